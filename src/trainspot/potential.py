@@ -1,0 +1,85 @@
+"""What a trained model must offer, whatever program made it, and how one is loaded.
+
+Implementations are found in the entry-point group ``trainspot.models``; evaluation, exploration
+and the production calculator use models only through this contract.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from trainspot import plugins
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from pathlib import Path
+
+    from trainspot.frames import Frame, Labels
+
+GROUP = "trainspot.models"
+
+
+@runtime_checkable
+class Potential(Protocol):
+    """One trained member.
+
+    Attributes:
+        kind: Name in the entry-point group ``trainspot.models``.
+        cutoff: Å; atoms farther apart than this do not see each other directly.
+        numbers: Atomic numbers the model knows.
+        graph_key: Members with equal keys share what ``prepare`` returns.
+    """
+
+    kind: str
+    cutoff: float
+    numbers: tuple[int, ...]
+    graph_key: Hashable
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the file looks like a model of this kind (cheap, reads no weights)."""
+
+    @classmethod
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Potential:
+        """Load a member; ``DataError`` if the file is not what it should be."""
+
+    def prepare(self, frames: Sequence[Frame]) -> Any:
+        """Neighbour lists and whatever else members with one ``graph_key`` can share."""
+
+    def predict(self, prepared: Any) -> list[Labels]:
+        """Energy (eV), forces (eV/Å) and stress (eV/Å³; absent where no axis is periodic)."""
+
+
+def kind_of(path: Path) -> str:
+    """The registered kind that recognises a model file.
+
+    Raises:
+        InputError: The file does not exist or nothing recognises it.
+    """
+    if not path.is_file():
+        raise InputError("no such model file", where=str(path))
+    for name in plugins.names(GROUP):
+        try:
+            plugin = plugins.load(GROUP, name)
+        except InputError:
+            continue  # not installed here: cannot recognise anything
+        if plugin.recognises(path):
+            return name
+    raise InputError(
+        "no installed model kind recognises this file",
+        where=str(path),
+        hint=f"kinds: {', '.join(plugins.names(GROUP))}",
+    )
+
+
+def load(path: Path, *, kind: str = "", dtype: str = "float64", device: str = "cpu") -> Potential:
+    """Load one member of a named kind, or of the kind that recognises the file.
+
+    Raises:
+        InputError: See ``kind_of``.
+        DataError: The file is damaged.
+    """
+    plugin = plugins.load(GROUP, kind or kind_of(path))
+    model: Potential = plugin.load(path, dtype=dtype, device=device)
+    return model

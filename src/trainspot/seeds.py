@@ -1,0 +1,27 @@
+"""All randomness comes from here: one campaign seed, and a name for every use of it.
+
+``generator(seed, "augment", "rattle", frame_id)`` is the same stream on every machine and does
+not depend on what was drawn before, so a stage can be repeated alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def derive_seed(seed: int, *keys: str | int) -> int:
+    """A seed for one named use, in [0, 2**63), independent of every other name.
+
+    Args:
+        seed: The campaign's seed.
+        keys: What the seed is for, from the general to the particular.
+    """
+    text = "\x1f".join([str(int(seed)), *(f"{type(key).__name__}:{key}" for key in keys)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *keys: str | int) -> np.random.Generator:
+    """A PCG64 generator for one named use; see ``derive_seed``."""
+    return np.random.Generator(np.random.PCG64(derive_seed(seed, *keys)))
