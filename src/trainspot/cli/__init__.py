@@ -1,0 +1,170 @@
+"""The command ``trainspot``: every command is a module, and is imported only when it is called.
+
+Commands that need no AiiDA are modules of this package, found by name; those that do are found
+in the entry-point group ``trainspot.commands``. Help texts of the overview are read from the
+modules' docstrings without importing them, so that ``trainspot --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot.errors import MissingExtraError, RunError, TrainspotError, UnknownNameError
+from trainspot.plugins import extra_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GROUP = "trainspot.commands"
+"""Entry-point group of the commands that need AiiDA."""
+
+_NOT_COMMANDS = {"options"}
+
+# The order in which a campaign meets them; anything else follows in alphabetical order.
+_ORDER = (
+    *("setup", "init", "config", "check", "run", "status", "stop", "report", "export"),
+    *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
+)
+_STAGES = _ORDER[_ORDER.index("augment") :]
+
+
+class _OneLine(click.ClickException):
+    """An error that is shown as one line, or with its traceback if asked for."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; see the module's docstring."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names, in the order in which a campaign meets them."""
+        del ctx
+        known = {*_modules(), *(point.name for point in entry_points(group=GROUP))}
+        rank = {name: place for place, name in enumerate(_ORDER)}
+        return sorted(known, key=lambda name: (rank.get(name, len(rank)), name))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command.
+
+        Raises:
+            MissingExtraError: It needs an extra that is not installed.
+        """
+        del ctx
+        if cmd_name in _modules():
+            command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        else:
+            found = [point for point in entry_points(group=GROUP) if point.name == cmd_name]
+            if not found:
+                return None
+            try:
+                command = found[0].load()
+            except ModuleNotFoundError as error:
+                extra = extra_for(error)
+                if extra is None:
+                    raise
+                raise MissingExtraError(f"what 'trainspot {cmd_name}' needs", extra) from error
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` name; an unknown one answers with the nearest name."""
+        if args and args[0] not in (known := self.list_commands(ctx)):
+            raise UnknownNameError("command", args[0], known)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview in two sections, from docstrings alone."""
+        names = self.list_commands(ctx)
+        for title, chosen in (
+            ("Campaigns", [n for n in names if n not in _STAGES]),
+            ("One stage, on files, without AiiDA", [n for n in names if n in _STAGES]),
+        ):
+            if not chosen:
+                continue
+            with formatter.section(title):
+                formatter.write_dl([(name, _summary(name)) for name in chosen])
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **kw: Any
+    ) -> click.Context:
+        """Parse the group's own options; errors are one line."""
+        with _one_line():
+            return super().make_context(info_name, args, parent, **kw)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors are one line and carry their exit status."""
+        with _one_line(with_traceback=bool(ctx.params.get("traceback"))):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line(*, with_traceback: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except TrainspotError as error:
+        failure = _OneLine(str(error), error.exit_code)
+        cause: Exception = error
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "trainspot"
+        failure = _OneLine(f"{error.format_message()} See '{path} --help'.", error.exit_code)
+        cause = error
+    except OSError as error:  # a full disk, a folder without permission: not our bug, one line
+        if error.filename is None:
+            raise
+        failure = _OneLine(f"{error.filename}: {error.strerror}", RunError.exit_code)
+        cause = error
+    else:
+        return
+    if with_traceback:
+        click.echo("".join(traceback.format_exception(cause)), err=True, nl=False)
+    raise failure from cause
+
+
+def _modules() -> list[str]:
+    names = [info.name for info in iter_modules(__path__)]
+    return [name for name in names if name not in _NOT_COMMANDS and not name.startswith("_")]
+
+
+def _summary(name: str) -> str:
+    """The first line of the docstring of a command's module, which is not imported."""
+    if name in _modules():
+        source = Path(__path__[0], f"{name}.py")
+    else:
+        point = next(point for point in entry_points(group=GROUP) if point.name == name)
+        try:
+            spec = find_spec(point.module)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is None or spec.origin is None:
+            return ""
+        source = Path(spec.origin)
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    line = docstring.partition("\n")[0].rstrip(".")
+    return line.rpartition("``: ")[2]
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show where an error comes from.")
+@click.version_option(package_name="trainspot", message="%(package)s %(version)s")
+def main(traceback: bool) -> None:
+    """Active-learning campaigns for interatomic potentials.
+
+    From a few structures to a calibrated committee, labelled by DFT.
+    """

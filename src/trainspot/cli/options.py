@@ -1,0 +1,81 @@
+"""Options that the stage commands share: ``--seed``, ``-o``, ``--config``, ``--json``.
+
+``--config`` takes a campaign file. The keys of the command's own section (``md`` reads
+``explore``) and the campaign's ``seed`` become the defaults of the options of the same names, so
+that the command line wins; the command receives the whole resolved campaign as ``config``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+_SECTION_OF_COMMAND = {"md": "explore"}
+
+
+def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse an output that cannot be written before anything is computed."""
+    del ctx, param
+    if value is not None and not value.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(value.parent), hint="make it first")
+    return value
+
+
+def _campaign(ctx: click.Context, param: click.Parameter, value: Path | None) -> Campaign | None:
+    """Load the campaign file and make its section the defaults of the command's options."""
+    del param
+    if value is None:
+        return None
+    from trainspot.config.load import load  # noqa: PLC0415  (most calls have no --config)
+
+    campaign = load(value, need_inputs=False).campaign
+    name = ctx.command.name or ""
+    section = campaign.model_dump(mode="json").get(_SECTION_OF_COMMAND.get(name, name))
+    flat = section if isinstance(section, dict) else {}
+    ctx.default_map = {
+        "seed": campaign.seed,
+        **{key: setting for key, setting in flat.items() if setting is not None},
+    }
+    return campaign
+
+
+def given(name: str) -> bool:
+    """Whether the user wrote this option on the command line of the running command."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Everything random follows from this number.",
+)
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_writable,
+    help="Where to write; the suffix decides: .h5 or .extxyz for datasets.",
+)
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    callback=_campaign,
+    help="Campaign file; its section for this stage gives the defaults.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
