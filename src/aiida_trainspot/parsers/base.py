@@ -1,0 +1,121 @@
+"""What all our parsers share: files as paths, errors as exit codes, killed jobs recognised."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.engine import CalcJob
+from aiida.parsers import Parser
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.calculations.base import STDERR
+from trainspot.errors import (
+    NonFiniteError,
+    OutputMissingError,
+    TrainingDivergedError,
+    TrainspotError,
+)
+
+if TYPE_CHECKING:
+    from aiida.engine import ExitCode
+
+    from aiida_trainspot.exit_codes import Exit
+
+# Patterns of what schedulers, shells and libraries write when a job is killed. Walltime is looked
+# for first, because a job out of time is killed in the end as well.
+_WALLTIME = re.compile(
+    r"due to time limit|walltime .*exceeded|exceeded .*walltime|cpu time limit exceeded",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(
+    r"out of memory|outofmemoryerror|oom[-_ ]kill|exceeded .*memory limit|memoryerror|bad_alloc"
+    r"|cannot allocate memory|defaultcpuallocator: (?:can't|not enough)|^.*\bkilled\s*$"
+    r"|:\s+\d+\s+killed\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+_OF_ERROR: Final[tuple[tuple[type[TrainspotError], Exit], ...]] = (
+    (OutputMissingError, exit_codes.OUTPUT_MISSING),
+    (TrainingDivergedError, exit_codes.TRAINING_DIVERGED),
+    (NonFiniteError, exit_codes.NON_FINITE),
+)
+
+
+def interruption(status: int | None, stderr: str) -> Exit | None:
+    """Whether a job was cut off, from AiiDA's verdict on the scheduler and from what was written.
+
+    Args:
+        status: Exit status that AiiDA gave after reading the scheduler's accounting, if any.
+        stderr: What scheduler and program wrote to their standard errors.
+    """
+    codes = CalcJob.exit_codes
+    if status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status or _WALLTIME.search(stderr):
+        return exit_codes.OUT_OF_WALLTIME
+    if status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status or _MEMORY.search(stderr):
+        return exit_codes.OUT_OF_MEMORY
+    return None
+
+
+class TrainspotParser(Parser):
+    """Base of our parsers: subclasses implement ``read`` and may implement ``salvage``."""
+
+    @abstractmethod
+    def read(self, directory: Path, temporary: Path | None) -> None:
+        """Read the retrieved files and attach the outputs with ``self.out``.
+
+        Args:
+            directory: The retrieved files.
+            temporary: The files retrieved for the parser only, if the job asked for any.
+
+        Raises:
+            TrainspotError: ``OutputMissingError`` ends with 303, ``TrainingDivergedError`` with
+                305, ``NonFiniteError`` with 306, any other with 304.
+        """
+
+    def salvage(self, directory: Path, temporary: Path | None) -> None:
+        """Attach what a failed job still left, such as a checkpoint. By default nothing."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach the outputs, or say why there are none."""
+        given = kwargs.get("retrieved_temporary_folder")
+        temporary = Path(given) if given else None
+        with self.retrieved.base.repository.as_path() as directory:
+            try:
+                self.read(directory, temporary)
+            except TrainspotError as error:
+                self.salvage(directory, temporary)
+                return self._failure(error, directory)
+        cut_off = interruption(self.node.exit_status, "")  # killed, though all files are there
+        return cut_off.because() if cut_off else None
+
+    def _failure(self, error: TrainspotError, directory: Path) -> ExitCode | None:
+        program = _text(directory / STDERR)
+        scheduler = self.node.get_scheduler_stderr() or ""
+        cut_off = interruption(self.node.exit_status, f"{scheduler}\n{program}")
+        if cut_off:
+            return cut_off.because(str(error))
+        if self.node.exit_status:  # the scheduler's own reason, such as a dead node
+            return None
+        code = next((c for kind, c in _OF_ERROR if isinstance(error, kind)), None)
+        last = program.strip().rpartition("\n")[2]
+        detail = f"{error} ({STDERR}: {last})" if last else str(error)
+        return (code or exit_codes.OUTPUT_UNREADABLE).because(detail)
+
+
+def required(directory: Path, name: str) -> Path:
+    """The path of a file that the program must have left.
+
+    Raises:
+        OutputMissingError: It is not there, or empty.
+    """
+    path = directory / name
+    if not path.is_file() or not path.stat().st_size:
+        raise OutputMissingError("the program left no such file", where=name)
+    return path
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
