@@ -66,7 +66,7 @@ class RunError(TrainspotError):
 
 
 class TrainingError(RunError):
-    """A training failed; ``exit_status`` is the code AiiDA users see (contract: 303–311)."""
+    """A training failed; ``exit_status`` is the code AiiDA users see (contract: 303 to 311)."""
 
     exit_status: int = 303
 

@@ -1,0 +1,165 @@
+"""Reading what users have, and writing extended XYZ that comes back bit for bit."""
+
+from __future__ import annotations
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainspot import io
+from trainspot.dataset import Dataset
+from trainspot.errors import DataError, InputError
+from trainspot.frames import Frame, Labels, Origin
+
+VALUES = st.one_of(
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=12),
+    st.lists(st.one_of(st.integers(0, 9), st.text(max_size=3), st.none()), max_size=3),
+)
+KEYS = st.text(min_size=1, max_size=8).filter(
+    lambda key: key not in io._RESERVED | io._DERIVED_INFO
+)
+
+
+def same(first: Dataset, second: Dataset) -> None:
+    assert set(first.columns) == set(second.columns)
+    for name in first.columns:
+        np.testing.assert_array_equal(first.column(name), second.column(name), err_msg=name)
+
+
+@given(info=st.dictionaries(KEYS, VALUES, max_size=4), number=st.floats(-1e6, 1e6))
+def test_metadata_and_numbers_survive_extxyz(tmp_path_factory, info, number):
+    path = tmp_path_factory.mktemp("xyz") / "frames.extxyz"
+    forces = np.array([[number, number / 3, 1e-17]])
+    labels = Labels(number, forces, np.full((3, 3), number / 7), "theory")
+    frame = Frame.make([14], [[0.1, 0.2, 1 / 3]], np.eye(3) * 5, True, labels=labels, info=info)
+    io.write(Dataset.from_frames([frame]), path)
+    same(Dataset.from_frames([frame]), io.read(path))
+
+
+def test_everything_a_frame_has_survives_extxyz(tmp_path, rng):
+    origin = Origin("rattle", "1" * 64, {"scale": [1.5, 2]}, 2**62 + 1, "77", 3)
+    extras = {
+        "spin": np.array([1, 2], np.int32),
+        "v": rng.random((2, 3)),
+        "b": np.array([1, 0], bool),
+    }
+    frame = Frame.make(
+        [14, 8], rng.random((2, 3)), np.eye(3) * 4, [True, True, False],
+        origin=origin, split="validation", arrays=extras, info={"a": np.arange(4).reshape(2, 2)},
+        labels=Labels(forces=rng.random((2, 3)), theory="42"),
+    )  # fmt: skip
+    dataset = Dataset.from_frames([frame, frame.with_(arrays={}, split=None, labels=Labels())])
+    for name in ("frames.extxyz", "frames.h5"):
+        io.write(dataset, tmp_path / name)
+        same(dataset, io.read(tmp_path / name))
+
+
+def test_plain_ase_reads_what_we_write(tmp_path, labelled_frames):
+    io.write(Dataset.from_frames(labelled_frames), tmp_path / "frames.extxyz")
+    atoms = ase.io.read(tmp_path / "frames.extxyz", index=":")
+    assert len(atoms) == len(labelled_frames)
+    np.testing.assert_allclose(atoms[3].arrays["REF_forces"], labelled_frames[3].labels.forces)
+    assert atoms[3].info["REF_energy"] == labelled_frames[3].labels.energy
+    assert atoms[3].info["frame_id"] == labelled_frames[3].id
+
+
+def test_calculator_results_are_labels(tmp_path):
+    atoms = bulk("Si")
+    results = {"energy": -1.5, "forces": np.ones((2, 3)), "stress": np.arange(6.0)}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    ase.io.write(tmp_path / "si.extxyz", atoms)
+    frame = io.read(tmp_path / "si.extxyz", theory="pbe")[0]
+    assert frame.labels.energy == -1.5
+    assert frame.labels.theory == "pbe"
+    np.testing.assert_allclose(frame.labels.stress, [[0, 5, 4], [5, 1, 3], [4, 3, 2]])
+    assert not {"energy", "stress"} & frame.info.keys()
+
+
+def test_to_ase_and_back(labelled_frames):
+    frame = labelled_frames[0].with_(origin=Origin("vacancies", "b" * 64, seed=3), split="test")
+    back = io.from_ase(io.to_ase(frame))
+    assert (back.id, back.split, back.origin.strategy, back.origin.seed) == (
+        frame.id, "test", "vacancies", 3,
+    )  # fmt: skip
+    np.testing.assert_array_equal(back.labels.forces, frame.labels.forces)
+
+
+@pytest.mark.parametrize("suffix", ["cif", "vasp", "xyz", "json"])
+def test_reads_what_users_have(tmp_path, suffix):
+    atoms = bulk("Si", cubic=True)
+    path = tmp_path / f"si.{suffix}"
+    ase.io.write(path, atoms)
+    frame = io.read(path)[0]
+    assert sorted(frame.numbers) == [14] * 8
+    assert frame.pbc.all() == (suffix != "xyz") or frame.pbc.all()
+    np.testing.assert_allclose(frame.to_atoms().get_volume(), atoms.get_volume(), rtol=1e-4)
+
+
+def test_partially_occupied_cif_is_refused(tmp_path):
+    atoms = bulk("Si", cubic=True)
+    atoms.info["occupancy"] = {"0": {"Si": 0.5}}
+    with pytest.raises(InputError, match="partially occupied"):
+        io.from_ase(atoms)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.cif", None, "no such file"),
+        ("broken.cif", "not a cif", "cannot be read as a structure"),
+        ("empty.extxyz", "", "contains no structure|cannot be read"),
+        ("broken.extxyz", "2\nLattice\nSi 0 0\n", "cannot be read"),
+        ("broken.h5", "nonsense", "not an HDF5 file"),
+        ("nan.extxyz", "1\n\nSi nan 0 0\n", "not finite"),
+        ("set.extxyz", '1\nsplit="holdout"\nSi 0 0 0\n', "unknown set 'holdout'"),
+    ],
+)
+def test_bad_files_get_one_clear_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        io.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_the_structure_at_fault_is_named(tmp_path):
+    (tmp_path / "two.extxyz").write_text("1\n\nSi 0 0 0\n1\n\nSi inf 0 0\n")
+    with pytest.raises(InputError, match="structure 2"):
+        io.read(tmp_path / "two.extxyz")
+
+
+def test_what_extxyz_cannot_keep_is_refused_and_leaves_nothing(tmp_path, silicon):
+    frame = silicon.with_(arrays={"tensor": np.zeros((8, 3, 3))})
+    with pytest.raises(DataError, match=r"cannot keep.*write a \.h5 file"):
+        io.write(Dataset.from_frames([frame]), tmp_path / "a.extxyz")
+    assert not list(tmp_path.iterdir())
+    io.write(Dataset.from_frames([frame]), tmp_path / "a.h5")
+    assert io.read(tmp_path / "a.h5")[0].arrays["tensor"].shape == (8, 3, 3)
+
+
+def test_unknown_suffix_is_refused(tmp_path, silicon):
+    dataset = Dataset.from_frames([silicon])
+    with pytest.raises(InputError, match=r"unknown dataset suffix '\.dat'"):
+        io.write(dataset, tmp_path / "a.dat")
+    with pytest.raises(InputError, match="unknown dataset suffix"):
+        io.check_output(tmp_path / "a.dat")
+    with pytest.raises(InputError, match="no such folder"):
+        io.check_output(tmp_path / "nowhere" / "a.h5")
+    assert io.check_output(tmp_path / "a.h5") == tmp_path / "a.h5"
+
+
+def test_metadata_that_cannot_be_kept_is_refused():
+    atoms = Atoms("H", info={"object": object()})
+    with pytest.raises(InputError, match="cannot be kept losslessly"):
+        io.from_ase(atoms)
