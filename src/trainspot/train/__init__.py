@@ -1,0 +1,1 @@
+"""Training a committee of potentials: one trainer a file, found by entry point."""

@@ -1,0 +1,194 @@
+"""What a trainer must offer, and the data every trainer trains on.
+
+A trainer writes the input files of one committee member into a folder, says with which arguments
+its program runs there, and reads what the program left. Nothing here starts a process:
+``trainspot.train.run`` does on this machine, AiiDA does elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from trainspot.errors import InputError
+from trainspot.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from pydantic import BaseModel
+
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Frame
+
+GROUP = "trainspot.train"
+MIN_COMMITTEE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What one training left behind.
+
+    Attributes:
+        model: The model file.
+        checkpoint: What the same training can be continued from, if the engine keeps one.
+        metrics: One mapping an epoch, ``epoch`` and whatever the engine reports, in its units.
+        warnings: What the user should know, one line each.
+    """
+
+    model: Path
+    checkpoint: Path | None = None
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Trainer(Protocol):
+    """The contract of an engine in the entry-point group ``trainspot.train``.
+
+    All methods are class methods: a trainer holds no state.
+
+    Attributes:
+        name: Name in the entry-point group.
+        Settings: pydantic model of the hyper-parameters.
+        executable: Program that trains, looked up beside the interpreter and on PATH.
+        model_kind: Name of the model's kind in the group ``trainspot.models``.
+        model_filename: Name under which the model is kept.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[BaseModel]]
+    executable: ClassVar[str]
+    model_kind: ClassVar[str]
+    model_filename: ClassVar[str]
+
+    @classmethod
+    def write_inputs(
+        cls,
+        directory: Path,
+        dataset: Dataset,
+        settings: Any,
+        seed: int,
+        *,
+        start: Path | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
+        """Write the input files of one member.
+
+        Trains on the frames of the set ``train``, follows those of ``validation`` and never
+        touches ``test``. The same arguments give the same bytes.
+
+        Args:
+            directory: Existing folder in which the program will run.
+            dataset: Frames with splits; unlabelled ones are left out.
+            settings: An instance of ``Settings``.
+            seed: The member's seed, in [0, 2**31).
+            start: Model file whose weights the training starts from.
+            checkpoint: Checkpoint of the same member, whose training is continued.
+
+        Raises:
+            InputError: Nothing to train on, or the trainer cannot do what is asked.
+        """
+
+    @classmethod
+    def arguments(cls, settings: Any) -> list[str]:
+        """What follows the executable on the command line, run in the member's folder."""
+
+    @classmethod
+    def outputs(cls, settings: Any) -> list[str]:
+        """Names and globs, relative to the folder, of the files ``read_outputs`` looks at."""
+
+    @classmethod
+    def read_outputs(cls, directory: Path) -> TrainingResult:
+        """Read what the program left in the folder.
+
+        Raises:
+            OutputMissingError: A file is missing.
+            OutputUnreadableError: A file cannot be read.
+            TrainingDivergedError: The loss became infinite or not a number.
+        """
+
+    @classmethod
+    def out_of_memory(cls, text: str) -> bool:
+        """Whether what the program printed says that it ran out of memory."""
+
+    @classmethod
+    def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
+
+
+def member_seeds(seed: int, committee: int) -> list[int]:
+    """Seeds of the members, in [0, 2**31), each independent of the committee's size.
+
+    Raises:
+        InputError: Fewer than two members: they could not disagree.
+    """
+    if committee < MIN_COMMITTEE:
+        raise InputError(
+            f"a committee of {committee} cannot disagree", hint="ask for at least 2 members"
+        )
+    return [derive_seed(seed, "member", member) % 2**31 for member in range(committee)]
+
+
+def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """The labelled frames of the training and the validation set.
+
+    Raises:
+        InputError: No labelled training frame, or labels of several levels of theory.
+    """
+    usable = dataset.labelled()
+    train, validation = usable.subset("train"), usable.subset("validation")
+    if not len(train):
+        known = "the dataset has no split" if len(usable) else "no frame is labelled"
+        raise InputError(
+            f"nothing to train on: {known}", hint="label the frames, then assign the sets"
+        )
+    theories = sorted({*train.theories, *validation.theories})
+    if len(theories) > 1:
+        raise InputError(
+            f"labels of {len(theories)} levels of theory in one training set: "
+            + ", ".join(f"'{theory}'" for theory in theories),
+            hint="keep one",
+        )
+    return train, validation
+
+
+def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
+    """Energy (eV) of each element's isolated atom, and what to warn of.
+
+    From labelled isolated atoms where there are any; the others by least squares of the total
+    energies on the composition (minimum norm where the compositions leave a choice).
+    """
+    numbers = np.unique(train.column("numbers")).astype(int).tolist()
+    known = {z: e for z, e in train.e0s().items() if z in numbers}
+    missing = [z for z in numbers if z not in known]
+    if not missing:
+        return dict(sorted(known.items())), []
+    composition = _composition(train, numbers)
+    energy = train.column("energy").astype(np.float64)
+    given = np.array([known.get(z, 0.0) for z in numbers])
+    unknown = np.isin(numbers, missing)
+    fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ given, rcond=None)[0]
+    known |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
+    names = ", ".join(chemical_symbols[z] for z in missing)
+    return dict(sorted(known.items())), [
+        f"no labelled isolated atom of {names}: reference energies fitted by least squares"
+    ]
+
+
+def is_isolated(frame: Frame) -> bool:
+    """Whether a frame is one atom in vacuum, which fixes a reference energy and no force."""
+    return len(frame) == 1 and not frame.pbc.any()
+
+
+def _composition(dataset: Dataset, numbers: list[int]) -> NDArray[np.float64]:
+    """Atoms of each element in each frame, (N, len(numbers))."""
+    rows = np.repeat(np.arange(len(dataset)), dataset.n_atoms)
+    columns = np.searchsorted(numbers, dataset.column("numbers"))
+    counts = np.zeros((len(dataset), len(numbers)))
+    np.add.at(counts, (rows, columns), 1.0)
+    return counts

@@ -1,0 +1,299 @@
+"""The toy trainer: least squares in numpy, so that the whole loop runs in seconds without torch.
+
+``trainspot train-member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
+working directory: it reads ``toy.json`` and ``dataset.h5`` and leaves ``model.toy`` and
+``metrics.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainspot import store
+from trainspot.errors import (
+    InputError,
+    OutputMissingError,
+    OutputUnreadableError,
+    TrainingDivergedError,
+)
+from trainspot.seeds import generator
+from trainspot.train.base import (
+    TrainingResult,
+    is_isolated,
+    reference_energies,
+    training_sets,
+)
+from trainspot.train.toy_model import Basis, ToyPotential, derivatives, find_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Frame
+
+    Array = NDArray[np.float64]
+
+__all__ = ["ToyPotential", "ToySettings", "ToyTrainer"]
+
+CONFIG: Final = "toy.json"
+METRICS: Final = "metrics.json"
+START: Final = "start.toy"
+_MIN_SCALE: Final = 1e-3
+
+
+class ToySettings(BaseModel):
+    """Hyper-parameters of the toy trainer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cutoff: float = Field(4.5, gt=1.0, description="Å; atoms farther apart do not interact")
+    n_radial: int = Field(8, ge=2, description="radial functions")
+    n_random: int = Field(24, ge=0, description="random features, drawn by the member's seed")
+    ridge: float = Field(1e-3, gt=0, description="penalty on the coefficients, relative")
+    bootstrap: bool = Field(default=True, description="each member resamples the training frames")
+    repulsion: float = Field(40.0, ge=0, description="eV; strength of the fixed soft core")
+    energy_weight: float = Field(10.0, ge=0, description="weight of eV/atom in the fit")
+    forces_weight: float = Field(1.0, ge=0, description="weight of eV/Å in the fit")
+    stress_weight: float = Field(10.0, ge=0, description="weight of eV/Å³ in the fit")
+
+
+class ToyTrainer:
+    """Trains ``ToyPotential``; see ``trainspot.train.base.Trainer``."""
+
+    name: ClassVar[str] = "toy"
+    Settings: ClassVar[type[BaseModel]] = ToySettings
+    executable: ClassVar[str] = "trainspot"
+    model_kind: ClassVar[str] = "toy"
+    model_filename: ClassVar[str] = "model.toy"
+
+    @classmethod
+    def write_inputs(
+        cls,
+        directory: Path,
+        dataset: Dataset,
+        settings: ToySettings,
+        seed: int,
+        *,
+        start: Path | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
+        """Write ``toy.json`` and ``dataset.h5``; see ``Trainer.write_inputs``."""
+        if checkpoint is not None:
+            raise InputError("the toy trainer keeps no checkpoints")
+        train, validation = training_sets(dataset)
+        store.write(train.merge(validation), directory / "dataset.h5")
+        config = {"settings": settings.model_dump(), "seed": seed, "start": start is not None}
+        (directory / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        if start is not None:
+            (directory / START).write_bytes(start.read_bytes())
+
+    @classmethod
+    def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (all is in toy.json)
+        """The hidden command that trains one member in the working directory."""
+        return ["train-member", cls.name]
+
+    @classmethod
+    def outputs(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003
+        """The model and the metrics."""
+        return [cls.model_filename, METRICS]
+
+    @classmethod
+    def run(cls, directory: Path) -> None:
+        """Train the member whose inputs lie in ``directory``.
+
+        Raises:
+            InputError: The inputs are missing or cannot be used.
+        """
+        try:
+            config = json.loads((directory / CONFIG).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError("cannot be read", where=str(directory / CONFIG)) from error
+        start = ToyPotential.load(directory / START) if config["start"] else None
+        dataset = store.read(directory / "dataset.h5")
+        model, metrics, warnings = fit(
+            dataset, ToySettings(**config["settings"]), config["seed"], start=start
+        )
+        model.save(directory / cls.model_filename)
+        report = {"epochs": [{"epoch": 0, **metrics}], "warnings": warnings}
+        (directory / METRICS).write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def read_outputs(cls, directory: Path) -> TrainingResult:
+        """Read ``model.toy`` and ``metrics.json``; see ``Trainer.read_outputs``."""
+        model, metrics = directory / cls.model_filename, directory / METRICS
+        for path in (model, metrics):
+            if not path.is_file():
+                raise OutputMissingError("was not written", where=path.name)
+        try:
+            report = json.loads(metrics.read_text())
+            epochs, warnings = list(report["epochs"]), list(report["warnings"])
+            potential = ToyPotential.load(model)
+        except (ValueError, KeyError, TypeError, InputError) as error:
+            raise OutputUnreadableError(f"cannot be read ({error})", where=metrics.name) from error
+        numbers = [value for epoch in epochs for value in epoch.values()]
+        if not (np.all(np.isfinite(numbers)) and np.all(np.isfinite(potential.coefficients))):
+            raise TrainingDivergedError("the fit is not finite", where=metrics.name)
+        return TrainingResult(model, None, epochs, warnings)
+
+    @classmethod
+    def out_of_memory(cls, text: str) -> bool:
+        """Whether Python says so."""
+        return "MemoryError" in text
+
+    @classmethod
+    def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG003
+        """Nothing to halve: the fit goes frame by frame."""
+        return None
+
+
+def fit(
+    dataset: Dataset, settings: ToySettings, seed: int, *, start: ToyPotential | None = None
+) -> tuple[ToyPotential, dict[str, float], list[str]]:
+    """Fit one member.
+
+    Ridge least squares on energies per atom, forces and stresses, by normal equations summed
+    frame by frame. With ``start`` its functions are kept and the penalty pulls towards its
+    coefficients instead of towards zero.
+
+    Args:
+        dataset: Labelled frames with splits.
+        settings: Hyper-parameters.
+        seed: Draws the random features and the bootstrap sample.
+        start: Model to start from.
+
+    Returns:
+        The model, the RMSE of training and validation set (eV/atom, eV/Å), and warnings.
+
+    Raises:
+        InputError: Nothing to train on, or a start model that does not know an element.
+    """
+    train, validation = training_sets(dataset)
+    e0s, warnings = reference_energies(train)
+    frames = [frame for frame in train if not is_isolated(frame)]
+    if start is None:
+        basis = _draw_basis(frames, tuple(e0s), settings, seed)
+        prior = np.zeros((len(e0s), basis.n_features))
+    else:
+        basis, prior = start.basis, start.coefficients
+        e0s = dict(zip(start.numbers, start.e0s.tolist(), strict=True)) | e0s
+    known = ToyPotential(basis, np.zeros_like(prior), np.array([e0s[z] for z in basis.numbers]))
+    times = np.ones(len(frames))
+    if settings.bootstrap and frames:
+        drawn = generator(seed, "bootstrap").integers(len(frames), size=len(frames))
+        times = np.bincount(drawn, minlength=len(frames)).astype(np.float64)
+    coefficients = _solve(frames, times, known, settings, prior)
+    model = ToyPotential(basis, coefficients, known.e0s)
+    metrics = _rmse(model, "train", frames) | _rmse(model, "validation", list(validation))
+    return model, metrics, warnings
+
+
+def _draw_basis(
+    frames: Sequence[Frame], numbers: tuple[int, ...], settings: ToySettings, seed: int
+) -> Basis:
+    """Radial functions, and random features scaled by the densities of the training frames."""
+    n_density = len(numbers) * settings.n_radial
+    rng = generator(seed, "features")
+    plain = Basis(
+        cutoff=settings.cutoff,
+        numbers=numbers,
+        centres=np.linspace(1.0, settings.cutoff, settings.n_radial),
+        scale=np.ones(n_density),
+        weights=rng.normal(0.0, 0.5 / np.sqrt(n_density), (n_density, settings.n_random)),
+        phases=rng.uniform(0.0, 2.0 * np.pi, settings.n_random),
+        repulsion=settings.repulsion,
+    )
+    if not frames:
+        return plain
+    rho = np.concatenate([plain.densities(find_pairs([f], settings.cutoff)) for f in frames])
+    scale = np.maximum(rho.std(axis=0), _MIN_SCALE * max(1.0, float(rho.max(initial=0.0))))
+    return Basis(**(vars(plain) | {"scale": scale}))
+
+
+def _solve(
+    frames: Sequence[Frame],
+    times: Array,
+    known: ToyPotential,
+    settings: ToySettings,
+    prior: Array,
+) -> Array:
+    """The coefficients, (S, F), that explain what ``known`` (E0s and core) leaves over."""
+    size = prior.size
+    gram, moment = np.zeros((size, size)), np.zeros(size)
+    for frame, count in zip(frames, times, strict=True):
+        if count:
+            design, target = _equations(frame, known, settings)
+            gram += count * design.T @ design
+            moment += count * design.T @ target
+    penalty = settings.ridge * max(float(np.trace(gram)) / size, 1e-12)
+    gram[np.diag_indices(size)] += penalty
+    shift = np.linalg.solve(gram, moment + penalty * prior.ravel())
+    return np.asarray(shift.reshape(prior.shape))
+
+
+def _equations(frame: Frame, known: ToyPotential, settings: ToySettings) -> tuple[Array, Array]:
+    """Weighted rows (n, S F) and right-hand side (n,) of one frame's energy, forces and stress."""
+    basis, pairs = known.basis, find_pairs([frame], known.cutoff)
+    base = known.predict(pairs)[0]
+    assert base.forces is not None
+    energy, forces, strain = _design(basis, pairs)
+    labels, size = frame.labels, energy.size
+    rows: list[Array] = []
+    targets: list[Any] = []
+    if labels.energy is not None and base.energy is not None:
+        weight = settings.energy_weight / len(frame)
+        rows.append(weight * energy.reshape(1, size))
+        targets.append([weight * (labels.energy - base.energy)])
+    if labels.forces is not None:
+        rows.append(settings.forces_weight * forces.reshape(-1, size))
+        targets.append(settings.forces_weight * (labels.forces - base.forces).ravel())
+    if labels.stress is not None and base.stress is not None and frame.pbc.all():
+        weight = settings.stress_weight
+        rows.append(weight / pairs.volumes[0] * strain.reshape(-1, size))
+        targets.append(weight * (labels.stress - base.stress).ravel())
+    return np.concatenate(rows), np.concatenate(targets)
+
+
+def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
+    """Energy (S, F), forces (n, 3, S, F), ∂E/∂ε (3, 3, S, F) of unit coefficients, one frame."""
+    species, rho = basis.species(pairs.numbers), basis.densities(pairs)
+    n_species, n_features = len(basis.numbers), basis.n_features
+    energy = np.zeros((n_species, n_features))
+    np.add.at(energy, species, basis.features(rho))
+    _, slopes = basis.radial(np.linalg.norm(pairs.vectors, axis=1))
+    gradients = basis.gradients(rho).reshape(len(rho), n_features, n_species, -1)
+    pulls = np.einsum("pfk,pk->pf", gradients[pairs.i, :, species[pairs.j]], slopes)
+    forces = np.zeros((len(rho), 3, n_species, n_features))
+    strain = np.zeros((3, 3, n_species, n_features))
+    for centre in range(n_species):
+        mine = (species[pairs.i] == centre)[:, None]
+        forces[:, :, centre], strains = derivatives(pairs, np.where(mine, pulls, 0.0))
+        strain[:, :, centre] = strains[0]
+    return energy, forces, strain
+
+
+def _rmse(model: ToyPotential, name: str, frames: Sequence[Frame]) -> dict[str, float]:
+    """RMSE of energy (eV/atom) and forces (eV/Å) over labelled frames; nothing for none."""
+    if not frames:
+        return {}
+    energies, forces = [], []
+    for frame in frames:
+        found = model.predict(model.prepare([frame]))[0]
+        if frame.labels.energy is not None and found.energy is not None:
+            energies.append((found.energy - frame.labels.energy) / len(frame))
+        if frame.labels.forces is not None and found.forces is not None:
+            forces.append((found.forces - frame.labels.forces).ravel())
+    return {
+        f"{name}_energy": float(np.sqrt(np.mean(np.square(energies)))),
+        f"{name}_forces": float(np.sqrt(np.mean(np.square(np.concatenate(forces))))),
+    }
+
+
+if __name__ == "__main__":
+    ToyTrainer.run(Path.cwd())
