@@ -136,7 +136,7 @@ class Basis:
         return gauss * inside**3, gauss * (slope - offset / step**2 * inside**3)
 
     def densities(self, pairs: Pairs) -> Array:
-        """rho of every atom, (A, S K)."""
+        """Radial density around every atom in every element, (A, S K)."""
         values, _ = self.radial(np.linalg.norm(pairs.vectors, axis=1))
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))
         np.add.at(rho, (pairs.i, self.species(pairs.numbers)[pairs.j]), values)
