@@ -7,53 +7,31 @@ columns are the HDF5 layout, see ``store``.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from trainspot.columns import (
+    EXTRA,
+    PER_ATOM,
+    PER_FRAME,
+    TEXT,
+    axes,
+    columns_of,
+    fixed_width,
+    frames_of,
+    frozen,
+    is_mask,
+    ragged,
+)
 from trainspot.errors import DataError
-from trainspot.frames import SPLITS, Frame, Labels, Origin, Split
+from trainspot.frames import SPLITS, Frame, Split
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-PER_FRAME: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
-    "id": ("S64", ()),
-    "cell": ("f8", (3, 3)),
-    "pbc": ("?", (3,)),
-    "energy": ("f8", ()),
-    "stress": ("f8", (3, 3)),
-    "has_energy": ("?", ()),
-    "has_forces": ("?", ()),
-    "has_stress": ("?", ()),
-    "theory": ("S64", ()),
-    "split": ("u1", ()),
-    "strategy": ("S32", ()),
-    "parent": ("S64", ()),
-    "trajectory": ("S64", ()),
-    "iteration": ("i4", ()),
-    "seed": ("i8", ()),
-}
-"""Columns with one row a frame: dtype and shape of a row. ``split`` 0 is none, else 1 + index in
-``SPLITS``; ``seed`` -1 is none; a value whose ``has_…`` is false is zero."""
-
-PER_ATOM: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
-    "numbers": ("u1", ()),
-    "positions": ("f8", (3,)),
-    "forces": ("f8", (3,)),
-}
-"""Ragged columns with one row an atom, cut by ``offsets``."""
-
-TEXT: Final = ("parameters", "info")
-"""Ragged columns of UTF-8 JSON bytes, each cut by its own ``<name>_offsets``."""
-
-EXTRA: Final = "arrays/"
-"""Prefix of per-atom extras; ``has_arrays/<name>`` tells which frames have one."""
 
 _CHUNK: Final = 512
 
@@ -81,7 +59,7 @@ class Dataset(Sequence[Frame]):
         Raises:
             DataError: Metadata that cannot be kept losslessly, or extras that do not agree.
         """
-        return cls(_columns_of(list(frames)))
+        return cls(columns_of(list(frames)))
 
     @classmethod
     def concatenate(cls, datasets: Iterable[Dataset]) -> Dataset:
@@ -106,8 +84,8 @@ class Dataset(Sequence[Frame]):
         """
         together = Dataset.concatenate([self, *others])
         ids = together.ids
-        first = {}
-        donors = {}
+        first: dict[str, int] = {}
+        donors: dict[int, int] = {}
         labelled = together.is_labelled
         theory = together.column("theory")
         for row, identity in enumerate(ids):
@@ -139,7 +117,7 @@ class Dataset(Sequence[Frame]):
     def column(self, name: str) -> NDArray[Any]:
         """One whole column as an array (read from disk once, if it is there)."""
         if name not in self._cache:
-            self._cache[name] = np.asarray(self._columns[name][...])
+            self._cache[name] = frozen(self._columns[name])
         return self._cache[name]
 
     @property
@@ -160,7 +138,7 @@ class Dataset(Sequence[Frame]):
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
         """Which frames have an energy and forces, (N,)."""
-        return self.column("has_energy") & self.column("has_forces")
+        return np.logical_and(self.column("has_energy"), self.column("has_forces"))
 
     @property
     def species(self) -> list[str]:
@@ -192,12 +170,12 @@ class Dataset(Sequence[Frame]):
         if np.ndim(index):
             return self.take(index)
         row = range(len(self))[index]
-        return next(_frames_of(self._rows(row, row + 1)))
+        return next(frames_of(self._rows(row, row + 1)))
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
         for chunk in self.chunks(_CHUNK):
-            yield from _frames_of(chunk._columns)
+            yield from frames_of(chunk.columns)
 
     def chunks(self, size: int) -> Iterator[Dataset]:
         """Consecutive in-memory datasets of at most ``size`` frames."""
@@ -210,11 +188,19 @@ class Dataset(Sequence[Frame]):
         Raises:
             ValueError: It is not here.
         """
-        identity = value.id if isinstance(value, Frame) else str(value)
+        identity = _identity(value)
         rows = np.flatnonzero(self.column("id")[start:stop] == identity.encode())
         if not len(rows):
             raise ValueError(f"no frame {identity[:12]} in this dataset")
-        return int(rows[0]) + start
+        return range(len(self))[start:stop][int(rows[0])]
+
+    def count(self, value: Any) -> int:
+        """How many rows hold this frame or frame id."""
+        return int(np.count_nonzero(self.column("id") == _identity(value).encode()))
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a frame or a frame id is here."""
+        return self.count(value) > 0
 
     def by_id(self, identity: str) -> Frame:
         """The frame with this id; ``ValueError`` if there is none."""
@@ -223,13 +209,23 @@ class Dataset(Sequence[Frame]):
 
     # ── selections and changes: always a new dataset ──────────────────────────
     def take(self, rows: ArrayLike | range) -> Dataset:
-        """The given rows in the given order; a boolean mask selects."""
+        """The given rows in the given order, negative ones from the end; a boolean mask selects.
+
+        Raises:
+            IndexError: A row that does not exist.
+            ValueError: A mask of another length.
+        """
         chosen = np.asarray(rows)
         if chosen.dtype == np.bool_:
             if chosen.shape != (len(self),):
                 raise ValueError(f"mask of shape {chosen.shape} for {len(self)} frames")
             chosen = np.flatnonzero(chosen)
-        return Dataset(_taken(self, chosen.astype(np.int64)))
+        if chosen.size and chosen.dtype.kind not in "iu":
+            raise TypeError(f"rows are integers, not {chosen.dtype}")
+        chosen = chosen.astype(np.int64)
+        if np.any((chosen < -len(self)) | (chosen >= len(self))):
+            raise IndexError(f"row out of range in a dataset of {len(self)} frames")
+        return Dataset(_taken(self, np.where(chosen < 0, chosen + len(self), chosen)))
 
     def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
         """The frames for which ``keep`` is true."""
@@ -269,14 +265,16 @@ class Dataset(Sequence[Frame]):
             dtype, shape = PER_FRAME[name]
             array = np.asarray(values)
             if dtype.startswith("S"):
-                array = _fixed(name, array.astype("S").tolist())
+                array = fixed_width(name, array.astype("S").tolist())
             if array.shape != (len(self), *shape):
                 raise ValueError(f"column '{name}' has shape {array.shape}")
             changed[name] = array.astype(dtype)
         return Dataset(changed)
 
     def with_labels_of(self, source: Dataset) -> Dataset:
-        """The same frames; those whose id is in ``source`` get its labels and theory."""
+        """The same frames; those that are labelled in ``source`` get its labels and theory."""
+        flags = [source.column(n) for n in ("has_energy", "has_forces", "has_stress")]
+        source = source.take(np.any(flags, axis=0))
         names = ("energy", "stress", "has_energy", "has_forces", "has_stress", "theory")
         changed = dict(self._columns) | {n: self.column(n).copy() for n in (*names, "forces")}
         rows = {identity: row for row, identity in enumerate(source.ids)}
@@ -284,47 +282,34 @@ class Dataset(Sequence[Frame]):
         mine, theirs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         for name in names:
             changed[name][mine] = source.column(name)[theirs]
-        changed["forces"][_ragged(self.column("offsets"), mine)] = source.column("forces")[
-            _ragged(source.column("offsets"), theirs)
+        changed["forces"][ragged(self.column("offsets"), mine)] = source.column("forces")[
+            ragged(source.column("offsets"), theirs)
         ]
         return Dataset(changed)
 
     def _rows(self, start: int, stop: int) -> dict[str, Any]:
         """Columns of consecutive frames as plain arrays, reading nothing else."""
         columns = {name: self._columns[name][start:stop] for name in PER_FRAME}
-        for axis, names in _axes(self._columns).items():
+        for axis, names in axes(self._columns).items():
             edges = np.asarray(self._columns[axis][start : stop + 1])
             columns[axis] = edges - edges[0]
             columns |= {n: self._columns[n][edges[0] : edges[-1]] for n in names}
-        columns |= {n: self._columns[n][start:stop] for n in self._columns if _is_mask(n)}
+        columns |= {n: self._columns[n][start:stop] for n in self._columns if is_mask(n)}
         return columns
 
 
-def _is_mask(name: str) -> bool:
-    return name.startswith("has_" + EXTRA)
-
-
-def _axes(columns: Iterable[str]) -> dict[str, list[str]]:
-    """For each offsets column the ragged columns it cuts."""
-    atoms = [*PER_ATOM, *(name for name in columns if name.startswith(EXTRA))]
-    return {"offsets": atoms} | {f"{name}_offsets": [name] for name in TEXT}
-
-
-def _ragged(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions in a ragged column of the given rows, one after the other."""
-    starts, lengths = offsets[rows], np.diff(offsets)[rows]
-    shift = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-    return np.asarray(np.arange(lengths.sum()) + shift, dtype=np.int64)
+def _identity(value: Any) -> str:
+    return value.id if isinstance(value, Frame) else str(value)
 
 
 def _taken(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, Any]:
     columns = {name: dataset.column(name)[rows] for name in PER_FRAME}
-    for axis, names in _axes(dataset.columns).items():
+    for axis, names in axes(dataset.columns).items():
         offsets = dataset.column(axis)
-        where = _ragged(offsets, rows)
+        where = ragged(offsets, rows)
         columns[axis] = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
         columns |= {name: dataset.column(name)[where] for name in names}
-    columns |= {n: dataset.column(n)[rows] for n in dataset.columns if _is_mask(n)}
+    columns |= {n: dataset.column(n)[rows] for n in dataset.columns if is_mask(n)}
     return columns
 
 
@@ -333,10 +318,10 @@ def _concatenated(parts: Sequence[Dataset]) -> dict[str, Any]:
         name: np.concatenate([part.column(name) for part in parts])
         for name in (*PER_FRAME, *PER_ATOM, *TEXT)
     }
-    for axis in _axes(()):
+    for axis in axes(()):
         lengths = np.concatenate([np.diff(part.column(axis)) for part in parts])
         columns[axis] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    for name in sorted(reduce(set.union, (set(part.extras) for part in parts))):
+    for name in sorted({extra for part in parts for extra in part.extras}):
         blocks = [_extra_block(part, name) for part in parts]
         model = next(block for block in blocks if block is not None)
         pieces = [
@@ -356,155 +341,3 @@ def _concatenated(parts: Sequence[Dataset]) -> dict[str, Any]:
 
 def _extra_block(part: Dataset, name: str) -> NDArray[Any] | None:
     return part.column(EXTRA + name) if EXTRA + name in part.columns else None
-
-
-def _fixed(name: str, values: Sequence[str | bytes]) -> NDArray[np.bytes_]:
-    """Short ASCII texts as a fixed-width column; refused rather than truncated."""
-    dtype = PER_FRAME[name][0]
-    encoded = [v if isinstance(v, bytes) else v.encode("utf-8") for v in values]
-    for value in encoded:
-        if len(value) > int(dtype[1:]) or value.endswith(b"\0"):
-            raise DataError(f"'{value.decode()}' does not fit in column '{name}' ({dtype[1:]} B)")
-    return np.array(encoded, dtype=dtype)
-
-
-def _json_default(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return {"__ndarray__": value.tolist(), "dtype": value.dtype.str, "shape": value.shape}
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return {"__numpy__": value.item(), "dtype": value.dtype.str}
-    raise DataError(
-        f"metadata of type {type(value).__name__} cannot be kept losslessly",
-        hint="use text, numbers, lists, dictionaries or numeric arrays",
-    )
-
-
-def _json_object(value: dict[str, Any]) -> Any:
-    if value.keys() == {"__ndarray__", "dtype", "shape"}:
-        flat = np.array(value["__ndarray__"], dtype=value["dtype"])
-        return flat.reshape(value["shape"])
-    if value.keys() == {"__numpy__", "dtype"}:
-        return np.dtype(value["dtype"]).type(value["__numpy__"])
-    return value
-
-
-def _dump(mapping: Mapping[str, Any]) -> bytes:
-    if not mapping:
-        return b""
-    text = json.dumps(dict(mapping), default=_json_default, sort_keys=True, ensure_ascii=False)
-    if _load(text.encode()).keys() != mapping.keys():
-        raise DataError("metadata with keys that are not text cannot be kept losslessly")
-    return text.encode()
-
-
-def _load(text: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text, object_hook=_json_object) if text else {}
-    return found
-
-
-def _columns_of(frames: list[Frame]) -> dict[str, Any]:
-    sizes = np.array([len(frame) for frame in frames], dtype=np.int64)
-    labels, origins = [f.labels for f in frames], [f.origin for f in frames]
-    zero = np.zeros((3, 3))
-    rows: dict[str, list[Any]] = {
-        "id": [f.id for f in frames],
-        "cell": [f.cell for f in frames],
-        "pbc": [f.pbc for f in frames],
-        "energy": [lab.energy or 0.0 for lab in labels],
-        "stress": [zero if lab.stress is None else lab.stress for lab in labels],
-        "has_energy": [lab.energy is not None for lab in labels],
-        "has_forces": [lab.forces is not None for lab in labels],
-        "has_stress": [lab.stress is not None for lab in labels],
-        "theory": [lab.theory for lab in labels],
-        "split": [0 if f.split is None else 1 + SPLITS.index(f.split) for f in frames],
-        "strategy": [o.strategy for o in origins],
-        "parent": [o.parent for o in origins],
-        "trajectory": [o.trajectory for o in origins],
-        "iteration": [o.iteration for o in origins],
-        "seed": [-1 if o.seed is None else o.seed for o in origins],
-    }
-    columns: dict[str, Any] = {}
-    for name, (dtype, shape) in PER_FRAME.items():
-        values = rows[name]
-        columns[name] = (
-            _fixed(name, values)
-            if dtype.startswith("S")
-            else np.array(values, dtype=dtype).reshape(len(frames), *shape)
-        )
-    forces = [np.zeros((len(f), 3)) if f.labels.forces is None else f.labels.forces for f in frames]
-    columns["offsets"] = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    columns["numbers"] = _stacked([f.numbers for f in frames], "u1", ())
-    columns["positions"] = _stacked([f.positions for f in frames], "f8", (3,))
-    columns["forces"] = _stacked(forces, "f8", (3,))
-    for name in sorted({key for f in frames for key in f.arrays}):
-        columns |= _extra_columns(frames, name)
-    for name, mappings in (
-        ("parameters", [o.parameters for o in origins]),
-        ("info", [f.info for f in frames]),
-    ):
-        blobs = [_dump(mapping) for mapping in mappings]
-        columns[name] = np.frombuffer(b"".join(blobs), dtype="u1")
-        columns[f"{name}_offsets"] = np.concatenate(
-            [[0], np.cumsum([len(blob) for blob in blobs])]
-        ).astype(np.int64)
-    return columns
-
-
-def _stacked(blocks: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    empty: NDArray[Any] = np.zeros((0, *shape), dtype)
-    return np.concatenate([empty, *blocks]).astype(dtype, copy=False)
-
-
-def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
-    found = [np.asarray(f.arrays[name]) for f in frames if name in f.arrays]
-    kinds = {(array.dtype, array.shape[1:]) for array in found}
-    if len(kinds) > 1 or next(iter(kinds))[0].kind not in "biufS":
-        raise DataError(
-            f"per-atom array '{name}' cannot be kept losslessly",
-            hint="it must be numeric or bytes, with one type and shape in all frames",
-        )
-    dtype, shape = kinds.pop()
-    blocks = [
-        np.asarray(f.arrays[name]) if name in f.arrays else np.zeros((len(f), *shape), dtype)
-        for f in frames
-    ]
-    mask = np.array([name in f.arrays for f in frames], dtype=np.bool_)
-    return {EXTRA + name: np.concatenate(blocks), "has_" + EXTRA + name: mask}
-
-
-def _frames_of(columns: Mapping[str, Any]) -> Iterator[Frame]:
-    """Frames of in-memory columns, without quantising again."""
-    edges = columns["offsets"].tolist()
-    texts = {n: (bytes(columns[n]), columns[f"{n}_offsets"].tolist()) for n in TEXT}
-    extras = [name.removeprefix(EXTRA) for name in columns if name.startswith(EXTRA)]
-    ids, theories = columns["id"].tolist(), columns["theory"].tolist()
-    for row, identity in enumerate(ids):
-        atoms = slice(edges[row], edges[row + 1])
-        text = {n: blob[o[row] : o[row + 1]] for n, (blob, o) in texts.items()}
-        seed, split = int(columns["seed"][row]), int(columns["split"][row])
-        yield Frame(
-            numbers=columns["numbers"][atoms].astype(np.int64),
-            positions=columns["positions"][atoms],
-            cell=columns["cell"][row],
-            pbc=columns["pbc"][row],
-            id=identity.decode(),
-            labels=Labels(
-                float(columns["energy"][row]) if columns["has_energy"][row] else None,
-                columns["forces"][atoms] if columns["has_forces"][row] else None,
-                columns["stress"][row] if columns["has_stress"][row] else None,
-                theories[row].decode(),
-            ),
-            origin=Origin(
-                strategy=columns["strategy"][row].decode(),
-                parent=columns["parent"][row].decode(),
-                parameters=_load(text["parameters"]),
-                seed=None if seed < 0 else seed,
-                trajectory=columns["trajectory"][row].decode(),
-                iteration=int(columns["iteration"][row]),
-            ),
-            split=SPLITS[split - 1] if split else None,
-            arrays={
-                n: columns[EXTRA + n][atoms] for n in extras if columns["has_" + EXTRA + n][row]
-            },
-            info=_load(text["info"]),
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,20 @@ class TrainspotError(Exception):
         self.where = where
         self.hint = hint
         message = f"{where}: {what}" if where else what
-        super().__init__(f"{message}; {hint}" if hint else message)
+        # What other programs say may run over several lines; our message is one.
+        super().__init__(" ".join((f"{message}; {hint}" if hint else message).split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state: subclasses have constructors of their own, and workers send errors."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    cls: type[TrainspotError], args: tuple[Any, ...], state: dict[str, Any]
+) -> TrainspotError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(TrainspotError):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import complete_cell
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from trainspot.errors import InputError
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 GRID: Final = 1e-8
 """Å; the grid on which positions and cells are stored."""
 
-_MAX_COORDINATE: Final = 2.0**53 * GRID
+# Beyond 2**51 grid points, 2e7 Å, doubles cannot tell neighbouring points apart reliably.
+_MAX_COORDINATE: Final = 2.0**51 * GRID
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -36,17 +36,15 @@ def quantise(lengths: ArrayLike) -> NDArray[np.float64]:
     """Lengths in Å, any shape, rounded to the 1e-8 Å grid (idempotent).
 
     Raises:
-        InputError: A value is not finite, or too large for the grid (9e7 Å).
+        InputError: A value is not finite, or too large for the grid (2e7 Å).
     """
     values = np.array(lengths, dtype=np.float64)
     if not np.all(np.abs(values) < _MAX_COORDINATE):  # also catches nan
-        raise InputError("a position or cell vector is not finite")
-    return np.rint(values / GRID) * GRID
+        raise InputError("a position or cell vector is not finite or beyond 2e7 Å")
+    return np.rint(values / GRID) * GRID + 0.0  # no negative zeros: equal frames, equal bytes
 
 
-def frame_id(
-    numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike
-) -> str:
+def frame_id(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> str:
     """The identity of a geometry: 64 hexadecimal digits.
 
     sha256 of species, periodicity and the integers that cell and positions are on the 1e-8 Å grid.
@@ -108,6 +106,9 @@ class Labels:
                 raise InputError(f"{name} has shape {np.shape(value)}, not {shape}")
             if not np.all(np.isfinite(value)):
                 raise InputError(f"{name} is not finite", hint="leave an absent label out")
+        for array in (forces, stress):
+            if array is not None:
+                array.setflags(write=False)
         return Labels(energy, forces, stress, self.theory)
 
 
@@ -175,6 +176,8 @@ class Frame:
             InputError: No atoms, wrong shapes, unknown species, or a label of the wrong shape.
         """
         species = np.array(numbers, dtype=np.int64)
+        if not np.array_equal(species, numbers):
+            raise InputError("atomic numbers must be whole numbers")
         if species.ndim != 1 or not len(species):
             raise InputError("a frame needs at least one atom")
         if species.min() < 1 or species.max() > 118:
@@ -186,12 +189,11 @@ class Frame:
         if box.shape != (3, 3):
             raise InputError(f"cell has shape {box.shape}, not (3, 3)")
         periodic = np.array(np.broadcast_to(pbc, 3), dtype=np.bool_)
-        if np.any(periodic) and abs(np.linalg.det(complete_cell(box))) < 1e-6:
+        vectors = box[periodic]
+        if np.linalg.det(vectors @ vectors.T) < 1e-12:  # (length, area, volume)², 1 for none
             raise InputError("the cell vectors along periodic directions are not independent")
         rest["labels"] = rest.get("labels", Labels()).checked(len(species))
-        for name, values in rest.get("arrays", {}).items():
-            if len(values) != len(species):
-                raise InputError(f"array '{name}' has {len(values)} rows for {len(species)} atoms")
+        rest["arrays"] = _per_atom(rest.get("arrays", {}), len(species))
         for array in (species, sites, box, periodic):
             array.setflags(write=False)
         identity = frame_id(species, sites, box, periodic)
@@ -216,4 +218,16 @@ class Frame:
             raise ValueError("another geometry is another frame: use Frame.make")
         if "labels" in changes:
             changes["labels"] = changes["labels"].checked(len(self))
+        if "arrays" in changes:
+            changes["arrays"] = _per_atom(changes["arrays"], len(self))
         return replace(self, **changes)
+
+
+def _per_atom(arrays: Mapping[str, ArrayLike], n_atoms: int) -> dict[str, NDArray[Any]]:
+    """Read-only copies of per-atom extras, each with one row an atom."""
+    copies = {name: np.array(values) for name, values in arrays.items()}
+    for name, array in copies.items():
+        if array.ndim < 1 or len(array) != n_atoms:
+            raise InputError(f"array '{name}' has shape {array.shape} for {n_atoms} atoms")
+        array.setflags(write=False)
+    return copies

@@ -7,6 +7,7 @@ not depend on what was drawn before, so a stage can be repeated alone.
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 
@@ -18,7 +19,9 @@ def derive_seed(seed: int, *keys: str | int) -> int:
         seed: The campaign's seed.
         keys: What the seed is for, from the general to the particular.
     """
-    text = "\x1f".join([str(int(seed)), *(f"{type(key).__name__}:{key}" for key in keys)])
+    # JSON tells 1 from "1" and where one key ends; a numpy integer is the integer it holds.
+    plain = [str(key) if isinstance(key, str) else int(key) for key in keys]
+    text = json.dumps([int(seed), *plain])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

@@ -14,9 +14,12 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import h5py
 import numpy as np
+from ase.data import chemical_symbols
 
-from trainspot.dataset import EXTRA, PER_ATOM, PER_FRAME, TEXT, Dataset
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT
+from trainspot.dataset import Dataset
 from trainspot.errors import DataError
+from trainspot.frames import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +33,10 @@ def write(dataset: Dataset, target: Path | str) -> None:
     """Write a dataset, atomically: the file appears whole or not at all.
 
     Raises:
+        DataError: A number is not finite, or a code means nothing; nothing is written.
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
     """
+    check_values(dataset, "dataset")
     path = Path(target)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -52,7 +57,12 @@ def read(source: Path | str | IO[bytes]) -> Dataset:
         DataError: Not a dataset of ours, or damaged.
     """
     with opened(source) as dataset:
-        return Dataset({name: dataset.column(name) for name in dataset.columns})
+        try:
+            whole = Dataset({name: dataset.column(name) for name in dataset.columns})
+        except OSError as error:  # a chunk or block inside the file
+            raise DataError("damaged HDF5 file", where=_place(source)) from error
+    check_values(whole, _place(source))
+    return whole
 
 
 @contextmanager
@@ -62,7 +72,7 @@ def opened(source: Path | str | IO[bytes]) -> Iterator[Dataset]:
     Raises:
         DataError: Not a dataset of ours, or damaged.
     """
-    where = str(source) if isinstance(source, str | Path) else "dataset"
+    where = _place(source)
     try:
         file = h5py.File(source, "r")
     except FileNotFoundError:
@@ -70,9 +80,35 @@ def opened(source: Path | str | IO[bytes]) -> Iterator[Dataset]:
     except OSError as error:
         raise DataError("not an HDF5 file, or damaged", where=where) from error
     with file:
-        columns = _columns(file, where)
-        _validate(columns, where)
+        try:
+            columns = _columns(file, where)
+            _validate(columns, where)
+        # h5py answers damaged metadata with whatever the broken field led it into
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DataError("damaged HDF5 file", where=where) from error
         yield Dataset(columns)
+
+
+def _place(source: Path | str | IO[bytes]) -> str:
+    return str(source) if isinstance(source, str | Path) else "dataset"
+
+
+def check_values(dataset: Dataset, where: str) -> None:
+    """Check the numbers of a dataset (reads all its columns but the metadata).
+
+    Raises:
+        DataError: A number is not finite, or a code means nothing.
+    """
+    for name in ("cell", "positions", "energy", "forces", "stress"):
+        if not np.all(np.isfinite(dataset.column(name))):
+            raise DataError(f"column '{name}' holds a number that is not finite", where=where)
+    numbers, split = dataset.column("numbers"), dataset.column("split")
+    if np.any((numbers < 1) | (numbers > len(chemical_symbols) - 1)):
+        raise DataError("column 'numbers' holds an unknown element", where=where)
+    if np.any(split > len(SPLITS)):
+        raise DataError("column 'split' holds an unknown set", where=where)
+    if np.any(dataset.n_atoms < 1):
+        raise DataError("a frame has no atoms", where=where)
 
 
 def _columns(file: h5py.File, where: str) -> dict[str, Any]:
@@ -104,14 +140,18 @@ def _validate(columns: dict[str, Any], where: str) -> None:
         good = edges.shape == (n_frames + 1,) and edges[0] == 0
         if not (good and np.all(np.diff(edges) >= 0) and edges[-1] == len(columns[target])):
             raise DataError(f"column '{axis}' is damaged", where=where)
+    for name in TEXT:
+        if columns[name].ndim != 1 or columns[name].dtype != np.uint8:
+            raise DataError(f"column '{name}' is damaged", where=where)
     n_atoms = int(columns["offsets"][-1])
     expected = {name: (dtype, (n_frames, *shape)) for name, (dtype, shape) in PER_FRAME.items()}
     expected |= {name: (dtype, (n_atoms, *shape)) for name, (dtype, shape) in PER_ATOM.items()}
     for name, (dtype, shape) in expected.items():
         if columns[name].shape != shape or columns[name].dtype != np.dtype(dtype):
             raise DataError(f"column '{name}' is damaged", where=where)
-    for name in columns:
+    for name, values in columns.items():
+        mask = columns.get("has_" + name)
         if name.startswith(EXTRA) and (
-            len(columns[name]) != n_atoms or columns.get("has_" + name, ()) == ()
+            len(values) != n_atoms or mask is None or mask.shape != (n_frames,)
         ):
             raise DataError(f"column '{name}' is damaged", where=where)

@@ -1,0 +1,205 @@
+"""The columns a dataset consists of, and how frames become columns and columns frames.
+
+Atoms of all frames follow one another in ragged columns; ``offsets`` tells where each frame
+starts. The same columns are the HDF5 layout, see ``store``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from trainspot.errors import DataError
+from trainspot.frames import SPLITS, Frame, Labels, Origin
+from trainspot.metadata import decode_metadata, encode_metadata
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PER_FRAME: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
+    "id": ("S64", ()),
+    "cell": ("f8", (3, 3)),
+    "pbc": ("?", (3,)),
+    "energy": ("f8", ()),
+    "stress": ("f8", (3, 3)),
+    "has_energy": ("?", ()),
+    "has_forces": ("?", ()),
+    "has_stress": ("?", ()),
+    "theory": ("S64", ()),
+    "split": ("u1", ()),
+    "strategy": ("S32", ()),
+    "parent": ("S64", ()),
+    "trajectory": ("S64", ()),
+    "iteration": ("i4", ()),
+    "seed": ("i8", ()),
+}
+"""Columns with one row a frame: dtype and shape of a row. ``split`` 0 is none, else 1 + index in
+``SPLITS``; ``seed`` -1 is none; a value whose ``has_…`` is false is zero."""
+
+PER_ATOM: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
+    "numbers": ("u1", ()),
+    "positions": ("f8", (3,)),
+    "forces": ("f8", (3,)),
+}
+"""Ragged columns with one row an atom, cut by ``offsets``."""
+
+TEXT: Final = ("parameters", "info")
+"""Ragged columns of UTF-8 JSON bytes, each cut by its own ``<name>_offsets``."""
+
+EXTRA: Final = "arrays/"
+"""Prefix of per-atom extras; ``has_arrays/<name>`` tells which frames have one."""
+
+
+def is_mask(name: str) -> bool:
+    """Whether a column is the ``has_…`` mask of a per-atom extra."""
+    return name.startswith("has_" + EXTRA)
+
+
+def axes(columns: Iterable[str]) -> dict[str, list[str]]:
+    """For each offsets column the ragged columns it cuts."""
+    atoms = [*PER_ATOM, *(name for name in columns if name.startswith(EXTRA))]
+    return {"offsets": atoms} | {f"{name}_offsets": [name] for name in TEXT}
+
+
+def frozen(array: Any) -> NDArray[Any]:
+    """A read-only view of an array, or the contents of its on-disk stand-in."""
+    view: NDArray[Any] = np.asarray(array[...])
+    view.setflags(write=False)
+    return view
+
+
+def ragged(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions in a ragged column of the given rows (none negative), one after the other."""
+    starts, lengths = offsets[rows], np.diff(offsets)[rows]
+    shift = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+    return np.asarray(np.arange(lengths.sum()) + shift, dtype=np.int64)
+
+
+def fixed_width(name: str, values: Sequence[str | bytes]) -> NDArray[np.bytes_]:
+    """Short ASCII texts as a fixed-width column; refused rather than truncated."""
+    dtype = PER_FRAME[name][0]
+    encoded = [v if isinstance(v, bytes) else v.encode("utf-8") for v in values]
+    for value in encoded:
+        if len(value) > int(dtype[1:]) or value.endswith(b"\0"):
+            raise DataError(f"'{value.decode()}' does not fit in column '{name}' ({dtype[1:]} B)")
+    return np.array(encoded, dtype=dtype)
+
+
+def columns_of(frames: list[Frame]) -> dict[str, Any]:
+    """All columns of frames.
+
+    Raises:
+        DataError: Metadata that cannot be kept losslessly, or extras that do not agree.
+    """
+    if any(frame.origin.seed is not None and frame.origin.seed < 0 for frame in frames):
+        raise DataError("the seed of a frame's origin must not be negative")
+    sizes = np.array([len(frame) for frame in frames], dtype=np.int64)
+    labels, origins = [f.labels for f in frames], [f.origin for f in frames]
+    zero = np.zeros((3, 3))
+    rows: dict[str, list[Any]] = {
+        "id": [f.id for f in frames],
+        "cell": [f.cell for f in frames],
+        "pbc": [f.pbc for f in frames],
+        "energy": [lab.energy or 0.0 for lab in labels],
+        "stress": [zero if lab.stress is None else lab.stress for lab in labels],
+        "has_energy": [lab.energy is not None for lab in labels],
+        "has_forces": [lab.forces is not None for lab in labels],
+        "has_stress": [lab.stress is not None for lab in labels],
+        "theory": [lab.theory for lab in labels],
+        "split": [0 if f.split is None else 1 + SPLITS.index(f.split) for f in frames],
+        "strategy": [o.strategy for o in origins],
+        "parent": [o.parent for o in origins],
+        "trajectory": [o.trajectory for o in origins],
+        "iteration": [o.iteration for o in origins],
+        "seed": [-1 if o.seed is None else o.seed for o in origins],
+    }
+    columns: dict[str, Any] = {}
+    for name, (dtype, shape) in PER_FRAME.items():
+        values = rows[name]
+        columns[name] = (
+            fixed_width(name, values)
+            if dtype.startswith("S")
+            else np.array(values, dtype=dtype).reshape(len(frames), *shape)
+        )
+    forces = [np.zeros((len(f), 3)) if f.labels.forces is None else f.labels.forces for f in frames]
+    columns["offsets"] = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    columns["numbers"] = _stacked([f.numbers for f in frames], "u1", ())
+    columns["positions"] = _stacked([f.positions for f in frames], "f8", (3,))
+    columns["forces"] = _stacked(forces, "f8", (3,))
+    for name in sorted({key for f in frames for key in f.arrays}):
+        columns |= _extra_columns(frames, name)
+    for name, mappings in (
+        ("parameters", [o.parameters for o in origins]),
+        ("info", [f.info for f in frames]),
+    ):
+        blobs = [encode_metadata(mapping) for mapping in mappings]
+        columns[name] = np.frombuffer(b"".join(blobs), dtype="u1")
+        columns[f"{name}_offsets"] = np.concatenate(
+            [[0], np.cumsum([len(blob) for blob in blobs])]
+        ).astype(np.int64)
+    return columns
+
+
+def _stacked(blocks: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    empty: NDArray[Any] = np.zeros((0, *shape), dtype)
+    return np.concatenate([empty, *blocks]).astype(dtype, copy=False)
+
+
+def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
+    if name in {"", ".", ".."} or set(name) & {"/", "\0"}:
+        raise DataError(f"per-atom array '{name}' has a name that HDF5 cannot keep")
+    found = [np.asarray(f.arrays[name]) for f in frames if name in f.arrays]
+    kinds = {(array.dtype, array.shape[1:]) for array in found}
+    if len(kinds) > 1 or next(iter(kinds))[0].kind not in "biufS":
+        raise DataError(
+            f"per-atom array '{name}' cannot be kept losslessly",
+            hint="it must be numeric or bytes, with one type and shape in all frames",
+        )
+    dtype, shape = kinds.pop()
+    blocks = [
+        np.asarray(f.arrays[name]) if name in f.arrays else np.zeros((len(f), *shape), dtype)
+        for f in frames
+    ]
+    mask = np.array([name in f.arrays for f in frames], dtype=np.bool_)
+    return {EXTRA + name: np.concatenate(blocks), "has_" + EXTRA + name: mask}
+
+
+def frames_of(columns: Mapping[str, Any]) -> Iterator[Frame]:
+    """Frames of in-memory columns, without quantising again; their arrays are read-only views."""
+    columns = {name: frozen(column) for name, column in columns.items()}
+    edges = columns["offsets"].tolist()
+    texts = {n: (bytes(columns[n]), columns[f"{n}_offsets"].tolist()) for n in TEXT}
+    extras = [name.removeprefix(EXTRA) for name in columns if name.startswith(EXTRA)]
+    ids, theories = columns["id"].tolist(), columns["theory"].tolist()
+    for row, identity in enumerate(ids):
+        atoms = slice(edges[row], edges[row + 1])
+        text = {n: blob[o[row] : o[row + 1]] for n, (blob, o) in texts.items()}
+        seed, split = int(columns["seed"][row]), int(columns["split"][row])
+        yield Frame(
+            numbers=frozen(columns["numbers"][atoms].astype(np.int64)),
+            positions=columns["positions"][atoms],
+            cell=columns["cell"][row],
+            pbc=columns["pbc"][row],
+            id=identity.decode(),
+            labels=Labels(
+                float(columns["energy"][row]) if columns["has_energy"][row] else None,
+                columns["forces"][atoms] if columns["has_forces"][row] else None,
+                columns["stress"][row] if columns["has_stress"][row] else None,
+                theories[row].decode(),
+            ),
+            origin=Origin(
+                strategy=columns["strategy"][row].decode(),
+                parent=columns["parent"][row].decode(),
+                parameters=decode_metadata(text["parameters"]),
+                seed=None if seed < 0 else seed,
+                trajectory=columns["trajectory"][row].decode(),
+                iteration=int(columns["iteration"][row]),
+            ),
+            split=SPLITS[split - 1] if split else None,
+            arrays={
+                n: columns[EXTRA + n][atoms] for n in extras if columns["has_" + EXTRA + n][row]
+            },
+            info=decode_metadata(text["info"]),
+        )
