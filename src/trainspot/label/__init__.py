@@ -1,0 +1,1 @@
+"""Labelling: energy, forces and stress of frames from a reference engine."""

@@ -1,0 +1,182 @@
+"""Label engine ``ase``: any ASE calculator, many frames per call."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ase.calculators.calculator import CalculatorError
+from pydantic import Field
+
+from trainspot.errors import InputError
+from trainspot.label.base import (
+    EngineSettings,
+    LabelResult,
+    failed,
+    fingerprint,
+    gathered,
+    labels_of,
+    retried,
+)
+from trainspot.label.calculators import NAMES, calculator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Frame
+
+# What calculators of all kinds raise when they fail on one structure. A missing module or a
+# wrong name is not among them: it is our bug or the user's, and stops the run.
+_CALCULATION_FAILED: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    CalculatorError,
+    InputError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_DIED: Final = "the process that computed this frame died"
+
+
+class AseSettings(EngineSettings):
+    """Which calculator labels, and with what."""
+
+    practical: ClassVar[frozenset[str]] = frozenset({"frames_per_job"})
+
+    calculator: str = Field(
+        description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments of the calculator."
+    )
+    frames_per_job: int = Field(
+        1000, ge=1, description="Frames labelled by one job of a campaign; jobs follow each other."
+    )
+
+
+class AseLabelEngine:
+    """Labels with an ASE calculator, a new one for each frame, so that order does not matter."""
+
+    name: ClassVar[str] = "ase"
+    Settings: ClassVar[type[AseSettings]] = AseSettings
+
+    @staticmethod
+    def theory(settings: AseSettings) -> str:
+        """``ase-CALCULATOR-DIGEST``; see ``base.fingerprint``."""
+        short = settings.calculator.rpartition(":")[2].lower()
+        return fingerprint(f"ase-{short}", settings.decisive())
+
+    def label(
+        self,
+        dataset: Dataset,
+        settings: AseSettings,
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> LabelResult:
+        """Label every frame; see ``base.FrameEngine``.
+
+        Raises:
+            InputError: The calculator does not exist or refuses its parameters.
+        """
+        calculator(settings.calculator, settings.parameters)  # before any process starts
+        frames = (retried(frame) for frame in dataset)
+        total = len(dataset)
+        results: dict[int, Frame] = {}
+        source = enumerate(frames)
+        if min(workers, total) > 1:
+            done = _in_processes(source, settings, min(workers, total))
+        else:
+            done = ((row, label_frame(frame, settings)) for row, frame in source)
+        for row, frame in done:
+            results[row] = frame
+            if progress is not None:
+                progress(len(results), total)
+        return gathered(results[row] for row in range(total))
+
+
+def label_frame(frame: Frame, settings: AseSettings) -> Frame:
+    """The frame with its labels, or with ``info["failure"]``.
+
+    The energy is the one whose derivative the forces are (``free_energy`` where the calculator
+    tells them apart). Stress is kept where the calculator has one and the frame is periodic.
+    """
+    theory = AseLabelEngine.theory(settings)
+    try:
+        atoms = frame.to_atoms()
+        atoms.calc = calculator(settings.calculator, settings.parameters)
+        known = atoms.calc.implemented_properties
+        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
+        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+        labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
+    except _CALCULATION_FAILED as error:
+        return failed(frame, f"{type(error).__name__}: {error}")
+    return frame.with_(labels=labels)
+
+
+def _in_processes(
+    source: Iterator[tuple[int, Frame]], settings: AseSettings, workers: int
+) -> Iterator[tuple[int, Frame]]:
+    """Label with worker processes, in order of completion.
+
+    A calculator may bring down its process. Nobody can tell which of the frames in flight did
+    it, so each of those is tried again in a process of its own.
+    """
+    suspects: list[tuple[int, Frame]] = []
+    lost = True
+    while lost:
+        lost = False
+        with _pool(workers) as pool:
+            for (row, frame), future in _in_flight(pool, source, settings, 2 * workers):
+                if isinstance(future.exception(), BrokenProcessPool):
+                    suspects.append((row, frame))
+                    lost = True
+                else:
+                    yield row, future.result()
+    for row, frame in suspects:
+        with _pool(1) as pool:
+            future = _submitted(pool, frame, settings)
+            died = isinstance(future.exception(), BrokenProcessPool)
+            yield row, failed(frame, _DIED) if died else future.result()
+
+
+def _in_flight(
+    pool: ProcessPoolExecutor,
+    source: Iterator[tuple[int, Frame]],
+    settings: AseSettings,
+    limit: int,
+) -> Iterator[tuple[tuple[int, Frame], Future[Frame]]]:
+    """Keep ``limit`` frames in a pool until the source is dry or the pool is broken."""
+    running: dict[Future[Frame], tuple[int, Frame]] = {}
+    broken = False
+    while True:
+        if not broken:
+            for row, frame in islice(source, limit - len(running)):
+                running[_submitted(pool, frame, settings)] = (row, frame)
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            broken |= isinstance(future.exception(), BrokenProcessPool)
+            yield running.pop(future), future
+
+
+def _submitted(pool: ProcessPoolExecutor, frame: Frame, settings: AseSettings) -> Future[Frame]:
+    try:
+        return pool.submit(label_frame, frame, settings)
+    except BrokenProcessPool as error:  # broke since the last look: the frame is not lost
+        future: Future[Frame] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # spawn, not fork: calculators start threads, and forking those deadlocks
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))

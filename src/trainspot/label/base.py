@@ -1,0 +1,207 @@
+"""What every label engine shares: settings, the fingerprint of a level of theory, failures.
+
+An engine is a class in the entry-point group ``trainspot.label``. What it computes with is its
+``Settings`` model; ``theory`` turns settings into the fingerprint that travels with each label.
+Engines that run in plain Python also implement ``FrameEngine``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainspot import plugins
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, UnknownNameError
+from trainspot.frames import Frame, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+GROUP: Final = "trainspot.label"
+
+_THEORY_BYTES: Final = 64
+_DIGEST: Final = 12
+
+_S = TypeVar("_S", bound=BaseModel)
+
+
+class EngineSettings(BaseModel):
+    """Base of the settings of label engines: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    practical: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that change how a label is obtained, not its numbers."""
+
+    def decisive(self) -> dict[str, Any]:
+        """Everything that changes the numbers, as JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.practical))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """What one round of labelling gave.
+
+    Attributes:
+        labelled: Frames with labels and their theory, in the order of the input.
+        failures: Frames without, each with ``info["failure"]``; see ``failed``.
+    """
+
+    labelled: Dataset
+    failures: Dataset
+
+
+@runtime_checkable
+class LabelEngine(Protocol):
+    """What every class in the group offers.
+
+    Attributes:
+        name: Its name in the group.
+        Settings: Its settings model.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[EngineSettings]]
+
+    @staticmethod
+    def theory(settings: Any) -> str:
+        """Fingerprint of the level of theory; at most 64 ASCII characters."""
+
+
+@runtime_checkable
+class FrameEngine(LabelEngine, Protocol):
+    """An engine that labels frames in this process, without AiiDA."""
+
+    def label(
+        self,
+        dataset: Dataset,
+        settings: Any,
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> LabelResult:
+        """Label every frame; a frame that fails becomes data, not an exception.
+
+        Args:
+            dataset: The frames; labels they already have are ignored.
+            settings: An instance of ``Settings``.
+            workers: Processes to share the work.
+            progress: Called with (done, all) after each frame.
+        """
+
+
+def engine(name: str, *, where: str = "") -> type[LabelEngine]:
+    """The engine of this name.
+
+    Raises:
+        UnknownNameError: No such engine; the nearest is offered.
+        MissingExtraError: Known, but its dependency is not installed.
+    """
+    found: type[LabelEngine] = plugins.load(GROUP, name, where=where)
+    return found
+
+
+def parse_settings(model: type[_S], raw: Mapping[str, Any], *, where: str = "") -> _S:
+    """Validated settings of plain values.
+
+    Raises:
+        UnknownNameError: A key that the model does not have; the nearest is offered.
+        InputError: A value of the wrong type or out of bounds.
+    """
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            name = str(first["loc"][-1])
+            raise UnknownNameError("setting", name, model.model_fields, where=where) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(message, where=": ".join(filter(None, (where, place)))) from None
+
+
+def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:
+    """``prefix-`` and 12 hexadecimal digits of a canonical JSON of what changes the numbers.
+
+    Args:
+        prefix: Engine and method, ASCII; shortened if the whole would exceed 64 characters.
+        decisive: JSON values; the order of keys does not matter.
+    """
+    text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+    plain = prefix.encode("ascii", "replace").decode()[: _THEORY_BYTES - _DIGEST - 1]
+    return f"{plain}-{digest}"
+
+
+def failed(frame: Frame, reason: str, exit_status: int | None = None) -> Frame:
+    """The frame without labels and with the failure in ``info["failure"]``.
+
+    Args:
+        frame: The frame that could not be labelled.
+        reason: One line.
+        exit_status: Exit status of the process that failed, if there was one.
+    """
+    line = " ".join(reason.split())[:500]
+    failure = {"reason": line, "exit_status": exit_status}
+    return frame.with_(labels=Labels(), info={**frame.info, "failure": failure})
+
+
+def retried(frame: Frame) -> Frame:
+    """The frame without the record of an earlier failure."""
+    info = {key: value for key, value in frame.info.items() if key != "failure"}
+    return frame.with_(info=info)
+
+
+def gathered(frames: Iterable[Frame]) -> LabelResult:
+    """Sort frames into labelled and failed ones, keeping their order."""
+    labelled: list[Frame] = []
+    failures: list[Frame] = []
+    for frame in frames:
+        (failures if "failure" in frame.info else labelled).append(frame)
+    return LabelResult(Dataset.from_frames(labelled), Dataset.from_frames(failures))
+
+
+def is_isolated_atom(frame: Frame) -> bool:
+    """Whether the frame is one atom in vacuum, whose label fixes the reference energy."""
+    return len(frame) == 1 and not frame.pbc.any()
+
+
+def labels_of(
+    frame: Frame,
+    energy: float,
+    forces: NDArray[np.float64],
+    stress: NDArray[np.float64] | None,
+    theory: str,
+) -> Labels:
+    """Labels with the stress reduced to what the periodicity of the frame gives a meaning to.
+
+    Three periodic axes keep all of it, none drops it. In between it becomes P·S·P with the
+    orthogonal projector P onto the plane (or line) of the periodic cell vectors: an in-plane
+    strain is meaningful, one of the vacuum is not.
+
+    Args:
+        frame: The frame.
+        energy: Total energy that the forces are the derivative of, eV.
+        forces: (n, 3), eV/Å.
+        stress: (3, 3), eV/Å³, sign of ASE, or ``None``.
+        theory: Fingerprint.
+
+    Raises:
+        InputError: A shape is wrong or a number is not finite.
+    """
+    if not frame.pbc.any():
+        stress = None
+    if stress is not None:
+        basis = np.linalg.qr(frame.cell[frame.pbc].T)[0]
+        projector = basis @ basis.T
+        stress = projector @ stress @ projector if not frame.pbc.all() else stress
+        stress = (stress + stress.T) / 2.0
+    return Labels(energy, forces, stress, theory).checked(len(frame))
