@@ -113,8 +113,8 @@ class Trainer(Protocol):
         """
 
     @classmethod
-    def out_of_memory(cls, text: str) -> bool:
-        """Whether what the program printed says that it ran out of memory."""
+    def read_checkpoint(cls, directory: Path) -> Path | None:
+        """What a training that was cut off can be continued from; never raises."""
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:

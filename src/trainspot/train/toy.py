@@ -1,6 +1,6 @@
 """The toy trainer: least squares in numpy, so that the whole loop runs in seconds without torch.
 
-``trainspot train-member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
+``trainspot train --member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
 working directory: it reads ``toy.json`` and ``dataset.h5`` and leaves ``model.toy`` and
 ``metrics.json``.
 """
@@ -96,8 +96,8 @@ class ToyTrainer:
 
     @classmethod
     def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (all is in toy.json)
-        """The hidden command that trains one member in the working directory."""
-        return ["train-member", cls.name]
+        """Train the one member whose inputs lie in the working directory."""
+        return ["train", "--member", cls.name]
 
     @classmethod
     def outputs(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003
@@ -143,9 +143,9 @@ class ToyTrainer:
         return TrainingResult(model, None, epochs, warnings)
 
     @classmethod
-    def out_of_memory(cls, text: str) -> bool:
-        """Whether Python says so."""
-        return "MemoryError" in text
+    def read_checkpoint(cls, directory: Path) -> Path | None:  # noqa: ARG003
+        """None: a fit of a second is repeated, not continued."""
+        return None
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG003

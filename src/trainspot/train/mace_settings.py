@@ -1,0 +1,106 @@
+"""Hyper-parameters of MACE: the ones that matter typed and explained, the rest passed through.
+
+Defaults are those of MACE 0.3.16 except where a description says why not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# What the trainer decides from the dataset, the seed and the folder it runs in.
+OWN_KEYS: Final = frozenset(
+    {
+        *("name", "seed", "config", "work_dir", "log_dir", "model_dir", "checkpoints_dir"),
+        *("results_dir", "train_file", "valid_file", "valid_fraction", "test_file", "test_dir"),
+        *("E0s", "energy_key", "forces_key", "stress_key", "hidden_irreps", "restart_latest"),
+    }
+)
+
+
+class MaceSettings(BaseModel):
+    """Settings of ``mace_run_train``; names are MACE's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # model
+    r_max: float = Field(5.0, gt=1.0, description="Å; cutoff of one layer")
+    num_channels: int = Field(128, ge=1, description="channels of the hidden features")
+    max_L: int = Field(  # noqa: N815  (its name in MACE)
+        1, ge=0, description="highest order of the messages between layers"
+    )
+    max_ell: int = Field(3, ge=0, description="highest order of the spherical harmonics")
+    correlation: int = Field(3, ge=1, description="body order minus one, in each layer")
+    num_interactions: int = Field(2, ge=1, description="layers")
+    num_radial_basis: int = Field(8, ge=1, description="Bessel functions of the distance")
+    MLP_irreps: str = Field("16x0e", description="hidden features of the last readout")
+    pair_repulsion: bool = Field(
+        default=False, description="add the ZBL repulsion between close atoms"
+    )
+
+    # loss
+    loss: Literal["weighted", "stress", "huber", "universal"] = Field(
+        "stress",
+        description="'weighted' ignores stress; 'stress' is the same with it (MACE's own default "
+        "is 'weighted', but our labels hold the stress)",
+    )
+    energy_weight: float = Field(1.0, ge=0, description="weight of the energies in the loss")
+    forces_weight: float = Field(100.0, ge=0, description="weight of the forces in the loss")
+    stress_weight: float = Field(1.0, ge=0, description="weight of the stresses in the loss")
+    e0s: dict[str, float] | None = Field(
+        None,
+        description="eV by element symbol; default: the labelled isolated atoms, else least "
+        "squares, with a warning",
+    )
+
+    # optimisation
+    max_num_epochs: int = Field(2048, ge=1, description="epochs")
+    patience: int = Field(
+        2048,
+        ge=1,
+        description="epochs without improvement after which training stops (some versions of "
+        "MACE do not heed it on one device)",
+    )
+    batch_size: int = Field(10, ge=1, description="frames in a step; never more than there are")
+    valid_batch_size: int = Field(10, ge=1, description="frames in a validation batch")
+    lr: float = Field(0.01, gt=0, description="learning rate")
+    weight_decay: float = Field(5e-7, ge=0, description="weight decay")
+    scheduler: Literal["ReduceLROnPlateau", "ExponentialLR"] = Field(
+        "ReduceLROnPlateau", description="how the learning rate falls"
+    )
+    lr_factor: float = Field(0.8, gt=0, lt=1, description="factor at a plateau")
+    scheduler_patience: int = Field(50, ge=1, description="epochs that make a plateau")
+    lr_scheduler_gamma: float = Field(
+        0.9993, gt=0, le=1, description="factor an epoch of 'ExponentialLR'"
+    )
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="decay of the weights' moving average; null for none"
+    )
+    stage_two: int | None = Field(
+        None, ge=1, description="epoch at which energies gain weight; null for never"
+    )
+
+    # machine
+    device: Literal["cpu", "cuda", "mps", "xpu"] = Field("cpu", description="where to train")
+    default_dtype: Literal["float32", "float64"] = Field("float64", description="precision")
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="other keys of mace_run_train, passed through"
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        typed = {*cls.model_fields, "ema", "start_stage_two", "swa", "start_swa"} - {"extra"}
+        for key in extra:
+            if key in OWN_KEYS:
+                raise ValueError(f"'{key}' is decided by trainspot")
+            if key in typed:
+                raise ValueError(f"'{key}' has a setting of its own, leave it out of 'extra'")
+        return extra
+
+    @model_validator(mode="after")
+    def _stage_two_in_time(self) -> MaceSettings:
+        if self.stage_two is not None and self.stage_two >= self.max_num_epochs:
+            raise ValueError("stage_two must begin before max_num_epochs")
+        return self
