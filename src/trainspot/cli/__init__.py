@@ -35,7 +35,7 @@ _ORDER = (
     *("setup", "init", "config", "check", "run", "status", "stop", "report", "export"),
     *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
 )
-_STAGES = _ORDER[_ORDER.index("augment") :]
+_NOT_STAGES = {"init", "config"}
 
 
 class _OneLine(click.ClickException):
@@ -64,7 +64,8 @@ class LazyGroup(click.Group):
         """
         del ctx
         if cmd_name in _modules():
-            command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+            module = cmd_name.replace("-", "_")
+            command = getattr(import_module(f"{__name__}.{module}"), module)
         else:
             found = [point for point in entry_points(group=GROUP) if point.name == cmd_name]
             if not found:
@@ -89,10 +90,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview in two sections, from docstrings alone."""
-        names = self.list_commands(ctx)
+        names, stages = self.list_commands(ctx), {*_modules()} - _NOT_STAGES
         for title, chosen in (
-            ("Campaigns", [n for n in names if n not in _STAGES]),
-            ("One stage, on files, without AiiDA", [n for n in names if n in _STAGES]),
+            ("Campaigns", [n for n in names if n not in stages]),
+            ("One stage, on files, without AiiDA", [n for n in names if n in stages]),
         ):
             if not chosen:
                 continue
@@ -138,14 +139,14 @@ def _one_line(*, with_traceback: bool = False) -> Iterator[None]:
 
 
 def _modules() -> list[str]:
-    names = [info.name for info in iter_modules(__path__)]
-    return [name for name in names if name not in _NOT_COMMANDS and not name.startswith("_")]
+    names = [info.name for info in iter_modules(__path__) if not info.name.startswith("_")]
+    return [name.replace("_", "-") for name in names if name not in _NOT_COMMANDS]
 
 
 def _summary(name: str) -> str:
     """The first line of the docstring of a command's module, which is not imported."""
     if name in _modules():
-        source = Path(__path__[0], f"{name}.py")
+        source = Path(__path__[0], f"{name.replace('-', '_')}.py")
     else:
         point = next(point for point in entry_points(group=GROUP) if point.name == name)
         try:

@@ -1,0 +1,1 @@
+"""The campaign file: read, merged with its protocol, validated, and explained when it is wrong."""

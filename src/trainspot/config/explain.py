@@ -1,0 +1,161 @@
+"""Validation errors as one line: what, where (``file:line``), what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from trainspot.config.stages import EngineSection
+from trainspot.errors import InputError, TrainspotError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from trainspot.config.document import Document, Location
+
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "string_too_short": "must not be empty",
+}
+
+
+def explain(error: ValidationError, root: type[BaseModel], document: Document) -> InputError:
+    """The error that stands first in the file, as one line.
+
+    Args:
+        error: What pydantic found.
+        root: The model that was validated.
+        document: Where the values come from.
+    """
+    found = [(_cut(root, details["loc"], document.data), details) for details in error.errors()]
+    location, first = min(found, key=lambda item: _line(document, item[0]))
+    together = [details for where, details in found if where == location]
+    rest = len(found) - len(together)
+    one = _one(root, location, together, document)
+    if not rest:
+        return one
+    more = f"(and {rest} more)"
+    hint = f"{one.hint} {more}" if one.hint else more
+    return InputError(one.what, where=one.where, hint=hint) if first else one
+
+
+def _one(
+    root: type[BaseModel], location: Location, together: list[ErrorDetails], document: Document
+) -> InputError:
+    details = together[0]
+    where = document.where(_written(location, document))
+    shown = ".".join(str(part) for part in _written(location, document))
+    if details["type"] == "extra_forbidden":
+        known = _known_keys(root, location[:-1], document.data)
+        return _of(UnknownNameError("key", str(location[-1]), known, where=where))
+    messages = dict.fromkeys(_message(item) for item in together)
+    text = " or ".join(messages)
+    if details["type"] in ("trainspot", "twice", "shares"):
+        what, _, hint = text.partition("; ")
+        return InputError(f"{shown}: {what}" if shown else what, where=where, hint=hint)
+    value = details["input"]
+    is_short = isinstance(value, str | int | float | bool | None) and details["type"] != "missing"
+    shown = f"{shown} = {value!r}" if is_short else shown
+    return InputError(f"{shown} {text}", where=where, hint=_description(root, location, document))
+
+
+def _of(error: TrainspotError) -> InputError:
+    return InputError(error.what, where=error.where, hint=error.hint)
+
+
+def _message(details: ErrorDetails) -> str:
+    template = _MESSAGES.get(details["type"])
+    if template is None:
+        text = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        return text[0].lower() + text[1:] if details["type"] != "trainspot" else text
+    return template.format(**details.get("ctx", {}))
+
+
+def _line(document: Document, location: Location) -> int:
+    tail = document.where(_written(location, document)).rpartition(":")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
+def _written(location: Location, document: Document) -> Location:
+    """The location as the user wrote it: an engine's keys may stand beside those of the stage."""
+    if len(location) > 2 and location[1] == "settings":
+        flat = (location[0], *location[2:])
+        if flat[:2] in document.lines or (*location[:3],) not in document.lines:
+            return flat
+    return location
+
+
+def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> Location:
+    """Drop what pydantic adds to a location to tell the members of a union apart."""
+    for size in range(1, len(location)):
+        model = _model_at(root, location[:size], data)
+        key = location[size]
+        if model is None and not isinstance(key, int):
+            inside: Any = data
+            for part in location[:size]:
+                inside = inside.get(part) if isinstance(inside, dict) else None
+            if not (isinstance(inside, dict) and key in inside):
+                return location[:size]
+    return location
+
+
+def _known_keys(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> set[str]:
+    model = _model_at(root, location, data)
+    known = set(model.model_fields) if model else set()
+    if len(location) == 2 and location[1] == "settings":
+        stage = _model_at(root, location[:1], data)
+        known |= set(stage.model_fields) - {"settings"} if stage else set()
+    return known
+
+
+def _model_at(
+    root: type[BaseModel], location: Location, data: Mapping[str, Any]
+) -> type[BaseModel] | None:
+    """The model that validates a location of the tree, if one does."""
+    model: type[BaseModel] | None = root
+    for depth, key in enumerate(location):
+        if isinstance(key, int):
+            continue
+        if model is None or key not in model.model_fields:
+            # A mapping of names to models, such as ``resources``, was entered one key before.
+            continue
+        if key == "settings" and issubclass(model, EngineSection):
+            model = _engine_settings(model, data.get(str(location[depth - 1])))
+            continue
+        model = next(_models(model.model_fields[key].annotation), None)
+    return model
+
+
+def _engine_settings(stage: type[EngineSection], section: Any) -> type[BaseModel] | None:
+    named = section.get("engine") if isinstance(section, dict) else None
+    engine = named or stage.model_fields["engine"].default
+    try:
+        return stage.settings_model(engine)
+    except TrainspotError:
+        return None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def _description(root: type[BaseModel], location: Location, document: Document) -> str:
+    if not location:
+        return ""
+    model = _model_at(root, location[:-1], document.data)
+    field = model.model_fields.get(str(location[-1])) if model else None
+    return field.description or "" if field else ""

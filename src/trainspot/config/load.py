@@ -1,0 +1,216 @@
+"""From a campaign file to a ``Campaign`` and its input frames; whatever is wrong is one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from trainspot.config import document
+from trainspot.config.explain import explain
+from trainspot.config.models import ENGINE_SECTIONS, Campaign
+from trainspot.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trainspot.config.document import Document, Location
+    from trainspot.dataset import Dataset
+
+_PROTOCOLS: Final = files("trainspot.config") / "protocols"
+_GIVEN_THEORY: Final = "given"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A resolved campaign and where it comes from.
+
+    Attributes:
+        campaign: Everything, defaults included.
+        document: The file the user wrote.
+        protocol: What the protocol said, by location.
+    """
+
+    campaign: Campaign
+    document: Document
+    protocol: dict[Location, Any] = field(default_factory=dict)
+
+    def source(self, location: Location) -> str:
+        """Where a value comes from: ``file:line``, ``protocol NAME`` or ``default``."""
+        flat = location[:1] + location[2:] if location[1:2] == ("settings",) else location
+        for place in (location, flat):
+            for size in range(len(place), 0, -1):
+                inside = self._written(place[:size])
+                if place[:size] in self.document.lines and (
+                    size == len(place) or not isinstance(inside, dict)
+                ):
+                    return self.document.where(place[:size])
+        if location in self.protocol:
+            return f"protocol {self.campaign.protocol}"
+        return "default"
+
+    def values(self) -> Iterator[tuple[Location, Any, str]]:
+        """Location, value and source of everything in the campaign, in the order of the models."""
+        for location, value in leaves(self.campaign.model_dump(mode="json")):
+            yield location, value, self.source(location)
+
+    def _written(self, location: Location) -> Any:
+        inside: Any = self.document.data
+        for part in location:
+            try:
+                inside = inside[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return inside
+
+
+def protocols() -> dict[str, str]:
+    """Name and description of every protocol."""
+    found = sorted(Path(str(item)).stem for item in _PROTOCOLS.iterdir())
+    return {name: str(_protocol(name).pop("description")) for name in found}
+
+
+def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
+    """Read a campaign file, merge it with its protocol and validate it; reads no structures.
+
+    Args:
+        path: The file.
+        need_inputs: Whether ``structures`` or ``dataset`` must be there.
+
+    Raises:
+        InputError: Anything wrong, with ``file:line`` and, for names, the nearest one.
+    """
+    source = document.read(Path(path))
+    name = source.data.get("protocol", "default")
+    if name not in protocols():
+        raise UnknownNameError(
+            "protocol", str(name), protocols(), where=source.where(("protocol",))
+        )
+    differences = _for_engines(_protocol(str(name)), source.data)
+    _check_strategies(source)
+    try:
+        # An empty section (``train:`` with every line commented out) is one left out.
+        written = {key: value for key, value in source.data.items() if value is not None}
+        campaign = Campaign.model_validate(merged(differences, written))
+    except ValidationError as error:
+        raise explain(error, Campaign, source) from error
+    if need_inputs and not (campaign.structures or campaign.dataset):
+        raise InputError(
+            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
+        )
+    return Loaded(campaign, source, dict(leaves(differences)))
+
+
+def read_inputs(loaded: Loaded) -> Dataset:
+    """The frames a campaign starts from: its structures, without labels, or its dataset.
+
+    Raises:
+        InputError: A pattern that matches nothing, an unreadable file, overlapping atoms, or
+            labels of several levels of theory.
+    """
+    from trainspot import io  # noqa: PLC0415  (ASE: not for `config show`)
+    from trainspot.dataset import Dataset  # noqa: PLC0415
+    from trainspot.frames import Labels  # noqa: PLC0415
+
+    campaign, folder = loaded.campaign, loaded.document.path.parent
+    if campaign.dataset:
+        where = folder / campaign.dataset
+        frames = io.read(where, theory=_GIVEN_THEORY)
+        if len(frames.theories) > 1:
+            found = ", ".join(frames.theories)
+            raise InputError(f"labels of several levels of theory ({found})", where=str(where))
+        _check_frames(frames, str(where))
+        return frames.merge()
+    parts = []
+    for file in _structure_files(loaded):
+        read = io.read(file)
+        _check_frames(read, str(file))
+        parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
+    return Dataset.concatenate(parts).merge()
+
+
+def _structure_files(loaded: Loaded) -> list[Path]:
+    folder = loaded.document.path.parent
+    found: dict[Path, None] = {}
+    for index, pattern in enumerate(loaded.campaign.structures):
+        where = loaded.document.where(("structures", index))
+        absolute = Path(pattern).is_absolute()
+        root = Path(Path(pattern).anchor) if absolute else folder
+        relative = str(Path(pattern).relative_to(root)) if absolute else pattern
+        matches = sorted(path for path in root.glob(relative) if path.is_file())
+        if not matches:
+            raise InputError(f"no structures: nothing matches '{pattern}'", where=where)
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def _check_frames(frames: Dataset, where: str) -> None:
+    from trainspot.augment.plan import check_inputs  # noqa: PLC0415
+
+    if not len(frames):
+        raise InputError("no structures", where=where)
+    check_inputs(frames, where)
+
+
+def _check_strategies(source: Document) -> None:
+    """Augmentation strategies one by one, so that errors carry the line of theirs."""
+    from trainspot.augment.plan import parse_plan  # noqa: PLC0415
+
+    items = source.data.get("augment")
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict):
+            parse_plan([item], where=source.where(("augment", index)))
+
+
+def _protocol(name: str) -> dict[str, Any]:
+    return document.read(Path(str(_PROTOCOLS / f"{name}.yaml"))).data
+
+
+def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """The differences of a protocol for the engines the user chose; ``settings`` in full form."""
+    differences = {key: value for key, value in protocol.items() if key != "description"}
+    for stage, model in ENGINE_SECTIONS.items():
+        section = dict(differences.get(stage, {}))
+        per_engine = section.pop("engines", {})
+        user = written.get(stage)
+        chosen = user.get("engine") if isinstance(user, dict) else None
+        engine = chosen or section.get("engine") or model.model_fields["engine"].default
+        if isinstance(engine, str) and engine in per_engine:
+            section["settings"] = per_engine[engine]
+        if section:
+            differences[stage] = section
+    return differences
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings joined; where both have a value the one ``above`` wins.
+
+    An engine's keys that ``above`` has beside the stage's own win over ``below``'s ``settings``.
+    """
+    result: dict[str, Any] = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        if isinstance(under, dict) and isinstance(value, dict):
+            kept = under
+            if key in ENGINE_SECTIONS and "settings" in under:
+                settings = {k: v for k, v in under["settings"].items() if k not in value}
+                kept = under | {"settings": settings}
+            result[key] = merged(kept, value)
+        else:
+            result[key] = value
+    return result
+
+
+def leaves(tree: Any, location: Location = ()) -> Iterator[tuple[Location, Any]]:
+    """Every value of nested mappings and lists of mappings; lists of plain values are one."""
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, (*location, key))
+    elif isinstance(tree, list) and any(isinstance(item, dict) for item in tree):
+        for index, item in enumerate(tree):
+            yield from leaves(item, (*location, index))
+    else:
+        yield location, tree

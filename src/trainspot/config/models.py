@@ -1,0 +1,155 @@
+"""The campaign file as one validated tree; its JSON is stored with the campaign.
+
+A number lives in one place: defaults stand in these models and in those of the stages, protocols
+(``protocols/*.yaml``) hold differences only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from trainspot import plugins
+from trainspot.config.stages import (
+    EvaluateSection,
+    ExploreSection,
+    LabelSection,
+    Section,
+    TrainSection,
+    refused,
+)
+from trainspot.errors import TrainspotError, UnknownNameError
+from trainspot.judge.settings import (
+    CalibrateSettings,
+    ScreenSettings,
+    SelectSettings,
+    StopSettings,
+    Tolerance,
+)
+
+ENGINE_SECTIONS: Final = {"label": LabelSection, "train": TrainSection, "explore": ExploreSection}
+
+
+class SplitSection(Section):
+    """How frames are assigned, for good, to the three sets."""
+
+    fractions: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="shares of train, validation and test; they sum to 1"
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _are_shares(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) < 0.0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
+            raise PydanticCustomError("shares", "the three shares must be ≥ 0 and sum to 1")
+        if shares[0] == 0.0:
+            raise PydanticCustomError("shares", "the share of the training set must not be 0")
+        return shares
+
+
+class BudgetSection(Section):
+    """What a campaign may spend; the campaign ends with its outputs when it is spent."""
+
+    labels: int | None = Field(None, ge=1, description="reference calculations in all")
+    core_hours: float | None = Field(None, gt=0.0, description="core-hours in all")
+
+
+class Resources(Section):
+    """Machine facts of a computer, or of one code on it; kept out of the science."""
+
+    account: str | None = Field(None, description="account that pays")
+    queue: str | None = Field(None, description="queue or partition")
+    walltime: int | None = Field(None, ge=1, description="wall-clock limit of a job, s")
+    machines: int = Field(1, ge=1, description="nodes of a job")
+    processes: int | None = Field(
+        None, ge=1, description="MPI processes on a node; empty: what the computer says, else 1"
+    )
+    threads: int | None = Field(None, ge=1, description="cores of an MPI process")
+    mpi: bool | None = Field(
+        None, description="start with mpirun; empty: if there is more than one process"
+    )
+    memory: float | None = Field(None, gt=0.0, description="memory of a node, GB")
+    prepend: str = Field("", description="shell lines before the program")
+    scheduler: str = Field("", description="extra lines for the scheduler, such as '#SBATCH …'")
+
+
+class Campaign(Section):
+    """An active-learning campaign."""
+
+    name: str = Field(
+        "campaign", min_length=1, max_length=128, description="what it is called in lists"
+    )
+    seed: int = Field(42, ge=0, lt=2**63, description="everything random follows from it")
+    protocol: str = Field("default", description="named set of defaults")
+    structures: tuple[str, ...] = Field(
+        (), description="files ASE reads, globs allowed, relative to this file"
+    )
+    dataset: str | None = Field(
+        None, description="instead of structures: frames, labelled or not (.h5, .extxyz)"
+    )
+    augment: tuple[dict[str, Any], ...] | None = Field(
+        None,
+        description="strategies in order; omit for the default list (none for a dataset), [] for "
+        "none",
+    )
+    split: SplitSection = Field(default_factory=SplitSection)
+    label: LabelSection = Field(default_factory=LabelSection)
+    train: TrainSection = Field(default_factory=TrainSection)
+    explore: ExploreSection = Field(default_factory=ExploreSection)
+    evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
+    tolerance: Tolerance = Field(default_factory=Tolerance)
+    calibrate: CalibrateSettings = Field(default_factory=CalibrateSettings)
+    screen: ScreenSettings = Field(default_factory=ScreenSettings)
+    select: SelectSettings = Field(default_factory=SelectSettings)
+    stop: StopSettings = Field(default_factory=StopSettings)
+    budget: BudgetSection = Field(default_factory=BudgetSection)
+    resources: dict[str, Resources] = Field(
+        default_factory=dict, description="by computer, or by code@computer for one program"
+    )
+
+    @field_validator("structures", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("calibrate")
+    @classmethod
+    def _known_calibration(cls, settings: CalibrateSettings) -> CalibrateSettings:
+        _must_exist("calibration", settings.method)
+        return settings
+
+    @field_validator("select")
+    @classmethod
+    def _known_selection(cls, settings: SelectSettings) -> SelectSettings:
+        _must_exist("selection", settings.method)
+        return settings
+
+    @model_validator(mode="after")
+    def _resolved(self) -> Self:
+        """One kind of input; every strategy of the augmentation written out in full."""
+        if self.structures and self.dataset:
+            raise PydanticCustomError("twice", "give either 'structures' or 'dataset', not both")
+        from trainspot.augment.plan import DEFAULT_PLAN, parse_plan  # noqa: PLC0415  (spglib…)
+
+        listed = self.augment
+        if listed is None:
+            listed = () if self.dataset else tuple(DEFAULT_PLAN)
+        try:
+            strategies = parse_plan([dict(item) for item in listed], where="augment")
+        except TrainspotError as error:
+            raise refused(error) from error
+        full = [
+            {"kind": item["kind"], **strategy.model_dump(mode="json")}
+            for item, strategy in zip(listed, strategies, strict=True)
+        ]
+        object.__setattr__(self, "augment", tuple(full))  # frozen for everybody else
+        return self
+
+
+def _must_exist(seam: str, name: str) -> None:
+    known = plugins.names(f"trainspot.{seam}")
+    if name not in known:
+        raise refused(UnknownNameError(f"{seam} method", name, known))

@@ -1,0 +1,158 @@
+"""The stage sections of a campaign: keys of the stage, and the settings of its engine.
+
+``engine:`` picks the settings model. Its keys may be written beside the stage's own keys or under
+``settings:``; the resolved campaign always has them under ``settings``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+from trainspot import plugins
+from trainspot.errors import InputError, TrainspotError
+from trainspot.evaluate.settings import EvaluateSettings
+from trainspot.explore.schedule import Plan
+from trainspot.judge.settings import Share
+
+DEFAULT_CODE = "trainspot@localhost"
+"""Code of an engine that runs through our own command line."""
+
+MaxConcurrent = Annotated[int, Field(ge=1)] | Literal["auto"]
+CodeLabel = Annotated[str, Field(pattern=r"^(|[^@\s]+@[^@\s]+)$")]
+_CONCURRENT = "jobs at a time; auto: the cores on core.direct, else what the daemon can hold"
+_CODE = "AiiDA code, label@computer; empty: the one `trainspot setup` made for the engine"
+
+
+def refused(error: TrainspotError) -> PydanticCustomError:
+    """Carry an error of ours through pydantic, which adds the location."""
+    text = f"{error.what}; {error.hint}" if error.hint else error.what
+    return PydanticCustomError("trainspot", "{text}", {"text": text})
+
+
+class Section(BaseModel):
+    """A section of the campaign file: unknown keys and infinite numbers are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EngineSection(Section):
+    """A stage with exchangeable engines, found in the entry-point group ``seam``."""
+
+    seam: ClassVar[str]
+
+    engine: str = Field(description="program that does the work")
+    code: CodeLabel = Field("", validate_default=True, description=_CODE)
+    settings: SerializeAsAny[BaseModel] = Field(
+        default_factory=BaseModel, validate_default=True, description="settings of the engine"
+    )
+
+    @classmethod
+    def settings_model(cls, engine: str) -> type[BaseModel]:
+        """The settings of an engine.
+
+        Raises:
+            UnknownNameError: No such engine; the message offers the nearest.
+            MissingExtraError: Known, but its dependency is not installed.
+        """
+        model: type[BaseModel] = plugins.load(cls.seam, engine).Settings
+        return model
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        """Move keys that are not the stage's own under ``settings``."""
+        if not isinstance(data, dict):
+            return data
+        own = {key: value for key, value in data.items() if key in cls.model_fields}
+        flat = {key: value for key, value in data.items() if key not in cls.model_fields}
+        settings = own.get("settings")
+        if not flat or not (settings is None or isinstance(settings, dict)):
+            return own
+        settings = settings or {}
+        if twice := flat.keys() & settings.keys():
+            raise refused(InputError(f"'{min(twice)}' stands in the section and under 'settings'"))
+        return own | {"settings": settings | flat}
+
+    @field_validator("engine")
+    @classmethod
+    def _known(cls, engine: str) -> str:
+        try:
+            cls.settings_model(engine)
+        except TrainspotError as error:
+            raise refused(error) from error
+        return engine
+
+    @field_validator("code")
+    @classmethod
+    def _code_of_engine(cls, code: str, info: ValidationInfo) -> str:
+        if code or "engine" not in info.data:
+            return code
+        plugin = plugins.load(cls.seam, info.data["engine"])
+        found: str = getattr(plugin, "default_code", DEFAULT_CODE)
+        return found
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _settings_of_engine(cls, settings: Any, info: ValidationInfo) -> BaseModel:
+        if "engine" not in info.data:  # reported already
+            return BaseModel()
+        model = cls.settings_model(info.data["engine"])
+        if isinstance(settings, BaseModel):
+            settings = settings.model_dump()
+        return model.model_validate({} if settings is None else settings)
+
+
+class LabelSection(EngineSection):
+    """How frames get energies, forces and stresses."""
+
+    seam: ClassVar[str] = "trainspot.label"
+
+    engine: str = Field("quantumespresso", description="reference program")
+    max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
+    min_success: Share = Field(
+        0.9, description="share of frames that must be labelled; isolated atoms always must"
+    )
+
+
+class TrainSection(EngineSection):
+    """How a committee is trained."""
+
+    seam: ClassVar[str] = "trainspot.train"
+
+    engine: str = Field("mace", description="trainer")
+    committee: int = Field(
+        4, ge=2, description="members; fewer than two cannot disagree, so nothing can be judged"
+    )
+    start: Literal["scratch", "previous", "foundation"] = Field(
+        "scratch", description="what each training starts from"
+    )
+    max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
+
+
+class ExploreSection(EngineSection, Plan):
+    """How the committee explores: molecular dynamics of one member, drawn by seed."""
+
+    seam: ClassVar[str] = "trainspot.explore"
+
+    engine: str = Field("lammps", description="molecular-dynamics program")
+    max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
+
+    @property
+    def plan(self) -> Plan:
+        """The keys of this section that say what to run, whatever the engine."""
+        return Plan(**{name: getattr(self, name) for name in Plan.model_fields})
+
+
+class EvaluateSection(EvaluateSettings):
+    """How the committee predicts, and where."""
+
+    code: CodeLabel = Field(DEFAULT_CODE, description="AiiDA code of trainspot, label@computer")
+
+    @property
+    def settings(self) -> EvaluateSettings:
+        """The keys of this section that change what is computed."""
+        return EvaluateSettings(**{k: getattr(self, k) for k in EvaluateSettings.model_fields})
