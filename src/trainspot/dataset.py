@@ -138,7 +138,8 @@ class Dataset(Sequence[Frame]):
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
         """Which frames have an energy and forces, (N,)."""
-        return np.logical_and(self.column("has_energy"), self.column("has_forces"))
+        both: NDArray[np.bool_] = self.column("has_energy") & self.column("has_forces")
+        return both
 
     @property
     def species(self) -> list[str]:

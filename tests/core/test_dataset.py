@@ -1,0 +1,292 @@
+"""Datasets: columns and frames say the same, selections and merges lose nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from trainspot.dataset import Dataset
+from trainspot.errors import DataError
+from trainspot.frames import SPLITS, Frame, Labels, Origin
+
+FINITE = st.floats(-1e3, 1e3, allow_nan=False)
+
+
+@st.composite
+def frames(draw, max_atoms: int = 4) -> Frame:
+    """A frame with any combination of what a frame may have."""
+    n = draw(st.integers(1, max_atoms))
+    vectors = hnp.arrays(np.float64, (n, 3), elements=FINITE)
+    pbc = draw(st.booleans())
+    labels = Labels(
+        draw(st.none() | FINITE),
+        draw(st.none() | vectors),
+        draw(st.none() | hnp.arrays(np.float64, (3, 3), elements=FINITE)),
+        draw(st.sampled_from(["", "one", "two"])),
+    )
+    origin = Origin(
+        strategy=draw(st.sampled_from(["input", "rattle", "md"])),
+        parent=draw(st.sampled_from(["", "f" * 64])),
+        parameters=draw(st.dictionaries(st.sampled_from("abc"), FINITE, max_size=2)),
+        seed=draw(st.none() | st.integers(0, 2**63 - 1)),
+        trajectory=draw(st.sampled_from(["", "t1"])),
+        iteration=draw(st.integers(0, 100)),
+    )
+    return Frame.make(
+        draw(hnp.arrays(np.int64, n, elements=st.integers(1, 118))),
+        draw(vectors),
+        np.eye(3) * draw(st.floats(1, 50)) if pbc else None,
+        pbc,
+        labels=labels,
+        origin=origin,
+        split=draw(st.sampled_from([None, *SPLITS])),
+        arrays=draw(st.fixed_dictionaries({}, optional={"q": vectors, "tag": st.just([7] * n)})),
+        info=draw(st.dictionaries(st.sampled_from("xyz"), FINITE | st.text("aé", max_size=3))),
+    )
+
+
+def contents(frame: Frame) -> tuple:
+    """Everything a frame holds, comparable."""
+
+    def plain(array):
+        return None if array is None else (array.dtype.str, array.shape, array.tobytes())
+
+    labels = frame.labels
+    return (
+        *(plain(a) for a in (frame.numbers, frame.positions, frame.cell, frame.pbc)),
+        *(frame.id, labels.energy, plain(labels.forces), plain(labels.stress), labels.theory),
+        *(frame.origin, frame.split, dict(frame.info)),
+        {name: plain(array) for name, array in frame.arrays.items()},
+    )
+
+
+def same(dataset, expected) -> bool:
+    return [contents(f) for f in dataset] == [contents(f) for f in expected]
+
+
+@given(st.lists(frames(), max_size=6))
+def test_frames_come_back_as_they_went_in(given_frames):
+    dataset = Dataset.from_frames(given_frames)
+    assert len(dataset) == len(given_frames)
+    assert same(dataset, given_frames)
+    assert same([dataset[i] for i in range(len(dataset))], given_frames)
+
+
+@given(st.lists(frames(), max_size=8), st.data())
+def test_taking_rows_is_indexing_a_list(given_frames, data):
+    dataset = Dataset.from_frames(given_frames)
+    n = len(given_frames)
+    rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=6) if n else st.just([]))
+    assert same(dataset.take(rows), [given_frames[i] for i in rows])
+    assert same(dataset[rows], [given_frames[i] for i in rows])
+    cut = data.draw(st.slices(n))
+    assert same(dataset[cut], given_frames[cut])
+    mask = data.draw(hnp.arrays(np.bool_, n))
+    kept = [f for f, k in zip(given_frames, mask, strict=True) if k]
+    assert same(dataset[mask], kept)
+
+
+@given(st.lists(st.lists(frames(), max_size=3), max_size=4))
+def test_concatenating_is_adding_lists(groups):
+    whole = Dataset.concatenate(Dataset.from_frames(group) for group in groups)
+    assert same(whole, [frame for group in groups for frame in group])
+
+
+@given(st.lists(frames(), max_size=9), st.integers(1, 4))
+def test_chunks_cover_everything_in_order(given_frames, size):
+    chunks = list(Dataset.from_frames(given_frames).chunks(size))
+    assert all(1 <= len(chunk) <= size for chunk in chunks)
+    assert same([f for chunk in chunks for f in chunk], given_frames)
+
+
+def test_iteration_crosses_the_internal_chunk_boundary(silicon):
+    positions = np.arange(1100)
+    many = [Frame.make([14], [[x, 0, 0]]) for x in positions]
+    assert [f.positions[0, 0] for f in Dataset.from_frames(many)] == positions.tolist()
+
+
+# ── rows ──────────────────────────────────────────────────────────────────────
+def test_rows_that_do_not_exist(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    for wrong in (12, -13):
+        with pytest.raises(IndexError):
+            dataset[wrong]
+        with pytest.raises(IndexError, match="out of range"):
+            dataset[[0, wrong]]
+    with pytest.raises(TypeError, match="integers"):
+        dataset[[0.5]]
+    with pytest.raises(ValueError, match="mask of shape"):
+        dataset[np.ones(3, dtype=bool)]
+
+
+def test_membership_and_index_go_by_identity(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    foreign = Frame.make([6], [[0, 0, 0]])
+    assert labelled_frames[3] in dataset
+    assert labelled_frames[3].id in dataset
+    assert foreign not in dataset
+    assert dataset.index(labelled_frames[3]) == dataset.index(labelled_frames[3].id) == 3
+    assert dataset.by_id(labelled_frames[5].id).id == labelled_frames[5].id
+    twice = Dataset.concatenate([dataset, dataset])
+    assert twice.count(labelled_frames[3]) == 2
+    assert twice.index(labelled_frames[3], 4) == 15
+    assert twice.index(labelled_frames[3], -12) == 15
+    with pytest.raises(ValueError, match="no frame"):
+        twice.index(labelled_frames[3], 4, 15)
+    with pytest.raises(ValueError, match="no frame"):
+        dataset.index(foreign)
+
+
+def test_select_and_without(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    chosen = [labelled_frames[7].id, labelled_frames[2].id]
+    assert dataset.select(chosen).ids == chosen
+    assert dataset.without(chosen).ids == [i for i in dataset.ids if i not in chosen]
+    with pytest.raises(ValueError, match="no frame abc"):
+        dataset.select(["abc"])
+
+
+def test_filter_and_subsets(labelled_frames):
+    splits = ["train", "validation", "test", None]
+    varied = [f.with_(split=splits[i % 4]) for i, f in enumerate(labelled_frames)]
+    dataset = Dataset.from_frames(varied)
+    for split in SPLITS:
+        assert dataset.subset(split).ids == [f.id for f in varied if f.split == split]
+    assert len(dataset.filter(lambda f: f.split is None)) == 3
+
+
+# ── columns ───────────────────────────────────────────────────────────────────
+def test_columns_cannot_be_changed_through_a_dataset(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    frame = dataset[0]
+    for array in (
+        *(dataset.column("energy"), dataset.column("positions"), dataset[1:3].column("id")),
+        *(frame.numbers, frame.positions, frame.cell, frame.labels.forces, frame.labels.stress),
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_summaries(silicon):
+    atom = Frame.make([32], [[0, 0, 0]], labels=Labels(-3.5, np.zeros((1, 3)), theory="pbe"))
+    energy_only = silicon.with_(labels=Labels(energy=1.0, theory="other"))
+    periodic_atom = Frame.make(
+        [6], [[0, 0, 0]], np.eye(3) * 9, True, labels=Labels(-1.0, np.zeros((1, 3)), theory="pbe")
+    )
+    dataset = Dataset.from_frames([atom, energy_only, periodic_atom])
+    assert dataset.n_atoms.tolist() == [1, 8, 1]
+    assert dataset.is_labelled.tolist() == [True, False, True]
+    assert dataset.labelled().ids == [atom.id, periodic_atom.id]
+    assert dataset.unlabelled().ids == [silicon.id]
+    assert dataset.species == ["C", "Si", "Ge"]
+    assert dataset.theories == ["pbe"]
+    assert dataset.counts("strategy") == {"input": 3}
+    assert dataset.e0s() == {32: -3.5}
+
+
+def test_an_empty_dataset_answers_everything():
+    empty = Dataset.from_frames([])
+    assert len(empty) == 0
+    assert list(empty) == empty.ids == empty.species == empty.theories == empty.extras == []
+    assert empty.e0s() == {}
+    assert len(empty.merge(empty)) == len(Dataset.concatenate([])) == len(empty[[]]) == 0
+
+
+def test_replacing_columns(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    changed = dataset.with_columns(iteration=np.full(12, 3), theory=["pbe"] * 12)
+    assert {f.origin.iteration for f in changed} == {3}
+    assert changed.theories == ["pbe"]
+    assert changed.ids == dataset.ids
+    assert {f.origin.iteration for f in dataset} == {0}
+    for name in ("id", "cell", "positions", "nonsense"):
+        with pytest.raises(ValueError, match="cannot be replaced"):
+            dataset.with_columns(**{name: np.zeros(12)})
+    with pytest.raises(ValueError, match="has shape"):
+        dataset.with_columns(iteration=[1, 2])
+    with pytest.raises(DataError, match="does not fit"):
+        dataset.with_columns(strategy=["x" * 33] * 12)
+
+
+# ── what cannot be kept ───────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"info": {"a": object()}}, "metadata of type object"),
+        ({"origin": Origin(parameters={"a": {1}})}, "metadata of type set"),
+        ({"origin": Origin(strategy="s" * 33)}, "does not fit in column 'strategy'"),
+        ({"origin": Origin(parent="p" * 65)}, "does not fit in column 'parent'"),
+        ({"origin": Origin(trajectory="t\0")}, "does not fit in column 'trajectory'"),
+        ({"origin": Origin(seed=-1)}, "must not be negative"),
+        ({"labels": Labels(energy=1.0, theory="é" * 33)}, "does not fit in column 'theory'"),
+        ({"arrays": {"q": ["text"] * 8}}, "array 'q' cannot be kept"),
+        ({"arrays": {"a/b": [1.0] * 8}}, "array 'a/b' has a name"),
+    ],
+)
+def test_what_would_be_lost_is_refused(silicon, change, message):
+    with pytest.raises(DataError, match=message):
+        Dataset.from_frames([silicon.with_(**change)])
+
+
+def test_extras_must_agree_between_frames(silicon, labelled_frames):
+    one = silicon.with_(arrays={"q": np.zeros(8)})
+    other = labelled_frames[0].with_(arrays={"q": np.zeros((8, 3))})
+    with pytest.raises(DataError, match="'q' cannot be kept"):
+        Dataset.from_frames([one, other])
+    with pytest.raises(DataError, match="'q' has different types or shapes"):
+        Dataset.concatenate([Dataset.from_frames([one]), Dataset.from_frames([other])])
+
+
+# ── merging ───────────────────────────────────────────────────────────────────
+@given(st.lists(frames(), max_size=4), st.lists(frames(), max_size=4))
+def test_a_merge_is_the_union_in_order_of_first_appearance(one, other):
+    one = [f.with_(labels=Labels()) for f in one]
+    other = [f.with_(labels=Labels()) for f in other]
+    merged = Dataset.from_frames(one).merge(Dataset.from_frames(other))
+    first: dict[str, Frame] = {}
+    for frame in one + other:
+        first.setdefault(frame.id, frame)
+    assert same(merged, list(first.values()))
+    assert same(merged.merge(Dataset.from_frames(other)), merged)
+
+
+def test_a_merge_never_loses_a_label(labelled_frames):
+    bare = [f.with_(labels=Labels(), split="test") for f in labelled_frames]
+    merged = Dataset.from_frames(bare).merge(Dataset.from_frames(labelled_frames[::2]))
+    assert merged.is_labelled.tolist() == [True, False] * 6
+    assert merged[4].labels.energy == labelled_frames[4].labels.energy
+    assert np.array_equal(merged[4].labels.forces, labelled_frames[4].labels.forces)
+    assert merged[4].labels.theory == "made-up"
+    assert set(merged.column("split").tolist()) == {3}
+    unchanged = Dataset.from_frames(labelled_frames).merge(Dataset.from_frames(bare))
+    assert same(unchanged, labelled_frames)
+
+
+def test_a_merge_keeps_the_first_of_two_labels(silicon):
+    def labelled(energy, theory="pbe"):
+        labels = Labels(energy, np.zeros((8, 3)), theory=theory)
+        return Dataset.from_frames([silicon.with_(labels=labels)])
+
+    merged = labelled(1.0).merge(labelled(2.0))
+    assert merged.column("energy").tolist() == [1.0]
+    bare = Dataset.from_frames([silicon])
+    assert bare.merge(labelled(1.0), labelled(2.0)).column("energy").tolist() == [1.0]
+    with pytest.raises(DataError, match=r"two levels of theory, 'pbe' and 'scan'"):
+        labelled(1.0).merge(labelled(2.0, "scan"))
+    with pytest.raises(DataError, match="two levels of theory"):
+        bare.merge(labelled(1.0), labelled(2.0, "scan"))
+
+
+def test_new_labels_replace_old_ones_and_absent_ones_do_not(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    new = labelled_frames[2].with_(labels=Labels(9.0, np.ones((8, 3)), theory="pbe"))
+    bare = labelled_frames[3].with_(labels=Labels())
+    changed = dataset.with_labels_of(Dataset.from_frames([bare, new]))
+    assert changed[2].labels.energy == 9.0
+    assert changed[2].labels.stress is None
+    assert np.array_equal(changed[2].labels.forces, np.ones((8, 3)))
+    assert same(changed.without([new.id]), [f for f in labelled_frames if f.id != new.id])
+    assert same(dataset, labelled_frames)
