@@ -27,6 +27,16 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
     "string_too_short": "must not be empty",
+    "string_type": "must be a text",
+    "string_pattern_mismatch": "must look like label@computer",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
 }
 
 
@@ -61,12 +71,12 @@ def _one(
         return _of(UnknownNameError("key", str(location[-1]), known, where=where))
     messages = dict.fromkeys(_message(item) for item in together)
     text = " or ".join(messages)
-    if details["type"] in ("trainspot", "twice", "shares"):
+    if details["type"] in ("trainspot", "twice", "shares", "value_error"):
         what, _, hint = text.partition("; ")
         return InputError(f"{shown}: {what}" if shown else what, where=where, hint=hint)
     value = details["input"]
     is_short = isinstance(value, str | int | float | bool | None) and details["type"] != "missing"
-    shown = f"{shown} = {value!r}" if is_short else shown
+    text = f"{text}, not {value!r}" if is_short else text
     return InputError(f"{shown} {text}", where=where, hint=_description(root, location, document))
 
 

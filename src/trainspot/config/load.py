@@ -111,9 +111,9 @@ def read_inputs(loaded: Loaded) -> Dataset:
         InputError: A pattern that matches nothing, an unreadable file, overlapping atoms, or
             labels of several levels of theory.
     """
-    from trainspot import io  # noqa: PLC0415  (ASE: not for `config show`)
-    from trainspot.dataset import Dataset  # noqa: PLC0415
-    from trainspot.frames import Labels  # noqa: PLC0415
+    from trainspot import io
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:
@@ -148,7 +148,7 @@ def _structure_files(loaded: Loaded) -> list[Path]:
 
 
 def _check_frames(frames: Dataset, where: str) -> None:
-    from trainspot.augment.plan import check_inputs  # noqa: PLC0415
+    from trainspot.augment.plan import check_inputs
 
     if not len(frames):
         raise InputError("no structures", where=where)
@@ -157,7 +157,7 @@ def _check_frames(frames: Dataset, where: str) -> None:
 
 def _check_strategies(source: Document) -> None:
     """Augmentation strategies one by one, so that errors carry the line of theirs."""
-    from trainspot.augment.plan import parse_plan  # noqa: PLC0415
+    from trainspot.augment.plan import parse_plan
 
     items = source.data.get("augment")
     for index, item in enumerate(items if isinstance(items, list) else []):

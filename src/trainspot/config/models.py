@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from trainspot import plugins
 from trainspot.config.stages import (
+    EngineSection,
     EvaluateSection,
     ExploreSection,
     LabelSection,
@@ -30,7 +31,11 @@ from trainspot.judge.settings import (
     Tolerance,
 )
 
-ENGINE_SECTIONS: Final = {"label": LabelSection, "train": TrainSection, "explore": ExploreSection}
+ENGINE_SECTIONS: Final[dict[str, type[EngineSection]]] = {
+    "label": LabelSection,
+    "train": TrainSection,
+    "explore": ExploreSection,
+}
 
 
 class SplitSection(Section):
@@ -132,7 +137,7 @@ class Campaign(Section):
         """One kind of input; every strategy of the augmentation written out in full."""
         if self.structures and self.dataset:
             raise PydanticCustomError("twice", "give either 'structures' or 'dataset', not both")
-        from trainspot.augment.plan import DEFAULT_PLAN, parse_plan  # noqa: PLC0415  (spglib…)
+        from trainspot.augment.plan import DEFAULT_PLAN, parse_plan
 
         listed = self.augment
         if listed is None:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
 from trainspot import plugins
-from trainspot.errors import InputError, TrainspotError
+from trainspot.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.explore.schedule import Plan
 from trainspot.judge.settings import Share
@@ -39,6 +39,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class NoSettings(Section):
+    """Stands for the settings of an engine until the engine is known."""
+
+
 class EngineSection(Section):
     """A stage with exchangeable engines, found in the entry-point group ``seam``."""
 
@@ -47,7 +51,7 @@ class EngineSection(Section):
     engine: str = Field(description="program that does the work")
     code: CodeLabel = Field("", validate_default=True, description=_CODE)
     settings: SerializeAsAny[BaseModel] = Field(
-        default_factory=BaseModel, validate_default=True, description="settings of the engine"
+        default_factory=NoSettings, validate_default=True, description="settings of the engine"
     )
 
     @classmethod
@@ -80,9 +84,12 @@ class EngineSection(Section):
     @field_validator("engine")
     @classmethod
     def _known(cls, engine: str) -> str:
+        known = plugins.names(cls.seam)
+        if engine not in known:
+            raise refused(UnknownNameError("engine", engine, known))
         try:
             cls.settings_model(engine)
-        except TrainspotError as error:
+        except TrainspotError as error:  # its extra is not installed
             raise refused(error) from error
         return engine
 
@@ -99,11 +106,12 @@ class EngineSection(Section):
     @classmethod
     def _settings_of_engine(cls, settings: Any, info: ValidationInfo) -> BaseModel:
         if "engine" not in info.data:  # reported already
-            return BaseModel()
+            return NoSettings()
         model = cls.settings_model(info.data["engine"])
-        if isinstance(settings, BaseModel):
-            settings = settings.model_dump()
-        return model.model_validate({} if settings is None else settings)
+        if isinstance(settings, model):
+            return settings
+        nothing = settings is None or isinstance(settings, NoSettings)
+        return model.model_validate({} if nothing else settings)
 
 
 class LabelSection(EngineSection):

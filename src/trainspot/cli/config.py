@@ -1,0 +1,62 @@
+"""``trainspot config``: the resolved campaign, the schema of campaign files, the protocols."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from trainspot.cli.options import json_option
+
+
+@click.group()
+def config() -> None:
+    """Look at a campaign file as the program does."""
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def show(file: Path, as_json: bool) -> None:
+    """Print every value of the campaign in FILE and where it comes from."""
+    from trainspot.config.load import load
+
+    loaded = load(file)
+    if as_json:
+        rows = [
+            {"key": ".".join(map(str, location)), "value": value, "source": source}
+            for location, value, source in loaded.values()
+        ]
+        resolved = loaded.campaign.model_dump(mode="json")
+        click.echo(json.dumps({"campaign": resolved, "values": rows}, indent=2, ensure_ascii=False))
+        return
+    table = [
+        (".".join(map(str, location)), json.dumps(value, ensure_ascii=False), source)
+        for location, value, source in loaded.values()
+    ]
+    wide = [min(max(len(row[column]) for row in table), 60) for column in (0, 1)]
+    for key, value, source in table:
+        click.echo(f"{key:{wide[0]}}  {value:{wide[1]}}  {click.style(source, dim=True)}")
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON schema of campaign files, for editors."""
+    from trainspot.config.schema import schema as make
+
+    click.echo(json.dumps(make(), indent=2, ensure_ascii=False))
+
+
+@config.command()
+@json_option
+def protocols(as_json: bool) -> None:
+    """List the protocols."""
+    from trainspot.config.load import protocols as known
+
+    found = known()
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for name, description in found.items():
+        click.echo(f"{name:12}{description}")

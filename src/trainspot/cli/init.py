@@ -1,0 +1,56 @@
+"""``trainspot init``: a commented campaign file for given structures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from trainspot.cli.options import seed_option
+from trainspot.errors import InputError
+
+
+@click.command()
+@click.argument("structures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="campaign.yaml",
+    show_default=True,
+    help="The campaign file to write.",
+)
+@click.option("--name", default="", help="Name of the campaign; default: the formula.")
+@click.option("--protocol", default="default", show_default=True, help="Named set of defaults.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@seed_option
+def init(
+    structures: tuple[Path, ...], output: Path, name: str, protocol: str, force: bool, seed: int
+) -> None:
+    """Write a commented campaign file for STRUCTURES (files that ASE reads)."""
+    from trainspot import io
+    from trainspot.augment.plan import check_inputs
+    from trainspot.config.load import load, protocols
+    from trainspot.config.template import template
+    from trainspot.errors import UnknownNameError
+
+    if protocol not in protocols():
+        raise UnknownNameError("protocol", protocol, protocols())
+    if not output.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(output.parent), hint="make it first")
+    if output.exists() and not force:
+        raise InputError("exists already", where=str(output), hint="--force overwrites it")
+    formulas, count = [], 0
+    for path in structures:
+        frames = io.read(path)
+        check_inputs(frames, str(path))
+        count += len(frames)
+        formulas += [frame.to_atoms().get_chemical_formula("reduce") for frame in frames]
+    folder = output.absolute().parent
+    relative = [os.path.relpath(path.absolute(), folder) for path in structures]
+    text = template(name or formulas[0], relative, seed=seed, protocol=protocol)
+    output.write_text(text, encoding="utf-8")
+    load(output)
+    click.echo(f"{output}: {count} structure{'s' if count != 1 else ''}", err=True)
+    click.echo(f"next: trainspot check {output}", err=True)
