@@ -56,6 +56,7 @@ class MaceTrainer:
     """Trains MACE; see ``trainspot.train.base.Trainer``."""
 
     name: ClassVar[str] = "mace"
+    default_code: ClassVar[str] = "mace@localhost"
     Settings: ClassVar[type[BaseModel]] = MaceSettings
     executable: ClassVar[str] = "mace_run_train"
     model_kind: ClassVar[str] = "mace"
