@@ -1,1 +1,10 @@
-"""From explored frames to the frames worth labelling: screen, calibrate, flag, select, stop."""
+"""From explored frames to the frames worth labelling: screen, calibrate, flag, select, stop.
+
+``pairs`` and ``calibrate`` turn labelled held-out frames into thresholds; ``judge`` applies them
+to an exploration; ``verdict`` says when to stop; ``scoring`` tells how good the thresholds were.
+"""
+
+from trainspot.judge.judgement import Judgement, judge
+from trainspot.judge.verdict import State, conclude
+
+__all__ = ["Judgement", "State", "conclude", "judge"]

@@ -98,3 +98,11 @@ class StopSettings(_Settings):
     min_valid: Share = Field(
         0.5, description="share of the explored frames that must pass the screen to converge"
     )
+
+
+class JudgeSettings(_Settings):
+    """All that the judgement of an exploration depends on, besides the calibrations."""
+
+    screen: ScreenSettings = Field(default_factory=ScreenSettings)
+    select: SelectSettings = Field(default_factory=SelectSettings)
+    stop: StopSettings = Field(default_factory=StopSettings)

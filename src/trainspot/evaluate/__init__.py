@@ -1,0 +1,1 @@
+"""What a committee predicts, and how much its members disagree."""

@@ -1,0 +1,111 @@
+"""Evaluating a committee on many frames, in batches that share what the members can share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from trainspot import geometry
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, NonFiniteError
+from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import Labels
+from trainspot.potential import Potential
+
+
+def evaluate(
+    dataset: Dataset,
+    members: Sequence[Potential],
+    *,
+    max_atoms: int = 512,
+    names: Sequence[str] = (),
+    source: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> Predictions:
+    """What each member says about each frame.
+
+    Numbers that are not finite are kept, for exploding trajectories have such frames and the
+    screen refuses them; a member that has no finite frame at all is an error.
+
+    Args:
+        dataset: The frames, in the order of the result.
+        members: The committee, one or more.
+        max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
+        names: Names of the members; by default ``member_0``, ``member_1``, …
+        source: Where the frames came from, kept in the result.
+        progress: Called after each batch with the number of its frames.
+
+    Raises:
+        InputError: No member, or an element that a member does not know.
+        NonFiniteError: A member predicts nothing finite.
+    """
+    labels = tuple(names) or tuple(f"member_{j}" for j in range(len(members)))
+    if not members or len(labels) != len(members):
+        raise InputError(f"{len(members)} members with {len(labels)} names", hint="give one model")
+    _check_elements(dataset, members, labels)
+    n, m, atoms = len(dataset), len(members), int(dataset.n_atoms.sum())
+    energy, forces = np.zeros((m, n)), np.zeros((m, atoms, 3))
+    stress, known = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
+    offsets = dataset.column("offsets")
+    for first, last in _batches(dataset.n_atoms, max_atoms):
+        for j, found in enumerate(_predict(list(dataset[first:last]), members)):
+            energy[j, first:last] = [labels.energy for labels in found]
+            forces[j, offsets[first] : offsets[last]] = np.concatenate(
+                [labels.forces for labels in found if labels.forces is not None]
+            )
+            for row, one in enumerate(found, start=first):
+                known[j, row] = one.stress is not None
+                stress[j, row] = 0.0 if one.stress is None else one.stress
+        if progress:
+            progress(last - first)
+    projector = geometry.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
+    projector[~known.all(axis=0)] = 0.0
+    result = Predictions(
+        dataset.column("id"), offsets, energy, forces, stress, projector, labels, source
+    )
+    _check_finite(result)
+    return result
+
+
+def _batches(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:
+    """Consecutive (first, last) rows with at most ``max_atoms`` atoms, at least one frame."""
+    first, total = 0, 0
+    for row, size in enumerate(n_atoms.tolist()):
+        if row > first and total + size > max_atoms:
+            yield first, row
+            first, total = row, 0
+        total += size
+    if first < len(n_atoms):
+        yield first, len(n_atoms)
+
+
+def _predict(frames: list[Any], members: Sequence[Potential]) -> Iterator[list[Labels]]:
+    """The predictions of each member; members with one ``graph_key`` share ``prepare``."""
+    prepared: dict[Hashable, Any] = {}
+    for member in members:
+        key = (member.kind, member.graph_key)
+        if key not in prepared:
+            prepared[key] = member.prepare(frames)
+        yield member.predict(prepared[key])
+
+
+def _check_elements(dataset: Dataset, members: Sequence[Potential], names: Sequence[str]) -> None:
+    present = set(np.unique(dataset.column("numbers")).tolist())
+    for member, name in zip(members, names, strict=True):
+        foreign = sorted(present - set(member.numbers))
+        if foreign:
+            raise InputError(
+                f"the model does not know {', '.join(chemical_symbols[z] for z in foreign)}",
+                where=name,
+                hint="train it on frames with this element",
+            )
+
+
+def _check_finite(predictions: Predictions) -> None:
+    for j, name in enumerate(predictions.members):
+        if len(predictions) and not predictions.member(j).is_finite.any():
+            raise NonFiniteError("no prediction is finite", where=name, hint="train it again")

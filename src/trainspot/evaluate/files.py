@@ -1,0 +1,95 @@
+"""The HDF5 layout of predictions.
+
+``frame_id`` (N,), ``offsets`` (N+1,), ``energy`` (M, N), ``forces`` (M, A, 3), ``stress``
+(M, N, 3, 3), ``projector`` (N, 3, 3), and for readers of other programs the group
+``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
+(absent for a single model). Attributes: ``format``, ``format_version``, ``members``, ``source``.
+Bytes depend on the content alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, Any, Final
+
+import h5py
+import numpy as np
+
+from trainspot.errors import DataError
+from trainspot.evaluate.predictions import Predictions
+
+FORMAT: Final = "trainspot-predictions"
+FORMAT_VERSION: Final = 1
+
+_COLUMNS: Final = {
+    "frame_id": ("S64", "N"),
+    "offsets": ("i8", "E"),
+    "energy": ("f8", "MN"),
+    "forces": ("f8", "MA3"),
+    "stress": ("f8", "MN33"),
+    "projector": ("f8", "N33"),
+}
+"""Type and shape of each column; E is N+1."""
+
+
+def write(predictions: Predictions, target: Path | str) -> None:
+    """Write predictions, atomically: the file appears whole or not at all.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full; no partial file stays.
+    """
+    path = Path(target)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(scratch, "w", libver="v110") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["format_version"] = FORMAT_VERSION
+            file.attrs["members"] = list(predictions.members)
+            file.attrs["source"] = predictions.source
+            columns = {name: getattr(predictions, name) for name in _COLUMNS}
+            if len(predictions.members) > 1:
+                for name, values in predictions.disagreement().items():
+                    columns[f"disagreement/{name}"] = values
+            for name, values in columns.items():
+                file.create_dataset(name, data=values, track_times=False)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read(source: Path | str | IO[bytes]) -> Predictions:
+    """Read predictions, checking that the columns agree with one another.
+
+    Raises:
+        DataError: Not predictions of ours, or damaged.
+    """
+    where = str(source) if isinstance(source, str | Path) else "predictions"
+    try:
+        with h5py.File(source, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise DataError("not a trainspot predictions file", where=where)
+            if int(file.attrs["format_version"]) > FORMAT_VERSION:
+                raise DataError("written by a newer trainspot", where=where)
+            members = tuple(str(name) for name in file.attrs["members"])
+            origin = str(file.attrs.get("source", ""))
+            columns = {name: file[name][...] for name in _COLUMNS}
+    except FileNotFoundError:
+        raise DataError("no such file", where=where) from None
+    # h5py answers damaged metadata with whatever the broken field led it into
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DataError("not an HDF5 file, or damaged", where=where) from error
+    _validate(columns, len(members), where)
+    return Predictions(**columns, members=members, source=origin)
+
+
+def _validate(columns: dict[str, Any], n_members: int, where: str) -> None:
+    offsets = columns["offsets"]
+    sizes = {"M": n_members, "N": len(columns["frame_id"]), "E": len(columns["frame_id"]) + 1}
+    sizes |= {"A": int(offsets[-1]) if offsets.size else -1, "3": 3}
+    for name, (dtype, axes) in _COLUMNS.items():
+        shape = tuple(sizes[axis] for axis in axes)
+        if columns[name].shape != shape or columns[name].dtype != np.dtype(dtype):
+            raise DataError(f"column '{name}' is damaged", where=where)
+    if offsets[0] != 0 or np.any(np.diff(offsets) < 1):
+        raise DataError("column 'offsets' is damaged", where=where)

@@ -1,0 +1,179 @@
+"""Calibration: from the error the user tolerates to the disagreement that betrays it.
+
+A method (entry-point group ``trainspot.calibration``) turns pairs (Δ, e) and a tolerance ε into a
+threshold τ on Δ. Everything else is the same for all methods and happens here: which pairs count,
+the bootstrap interval, the verdict, and the fallback when the pairs do not support a threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from trainspot import plugins
+from trainspot.errors import DataError
+from trainspot.evaluate.statistics import Array
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.scoring import Interval, rates
+from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.seeds import generator
+
+GROUP: Final = "trainspot.calibration"
+MIN_PAIRS: Final = 12
+MIN_SPEARMAN: Final = 0.3
+NEGLIGIBLE: Final = 1e-4
+"""Pairs with Δ or e below this share of the tolerance, the unit in which errors matter, carry
+rounding noise only (symmetric frames give 0/0) and are left out before any ratio is formed."""
+
+_RESAMPLES: Final = 500
+
+Verdict = Literal["good", "poor", "undetermined"]
+
+
+class Method(Protocol):
+    """A calibration method; constructed with the settings."""
+
+    def __init__(self, settings: CalibrateSettings) -> None:
+        """Keep what the method needs of the settings."""
+
+    def threshold(self, delta: Array, error: Array, tolerance: float) -> Array:
+        """τ of each resample.
+
+        Args:
+            delta: Δ > 0, (…, n).
+            error: e > 0, (…, n).
+            tolerance: ε.
+
+        Returns:
+            τ > 0, (…).
+        """
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The threshold of one property, and how far to trust it.
+
+    Attributes:
+        property: energy, forces or stress.
+        method: Name of the method.
+        slope: Error per disagreement, e ≈ slope · Δ and τ = ε / slope, whatever the method.
+        interval: 95 % bootstrap interval of the slope; ``None`` if undetermined.
+        pairs: Pairs that were used.
+        held_out: Those of them that were in no training set of the committee (must be all).
+        verdict: good; poor: Δ and e hardly correlate; undetermined: too few pairs.
+        threshold: τ; the tolerance itself if not fitted.
+        fitted: Whether the threshold comes from the pairs.
+        tolerance: ε.
+        spearman: Rank correlation of Δ and e (0 if one of them is constant or pairs are missing).
+        coverage: Share of the pairs with e ≤ slope · Δ.
+        tpr: Of the threshold on the same pairs, see ``scoring.Rates``.
+        ppv: The same.
+        tpr_interval: The same.
+        ppv_interval: The same.
+    """
+
+    property: str
+    method: str
+    slope: float
+    interval: Interval | None
+    pairs: int
+    held_out: int
+    verdict: Verdict
+    threshold: float
+    fitted: bool
+    tolerance: float
+    spearman: float
+    coverage: float | None
+    tpr: float | None
+    ppv: float | None
+    tpr_interval: Interval | None
+    ppv_interval: Interval | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            DataError: Something is missing.
+        """
+        try:
+            values: dict[str, Any] = {field.name: content[field.name] for field in fields(cls)}
+        except (KeyError, TypeError) as error:
+            raise DataError("this is not a calibration") from error
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**values)
+
+
+def calibrate(
+    pairs: Pairs, tolerance: Tolerance, settings: CalibrateSettings, seed: int
+) -> dict[str, Calibration]:
+    """The calibration of each property that has a tolerance.
+
+    Args:
+        pairs: Pairs of held-out frames; others are ignored.
+        tolerance: ε of each property.
+        settings: Method and its parameters.
+        seed: Of the bootstrap; the thresholds do not depend on it.
+
+    Raises:
+        UnknownNameError: No such method.
+    """
+    method: Method = plugins.load(GROUP, settings.method)(settings)
+    return {
+        name: _calibration(name, *pairs.of(name), epsilon, method, settings.method, seed)
+        for name, epsilon in tolerance.given.items()
+    }
+
+
+def _calibration(
+    name: str, delta: Array, error: Array, epsilon: float, method: Method, label: str, seed: int
+) -> Calibration:
+    kept = (delta > NEGLIGIBLE * epsilon) & (error > NEGLIGIBLE * epsilon)
+    used, errors = delta[kept], error[kept]
+    enough = len(used) >= MIN_PAIRS
+    rho = spearman(used, errors)
+    slope, interval = 1.0, None
+    if enough:
+        slope = epsilon / float(method.threshold(used, errors, epsilon))
+        rng = generator(seed, "calibrate", name)
+        rows = rng.integers(len(used), size=(_RESAMPLES, len(used)))
+        resampled = epsilon / method.threshold(used[rows], errors[rows], epsilon)
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        interval = (float(low), float(high))
+    good = enough and rho >= MIN_SPEARMAN and math.isfinite(slope) and slope > 0
+    threshold = epsilon / slope if good else epsilon
+    score = rates(delta, error, threshold, epsilon)
+    return Calibration(
+        property=name,
+        method=label,
+        slope=slope,
+        interval=interval,
+        pairs=len(used),
+        held_out=len(used),
+        verdict="good" if good else "poor" if enough else "undetermined",
+        threshold=threshold,
+        fitted=good,
+        tolerance=epsilon,
+        spearman=rho,
+        coverage=float(np.mean(errors <= slope * used)) if len(used) else None,
+        tpr=score.tpr,
+        ppv=score.ppv,
+        tpr_interval=score.tpr_interval,
+        ppv_interval=score.ppv_interval,
+    )
+
+
+def spearman(first: Array, second: Array) -> float:
+    """Spearman's rank correlation; 0 with fewer than three values or a constant column."""
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)

@@ -1,0 +1,97 @@
+"""How well a threshold on the disagreement finds the frames whose error exceeds the tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import norm
+
+from trainspot.evaluate.statistics import Array
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.settings import Tolerance
+
+if TYPE_CHECKING:
+    from trainspot.judge.calibrate import Calibration
+
+Interval = tuple[float, float]
+
+
+def wilson(hits: int, trials: int, confidence: float = 0.95) -> Interval | None:
+    """Wilson's score interval of a proportion, clipped to [0, 1]; ``None`` without trials.
+
+    With p = hits/trials and z the normal quantile, the ends are
+    [p + z²/2n ± z (p(1-p)/n + z²/4n²)^½] / (1 + z²/n)  (E. B. Wilson, JASA 22, 209, 1927).
+    """
+    if trials == 0:
+        return None
+    z = float(norm.ppf(0.5 + confidence / 2.0))
+    share = hits / trials
+    centre = share + z**2 / (2 * trials)
+    width = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    scale = 1.0 + z**2 / trials
+    return (max(0.0, float(centre - width) / scale), min(1.0, float(centre + width) / scale))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Success of a threshold τ at a tolerance ε (paper, equations 3 and 4).
+
+    Attributes:
+        tpr: Share of the frames with e > ε that have Δ > τ; ``None`` if there is no such frame.
+        ppv: Share of the frames with Δ > τ that have e > ε; ``None`` if there is no such frame.
+        tpr_interval: 95 % interval (Wilson) of ``tpr``.
+        ppv_interval: 95 % interval (Wilson) of ``ppv``.
+        pairs: Frames that were counted.
+    """
+
+    tpr: float | None
+    ppv: float | None
+    tpr_interval: Interval | None
+    ppv_interval: Interval | None
+    pairs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def rates(delta: Array, error: Array, threshold: float, tolerance: float) -> Rates:
+    """TPR and PPV of Δ > τ as a test for e > ε.
+
+    Args:
+        delta: Δ of each frame, (n,).
+        error: e of each frame, (n,), same unit.
+        threshold: τ.
+        tolerance: ε.
+    """
+    flagged, wrong = delta > threshold, error > tolerance
+    hits, n_flagged, n_wrong = (int(np.sum(x)) for x in (flagged & wrong, flagged, wrong))
+    return Rates(
+        tpr=hits / n_wrong if n_wrong else None,
+        ppv=hits / n_flagged if n_flagged else None,
+        tpr_interval=wilson(hits, n_wrong),
+        ppv_interval=wilson(hits, n_flagged),
+        pairs=len(delta),
+    )
+
+
+def prospective(
+    pairs: Pairs, calibrations: Mapping[str, Calibration], tolerance: Tolerance
+) -> dict[str, Rates]:
+    """How the thresholds fared on frames that were labelled after they were judged.
+
+    Unbiased when the pairs are audit frames, which were drawn whether flagged or not.
+
+    Args:
+        pairs: Judged by the committee that the calibrations belong to, before it saw the labels.
+        calibrations: The thresholds that were used.
+        tolerance: ε of each property.
+    """
+    return {
+        name: rates(*pairs.of(name), calibrations[name].threshold, epsilon)
+        for name, epsilon in tolerance.given.items()
+        if name in calibrations
+    }

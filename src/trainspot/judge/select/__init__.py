@@ -1,0 +1,58 @@
+"""Selection: which of the flagged frames are labelled when there are more than the budget.
+
+A strategy (entry-point group ``trainspot.selection``) gets the candidates and the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from trainspot import plugins
+from trainspot.dataset import Dataset
+from trainspot.evaluate.statistics import Array
+
+GROUP: Final = "trainspot.selection"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Frames a strategy may choose from.
+
+    Attributes:
+        frames: The candidates, sorted by id, so that a choice does not depend on their order.
+        score: How far each is beyond its threshold, max over properties of Δ/τ, (n,).
+    """
+
+    frames: Dataset
+    score: Array
+
+
+class Selection(Protocol):
+    """A selection strategy."""
+
+    def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
+        """At most ``budget`` different ids of the candidates."""
+
+
+def choose(method: str, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
+    """The ids that the strategy of this name chooses, sorted.
+
+    Raises:
+        UnknownNameError: No such strategy.
+    """
+    strategy: Selection = plugins.load(GROUP, method)()
+    return sorted(strategy.select(judged, budget, rng))
+
+
+def draw(ids: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:
+    """Up to ``number`` ids drawn uniformly without replacement, sorted.
+
+    The draw depends on which ids there are, not on their order.
+    """
+    pool = sorted(set(ids))
+    rows = rng.choice(len(pool), size=min(number, len(pool)), replace=False) if pool else ()
+    return sorted(pool[row] for row in rows)

@@ -1,0 +1,15 @@
+"""The selection of the paper: at random among the flagged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainspot.judge.select import Judged, draw
+
+
+class RandomSelection:
+    """Every candidate is as likely as every other."""
+
+    def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
+        """See ``Selection.select``."""
+        return draw(judged.frames.ids, budget, rng)

@@ -1,0 +1,88 @@
+"""The verdict on a campaign after each exploration: go on, audit, or stop.
+
+``verdict`` follows an exploration, ``conclude`` a final audit::
+
+    explore ─ verdict ─┬ continue ─────────────── label, train, explore again
+                       ├ audit ─ label ─ conclude ┬ converged
+                       │                          ├ continue
+                       ├ converged (no audit)     └ exhausted
+                       ├ exhausted
+                       └ no_valid_exploration
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.settings import StopSettings, Tolerance
+
+
+class State(StrEnum):
+    """What happens next."""
+
+    CONTINUE = "continue"
+    """Label what was selected, train, explore again."""
+    AUDIT = "audit"
+    """Nothing is flagged: label the final audit batch, then ``conclude``."""
+    CONVERGED = "converged"
+    """Stop: the committee is as good as asked for, as far as it was looked at."""
+    EXHAUSTED = "exhausted"
+    """Stop: that was the last iteration."""
+    NO_VALID_EXPLORATION = "no_valid_exploration"
+    """An error: the exploration left no new frame to judge."""
+
+
+def verdict(
+    *, explored: int, valid: int, flagged: int, fitted: bool, iteration: int, settings: StopSettings
+) -> State:
+    """What follows an exploration.
+
+    Quiet is an exploration whose flagged share is within ``converged_share`` and enough of whose
+    frames were valid. Without a fitted threshold, quiet means nothing until an audit confirms it.
+
+    Args:
+        explored: Frames explored, each id once.
+        valid: Frames that passed the screen and are not in the dataset yet.
+        flagged: Valid frames beyond a threshold.
+        fitted: Whether the thresholds were calibrated.
+        iteration: Number of this iteration; the first is 1.
+        settings: The stopping rules.
+    """
+    if valid == 0:
+        return State.NO_VALID_EXPLORATION
+    quiet = flagged <= settings.converged_share * valid and valid >= settings.min_valid * explored
+    if quiet and settings.final_audit and flagged < valid:
+        return State.AUDIT
+    if quiet and fitted and not settings.final_audit:
+        return State.CONVERGED
+    return State.EXHAUSTED if iteration >= settings.max_iterations else State.CONTINUE
+
+
+def conclude(
+    pairs: Pairs, tolerance: Tolerance, *, iteration: int, settings: StopSettings
+) -> State:
+    """What follows a final audit, once its frames are labelled.
+
+    A miss is an unflagged frame whose error exceeds the tolerance in any property. Without a
+    single label nothing is confirmed.
+
+    Args:
+        pairs: The audit frames, judged by the committee that did not flag them.
+        tolerance: ε of each property.
+        iteration: Number of this iteration; the first is 1.
+        settings: The stopping rules.
+    """
+    if len(pairs) and misses(pairs, tolerance) <= settings.miss_rate * len(pairs):
+        return State.CONVERGED
+    return State.EXHAUSTED if iteration >= settings.max_iterations else State.CONTINUE
+
+
+def misses(pairs: Pairs, tolerance: Tolerance) -> int:
+    """How many of the frames err by more than the tolerance in any property."""
+    wrong = np.zeros(len(pairs), dtype=np.bool_)
+    for name, epsilon in tolerance.given.items():
+        wrong |= np.nan_to_num(pairs.error[name], nan=0.0) > epsilon
+    return int(wrong.sum())
