@@ -1,0 +1,105 @@
+"""``trainspot md``: molecular dynamics with one trained model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot import io, potential, store
+from trainspot.cli.options import Range, config_option, output_option, seed_option
+from trainspot.config import document
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, RunError
+from trainspot.explore import schedule as scheduling
+from trainspot.explore import trajectory
+from trainspot.explore.ase import AseExplorer, AseSettings
+from trainspot.label.base import parse_settings
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("structures", nargs=-1, required=True, type=_FILE)
+@click.option("--model", required=True, type=_FILE, help="Trained model.")
+@click.option("--kind", default="", help="Kind of the model; recognised if not given.")
+@click.option("--ensemble", default="auto", type=click.Choice(["auto", "nvt", "npt", "nve"]))
+@click.option("--temperature", default="300", type=Range(), help="K, or LOW:HIGH.")
+@click.option("--pressure", default="0", type=Range(), help="kbar, or LOW:HIGH.")
+@click.option("--time", default=1.0, show_default=True, help="Length of a run, ps.")
+@click.option("--timestep", default=1.0, show_default=True, help="fs.")
+@click.option("--sample-every", default=0.1, show_default=True, help="ps.")
+@click.option("--schedule", "schedule_file", type=_FILE, help="Do these runs instead (JSON).")
+@click.option("--settings", "settings_file", type=_FILE, help="Of the engine ase; JSON or YAML.")
+@click.option("--failures", "failures_file", type=_FILE, help="Where to record failed runs.")
+@click.option("--dtype", default="float64", type=click.Choice(["float64", "float32"]))
+@click.option("--device", default="cpu", show_default=True)
+@seed_option
+@config_option
+@output_option
+def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
+    """Run molecular dynamics from every frame of STRUCTURES, through ASE.
+
+    Extended XYZ output carries energy, forces and momenta; HDF5 output is a dataset of bare
+    frames. The ensemble auto is npt on periodic axes, nvt where there are none. A run that
+    fails leaves the frames it reached, and is recorded in --failures.
+    """
+    for path in filter(None, (output, options["failures_file"])):
+        io.check_output(path)
+    starts = Dataset.from_frames([]).merge(*(io.read(path) for path in structures))
+    runs = _runs(starts, options)
+    model = potential.load(
+        options["model"], kind=options["kind"], dtype=options["dtype"], device=options["device"]
+    )
+    snapshots: list[Atoms] = []
+    stderr = click.get_text_stream("stderr")
+    with click.progressbar(length=len(runs), file=stderr, hidden=not stderr.isatty()) as bar:
+        result = AseExplorer.run(
+            scheduling.start_frames(starts, runs),
+            runs,
+            model,
+            _settings(options),
+            progress=lambda *_: bar.update(1),
+            on_frame=lambda frame, atoms: snapshots.append(trajectory.snapshot(frame, atoms)),
+        )
+    if output.suffix == store.SUFFIX:
+        store.write(result.explored, output)
+    else:
+        trajectory.write(snapshots, output)
+    click.echo(f"{len(result.explored)} frames from {len(runs)} runs: {output}")
+    if options["failures_file"] is not None:
+        io.write(result.failures, options["failures_file"])
+    elif len(result.failures):
+        first = result.failures[0]
+        raise RunError(
+            f"{len(result.failures)} of {len(runs)} runs failed",
+            where=f"frame {first.id[:12]}",
+            hint=first.info["failure"]["reason"],
+        )
+
+
+def _runs(starts: Dataset, options: dict[str, Any]) -> list[scheduling.Run]:
+    """The runs of the schedule file, or one from every frame."""
+    path: Path | None = options["schedule_file"]
+    if path is not None:
+        try:
+            return scheduling.parse(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError("not a schedule in JSON", where=str(path)) from error
+    values = {n: options[n] for n in scheduling.Plan.model_fields if n in options}
+    plan = parse_settings(scheduling.Plan, {**values, "starts": starts.ids})
+    return scheduling.schedule(starts, plan, options["seed"])
+
+
+def _settings(options: dict[str, Any]) -> AseSettings:
+    path, config = options["settings_file"], options["config"]
+    same = config is not None and config.explore.engine == AseExplorer.name
+    raw = config.explore.settings.model_dump() if same else {}
+    return parse_settings(
+        AseSettings, raw | (document.read(path).data if path else {}), where=str(path or "settings")
+    )

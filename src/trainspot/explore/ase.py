@@ -1,0 +1,192 @@
+"""Molecular dynamics through ASE with any potential: deterministic, no program to install."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.md.langevin import Langevin
+from ase.md.nose_hoover_chain import MaskedMTKNPT
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from trainspot.dataset import Dataset
+from trainspot.errors import NonFiniteError, RunError, TrainspotError
+from trainspot.explore.base import Explored, MdSettings
+from trainspot.explore.box import restored, working_cell
+from trainspot.explore.frames import cut, failed
+from trainspot.frames import Frame
+from trainspot.seeds import generator
+from trainspot.units import EV_PER_A3_IN_KBAR
+
+if TYPE_CHECKING:
+    from ase.md.md import MolecularDynamics
+
+    from trainspot.explore.schedule import Run
+    from trainspot.potential import Potential
+
+CHECK_EVERY: Final = 10
+"""Steps between two looks at whether a run has exploded."""
+
+
+class AseSettings(MdSettings):
+    """Settings of the engine ``ase``; it has none of its own."""
+
+
+class PotentialCalculator(Calculator):  # type: ignore[misc]
+    """A potential as an ASE calculator (energy eV, forces eV/Å, stress eV/Å³)."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
+
+    def __init__(self, model: Potential) -> None:
+        """Wrap a loaded member."""
+        super().__init__()
+        self.model = model
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Predict everything at once.
+
+        Raises:
+            NonFiniteError: The model predicted infinite or not-a-number values.
+        """
+        super().calculate(atoms, properties, system_changes)
+        frame = unrounded(
+            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
+        )
+        labels = self.model.predict(self.model.prepare([frame]))[0]
+        assert labels.energy is not None
+        assert labels.forces is not None
+        self.results = {"energy": labels.energy, "forces": labels.forces}
+        if labels.stress is not None:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
+        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
+            raise NonFiniteError("the model predicted non-finite values")
+
+
+def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
+    """A frame for one prediction: no id, and off the grid, whose rounding would heat a run."""
+    return Frame(np.array(numbers), np.array(positions), np.array(cell), np.array(pbc), id="")
+
+
+class AseExplorer:
+    """The engine ``ase``: velocity Verlet (nve), Langevin (nvt), Martyna-Tobias-Klein (npt).
+
+    The barostat acts on the lengths of the periodic cell vectors, each on its own; angles stay.
+    """
+
+    name: ClassVar[str] = "ase"
+    Settings: ClassVar[type[AseSettings]] = AseSettings
+
+    @classmethod
+    def run(
+        cls,
+        starts: Dataset,
+        runs: Sequence[Run],
+        model: Potential,
+        settings: AseSettings | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_frame: Callable[[Frame, Atoms], None] | None = None,
+    ) -> Explored:
+        """Run all runs, one after the other.
+
+        Args:
+            starts: Contains the start frame of every run.
+            runs: What to run.
+            model: Drives the dynamics.
+            settings: Integration and limits.
+            progress: Called with (done, all) after each run.
+            on_frame: Called with every kept frame and the live atoms it was cut from, which
+                have momenta, energy and forces.
+
+        Returns:
+            What was explored, and a failure record for every run that did not reach its end.
+        """
+        settings = settings or AseSettings()
+        rows = {identity: row for row, identity in enumerate(starts.ids)}
+        kept: list[Frame] = []
+        failures: list[Frame] = []
+        for done, run in enumerate(runs, 1):
+            start = starts[rows[run.start]]
+            try:
+                for atoms, step in trajectory(start, run, model, settings):
+                    cell = restored(start, atoms.cell.array)
+                    kept.append(cut(start, run, atoms.positions, cell, step))
+                    if on_frame is not None:
+                        on_frame(kept[-1], atoms)
+            except (TrainspotError, ArithmeticError, np.linalg.LinAlgError) as error:
+                failures.append(failed(start, run, str(error)))
+            if progress is not None:
+                progress(done, len(runs))
+        return Explored(Dataset.from_frames(kept), Dataset.from_frames(failures))
+
+
+def trajectory(
+    start: Frame, run: Run, model: Potential, settings: MdSettings
+) -> Iterator[tuple[Atoms, int]]:
+    """Integrate one run and yield the (live) atoms and the step at every kept frame.
+
+    Raises:
+        RunError: The run exploded, or the model predicted non-finite values.
+    """
+    atoms = start.to_atoms()
+    atoms.set_cell(working_cell(start))
+    atoms.calc = PotentialCalculator(model)
+    rng = generator(run.seed, "ase", "velocities")
+    MaxwellBoltzmannDistribution(atoms, temperature_K=run.temperature, force_temp=True, rng=rng)
+    Stationary(atoms, preserve_temperature=True)
+    dynamics = _dynamics(atoms, run, settings)
+    volume = atoms.get_volume()
+    step = 0
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        while step < run.steps:
+            stride = min(CHECK_EVERY, run.every - step % run.every)
+            dynamics.run(stride)
+            step += stride
+            _check(atoms, run, settings, volume, step)
+            if step % run.every == 0:
+                yield atoms, step
+
+
+def _dynamics(atoms: Atoms, run: Run, settings: MdSettings) -> MolecularDynamics:
+    timestep = run.timestep * units.fs
+    if run.ensemble == "nve":
+        return VelocityVerlet(atoms, timestep)
+    if run.ensemble == "nvt":
+        return Langevin(
+            atoms,
+            timestep,
+            temperature_K=run.temperature,
+            friction=1.0 / (settings.thermostat_time * units.fs),
+            fixcm=False,
+            rng=generator(run.seed, "ase", "thermostat"),
+        )
+    return MaskedMTKNPT(
+        atoms,
+        timestep,
+        temperature_K=run.temperature,
+        pressure_au=run.pressure / EV_PER_A3_IN_KBAR,
+        tdamp=settings.thermostat_time * units.fs,
+        pdamp=settings.barostat_time * units.fs,
+        mask=run.barostat,
+    )
+
+
+def _check(atoms: Atoms, run: Run, settings: MdSettings, volume: float, step: int) -> None:
+    """Stop a run that has exploded, before its neighbour lists grow without bound."""
+    time = f"after {step * run.timestep / 1000:g} ps"
+    temperature = atoms.get_temperature()
+    if not temperature <= settings.hottest(run.temperature):  # also catches nan
+        raise RunError(f"exploded {time}: temperature {temperature:.3g} K")
+    ratio = atoms.get_volume() / volume
+    if not 1 / settings.max_volume_ratio <= ratio <= settings.max_volume_ratio:
+        raise RunError(f"exploded {time}: volume times {ratio:.3g}")

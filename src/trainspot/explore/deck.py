@@ -1,0 +1,185 @@
+"""The LAMMPS input deck of a run: complete, and valid for any LAMMPS.
+
+The model stands in a comment, ``# trainspot model=… kind=… elements=…``, which ``trainspot-lmp``
+obeys; a LAMMPS with a pair style for the model gets that pair style instead. Several runs in one
+deck are sections separated by ``clear``, each between a ``begin`` and an ``end`` marker in the
+output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from ase.data import atomic_masses, chemical_symbols
+
+from trainspot.explore import dispersion
+from trainspot.explore.box import LammpsBox
+from trainspot.units import BAR_PER_KBAR, FS_PER_PS
+
+if TYPE_CHECKING:
+    from trainspot.explore.lammps import LammpsSettings
+    from trainspot.explore.schedule import Run
+    from trainspot.frames import Frame
+
+BEGIN: Final = "trainspot begin"
+END: Final = "trainspot end"
+DIRECTIVE: Final = "# trainspot"
+ORDER: Final = ("id", "type", "xu", "yu", "zu")
+"""Columns of the dump."""
+
+_AXES: Final = "xyz"
+_HALT_EVERY: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """File names of one run; ``label`` also stands in its markers."""
+
+    label: str
+
+    @property
+    def data(self) -> str:
+        """Start geometry."""
+        return f"{self.label}.data"
+
+    @property
+    def dump(self) -> str:
+        """Kept frames."""
+        return f"{self.label}.dump"
+
+    @property
+    def restart(self) -> str:
+        """Restart files; LAMMPS puts the step for the star."""
+        return f"{self.label}.*.restart"
+
+
+def names_of(run: Run) -> Names:
+    """The files of a run are called after its trajectory."""
+    return Names(f"md-{run.trajectory[:16]}")
+
+
+def elements_of(frame: Frame) -> list[str]:
+    """The element of each atom type, by atomic number: type 1 is the first."""
+    return [chemical_symbols[z] for z in np.unique(frame.numbers)]
+
+
+def data_file(frame: Frame, box: LammpsBox) -> str:
+    """The start geometry in LAMMPS' data format; atom ids follow the frame's order from 1."""
+    species = np.unique(frame.numbers)
+    types = np.searchsorted(species, frame.numbers) + 1
+    (lx, _, _), (xy, ly, _), (xz, yz, lz) = (map(float, row) for row in box.cell)
+    lines = [
+        "start frame of a run, written by trainspot",
+        "",
+        f"{len(frame)} atoms",
+        f"{len(species)} atom types",
+        *(f"0.0 {length!r} {n}lo {n}hi" for n, length in zip(_AXES, (lx, ly, lz), strict=True)),
+        f"{xy!r} {xz!r} {yz!r} xy xz yz",
+        "",
+        "Masses",
+        "",
+        *(
+            f"{kind} {float(atomic_masses[z])!r}  # {chemical_symbols[z]}"
+            for kind, z in enumerate(species, 1)
+        ),
+        "",
+        "Atoms # atomic",
+        "",
+    ]
+    for index, (kind, place) in enumerate(zip(types, box.inward(frame.positions), strict=True), 1):
+        lines.append(f"{index} {kind} " + " ".join(repr(float(x)) for x in place))
+    return "\n".join(lines) + "\n"
+
+
+def section(
+    frame: Frame, run: Run, settings: LammpsSettings, model: str, kind: str, restart: str = ""
+) -> str:
+    """The part of a deck that does one run, from its start or from a restart file."""
+    names, elements = names_of(run), elements_of(frame)
+    periodic = " ".join("p" if axis else "f" for axis in frame.pbc)
+    begin = (
+        [f"read_restart {restart}"]
+        if restart
+        else [f"boundary {periodic}", f"read_data {names.data}"]
+    )
+    velocities = f"velocity all create {run.temperature!r} {run.seed} mom yes rot no dist gaussian"
+    lines = [
+        f'print "{BEGIN} {names.label}"',
+        "units metal",
+        "atom_style atomic",
+        "atom_modify map array sort 0 0",
+        *begin,
+        *_interactions(elements, settings, model, kind),
+        "neighbor 1.0 bin",
+        "neigh_modify every 1 delay 0 check yes",
+        f"timestep {run.timestep / FS_PER_PS!r}",
+        *([] if restart else [velocities]),
+        f"thermo {run.every}",
+        "thermo_style custom step temp pe ke etotal press vol",
+        "thermo_modify norm no flush yes lost ignore",
+        _integrator(run, settings),
+        *_halt(frame, run, settings),
+        f"dump frames all custom {run.every} {names.dump} {' '.join(ORDER)}",
+        "dump_modify frames sort id flush yes format float %.15g",
+        f"restart {_restart_every(run, settings)} {names.restart}",
+        f"run {run.steps} upto",
+        f'print "{END} {names.label} step $(step)"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _interactions(
+    elements: list[str], settings: LammpsSettings, model: str, kind: str
+) -> list[str]:
+    """The model, by directive or by a pair style of the user's LAMMPS, and dispersion."""
+    correction = settings.dispersion
+    if settings.pair_style is None:
+        directive = f"{DIRECTIVE} model={model} kind={kind} elements={','.join(elements)}"
+        head = [f"{directive} dtype={settings.dtype} device={settings.device}"]
+        if correction is None:
+            return [*head, "pair_style zero 1.0 nocoeff", "pair_coeff * *"]
+        style = f"pair_style {dispersion.pair_style(correction)}"
+        return [*head, style, *dispersion.pair_coefficients(correction, elements, hybrid=False)]
+    words = {"model": model, "elements": " ".join(elements)}
+    own = settings.pair_style.format(**words)
+    coefficients = settings.pair_coeff.format(**words)
+    if correction is None:
+        return [f"pair_style {own}", f"pair_coeff * * {coefficients}"]
+    return [
+        f"pair_style hybrid/overlay {own} {dispersion.pair_style(correction)}",
+        f"pair_coeff * * {own.split()[0]} {coefficients}",
+        *dispersion.pair_coefficients(correction, elements, hybrid=True),
+    ]
+
+
+def _integrator(run: Run, settings: LammpsSettings) -> str:
+    if run.ensemble == "nve":
+        return "fix integrate all nve"
+    temperature = f"temp {run.temperature!r} {run.temperature!r}"
+    thermostat = f"{temperature} {settings.thermostat_time / FS_PER_PS!r}"
+    if run.ensemble == "nvt":
+        return f"fix integrate all nvt {thermostat}"
+    bar = run.pressure * BAR_PER_KBAR
+    time = settings.barostat_time / FS_PER_PS
+    axes = [axis for axis, pressed in zip(_AXES, run.barostat, strict=True) if pressed]
+    barostat = " ".join(f"{axis} {bar!r} {bar!r} {time!r}" for axis in axes)
+    return f"fix integrate all npt {thermostat} {barostat}"
+
+
+def _halt(frame: Frame, run: Run, settings: LammpsSettings) -> list[str]:
+    """Stop this run, not the deck, when it has exploded."""
+    hottest = settings.hottest(run.temperature)
+    volume = float(np.prod(np.diag(LammpsBox.of(frame).cell)))
+    low, high = volume / settings.max_volume_ratio, volume * settings.max_volume_ratio
+    bad = f"temp>{hottest!r}||vol<{low!r}||vol>{high!r}"
+    return [
+        f'variable exploded equal "{bad}"',
+        f"fix limits all halt {_HALT_EVERY} v_exploded != 0 error soft",
+    ]
+
+
+def _restart_every(run: Run, settings: LammpsSettings) -> int:
+    samples = max(1, run.steps // run.every)
+    return run.every * -(-samples // settings.restarts)

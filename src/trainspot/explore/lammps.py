@@ -1,0 +1,288 @@
+"""The engine ``lammps``: writes decks for LAMMPS and cuts what it leaves into frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from trainspot.dataset import Dataset
+from trainspot.errors import DataError, InputError
+from trainspot.explore import deck
+from trainspot.explore.base import MdSettings
+from trainspot.explore.box import LammpsBox
+from trainspot.explore.dispersion import Dispersion
+from trainspot.explore.frames import cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainspot.explore.schedule import Run
+    from trainspot.frames import Frame
+
+INPUT: Final = "input.in"
+OUTPUT: Final = "lammps.out"
+
+_MARKER = re.compile(
+    rf"^{deck.BEGIN} (?P<begin>\S+)$|^{deck.END} (?P<end>\S+) step (?P<step>\d+)$", re.MULTILINE
+)
+_COMPLAINT = re.compile(r"^(?:ERROR(?: on proc \d+)?|trainspot failed): *(.+)$", re.MULTILINE)
+_MAGIC: Final = b"LammpS RestartT"
+
+
+class LammpsSettings(MdSettings):
+    """Settings of the engine ``lammps``."""
+
+    dispersion: Dispersion | None = Field(
+        None, description="d2 (Grimme 2006) or d3, added to the model during dynamics."
+    )
+    pair_style: str | None = Field(
+        None,
+        description="Pair style of a LAMMPS that knows the model, instead of trainspot-lmp, e.g. "
+        "'mace no_domain_decomposition'; {model} and {elements} are filled in.",
+    )
+    pair_coeff: str = Field(
+        "{model} {elements}", description="What follows 'pair_coeff * *' for that pair style."
+    )
+    dtype: Literal["float64", "float32"] = Field(
+        "float64", description="Precision of the model in trainspot-lmp."
+    )
+    device: str = Field("cpu", description="Where trainspot-lmp evaluates the model.")
+    runs_per_job: PositiveInt = Field(
+        1, description="Runs in one job; the model is then loaded once for all of them."
+    )
+    restarts: PositiveInt = Field(10, description="Restart files a run leaves at most.")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one run of a deck ended.
+
+    Attributes:
+        step: The last step; -1 if the run never began.
+        complete: It reached its last step.
+        failure: Why it never will, or ``""``; neither complete nor failed means cut off.
+    """
+
+    step: int = -1
+    complete: bool = False
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    text: str = ""
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The output of a deck, cut at its markers."""
+
+    sections: Mapping[str, _Section] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str) -> Output:
+        """Cut the standard output of LAMMPS at the begin and end markers of runs."""
+        sections: dict[str, _Section] = {}
+        marks = list(_MARKER.finditer(text))
+        for mark, after in zip(marks, [*marks[1:], None], strict=True):
+            if mark["begin"] is None:
+                continue
+            body = text[mark.end() : after.start() if after else len(text)]
+            ended = after is not None and after["end"] == mark["begin"]
+            step = int(after["step"]) if after is not None and ended else None
+            sections[mark["begin"]] = _Section(body, step)
+        return cls(sections)
+
+    def outcome(self, run: Run) -> Outcome:
+        """How a run ended; see ``Outcome``."""
+        found = self.sections.get(deck.names_of(run).label)
+        if found is None:
+            return Outcome()
+        if found.end is not None and found.end >= run.steps:
+            return Outcome(found.end, complete=True)
+        complaints = _COMPLAINT.findall(found.text)
+        if complaints:
+            return Outcome(found.end or 0, failure=complaints[-1].strip())
+        if found.end is not None:
+            time = found.end * run.timestep / 1000
+            return Outcome(found.end, failure=f"exploded after {time:g} ps: {_last(found.text)}")
+        return Outcome(0)
+
+
+class LammpsExplorer:
+    """Pure side of the engine ``lammps``; the program runs elsewhere."""
+
+    name: ClassVar[str] = "lammps"
+    default_code: ClassVar[str] = "lmp@localhost"
+    Settings: ClassVar[type[LammpsSettings]] = LammpsSettings
+
+    @classmethod
+    def inputs(
+        cls,
+        starts: Dataset,
+        runs: Sequence[Run],
+        settings: LammpsSettings,
+        model: str,
+        kind: str,
+        restarts: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """The deck (``input.in``) and data files of one job, as texts by file name.
+
+        Args:
+            starts: Contains the start frame of every run.
+            runs: Runs of the job, in order.
+            settings: Settings of the engine.
+            model: Name of the model file in the working directory.
+            kind: Kind of the model.
+            restarts: Restart file by trajectory id, for runs that are continued.
+
+        Raises:
+            InputError: No coefficients for an element, or a start frame that is not there.
+        """
+        restarts = restarts or {}
+        rows = {identity: row for row, identity in enumerate(starts.ids)}
+        files: dict[str, str] = {}
+        sections = []
+        for run in runs:
+            if run.start not in rows:
+                raise InputError("no such start frame", where=f"frame {run.start[:12]}")
+            frame = starts[rows[run.start]]
+            restart = restarts.get(run.trajectory, "")
+            sections.append(deck.section(frame, run, settings, model, kind, restart))
+            if not restart:
+                files[deck.names_of(run).data] = deck.data_file(frame, LammpsBox.of(frame))
+        head = "# Molecular dynamics, written by trainspot; one section a run.\n"
+        return {INPUT: head + "clear\n".join(sections)} | files
+
+    @classmethod
+    def write_inputs(
+        cls,
+        directory: Path,
+        frame: Frame,
+        run: Run,
+        settings: LammpsSettings,
+        model_filename: str,
+        model_kind: str,
+    ) -> None:
+        """Write what one run needs except the model file itself."""
+        starts = Dataset.from_frames([frame])
+        for name, text in cls.inputs(starts, [run], settings, model_filename, model_kind).items():
+            (directory / name).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """What follows ``trainspot-lmp`` or ``lmp`` on the command line."""
+        return ["-in", INPUT]
+
+    @classmethod
+    def frames(cls, directory: Path, frame: Frame, run: Run) -> tuple[Dataset, str | None]:
+        """The kept frames of one run, and why it did not reach its end (``None`` if it did).
+
+        Raises:
+            DataError: The dump belongs to other atoms.
+        """
+        output = directory / OUTPUT
+        text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
+        outcome = Output.read(text).outcome(run)
+        kept, problem = cls.cut(directory / deck.names_of(run).dump, frame, run)
+        if outcome.complete:
+            return kept, problem or None
+        return kept, outcome.failure or problem or "cut off before its end"
+
+    @classmethod
+    def cut(cls, dump: Path, frame: Frame, run: Run) -> tuple[Dataset, str]:
+        """All usable frames of a dump file, and what is wrong with the first unusable one.
+
+        A frame that was being written when the program was killed is left out silently.
+
+        Raises:
+            DataError: The dump belongs to other atoms.
+        """
+        box = LammpsBox.of(frame)
+        kept: list[Frame] = []
+        problem = ""
+        for step, cell, table in _snapshots(dump):
+            if not 0 < step <= run.steps:
+                continue
+            if len(table) != len(frame):
+                problem = f"{len(frame) - len(table)} atoms were lost before step {step}"
+                break
+            species = np.unique(frame.numbers)
+            if not np.array_equal(species[table[:, 1].astype(int) - 1], frame.numbers):
+                raise DataError("the atoms are not those of the start frame", where=str(dump))
+            positions, own_cell = box.outward(frame, table[:, 2:5], cell)
+            try:
+                kept.append(cut(frame, run, positions, own_cell, step))
+            except InputError as error:
+                problem = f"step {step}: {error.what}"
+                break
+        return Dataset.from_frames(kept), problem
+
+
+def latest_restart(directory: Path, run: Run) -> tuple[Path, int] | None:
+    """The newest whole restart file of a run, and its step.
+
+    LAMMPS ends a restart file with the text it began with; a file without it was being written
+    when the program was killed.
+    """
+    found = []
+    for path in directory.glob(deck.names_of(run).restart):
+        step = path.name.split(".")[-2]
+        data = path.read_bytes()
+        if step.isdigit() and data.startswith(_MAGIC) and _MAGIC in data[-2 * len(_MAGIC) :]:
+            found.append((int(step), path))
+    if not found:
+        return None
+    step_found, newest = max(found)
+    return newest, step_found
+
+
+def _last(text: str) -> str:
+    """The last thermodynamic line, for a message."""
+    lines = [line.split() for line in text.splitlines()]
+    numbers = [words for words in lines if len(words) == 7 and words[0].isdigit()]
+    if not numbers:
+        return "no step was completed"
+    _, temperature, *_, volume = numbers[-1]
+    return f"temperature {temperature} K, volume {volume} Å³"
+
+
+def _snapshots(dump: Path) -> Any:
+    """Yield (step, cell Å (3, 3), table (n, 5)) for every whole snapshot of a text dump."""
+    if not dump.is_file():
+        return
+    lines = dump.read_text(encoding="utf-8", errors="replace").splitlines()
+    place = 0
+    while place + 9 <= len(lines):
+        count = lines[place + 3].strip()
+        if not (lines[place] == "ITEM: TIMESTEP" and count.isdigit()):
+            return
+        end = place + 9 + int(count)
+        block = lines[place:end]
+        if len(block) < 9 + int(count):
+            return
+        try:
+            bounds = np.array([line.split() for line in block[5:8]], dtype=np.float64)
+            rows = [line.split() for line in block[9:]]
+            table = np.array(rows, dtype=np.float64).reshape(int(count), len(deck.ORDER))
+            step = int(block[1])
+        except ValueError:
+            return  # half a line: the program was killed while writing
+        yield step, _cell(bounds), table
+        place = end
+
+
+def _cell(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cell of a dump's ``BOX BOUNDS xy xz yz``, which give the extent of the tilted box."""
+    (xlo, xhi, xy), (ylo, yhi, xz), (zlo, zhi, yz) = bounds
+    lx = xhi - xlo - (max(0.0, xy, xz, xy + xz) - min(0.0, xy, xz, xy + xz))
+    ly = yhi - ylo - (max(0.0, yz) - min(0.0, yz))
+    return np.array([[lx, 0.0, 0.0], [xy, ly, 0.0], [xz, yz, zhi - zlo]])
