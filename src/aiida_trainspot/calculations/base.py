@@ -31,14 +31,15 @@ class Job:
 
     Attributes:
         arguments: What follows the executable on its command line.
-        retrieve: Names or patterns of files to keep in ``retrieved`` (stdout and stderr always).
+        retrieve: Names, patterns, or (pattern, folder, depth) of files to keep in ``retrieved``
+            (stdout and stderr always).
         retrieve_temporary: Files only the parser sees, in ``retrieved_temporary_folder``.
         copies: (uuid, name in the node, name in the working directory) of nodes' files.
         provenance_exclude: Files in the working directory that the node need not keep.
     """
 
     arguments: list[str]
-    retrieve: list[str] = field(default_factory=list)
+    retrieve: list[str | tuple[str, str, int]] = field(default_factory=list)
     retrieve_temporary: list[str] = field(default_factory=list)
     copies: list[tuple[str, str, str]] = field(default_factory=list)
     provenance_exclude: list[str] = field(default_factory=list)

@@ -1,0 +1,90 @@
+"""What the CalcJobs of all trainers share: one committee member, trained by its program."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aiida.orm import Dict, Int, SinglefileData
+from pydantic import ValidationError
+
+from aiida_trainspot.calculations.base import Job, TrainspotCalculation
+from aiida_trainspot.data.pes import PESData
+from trainspot import plugins
+from trainspot.train.base import GROUP
+
+if TYPE_CHECKING:
+    from aiida.engine.processes.process_spec import CalcJobProcessSpec
+
+# One thread unless asked for more: members that run side by side would otherwise fight for cores.
+ONE_THREAD = {"MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class TrainCalculation(TrainspotCalculation):
+    """Base of the trainers' CalcJobs: subclasses name their engine in ``TRAINER``."""
+
+    TRAINER: ClassVar[str]
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Ports."""
+        super().define(spec)
+        spec.input("dataset", valid_type=PESData, help="Frames with splits; `test` is not touched.")
+        spec.input(
+            "settings",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            validator=cls.check_settings,
+            help="Hyper-parameters of the engine.",
+        )
+        spec.input("seed", valid_type=Int, help="The member's seed, in [0, 2**31).")
+        spec.input("start", valid_type=SinglefileData, required=False, help="Model to start from.")
+        spec.input(
+            "checkpoint",
+            valid_type=SinglefileData,
+            required=False,
+            help="Checkpoint of the same member, whose training is continued.",
+        )
+        spec.output("model", valid_type=SinglefileData, help="The trained model.")
+        spec.output("checkpoint", valid_type=SinglefileData, required=False)
+        spec.output("metrics", valid_type=Dict, help="`epochs`, a list, and `warnings`.")
+        options = spec.inputs["metadata"]["options"]
+        options["parser_name"].default = "trainspot.train"
+        options["environment_variables"].default = lambda: dict(ONE_THREAD)
+
+    @classmethod
+    def trainer(cls) -> Any:
+        """The trainer of the science package, see ``trainspot.train.base.Trainer``."""
+        return plugins.load(GROUP, cls.TRAINER)
+
+    @classmethod
+    def check_settings(cls, value: Dict, _: Any) -> str | None:
+        """Refuse settings that the engine does not know, before anything is submitted."""
+        try:
+            cls.trainer().Settings(**value.get_dict())
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            return f"train.settings.{key}: {first['msg']}"
+        return None
+
+    def write(self, directory: Path) -> Job:
+        """Write what the trainer writes."""
+        trainer = self.trainer()
+        settings = trainer.Settings(**self.inputs.settings.get_dict())
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context(self.inputs[name].as_path())
+                for name in ("start", "checkpoint")
+                if name in self.inputs
+            }
+            trainer.write_inputs(
+                directory,
+                self.inputs.dataset.dataset,
+                settings,
+                self.inputs.seed.value,
+                **{name: Path(path) for name, path in files.items()},
+            )
+        retrieve = [(name, ".", 2) if "/" in name else name for name in trainer.outputs(settings)]
+        return Job(trainer.arguments(settings), retrieve)

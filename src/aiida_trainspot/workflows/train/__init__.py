@@ -1,0 +1,1 @@
+"""Training: the stage, and one restarting workchain an engine."""

@@ -1,0 +1,121 @@
+"""``TrainingWorkChain``: a committee, some members at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida.common.exceptions import EntryPointError
+from aiida.engine import ExitCode, WorkChain, append_, while_
+from aiida.orm import AbstractCode, Dict, Int, SinglefileData, Str
+from aiida.plugins import WorkflowFactory
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.collect_metrics import collect_metrics
+from trainspot.errors import InputError
+from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
+
+if TYPE_CHECKING:
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+
+def _engine(name: str) -> Any:
+    return WorkflowFactory(f"trainspot.train.{name}")
+
+
+def _check(inputs: Any, _: Any) -> str | None:
+    """Refuse an unknown engine and settings it does not know, before anything is spent."""
+    try:
+        workchain = _engine(inputs["engine"].value)
+    except (KeyError, EntryPointError) as error:
+        return str(error)
+    found: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
+    return None if found is None else str(found)
+
+
+class TrainingWorkChain(WorkChain):
+    """Train a committee: the same frames and settings, one derived seed a member."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Ports and outline."""
+        super().define(spec)
+        spec.input("engine", valid_type=Str, help="Name under `trainspot.train`.")
+        spec.input("dataset", valid_type=PESData, help="Frames with splits.")
+        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
+        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
+        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
+        spec.input("seed", valid_type=Int, default=lambda: Int(0))
+        spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Members.")
+        spec.input("max_concurrent", valid_type=Int, default=lambda: Int(1))
+        spec.input_namespace(
+            "start",
+            valid_type=SinglefileData,
+            required=False,
+            dynamic=True,
+            help="Model each member starts from, keys `member_0`, …",
+        )
+        spec.inputs.validator = _check
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_members)(cls.run_members, cls.inspect_members),
+            cls.results,
+        )
+        spec.output_namespace("models", valid_type=SinglefileData, dynamic=True)
+        spec.output_namespace("checkpoints", valid_type=SinglefileData, dynamic=True)
+        spec.output("metrics", valid_type=Dict, help="Metrics of each member.")
+        exit_codes.declare(
+            spec,
+            exit_codes.NO_LABELLED_FRAMES,
+            exit_codes.COMMITTEE_TOO_SMALL,
+            exit_codes.SUB_PROCESS_FAILED_TRAIN,
+        )
+
+    def setup(self) -> ExitCode | None:
+        """Refuse what cannot give a committee, then derive the seeds."""
+        committee = self.inputs.committee.value
+        if committee < MIN_COMMITTEE:
+            return exit_codes.COMMITTEE_TOO_SMALL.because(f"{committee} asked for")
+        try:
+            with self.inputs.dataset.opened() as dataset:
+                training_sets(dataset)
+        except InputError as error:
+            return exit_codes.NO_LABELLED_FRAMES.because(str(error))
+        self.ctx.seeds = member_seeds(self.inputs.seed.value, committee)
+        self.ctx.members = []
+        return None
+
+    def should_run_members(self) -> bool:
+        """Whether members are left to train."""
+        return len(self.ctx.members) < len(self.ctx.seeds)
+
+    def run_members(self) -> None:
+        """Start the next members, at most ``max_concurrent``."""
+        first = len(self.ctx.members)
+        last = first + max(1, self.inputs.max_concurrent.value)
+        shared = {name: self.inputs[name] for name in ("dataset", "code", "settings", "options")}
+        for member, seed in list(enumerate(self.ctx.seeds))[first:last]:
+            key = f"member_{member}"
+            inputs = {**shared, "seed": Int(seed), "metadata": {"call_link_label": key}}
+            if key in self.inputs.get("start", {}):
+                inputs["start"] = self.inputs.start[key]
+            child = self.submit(_engine(self.inputs.engine.value), **inputs)
+            self.to_context(members=append_(child))
+
+    def inspect_members(self) -> ExitCode | None:
+        """Attach what is trained; stop at the first failure."""
+        for member, node in enumerate(self.ctx.members):
+            key = f"member_{member}"
+            if not node.is_finished_ok:
+                reason = f"{key}, {node.process_label}<{node.pk}>: {node.exit_message}"
+                return exit_codes.SUB_PROCESS_FAILED_TRAIN.because(reason)
+            self.out(f"models.{key}", node.outputs.model)
+            if "checkpoint" in node.outputs:
+                self.out(f"checkpoints.{key}", node.outputs.checkpoint)
+        return None
+
+    def results(self) -> None:
+        """Gather the metrics."""
+        metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
+        collected = collect_metrics(metadata={"disable_cache": True}, **metrics)
+        self.out("metrics", collected)
