@@ -169,6 +169,20 @@ def gathered(frames: Iterable[Frame]) -> LabelResult:
     return LabelResult(Dataset.from_frames(labelled), Dataset.from_frames(failures))
 
 
+def merged(known: Dataset, labelled: Dataset, failures: Dataset) -> Dataset:
+    """``known`` with the frames that were labelled in it, and without those that failed.
+
+    Args:
+        known: Frames, each id once.
+        labelled: Some of them with new labels.
+        failures: Some of them that could not be labelled.
+    """
+    kept = known.without([*labelled.ids, *failures.ids])
+    out = set(failures.ids)
+    order = [identity for identity in known.ids if identity not in out]
+    return Dataset.concatenate([kept, labelled]).select(order)
+
+
 def is_isolated_atom(frame: Frame) -> bool:
     """Whether the frame is one atom in vacuum, whose label fixes the reference energy."""
     return len(frame) == 1 and not frame.pbc.any()

@@ -196,6 +196,7 @@ class QuantumEspressoLabelEngine:
     """Labels with pw.x; only the pure half, see ``aiida_trainspot`` for the other."""
 
     name: ClassVar[str] = "quantumespresso"
+    default_code: ClassVar[str] = "pw@localhost"
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
 
     @staticmethod

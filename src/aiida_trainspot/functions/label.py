@@ -1,0 +1,152 @@
+"""Calcfunctions of labelling: what is missing, who computes it, and what came out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida.engine import calcfunction
+from aiida.orm import Dict, Int, StructureData, TrajectoryData
+
+from aiida_trainspot.data.pes import PESData
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import Labels
+from trainspot.label import base
+from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainspot.frames import Frame
+
+FRAME_KEY = "frame_{:06d}"
+PART_KEY = "part_{:04d}"
+
+
+@calcfunction
+def pending(dataset: PESData) -> PESData:
+    """The frames without labels, each id once."""
+    return PESData(Dataset.from_frames([]).merge(dataset.dataset).unlabelled())
+
+
+@calcfunction
+def merge_labels(dataset: PESData, labelled: PESData, failures: PESData) -> PESData:
+    """The dataset, each id once, with the new labels and without the frames that failed."""
+    known = Dataset.from_frames([]).merge(dataset.dataset)
+    return PESData(base.merged(known, labelled.dataset, failures.dataset))
+
+
+@calcfunction
+def deal(dataset: PESData, parts: Int) -> dict[str, PESData]:
+    """Share frames, without labels, between parts of about equal work.
+
+    The largest frame first, each to the part with the least work so far; the work of a frame
+    grows with the square of its atoms (between the exponents measured for pw.x).
+    """
+    frames = dataset.dataset
+    work = frames.n_atoms.astype(float) ** 2
+    loads = np.zeros(parts.value)
+    hands: list[list[int]] = [[] for _ in range(parts.value)]
+    for row in np.argsort(-work, kind="stable"):
+        lightest = int(np.argmin(loads))
+        hands[lightest].append(int(row))
+        loads[lightest] += work[row]
+    return _parts(frames, hands)
+
+
+@calcfunction
+def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
+    """Consecutive frames, without labels, at most ``size`` together."""
+    frames = dataset.dataset
+    edges = range(0, len(frames), size.value)
+    return _parts(frames, [range(i, min(i + size.value, len(frames))) for i in edges])
+
+
+@calcfunction
+def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureData]:
+    """Consecutive frames as structures; the node's label is the frame id."""
+    found = {}
+    with dataset.opened() as frames:
+        for row in range(start.value, min(start.value + count.value, len(frames))):
+            frame = frames[row]
+            node = StructureData(ase=frame.to_atoms())
+            node.label = frame.id
+            found[FRAME_KEY.format(row)] = node
+    return found
+
+
+@calcfunction
+def gather_pw(
+    dataset: PESData, settings: Dict, lost: Dict, **trajectories: TrajectoryData
+) -> dict[str, PESData]:
+    """Labels of frames from what their pw.x calculations left.
+
+    Args:
+        dataset: The frames.
+        settings: Settings of the engine, for the level of theory.
+        lost: Why frames have no result: frame id → ``reason`` and ``exit_status``.
+        trajectories: Result of the frame in row N under the key ``frame_N``.
+    """
+    theory = QuantumEspressoLabelEngine.theory(
+        base.parse_settings(QuantumEspressoLabelEngine.Settings, settings.get_dict())
+    )
+    reasons = lost.get_dict()
+    done = []
+    for row, frame in enumerate(dataset.dataset):
+        result = trajectories.get(FRAME_KEY.format(row))
+        if result is None:
+            done.append(_lost(frame, reasons))
+            continue
+        try:
+            labels = QuantumEspressoLabelEngine.labels(frame, _outputs(result), theory)
+        except InputError as error:
+            done.append(base.failed(frame, str(error)))
+        else:
+            done.append(base.retried(frame).with_(labels=labels))
+    return _result(base.gathered(done))
+
+
+@calcfunction
+def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PESData]:
+    """Join the results of parts, in the order of the dataset.
+
+    Args:
+        dataset: The frames of all parts.
+        lost: Why frames are in no result: frame id → ``reason`` and ``exit_status``.
+        parts: Labelled and failed frames of each part, in any order.
+    """
+    known = {frame.id: frame for node in parts.values() for frame in node.dataset}
+    reasons = lost.get_dict()
+    frames = (known.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
+    return _result(base.gathered(frames))
+
+
+def _parts(frames: Dataset, hands: list[Any]) -> dict[str, PESData]:
+    return {
+        PART_KEY.format(number): PESData(
+            frame.with_(labels=Labels()) for frame in frames.take(np.array(hand, dtype=np.int64))
+        )
+        for number, hand in enumerate(hands)
+        if len(hand)
+    }
+
+
+def _result(result: base.LabelResult) -> dict[str, PESData]:
+    return {"labelled": PESData(result.labelled), "failures": PESData(result.failures)}
+
+
+def _lost(frame: Frame, reasons: Mapping[str, Mapping[str, Any]]) -> Frame:
+    why = reasons.get(frame.id, {})
+    return base.failed(frame, why.get("reason", "no result"), why.get("exit_status"))
+
+
+def _outputs(trajectory: TrajectoryData) -> PwOutputs:
+    """The last ionic step; an scf has one."""
+    names = trajectory.get_arraynames()
+    if not {"energy", "forces"} <= set(names):
+        raise InputError("pw.x left no energy or no forces")
+    stress = trajectory.get_array("stress")[-1] if "stress" in names else None
+    return PwOutputs(
+        float(trajectory.get_array("energy")[-1]), trajectory.get_array("forces")[-1], stress
+    )

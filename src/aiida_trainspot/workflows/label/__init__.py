@@ -1,0 +1,1 @@
+"""Labelling: one stage, any engine."""

@@ -1,0 +1,258 @@
+"""``QuantumEspressoLabelWorkChain``: every frame one ``PwBaseWorkChain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida.engine import append_, if_, while_
+from aiida.orm import Bool, Dict, Int, KpointsData, QueryBuilder
+from aiida.plugins import GroupFactory, WorkflowFactory
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.functions.label import (
+    FRAME_KEY,
+    PART_KEY,
+    deal,
+    gather_parts,
+    gather_pw,
+    structures,
+)
+from aiida_trainspot.workflows.label.base import (
+    NOT_CACHED,
+    LabelEngineWorkChain,
+    sub_process_failed,
+    why,
+)
+from aiida_trainspot.workflows.once import children, submit_once
+from trainspot.errors import InputError
+from trainspot.label import base
+from trainspot.label.quantumespresso import QuantumEspressoLabelEngine as Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiida.engine import ExitCode
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+    from aiida.orm import ProcessNode
+
+    from trainspot.label.quantumespresso import PwInputs
+
+PwBaseWorkChain = WorkflowFactory("quantumespresso.pw.base")
+
+_AT_A_TIME = 20
+"""Frames turned into structures by one calcfunction: short steps keep the daemon responsive."""
+
+_OPTIONS: Mapping[str, Any] = {
+    "resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1},
+    "max_wallclock_seconds": 12 * 3600,
+    "withmpi": False,
+}
+
+
+class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
+    """Label frames with pw.x.
+
+    With ``max_concurrent`` of 1 the frames are labelled one after another. With more, the frames
+    are dealt to that many workchains of this same kind, each with ``max_concurrent`` of 1: never
+    more calculations at once than asked for, and none waits for the slowest of a wave.
+    """
+
+    engine = "quantumespresso"
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Outline."""
+        super().define(spec)
+        spec.outline(
+            cls.setup,
+            if_(cls.has_lanes)(
+                cls.run_lanes,
+                cls.inspect_lanes,
+            ).else_(
+                while_(cls.should_run)(cls.run_frame),
+                cls.gather,
+            ),
+        )
+        exit_codes.declare(spec, exit_codes.MISSING_PSEUDOPOTENTIALS)
+
+    @classmethod
+    def resolve(cls, settings: Mapping[str, Any], species: list[str]) -> dict[str, Any]:
+        """Fill in the cutoffs: the highest that the family recommends for these elements.
+
+        Raises:
+            InputError: The family is not installed, lacks an element, or recommends nothing.
+        """
+        parsed = base.parse_settings(Engine.Settings, settings)
+        family = _family(parsed.pseudo_family)
+        missing = sorted(set(species) - set(family.elements))
+        if missing:
+            raise InputError(
+                f"no pseudopotential of {', '.join(missing)}",
+                where=f"family '{parsed.pseudo_family}'",
+                hint="name a family that has them: aiida-pseudo list",
+            )
+        if parsed.ecutwfc is not None:
+            return dict(settings)
+        try:
+            found = {s: family.get_recommended_cutoffs(elements=(s,), unit="Ry") for s in species}
+        except (AttributeError, ValueError) as error:
+            raise InputError(
+                "the family recommends no cutoffs",
+                where=f"family '{parsed.pseudo_family}'",
+                hint="set ecutwfc and ecutrho (Ry)",
+            ) from error
+        full = parsed.with_cutoffs(found)
+        return {**settings, "ecutwfc": full.ecutwfc, "ecutrho": full.ecutrho}
+
+    # ── both kinds ─────────────────────────────────────────────────────────────
+    def setup(self) -> ExitCode | None:
+        """Settings with cutoffs, and the number of lanes."""
+        given = self.inputs.settings.get_dict()
+        try:
+            full = self.resolve(given, self.inputs.dataset.species)
+        except InputError as error:
+            return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
+        self.ctx.settings = self.inputs.settings if full == given else Dict(full).store()
+        self.ctx.lanes = min(self.inputs.max_concurrent.value, len(self.inputs.dataset))
+        self.ctx.row = 0
+        self.ctx.lost = {}
+        return None
+
+    def has_lanes(self) -> bool:
+        """Whether other workchains do the work."""
+        return bool(self.ctx.lanes > 1)
+
+    # ── lanes ──────────────────────────────────────────────────────────────────
+    def run_lanes(self) -> None:
+        """Deal the frames and start all lanes."""
+        self.ctx.parts = deal(self.inputs.dataset, Int(self.ctx.lanes), metadata=NOT_CACHED)
+        for key, part in sorted(self.ctx.parts.items()):
+            lane = submit_once(
+                self,
+                key,
+                QuantumEspressoLabelWorkChain,
+                dataset=part,
+                settings=self.ctx.settings,
+                code=self.inputs.code,
+                options=self.inputs.options,
+                max_concurrent=Int(1),
+            )
+            self.to_context(lanes_started=append_(lane))
+
+    def inspect_lanes(self) -> ExitCode | None:
+        """Join what the lanes left; the frames of a lane that died go to failures."""
+        lanes = children(self, PART_KEY.partition("{")[0])
+        good = {key: lane for key, lane in lanes.items() if lane.is_finished_ok}
+        if not good:
+            return sub_process_failed(next(iter(lanes.values())))
+        parts = {}
+        lost: dict[str, Any] = {}
+        for key, lane in lanes.items():
+            if key in good:
+                parts[f"labelled_{key}"] = lane.outputs.labelled
+                parts[f"failures_{key}"] = lane.outputs.failures
+                continue
+            status, reason = why(lane)
+            self.report(f"{reason} <{lane.pk}>; its frames go to failures")
+            why_not = {"reason": reason, "exit_status": status}
+            lost |= dict.fromkeys(lane.inputs.dataset.dataset.ids, why_not)
+        self.finish(gather_parts(self.inputs.dataset, Dict(lost), **parts, metadata=NOT_CACHED))
+        return None
+
+    # ── one frame after another ────────────────────────────────────────────────
+    def should_run(self) -> bool:
+        """Whether a frame is left."""
+        return bool(self.ctx.row < len(self.inputs.dataset))
+
+    def run_frame(self) -> None:
+        """Submit the next frame, or note why it cannot be computed."""
+        row = self.ctx.row
+        key = FRAME_KEY.format(row)
+        self.ctx.row += 1
+        if row % _AT_A_TIME == 0:
+            made = structures(self.inputs.dataset, Int(row), Int(_AT_A_TIME), metadata=NOT_CACHED)
+            self.ctx.structures = dict(made)
+        with self.inputs.dataset.opened() as frames:
+            frame = frames[row]
+        structure = self.ctx.structures[key]
+        pseudos = _family(self.parsed.pseudo_family).get_pseudos(structure=structure)
+        settings = base.parse_settings(Engine.Settings, self.ctx.settings.get_dict())
+        valences = {kind: pseudo.z_valence for kind, pseudo in pseudos.items()}
+        try:
+            asked = Engine.inputs(frame, settings, valences)
+        except InputError as error:
+            self.ctx.lost[frame.id] = {"reason": str(error), "exit_status": None}
+            return
+        inputs = self._pw_inputs(asked, settings)
+        inputs["pw"] |= {"structure": structure, "pseudos": pseudos}
+        self.to_context(last=submit_once(self, key, PwBaseWorkChain, **inputs))
+
+    def _pw_inputs(self, asked: PwInputs, settings: Any) -> dict[str, Any]:
+        """Inputs of ``PwBaseWorkChain`` but for the structure and its pseudopotentials."""
+        kpoints = KpointsData()
+        kpoints.set_kpoints_mesh(list(asked.mesh), offset=[bit / 2 for bit in asked.offset])
+        pw: dict[str, Any] = {
+            "code": self.inputs.code,
+            "parameters": Dict(asked.parameters),
+            "metadata": {"options": {**_OPTIONS, **self.inputs.options.get_dict()}},
+        }
+        if asked.gamma_only:
+            pw["settings"] = Dict({"gamma_only": True})
+        if settings.parallelization:
+            pw["parallelization"] = Dict(settings.parallelization)
+        return {
+            "pw": pw,
+            "kpoints": kpoints,
+            "max_iterations": Int(settings.max_iterations),
+            "clean_workdir": Bool(settings.clean_workdir),
+        }
+
+    def gather(self) -> None:
+        """Turn results into labels; the rest are failures, with the reason."""
+        trajectories = {}
+        lost = dict(self.ctx.lost)
+        done = children(self, FRAME_KEY.partition("{")[0])
+        with self.inputs.dataset.opened() as frames:
+            ids = frames.ids
+        for key, child in done.items():
+            if child.is_finished_ok and "output_trajectory" in child.outputs:
+                trajectories[key] = child.outputs.output_trajectory
+            else:
+                lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
+        self.finish(
+            gather_pw(
+                self.inputs.dataset,
+                self.ctx.settings,
+                Dict(lost),
+                **trajectories,
+                metadata=NOT_CACHED,
+            )
+        )
+
+
+def _why_not(child: ProcessNode) -> dict[str, Any]:
+    """Why a frame failed: the base workchain's verdict, and what its last calculation said."""
+    status, reason = why(child)
+    calculations = [node for node in child.called if node.process_label == "PwCalculation"]
+    if calculations:
+        last = max(calculations, key=lambda node: node.pk)
+        if not last.is_finished_ok:
+            last_status, said = why(last)
+            status, reason = last_status, f"{said} ({reason})"
+    return {"reason": reason, "exit_status": status}
+
+
+def _family(label: str) -> Any:
+    """The installed pseudopotential family of this label.
+
+    Raises:
+        InputError: There is none.
+    """
+    query = QueryBuilder().append(GroupFactory("pseudo.family"), filters={"label": label})
+    found = query.first(flat=True)
+    if found is None:
+        raise InputError(
+            f"pseudopotential family '{label}' is not installed",
+            hint="install it: aiida-pseudo install, or run: trainspot setup",
+        )
+    return found

@@ -1,0 +1,138 @@
+"""``AbInitioLabellingWorkChain``: the labelling stage, whatever the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida.engine import WorkChain, if_
+from aiida.orm import Dict, Float, Str
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.label import merge_labels, pending
+from aiida_trainspot.workflows.label.base import (
+    NOT_CACHED,
+    LabelEngineWorkChain,
+    engine_workchain,
+    sub_process_failed,
+)
+from aiida_trainspot.workflows.once import submit_once
+from trainspot.errors import InputError, TrainspotError
+from trainspot.label.base import is_isolated_atom
+
+if TYPE_CHECKING:
+    from aiida.engine import ExitCode
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+
+class AbInitioLabellingWorkChain(WorkChain):
+    """Label the frames of a dataset that have no labels, each geometry once."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Ports and outline."""
+        super().define(spec)
+        spec.input("engine", valid_type=Str, help="Name of the label engine.")
+        spec.expose_inputs(LabelEngineWorkChain)
+        # here, because the settings belong to the engine that the other port names
+        spec.inputs["settings"].validator = None
+        spec.inputs.validator = _validate
+        spec.input(
+            "min_success",
+            valid_type=Float,
+            default=lambda: Float(0.9),
+            help="Share of the frames that must be labelled; isolated atoms always must.",
+        )
+        spec.outline(
+            cls.setup,
+            if_(cls.should_label)(cls.run_engine, cls.inspect_engine),
+            cls.results,
+        )
+        spec.output("labelled", valid_type=PESData, help="The dataset, without failed frames.")
+        spec.output("failures", valid_type=PESData, help="Frames without labels, with reasons.")
+        exit_codes.declare(
+            spec,
+            exit_codes.NO_FRAMES,
+            exit_codes.MISSING_PSEUDOPOTENTIALS,
+            exit_codes.TOO_MANY_FAILED_LABELS,
+            exit_codes.SUB_PROCESS_FAILED_LABEL,
+        )
+
+    def setup(self) -> ExitCode | None:
+        """Find the frames that need labels."""
+        if not len(self.inputs.dataset):
+            return exit_codes.NO_FRAMES.because()
+        self.ctx.pending = pending(self.inputs.dataset, metadata=NOT_CACHED)
+        return None
+
+    def should_label(self) -> bool:
+        """Whether a frame has no label."""
+        return len(self.ctx.pending) > 0
+
+    def run_engine(self) -> ExitCode | None:
+        """Submit the engine, with settings that fit the elements of the whole dataset."""
+        process = engine_workchain(self.inputs.engine.value)
+        given = self.inputs.settings.get_dict()
+        try:
+            full = process.resolve(given, self.inputs.dataset.species)
+        except InputError as error:
+            return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
+        child = submit_once(
+            self,
+            "engine",
+            process,
+            dataset=self.ctx.pending,
+            settings=self.inputs.settings if full == given else Dict(full),
+            code=self.inputs.code,
+            options=self.inputs.options,
+            max_concurrent=self.inputs.max_concurrent,
+        )
+        self.to_context(engine=child)
+        return None
+
+    def inspect_engine(self) -> ExitCode | None:
+        """An engine that failed as a whole ends the stage."""
+        return None if self.ctx.engine.is_finished_ok else sub_process_failed(self.ctx.engine)
+
+    def results(self) -> ExitCode | None:
+        """Merge the labels in and judge how many are missing."""
+        if "engine" not in self.ctx:
+            self.out("labelled", self.inputs.dataset)
+            self.out("failures", self.ctx.pending)  # empty
+            return None
+        found = self.ctx.engine.outputs
+        merged = merge_labels(
+            self.inputs.dataset, found.labelled, found.failures, metadata=NOT_CACHED
+        )
+        self.out("labelled", merged)
+        self.out("failures", found.failures)
+        return self._verdict(found.labelled, found.failures)
+
+    def _verdict(self, labelled: PESData, failures: PESData) -> ExitCode | None:
+        if not len(failures):
+            return None
+        failed = failures.dataset
+        first = failed[0].info["failure"]["reason"]
+        atoms = [frame for frame in failed if is_isolated_atom(frame)]
+        if atoms:
+            names = ", ".join(sorted({str(frame.to_atoms().symbols) for frame in atoms}))
+            reason = atoms[0].info["failure"]["reason"]
+            return exit_codes.TOO_MANY_FAILED_LABELS.because(f"isolated atom {names}: {reason}")
+        share = len(labelled) / (len(labelled) + len(failures))
+        if share < self.inputs.min_success.value:
+            return exit_codes.TOO_MANY_FAILED_LABELS.because(
+                f"{len(failures)} of {len(labelled) + len(failures)}; the first: {first}"
+            )
+        self.report(f"{len(failures)} frames could not be labelled; the first: {first}")
+        return None
+
+
+def _validate(inputs: Any, _: Any) -> str | None:
+    """The engine must exist, and the settings must be its own."""
+    if "engine" not in inputs or "settings" not in inputs:
+        return None  # reported as missing
+    try:
+        process = engine_workchain(inputs["engine"].value)
+    except TrainspotError as error:
+        return str(error)
+    return process.validate_settings(inputs["settings"], None)
