@@ -58,6 +58,7 @@ class Trainer(Protocol):
         executable: Program that trains, looked up beside the interpreter and on PATH.
         model_kind: Name of the model's kind in the group ``trainspot.models``.
         model_filename: Name under which the model is kept.
+        default_code: AiiDA code that runs it unless the user names another.
     """
 
     name: ClassVar[str]
@@ -65,6 +66,7 @@ class Trainer(Protocol):
     executable: ClassVar[str]
     model_kind: ClassVar[str]
     model_filename: ClassVar[str]
+    default_code: ClassVar[str]
 
     @classmethod
     def write_inputs(
@@ -111,6 +113,10 @@ class Trainer(Protocol):
             OutputUnreadableError: A file cannot be read.
             TrainingDivergedError: The loss became infinite or not a number.
         """
+
+    @classmethod
+    def progress(cls, directory: Path, settings: Any) -> float:
+        """The share of the training that is done, 0 to 1, while the program runs."""
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:

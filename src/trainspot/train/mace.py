@@ -22,6 +22,7 @@ from trainspot.errors import (
     OutputMissingError,
     OutputUnreadableError,
     TrainingDivergedError,
+    TrainingError,
 )
 from trainspot.frames import Frame, Labels, Origin
 from trainspot.train.base import (
@@ -114,7 +115,7 @@ class MaceTrainer:
     @classmethod
     def outputs(cls, settings: MaceSettings) -> list[str]:  # noqa: ARG003
         """Models, metrics, logs and checkpoints; not the compiled copies of the models."""
-        return [*MODELS, NOTES, "results/*_train.txt", "logs/*.log", "checkpoints/*.pt"]
+        return [*MODELS, NOTES, "results/*_train.txt", "logs/*[0-9].log", "checkpoints/*.pt"]
 
     @classmethod
     def read_outputs(cls, directory: Path) -> TrainingResult:
@@ -127,6 +128,15 @@ class MaceTrainer:
             raise OutputUnreadableError("is damaged", where=model.name)
         warnings = [*_read_notes(directory), *_read_log(directory)]
         return TrainingResult(model, cls.read_checkpoint(directory), metrics, warnings)
+
+    @classmethod
+    def progress(cls, directory: Path, settings: MaceSettings) -> float:
+        """Epochs that are validated, of those asked for."""
+        try:
+            epoch = int(_read_results(directory)[-1]["epoch"])
+        except TrainingError:
+            return 0.0
+        return min(1.0, (epoch + 1) / settings.max_num_epochs)
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:
@@ -303,7 +313,7 @@ def _read_notes(directory: Path) -> list[str]:
 def _read_log(directory: Path) -> list[str]:
     """What MACE warned of, each once: so a feature that it switched off does not go unseen."""
     found: dict[str, None] = {}
-    for path in sorted(directory.glob("logs/*.log")):
+    for path in sorted(directory.glob("logs/*[0-9].log")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if match := _WARNING.match(line):
                 found.setdefault(f"MACE: {match['text']}")

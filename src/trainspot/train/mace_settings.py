@@ -22,7 +22,7 @@ OWN_KEYS: Final = frozenset(
 class MaceSettings(BaseModel):
     """Settings of ``mace_run_train``; names are MACE's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # model
     r_max: float = Field(5.0, gt=1.0, description="Å; cutoff of one layer")

@@ -51,7 +51,7 @@ _MIN_SCALE: Final = 1e-3
 class ToySettings(BaseModel):
     """Hyper-parameters of the toy trainer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     cutoff: float = Field(4.5, gt=1.0, description="Å; atoms farther apart do not interact")
     n_radial: int = Field(8, ge=2, description="radial functions")
@@ -72,6 +72,7 @@ class ToyTrainer:
     executable: ClassVar[str] = "trainspot"
     model_kind: ClassVar[str] = "toy"
     model_filename: ClassVar[str] = "model.toy"
+    default_code: ClassVar[str] = "trainspot@localhost"
 
     @classmethod
     def write_inputs(
@@ -141,6 +142,11 @@ class ToyTrainer:
         if not (np.all(np.isfinite(numbers)) and np.all(np.isfinite(potential.coefficients))):
             raise TrainingDivergedError("the fit is not finite", where=metrics.name)
         return TrainingResult(model, None, epochs, warnings)
+
+    @classmethod
+    def progress(cls, directory: Path, settings: ToySettings) -> float:  # noqa: ARG003
+        """All or nothing."""
+        return float((directory / METRICS).is_file())
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:  # noqa: ARG003
@@ -266,7 +272,7 @@ def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
     n_species, n_features = len(basis.numbers), basis.n_features
     energy = np.zeros((n_species, n_features))
     np.add.at(energy, species, basis.features(rho))
-    _, slopes = basis.radial(np.linalg.norm(pairs.vectors, axis=1))
+    _, slopes = basis.radial(pairs.distances)
     gradients = basis.gradients(rho).reshape(len(rho), n_features, n_species, -1)
     pulls = np.einsum("pfk,pk->pf", gradients[pairs.i, :, species[pairs.j]], slopes)
     forces = np.zeros((len(rho), 3, n_species, n_features))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "trainspot-toy"
 FORMAT_VERSION: Final = 1
 _HEADER: Final = "header.npy"
+_MIN_DISTANCE: Final = 1e-3  # Å
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Pairs:
     j: NDArray[np.int64]
     vectors: Array
     volumes: Array
+
+    @property
+    def distances(self) -> Array:
+        """Å, (P,); never zero, so that atoms on top of each other repel and do not crash."""
+        return np.asarray(np.maximum(np.linalg.norm(self.vectors, axis=1), _MIN_DISTANCE))
 
     @property
     def frame_of_atom(self) -> NDArray[np.int64]:
@@ -137,7 +143,7 @@ class Basis:
 
     def densities(self, pairs: Pairs) -> Array:
         """Radial density around every atom in every element, (A, S K)."""
-        values, _ = self.radial(np.linalg.norm(pairs.vectors, axis=1))
+        values, _ = self.radial(pairs.distances)
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))
         np.add.at(rho, (pairs.i, self.species(pairs.numbers)[pairs.j]), values)
         return rho.reshape(len(pairs.numbers), -1)
@@ -155,8 +161,9 @@ class Basis:
         waves = -sines[:, :, None] * (self.weights / self.scale[:, None]).T
         return np.concatenate([linear, waves], axis=1)
 
-    def core(self, pairs: Pairs, distances: Array) -> tuple[Array, Array]:
+    def core(self, pairs: Pairs) -> tuple[Array, Array]:
         """Half the repulsion of each directed pair (eV) and its derivative (eV/Å), (P,)."""
+        distances = pairs.distances
         radii = covalent_radii[pairs.numbers]
         reach = 0.85 * (radii[pairs.i] + radii[pairs.j])
         inside = np.clip(1.0 - distances / reach, 0.0, None)
@@ -176,7 +183,7 @@ def derivatives(pairs: Pairs, slopes: Array) -> tuple[Array, Array]:
         Forces, (A, 3) or (A, 3, F), and ∂E/∂ε (eV, not divided by the volume), (N, 3, 3[, F]).
     """
     tail = slopes.shape[1:]
-    units = pairs.vectors / np.linalg.norm(pairs.vectors, axis=1, keepdims=True)
+    units = pairs.vectors / pairs.distances[:, None]
     pulls = np.einsum("p...,px->px...", slopes, units)
     forces = np.zeros((len(pairs.numbers), 3, *tail))
     np.add.at(forces, pairs.i, pulls)
@@ -271,14 +278,13 @@ class ToyPotential:
         """Energy (eV), forces (eV/Å), stress (eV/Å³; where a direction is periodic)."""
         pairs, basis = prepared, self.basis
         species = basis.species(pairs.numbers)
-        distances = np.linalg.norm(pairs.vectors, axis=1)
         rho = basis.densities(pairs)
         weights = self.coefficients[species]
         atomic = self.e0s[species] + np.sum(basis.features(rho) * weights, axis=1)
         pull = np.einsum("af,afd->ad", weights, basis.gradients(rho))
         channels = pull.reshape(len(rho), len(self.numbers), -1)[pairs.i, species[pairs.j]]
-        _, slopes = basis.radial(distances)
-        core, core_slope = basis.core(pairs, distances)
+        _, slopes = basis.radial(pairs.distances)
+        core, core_slope = basis.core(pairs)
         np.add.at(atomic, pairs.i, core)
         forces, strain = derivatives(pairs, np.sum(channels * slopes, axis=1) + core_slope)
         energies = np.zeros(len(pairs.volumes))

@@ -1,0 +1,92 @@
+"""``trainspot train``: a committee of potentials from labelled frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot import io
+from trainspot.cli.options import config_option, output_option, seed_option
+from trainspot.config import document
+from trainspot.label.base import parse_settings
+from trainspot.split import assign
+from trainspot.train import run
+from trainspot.train.base import member_seeds
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+
+def _train_here(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Train the one member whose inputs lie in the working directory: what a job runs."""
+    del param
+    if value is not None:
+        engine: Any = run.trainer(value)
+        engine.run(Path.cwd())
+        ctx.exit()
+
+
+@click.command()
+@click.argument("frames", type=click.Path(path_type=Path))
+@click.option("--engine", default="mace", show_default=True, help="Trainer.")
+@click.option("--committee", default=4, show_default=True, help="Members, at least 2.")
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Hyper-parameters of the engine, a JSON or YAML file.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Members at a time.")
+@click.option(
+    "--start",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Model file to start from: one for all members, or one for each.",
+)
+@click.option("--member", hidden=True, is_eager=True, expose_value=False, callback=_train_here)
+@seed_option
+@output_option
+@config_option
+def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
+    frames: Path,
+    engine: str,
+    committee: int,
+    settings_file: Path | None,
+    workers: int,
+    start: tuple[Path, ...],
+    seed: int,
+    output: Path,
+    config: Campaign | None,
+) -> None:
+    """Train a committee on the labelled frames of a dataset, into the folder OUTPUT.
+
+    Frames without a set are given one first; the test set is never touched.
+    """
+    found = run.trainer(engine)
+    same = config is not None and config.train.engine == engine
+    raw: dict[str, Any] = config.train.settings.model_dump() if config and same else {}
+    raw |= document.read(settings_file).data if settings_file else {}
+    settings = parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
+    seeds = member_seeds(seed, committee)
+    dataset = assign(io.read(frames), seed=seed)
+    stderr = click.get_text_stream("stderr")
+    with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:
+
+        def show(shares: list[float]) -> None:
+            bar.update(int(1000 * sum(shares) / len(shares)) - bar.pos)
+
+        results = run.train_committee(
+            found,
+            dataset,
+            settings,
+            output,
+            seeds=seeds,
+            workers=workers,
+            start=start,
+            progress=show,
+        )
+    for warning in dict.fromkeys(text for result in results for text in result.warnings):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{len(results)} members trained: {output}")

@@ -1,0 +1,160 @@
+"""Training a committee on this machine: one subprocess a member, some at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot import plugins
+from trainspot.errors import InputError, MissingExtraError, TrainingError
+from trainspot.train.base import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pydantic import BaseModel
+
+    from trainspot.dataset import Dataset
+    from trainspot.train.base import Trainer, TrainingResult
+
+STDOUT: Final = "train.out"
+STDERR: Final = "train.err"
+_POLL: Final = 0.2  # s
+
+
+def trainer(name: str, *, where: str = "") -> type[Trainer]:
+    """The trainer registered under a name.
+
+    Raises:
+        UnknownNameError: No such trainer; the message offers the nearest.
+        MissingExtraError: Its dependency is not installed.
+    """
+    found: type[Trainer] = plugins.load(GROUP, name, where=where)
+    return found
+
+
+def train_committee(
+    engine: type[Trainer],
+    dataset: Dataset,
+    settings: BaseModel,
+    directory: Path,
+    *,
+    seeds: Sequence[int],
+    workers: int = 1,
+    start: Sequence[Path] = (),
+    progress: Callable[[list[float]], None] | None = None,
+) -> list[TrainingResult]:
+    """Train a committee; member j works in ``directory/member_j``.
+
+    Afterwards ``directory`` holds the models as ``member_j.KIND`` and ``metrics.json``.
+
+    Args:
+        engine: The trainer, see ``trainer``.
+        dataset: Frames with splits.
+        settings: An instance of ``engine.Settings``.
+        directory: Made if need be; must be empty.
+        seeds: One a member, see ``base.member_seeds``.
+        workers: Members that train at the same time.
+        start: One model file for all members, or one a member.
+        progress: Called now and then with the share of its training each member has done.
+
+    Raises:
+        InputError: Nothing to train on, a folder in use, … Nothing has been written.
+        TrainingError: A member failed; the others have been stopped.
+    """
+    committee = len(seeds)
+    if len(start) not in (0, 1, committee):
+        raise InputError(f"{len(start)} models to start {committee} members from")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError("exists and is not empty", where=str(directory), hint="name another")
+    program = find_executable(engine.executable)
+    folders = [directory / f"member_{member}" for member in range(committee)]
+    starts = [*start] * committee if len(start) == 1 else [*start]
+    try:
+        for member, (folder, number) in enumerate(zip(folders, seeds, strict=True)):
+            folder.mkdir(parents=True)
+            first = starts[member] if starts else None
+            engine.write_inputs(folder, dataset, settings, number, start=first)
+    except InputError:
+        shutil.rmtree(directory)
+        raise
+    command = [program, *engine.arguments(settings)]
+    report = progress or (lambda _: None)
+    for running in _run(command, folders, workers):
+        report([engine.progress(folder, settings) for folder in running])
+    results = [engine.read_outputs(folder) for folder in folders]
+    report([1.0] * committee)
+    _collect(engine, directory, results)
+    return results
+
+
+def find_executable(name: str) -> str:
+    """The program beside this interpreter, else on PATH.
+
+    Raises:
+        MissingExtraError: It is in neither place.
+    """
+    beside = shutil.which(name, path=str(Path(sys.executable).parent))
+    found = beside or shutil.which(name)
+    if found is None:
+        raise MissingExtraError(f"the program '{name}'", "mace" if "mace" in name else "all")
+    return found
+
+
+def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list[Path]]:
+    """Run the command in every folder, yielding all folders now and then until all are done."""
+    waiting, running = list(folders), dict[Path, subprocess.Popen[bytes]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < max(1, workers):
+                folder = waiting.pop(0)
+                running[folder] = _start(command, folder)
+            for folder, process in list(running.items()):
+                if process.poll() is not None:
+                    _check(process.returncode, command[0], folder)
+                    del running[folder]
+            yield folders
+            if running:
+                time.sleep(_POLL)
+    finally:  # a failure or an interruption: leave no orphans
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    threads = {key: os.environ.get(key, "1") for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
+        return subprocess.Popen(  # noqa: S603  (our own command line)
+            command, cwd=folder, env=os.environ | threads, stdout=out, stderr=err
+        )
+
+
+def _check(status: int, program: str, folder: Path) -> None:
+    if status:
+        lines = (folder / STDERR).read_text(errors="replace").strip().splitlines()
+        last = f": {lines[-1]}" if lines else ""
+        raise TrainingError(
+            f"{Path(program).name} ended with status {status}{last}",
+            where=folder.name,
+            hint=f"see {folder / STDERR}",
+        )
+
+
+def _collect(engine: type[Trainer], directory: Path, results: list[TrainingResult]) -> None:
+    """Put models and metrics where the user finds them."""
+    suffix = Path(engine.model_filename).suffix
+    report: dict[str, Any] = {}
+    for member, result in enumerate(results):
+        name = f"member_{member}"
+        shutil.copyfile(result.model, directory / f"{name}{suffix}")
+        report[name] = {"epochs": result.metrics, "warnings": result.warnings}
+    text = json.dumps(report, indent=2, sort_keys=True)
+    (directory / "metrics.json").write_text(text + "\n", encoding="utf-8")
