@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainspot import geometry
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError
+from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Labels
 from trainspot.potential import Potential
@@ -29,7 +30,7 @@ def evaluate(
     """What each member says about each frame.
 
     Numbers that are not finite are kept, for exploding trajectories have such frames and the
-    screen refuses them; a member that has no finite frame at all is an error.
+    screen refuses them; ``Predictions.check_finite`` finds members that are of no use at all.
 
     Args:
         dataset: The frames, in the order of the result.
@@ -41,7 +42,6 @@ def evaluate(
 
     Raises:
         InputError: No member, or an element that a member does not know.
-        NonFiniteError: A member predicts nothing finite.
     """
     labels = tuple(names) or tuple(f"member_{j}" for j in range(len(members)))
     if not members or len(labels) != len(members):
@@ -64,11 +64,22 @@ def evaluate(
             progress(last - first)
     projector = geometry.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
     projector[~known.all(axis=0)] = 0.0
-    result = Predictions(
+    return Predictions(
         dataset.column("id"), offsets, energy, forces, stress, projector, labels, source
     )
-    _check_finite(result)
-    return result
+
+
+def member_names(models: Sequence[Path]) -> list[str]:
+    """File names of the members without suffix, or whole paths where these are not distinct.
+
+    Raises:
+        InputError: A model is given twice.
+    """
+    stems = [path.stem for path in models]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in models]
+    if len(set(names)) < len(names):
+        raise InputError("a model is given twice", where="--models")
+    return names
 
 
 def _batches(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:
@@ -103,9 +114,3 @@ def _check_elements(dataset: Dataset, members: Sequence[Potential], names: Seque
                 where=name,
                 hint="train it on frames with this element",
             )
-
-
-def _check_finite(predictions: Predictions) -> None:
-    for j, name in enumerate(predictions.members):
-        if len(predictions) and not predictions.member(j).is_finite.any():
-            raise NonFiniteError("no prediction is finite", where=name, hint="train it again")

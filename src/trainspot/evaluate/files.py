@@ -16,7 +16,9 @@ from typing import IO, Any, Final
 import h5py
 import numpy as np
 
-from trainspot.errors import DataError
+from trainspot import io
+from trainspot.dataset import Dataset
+from trainspot.errors import DataError, InputError
 from trainspot.evaluate.predictions import Predictions
 
 FORMAT: Final = "trainspot-predictions"
@@ -81,6 +83,33 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
         raise DataError("not an HDF5 file, or damaged", where=where) from error
     _validate(columns, len(members), where)
     return Predictions(**columns, members=members, source=origin)
+
+
+def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -> Dataset:
+    """The frames that were evaluated: of the file given, or where the predictions say they are.
+
+    Args:
+        predictions: As read from ``path``.
+        path: Their file; the frames are also looked for beside it.
+        given: File of the frames, if the user names one.
+
+    Raises:
+        InputError: They are not there, or the file holds other frames.
+    """
+    places = [Path(predictions.source), path.parent / predictions.source]
+    places = [given] if given else places if predictions.source else []
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        missing = f" at '{places[0]}'" if places else ""
+        raise InputError(
+            f"the frames of these predictions are not{missing or ' named'}",
+            where=str(path),
+            hint="say where with --frames",
+        )
+    try:
+        return io.read(found).select(dict.fromkeys(predictions.ids))
+    except ValueError as error:
+        raise InputError(str(error), where=str(found), hint="give the frames evaluated") from error
 
 
 def _validate(columns: dict[str, Any], n_members: int, where: str) -> None:

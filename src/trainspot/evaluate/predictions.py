@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.errors import InputError, NonFiniteError
 from trainspot.evaluate import statistics as stats
 from trainspot.evaluate.statistics import Array
 
@@ -73,6 +73,16 @@ class Predictions:
             & np.isfinite(self.stress).all(axis=(0, 2, 3))
             & (stats.ragged_mean(atoms, self.offsets) == 1.0)
         )
+
+    def check_finite(self) -> None:
+        """Refuse members of which no frame is finite; single frames are the screen's business.
+
+        Raises:
+            NonFiniteError: A member predicts nothing finite.
+        """
+        for j, name in enumerate(self.members):
+            if len(self) and not self.member(j).is_finite.any():
+                raise NonFiniteError("no prediction is finite", where=name, hint="train it again")
 
     @cached_property
     def max_force(self) -> Array:

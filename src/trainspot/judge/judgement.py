@@ -58,6 +58,14 @@ class Judgement:
         """All ids to be labelled next."""
         return [*self.selected, *self.audit]
 
+    def summary(self) -> str:
+        """The counts in one line."""
+        refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
+        return (
+            f"{self.explored} frames, refused: {refused}; {len(self.flagged)} flagged, "
+            f"{len(self.selected)} selected, {len(self.audit)} for the audit"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

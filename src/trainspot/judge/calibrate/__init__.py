@@ -94,6 +94,27 @@ class Calibration:
     tpr_interval: Interval | None
     ppv_interval: Interval | None
 
+    def summary(self) -> str:
+        """The essentials in one line."""
+        low, high = self.interval or (float("nan"), float("nan"))
+        rates = ", ".join(
+            f"{name} {'-' if value is None else f'{value:.2f}'}"
+            for name, value in (("TPR", self.tpr), ("PPV", self.ppv))
+        )
+        return (
+            f"{self.property}: {self.verdict}, threshold {self.threshold:.4g} for a tolerance of "
+            f"{self.tolerance:.4g} (slope {self.slope:.3g} [{low:.3g}, {high:.3g}], "
+            f"{self.pairs} pairs, Spearman {self.spearman:.2f}, {rates})"
+        )
+
+    @classmethod
+    def given(cls, name: str, threshold: float) -> Calibration:
+        """A threshold that the user decided, standing for a calibration."""
+        content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
+        content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
+        content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0}
+        return cls(**content | {"tolerance": threshold, "verdict": "undetermined"})
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

@@ -1,0 +1,91 @@
+"""Options that take several values, and how thresholds and tolerances are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from trainspot.errors import DataError, InputError, UnknownNameError
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.settings import Property
+
+
+class SeveralValues(click.Command):
+    """A command whose repeatable options also take many values: ``--models a b c``.
+
+    Values end at the next option, so positional arguments come first.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the name of the option before each of its values."""
+        names = {
+            name
+            for param in self.params
+            if isinstance(param, click.Option) and param.multiple
+            for name in param.opts
+        }
+        return super().parse_args(ctx, list(_repeated(args, names)))
+
+
+def _repeated(args: Iterable[str], names: set[str]) -> Iterator[str]:
+    option, first = "", False
+    for word in args:
+        if word.startswith("-"):
+            option, first = (word, True) if word in names else ("", False)
+            yield word
+        elif option and not first:
+            yield from (option, word)
+        else:
+            first = False
+            yield word
+
+
+def by_property(words: Iterable[str], option: str) -> dict[str, float]:
+    """Numbers given as ``forces=0.1``.
+
+    Raises:
+        UnknownNameError: No such property.
+        InputError: Not of this form, or given twice.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if name not in get_args(Property):
+            raise UnknownNameError("property", name, get_args(Property), where=option)
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not equals or not 0 < value < float("inf"):
+            raise InputError(
+                f"'{word}' is not a property and a positive number",
+                where=option,
+                hint=f"write for example {option} forces=0.1",
+            )
+        if name in found:
+            raise InputError(f"{name} is given twice", where=option)
+        found[name] = value
+    return found
+
+
+def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
+    """The calibrations in a JSON file of ours, or thresholds given as ``forces=0.05``.
+
+    Raises:
+        InputError: No such file, or neither.
+    """
+    path = Path(words[0])
+    if len(words) > 1 or path.suffix != ".json":
+        given = by_property(words, option)
+        return {name: Calibration.given(name, value) for name, value in given.items()}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Calibration.from_dict(values) for name, values in content.items()}
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except (ValueError, AttributeError, DataError) as error:
+        raise DataError("not a file of calibrations", where=str(path)) from error

@@ -1,0 +1,78 @@
+"""``trainspot calibrate``: from a tolerated error to a threshold on the disagreement."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot import io
+from trainspot.cli._values import SeveralValues, by_property
+from trainspot.cli.options import config_option, json_option, seed_option
+from trainspot.errors import InputError
+from trainspot.evaluate.predictions import Predictions
+from trainspot.judge.calibrate import calibrate as calibrate_pairs
+from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.label.base import parse_settings
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+_DEFAULT = CalibrateSettings()
+
+
+@click.command(cls=SeveralValues)
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.option(
+    "--reference", required=True, type=click.Path(path_type=Path), help="The labelled frames."
+)
+@click.option(
+    "--tolerance",
+    multiple=True,
+    help="Errors you accept, such as forces=0.1; eV/atom, eV/Å, eV/Å³. By default all three.",
+)
+@click.option("--method", default=_DEFAULT.method, show_default=True)
+@click.option("--quantile", type=float, default=_DEFAULT.quantile, show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the JSON here too.")
+@seed_option
+@json_option
+@config_option
+def calibrate(
+    predictions: Path,
+    reference: Path,
+    tolerance: tuple[str, ...],
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    config: Campaign | None,
+    **settings: Any,
+) -> None:
+    """Calibrate the disagreement in PREDICTIONS against labelled frames.
+
+    Frames of the training set are left out: their errors say nothing about new frames.
+    """
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(output.parent), hint="make it first")
+    how = parse_settings(CalibrateSettings, settings)
+    pairs = collect_pairs(io.read(reference), Predictions.read(predictions))
+    if not pairs.held_out.any():
+        raise InputError(
+            "no labelled frame outside the training set was evaluated",
+            where=str(reference),
+            hint="evaluate validation frames",
+        )
+    found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
+    text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+
+
+def _tolerance(words: tuple[str, ...], config: Campaign | None) -> Tolerance:
+    if words:
+        nothing = dict.fromkeys(Tolerance.model_fields)
+        return parse_settings(Tolerance, nothing | by_property(words, "--tolerance"))
+    return config.tolerance if config is not None else Tolerance()

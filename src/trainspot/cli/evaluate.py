@@ -1,0 +1,79 @@
+"""``trainspot evaluate``: what each member of a committee predicts for each frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainspot import io, potential
+from trainspot.cli._values import SeveralValues
+from trainspot.cli.options import config_option, json_option, output_option
+from trainspot.errors import InputError
+from trainspot.evaluate.batch import evaluate as evaluate_committee
+from trainspot.evaluate.batch import member_names
+from trainspot.evaluate.settings import EvaluateSettings
+
+_DEFAULT = EvaluateSettings()
+
+
+@click.command(cls=SeveralValues)
+@click.argument("frames", type=click.Path(path_type=Path))
+@click.option(
+    "--models",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Model files of the members; several after one --models.",
+)
+@click.option("--kind", default="", help="Kind of the models; recognised if not given.")
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float64"]), default=_DEFAULT.dtype, show_default=True
+)
+@click.option(
+    "--max-atoms",
+    type=click.IntRange(min=1),
+    default=_DEFAULT.max_atoms,
+    show_default=True,
+    help="Atoms in one batch.",
+)
+@click.option("--device", default=_DEFAULT.device, show_default=True, help="cpu or cuda.")
+@json_option
+@config_option
+@output_option
+def evaluate(
+    frames: Path, models: tuple[Path, ...], output: Path, as_json: bool, **options: Any
+) -> None:
+    """Evaluate a committee on FRAMES and write an HDF5 file of predictions.
+
+    With two members or more the file also holds their disagreement.
+    """
+    if output.suffix != ".h5":
+        raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
+    dataset = io.read(frames)
+    members = [
+        potential.load(path, kind=options["kind"], dtype=options["dtype"], device=options["device"])
+        for path in models
+    ]
+    stderr = click.get_text_stream("stderr")
+    with click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar:
+        predictions = evaluate_committee(
+            dataset,
+            members,
+            max_atoms=options["max_atoms"],
+            names=member_names(models),
+            source=str(frames),
+            progress=bar.update,
+        )
+    predictions.write(output)
+    predictions.check_finite()
+    rmse = {name: values.tolist() for name, values in predictions.member_rmse(dataset).items()}
+    if as_json:
+        content = {"frames": len(dataset), "members": list(predictions.members), "rmse": rmse}
+        click.echo(json.dumps(content, sort_keys=True))
+        return
+    click.echo(f"{len(dataset)} frames by {len(members)} models: {output}")
+    for name, values in rmse.items():
+        click.echo(f"{name}: RMSE of the members {', '.join(f'{v:.3g}' for v in values)}")

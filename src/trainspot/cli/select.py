@@ -1,0 +1,78 @@
+"""``trainspot select``: the frames worth labelling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot import io
+from trainspot.cli._values import SeveralValues, calibrations
+from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.evaluate.files import frames_of
+from trainspot.evaluate.predictions import Predictions
+from trainspot.judge import judge
+from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
+from trainspot.label.base import parse_settings
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+_DEFAULT = SelectSettings()
+
+
+@click.command(cls=SeveralValues)
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.option(
+    "--thresholds",
+    required=True,
+    multiple=True,
+    help="The JSON file of `trainspot calibrate`, or numbers such as forces=0.05.",
+)
+@click.option("--frames", type=click.Path(path_type=Path), help="The frames, if they moved.")
+@click.option("--known", type=click.Path(path_type=Path), help="Frames never to select again.")
+@click.option("--starts", type=click.Path(path_type=Path), help="Start frames of the MD.")
+@click.option("--max-frames", type=int, default=_DEFAULT.max_frames, show_default=True)
+@click.option("--method", default=_DEFAULT.method, show_default=True)
+@click.option("--audit", default=str(_DEFAULT.audit), show_default=True, help="auto or a number.")
+@seed_option
+@json_option
+@config_option
+@output_option
+def select(
+    predictions: Path,
+    thresholds: tuple[str, ...],
+    frames: Path | None,
+    output: Path,
+    seed: int,
+    as_json: bool,
+    config: Campaign | None,
+    **options: Any,
+) -> None:
+    """Screen and flag the frames of PREDICTIONS, and write those worth labelling."""
+    io.check_output(output)
+    known, starts = (options.pop(name) for name in ("known", "starts"))
+    by = parse_settings(SelectSettings, options)
+    predicted = Predictions.read(predictions)
+    explored = frames_of(predicted, predictions, frames)
+    judgement = judge(
+        explored,
+        predicted,
+        calibrations(thresholds, "--thresholds"),
+        io.read(known).ids if known else [],
+        JudgeSettings(
+            screen=config.screen if config else ScreenSettings(),
+            select=by,
+            stop=StopSettings(final_audit=0),
+        ),
+        iteration=1,
+        seed=seed,
+        starts=io.read(starts) if starts else explored[:0],
+    )
+    io.write(explored.select(judgement.chosen), output)
+    if as_json:
+        click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
+        return
+    click.echo(f"{judgement.summary()}: {output}")

@@ -1,0 +1,297 @@
+"""One turn of the loop as pure decisions, shared by ``trainspot.loop`` and the AiiDA campaign.
+
+Both drive real or toy engines in their own way; what is decided between two engines happens here
+and only here, so that the same seed selects the same frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainspot.dataset import Dataset
+from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import SPLITS
+from trainspot.judge.calibrate import Calibration, calibrate
+from trainspot.judge.judgement import Judgement, judge
+from trainspot.judge.pairs import Pairs, collect_pairs
+from trainspot.judge.scoring import prospective
+from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
+from trainspot.judge.verdict import State, conclude, misses
+from trainspot.seeds import generator
+
+NO_PAIRS = Pairs.concatenate([])
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All that decisions depend on, besides data.
+
+    Attributes:
+        tolerance: ε of each property.
+        calibrate: How thresholds are fitted.
+        judge: Screen, selection and stopping rules.
+        seed: The campaign's seed.
+        max_labels: Labels the campaign may have in all, or ``None``.
+    """
+
+    tolerance: Tolerance
+    calibrate: CalibrateSettings
+    judge: JudgeSettings
+    seed: int
+    max_labels: int | None = None
+
+    def for_dataset(self, dataset: Dataset) -> JudgeSettings | None:
+        """The rules of judging with what is left of the label budget; ``None`` if it is spent."""
+        if self.max_labels is None:
+            return self.judge
+        left = self.max_labels - int(dataset.is_labelled.sum())
+        if left < 1:
+            return None
+        select = self.judge.select
+        smaller = select.model_copy(update={"max_frames": min(select.max_frames, left)})
+        stop = self.judge.stop
+        audit = stop.model_copy(update={"final_audit": min(stop.final_audit, left)})
+        return self.judge.model_copy(update={"select": smaller, "stop": audit})
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the engines did in an iteration.
+
+    Attributes:
+        labelled: New labels.
+        label_failures: Frames that could not be labelled.
+        exploration_failures: Runs that did not reach their end.
+        reference: Engine and code of the labels.
+    """
+
+    labelled: int
+    label_failures: int
+    exploration_failures: int
+    reference: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an iteration ends with.
+
+    Attributes:
+        pairs: All pairs the calibration used.
+        calibrations: The threshold of each judged property.
+        judgement: What is labelled next, and why.
+        dataset: The dataset with the chosen frames joined, unlabelled.
+        budget_spent: Whether the label budget forbids another label.
+    """
+
+    pairs: Pairs
+    calibrations: Mapping[str, Calibration]
+    judgement: Judgement
+    dataset: Dataset
+    budget_spent: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """How an earlier judgement fared, once its frames were labelled.
+
+    Attributes:
+        prospective: TPR, PPV and their intervals of each property, on the new labels.
+        audit_pairs: Pairs of all audit frames so far, as judged before they were trained on.
+        misses: Final-audit frames that err beyond the tolerance.
+        conclusion: What a final audit concludes; ``None`` after an ordinary selection.
+    """
+
+    prospective: Mapping[str, Any]
+    audit_pairs: Pairs
+    misses: int
+    conclusion: State | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {
+            "prospective": dict(self.prospective),
+            "audit_pairs": self.audit_pairs.to_dict(),
+            "misses": self.misses,
+            "conclusion": self.conclusion.value if self.conclusion else None,
+        }
+
+
+def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
+    """What a new committee must see: the labelled held-out frames and the exploration."""
+    labelled = dataset.labelled()
+    held_out = [labelled.subset(split) for split in SPLITS if split != "train"]
+    return Dataset.concatenate(held_out).merge(explored)
+
+
+def decide(
+    dataset: Dataset,
+    explored: Dataset,
+    starts: Dataset,
+    predictions: Predictions,
+    audit_pairs: Pairs,
+    failed: Dataset,
+    rules: Rules,
+    iteration: int,
+) -> Decision:
+    """Calibrate on held-out frames, judge the exploration, and join what is to be labelled.
+
+    Args:
+        dataset: The dataset the committee was trained on, with its sets.
+        explored: The exploration of this iteration.
+        starts: Its start frames.
+        predictions: The committee's, for ``evaluation_set(dataset, explored)``.
+        audit_pairs: Of earlier audits, see ``Score``.
+        failed: Frames that could not be labelled: never chosen again.
+        rules: The user's.
+        iteration: Number of this iteration; the first is 1.
+    """
+    validation = dataset.labelled().subset("validation")
+    pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
+    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    settings = rules.for_dataset(dataset)
+    judgement = judge(
+        explored,
+        predictions,
+        calibrations,
+        [*dataset.ids, *failed.ids],
+        settings or rules.judge,
+        iteration=iteration,
+        seed=rules.seed,
+        starts=starts,
+    )
+    spent = settings is None and judgement.verdict in (State.CONTINUE, State.AUDIT)
+    chosen = [] if spent else judgement.chosen
+    unique = explored.select(dict.fromkeys(explored.ids))
+    return Decision(
+        pairs, calibrations, judgement, dataset.merge(unique.select(chosen)), budget_spent=spent
+    )
+
+
+def score(
+    dataset: Dataset,
+    predictions: Predictions,
+    calibrations: Mapping[str, Calibration],
+    judgement: Judgement,
+    audit_pairs: Pairs,
+    rules: Rules,
+    iteration: int,
+) -> Score:
+    """Compare a judgement with the labels it led to.
+
+    Args:
+        dataset: The dataset after labelling.
+        predictions: Those the judgement was based on.
+        calibrations: The thresholds it used.
+        judgement: The judgement.
+        audit_pairs: Of earlier audits.
+        rules: The user's.
+        iteration: The iteration of the judgement.
+    """
+    present = set(dataset.ids)
+
+    def pairs_of(ids: tuple[str, ...]) -> Pairs:
+        rows = dataset.select([identity for identity in ids if identity in present])
+        return collect_pairs(rows, predictions, trained=())
+
+    audit = pairs_of(judgement.audit)
+    both = Pairs.concatenate([pairs_of(judgement.selected), audit])
+    found = prospective(both, calibrations, rules.tolerance)
+    conclusion = None
+    if judgement.verdict is State.AUDIT:
+        conclusion = conclude(
+            audit, rules.tolerance, iteration=iteration, settings=rules.judge.stop
+        )
+    return Score(
+        {name: rate.to_dict() for name, rate in found.items()},
+        Pairs.concatenate([audit_pairs, audit]),
+        misses(audit, rules.tolerance),
+        conclusion,
+    )
+
+
+def member_of(iteration: int, committee: int, seed: int) -> int:
+    """Which member drives the exploration of an iteration, drawn by seed."""
+    return int(generator(seed, "explorer", iteration).integers(committee))
+
+
+def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, Any]:
+    """Mean and standard deviation over members of the RMSE, by set and property.
+
+    Only frames that are labelled and were evaluated count; sets without any are left out.
+    """
+    evaluated = set(predictions.ids)
+    found: dict[str, Any] = {}
+    for split in SPLITS:
+        frames = dataset.labelled().subset(split)
+        frames = frames.select([identity for identity in frames.ids if identity in evaluated])
+        if not len(frames):
+            continue
+        members = predictions.select(frames.ids).member_rmse(frames)
+        found[split] = {
+            name: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
+            for name, values in members.items()
+        }
+    return found
+
+
+def record(
+    dataset: Dataset,
+    explored: Dataset,
+    predictions: Predictions,
+    decision: Decision,
+    iteration: int,
+    work: Work,
+) -> dict[str, Any]:
+    """The figures of an iteration, as ``trainspot status --json`` shows them.
+
+    Args:
+        dataset: The dataset the committee was trained on.
+        explored: The exploration.
+        predictions: The committee's.
+        decision: What was decided.
+        iteration: Its number; the first is 1.
+        work: What the engines did.
+    """
+    judgement = decision.judgement
+    known = dataset.labelled()
+    return {
+        "n": iteration,
+        "labelled_total": len(known),
+        **asdict(work),
+        "duplicates": judgement.duplicates,
+        "sets": {split: len(known.subset(split)) for split in SPLITS},
+        "rmse": rmse(dataset, predictions),
+        "calibration": {name: c.to_dict() for name, c in decision.calibrations.items()},
+        "explored": len(explored),
+        "refused": dict(judgement.refused),
+        "flagged": len(judgement.flagged),
+        "selected": len(judgement.selected),
+        "audit": len(judgement.audit),
+        "random_choice": judgement.fallback,
+        "verdict": judgement.verdict.value,
+    }
+
+
+def finished_record(
+    found: Mapping[str, Any],
+    scored: Mapping[str, Any] | None,
+    test: Dataset,
+    predictions: Predictions,
+) -> dict[str, Any]:
+    """A record completed with what only later iterations know.
+
+    Args:
+        found: The record made when the iteration was judged.
+        scored: ``Score.to_dict`` of its judgement, if its frames were labelled.
+        test: The final test frames.
+        predictions: Of this iteration's committee for them.
+    """
+    complete = dict(found)
+    complete["common_test"] = predictions.select(test.ids).rmse(test) if len(test) else {}
+    if scored is not None:
+        complete["prospective"] = scored["prospective"]
+        if scored["conclusion"] is not None:
+            complete["final_audit"] = {k: scored[k] for k in ("misses", "conclusion")}
+    return complete
