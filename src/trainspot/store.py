@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from ase.data import chemical_symbols
 
-from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS
@@ -133,12 +133,14 @@ def _validate(columns: dict[str, Any], where: str) -> None:
     missing = {*PER_FRAME, *PER_ATOM, *TEXT, *offset_names} - columns.keys()
     if missing:
         raise DataError(f"column '{min(missing)}' is missing", where=where)
-    n_frames = columns["energy"].shape[0]
+    n_frames = len(columns["energy"])
     for axis in offset_names:
-        edges = columns[axis][...]
         target = "numbers" if axis == "offsets" else axis.removesuffix("_offsets")
-        good = edges.shape == (n_frames + 1,) and edges[0] == 0
-        if not (good and np.all(np.diff(edges) >= 0) and edges[-1] == len(columns[target])):
+        # the shape first: a damaged one may ask for more memory than there is
+        good = columns[axis].dtype == np.int64 and columns[axis].shape == (n_frames + 1,)
+        edges = columns[axis][...] if good else np.array([])
+        rising = good and edges[0] == 0 and bool(np.all(np.diff(edges) >= 0))
+        if not rising or edges[-1] != len(columns[target]):
             raise DataError(f"column '{axis}' is damaged", where=where)
     for name in TEXT:
         if columns[name].ndim != 1 or columns[name].dtype != np.uint8:
@@ -149,9 +151,20 @@ def _validate(columns: dict[str, Any], where: str) -> None:
     for name, (dtype, shape) in expected.items():
         if columns[name].shape != shape or columns[name].dtype != np.dtype(dtype):
             raise DataError(f"column '{name}' is damaged", where=where)
-    for name, values in columns.items():
-        mask = columns.get("has_" + name)
-        if name.startswith(EXTRA) and (
-            len(values) != n_atoms or mask is None or mask.shape != (n_frames,)
-        ):
-            raise DataError(f"column '{name}' is damaged", where=where)
+    for name in columns.keys() - expected.keys() - set(offset_names) - set(TEXT):
+        _validate_extra(name, columns, n_frames, n_atoms, where)
+
+
+def _validate_extra(
+    name: str, columns: dict[str, Any], n_frames: int, n_atoms: int, where: str
+) -> None:
+    """Check one per-atom extra or its mask; any other column is foreign."""
+    dtype = columns[name].dtype
+    if is_mask(name):
+        partner, length, typed = name.removeprefix("has_"), n_frames, dtype == np.bool_
+    elif name.startswith(EXTRA):
+        partner, length, typed = "has_" + name, n_atoms, dtype.kind in "biufS"
+    else:
+        raise DataError(f"column '{name}' is not known", where=where)
+    if not (typed and partner in columns and columns[name].shape[:1] == (length,)):
+        raise DataError(f"column '{name}' is damaged", where=where)

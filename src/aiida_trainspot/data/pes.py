@@ -43,14 +43,7 @@ class PESData(Data):
             path = Path(folder) / self.FILENAME
             store.write(frames, path)
             self.base.repository.put_object_from_file(path, self.FILENAME)
-        attributes = {
-            "n_frames": len(frames),
-            "n_labelled": int(frames.is_labelled.sum()),
-            "n_atoms": int(frames.n_atoms.sum()),
-            "species": frames.species,
-            "theories": frames.theories,
-        }
-        self.base.attributes.set_many(attributes)
+        self.base.attributes.set_many(_summary(frames))
 
     @classmethod
     def from_file(cls, path: Path) -> PESData:
@@ -94,7 +87,21 @@ class PESData(Data):
             raise ValidationError(f"a PESData holds exactly one file, '{self.FILENAME}'")
         try:
             with self.opened() as dataset:
-                if len(dataset) != len(self):
-                    raise ValidationError("the number of frames does not agree with the file")
+                store.check_values(dataset, self.FILENAME)
+                summary = _summary(dataset)
         except DataError as error:
             raise ValidationError(str(error)) from error
+        for name, value in summary.items():
+            if self.base.attributes.get(name, None) != value:
+                raise ValidationError(f"attribute '{name}' does not agree with the file")
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    """What can be asked of a node without reading its file."""
+    return {
+        "n_frames": len(dataset),
+        "n_labelled": int(dataset.is_labelled.sum()),
+        "n_atoms": int(dataset.n_atoms.sum()),
+        "species": dataset.species,
+        "theories": dataset.theories,
+    }

@@ -1,0 +1,263 @@
+"""The HDF5 layout: bytes by content, atomic, lazy, and damaged files are refused."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainspot import store
+from trainspot.dataset import Dataset
+from trainspot.errors import DataError
+from trainspot.frames import Frame, Labels, Origin
+
+
+@pytest.fixture
+def rich(labelled_frames, silicon) -> Dataset:
+    """Frames that use every column, of different sizes."""
+    atom = Frame.make([32], [[0, 0, 0]], info={"note": "älone", "a": np.arange(3)})
+    extra = silicon.with_(
+        arrays={"q": np.arange(8.0), "flag": np.ones(8, dtype=bool)},
+        origin=Origin("md", "p" * 64, {"temperature": 300.0}, 5, "t1", 2),
+        split="validation",
+    )
+    return Dataset.from_frames([*labelled_frames, atom, extra])
+
+
+@pytest.fixture
+def path(rich, tmp_path):
+    target = tmp_path / "dataset.h5"
+    store.write(rich, target)
+    return target
+
+
+def columns(dataset: Dataset) -> dict[str, tuple]:
+    arrays = {name: dataset.column(name) for name in dataset.columns}
+    return {n: (a.dtype.str, a.shape, a.tobytes()) for n, a in sorted(arrays.items())}
+
+
+def test_every_column_comes_back(rich, path):
+    assert columns(store.read(path)) == columns(rich)
+    with path.open("rb") as handle:
+        assert columns(store.read(handle)) == columns(rich)
+
+
+def test_an_empty_dataset_can_be_stored(tmp_path):
+    store.write(Dataset.from_frames([]), tmp_path / "empty.h5")
+    assert len(store.read(tmp_path / "empty.h5")) == 0
+
+
+def test_equal_datasets_make_equal_files(rich, path, tmp_path):
+    other = tmp_path / "another-name.h5"
+    shuffled = Dataset(dict(reversed(list(rich.columns.items()))))
+    store.write(shuffled, other)
+    assert other.read_bytes() == path.read_bytes()
+    rebuilt = tmp_path / "rebuilt.h5"
+    store.write(Dataset.from_frames(list(rich)), rebuilt)
+    assert rebuilt.read_bytes() == path.read_bytes()
+    store.write(rich.with_columns(iteration=np.ones(len(rich))), other)
+    assert other.read_bytes() != path.read_bytes()
+
+
+def test_lazy_frames_are_the_same(rich, path):
+    with store.opened(path) as lazy:
+        assert isinstance(lazy.columns["positions"], h5py.Dataset)
+        assert lazy[13].id == rich[13].id
+        assert lazy[-1].arrays["q"].tolist() == rich[-1].arrays["q"].tolist()
+        assert [f.id for f in lazy] == rich.ids
+        assert columns(lazy.take([12, 3, -1])) == columns(rich.take([12, 3, -1]))
+
+
+def test_one_frame_reads_one_frame(rich, path):
+    class Counting(io.FileIO):
+        read_bytes_total = 0
+
+        def readinto(self, buffer):
+            count = super().readinto(buffer)
+            type(self).read_bytes_total += count
+            return count
+
+    with Counting(path) as handle, store.opened(handle) as lazy:
+        opened_with = Counting.read_bytes_total
+        frame = lazy[5]
+        assert Counting.read_bytes_total - opened_with < 8_000
+    assert frame.id == rich[5].id
+    assert frame.positions.flags.owndata or frame.positions.base is not None
+
+
+# ── writing ───────────────────────────────────────────────────────────────────
+def test_writing_replaces_atomically_and_leaves_nothing_else(rich, path):
+    with store.opened(path) as lazy:
+        store.write(lazy, path)  # onto the file it is read from
+    assert columns(store.read(path)) == columns(rich)
+    assert os.listdir(path.parent) == ["dataset.h5"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scraps(rich, path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(self, name, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write(rich.take([0]), path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["dataset.h5"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("energy", np.nan, "'energy' holds a number that is not finite"),
+        ("stress", np.inf, "'stress' holds a number that is not finite"),
+        ("split", 4, "unknown set"),
+    ],
+)
+def test_nonsense_is_not_written(rich, tmp_path, column, value, message):
+    values = np.array(rich.column(column))
+    values[0] = value
+    with pytest.raises(DataError, match=message):
+        store.write(rich.with_columns(**{column: values}), tmp_path / "x.h5")
+    assert os.listdir(tmp_path) == []
+
+
+# ── damaged and foreign files ─────────────────────────────────────────────────
+def test_files_that_are_something_else(tmp_path):
+    with pytest.raises(DataError, match=r"none\.h5: no such file"):
+        store.read(tmp_path / "none.h5")
+    text = tmp_path / "text.h5"
+    text.write_text("not HDF5")
+    with pytest.raises(DataError, match=r"text\.h5: not an HDF5 file, or damaged"):
+        store.read(text)
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["energy"] = np.zeros(3)
+    with pytest.raises(DataError, match="not a trainspot dataset"):
+        store.read(tmp_path / "foreign.h5")
+
+
+def test_a_newer_layout_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = store.FORMAT_VERSION + 1
+    with pytest.raises(DataError, match="newer trainspot"):
+        store.read(path)
+
+
+def test_an_odd_version_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = "two"
+    with pytest.raises(DataError, match="damaged"):
+        store.read(path)
+
+
+NAMES = sorted(
+    [*store.PER_FRAME, *store.PER_ATOM, *store.TEXT]
+    + ["offsets", "info_offsets", "parameters_offsets", "arrays/q", "has_arrays/q"]
+)
+
+
+def replace(path, name, data):
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        if data is not None:
+            file[name] = data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_column_is_refused(path, name):
+    replace(path, name, None)
+    with pytest.raises(DataError, match=r"column '.*' is (missing|damaged)"):
+        store.read(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_of_another_type_or_length_is_refused(path, name):
+    with h5py.File(path) as file:
+        good = file[name][...]
+    for wrong in (good[:-1], np.zeros(good.shape, dtype="c16"), np.float64(1.0)):
+        replace(path, name, wrong)
+        with pytest.raises(DataError, match=r"damaged"):
+            store.read(path)
+
+
+@pytest.mark.parametrize("name", ["offsets", "info_offsets", "parameters_offsets"])
+def test_offsets_must_rise_from_zero_to_the_end(path, name):
+    with h5py.File(path) as file:
+        good = file[name][...]
+    for change in ({0: 1}, {-1: good[-1] + 1}, {2: good[-1] + 5}, {2: -1}):
+        bad = good.copy()
+        for place, value in change.items():
+            bad[place] = value
+        replace(path, name, bad)
+        with pytest.raises(DataError, match=f"column '{name}' is damaged"):
+            store.read(path)
+
+
+def test_a_foreign_column_is_refused_rather_than_dropped(path):
+    with h5py.File(path, "r+") as file:
+        file["mine"] = np.zeros(3)
+    with pytest.raises(DataError, match="column 'mine' is not known"):
+        store.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("positions", (0, 0), np.nan, "'positions' holds a number that is not finite"),
+        ("cell", (0, 0, 0), np.inf, "'cell' holds a number that is not finite"),
+        ("forces", (3, 1), np.nan, "'forces' holds a number that is not finite"),
+        ("numbers", 0, 0, "unknown element"),
+        ("numbers", 0, 119, "unknown element"),
+        ("split", 0, 9, "unknown set"),
+    ],
+)
+def test_nonsense_in_a_file_is_refused(path, name, place, value, message):
+    with h5py.File(path, "r+") as file:
+        file[name][place] = value
+    with pytest.raises(DataError, match=message):
+        store.read(path)
+
+
+def test_a_frame_without_atoms_is_refused(path):
+    with h5py.File(path) as file:
+        offsets = file["offsets"][...]
+    offsets[1] = 0
+    replace(path, "offsets", offsets)
+    with pytest.raises(DataError, match="no atoms"):
+        store.read(path)
+
+
+def small_file() -> bytes:
+    labels = Labels(-1.0, np.zeros((2, 3)), theory="pbe")
+    frame = Frame.make([14, 14], [[0, 0, 0], [0, 0, 2.3]], labels=labels, info={"a": 1})
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["format"], file.attrs["format_version"] = store.FORMAT, store.FORMAT_VERSION
+        dataset = Dataset.from_frames([frame])
+        for name in dataset.columns:
+            file[name] = dataset.column(name)
+    return buffer.getvalue()
+
+
+SMALL = small_file()
+
+
+@given(st.integers(0, len(SMALL) - 1))
+def test_a_truncated_file_is_refused(length):
+    with pytest.raises(DataError):
+        store.read(io.BytesIO(SMALL[:length]))
+
+
+def test_links_out_of_the_file_are_not_followed(path, tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["energy"] = np.zeros(14)
+    with h5py.File(path, "r+") as file:
+        del file["energy"]
+        file["energy"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "energy")
+    with pytest.raises(DataError, match="column 'energy' is missing"):
+        store.read(path)
