@@ -1,0 +1,124 @@
+"""What a strategy is: a pydantic model with ``generate``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from trainspot.frames import Frame, Origin
+
+GROUP: Final = "trainspot.augmentation"
+"""Entry-point group of the strategies."""
+
+# Per-atom extras that say how a structure is meant. Any other may be a result of a calculation,
+# and would be wrong for a child.
+_INHERITED = ("initial_charges", "initial_magmoms", "tags")
+
+
+class Scope(Enum):
+    """Which frames a strategy is given, and when."""
+
+    PREPARE = "prepare"
+    """The inputs, before anybody else; its frames take their place for the rest."""
+    INPUTS = "inputs"
+    """The inputs as the user gave them."""
+    PREPARED = "prepared"
+    """What the preparing strategies made of the inputs."""
+
+
+class Parameters(BaseModel):
+    """Validated parameters: nothing unknown, nothing infinite, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Strategy(Parameters, ABC):
+    """One way to make frames.
+
+    A subclass adds ``kind: Literal["its-name"] = "its-name"`` and its parameters as described
+    fields, and is registered under that name in the group ``trainspot.augmentation``.
+    """
+
+    scope: ClassVar[Scope] = Scope.PREPARED
+
+    kind: str
+    _notes: Counter[str] = PrivateAttr(default_factory=Counter)
+
+    @abstractmethod
+    def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
+        """Make frames from all ``frames``; use ``child`` and, for randomness, only ``rng``.
+
+        What comes out is screened by the caller. A frame that cannot be treated is left out with
+        a ``note``.
+        """
+
+    def note(self, text: str) -> None:
+        """Tell the user something, once; repetitions are counted."""
+        self._notes[text] += 1
+
+    def take_notes(self) -> list[str]:
+        """What was noted since the last call."""
+        notes = [
+            f"{self.kind}: {text}" + (f" ({count} times)" if count > 1 else "")
+            for text, count in self._notes.items()
+        ]
+        self._notes.clear()
+        return notes
+
+
+def child(
+    parent: Frame,
+    strategy: str,
+    *,
+    positions: ArrayLike,
+    cell: ArrayLike | None = None,
+    sites: NDArray[np.int64] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Frame:
+    """A frame made from another one, which knows where it comes from.
+
+    Args:
+        parent: The frame it was made from.
+        strategy: The motif, usually the strategy's ``kind``.
+        positions: Å, (m, 3).
+        cell: Å, (3, 3); the parent's if left out.
+        sites: For each of the m atoms the parent's atom it comes from; all in order if left out.
+        parameters: What was done, JSON values.
+        seed: Seed of the generator that made this frame alone.
+    """
+    chosen = slice(None) if sites is None else sites
+    return Frame.make(
+        parent.numbers[chosen],
+        positions,
+        parent.cell if cell is None else cell,
+        parent.pbc,
+        arrays={k: v[chosen] for k, v in parent.arrays.items() if k in _INHERITED},
+        origin=Origin(strategy, parent.id, dict(parameters or {}), seed),
+    )
+
+
+def streams(
+    rng: np.random.Generator, frames: Sequence[Frame], copies: int
+) -> Iterator[tuple[Frame, list[int]]]:
+    """For each frame the seeds of its copies; a frame's do not depend on what others need."""
+    for frame in frames:
+        own = np.random.Generator(np.random.PCG64(int(rng.integers(2**63))))
+        yield frame, own.integers(2**63, size=copies).tolist()
+
+
+def from_seed(seed: int) -> np.random.Generator:
+    """The generator of one copy."""
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def title(frame: Frame) -> str:
+    """A frame in a few characters for messages: ``Si8 4f2a91c0``."""
+    return f"{frame.to_atoms().get_chemical_formula()} {frame.id[:8]}"
