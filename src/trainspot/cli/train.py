@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
 
-def _train_here(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Train the one member whose inputs lie in the working directory: what a job runs."""
-    del param
-    if value is not None:
-        engine: Any = run.trainer(value)
-        engine.run(Path.cwd())
-        ctx.exit()
-
-
 @click.command()
 @click.argument("frames", type=click.Path(path_type=Path))
 @click.option("--engine", default="mace", show_default=True, help="Trainer.")
@@ -45,7 +36,6 @@ def _train_here(ctx: click.Context, param: click.Parameter, value: str | None) -
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Model file to start from: one for all members, or one for each.",
 )
-@click.option("--member", hidden=True, is_eager=True, expose_value=False, callback=_train_here)
 @seed_option
 @output_option
 @config_option

@@ -1,6 +1,6 @@
 """The toy trainer: least squares in numpy, so that the whole loop runs in seconds without torch.
 
-``trainspot train --member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
+``trainspot train-member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
 working directory: it reads ``toy.json`` and ``dataset.h5`` and leaves ``model.toy`` and
 ``metrics.json``.
 """
@@ -98,7 +98,7 @@ class ToyTrainer:
     @classmethod
     def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (all is in toy.json)
         """Train the one member whose inputs lie in the working directory."""
-        return ["train", "--member", cls.name]
+        return ["train-member", cls.name]
 
     @classmethod
     def outputs(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003

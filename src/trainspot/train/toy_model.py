@@ -231,11 +231,11 @@ class ToyPotential:
             DataError: Not a toy model, or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 header = json.loads(str(arrays["header"]))
                 names = ("centres", "scale", "weights", "phases", "coefficients", "e0s")
                 found = {name: np.asarray(arrays[name], dtype=np.float64) for name in names}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError("not a toy model, or damaged", where=str(path)) from error
         if header.get("format") != FORMAT or header.get("format_version", 0) > FORMAT_VERSION:
             raise DataError("not a toy model, or written by a newer trainspot", where=str(path))
