@@ -61,12 +61,14 @@ class Work:
     """What the engines did in an iteration.
 
     Attributes:
+        n: Number of the iteration; the first is 1.
         labelled: New labels.
         label_failures: Frames that could not be labelled.
         exploration_failures: Runs that did not reach their end.
         reference: Engine and code of the labels.
     """
 
+    n: int
     labelled: int
     label_failures: int
     exploration_failures: int
@@ -78,15 +80,11 @@ class Decision:
     """What an iteration ends with.
 
     Attributes:
-        pairs: All pairs the calibration used.
-        calibrations: The threshold of each judged property.
         judgement: What is labelled next, and why.
         dataset: The dataset with the chosen frames joined, unlabelled.
         budget_spent: Whether the label budget forbids another label.
     """
 
-    pairs: Pairs
-    calibrations: Mapping[str, Calibration]
     judgement: Judgement
     dataset: Dataset
     budget_spent: bool
@@ -125,31 +123,47 @@ def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
     return Dataset.concatenate(held_out).merge(explored)
 
 
+def thresholds(
+    dataset: Dataset, predictions: Predictions, audit_pairs: Pairs, rules: Rules
+) -> tuple[Pairs, dict[str, Calibration]]:
+    """Calibrate on what the committee was not trained on.
+
+    Args:
+        dataset: The dataset the committee was trained on, with its sets.
+        predictions: The committee's, for ``evaluation_set``.
+        audit_pairs: Of earlier audits, see ``Score``.
+        rules: The user's.
+
+    Returns:
+        All pairs that were used, and the calibration of each judged property.
+    """
+    validation = dataset.labelled().subset("validation")
+    pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
+    return pairs, calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+
+
 def decide(
     dataset: Dataset,
     explored: Dataset,
     starts: Dataset,
     predictions: Predictions,
-    audit_pairs: Pairs,
+    calibrations: Mapping[str, Calibration],
     failed: Dataset,
     rules: Rules,
     iteration: int,
 ) -> Decision:
-    """Calibrate on held-out frames, judge the exploration, and join what is to be labelled.
+    """Judge the exploration and join what is to be labelled.
 
     Args:
-        dataset: The dataset the committee was trained on, with its sets.
+        dataset: The dataset the committee was trained on.
         explored: The exploration of this iteration.
         starts: Its start frames.
         predictions: The committee's, for ``evaluation_set(dataset, explored)``.
-        audit_pairs: Of earlier audits, see ``Score``.
+        calibrations: See ``thresholds``.
         failed: Frames that could not be labelled: never chosen again.
         rules: The user's.
         iteration: Number of this iteration; the first is 1.
     """
-    validation = dataset.labelled().subset("validation")
-    pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
     settings = rules.for_dataset(dataset)
     judgement = judge(
         explored,
@@ -164,9 +178,7 @@ def decide(
     spent = settings is None and judgement.verdict in (State.CONTINUE, State.AUDIT)
     chosen = [] if spent else judgement.chosen
     unique = explored.select(dict.fromkeys(explored.ids))
-    return Decision(
-        pairs, calibrations, judgement, dataset.merge(unique.select(chosen)), budget_spent=spent
-    )
+    return Decision(judgement, dataset.merge(unique.select(chosen)), budget_spent=spent)
 
 
 def score(
@@ -240,8 +252,8 @@ def record(
     dataset: Dataset,
     explored: Dataset,
     predictions: Predictions,
-    decision: Decision,
-    iteration: int,
+    calibrations: Mapping[str, Calibration],
+    judgement: Judgement,
     work: Work,
 ) -> dict[str, Any]:
     """The figures of an iteration, as ``trainspot status --json`` shows them.
@@ -250,20 +262,18 @@ def record(
         dataset: The dataset the committee was trained on.
         explored: The exploration.
         predictions: The committee's.
-        decision: What was decided.
-        iteration: Its number; the first is 1.
+        calibrations: The thresholds.
+        judgement: What was decided.
         work: What the engines did.
     """
-    judgement = decision.judgement
     known = dataset.labelled()
     return {
-        "n": iteration,
         "labelled_total": len(known),
         **asdict(work),
         "duplicates": judgement.duplicates,
         "sets": {split: len(known.subset(split)) for split in SPLITS},
         "rmse": rmse(dataset, predictions),
-        "calibration": {name: c.to_dict() for name, c in decision.calibrations.items()},
+        "calibration": {name: c.to_dict() for name, c in calibrations.items()},
         "explored": len(explored),
         "refused": dict(judgement.refused),
         "flagged": len(judgement.flagged),

@@ -1,0 +1,65 @@
+"""What goes into a campaign and what comes out: the ports of ``TrainsPotWorkChain``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from aiida.orm import AbstractCode, Dict, SinglefileData
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+
+STAGES: Final = ("label", "train", "explore", "evaluate")
+
+
+def define_ports(spec: WorkChainSpec) -> None:
+    """Declare inputs, outputs and exit codes."""
+    _define_inputs(spec)
+    _define_outputs(spec)
+    exit_codes.declare(
+        spec,
+        exit_codes.NO_FRAMES,
+        exit_codes.TOO_MANY_FAILED_LABELS,
+        exit_codes.NO_VALID_EXPLORATION,
+        exit_codes.MAX_ITERATIONS,
+        exit_codes.BUDGET_SPENT,
+        exit_codes.SUB_PROCESS_FAILED_AUGMENT,
+        exit_codes.SUB_PROCESS_FAILED_LABEL,
+        exit_codes.SUB_PROCESS_FAILED_TRAIN,
+        exit_codes.SUB_PROCESS_FAILED_EXPLORE,
+        exit_codes.SUB_PROCESS_FAILED_EVALUATE,
+    )
+
+
+def _define_inputs(spec: WorkChainSpec) -> None:
+    spec.input("dataset", valid_type=PESData, help="Input structures or labelled frames.")
+    spec.input("config", valid_type=Dict, help="The resolved campaign file.")
+    spec.input_namespace("codes", help="The program of each stage.")
+    spec.input_namespace("options", help="`metadata.options` of each stage's jobs.")
+    for stage in STAGES:
+        spec.input(f"codes.{stage}", valid_type=AbstractCode)
+        spec.input(f"options.{stage}", valid_type=Dict, default=lambda: Dict({}))
+    spec.input(
+        "max_concurrent",
+        valid_type=Dict,
+        default=lambda: Dict({}),
+        help="Jobs at a time by stage, where the campaign says `auto`.",
+    )
+
+
+def _define_outputs(spec: WorkChainSpec) -> None:
+    spec.output("dataset", valid_type=PESData, help="All frames; the last chosen may lack labels.")
+    spec.output("failures", valid_type=PESData, required=False, help="Frames without labels.")
+    spec.output("calibration", valid_type=Dict, required=False, help="Of the last iteration.")
+    helps = {
+        "models": "The latest committee.",
+        "lammps_models": "What `trainspot-lmp` loads: the same files.",
+        "checkpoints": "What trainings can be continued from.",
+        "predictions": "Of each iteration's committee for the final test frames; the last one's "
+        "for all labelled frames.",
+    }
+    for name, text in helps.items():
+        spec.output_namespace(name, valid_type=SinglefileData, dynamic=True, help=text)
+    spec.output_namespace("iterations", valid_type=Dict, dynamic=True, help="Figures of each.")
+    spec.output_namespace("pairs", valid_type=Dict, dynamic=True, help="Calibration pairs of each.")
