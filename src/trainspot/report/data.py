@@ -1,0 +1,235 @@
+"""What a report is made from: ``ReportData``, and a folder it can be kept in.
+
+The shell collects it from a campaign; ``write`` and ``read`` keep it as plain files, so that a
+report can be made again, or differently, without AiiDA::
+
+    status.json  dataset.h5  iteration_1/{predictions.h5,pairs.json,calibration.json}  …
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from trainspot import store
+from trainspot.errors import DataError
+from trainspot.evaluate.predictions import Predictions
+from trainspot.evaluate.statistics import inside
+from trainspot.frames import SPLITS, Split
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.pairs import Pairs
+from trainspot.report.quantities import BY_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from trainspot.dataset import Dataset
+
+_SLACK: Final = 1e-6
+STATUS: Final = "status.json"
+DATASET: Final = "dataset.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class IterationData:
+    """The arrays of one iteration; its numbers are in ``status["iterations"]``.
+
+    Attributes:
+        n: Iteration, from 1.
+        predictions: Its committee on labelled frames of the final dataset (at least the test
+            frames; the last iteration: all), or ``None``.
+        pairs: Calibration pairs of disagreement and error, or ``None``.
+        calibration: Calibration of each property; empty if none was made.
+    """
+
+    n: int
+    predictions: Predictions | None = None
+    pairs: Pairs | None = None
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Reference and predicted components of one property in one set.
+
+    Attributes:
+        reference: (k,) in eV/atom, eV/Å or eV/Å³.
+        predicted: (k,), the committee mean.
+        frames: Number of frames the components belong to.
+        rmse: Of the committee mean over all components, same unit.
+    """
+
+    reference: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    frames: int
+    rmse: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """A campaign, finished or not, as far as a reader wants to know it.
+
+    Attributes:
+        status: The campaign as in ``trainspot status --json``; optional keys ``tolerance``
+            (property → eV, Å units) and ``notes`` (sentences for the reader).
+        dataset: The final dataset.
+        iterations: In order; may be empty, or lack those that are still running.
+    """
+
+    status: Mapping[str, Any]
+    dataset: Dataset
+    iterations: list[IterationData] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The campaign's name, or a placeholder."""
+        return str(self.status.get("name") or "campaign")
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The iteration records of the status, in order."""
+        return sorted(self.status.get("iterations", []), key=lambda record: int(record["n"]))
+
+    @property
+    def tolerance(self) -> dict[str, float]:
+        """The user's tolerance by property, eV/atom, eV/Å, eV/Å³; only those that are judged."""
+        given = dict(self.status.get("tolerance") or {})
+        for iteration in self.iterations:
+            given |= {key: made.tolerance for key, made in iteration.calibration.items()}
+        return {key: float(given[key]) for key in BY_KEY if given.get(key) is not None}
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences the campaign wants every reader to see."""
+        return [str(note) for note in self.status.get("notes") or []]
+
+    @property
+    def last_predictions(self) -> IterationData | None:
+        """The latest iteration whose committee predicted something."""
+        return next((it for it in reversed(self.iterations) if it.predictions is not None), None)
+
+    def clouds(self, iteration: IterationData, key: str) -> dict[str, Cloud]:
+        """Components of one property by set, isolated atoms left out.
+
+        A committee reproduces an isolated atom by construction, far from all other energies.
+        """
+        predictions = self._compared(iteration)
+        if predictions is None:
+            return {}
+        predictions = predictions.take(predictions.n_atoms > 1)
+        splits = self.dataset.select(predictions.ids).column("split")
+        found = {}
+        for number, name in enumerate(("none", *SPLITS)):
+            cloud = self._cloud(predictions.take(splits == number), key)
+            if cloud is not None:
+                found[name] = cloud
+        return found
+
+    def motifs(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
+        """Force RMSE (eV/Å) and number of frames by strategy in one set, worst first."""
+        predictions = self._compared(iteration)
+        if predictions is None:
+            return {}
+        frames = self.dataset.select(predictions.ids)
+        here = frames.column("split") == 1 + SPLITS.index(split)
+        found = {}
+        for strategy in np.unique(frames.column("strategy")[here]):
+            rows = here & (frames.column("strategy") == strategy)
+            cloud = self._cloud(predictions.take(rows), "forces")
+            if cloud is not None:
+                found[strategy.decode()] = (cloud.rmse, cloud.frames)
+        return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+
+    def _compared(self, iteration: IterationData) -> Predictions | None:
+        """The finite predictions of frames that are in the dataset."""
+        predictions = iteration.predictions
+        if predictions is None:
+            return None
+        return predictions.take(
+            predictions.is_finite & np.isin(predictions.frame_id, self.dataset.column("id"))
+        )
+
+    def _cloud(self, predictions: Predictions, key: str) -> Cloud | None:
+        """Components of the labelled frames among these; ``None`` if there are none."""
+        predictions = predictions.take(predictions.referenced(self.dataset)[key])
+        if not len(predictions):
+            return None
+        frames = self.dataset.select(predictions.ids)
+        if key == "energy":
+            sizes = predictions.n_atoms
+            reference = frames.column("energy") / sizes
+            predicted = predictions.energy.mean(axis=0) / sizes
+        elif key == "forces":
+            reference = frames.column("forces").ravel()
+            predicted = predictions.forces.mean(axis=0).ravel()
+        else:
+            axes = np.diagonal(predictions.projector, axis1=1, axis2=2) > _SLACK
+            shown = axes[:, :, None] & axes[:, None, :]
+            reference = inside(frames.column("stress"), predictions.projector)[shown]
+            predicted = inside(predictions.stress.mean(axis=0), predictions.projector)[shown]
+        rmse = predictions.rmse(self.dataset)[key]
+        return Cloud(reference, predicted, len(predictions), rmse)
+
+    def write(self, folder: Path | str) -> None:
+        """Write everything into a folder, made if needed."""
+        root = Path(folder)
+        root.mkdir(parents=True, exist_ok=True)
+        dump(root / STATUS, dict(self.status))
+        store.write(self.dataset, root / DATASET)
+        for iteration in self.iterations:
+            place = root / f"iteration_{iteration.n}"
+            place.mkdir(exist_ok=True)
+            if iteration.predictions is not None:
+                iteration.predictions.write(place / "predictions.h5")
+            if iteration.pairs is not None:
+                dump(place / "pairs.json", iteration.pairs.to_dict())
+            made = {key: one.to_dict() for key, one in iteration.calibration.items()}
+            dump(place / "calibration.json", made)
+
+    @classmethod
+    def read(cls, folder: Path | str) -> ReportData:
+        """Read what ``write`` wrote.
+
+        Raises:
+            DataError: A file is missing, damaged or not ours.
+        """
+        root = Path(folder)
+        status = load(root / STATUS)
+        places = {int(p.name.removeprefix("iteration_")): p for p in root.glob("iteration_[0-9]*")}
+        iterations = [_read_iteration(n, places[n]) for n in sorted(places)]
+        return cls(status, store.read(root / DATASET), iterations)
+
+
+def _read_iteration(n: int, place: Path) -> IterationData:
+    predictions, pairs = place / "predictions.h5", place / "pairs.json"
+    made = load(place / "calibration.json")
+    return IterationData(
+        n,
+        Predictions.read(predictions) if predictions.exists() else None,
+        Pairs.from_dict(load(pairs)) if pairs.exists() else None,
+        {key: Calibration.from_dict(one) for key, one in made.items()},
+    )
+
+
+def dump(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that people can read and that is the same for the same content."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a JSON object; ``DataError`` if it is missing, damaged or something else."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError("no such file", where=str(path)) from None
+    except ValueError as error:
+        raise DataError("not JSON, or damaged", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise DataError("not a JSON object", where=str(path))
+    return content

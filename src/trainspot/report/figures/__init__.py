@@ -1,0 +1,10 @@
+"""The figures of a report; each function takes ``ReportData`` and returns a matplotlib Figure.
+
+Figures of something a campaign does not have yet say so in the panel instead of failing.
+"""
+
+from trainspot.report.figures.counts import composition, counts
+from trainspot.report.figures.quality import parity, rmse
+from trainspot.report.figures.trust import calibration
+
+__all__ = ["calibration", "composition", "counts", "parity", "rmse"]

@@ -1,0 +1,98 @@
+"""How many frames: through the steps of each iteration, and by origin in the final dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from trainspot.report.figures.panels import SET_LABELS, absent, iteration_axis, shared_legend
+from trainspot.report.style import BAR, COLOURS, SETS, new, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.figure import Figure
+
+    from trainspot.report.data import ReportData
+
+STEPS: Final = (
+    ("labelled", "Newly labelled"),
+    ("explored", "Explored by MD"),
+    ("refused", "Refused by the screen"),
+    ("flagged", "Flagged: beyond a threshold"),
+    ("selected", "Selected for labelling"),
+    ("audit", "Audit: drawn at random"),
+)
+"""Counts of an iteration record, in the order in which they arise, with their titles."""
+
+
+@styled
+def counts(data: ReportData) -> Figure:
+    """How many frames went through each step, by iteration."""
+    figure = new(4.5)
+    figure.set_layout_engine("constrained", h_pad=0.12)
+    panels = figure.subplots(2, 3)
+    for axes, (key, title) in zip(panels.flat, STEPS, strict=True):
+        axes.set_title(title)
+        points = [(record["n"], count_of(record, key)) for record in data.records]
+        shown = [(n, value) for n, value in points if value is not None]
+        if not shown:
+            absent(axes, "not counted yet")
+            continue
+        bars = axes.bar([n for n, _ in shown], [value for _, value in shown], 0.6, color=BAR)
+        axes.bar_label(bars, fmt="{:.0f}", padding=2, fontsize=8.5)
+        axes.set_ylim(0, 1.22 * max(1, *(value for _, value in shown)))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel="Iteration", ylabel="Frames")
+        iteration_axis(axes, data.records)
+    return figure
+
+
+def count_of(record: Mapping[str, Any], key: str) -> int | None:
+    """A count of an iteration record, summed over reasons where there are some."""
+    value = record.get(key)
+    if isinstance(value, dict):
+        return sum(int(one) for one in value.values())
+    return None if value is None else int(value)
+
+
+@styled
+def composition(data: ReportData) -> Figure:
+    """Labelled frames of the final dataset by origin and set."""
+    table = composition_table(data)
+    figure = new(1.0 + 0.34 * max(2, len(table)))
+    axes = figure.subplots()
+    if not table:
+        absent(axes, "no labelled frames")
+        return figure
+    names = list(table)
+    left = np.zeros(len(names))
+    for name in (*SETS, "none"):
+        values = np.array([table[strategy].get(name, 0) for strategy in names])
+        if values.any():
+            label, colour = SET_LABELS[name], COLOURS[name]
+            axes.barh(names, values, left=left, height=0.62, color=colour, label=label)
+        left += values
+    for row, total in enumerate(left):
+        axes.text(total + 0.01 * left.max(), row, f"{total:.0f}", va="center", fontsize=8.5)
+    axes.set(xlabel="Labelled frames", ylabel="Origin", xlim=(0, 1.06 * left.max()))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    shared_legend(figure, [axes])
+    return figure
+
+
+def composition_table(data: ReportData) -> dict[str, dict[str, int]]:
+    """Labelled frames counted by strategy, most frequent first, then by set."""
+    frames = data.dataset.labelled()
+    strategies = [value.decode() for value in frames.column("strategy").tolist()]
+    table: dict[str, dict[str, int]] = {}
+    for strategy, split in zip(strategies, frames.column("split").tolist(), strict=True):
+        row = table.setdefault(strategy, {})
+        name = ("none", *SETS)[split]
+        row[name] = row.get(name, 0) + 1
+    return dict(sorted(table.items(), key=lambda item: (-sum(item[1].values()), item[0])))

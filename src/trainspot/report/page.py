@@ -1,0 +1,164 @@
+"""One self-contained HTML page of a campaign: ``html`` and ``write``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import trainspot
+from trainspot.report import pictures, tables
+from trainspot.report.quantities import BY_KEY, number
+from trainspot.report.summary import summarise
+
+if TYPE_CHECKING:
+    from trainspot.report.data import ReportData
+    from trainspot.report.pictures import Picture
+    from trainspot.report.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page; shown with ``missing`` as its text when it has nothing else."""
+
+    key: str
+    title: str
+    intro: str
+    missing: str
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+def html(data: ReportData) -> str:
+    """The page as text: no scripts, no request to anywhere, the same for the same data."""
+    environment = Environment(
+        loader=PackageLoader("trainspot.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        name=data.name,
+        state=_state(data),
+        facts=_facts(data),
+        tiles=_tiles(data),
+        notes=data.notes,
+        summary=summarise(data),
+        sections=sections(data),
+        version=trainspot.__version__,
+    )
+
+
+def write(data: ReportData, target: Path | str) -> None:
+    """Write the page, atomically: the file appears whole or not at all."""
+    path = Path(target)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        scratch.write_text(html(data), encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def sections(data: ReportData) -> list[Section]:
+    """The parts of the page in reading order."""
+    paired = [it for it in reversed(data.iterations) if it.pairs is not None and len(it.pairs)]
+    calibrated = [pictures.calibration(data, it, again=n > 0) for n, it in enumerate(paired)]
+    return [
+        Section(
+            "accuracy",
+            "How accurate is it?",
+            "Errors on frames the potential was trained on say little; those on test frames, which "
+            "no training ever saw, count.",
+            "No committee has been compared with reference labels yet.",
+            _present(pictures.rmse(data), pictures.parity(data)),
+            _filled(tables.errors(data), tables.motifs(data)),
+        ),
+        Section(
+            "trust",
+            "Does it know when it is wrong?",
+            "Where the members of the committee disagree, the potential is probably wrong. "
+            "Calibration measures how far that holds, on frames that were not trained on, and "
+            "turns the tolerance ε on the error into a threshold τ on the disagreement.",
+            "Disagreement has not been calibrated yet.",
+            calibrated,
+            _filled(tables.calibrations(data), tables.prospective(data)),
+        ),
+        Section(
+            "iterations",
+            "What happened in each iteration?",
+            "Each iteration labels frames, trains a committee, explores with molecular dynamics, "
+            "and picks what to label next: frames that are flagged, and a random audit.",
+            "No iteration has ended yet.",
+            _present(pictures.counts(data)),
+            _filled(tables.iterations(data), tables.refusals(data)),
+        ),
+        Section(
+            "data",
+            "What was it trained on?",
+            "Every frame remembers the strategy that made it; “md” are frames from exploration.",
+            "Nothing is labelled yet.",
+            _present(pictures.composition(data)),
+            _filled(tables.composition(data)),
+        ),
+        Section(
+            "time",
+            "What did it cost?",
+            "",
+            "No times were recorded.",
+            [],
+            _filled(tables.timings(data)),
+        ),
+    ]
+
+
+def _present(*found: Picture | None) -> list[Picture]:
+    return [picture for picture in found if picture is not None]
+
+
+def _filled(*found: Table) -> list[Table]:
+    return [table for table in found if table.rows]
+
+
+def _state(data: ReportData) -> str:
+    state = str(data.status.get("state") or "unknown")
+    ending = data.status.get("exit") or {}
+    label = ending.get("label")
+    return f"{state}: {label} (exit status {ending.get('status')})" if label else state
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    """What a reader needs to find the campaign and to judge its labels."""
+    references = [record.get("reference") or {} for record in data.records]
+    engines = sorted({" on ".join(str(v) for v in r.values() if v) for r in references} - {""})
+    tolerance = [BY_KEY[key].show_exact(value) for key, value in data.tolerance.items()]
+    found = [
+        ("State", _state(data)),
+        ("Elements", ", ".join(data.dataset.species)),
+        ("Reference", ", ".join(engines)),
+        ("Level of theory", ", ".join(data.dataset.theories)),
+        ("Tolerance", ", ".join(tolerance)),
+        ("Identifier", str(data.status.get("id") or "")),
+    ]
+    return [(key, value) for key, value in found if value]
+
+
+def _tiles(data: ReportData) -> list[tuple[str, str]]:
+    """The few numbers that are asked for first."""
+    found: list[tuple[str, Any]] = [
+        ("labelled frames", int(data.dataset.is_labelled.sum())),
+        ("iterations", len(data.records)),
+    ]
+    last = data.last_predictions
+    if last is not None and last.predictions is not None:
+        found.append(("committee members", len(last.predictions.members)))
+    records = [r for r in data.records if ((r.get("rmse") or {}).get("test") or {}).get("forces")]
+    if records:
+        forces = BY_KEY["forces"]
+        mean = records[-1]["rmse"]["test"]["forces"]["mean"]
+        found.append((f"{forces.unit} force error on test", number(mean * forces.scale)))
+    return [(label, str(value)) for label, value in found]

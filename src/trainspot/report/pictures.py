@@ -1,0 +1,127 @@
+"""The figures of a page with their captions and the words that stand in for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainspot.report import figures
+from trainspot.report.quantities import QUANTITIES, number
+from trainspot.report.style import SETS, data_uri
+
+if TYPE_CHECKING:
+    from trainspot.report.data import IterationData, ReportData
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure on the page.
+
+    Attributes:
+        source: ``data:`` address of the image.
+        caption: What it shows and how to read it.
+        alt: What it says, for those who do not see it.
+    """
+
+    source: str
+    caption: str
+    alt: str
+
+
+def rmse(data: ReportData) -> Picture | None:
+    """Errors per iteration; ``None`` before the first test."""
+    if not any(any((r.get("rmse") or {}).values()) for r in data.records):
+        return None
+    caption = (
+        "Root mean square error of the committee members in each iteration, by set: mean and "
+        "standard deviation over the members. The test set grows from iteration to iteration; "
+        "the dashed line is the committee's error on the final test frames, the same for all."
+    )
+    return Picture(data_uri(figures.rmse(data)), caption, _rmse_alt(data))
+
+
+def _rmse_alt(data: ReportData) -> str:
+    parts = []
+    for quantity in QUANTITIES:
+        for name in (*SETS, "common_test"):
+            values = []
+            for record in data.records:
+                if name == "common_test":
+                    value = (record.get("common_test") or {}).get(quantity.key)
+                else:
+                    found = (record.get("rmse") or {}).get(name) or {}
+                    value = (found.get(quantity.key) or {}).get("mean")
+                if value is not None:
+                    values.append(number(value * quantity.scale))
+            if values:
+                label = name.replace("common_test", "final test frames")
+                parts.append(f"{quantity.title}, {label}: {', '.join(values)} {quantity.unit}")
+    return "Line charts of RMSE against iteration. " + "; ".join(parts) + "."
+
+
+def parity(data: ReportData) -> Picture | None:
+    """Predictions against references; ``None`` before the first predictions."""
+    last = data.last_predictions
+    if last is None or last.predictions is None:
+        return None
+    clouds = {q: data.clouds(last, q.key) for q in QUANTITIES}
+    if not any(clouds.values()):
+        return None
+    m = len(last.predictions.members)
+    caption = (
+        f"Predicted against reference values and, below, their difference, for the mean of the "
+        f"{m} members of iteration {last.n}. Every point is one component (one energy, one "
+        "Cartesian force or stress component). Isolated atoms are left out."
+    )
+    parts = [
+        f"{quantity.title}, {name}: RMSE {quantity.show(cloud.rmse)} over {cloud.frames} frames"
+        for quantity, found in clouds.items()
+        for name, cloud in found.items()
+    ]
+    alt = "Scatter plots of predicted against reference values. " + "; ".join(parts) + "."
+    return Picture(data_uri(figures.parity(data)), caption, alt)
+
+
+def calibration(data: ReportData, iteration: IterationData, *, again: bool = False) -> Picture:
+    """Disagreement and error of one iteration, which has pairs; ``again``: already explained."""
+    caption = (
+        f"Error of the committee mean against the disagreement of its members in iteration "
+        f"{iteration.n}, one point a frame that no member was trained on. A frame right of the "
+        "threshold τ would be flagged; one above the tolerance ε is really wrong. Points in the "
+        "shaded corner are missed: wrong, but not flagged. TPR is the share of the wrong frames "
+        "that is flagged, PPV the share of the flagged that is wrong, ρ the rank correlation."
+    )
+    if again:
+        caption = f"The same for iteration {iteration.n}."
+    parts = []
+    for quantity in QUANTITIES:
+        made = iteration.calibration.get(quantity.key)
+        if made is not None:
+            slope = f"slope {number(made.slope)}" if made.fitted else "not fitted"
+            parts.append(
+                f"{quantity.title}: {slope}, threshold {quantity.show(made.threshold)}, "
+                f"{made.pairs} pairs, verdict {made.verdict}"
+            )
+    alt = "Scatter plots of error against disagreement. " + "; ".join(parts or ["not calibrated"])
+    return Picture(data_uri(figures.calibration(data, iteration)), caption, alt + ".")
+
+
+def counts(data: ReportData) -> Picture | None:
+    """Frames through the steps; ``None`` before the first iteration."""
+    if not data.records:
+        return None
+    caption = (
+        "Frames in each step of each iteration. Selected and audit frames are labelled at the "
+        "start of the next iteration."
+    )
+    alt = "Bar charts of the numbers in the table of iterations below."
+    return Picture(data_uri(figures.counts(data)), caption, alt)
+
+
+def composition(data: ReportData) -> Picture | None:
+    """Where the labelled frames come from; ``None`` if there are none."""
+    if not data.dataset.is_labelled.any():
+        return None
+    caption = "Labelled frames of the final dataset by origin and set."
+    alt = "Stacked bars of the numbers in the table of origins below."
+    return Picture(data_uri(figures.composition(data)), caption, alt)

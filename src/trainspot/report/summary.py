@@ -1,0 +1,180 @@
+"""The campaign in plain words: is the potential within the tolerance, and what limits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from trainspot.report.figures.counts import count_of
+from trainspot.report.quantities import QUANTITIES, Quantity, number
+
+if TYPE_CHECKING:
+    from trainspot.report.data import ReportData
+
+Answer = Literal["yes", "partly", "no", "unknown"]
+
+HEADLINES: Final[dict[Answer, str]] = {
+    "yes": "Within the tolerance, on frames the potential has never seen",
+    "partly": "Partly within the tolerance",
+    "no": "Not yet within the tolerance",
+    "unknown": "Too early to say",
+}
+_FEW_FRAMES: Final = 12
+_MANY_FLAGGED: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a newcomer reads first.
+
+    Attributes:
+        answer: Whether the potential can be trusted within the tolerance.
+        headline: The answer in a few words.
+        sentences: What the answer rests on.
+        limits: What limits it, most important first.
+    """
+
+    answer: Answer
+    headline: str
+    sentences: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+
+
+def summarise(data: ReportData) -> Summary:
+    """The answer, its grounds and its limits, from the numbers alone."""
+    record = next((r for r in reversed(data.records) if _errors(r)), None)
+    if record is None:
+        return Summary("unknown", HEADLINES["unknown"], ["No committee has been tested yet."])
+    judged = [
+        (quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
+        for quantity in QUANTITIES
+        if quantity.key in _errors(record) and quantity.key in data.tolerance
+    ]
+    within = [error <= tolerance for _, error, tolerance in judged]
+    limits = [_excess(*one) for one, good in zip(judged, within, strict=True) if not good]
+    trust = _calibration_limits(record)
+    limits += _motif_limits(data) + trust + _exploration_limits(data, record)
+    limits += _data_limits(data, record)
+    answer: Answer = "unknown"
+    if judged:
+        settled = not trust and _exit_label(data) == "converged"
+        answer = "no" if not any(within) else "yes" if all(within) and settled else "partly"
+    return Summary(answer, HEADLINES[answer], _grounds(data, record, judged), limits)
+
+
+def _errors(record: dict[str, Any]) -> dict[str, float]:
+    """Mean RMSE of the members on test frames (else validation frames), by property."""
+    sets = record.get("rmse", {})
+    chosen = sets.get("test") or sets.get("validation") or {}
+    return {key: float(one["mean"]) for key, one in chosen.items() if one and "mean" in one}
+
+
+def _unseen(record: dict[str, Any]) -> str:
+    return "test" if record.get("rmse", {}).get("test") else "validation"
+
+
+def _exit_label(data: ReportData) -> str:
+    return str((data.status.get("exit") or {}).get("label") or "")
+
+
+def _grounds(
+    data: ReportData, record: dict[str, Any], judged: list[tuple[Quantity, float, float]]
+) -> list[str]:
+    which = _unseen(record)
+    n_frames = record.get("sets", {}).get(which)
+    frames = f"{n_frames} {which} frames" if n_frames else f"the {which} frames"
+    sentences = [
+        f"The committee of iteration {record['n']} was compared with {frames} "
+        "that were kept out of its training."
+        if which == "test"
+        else f"There are no test frames: the committee of iteration {record['n']} was compared "
+        f"with {frames}, which its training used to choose the best epoch."
+    ]
+    sentences += [
+        f"{quantity.title}: a single member is typically off by {quantity.show(error)}; "
+        f"the tolerance is {quantity.show_exact(tolerance)}."
+        for quantity, error, tolerance in judged
+    ]
+    if not judged:
+        sentences.append("The campaign states no tolerance to compare its errors with.")
+    return [*sentences, _ending(data)]
+
+
+def _ending(data: ReportData) -> str:
+    label, state = _exit_label(data), str(data.status.get("state") or "unknown")
+    n = len(data.records)
+    iterations = f"{n} iteration" + ("" if n == 1 else "s")
+    if label == "converged":
+        return f"The campaign ended by itself after {iterations}: exploration found nothing new."
+    if label in {"exhausted", "max_iterations"}:
+        return f"The campaign used up its {iterations}; it did not converge."
+    if state in {"running", "waiting", "created"}:
+        return f"The campaign is still running (iteration {n}); everything here is provisional."
+    return f"The campaign is {state}" + (f" ({label})" if label else "") + f" after {iterations}."
+
+
+def _excess(quantity: Quantity, error: float, tolerance: float) -> str:
+    return (
+        f"{quantity.title}: the error on unseen frames is {number(error / tolerance, 2)} times "
+        f"the tolerance."
+    )
+
+
+def _motif_limits(data: ReportData) -> list[str]:
+    last = data.last_predictions
+    motifs = data.motifs(last, "test") if last else {}
+    if len(motifs) < 2:
+        return []
+    (worst, (error, frames)), *_, (best, (least, _)) = motifs.items()
+    forces = QUANTITIES[1]
+    if error < 1.5 * least:
+        return []
+    sentence = (
+        f"Forces are worst for frames of origin “{worst}” ({forces.show(error)} over {frames} "
+        f"test frames) and best for “{best}” ({forces.show(least)})."
+    )
+    return [sentence]
+
+
+def _calibration_limits(record: dict[str, Any]) -> list[str]:
+    made = record.get("calibration") or {}
+    if not made:
+        return ["Disagreement was not calibrated, so error bars are raw disagreements."]
+    found = []
+    for quantity in QUANTITIES:
+        one = made.get(quantity.key)
+        if one and (one.get("verdict") != "good" or not one.get("fitted", True)):
+            found.append(
+                f"{quantity.title}: the calibration is {one.get('verdict', 'undetermined')} "
+                f"({one.get('pairs', 0)} pairs), so disagreement is a weak sign of error there."
+            )
+    return found
+
+
+def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+    limits = []
+    explored, flagged = record.get("explored"), record.get("flagged")
+    if explored and flagged is not None:
+        valid = max(1, explored - (count_of(record, "refused") or 0))
+        if flagged / valid > _MANY_FLAGGED:
+            limits.append(
+                f"In the last exploration {flagged} of {valid} valid frames "
+                f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
+                "structures on which the committee is unsure."
+            )
+    if _exit_label(data) in {"exhausted", "max_iterations"}:
+        limits.append("The campaign stopped at its largest number of iterations; more may help.")
+    return limits
+
+
+def _data_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+    limits = []
+    which = _unseen(record)
+    n_frames = record.get("sets", {}).get(which)
+    if n_frames is not None and n_frames < _FEW_FRAMES:
+        limits.append(f"Only {n_frames} {which} frames: the errors above are themselves uncertain.")
+    failed = sum(int(r.get("label_failures") or 0) for r in data.records)
+    if failed:
+        verb = "frame could" if failed == 1 else "frames could"
+        limits.append(f"{failed} {verb} not be labelled; such structures may be missing.")
+    return limits

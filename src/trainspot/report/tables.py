@@ -1,0 +1,204 @@
+"""The tables of a report, as text ready to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.report.figures.counts import composition_table, count_of
+from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
+from trainspot.report.style import SETS
+
+if TYPE_CHECKING:
+    from trainspot.report.data import ReportData
+
+NONE: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under a header; the first ``row_headers`` cells of a row name it.
+
+    Attributes:
+        caption: What it shows, with units.
+        header: Column names.
+        rows: One list a row, as long as the header.
+        row_headers: Cells that are words, aligned left; the others are numbers.
+    """
+
+    caption: str
+    header: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    row_headers: int = 1
+
+
+def iterations(data: ReportData) -> Table:
+    """What happened to how many frames in each iteration."""
+    rows = []
+    for record in data.records:
+        sets = record.get("sets") or {}
+        cells = [record.get(key) for key in ("labelled", "labelled_total", "label_failures")]
+        cells += [sets.get(name) for name in SETS]
+        cells += [count_of(record, key) for key in ("explored", "refused", "duplicates")]
+        cells += [record.get(key) for key in ("flagged", "selected", "audit")]
+        rows.append([str(record["n"]), *(NONE if cell is None else str(cell) for cell in cells)])
+    header = ["Iteration", "New labels", "All labels", "Failed", "Train", "Validation", "Test"]
+    header += ["Explored", "Refused", "Duplicates", "Flagged", "Selected", "Audit"]
+    return Table("Frames in each iteration.", header, rows)
+
+
+def refusals(data: ReportData) -> Table:
+    """Explored frames refused by the screen, by reason."""
+    found = [(r["n"], r["refused"]) for r in data.records if isinstance(r.get("refused"), dict)]
+    reasons = sorted({reason for _, counted in found for reason in counted})
+    rows = [[str(n), *(str(counted.get(one, 0)) for one in reasons)] for n, counted in found]
+    caption = "Explored frames refused by the screen, by reason."
+    return Table(caption, ["Iteration", *reasons], rows if reasons else [])
+
+
+def errors(data: ReportData) -> Table:
+    """RMSE of the members per iteration and set, and of the committee on the final test frames."""
+    rows = []
+    for record in data.records:
+        for name in SETS:
+            found = record.get("rmse", {}).get(name) or {}
+            if any(found.values()):
+                cells = [_rmse(found.get(q.key) or {}, q.scale) for q in QUANTITIES]
+                rows.append([str(record["n"]), name, *cells])
+        common = record.get("common_test") or {}
+        if common:
+            cells = [_shown(common.get(q.key), q.scale) for q in QUANTITIES]
+            rows.append([str(record["n"]), "final test frames", *cells])
+    return Table(
+        "Root mean square errors: mean ± standard deviation over the members of the committee. "
+        "“Final test frames” are the same frames for every iteration.",
+        ["Iteration", "Set", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
+        rows,
+        row_headers=2,
+    )
+
+
+def calibrations(data: ReportData) -> Table:
+    """Every calibration with its threshold and verdict."""
+    rows = []
+    for n, key, made in _calibrations(data):
+        quantity = BY_KEY[key]
+        rows.append(
+            [
+                str(n),
+                quantity.title,
+                str(made.get("method") or NONE),
+                _shown(made.get("slope")),
+                _interval(made.get("interval")),
+                f"{_shown(made.get('threshold'), quantity.scale)} {quantity.unit}",
+                str(made.get("pairs", NONE)),
+                str(made.get("held_out", NONE)),
+                *(_rate(made.get(name)) for name in ("spearman", "tpr", "ppv")),
+                str(made.get("verdict") or NONE),
+                "yes" if made.get("fitted") else "no",
+            ]
+        )
+    header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
+    header += ["Held out", "ρ", "TPR", "PPV", "Verdict", "Fitted"]
+    caption = (
+        "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
+        "Threshold τ: the disagreement above which a frame is flagged (the tolerance itself where "
+        "nothing could be fitted). Pairs of disagreement and error, and how many of them were in "
+        "no training set. ρ: rank correlation."
+    )
+    return Table(caption, header, rows, row_headers=3)
+
+
+def prospective(data: ReportData) -> Table:
+    """Whether the thresholds held on frames that were judged first and labelled afterwards."""
+    rows = []
+    for record in data.records:
+        for key, quantity in BY_KEY.items():
+            found = (record.get("prospective") or {}).get(key)
+            if found:
+                cells = [_rate(found.get("tpr")), _rate(found.get("ppv"))]
+                rows.append(
+                    [str(record["n"]), quantity.title, *cells, str(found.get("pairs", NONE))]
+                )
+    caption = (
+        "Prospective test: frames that were flagged, or not, before they were labelled. "
+        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad."
+    )
+    return Table(caption, ["Iteration", "Property", "TPR", "PPV", "Frames"], rows, row_headers=2)
+
+
+def timings(data: ReportData) -> Table:
+    """Wall time of each stage."""
+    found = [(record["n"], record.get("seconds") or {}) for record in data.records]
+    order = ("augment", "label", "train", "explore", "evaluate", "judge")
+    present = {stage for _, seconds in found for stage in seconds}
+    stages = [s for s in order if s in present] + sorted(present - set(order))
+    rows = [
+        [str(n), *(_duration(seconds.get(stage)) for stage in stages), _total(seconds)]
+        for n, seconds in found
+        if seconds
+    ]
+    return Table(
+        "Time spent in each stage, waiting included.", ["Iteration", *stages, "together"], rows
+    )
+
+
+def composition(data: ReportData) -> Table:
+    """Labelled frames of the final dataset by origin and set."""
+    counted = composition_table(data)
+    rows = [
+        [name, *(str(row.get(s, 0)) for s in (*SETS, "none")), str(sum(row.values()))]
+        for name, row in counted.items()
+    ]
+    caption = "Labelled frames of the final dataset by origin and set."
+    return Table(caption, ["Origin", *SETS, "no set", "together"], rows)
+
+
+def motifs(data: ReportData) -> Table:
+    """Force errors on test frames by origin."""
+    last = data.last_predictions
+    found = data.motifs(last, "test") if last else {}
+    forces = BY_KEY["forces"]
+    rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in found.items()]
+    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by origin."
+    return Table(caption, ["Origin", "RMSE", "Frames"], rows)
+
+
+def _calibrations(data: ReportData) -> list[tuple[int, str, dict[str, Any]]]:
+    """Calibrations of the status, completed by what the iteration's own record knows more."""
+    known = {it.n: {k: c.to_dict() for k, c in it.calibration.items()} for it in data.iterations}
+    found = []
+    for record in data.records:
+        stated = record.get("calibration") or {}
+        more = known.get(int(record["n"]), {})
+        for key in BY_KEY:
+            made = {**more.get(key, {}), **(stated.get(key) or {})}
+            if made:
+                found.append((int(record["n"]), key, made))
+    return found
+
+
+def _rmse(found: dict[str, float], scale: float) -> str:
+    if "mean" not in found:
+        return NONE
+    return plus_minus(found["mean"] * scale, found.get("std", 0.0) * scale)
+
+
+def _shown(value: float | None, scale: float = 1.0) -> str:
+    return NONE if value is None else number(value * scale)
+
+
+def _interval(ends: list[float] | None) -> str:
+    return NONE if not ends else f"{number(ends[0])}–{number(ends[1])}"
+
+
+def _rate(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
+
+
+def _duration(seconds: float | None) -> str:
+    return NONE if seconds is None else duration(seconds)
+
+
+def _total(seconds: dict[str, float]) -> str:
+    return duration(sum(seconds.values()))

@@ -1,0 +1,212 @@
+"""The exported folder, and the calculator that is made from it, against means made by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.stress import voigt_6_to_full_3x3_stress
+
+import trainspot
+from trainspot import io, potential, store
+from trainspot.errors import DataError, InputError
+from trainspot.frames import Frame
+from trainspot.report.export import export, plain
+from trainspot.train.toy import ToySettings, ToyTrainer
+
+
+@pytest.fixture(scope="module")
+def models(campaign, tmp_path_factory):
+    """Three toy models, which disagree because each has its own seed."""
+    files = {}
+    for member in range(3):
+        folder = tmp_path_factory.mktemp("member")
+        ToyTrainer.write_inputs(folder, campaign.dataset, ToySettings(), member)
+        ToyTrainer.run(folder)
+        files[f"member_{member}"] = ToyTrainer.read_outputs(folder).model
+    return files
+
+
+@pytest.fixture
+def exported(campaign, models, tmp_path):
+    return export(
+        tmp_path / "out",
+        dataset=campaign.dataset,
+        models=models,
+        calibration=campaign.iterations[-1].calibration,
+        status=campaign.status,
+    )
+
+
+@pytest.fixture
+def crystal(rng):
+    atoms = bulk("Si", a=5.44, cubic=True)
+    atoms.positions += rng.normal(0, 0.08, (8, 3))
+    return atoms
+
+
+def test_the_folder_holds_what_it_promises(exported, campaign):
+    names = sorted(str(p.relative_to(exported)) for p in exported.rglob("*") if p.is_file())
+    assert names == [
+        "README.md", "calibration.json", "dataset.extxyz", "dataset.h5",
+        "models/member_0.toy", "models/member_1.toy", "models/member_2.toy",
+    ]  # fmt: skip
+    assert store.read(exported / "dataset.h5").ids == campaign.dataset.ids
+    assert io.read(exported / "dataset.extxyz").ids == campaign.dataset.ids
+    assert len(ase.io.read(exported / "dataset.extxyz", ":")) == len(campaign.dataset)
+    content = json.loads((exported / "calibration.json").read_text())
+    made = campaign.iterations[-1].calibration
+    assert content["properties"] == {key: one.to_dict() for key, one in made.items()}
+    assert not [p for p in exported.parent.iterdir() if p != exported]
+
+
+def test_the_card_tells_what_one_must_know(exported, campaign):
+    card = (exported / "README.md").read_text()
+    for part in (
+        "demonstration quality", "pw-0123456789ab", "quantumespresso", "vacancies",
+        "trainspot.calculator(", "model=models/member_0.toy elements=Si",
+        f"{campaign.iterations[-1].calibration['forces'].slope:.3g}",
+        "Not yet within the tolerance", "## Limits",
+    ):  # fmt: skip
+        assert part in card
+
+
+def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, models, crystal):
+    crystal.calc = trainspot.calculator(exported)
+    frame = Frame.from_atoms(crystal)
+    members = [potential.load(path) for path in models.values()]
+    found = [m.predict(m.prepare([frame]))[0] for m in members]
+    energies = np.array([one.energy for one in found])
+    forces = np.array([one.forces for one in found])
+    stresses = np.array([one.stress for one in found])
+    slope = {key: one.slope for key, one in campaign.iterations[-1].calibration.items()}
+
+    assert np.ptp(energies) > 0
+    assert crystal.get_potential_energy() == pytest.approx(energies.mean(), abs=1e-9)
+    assert np.allclose(crystal.get_forces(), forces.mean(axis=0), atol=1e-9)
+    stress = voigt_6_to_full_3x3_stress(crystal.get_stress())
+    assert np.allclose(stress, stresses.mean(axis=0), atol=1e-12)
+    results = crystal.calc.results
+    assert results["energy_uncertainty"] == pytest.approx(slope["energy"] * energies.std(ddof=1))
+    # per atom, three components a member: sum of squares over (M - 1) and 3
+    deviation = forces - forces.mean(axis=0)
+    bars = slope["forces"] * np.sqrt((deviation**2).sum(axis=(0, 2)) / (2 * 3))
+    assert np.allclose(results["forces_uncertainty"], bars)
+    deviation = stresses - stresses.mean(axis=0)
+    bar = slope["stress"] * np.sqrt((deviation**2).sum() / (2 * 9))
+    assert results["stress_uncertainty"] == pytest.approx(bar)
+    assert all(crystal.calc.is_calibrated.values())
+
+
+def test_the_atoms_bars_add_up_to_the_disagreement_of_the_frame(exported, crystal):
+    from trainspot.dataset import Dataset
+    from trainspot.evaluate.batch import evaluate
+
+    crystal.calc = calc = trainspot.calculator(exported)
+    crystal.get_forces()
+    together = np.sqrt(np.mean(calc.results["forces_uncertainty"] ** 2)) / calc.slopes["forces"]
+    found = evaluate(Dataset.from_frames([Frame.from_atoms(crystal)]), calc.members)
+    assert together == pytest.approx(found.disagreement()["forces"][0])
+
+
+def test_forces_are_the_derivative_of_the_energy(exported, crystal):
+    crystal.calc = trainspot.calculator(exported)
+    force = crystal.get_forces()[3, 1]
+    energies = []
+    for step in (1e-4, -1e-4):
+        moved = crystal.copy()
+        moved.positions[3, 1] += step
+        moved.calc = crystal.calc
+        energies.append(moved.get_potential_energy())
+    assert force == pytest.approx(-(energies[0] - energies[1]) / 2e-4, abs=1e-5)
+
+
+def test_unfitted_bars_are_raw_disagreements(campaign, models, tmp_path, crystal):
+    made = campaign.iterations[-1].calibration["forces"]
+    poor = {"forces": replace(made, fitted=False, slope=7.0, verdict="poor")}
+    folder = export(tmp_path / "out", dataset=campaign.dataset, models=models, calibration=poor,
+                    status=campaign.status)  # fmt: skip
+    calc = trainspot.calculator(folder)
+    assert calc.is_calibrated == {"energy": False, "forces": False, "stress": False}
+    crystal.calc = calc
+    forces = np.array([m.predict(m.prepare([Frame.from_atoms(crystal)]))[0].forces
+                       for m in calc.members])  # fmt: skip
+    crystal.get_forces()
+    raw = np.sqrt(forces.var(axis=0, ddof=1).mean(axis=1))
+    assert np.allclose(calc.results["forces_uncertainty"], raw)
+    assert "1 (not fitted)" in (folder / "README.md").read_text()
+
+
+def test_a_molecule_has_no_stress_and_one_model_no_bars(campaign, models, tmp_path):
+    one = {"only.toy": models["member_0"].read_bytes()}
+    folder = export(tmp_path / "out", dataset=campaign.dataset, models=one, calibration={},
+                    status={"name": "x"})  # fmt: skip
+    atoms = ase.Atoms("Si2", [[0, 0, 0], [0, 0, 2.4]])
+    atoms.calc = trainspot.calculator(folder)
+    atoms.get_forces()
+    assert set(atoms.calc.results) == {"energy", "free_energy", "forces"}
+
+
+def test_an_earlier_export_is_replaced_and_anything_else_kept(exported, campaign, models):
+    (exported / "stale").touch()
+    rest = {"dataset": campaign.dataset, "calibration": {}, "status": campaign.status}
+    export(exported, models={"b.toy": models["member_1"]}, **rest)
+    assert [p.name for p in (exported / "models").iterdir()] == ["b.toy"]
+    assert not (exported / "stale").exists()
+    other = exported.parent / "precious"
+    other.mkdir()
+    (other / "thesis.tex").touch()
+    with pytest.raises(InputError, match="not an earlier export"):
+        export(other, models=models, **rest)
+    assert (other / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.toy", "/abs.toy", ".hidden", "a b.toy", "x;y.toy"])
+def test_only_plain_file_names(campaign, tmp_path, name):
+    with pytest.raises(InputError, match="no plain file name"):
+        export(tmp_path / "out", dataset=campaign.dataset, models={name: b""}, calibration={},
+               status={})  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_stays_when_writing_fails(campaign, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        export(tmp_path / "out", dataset=campaign.dataset, models={"a": tmp_path / "none.toy"},
+               calibration={}, status={})  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_models_there_is_nothing_to_export(campaign, tmp_path):
+    with pytest.raises(InputError, match="no model"):
+        export(tmp_path / "o", dataset=campaign.dataset, models={}, calibration={}, status={})
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("{", DataError),
+        ('{"format": "other"}', DataError),
+        ('{"format": "trainspot-calibration", "format_version": 99}', DataError),
+        ('{"format": "trainspot-calibration", "models": ["../x"], "properties": {}}', DataError),
+        ('{"format": "trainspot-calibration", "models": [], "properties": {}}', InputError),
+        (None, InputError),
+    ],
+)
+def test_a_damaged_folder_is_refused(tmp_path, content, error):
+    if content is not None:
+        (tmp_path / "calibration.json").write_text(content)
+    with pytest.raises(error):
+        trainspot.calculator(tmp_path)
+
+
+def test_markdown_cannot_be_injected():
+    assert plain("a|b\n# *x* <img>") == r"a\|b \# \*x\* &lt;img&gt;"
+
+
+def test_the_package_says_what_it_does_not_have():
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        trainspot.nonsense  # noqa: B018

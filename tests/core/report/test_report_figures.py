@@ -1,0 +1,166 @@
+"""Figures hold the numbers of the campaign, with labels and units, and leave matplotlib alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from trainspot.report import figures, style
+from trainspot.report.data import IterationData, ReportData
+from trainspot.report.figures.counts import STEPS
+from trainspot.report.style import COLOURS
+
+UNITS = ("meV/atom", "meV/Å", "meV/Å³")
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def panel_texts(axes):
+    return " ".join(text.get_text() for text in axes.texts)
+
+
+def test_rmse_shows_every_set_and_iteration(campaign):
+    figure = figures.rmse(campaign)
+    assert len(figure.axes) == 3
+    for axes, key, unit in zip(figure.axes, ("energy", "forces", "stress"), UNITS, strict=True):
+        assert axes.get_ylabel() == f"RMSE ({unit})"
+        assert axes.get_xlabel() == "Iteration"
+        drawn = {container.get_label(): container[0] for container in axes.containers}
+        for name in ("train", "validation", "test"):
+            means = [1000 * r["rmse"][name][key]["mean"] for r in campaign.records]
+            assert np.allclose(drawn[name].get_ydata(), means)
+            assert drawn[name].get_color() == COLOURS[name]
+        common = [1000 * record["common_test"][key] for record in campaign.records]
+        assert any(np.allclose(line.get_ydata(), common) for line in axes.get_lines()
+                   if len(line.get_ydata()) == 3)  # fmt: skip
+        level = 1000 * campaign.tolerance[key]
+        assert any(np.allclose(line.get_ydata(), level) for line in axes.get_lines())
+    assert legend_texts(figure)[:3] == ["train", "validation", "test"]
+    assert {"tolerance", "final test frames, committee mean"} <= set(legend_texts(figure))
+
+
+def test_rmse_error_bars_are_the_spread_of_the_members(campaign):
+    axes = figures.rmse(campaign).axes[1]
+    record = campaign.records[0]["rmse"]["test"]["forces"]
+    container = next(c for c in axes.containers if c.get_label() == "test")
+    low, high = container[2][0].get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(1000 * record["std"])
+
+
+def test_a_failed_first_committee_does_not_flatten_the_rest(campaign):
+    records = [dict(record) for record in campaign.records]
+    huge = {"test": {"forces": {"mean": 90.0, "std": 1.0}}}
+    records[0] = {**records[0], "rmse": huge}
+    figure = figures.rmse(ReportData({**campaign.status, "iterations": records}, campaign.dataset))
+    assert figure.axes[1].get_yscale() == "log"
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+def test_parity_shows_each_set_once_and_its_error(campaign):
+    figure = figures.parity(campaign)
+    clouds = campaign.clouds(campaign.iterations[-1], "forces")
+    top, bottom = figure.axes[1], figure.axes[4]
+    assert top.get_ylabel() == "Predicted (eV/Å)"
+    assert bottom.get_xlabel() == "Reference (eV/Å)"
+    assert bottom.get_ylabel() == "Error (meV/Å)"
+    for panel, values in ((top, lambda c: c.predicted),
+                          (bottom, lambda c: 1000 * (c.predicted - c.reference))):  # fmt: skip
+        for drawn, cloud in zip(panel.collections, clouds.values(), strict=True):
+            assert np.allclose(drawn.get_offsets(), np.c_[cloud.reference, values(cloud)])
+    assert top.get_xlim() == top.get_ylim()
+    for name, cloud in clouds.items():
+        assert f"{name} {1000 * cloud.rmse:.3g}" in panel_texts(top)
+
+
+def test_calibration_shows_pairs_line_tolerance_threshold_and_rates(campaign):
+    iteration = campaign.iterations[-1]
+    axes = figures.calibration(campaign, iteration).axes[1]
+    made = iteration.calibration["forces"]
+    assert made.fitted
+    pairs = next(c for c in axes.collections if c.get_label() == "pairs")
+    assert np.allclose(pairs.get_offsets(), 1000 * np.c_[iteration.pairs.of("forces")])
+    assert axes.get_xlabel() == "Disagreement (meV/Å)"
+    assert axes.get_ylabel() == "Error (meV/Å)"
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    x, y = lines["error = slope × disagreement"].get_data()
+    assert np.allclose(y / x, made.slope)
+    assert np.allclose(lines["tolerance ε"].get_ydata(), 1000 * made.tolerance)
+    assert np.allclose(lines["threshold τ"].get_xdata(), 1000 * made.threshold)
+    for part in (f"TPR {made.tpr:.2f}", f"PPV {made.ppv:.2f}", f"{made.pairs} pairs", "good"):
+        assert part in panel_texts(axes)
+
+
+def test_an_unfitted_calibration_draws_no_line(campaign):
+    iteration = campaign.iterations[-1]
+    poor = replace(iteration.calibration["forces"], fitted=False, verdict="poor", threshold=0.2)
+    changed = replace(iteration, calibration={"forces": poor})
+    axes = figures.calibration(campaign, changed).axes[1]
+    assert "error = slope × disagreement" not in {line.get_label() for line in axes.get_lines()}
+    assert "not fitted" in panel_texts(axes)
+    assert "poor" in panel_texts(axes)
+
+
+def test_counts_draw_every_step(campaign):
+    figure = figures.counts(campaign)
+    for axes, (key, title) in zip(figure.axes, STEPS, strict=True):
+        values = [record[key] for record in campaign.records]
+        expected = [sum(v.values()) if isinstance(v, dict) else v for v in values]
+        assert [bar.get_height() for bar in axes.patches] == expected
+        assert [text.get_text() for text in axes.texts] == [str(v) for v in expected]
+        assert axes.get_title(loc="left") == title
+        assert axes.get_xlabel() == "Iteration"
+
+
+def test_composition_adds_up(campaign):
+    axes = figures.composition(campaign).axes[0]
+    assert sum(bar.get_width() for bar in axes.patches) == len(campaign.dataset)
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["rattle", "md", "strain", "vacancies", "isolated"]
+
+
+@pytest.mark.parametrize("name", ["rmse", "parity", "counts", "composition"])
+@pytest.mark.parametrize("data", ["young_campaign", "empty_campaign"])
+def test_partial_campaigns_still_draw(name, data, request):
+    figure = getattr(figures, name)(request.getfixturevalue(data))
+    assert style.svg(figure).startswith(b"<?xml")
+
+
+def test_an_iteration_without_pairs_still_draws(campaign):
+    figure = figures.calibration(campaign, IterationData(1))
+    assert all("no calibration pairs" in panel_texts(axes) for axes in figure.axes)
+
+
+def test_nothing_global_is_left_behind(campaign):
+    before = dict(mpl.rcParams)
+    figures.counts(campaign)
+    assert dict(mpl.rcParams) == before
+
+
+def test_equal_data_give_equal_bytes(campaign):
+    first, second = (style.svg(figures.composition(campaign)) for _ in range(2))
+    assert first == second
+
+
+def test_nothing_is_clipped(campaign):
+    """Every text of every figure lies inside it."""
+    drawn = [figures.rmse(campaign), figures.parity(campaign), figures.counts(campaign),
+             figures.composition(campaign),
+             figures.calibration(campaign, campaign.iterations[0])]  # fmt: skip
+    for figure in drawn:
+        figure.canvas.draw()
+        width, height = figure.canvas.get_width_height()
+        for axes in figure.axes:
+            labels = [axes.xaxis.label, axes.yaxis.label, axes._left_title, *axes.texts]
+            for text in labels:
+                box = text.get_window_extent()
+                assert 0 <= box.x0 <= box.x1 <= width
+                assert 0 <= box.y0 <= box.y1 <= height
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert 0 <= box.x0 <= box.x1 <= width
+            assert box.y1 <= height

@@ -1,0 +1,217 @@
+"""The page: one file, safe with hostile names, every number there, honest about what is missing."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from trainspot.dataset import Dataset
+from trainspot.frames import Origin
+from trainspot.report import page, tables
+from trainspot.report.data import ReportData
+from trainspot.report.quantities import BY_KEY, duration, number, plus_minus
+from trainspot.report.summary import summarise
+
+HOSTILE = "<script>alert('x')</script>\"&$\\frac"
+
+
+class Reader(HTMLParser):
+    """Collects tags with their attributes, and the text between them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.words = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def text(campaign):
+    return page.html(campaign)
+
+
+@pytest.fixture(scope="module")
+def reader(text):
+    return Reader(text)
+
+
+def cells(reader):
+    return {word.strip() for word in reader.words if word.strip()}
+
+
+def test_it_needs_nothing_else(reader, text):
+    assert not reader.all("script")
+    assert not reader.all("link")
+    images = reader.all("img")
+    assert len(images) == 7
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in images)
+    without_data = re.sub(r'src="data:[^"]*"', "", text)
+    assert not re.search(r"https?:|//|url\(|@import", without_data)
+    assert all(a["href"].startswith("#") for a in reader.all("a"))
+    targets = {attributes.get("id") for _, attributes in reader.tags}
+    assert {a["href"][1:] for a in reader.all("a")} <= targets
+
+
+def test_every_image_has_words_for_those_who_do_not_see_it(reader, campaign):
+    texts = [image["alt"] for image in reader.all("img")]
+    assert all(len(alt) > 20 for alt in texts)
+    forces = campaign.records[-1]["rmse"]["test"]["forces"]["mean"]
+    assert number(1000 * forces) in texts[0]
+
+
+def test_ids_are_unique(reader):
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_number_of_the_status_is_there(reader, campaign):
+    shown = cells(reader)
+    for record in campaign.records:
+        for found in record["rmse"].values():
+            for key, one in found.items():
+                scale = BY_KEY[key].scale
+                assert plus_minus(one["mean"] * scale, one["std"] * scale) in shown
+        for key, value in record["common_test"].items():
+            assert number(value * BY_KEY[key].scale) in shown
+        for key, made in record["calibration"].items():
+            quantity = BY_KEY[key]
+            assert f"{number(made['threshold'] * quantity.scale)} {quantity.unit}" in shown
+            assert {number(made["slope"]), f"{made['tpr']:.2f}", f"{made['ppv']:.2f}"} <= shown
+            assert {str(made["pairs"]), made["verdict"], made["method"]} <= shown
+        for key in ("labelled", "labelled_total", "explored", "flagged", "selected", "audit"):
+            assert str(record[key]) in shown
+        assert {str(v) for v in record["sets"].values()} <= shown
+        assert set(record["refused"]) <= shown
+        assert {duration(v) for v in record["seconds"].values()} <= shown
+        assert f"{record['prospective']['forces']['ppv']:.2f}" in shown
+    assert campaign.status["id"] in shown
+    assert "quantumespresso on pw@localhost" in shown
+    assert "finished: exhausted (exit status 420)" in shown
+
+
+def test_notes_stand_at_the_top(reader, campaign):
+    words = " ".join(reader.words)
+    assert 0 < words.index(campaign.notes[0]) < words.index("How accurate is it?")
+
+
+def test_hostile_names_stay_words(campaign):
+    frames = [frame.with_(origin=Origin(strategy="$a<b>{")) for frame in campaign.dataset[:6]]
+    record = {**campaign.records[0], "refused": {HOSTILE: 2},
+              "reference": {"engine": HOSTILE}}  # fmt: skip
+    record["calibration"] = {"forces": {**record["calibration"]["forces"], "method": HOSTILE}}
+    status = {**campaign.status, "name": HOSTILE, "state": HOSTILE, "id": HOSTILE,
+              "notes": [HOSTILE], "iterations": [record], "exit": None}  # fmt: skip
+    text = page.html(ReportData(status, Dataset.from_frames(frames)))
+    reader = Reader(text)
+    assert not reader.all("script")
+    assert "<b>{" not in text
+    assert text.count(HOSTILE) == 0
+    assert unescape(text).count(HOSTILE) >= 6
+
+
+def test_the_page_is_the_same_for_the_same_data(young_campaign):
+    assert page.html(young_campaign) == page.html(young_campaign)
+
+
+def test_a_young_campaign_says_what_is_missing(young_campaign):
+    words = " ".join(Reader(page.html(young_campaign)).words)
+    assert "Too early to say" in words
+    assert "No committee has been compared with reference labels yet." in words
+    assert "Disagreement has not been calibrated yet." in words
+
+
+def test_an_empty_campaign_has_a_page(empty_campaign, tmp_path):
+    page.write(empty_campaign, tmp_path / "report.html")
+    reader = Reader((tmp_path / "report.html").read_text())
+    assert not reader.all("img")
+    assert "Nothing is labelled yet." in " ".join(reader.words)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_tables_are_as_wide_as_their_headers(campaign):
+    made = [getattr(tables, name)(campaign) for name in
+            ("iterations", "refusals", "errors", "calibrations", "prospective", "timings",
+             "composition", "motifs")]  # fmt: skip
+    assert all(table.rows for table in made)
+    assert all(len(row) == len(table.header) for table in made for row in table.rows)
+
+
+# ── the answer ────────────────────────────────────────────────────────────────
+def with_errors(campaign, factor, *, label="converged", verdict="good"):
+    """The last iteration with errors of so many tolerances."""
+    record = dict(campaign.records[-1])
+    record["rmse"] = {"test": {k: {"mean": factor * v, "std": 0.0}
+                               for k, v in campaign.tolerance.items()}}  # fmt: skip
+    record["calibration"] = {k: {**v, "verdict": verdict, "fitted": verdict == "good"}
+                             for k, v in record["calibration"].items()}  # fmt: skip
+    status = {**campaign.status, "exit": {"status": 0, "label": label}, "iterations": [record]}
+    return summarise(ReportData(status, campaign.dataset, campaign.iterations))
+
+
+@pytest.mark.parametrize(
+    ("factor", "change", "answer"),
+    [
+        (0.9, {}, "yes"),
+        (1.1, {}, "no"),
+        (0.9, {"label": "exhausted"}, "partly"),
+        (0.9, {"verdict": "poor"}, "partly"),
+    ],
+)
+def test_the_answer_follows_from_error_calibration_and_ending(campaign, factor, change, answer):
+    assert with_errors(campaign, factor, **change).answer == answer
+
+
+def test_limits_name_the_worst_motif_and_how_far_it_is_off(campaign):
+    summary = with_errors(campaign, 1.5, label="exhausted", verdict="undetermined")
+    limits = " ".join(summary.limits)
+    assert "1.5 times the tolerance" in limits
+    assert "“vacancies”" in limits
+    assert "undetermined" in limits
+    assert "largest number of iterations" in limits
+    assert "1 frame could not be labelled" in " ".join(summarise(campaign).limits)
+
+
+def test_without_test_frames_the_summary_says_so(campaign):
+    record = dict(campaign.records[-1])
+    record["rmse"] = {"validation": record["rmse"]["validation"]}
+    data = ReportData({**campaign.status, "iterations": [record]}, campaign.dataset)
+    assert "no test frames" in summarise(data).sentences[0]
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0"), (0.00123456, "0.00123"), (1.0, "1.00"), (12.345, "12.3"), (999.6, "1\u202f000"),
+     (-54321.0, "\u221254\u202f321".replace("\u2212", "-")), (float("inf"), "–")],
+)  # fmt: skip
+def test_number(value, shown):
+    assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "shown"),
+    [(166.2, 12.3, "166 ± 12"), (2.104, 0.021, "2.104 ± 0.021"), (5.0, 0.0, "5.00")],
+)
+def test_plus_minus(mean, std, shown):
+    assert plus_minus(mean, std) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.52, "0.52 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"),
+     (12_000, "3 h 20 min")],
+)  # fmt: skip
+def test_duration(seconds, shown):
+    assert duration(seconds) == shown
