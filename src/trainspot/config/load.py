@@ -83,7 +83,20 @@ def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
     Raises:
         InputError: Anything wrong, with ``file:line`` and, for names, the nearest one.
     """
-    source = document.read(Path(path))
+    loaded = resolve(document.read(Path(path)))
+    if need_inputs and not (loaded.campaign.structures or loaded.campaign.dataset):
+        raise InputError(
+            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
+        )
+    return loaded
+
+
+def resolve(source: Document) -> Loaded:
+    """Merge what the user wrote with its protocol and validate it.
+
+    Raises:
+        InputError: See ``load``.
+    """
     name = source.data.get("protocol", "default")
     if name not in protocols():
         raise UnknownNameError(
@@ -97,10 +110,6 @@ def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
         campaign = Campaign.model_validate(merged(differences, written))
     except ValidationError as error:
         raise explain(error, Campaign, source) from error
-    if need_inputs and not (campaign.structures or campaign.dataset):
-        raise InputError(
-            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
-        )
     return Loaded(campaign, source, dict(leaves(differences)))
 
 

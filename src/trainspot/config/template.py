@@ -55,8 +55,10 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
     lines = [f"{name}:  # {heading[0].lower()}{heading[1:].rstrip('.')}"]
     first = [key for key in ("engine", "code") if key in values]
     others = [key for key in model.model_fields if key not in (*first, "settings")]
-    for key in [*first, *others]:
-        lines.append("  " + _line(f"# {key}", values[key], model.model_fields[key].description))
+    lines += [
+        "  " + _line(f"# {key}", values[key], model.model_fields[key].description)
+        for key in [*first, *others]
+    ]
     if "settings" in values:
         lines.append("  # …and the settings of the engine; `trainspot config show` lists them")
     return lines

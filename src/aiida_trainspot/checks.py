@@ -1,0 +1,198 @@
+"""Everything about a campaign that can be known before anything is spent, one line each."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from aiida.common.exceptions import ConfigurationError, NotExistent, ValidationError
+from aiida.engine.daemon.client import DaemonException, get_daemon_client
+from aiida.manage import get_config_option, get_manager
+from aiida.orm import AbstractCode, InstalledCode, User
+
+from aiida_trainspot import builder
+from aiida_trainspot.setup import programs, pseudos
+from aiida_trainspot.setup.installation import cached_calculations, cores
+from trainspot.errors import InputError, TrainspotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainspot.config.load import Loaded
+    from trainspot.config.models import Campaign
+    from trainspot.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing the user should know.
+
+    Attributes:
+        level: An ``error`` stops the campaign, a ``warning`` does not.
+        text: What, where, what to do.
+    """
+
+    level: Literal["error", "warning"]
+    text: str
+
+
+def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Remark]:
+    """Look at everything a campaign needs.
+
+    Args:
+        loaded: The resolved campaign file.
+        dataset: The frames it starts from.
+        thorough: Also start programs that take seconds to say something.
+    """
+    campaign = loaded.campaign
+    remarks = [*_daemon(), *_caching()]
+    try:
+        codes = builder.codes_of(campaign)
+    except InputError as error:
+        remarks.append(_error(error))
+        codes = {}
+        for stage in builder.STAGES:
+            try:
+                codes[stage] = builder.codes_of(campaign)[stage]
+            except InputError:
+                continue
+    remarks += _answers(set(codes.values()), thorough=thorough)
+    remarks += _concurrency(campaign, codes)
+    if campaign.label.engine == "quantumespresso":
+        remarks += _pseudopotentials(campaign, dataset)
+    return remarks
+
+
+def refuse(remarks: list[Remark]) -> None:
+    """Stop at the first error.
+
+    Raises:
+        InputError: There is one.
+    """
+    errors = [remark.text for remark in remarks if remark.level == "error"]
+    if errors:
+        raise InputError(errors[0])
+
+
+def _error(error: TrainspotError) -> Remark:
+    return Remark("error", str(error))
+
+
+def _daemon() -> Iterator[Remark]:
+    profile = get_manager().get_profile()
+    name = profile.name if profile else ""
+    if profile is None or profile.process_control_backend is None:
+        hint = "run: verdi profile configure-broker core.zeromq"
+        yield _error(InputError(f"profile '{name}' has no broker, so no daemon", hint=hint))
+        return
+    try:
+        running = get_daemon_client(name).is_daemon_running
+    except (ConfigurationError, DaemonException):
+        running = False
+    if not running:
+        hint = "run: trainspot setup, or verdi daemon start"
+        yield _error(InputError(f"profile '{name}' has no daemon running", hint=hint))
+
+
+def _caching() -> Iterator[Remark]:
+    if get_config_option("caching.default_enabled"):
+        yield Remark(
+            "warning", "caching is on for everything; trainspot excludes its own calcfunctions"
+        )
+        return
+    enabled = get_config_option("caching.enabled_for") or []
+    missing = [name for name in cached_calculations() if name not in enabled]
+    if missing:
+        names = ", ".join(name.partition(":")[2] for name in missing)
+        yield Remark(
+            "warning",
+            f"caching is off for {names}, so an interrupted campaign would repeat their work; "
+            "run: trainspot setup",
+        )
+
+
+def _answers(codes: set[AbstractCode], *, thorough: bool) -> list[Remark]:
+    """One line for every code that cannot be run."""
+    remarks, local = [], []
+    for code in sorted(codes, key=lambda item: item.full_label):
+        reason = _unreachable(code)
+        if reason:
+            remarks.append(_silent(code, reason))
+        elif isinstance(code, InstalledCode) and code.computer.transport_type == "core.local":
+            local.append(code)
+    # Threads only wait for the programs.
+    with ThreadPoolExecutor(cores()) as pool:
+        reasons = pool.map(lambda pair: _silence(*pair), [(_facts(c), thorough) for c in local])
+        found = zip(local, list(reasons), strict=True)
+    return remarks + [_silent(code, reason) for code, reason in found if reason]
+
+
+def _facts(code: InstalledCode) -> tuple[str, Path]:
+    return code.default_calc_job_plugin or "", Path(str(code.get_executable()))
+
+
+def _silence(facts: tuple[str, Path], thorough: bool) -> str:
+    plugin, path = facts
+    program = next((p for p in programs.CODES if p.plugin == plugin), None)
+    if program is None or not (thorough or program.is_quick):
+        return ""
+    return programs.silence(program, path)
+
+
+def _silent(code: AbstractCode, reason: str) -> Remark:
+    hint = "run: trainspot setup" if code.computer.label == "localhost" else "see: verdi code show"
+    return _error(InputError(f"code '{code.full_label}' does not answer: {reason}", hint=hint))
+
+
+def _unreachable(code: AbstractCode) -> str:
+    if not isinstance(code, InstalledCode):
+        return ""
+    user = User.collection.get_default()
+    try:
+        if not code.computer.is_user_configured(user):
+            return f"computer '{code.computer.label}' is not configured"
+        if not code.computer.is_user_enabled(user):
+            return f"computer '{code.computer.label}' is disabled"
+        code.validate_filepath_executable()
+    except (ValidationError, NotExistent) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def _concurrency(campaign: Campaign, codes: dict[str, AbstractCode]) -> Iterator[Remark]:
+    holds = max(1, builder.slots() // 2 - 1)
+    for stage in builder.CONCURRENT_STAGES:
+        asked = getattr(campaign, stage).max_concurrent
+        if asked == "auto" or stage not in codes:
+            continue
+        if asked > holds:
+            hint = "lower it, or start more workers: verdi daemon incr"
+            yield _error(
+                InputError(f"{stage}.max_concurrent = {asked}: the daemon holds {holds}", hint=hint)
+            )
+        computer = codes[stage].computer
+        is_here = computer.transport_type == "core.local"
+        if is_here and computer.scheduler_type == "core.direct" and asked > cores():
+            yield Remark(
+                "warning",
+                f"{stage}.max_concurrent = {asked}: this machine has {cores()} cores",
+            )
+
+
+def _pseudopotentials(campaign: Campaign, dataset: Dataset) -> Iterator[Remark]:
+    settings = campaign.label.settings.model_dump()
+    name = str(settings["pseudo_family"])
+    family = pseudos.family(name)
+    if family is None:
+        hint = "run: trainspot setup, or aiida-pseudo install"
+        yield _error(InputError(f"no pseudopotential family '{name}'", hint=hint))
+        return
+    known = set(family.elements)
+    for element in dataset.species:
+        if element not in known:
+            hint = "choose another label.pseudo_family, or install one that has it"
+            yield _error(
+                InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint)
+            )

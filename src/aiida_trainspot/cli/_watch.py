@@ -1,0 +1,75 @@
+"""A live view of a running campaign."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from aiida_trainspot.status import Progress, progress, status
+
+if TYPE_CHECKING:
+    from aiida.orm import WorkChainNode
+
+_INTERVAL: Final = 2.0
+
+
+def watch(node: WorkChainNode) -> int:
+    """Show a campaign until it ends or Ctrl-C, which leaves it running.
+
+    Returns:
+        The exit status for the shell: 0 if it ended well (also at its last iteration, or when the
+        budget was spent) or was left running, else 1.
+    """
+    console = Console(stderr=True)
+    try:
+        with Live(console=console, auto_refresh=False, transient=console.is_terminal) as live:
+            while not node.is_terminated:
+                # Where there is no terminal, only the end is printed.
+                if console.is_terminal:
+                    live.update(Group(table(status(node)), _line(progress(node))), refresh=True)
+                time.sleep(_INTERVAL)
+    except KeyboardInterrupt:
+        console.print(f"It goes on. Look again: trainspot status {node.pk} --watch")
+        return 0
+    report = status(node)
+    console.print(table(report), _ending(report))
+    return 0 if report["exit"]["status"] in (0, 420, 421) else 1
+
+
+def table(report: dict[str, Any]) -> Table:
+    """The iterations of a campaign, one a row."""
+    rows = Table(title=f"{report['name']}  {report['id'][:8]}  {report['state']}")
+    for column in ("n", "labels", "force RMSE", "explored", "flagged", "selected", "seconds"):
+        rows.add_column(column, justify="right")
+    for record in report["iterations"]:
+        forces = record.get("rmse", {}).get("test", {}).get("forces", {})
+        rows.add_row(
+            str(record["n"]),
+            f"{record['labelled']} ({record['labelled_total']})",
+            f"{1000 * forces['mean']:.0f} meV/Å" if "mean" in forces else "–",
+            str(record["explored"]),
+            str(record["flagged"]),
+            f"{record['selected']} + {record['audit']}",
+            f"{sum(record['seconds'].values()):.0f}",
+        )
+    return rows
+
+
+def _line(now: Progress) -> Group | Text:
+    text = Text(f"iteration {now.iteration}: {now.stage}", style="bold")
+    if not now.jobs:
+        return text
+    text.append(f"  {now.done} of {now.jobs} jobs", style="default")
+    return Group(text, ProgressBar(total=now.jobs, completed=now.done, width=40))
+
+
+def _ending(report: dict[str, Any]) -> Text:
+    ending = report["exit"]
+    text = f"{ending['label']}: {ending['message']}" if ending.get("message") else ending["label"]
+    return Text(text, style="green" if ending["status"] == 0 else "yellow")

@@ -1,0 +1,40 @@
+"""``trainspot check``: everything that can be known before spending anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aiida_trainspot.profile import load, profile_option
+from trainspot.cli.options import json_option
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@profile_option
+@json_option
+@click.pass_context
+def check(context: click.Context, file: Path, profile: str | None, as_json: bool) -> None:
+    """Check the campaign in FILE, its structures, codes and pseudopotentials."""
+    from trainspot.config.load import load as load_campaign
+    from trainspot.config.load import read_inputs
+
+    loaded = load_campaign(file)
+    dataset = read_inputs(loaded)
+    load(profile)
+    from aiida_trainspot import checks
+
+    remarks = checks.check(loaded, dataset)
+    errors = [remark for remark in remarks if remark.level == "error"]
+    if as_json:
+        rows = [{"level": remark.level, "text": remark.text} for remark in remarks]
+        click.echo(json.dumps({"ok": not errors, "remarks": rows}, indent=2, ensure_ascii=False))
+    else:
+        for remark in remarks:
+            click.echo(f"{remark.level}: {remark.text}", err=True)
+        if not errors:
+            species = ", ".join(dataset.species)
+            click.echo(f"{file}: ready ({len(dataset)} frames of {species})")
+    context.exit(2 if errors else 0)

@@ -1,0 +1,47 @@
+"""``trainspot status``: where a campaign is, and its figures so far."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from aiida_trainspot.profile import campaigns, find, load, profile_option
+from trainspot.cli.options import json_option
+
+
+@click.command()
+@click.argument("identifier", metavar="[ID]", required=False)
+@click.option("--watch", "-w", "live", is_flag=True, help="Stay until it ends.")
+@profile_option
+@json_option
+@click.pass_context
+def status(
+    context: click.Context, identifier: str | None, live: bool, profile: str | None, as_json: bool
+) -> None:
+    """Show the campaign ID (pk, uuid or name), or list all campaigns."""
+    load(profile)
+    from rich.console import Console
+
+    from aiida_trainspot.cli._watch import table, watch
+    from aiida_trainspot.status import status as report
+
+    if identifier is None:
+        found = [report(node) | {"pk": node.pk} for node in campaigns()]
+        if as_json:
+            click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        for one in () if as_json else found:
+            ending = (one["exit"] or {"label": one["stage"]})["label"]
+            count = len(one["iterations"])
+            click.echo(f"{one['pk']:6}  {one['id'][:8]}  {one['name']:24} {ending}, {count} judged")
+        if not found and not as_json:
+            click.echo("no campaigns yet; start one: trainspot run FILE", err=True)
+        return
+    node = find(identifier)
+    if live and not as_json:
+        context.exit(watch(node))
+    now = report(node)
+    if as_json:
+        click.echo(json.dumps(now, indent=2, ensure_ascii=False))
+        return
+    Console().print(table(now), (now["exit"] or {"label": f"stage: {now['stage']}"})["label"])
