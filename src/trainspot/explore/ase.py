@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import MaskedMTKNPT
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from ase.stress import full_3x3_to_voigt_6_stress
 
@@ -40,7 +40,7 @@ class AseSettings(MdSettings):
 class PotentialCalculator(Calculator):  # type: ignore[misc]
     """A potential as an ASE calculator (energy eV, forces eV/Å, stress eV/Å³)."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(self, model: Potential) -> None:
         """Wrap a loaded member."""
@@ -65,7 +65,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         labels = self.model.predict(self.model.prepare([frame]))[0]
         assert labels.energy is not None
         assert labels.forces is not None
-        self.results = {"energy": labels.energy, "forces": labels.forces}
+        self.results = {"energy": labels.energy, "free_energy": labels.energy}
+        self.results["forces"] = labels.forces
         if labels.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
         if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
@@ -142,7 +143,7 @@ def trajectory(
     atoms.set_cell(working_cell(start))
     atoms.calc = PotentialCalculator(model)
     rng = generator(run.seed, "ase", "velocities")
-    MaxwellBoltzmannDistribution(atoms, temperature_K=run.temperature, force_temp=True, rng=rng)
+    thermalize_momenta(atoms, run.temperature, exact_temperature=True, rng=rng)
     Stationary(atoms, preserve_temperature=True)
     dynamics = _dynamics(atoms, run, settings)
     volume = atoms.get_volume()
@@ -177,7 +178,7 @@ def _dynamics(atoms: Atoms, run: Run, settings: MdSettings) -> MolecularDynamics
         pressure_au=run.pressure / EV_PER_A3_IN_KBAR,
         tdamp=settings.thermostat_time * units.fs,
         pdamp=settings.barostat_time * units.fs,
-        mask=run.barostat,
+        mask=np.array(run.barostat),  # a tuple of bools would index nothing
     )
 
 

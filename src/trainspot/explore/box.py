@@ -95,6 +95,7 @@ class LammpsBox:
             turns = np.rint(lower[row, column] / lower[column, column])
             lower[row] -= turns * lower[column]
             mixing[row] -= turns * mixing[column]
+        lower[~np.outer(frame.pbc, frame.pbc) & ~np.eye(3, dtype=bool)] = 0.0  # was rounding noise
         inside = frame.positions @ rotation.T
         middle = (inside.min(axis=0) + inside.max(axis=0)) / 2
         shift = np.where(frame.pbc, 0.0, np.diag(lower) / 2 - middle)

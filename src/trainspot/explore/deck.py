@@ -31,6 +31,8 @@ ORDER: Final = ("id", "type", "xu", "yu", "zu")
 
 _AXES: Final = "xyz"
 _HALT_EVERY: Final = 5
+# Within the long cutoff of a dispersion correction lie more atoms than LAMMPS expects (2000).
+_NEIGHBOURS: Final = " one 20000 page 400000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def section(
         *begin,
         *_interactions(elements, settings, model, kind),
         "neighbor 1.0 bin",
-        "neigh_modify every 1 delay 0 check yes",
+        f"neigh_modify every 1 delay 0 check yes{_NEIGHBOURS if settings.dispersion else ''}",
         f"timestep {run.timestep / FS_PER_PS!r}",
         *([] if restart else [velocities]),
         f"thermo {run.every}",

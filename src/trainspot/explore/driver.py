@@ -4,10 +4,12 @@ It takes the command line of ``lmp`` and an ordinary input deck. A comment in th
 
     # trainspot model=FILE kind=KIND elements=Si,C [dtype=float64] [device=cpu]
 
-names the model and the element of each atom type; at the next ``run`` or ``minimize`` a
-``fix external`` is added that gives LAMMPS the model's forces, energy and virial. LAMMPS keeps
-no such fix over ``clear``, so each section of a deck names its own. A deck without the comment
-runs in plain LAMMPS.
+names the model and the element of each atom type. As soon as atoms exist, and before the first
+``fix``, ``run`` or ``minimize``, a ``fix external`` is added that gives LAMMPS the model's
+forces, energy and virial. (It must be the first fix: ``fix npt`` asks for the pressure while
+LAMMPS sets up, and before its own set-up the virial of a later fix is uninitialised memory.)
+LAMMPS keeps no such fix over ``clear``, so each section of a deck names its own. A deck without
+the comment runs in plain LAMMPS.
 
 A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
     from trainspot.potential import Potential
 
-_RUNNING: Final = {"run", "minimize", "rerun"}
+_NEEDING: Final = {"fix", "run", "minimize", "rerun"}
+_RUNNING: Final = _NEEDING - {"fix"}
 # They move the place in the deck, which LAMMPS does not know when it is fed line by line.
 _REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
 _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
@@ -70,6 +73,14 @@ class Command:
         return self.text.split(maxsplit=1)[0]
 
 
+@dataclass(slots=True)
+class Section:
+    """What stands between two ``clear``: its commands, and its model if it names one."""
+
+    commands: list[Command] = field(default_factory=list)
+    directive: Directive | None = None
+
+
 def parse(text: str, where: str = "deck") -> list[Command | Directive]:
     """Commands and directives of a deck in order; comments and blank lines left out.
 
@@ -86,52 +97,61 @@ def parse(text: str, where: str = "deck") -> list[Command | Directive]:
     return steps
 
 
-def check(steps: Sequence[Command | Directive], where: str = "deck") -> None:
-    """Refuse, before anything runs, what cannot be run command by command.
+def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[Section]:
+    """Cut a deck at its ``clear`` commands, which begin a section, and check every section.
 
     Raises:
-        InputError: A refused command, with its line.
+        InputError: A second directive in one section, or a refused command, with its line.
     """
+    found = [Section()]
     for step in steps:
-        if isinstance(step, Command) and step.word in _REFUSED:
+        if isinstance(step, Directive):
+            if found[-1].directive is not None:
+                raise InputError("a second model before 'clear'", where=f"{where}:{step.line}")
+            found[-1].directive = step
+            continue
+        if step.word in _REFUSED:
             raise InputError(
                 f"'{step.word}' cannot be used in a deck with a trainspot model",
                 where=f"{where}:{step.line}",
                 hint="write the commands out, or use a LAMMPS with a pair style for the model",
             )
+        if step.word == "clear":
+            found.append(Section())
+        found[-1].commands.append(step)
+    return found
 
 
-def execute(steps: Sequence[Command | Directive], lmp: Any, where: str = "deck") -> list[str]:
-    """Run a deck and return the failures, one line each.
+def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
+    """Run the sections of a deck and return the failures, one line each.
 
     Raises:
         InputError: A model that cannot be loaded, or does not know an element.
     """
     failures: list[str] = []
-    directive: Directive | None = None
-    forces: Forces | None = None
     models: dict[tuple[str, ...], Potential] = {}
-    skipping = False
-    for step in steps:
-        if isinstance(step, Directive):
-            directive = step
-            continue
-        skipping = skipping and step.word != "clear"
-        if skipping:
-            continue
-        if step.word == "clear":
-            directive = forces = None
-        try:
-            if step.word in _RUNNING and directive is not None and forces is None:
-                forces = Forces(lmp, _load(directive, models, where), directive.elements)
-            _command(lmp, step, forces)
-        except RunError as error:
-            failures.append(f"{where}:{step.line}: {error}")
-            text = str(error).replace("$", "").replace('"', "'")  # LAMMPS would expand them
-            lmp.command(f'print "trainspot failed: {text}"')
-            lmp.command("timer timeout off")
-            skipping = True
+    for section in found:
+        forces: Forces | None = None
+        for step in section.commands:
+            try:
+                if section.directive and forces is None and _due(step, lmp):
+                    model = _load(section.directive, models, where)
+                    forces = Forces(lmp, model, section.directive.elements)
+                _command(lmp, step, forces)
+            except RunError as error:
+                failures.append(f"{where}:{step.line}: {error}")
+                text = str(error).replace("$", "").replace('"', "'")  # LAMMPS would expand them
+                lmp.command(f'print "trainspot failed: {text}"')
+                lmp.command("timer timeout off")
+                break
     return failures
+
+
+def _due(step: Command, lmp: Any) -> bool:
+    """Whether the model must be there before this command."""
+    if step.word in _RUNNING:
+        return True
+    return step.word in _NEEDING and bool(lmp.extract_setting("box_exist")) and lmp.get_natoms() > 0
 
 
 def _command(lmp: Any, step: Command, forces: Forces | None) -> None:
@@ -150,7 +170,7 @@ def _command(lmp: Any, step: Command, forces: Forces | None) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].removeprefix("ERROR: ")
+    return re.sub(r"^ERROR(?: on proc \d+)?: ", "", str(error).partition("\n")[0])
 
 
 def _load(directive: Directive, models: dict[tuple[str, ...], Potential], where: str) -> Potential:
@@ -238,11 +258,11 @@ def run(arguments: Sequence[str]) -> list[str]:
     where, text, rest = _deck(arguments)
     steps = parse(text, where)
     if any(isinstance(step, Directive) for step in steps):
-        check(steps, where)
+        found = sections(steps, where)
         lmp = open_lammps(rest)
         if lmp.extract_setting("world_size") > 1:
             raise InputError("trainspot-lmp runs in one process", hint="start it without mpirun")
-        failures = execute(steps, lmp, where)
+        failures = execute(found, lmp, where)
     else:
         lmp = open_lammps(rest)
         failures = []

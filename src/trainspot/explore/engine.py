@@ -57,7 +57,7 @@ class Forces:
     """Gives LAMMPS the forces, the energy and the virial of a potential.
 
     Args:
-        lmp: A running LAMMPS whose box and atoms exist.
+        lmp: A running LAMMPS whose box exists.
         model: The potential.
         elements: Chemical symbol of each atom type.
 
@@ -76,7 +76,7 @@ class Forces:
         if unknown:
             raise InputError(f"the model does not know {unknown[0]}")
         self._of_type = np.array([0, *(atomic_numbers[e] for e in elements)])
-        self._atoms = int(lmp.get_natoms())
+        self._atoms = 0
         self._numbers: NDArray[np.int64] | None = None
         lmp.command(f"fix {FIX} all external pf/callback 1 1")
         lmp.command(f"fix_modify {FIX} energy yes virial yes")
@@ -107,12 +107,13 @@ class Forces:
             self._lmp.force_timeout()
 
     def _add(self, step: int, n: int, tags: Any, places: Any, forces: Any) -> None:
-        if n != self._atoms:
-            raise RunError(f"{self._atoms - n} atoms were lost before step {step}")
         order = np.argsort(tags)
         if self._numbers is None:  # atoms may be reordered, but never change their type
             types = self._lmp.numpy.extract_atom("type")[:n]
             self._numbers = self._of_type[types[order]]
+            self._atoms = n
+        if n != self._atoms:
+            raise RunError(f"{self._atoms - n} atoms were lost before step {step}")
         cell, periodic = self._box()
         frame = unrounded(self._numbers, places[order], cell, periodic)
         labels = self._model.predict(self._model.prepare([frame]))[0]
