@@ -193,7 +193,7 @@ def test_voigt_stress_is_unfolded_in_the_order_of_ase():
 # ── changes ───────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("name", ["numbers", "positions", "cell", "pbc", "id"])
 def test_the_geometry_of_a_frame_cannot_be_replaced(silicon, name):
-    with pytest.raises(ValueError, match="Frame.make"):
+    with pytest.raises(ValueError, match=r"Frame\.make"):
         silicon.with_(**{name: getattr(silicon, name)})
 
 

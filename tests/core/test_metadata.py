@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_equal_metadata_are_equal_bytes_whatever_their_order():
         {"a": np.array([1j])},
         {"a": np.array([object()])},
         {"a": np.longdouble(1) / 3},
-        {"a": datetime.date(2000, 1, 1)},
+        {"a": dt.date(2000, 1, 1)},
         {"a": "\ud800"},
         {"a": {"__numpy__": 1}},
     ],
