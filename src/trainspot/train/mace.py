@@ -51,6 +51,7 @@ MODELS: Final = (f"{NAME}_stagetwo.model", f"{NAME}.model")  # the better one fi
 _CHECKPOINT: Final = re.compile(rf"{NAME}_run-\d+_epoch-(\d+)(?:_swa)?\.pt")
 _WARNING: Final = re.compile(r"^.*?\b(?:WARNING|ERROR):?\s+(?P<text>.*\S)")
 _MAX_WARNINGS: Final = 20
+_FALSE_ALARM: Final = "No SWA checkpoint found"  # said of every restart, stage two or not
 
 
 class MaceTrainer:
@@ -315,6 +316,6 @@ def _read_log(directory: Path) -> list[str]:
     found: dict[str, None] = {}
     for path in sorted(directory.glob("logs/*[0-9].log")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if match := _WARNING.match(line):
+            if (match := _WARNING.match(line)) and _FALSE_ALARM not in line:
                 found.setdefault(f"MACE: {match['text']}")
     return list(found)[:_MAX_WARNINGS]

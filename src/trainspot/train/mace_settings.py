@@ -30,7 +30,7 @@ class MaceSettings(BaseModel):
     max_L: int = Field(  # noqa: N815  (its name in MACE)
         1, ge=0, description="highest order of the messages between layers"
     )
-    max_ell: int = Field(3, ge=0, description="highest order of the spherical harmonics")
+    max_ell: int = Field(3, ge=1, description="highest order of the spherical harmonics")
     correlation: int = Field(3, ge=1, description="body order minus one, in each layer")
     num_interactions: int = Field(2, ge=1, description="layers")
     num_radial_basis: int = Field(8, ge=1, description="Bessel functions of the distance")
@@ -98,6 +98,12 @@ class MaceSettings(BaseModel):
             if key in typed:
                 raise ValueError(f"'{key}' has a setting of its own, leave it out of 'extra'")
         return extra
+
+    @model_validator(mode="after")
+    def _orders_agree(self) -> MaceSettings:
+        if self.max_L > self.max_ell:
+            raise ValueError("max_L must not exceed max_ell")
+        return self
 
     @model_validator(mode="after")
     def _stage_two_in_time(self) -> MaceSettings:
