@@ -14,7 +14,7 @@ from trainspot.evaluate.predictions import Predictions
 from trainspot.evaluate.statistics import Array
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.screen import screen
-from trainspot.judge.select import Judged, choose, draw
+from trainspot.judge.select import Judged, Selection, draw, strategy
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.verdict import State, verdict
 from trainspot.seeds import generator
@@ -113,6 +113,7 @@ def judge(
     Raises:
         InputError: A frame that the predictions lack, or an unknown selection method.
     """
+    selection = strategy(settings.select.method)  # refused now if unknown, drawn on or not
     unique = list(dict.fromkeys(explored.ids))
     screened = screen(explored, starts, predictions, settings.screen)
     known = set(known_ids)
@@ -129,7 +130,7 @@ def judge(
         iteration=iteration,
         settings=settings.stop,
     )
-    draws = _Draws(explored, valid, score, flagged, fallback, settings, iteration, seed)
+    draws = _Draws(explored, valid, score, flagged, fallback, selection, settings, iteration, seed)
     selected, audit = draws.of(state)
     reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
     reasons |= dict.fromkeys(known & set(screened.kept), "in the dataset already")
@@ -174,6 +175,7 @@ class _Draws:
     score: Array
     flagged: tuple[str, ...]
     fallback: bool
+    selection: Selection
     settings: JudgeSettings
     iteration: int
     seed: int
@@ -197,7 +199,7 @@ class _Draws:
             return self._draw("select", ids, budget), audit
         judged = Judged(self.explored.select(ids), self.score[rows])
         rng = generator(self.seed, "select", self.iteration)
-        return tuple(choose(select.method, judged, budget, rng)), audit
+        return tuple(sorted(self.selection.select(judged, budget, rng))), audit
 
     def _draw(self, use: str, ids: list[str], number: int) -> tuple[str, ...]:
         return tuple(draw(ids, number, generator(self.seed, use, self.iteration)))

@@ -38,14 +38,14 @@ class Selection(Protocol):
         """At most ``budget`` different ids of the candidates."""
 
 
-def choose(method: str, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
-    """The ids that the strategy of this name chooses, sorted.
+def strategy(method: str) -> Selection:
+    """The strategy of this name.
 
     Raises:
-        UnknownNameError: No such strategy.
+        UnknownNameError: There is none.
     """
-    strategy: Selection = plugins.load(GROUP, method)()
-    return sorted(strategy.select(judged, budget, rng))
+    found: Selection = plugins.load(GROUP, method)()
+    return found
 
 
 def draw(ids: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:

@@ -1,0 +1,79 @@
+"""``EvaluationCalculation``: a committee on many frames, by our own command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiida.orm import Dict, SinglefileData, Str
+from pydantic import ValidationError
+
+from aiida_trainspot.calculations.base import Job, TrainspotCalculation
+from aiida_trainspot.data.pes import PESData
+from trainspot.evaluate.settings import EvaluateSettings
+
+if TYPE_CHECKING:
+    from aiida.engine.processes.process_spec import CalcJobProcessSpec
+
+DATASET = "dataset.h5"
+PREDICTIONS = "predictions.h5"
+
+
+class EvaluationCalculation(TrainspotCalculation):
+    """Runs ``trainspot evaluate`` beside the accelerator; out come the committee's predictions."""
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        """Declare the frames, the members, and the file of predictions."""
+        super().define(spec)
+        spec.input("dataset", valid_type=PESData, help="Frames to evaluate, labelled or not.")
+        spec.input_namespace(
+            "models", valid_type=SinglefileData, dynamic=True, help="The members of the committee."
+        )
+        spec.input("kind", valid_type=Str, help="Kind of the models: mace, toy, …")
+        spec.input(
+            "settings",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            validator=_valid_settings,
+            help="Keys of EvaluateSettings: dtype, max_atoms, device.",
+        )
+        spec.inputs["models"].validator = _some_model
+        spec.output("predictions", valid_type=SinglefileData, help="HDF5, see the contract.")
+        spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.evaluate"
+
+    def write(self, directory: Path) -> Job:
+        """Everything is on the command line; see ``TrainspotCalculation.write``."""
+        del directory
+        settings = EvaluateSettings(**self.inputs.settings.get_dict())
+        job = Job(arguments=[], retrieve=[PREDICTIONS])
+        frames = job.copy(self.inputs.dataset, DATASET)
+        # Sorted, so that a member's number in the predictions is that of its label.
+        members = [
+            job.copy(node, label + Path(node.filename).suffix)
+            for label, node in sorted(self.inputs.models.items(), key=_by_number)
+        ]
+        job.arguments = [
+            *("evaluate", frames, "--models", *members, "--kind", self.inputs.kind.value),
+            *("--dtype", settings.dtype, "--max-atoms", str(settings.max_atoms)),
+            *("--device", settings.device, "--output", PREDICTIONS),
+        ]
+        return job
+
+
+def _by_number(item: tuple[str, Any]) -> tuple[str, int, str]:
+    """Order of ``member_2`` before ``member_10``."""
+    stem, _, number = item[0].rpartition("_")
+    return (stem, int(number), "") if number.isdigit() else (item[0], 0, "")
+
+
+def _valid_settings(node: Dict, _port: Any) -> str | None:
+    try:
+        EvaluateSettings(**node.get_dict())
+    except (ValidationError, TypeError) as error:
+        return str(error)
+    return None
+
+
+def _some_model(models: Any, _port: Any) -> str | None:
+    return None if models else "at least one model is needed"

@@ -1,0 +1,29 @@
+"""The parser of ``EvaluationCalculation``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiida.orm import SinglefileData
+
+from aiida_trainspot.calculations.evaluate import PREDICTIONS
+from aiida_trainspot.parsers.base import TrainspotParser, required
+from trainspot.errors import DataError
+from trainspot.evaluate.predictions import Predictions
+
+
+class EvaluationParser(TrainspotParser):
+    """Checks the predictions against the frames before they become a node."""
+
+    def read(self, directory: Path, temporary: Path | None) -> None:
+        """See ``TrainspotParser.read``."""
+        del temporary
+        path = required(directory, PREDICTIONS)
+        predictions = Predictions.read(path)
+        with self.node.inputs.dataset.opened() as dataset:
+            if predictions.ids != dataset.ids:
+                raise DataError("holds other frames than those given", where=PREDICTIONS)
+        if len(predictions.members) != len(self.node.inputs.models):
+            raise DataError("holds another number of members", where=PREDICTIONS)
+        self.out("predictions", SinglefileData(path, filename=PREDICTIONS))
+        predictions.check_finite()

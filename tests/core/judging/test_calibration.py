@@ -1,0 +1,282 @@
+"""Calibration: planted error models are found again, and bad data never makes a bad threshold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainspot import plugins
+from trainspot.errors import DataError, UnknownNameError
+from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
+from trainspot.judge.pairs import Pairs, collect_pairs
+from trainspot.judge.scoring import prospective, rates, wilson
+from trainspot.judge.settings import CalibrateSettings, Tolerance
+
+FORCES = Tolerance(energy=None, forces=0.1, stress=None)
+METHODS = plugins.names(GROUP)
+
+
+def pairs_of(delta, error, held_out=None):
+    """Pairs of forces only."""
+    n = len(delta)
+    nothing = np.full(n, np.nan)
+    return Pairs(
+        tuple(f"{k:064d}" for k in range(n)),
+        {"energy": nothing, "forces": np.asarray(delta, float), "stress": nothing},
+        {"energy": nothing, "forces": np.asarray(error, float), "stress": nothing},
+        np.ones(n, bool) if held_out is None else np.asarray(held_out),
+    )
+
+
+def planted(n=4000, slope=2.0, spread=0.3, seed=0):
+    """Δ log-normal, e = slope·Δ times a log-normal factor of median 1."""
+    rng = np.random.default_rng(seed)
+    delta = 0.05 * np.exp(rng.normal(0, 0.7, n))
+    return delta, slope * delta * np.exp(rng.normal(0, spread, n))
+
+
+def fit(delta, error, method="quantile", seed=0, **more):
+    return calibrate(
+        pairs_of(delta, error), FORCES, CalibrateSettings(method=method, **more), seed
+    )["forces"]
+
+
+@pytest.mark.parametrize("slope", [0.5, 2.0, 5.0])
+def test_planted_slope_of_the_median(slope):
+    delta, error = planted(slope=slope)
+    found = fit(delta, error, quantile=0.5)
+    assert found.slope == pytest.approx(slope, rel=0.03)
+    assert found.threshold == pytest.approx(0.1 / found.slope)
+    assert found.interval[0] < slope < found.interval[1]
+    assert found.interval[1] - found.interval[0] < 0.1 * slope
+    assert (found.verdict, found.fitted) == ("good", True)
+
+
+def test_planted_quantile_is_the_coverage():
+    delta, error = planted(spread=0.5)
+    for q in (0.5, 0.67, 0.9):
+        assert fit(delta, error, quantile=q).coverage == pytest.approx(q, abs=0.01)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_exact_proportion_is_recovered_by_every_method(method):
+    delta = np.linspace(0.01, 0.2, 40)
+    found = fit(delta, 3.0 * delta, method)
+    assert found.slope == pytest.approx(3.0)
+    assert found.interval == pytest.approx((3.0, 3.0))
+    assert (found.tpr, found.ppv) == (1.0, 1.0)
+    assert found.spearman == pytest.approx(1.0)
+
+
+def test_planted_rates():
+    """TPR and PPV agree with a large independent sample of the same error model."""
+    found = fit(*planted(2000, seed=1))
+    delta, error = planted(100_000, seed=2)
+    flagged, wrong = delta > found.threshold, error > 0.1
+    assert found.tpr == pytest.approx((flagged & wrong).sum() / wrong.sum(), abs=0.03)
+    assert found.ppv == pytest.approx((flagged & wrong).sum() / flagged.sum(), abs=0.03)
+    assert found.tpr_interval[0] < found.tpr < found.tpr_interval[1]
+
+
+def test_higher_quantile_misses_less():
+    delta, error = planted(spread=0.6)
+    low, high = fit(delta, error, quantile=0.5), fit(delta, error, quantile=0.9)
+    assert high.threshold < low.threshold
+    assert high.tpr > low.tpr
+    assert high.ppv < low.ppv
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_symmetric_frames_are_masked(method):
+    """0/0 pairs, and rounding noise, change neither threshold nor count."""
+    delta, error = planted(60)
+    noise = np.array([0.0, 0.0, 1e-6, 0.05, 0.0])
+    other = np.array([0.0, 1e-7, 0.04, 0.0, 1e-16])
+    clean = fit(delta, error, method)
+    dirty = fit(np.append(delta, noise), np.append(error, other), method)
+    assert dirty.pairs == clean.pairs == 60
+    assert dirty.threshold == clean.threshold
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(
+    n=st.integers(0, 30),
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(["zero", "constant", "random", "nan", "inf", "huge", "tiny"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_thresholds_are_always_positive_numbers(method, n, seed, kind):
+    rng = np.random.default_rng(seed)
+    delta, error = rng.random((2, n))
+    if kind == "zero":
+        delta = np.zeros(n)
+    elif kind == "constant":
+        delta, error = np.ones(n), np.ones(n)
+    elif kind in ("nan", "inf"):
+        delta[rng.random(n) < 0.5] = float(kind)
+        error[rng.random(n) < 0.5] = float(kind)
+    elif kind == "huge":
+        delta, error = delta * 1e150, error * 1e-3
+    elif kind == "tiny":
+        delta = delta * 1e-200
+    found = fit(delta, error, method)
+    assert np.isfinite(found.threshold)
+    assert found.threshold > 0
+    assert found.fitted or found.threshold == 0.1
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))
+
+
+def test_too_few_pairs_fall_back():
+    delta, error = planted(11)
+    found = fit(delta, error)
+    assert (found.verdict, found.fitted, found.threshold) == ("undetermined", False, 0.1)
+    assert (found.pairs, found.interval, found.slope) == (11, None, 1.0)
+    assert fit(*planted(12)).fitted
+
+
+def test_uncorrelated_pairs_fall_back():
+    rng = np.random.default_rng(3)
+    found = fit(rng.uniform(0.05, 0.1, 200), rng.uniform(0.1, 0.2, 200))
+    assert (found.verdict, found.fitted, found.threshold) == ("poor", False, 0.1)
+    assert abs(found.spearman) < 0.3
+    assert found.interval[0] < found.slope < found.interval[1]
+
+
+def test_training_frames_are_ignored():
+    delta, error = planted(40)
+    both = pairs_of(
+        np.append(delta, delta), np.append(error, error / 100), [True] * 40 + [False] * 40
+    )
+    found = calibrate(both, FORCES, CalibrateSettings(), 0)["forces"]
+    assert (found.pairs, found.held_out) == (40, 40)
+    assert found.threshold == fit(delta, error).threshold
+
+
+def test_seed_changes_the_interval_only():
+    delta, error = planted(50)
+    first, again, other = fit(delta, error), fit(delta, error), fit(delta, error, seed=1)
+    assert first == again
+    assert first.interval != other.interval
+    assert replace(first, interval=None) == replace(other, interval=None)
+
+
+def test_unknown_method_offers_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'quantile'"):
+        fit(*planted(20), method="quantil")
+
+
+def test_json_round_trip():
+    found = fit(*planted(20))
+    assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    with pytest.raises(DataError):
+        Calibration.from_dict({"slope": 1.0})
+    given = Calibration.given("forces", 0.2)
+    assert Calibration.from_dict(given.to_dict()) == given
+    assert "threshold 0.2" in given.summary()
+
+
+def test_spearman_of_ranks():
+    rng = np.random.default_rng(0)
+    x = rng.random(50)
+    assert spearman(x, np.exp(5 * x)) == pytest.approx(1.0)
+    assert spearman(x, -x) == pytest.approx(-1.0)
+    assert spearman(x[:2], x[:2]) == 0.0
+    assert spearman(x, np.ones(50)) == 0.0
+
+
+# ── pairs ─────────────────────────────────────────────────────────────────────
+def test_collected_pairs_know_what_was_trained_on(make_dataset, predict):
+    train, validation = make_dataset(4, split="train"), make_dataset(3, seed=5, split="validation")
+    dataset = train.merge(validation)
+    pairs = collect_pairs(dataset, predict(dataset))
+    assert pairs.held_out.tolist() == [False] * 4 + [True] * 3
+    assert len(pairs.of("forces")[0]) == 3
+    audit = collect_pairs(train, predict(dataset), trained=())
+    assert audit.held_out.all()
+    some = collect_pairs(dataset, predict(dataset), trained=dataset.ids[5:])
+    assert some.held_out.tolist() == [True] * 5 + [False] * 2
+
+
+def test_only_labelled_and_evaluated_frames_make_pairs(make_dataset, predict):
+    dataset = make_dataset(5)
+    p = predict(dataset.take([1, 2, 3]))
+    partly = dataset.with_columns(has_energy=[True, True, False, True, True])
+    assert collect_pairs(partly, p).frame_ids == (dataset.ids[1], dataset.ids[3])
+
+
+def test_frames_without_stress_have_no_stress_pair(make_dataset, predict):
+    dataset = make_dataset(3).merge(make_dataset(2, seed=8, pbc=False))
+    pairs = collect_pairs(dataset, predict(dataset))
+    assert len(pairs) == 5
+    assert len(pairs.of("stress")[0]) == 3
+
+
+def test_concatenated_pairs_keep_the_last_judgement(make_dataset, predict):
+    dataset = make_dataset(4)
+    old, new = predict(dataset.take([0, 1, 2]), seed=1), predict(dataset.take([2, 3]), seed=2)
+    audit, validation = collect_pairs(dataset, old), collect_pairs(dataset, new)
+    together = Pairs.concatenate([audit, validation])
+    assert set(together.frame_ids) == set(dataset.ids)
+    row = together.frame_ids.index(dataset.ids[2])
+    assert together.delta["forces"][row] == validation.delta["forces"][0]
+    assert len(Pairs.concatenate([])) == 0
+
+
+def test_pairs_round_trip(make_dataset, predict):
+    dataset = make_dataset(2).merge(make_dataset(2, seed=8, pbc=False))
+    pairs = collect_pairs(dataset, predict(dataset))
+    back = Pairs.from_dict(json.loads(json.dumps(pairs.to_dict(), allow_nan=False)))
+    assert back.frame_ids == pairs.frame_ids
+    for name in ("energy", "forces", "stress"):
+        np.testing.assert_array_equal(back.delta[name], pairs.delta[name])
+        np.testing.assert_array_equal(back.error[name], pairs.error[name])
+    with pytest.raises(DataError):
+        Pairs.from_dict({"frame_ids": []})
+    with pytest.raises(DataError, match="lengths"):
+        Pairs.from_dict(pairs.to_dict() | {"held_out": [True]})
+
+
+def test_a_real_committee_is_calibrated(make_dataset, predict):
+    """Members that err alike are under-dispersed: the slope says by how much."""
+    width = np.exp(np.random.default_rng(0).normal(-2, 0.7, 300))
+    dataset = make_dataset(300, sizes=[5] * 300, split="validation")
+    p = predict(dataset, noise=width, bias=3 * width)
+    found = calibrate(collect_pairs(dataset, p), Tolerance(), CalibrateSettings(quantile=0.5), 0)
+    expected = np.sqrt(3**2 + 1 / 4)  # e² = bias² + noise²/M, Δ² = noise²
+    assert found["forces"].slope == pytest.approx(expected, rel=0.1)
+    assert found["stress"].fitted
+
+
+# ── scoring ───────────────────────────────────────────────────────────────────
+def test_wilson_intervals():
+    assert wilson(0, 0) is None
+    low, high = wilson(8, 10)
+    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+    assert wilson(0, 10)[0] == 0.0
+    assert wilson(10, 10)[1] == pytest.approx(1.0)
+
+
+def test_rates_by_hand():
+    found = rates(np.array([1, 1, 0, 0, 1.0]), np.array([9, 0, 9, 0, 9.0]), 0.5, 5.0)
+    assert (found.tpr, found.ppv, found.pairs) == (2 / 3, 2 / 3, 5)
+    nothing = rates(np.zeros(3), np.zeros(3), 0.5, 5.0)
+    assert (nothing.tpr, nothing.ppv, nothing.tpr_interval) == (None, None, None)
+
+
+def test_prospective_rates_use_the_thresholds_of_the_time():
+    delta, error = np.array([0.2, 0.2, 0.01, 0.01]), np.array([0.5, 0.01, 0.5, 0.01])
+    known = {"forces": Calibration.given("forces", 0.1)}
+    found = prospective(pairs_of(delta, error), known, Tolerance())
+    assert found.keys() == {"forces"}
+    assert found["forces"].to_dict() | {"tpr_interval": 0, "ppv_interval": 0} == {
+        "tpr": 0.5,
+        "ppv": 0.5,
+        "tpr_interval": 0,
+        "ppv_interval": 0,
+        "pairs": 4,
+    }
