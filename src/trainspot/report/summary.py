@@ -19,6 +19,8 @@ HEADLINES: Final[dict[Answer, str]] = {
     "no": "Not yet within the tolerance",
     "unknown": "Too early to say",
 }
+_CONVERGED, _MAX_ITERATIONS, _BUDGET_SPENT = 0, 420, 421
+_USED_UP: Final = {_MAX_ITERATIONS: "its iterations", _BUDGET_SPENT: "its budget"}
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
 
@@ -57,7 +59,7 @@ def summarise(data: ReportData) -> Summary:
     limits += _data_limits(data, record)
     answer: Answer = "unknown"
     if judged:
-        settled = not trust and _exit_label(data) == "converged"
+        settled = not trust and _exit(data)[0] == _CONVERGED
         answer = "no" if not any(within) else "yes" if all(within) and settled else "partly"
     return Summary(answer, HEADLINES[answer], _grounds(data, record, judged), limits)
 
@@ -73,8 +75,10 @@ def _unseen(record: dict[str, Any]) -> str:
     return "test" if record.get("rmse", {}).get("test") else "validation"
 
 
-def _exit_label(data: ReportData) -> str:
-    return str((data.status.get("exit") or {}).get("label") or "")
+def _exit(data: ReportData) -> tuple[int | None, str]:
+    """Exit status (``None`` before the end) and its label."""
+    found = data.status.get("exit") or {}
+    return found.get("status"), str(found.get("label") or "")
 
 
 def _grounds(
@@ -97,18 +101,22 @@ def _grounds(
     ]
     if not judged:
         sentences.append("The campaign states no tolerance to compare its errors with.")
-    return [*sentences, _ending(data)]
+    sentences.append(_ending(data))
+    if "final_audit" in record:
+        misses = int(record["final_audit"].get("misses") or 0)
+        sentences.append(f"A final audit found {misses} unflagged frames beyond the tolerance.")
+    return sentences
 
 
 def _ending(data: ReportData) -> str:
-    label, state = _exit_label(data), str(data.status.get("state") or "unknown")
+    (exit_status, label), state = _exit(data), str(data.status.get("state") or "unknown")
     n = len(data.records)
     iterations = f"{n} iteration" + ("" if n == 1 else "s")
-    if label == "converged":
+    if exit_status == _CONVERGED:
         return f"The campaign ended by itself after {iterations}: exploration found nothing new."
-    if label in {"exhausted", "max_iterations"}:
-        return f"The campaign used up its {iterations}; it did not converge."
-    if state in {"running", "waiting", "created"}:
+    if exit_status in _USED_UP:
+        return f"The campaign used up {_USED_UP[exit_status]} after {iterations}: not converged."
+    if exit_status is None and state in {"running", "waiting", "created"}:
         return f"The campaign is still running (iteration {n}); everything here is provisional."
     return f"The campaign is {state}" + (f" ({label})" if label else "") + f" after {iterations}."
 
@@ -162,8 +170,10 @@ def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
                 f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
                 "structures on which the committee is unsure."
             )
-    if _exit_label(data) in {"exhausted", "max_iterations"}:
+    if _exit(data)[0] == _MAX_ITERATIONS:
         limits.append("The campaign stopped at its largest number of iterations; more may help.")
+    if record.get("random_choice"):
+        limits.append("Without a calibration, the last frames were chosen at random.")
     return limits
 
 

@@ -149,14 +149,18 @@ def test_tables_are_as_wide_as_their_headers(campaign):
 
 
 # ── the answer ────────────────────────────────────────────────────────────────
-def with_errors(campaign, factor, *, label="converged", verdict="good"):
+def with_errors(campaign, factor, *, exit_status=0, verdict="good"):
     """The last iteration with errors of so many tolerances."""
     record = dict(campaign.records[-1])
     record["rmse"] = {"test": {k: {"mean": factor * v, "std": 0.0}
                                for k, v in campaign.tolerance.items()}}  # fmt: skip
     record["calibration"] = {k: {**v, "verdict": verdict, "fitted": verdict == "good"}
                              for k, v in record["calibration"].items()}  # fmt: skip
-    status = {**campaign.status, "exit": {"status": 0, "label": label}, "iterations": [record]}
+    status = {
+        **campaign.status,
+        "exit": {"status": exit_status, "label": "x"},
+        "iterations": [record],
+    }
     return summarise(ReportData(status, campaign.dataset, campaign.iterations))
 
 
@@ -165,7 +169,7 @@ def with_errors(campaign, factor, *, label="converged", verdict="good"):
     [
         (0.9, {}, "yes"),
         (1.1, {}, "no"),
-        (0.9, {"label": "exhausted"}, "partly"),
+        (0.9, {"exit_status": 420}, "partly"),
         (0.9, {"verdict": "poor"}, "partly"),
     ],
 )
@@ -174,13 +178,34 @@ def test_the_answer_follows_from_error_calibration_and_ending(campaign, factor, 
 
 
 def test_limits_name_the_worst_motif_and_how_far_it_is_off(campaign):
-    summary = with_errors(campaign, 1.5, label="exhausted", verdict="undetermined")
+    summary = with_errors(campaign, 1.5, exit_status=420, verdict="undetermined")
     limits = " ".join(summary.limits)
     assert "1.5 times the tolerance" in limits
     assert "“vacancies”" in limits
     assert "undetermined" in limits
     assert "largest number of iterations" in limits
     assert "1 frame could not be labelled" in " ".join(summarise(campaign).limits)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"exit": {"status": 421, "label": "budget_spent"}}, "used up its budget"),
+        ({"exit": None, "state": "running"}, "still running (iteration 3)"),
+        ({"exit": {"status": 451, "label": "broken"}}, "finished (broken) after 3 iterations"),
+        ({"exit": {"status": 0, "label": "converged"}}, "ended by itself after 3 iterations"),
+    ],
+)
+def test_the_ending_is_told(campaign, change, sentence):
+    data = ReportData({**campaign.status, **change}, campaign.dataset)
+    assert sentence in " ".join(summarise(data).sentences)
+
+
+def test_random_choice_and_final_audit_are_told(campaign):
+    last = {**campaign.records[-1], "random_choice": True, "final_audit": {"misses": 3}}
+    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    assert "chosen at random" in " ".join(summary.limits)
+    assert "final audit found 3 unflagged" in " ".join(summary.sentences)
 
 
 def test_without_test_frames_the_summary_says_so(campaign):

@@ -1,0 +1,42 @@
+"""``trainspot report``: one self-contained page of a campaign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aiida_trainspot.profile import find, load, profile_option
+from trainspot.errors import InputError
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the numbers and arrays behind the page in this folder too.",
+)
+@profile_option
+def report(identifier: str, output: Path, data: Path | None, profile: str | None) -> None:
+    """Write a page with figures about campaign ID, finished or running."""
+    if not output.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(output.parent), hint="make it first")
+    load(profile)
+    from aiida_trainspot.collect import collect
+    from trainspot.report import page
+
+    found = collect(find(identifier))
+    page.write(found, output)
+    click.echo(f"report: {output}")
+    if data is not None:
+        found.write(data)
+        click.echo(f"data: {data}")

@@ -1,0 +1,130 @@
+"""From a campaign's node to the plain data of a report, whether it has ended or still runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.links import LinkType
+from aiida.orm import CalcFunctionNode, Dict, SinglefileData
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.status import stages_of, status
+from trainspot.errors import InputError
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.pairs import Pairs
+from trainspot.report.data import IterationData, ReportData
+
+if TYPE_CHECKING:
+    from aiida.orm import WorkChainNode
+
+    from trainspot.dataset import Dataset
+
+DEMONSTRATION: Final = (
+    "The reference labels are of demonstration quality: their pseudopotentials were generated to "
+    "show how a campaign works. Do not use this potential for research."
+)
+
+
+def collect(node: WorkChainNode) -> ReportData:
+    """Everything a report shows of a campaign.
+
+    While it runs, an iteration has the pairs it was calibrated with and the predictions it was
+    judged with; at the end, those for the final test frames.
+
+    Args:
+        node: A ``TrainsPotWorkChain``.
+
+    Raises:
+        DataError: A file in the provenance is damaged.
+    """
+    found = status(node)
+    config = node.inputs.config.get_dict() if "config" in node.inputs else {}
+    found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
+    found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
+    pairs = _during(node, "pairs") | _returned(node, "pairs")
+    predictions = _evaluated(node) | _returned(node, "predictions")
+    iterations = []
+    for record in found["iterations"]:
+        n = int(record["n"])
+        made = record.get("calibration") or {}
+        iterations.append(
+            IterationData(
+                n,
+                read_predictions(predictions[n]) if n in predictions else None,
+                Pairs.from_dict(pairs[n].get_dict()) if n in pairs else None,
+                {name: Calibration.from_dict(one) for name, one in made.items()},
+            )
+        )
+    return ReportData(found, latest_dataset(node), iterations)
+
+
+def latest_dataset(node: WorkChainNode) -> Dataset:
+    """The final dataset, or the last that came out of labelling, or what was put in."""
+    if "dataset" in node.outputs:
+        return node.outputs.dataset.dataset
+    for stage in reversed(list(stages_of(node))):
+        outputs = stage.node.outputs
+        for name in ("labelled", "dataset"):
+            if name in outputs and isinstance(outputs[name], PESData):
+                return outputs[name].dataset
+    return node.inputs.dataset.dataset
+
+
+def models(node: WorkChainNode) -> dict[str, bytes]:
+    """The latest committee: file name → content.
+
+    Raises:
+        InputError: Nothing was trained yet.
+    """
+    committee = dict(node.outputs.models) if "models" in node.outputs else {}
+    for stage in stages_of(node):
+        if "models" not in node.outputs and "models" in stage.node.outputs:
+            committee = dict(stage.node.outputs.models)
+    if not committee:
+        raise InputError(
+            "this campaign has no trained committee yet",
+            where=node.label or str(node.pk),
+            hint="trainspot status tells how far it is",
+        )
+    found = {}
+    for key, model in sorted(committee.items()):
+        suffix = model.filename.rpartition(".")[2]
+        with model.open(mode="rb") as handle:
+            found[f"{key}.{suffix}"] = handle.read()
+    return found
+
+
+def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
+    """The outputs ``<namespace>.iteration_N`` of the campaign by N."""
+    if namespace not in node.outputs:
+        return {}
+    outputs = dict(node.outputs[namespace])
+    return {int(key.removeprefix("iteration_")): found for key, found in outputs.items()}
+
+
+def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
+    """Dict outputs of this name of the campaign's calcfunctions, one an iteration, in order."""
+    entries = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()
+    made = [
+        entry.node.outputs[name]
+        for entry in sorted(entries, key=lambda entry: (entry.node.ctime, entry.node.pk))
+        if isinstance(entry.node, CalcFunctionNode)
+        and name in entry.node.outputs
+        and isinstance(entry.node.outputs[name], Dict)
+    ]
+    return dict(enumerate(made, start=1))
+
+
+def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:
+    """Predictions of the committee of each iteration, as it was judged."""
+    return {
+        stage.iteration: stage.node.outputs.predictions
+        for stage in stages_of(node)
+        if stage.name == "evaluate" and "predictions" in stage.node.outputs
+    }
+
+
+def _is_demonstration(config: dict[str, Any]) -> bool:
+    settings = (config.get("label") or {}).get("settings") or {}
+    return "demo" in str(settings.get("pseudo_family") or "").lower()
