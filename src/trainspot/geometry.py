@@ -152,7 +152,9 @@ def reduce_lattices(bases: ArrayLike) -> Floats:
         for i in range(rank):
             for j in range(i + 1, rank):
                 overlap = np.einsum("kx,kx->k", basis[:, i], basis[:, j])
-                steps = np.rint(overlap / np.einsum("kx,kx->k", basis[:, i], basis[:, i]))
+                share = overlap / np.einsum("kx,kx->k", basis[:, i], basis[:, i])
+                # Ties gain nothing, and would leave pairs that were reduced before.
+                steps = np.where(np.abs(share) > 0.5 + _SLACK, np.rint(share), 0.0)
                 basis[:, j] -= steps[:, None] * basis[:, i]
         after = _squares(basis).sum(axis=1)
         settled = np.flatnonzero(after >= before * _SHRINKS)

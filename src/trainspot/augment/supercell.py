@@ -236,7 +236,8 @@ def _spread(bases: Integers, cell: NDArray[np.float64], at_least: float) -> Inte
     # Half of all combinations: the others are their negatives.
     signs = np.array(list(itertools.product((-1, 0, 1), repeat=rows))[: 3**rows // 2])
     squares = gram @ np.einsum("ci,cj->ijc", signs, signs).reshape(rows * rows, -1)
-    return bases[squares.min(axis=1) >= max(at_least, 0.0) ** 2]
+    far: Integers = bases[squares.min(axis=1) >= max(at_least, 0.0) ** 2]
+    return far
 
 
 def _factorisations(rank: int, size: int) -> list[tuple[int, ...]]:
