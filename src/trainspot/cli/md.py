@@ -16,7 +16,7 @@ from trainspot.errors import InputError, RunError
 from trainspot.explore import schedule as scheduling
 from trainspot.explore import trajectory
 from trainspot.explore.ase import AseExplorer, AseSettings
-from trainspot.label.base import parse_settings
+from trainspot.explore.base import parse_settings
 
 if TYPE_CHECKING:
     from ase import Atoms

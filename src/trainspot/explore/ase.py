@@ -65,8 +65,11 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         labels = self.model.predict(self.model.prepare([frame]))[0]
         assert labels.energy is not None
         assert labels.forces is not None
-        self.results = {"energy": labels.energy, "free_energy": labels.energy}
-        self.results["forces"] = labels.forces
+        self.results = {
+            "energy": labels.energy,
+            "free_energy": labels.energy,
+            "forces": labels.forces,
+        }
         if labels.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
         if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):

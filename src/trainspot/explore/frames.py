@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from trainspot.dataset import Dataset
+from trainspot.explore.base import Explored
 from trainspot.frames import Frame, Origin
 from trainspot.units import FS_PER_PS
 
@@ -43,6 +46,38 @@ def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int
         iteration=run.iteration,
     )
     return Frame.make(start.numbers, positions, cell, start.pbc, origin=origin)
+
+
+def gathered(
+    starts: Dataset, runs: Sequence[Run], explored: Iterable[Frame], failures: Iterable[Frame]
+) -> Explored:
+    """Join what several jobs left of a schedule, in the order of runs and time.
+
+    A step that two jobs left (a run that was continued) is taken once. A run without its last
+    frame and without a failure record gets one.
+
+    Args:
+        starts: The start frames.
+        runs: The whole schedule.
+        explored: Frames of all jobs, in any order.
+        failures: Failure records of all jobs.
+    """
+    kept: dict[tuple[str, int], Frame] = {}
+    for frame in explored:
+        key = (frame.origin.trajectory, int(frame.origin.parameters["step"]))
+        kept.setdefault(key, frame)
+    records = {frame.info["failure"]["trajectory"]: frame for frame in failures}
+    rows = {identity: row for row, identity in enumerate(starts.ids)}
+    frames: list[Frame] = []
+    failing: list[Frame] = []
+    for run in runs:
+        steps = sorted(step for trajectory, step in kept if trajectory == run.trajectory)
+        frames += [kept[run.trajectory, step] for step in steps]
+        if run.trajectory in records:
+            failing.append(records[run.trajectory])
+        elif not steps or steps[-1] < run.steps:
+            failing.append(failed(starts[rows[run.start]], run, "cut off before its end"))
+    return Explored(Dataset.from_frames(frames), Dataset.from_frames(failing))
 
 
 def failed(start: Frame, run: Run, reason: str, exit_status: int | None = None) -> Frame:

@@ -1,0 +1,1 @@
+"""Exploration: one stage, any engine."""

@@ -1,0 +1,163 @@
+"""What every exploration engine shares: the ports, jobs in waves, one gathering at the end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aiida.engine import WorkChain, append_, while_
+from aiida.orm import AbstractCode, CalcJobNode, Dict, Int, SinglefileData, Str
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.schedule import gather_exploration
+from aiida_trainspot.workflows.once import children, submit_once
+from trainspot import plugins
+from trainspot.errors import TrainspotError
+from trainspot.explore import schedule as scheduling
+from trainspot.explore.base import GROUP, MdSettings, parse_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiida.engine import ExitCode, Process
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+    from aiida.orm import ProcessNode
+
+    from trainspot.explore.schedule import Run
+
+JOB_KEY = "job_{:04d}"
+SHARED = ("starts", "model", "kind", "code", "settings")
+
+
+class ExploreEngineWorkChain(WorkChain):
+    """Base of the engines: a schedule in; explored frames and failed runs out.
+
+    A run that fails is an output; the workchain fails only if no job brings anything.
+    """
+
+    engine: ClassVar[str]
+    """Name in the group ``trainspot.explore`` of the science package."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Ports of the seam, and the outline."""
+        super().define(spec)
+        spec.input("starts", valid_type=PESData, help="Start frames of the runs.")
+        spec.input("schedule", valid_type=Dict, validator=_valid_schedule, help="The runs.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("kind", valid_type=Str, help="Kind of the model.")
+        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
+        spec.input(
+            "settings",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            validator=cls.validate_settings,
+            help="Settings of the engine.",
+        )
+        spec.input(
+            "options", valid_type=Dict, default=lambda: Dict({}), help="metadata.options of jobs."
+        )
+        spec.input(
+            "max_concurrent",
+            valid_type=Int,
+            default=lambda: Int(1),
+            validator=lambda node, _: None if node.value > 0 else "must be at least 1",
+            help="Jobs at the same time.",
+        )
+        spec.outline(cls.setup, while_(cls.should_run)(cls.run_jobs), cls.results)
+        spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
+        spec.output("failures", valid_type=PESData, help="Start frames of runs that failed.")
+        exit_codes.declare(spec, exit_codes.SUB_PROCESS_FAILED_EXPLORE)
+
+    @classmethod
+    def validate_settings(cls, node: Dict, _: Any) -> str | None:
+        """Say what is wrong with the settings before anything runs."""
+        try:
+            cls.parse(node)
+        except TrainspotError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    def parse(cls, settings: Dict) -> Any:
+        """The settings as the engine's model."""
+        model: type[MdSettings] = plugins.load(GROUP, cls.engine).Settings
+        return parse_settings(model, settings.get_dict())
+
+    @abstractmethod
+    def groups(self, runs: list[Run]) -> list[list[Run]]:
+        """Which runs go into one job."""
+
+    @abstractmethod
+    def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:
+        """The process that does a group of runs, and its inputs."""
+
+    def setup(self) -> None:
+        """Cut the schedule into jobs."""
+        runs = scheduling.parse(self.inputs.schedule.get_dict())
+        self.ctx.groups = [[r.to_dict() for r in group] for group in self.groups(runs)]
+        self.ctx.started = 0
+
+    def should_run(self) -> bool:
+        """Whether a job is left."""
+        return bool(self.ctx.started < len(self.ctx.groups))
+
+    def run_jobs(self) -> None:
+        """Start the next jobs, at most ``max_concurrent``, and wait for them."""
+        first = self.ctx.started
+        self.ctx.started = min(first + self.inputs.max_concurrent.value, len(self.ctx.groups))
+        for number in range(first, self.ctx.started):
+            runs = scheduling.parse({"runs": self.ctx.groups[number]})
+            process, inputs = self.job(runs)
+            child = submit_once(self, JOB_KEY.format(number), process, **inputs)
+            self.to_context(jobs=append_(child))
+
+    def results(self) -> ExitCode | None:
+        """Gather what all jobs left, whether they ended well or badly."""
+        jobs = [node for _, node in sorted(children(self, JOB_KEY.partition("{")[0]).items())]
+        parts: dict[str, PESData] = {}
+        for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
+            for name in ("explored", "failures"):
+                if name in calculation.outputs:
+                    parts[f"{name}_{number:04d}"] = calculation.outputs[name]
+        for job in jobs:
+            if not job.is_finished_ok:
+                self.report(f"{job.process_label}<{job.pk}>: {_why(job)}")
+        gathered = gather_exploration(self.inputs.starts, self.inputs.schedule, **parts)
+        self.out("explored", gathered["explored"])
+        self.out("failures", gathered["failures"])
+        if jobs and not len(gathered["explored"]) and not any(j.is_finished_ok for j in jobs):
+            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because(_why(jobs[0]))
+        return None
+
+
+def with_threads(options: dict[str, Any]) -> dict[str, Any]:
+    """Job options in which the program uses as many threads as cores were asked for."""
+    cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
+    threads = {"MKL_NUM_THREADS": cores, "OMP_NUM_THREADS": cores}
+    return options | {"environment_variables": threads | options.get("environment_variables", {})}
+
+
+def _calculations(job: ProcessNode) -> Iterator[CalcJobNode]:
+    """The calculations of a job in the order they ran."""
+    if isinstance(job, CalcJobNode):
+        yield job
+        return
+    yield from sorted(
+        (node for node in job.called_descendants if isinstance(node, CalcJobNode)),
+        key=lambda node: node.pk,
+    )
+
+
+def _why(job: ProcessNode) -> str:
+    state = job.process_state.value if job.process_state else "unknown"
+    return f"{job.exit_status}: {job.exit_message}" if job.is_finished else state
+
+
+def _valid_schedule(node: Dict, _: Any) -> str | None:
+    try:
+        runs = scheduling.parse(node.get_dict())
+    except TrainspotError as error:
+        return str(error)
+    return None if runs else "the schedule is empty"

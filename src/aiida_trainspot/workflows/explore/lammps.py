@@ -1,0 +1,144 @@
+"""``LammpsMdWorkChain``: all runs; ``LammpsRunWorkChain``: one job and its restarts."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aiida.common import AttributeDict
+from aiida.engine import BaseRestartWorkChain, ProcessHandlerReport, process_handler, while_
+from aiida.orm import AbstractCode, CalcJobNode, Dict, SinglefileData, Str
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.calculations.lammps import LammpsMdCalculation
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain, with_threads
+from trainspot.explore import schedule as scheduling
+from trainspot.explore.base import parse_settings
+from trainspot.explore.lammps import INPUT, LammpsExplorer, LammpsSettings
+
+if TYPE_CHECKING:
+    from aiida.engine import Process
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+    from trainspot.explore.schedule import Run
+
+_CODES = LammpsMdCalculation.exit_codes
+
+
+class LammpsRunWorkChain(BaseRestartWorkChain):
+    """Some runs in one job, which is continued from its restart files when it is cut off.
+
+    It has no outputs: each of its calculations keeps the frames it left, and the parent gathers
+    them.
+    """
+
+    _process_class: ClassVar[type[LammpsMdCalculation]] = LammpsMdCalculation
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Ports and outline."""
+        super().define(spec)
+        spec.input("starts", valid_type=PESData, help="Start frames of the runs.")
+        spec.input("schedule", valid_type=Dict, help="The runs of this job.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("kind", valid_type=Str, help="Kind of the model.")
+        spec.input("code", valid_type=AbstractCode, help="trainspot-lmp, or a cluster's LAMMPS.")
+        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
+        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
+            cls.results,
+        )
+        exit_codes.declare(
+            spec,
+            exit_codes.OUTPUT_MISSING,
+            exit_codes.OUTPUT_UNREADABLE,
+            exit_codes.OUT_OF_WALLTIME,
+        )
+
+    def setup(self) -> None:
+        """Inputs of the first job."""
+        super().setup()
+        runs = scheduling.parse(self.inputs.schedule.get_dict())
+        self.ctx.progress = None
+        self.ctx.inputs = self._inputs(runs)
+
+    def _inputs(
+        self, runs: list[Run], restart: SinglefileData | None = None, continued: str = ""
+    ) -> AttributeDict:
+        """Deck and files for these runs; the one called ``continued`` goes on from ``restart``."""
+        settings: LammpsSettings = parse_settings(LammpsSettings, self.inputs.settings.get_dict())
+        with self.inputs.starts.opened() as starts:
+            texts = LammpsExplorer.inputs(
+                starts,
+                runs,
+                settings,
+                self.inputs.model.filename,
+                self.inputs.kind.value,
+                {continued: restart.filename} if restart else None,
+            )
+        script = _file(INPUT, texts.pop(INPUT))
+        files = {f"data_{n}": _file(*item) for n, item in enumerate(texts.items())}
+        files["model"] = self.inputs.model
+        if restart is not None:
+            files["restart"] = restart
+        return AttributeDict(
+            code=self.inputs.code,
+            script=script,
+            files=files,
+            starts=self.inputs.starts,
+            schedule=Dict(scheduling.dump(runs)),
+            metadata={"options": with_threads(self.inputs.options.get_dict())},
+        )
+
+    @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME])
+    def continue_runs(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Go on with the runs that are not finished, unless the last attempt brought nothing."""
+        results = calculation.outputs.results.get_dict()
+        progress = [results["cut_off"], results["restart"]]
+        if progress == self.ctx.progress:
+            self.report("no progress since the last attempt")
+            return ProcessHandlerReport(True, exit_codes.OUT_OF_WALLTIME.because("no progress"))
+        self.ctx.progress = progress
+        runs = scheduling.parse(calculation.inputs.schedule.get_dict())
+        left = [run for run in runs if run.trajectory in results["cut_off"]]
+        restart = results["restart"] or {}
+        self.ctx.inputs = self._inputs(
+            left, calculation.outputs.get("restart"), restart.get("trajectory", "")
+        )
+        self.report(f"{len(left)} runs go on from step {restart.get('step', 0)}")
+        return ProcessHandlerReport(True)
+
+    @process_handler(
+        priority=300,
+        exit_codes=[
+            _CODES.ERROR_OUTPUT_MISSING,
+            _CODES.ERROR_OUTPUT_UNREADABLE,
+            _CODES.ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR,
+        ],
+    )
+    def give_up(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """The same inputs would end the same way: pass the reason on instead of repeating it."""
+        return ProcessHandlerReport(True, calculation.exit_code)
+
+
+class LammpsMdWorkChain(ExploreEngineWorkChain):
+    """One job for every ``runs_per_job`` runs."""
+
+    engine = "lammps"
+
+    def groups(self, runs: list[Run]) -> list[list[Run]]:
+        """Consecutive runs."""
+        size = self.parse(self.inputs.settings).runs_per_job
+        return [runs[first : first + size] for first in range(0, len(runs), size)]
+
+    def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:
+        """One job with its restarts."""
+        inputs = {name: self.inputs[name] for name in (*SHARED, "options")}
+        return LammpsRunWorkChain, inputs | {"schedule": Dict(scheduling.dump(runs))}
+
+
+def _file(name: str, text: str) -> SinglefileData:
+    return SinglefileData(io.BytesIO(text.encode()), filename=name)

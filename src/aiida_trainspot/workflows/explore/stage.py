@@ -1,0 +1,99 @@
+"""``ExplorationWorkChain``: draw a schedule, let an engine run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida.common.exceptions import EntryPointError
+from aiida.engine import ExitCode, WorkChain
+from aiida.orm import AbstractCode, Dict, Int, SinglefileData, Str
+from aiida.plugins import WorkflowFactory
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.schedule import schedule
+from aiida_trainspot.workflows.once import submit_once
+from trainspot.errors import TrainspotError
+from trainspot.explore.base import parse_settings
+from trainspot.explore.schedule import Plan
+
+if TYPE_CHECKING:
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+PREFIX = "trainspot.explore."
+PASSED_ON = ("model", "kind", "code", "settings", "options", "max_concurrent")
+
+
+class ExplorationWorkChain(WorkChain):
+    """Molecular dynamics with one member, from frames of the initial set."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Ports and outline."""
+        super().define(spec)
+        spec.input("engine", valid_type=Str, help="Name under `trainspot.explore`.")
+        spec.input("initial", valid_type=PESData, help="Frames that runs may start from.")
+        spec.input("plan", valid_type=Dict, default=lambda: Dict({}), validator=_valid_plan)
+        spec.input("seed", valid_type=Int, default=lambda: Int(0))
+        spec.input("iteration", valid_type=Int, default=lambda: Int(0))
+        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("kind", valid_type=Str, help="Kind of the model.")
+        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
+        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
+        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
+        spec.input("max_concurrent", valid_type=Int, default=lambda: Int(1))
+        spec.inputs.validator = _check
+        spec.outline(cls.draw_schedule, cls.run_engine, cls.inspect_engine)
+        spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
+        spec.output("failures", valid_type=PESData, help="Start frames of runs that failed.")
+        spec.output("schedule", valid_type=Dict, help="The runs.")
+        spec.output("starts", valid_type=PESData, help="Their start frames.")
+        exit_codes.declare(spec, exit_codes.NO_FRAMES, exit_codes.SUB_PROCESS_FAILED_EXPLORE)
+
+    def draw_schedule(self) -> ExitCode | None:
+        """Decide what is run."""
+        try:
+            drawn = schedule(
+                self.inputs.initial, self.inputs.plan, self.inputs.seed, self.inputs.iteration
+            )
+        except TrainspotError as error:
+            return exit_codes.NO_FRAMES.because(str(error))
+        self.ctx.drawn = drawn
+        self.out("schedule", drawn["schedule"])
+        self.out("starts", drawn["starts"])
+        return None
+
+    def run_engine(self) -> None:
+        """Run it."""
+        inputs = {name: self.inputs[name] for name in PASSED_ON}
+        engine = WorkflowFactory(PREFIX + self.inputs.engine.value)
+        self.to_context(engine=submit_once(self, "engine", engine, **inputs, **self.ctx.drawn))
+
+    def inspect_engine(self) -> ExitCode | None:
+        """Attach what the engine left."""
+        engine = self.ctx.engine
+        for name in ("explored", "failures"):
+            if name in engine.outputs:
+                self.out(name, engine.outputs[name])
+        if not engine.is_finished_ok:
+            reason = f"{engine.process_label}<{engine.pk}>: {engine.exit_message}"
+            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because(reason)
+        return None
+
+
+def _valid_plan(node: Dict, _: Any) -> str | None:
+    try:
+        parse_settings(Plan, node.get_dict())
+    except TrainspotError as error:
+        return str(error)
+    return None
+
+
+def _check(inputs: Any, _: Any) -> str | None:
+    """Refuse an unknown engine and settings it does not know, before anything is spent."""
+    try:
+        engine = WorkflowFactory(PREFIX + inputs["engine"].value)
+    except (KeyError, EntryPointError) as error:
+        return str(error)
+    found = engine.spec().inputs["settings"].validate(inputs["settings"])
+    return None if found is None else str(found)
