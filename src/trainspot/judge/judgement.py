@@ -35,7 +35,7 @@ class Judgement:
             disjoint from ``selected``.
         flagged: Ids of valid frames beyond a threshold.
         refused: Frames that the screen refused, by reason.
-        duplicates: Explored frames that were met before, or are in the dataset already.
+        duplicates: Explored frames that were met before, or were known already.
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
         fallback: Whether no threshold was fitted, so that the choice was random.
@@ -104,7 +104,7 @@ def judge(
         explored: Frames of the exploration.
         predictions: The committee's, for all of them.
         calibrations: The threshold of each judged property.
-        known_ids: Ids in the dataset: never selected again.
+        known_ids: Ids that are labelled, wait for labels, or failed: never selected again.
         settings: Limits, budget and stopping rules.
         iteration: Number of this iteration; the first is 1.
         seed: The campaign's; the draws of different iterations are independent.
@@ -133,7 +133,7 @@ def judge(
     draws = _Draws(explored, valid, score, flagged, fallback, selection, settings, iteration, seed)
     selected, audit = draws.of(state)
     reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
-    reasons |= dict.fromkeys(known & set(screened.kept), "in the dataset already")
+    reasons |= dict.fromkeys(known & set(screened.kept), "known already")
     chosen = dict.fromkeys(audit, "audit") | dict.fromkeys(selected, "selected")
     for row, identity in enumerate(valid):
         why = _why({name: ratio[row] for name, ratio in ratios.items()}, calibrations)

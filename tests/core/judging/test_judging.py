@@ -138,7 +138,7 @@ def test_any_property_flags(explored, predictions):
 def test_every_explored_frame_has_a_reason(explored, predictions):
     found = decide(explored, predictions, known=explored.ids[:3])
     assert set(found.reasons) == set(explored.ids)
-    assert found.reasons[explored.ids[0]] == "in the dataset already"
+    assert found.reasons[explored.ids[0]] == "known already"
     for identity in found.selected:
         assert found.reasons[identity].startswith("selected: disagreement on forces of ")
         assert "exceeds the threshold of 0.2 eV/Å" in found.reasons[identity]
