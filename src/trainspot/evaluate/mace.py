@@ -7,16 +7,17 @@ handled once for all engines, and the stress refers to the volume of the frame's
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 from ase.data import chemical_symbols
 from ase.geometry import complete_cell
 from vesin import NeighborList
 
-from trainspot.errors import DataError, InputError
+from trainspot.errors import DataError, InputError, MissingExtraError
 from trainspot.frames import Labels
 
 if TYPE_CHECKING:
@@ -25,7 +26,24 @@ if TYPE_CHECKING:
 
     from trainspot.frames import Frame
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_DTYPES: Final = ("float32", "float64")
+
+
+def _torch() -> Any:
+    """Torch, imported when a model is used: recognising a file of another kind needs none of it.
+
+    Raises:
+        MissingExtraError: Torch or MACE is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # MACE sets the variable itself, and torch complains at every file e3nn reads
+            warnings.filterwarnings("ignore", message="Environment variable TORCH_FORCE_NO_WEIGHTS")
+            import_module("mace.modules")
+            import torch
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("MACE", "mace") from error
+    return torch
 
 
 class MacePotential:
@@ -43,12 +61,13 @@ class MacePotential:
         """Freeze the model and move it to the device."""
         if dtype not in _DTYPES:
             raise InputError(f"unknown precision '{dtype}'", hint="use float32 or float64")
+        self._torch = torch = _torch()
         e0s = torch.atleast_2d(model.atomic_energies_fn.atomic_energies)
         heads = list(getattr(model, "heads", None) or ["Default"])
         self.head = next((i for i, h in enumerate(heads) if h.lower() == "default"), len(heads) - 1)
         self.cutoff = float(model.r_max)
         self.numbers = tuple(int(z) for z in model.atomic_numbers)
-        self.dtype, self.device = _DTYPES[dtype], torch.device(device)
+        self.dtype, self.device = getattr(torch, dtype), torch.device(device)
         self.graph_key: Hashable = (self.kind, self.cutoff, self.numbers, dtype, device)
         self._e0s = e0s[self.head].double().cpu().numpy()
         self._model = model.to(device=self.device, dtype=self.dtype).eval()
@@ -73,6 +92,7 @@ class MacePotential:
         """
         if not cls.recognises(path):
             raise DataError("not a MACE model, or damaged", where=str(path))
+        torch = _torch()
         try:
             model = torch.load(path, map_location=device, weights_only=False)
         except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
@@ -110,6 +130,7 @@ class MacePotential:
             "batch": np.repeat(np.arange(len(frames)), sizes),
             "ptr": offsets,
         }
+        torch = self._torch
         graph = {k: torch.tensor(v, dtype=self.dtype) for k, v in floats.items()}
         graph |= {k: torch.tensor(v, dtype=torch.long) for k, v in integers.items()}
         has_stress = [bool(f.pbc.any()) and abs(np.linalg.det(f.cell)) > 0 for f in frames]
@@ -138,7 +159,7 @@ class MacePotential:
         One forward and one backward pass give all three. The reference energies are added in
         float64, because a total energy of thousands of eV leaves float32 no room for meV.
         """
-        head = torch.full((len(prepared["has_stress"]),), self.head, device=self.device)
+        head = self._torch.full((len(prepared["has_stress"]),), self.head, device=self.device)
         found = self._model(
             {**prepared["graph"], "head": head},  # a new mapping: MACE writes into it
             training=False,
