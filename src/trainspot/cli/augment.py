@@ -1,0 +1,70 @@
+"""``trainspot augment``: make a diverse set of frames from a few structures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainspot.cli.options import config_option, json_option, output_option, seed_option
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+
+@click.command()
+@click.argument("structures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--vacuum",
+    type=click.FloatRange(min=0),
+    default=15.0,
+    show_default=True,
+    help="Å along every non-periodic direction; more is never shrunk.",
+)
+@seed_option
+@config_option
+@output_option
+@json_option
+def augment(
+    structures: tuple[Path, ...],
+    vacuum: float,
+    seed: int,
+    config: Campaign | None,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Make frames from STRUCTURES (anything ASE reads) by the strategies of the campaign file.
+
+    Without one by the default list: the inputs, supercells, rattled and strained copies with
+    vacancies, and isolated atoms.
+    """
+    from trainspot import io
+    from trainspot.augment import plan as plans
+    from trainspot.dataset import Dataset
+
+    parts = []
+    for path in structures:
+        parts.append(io.read(path))
+        plans.check_inputs(parts[-1], str(path))
+    steps = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
+    made = plans.augment(Dataset.concatenate(parts), plans.parse_plan(steps), seed, vacuum=vacuum)
+    io.write(made.dataset, output)
+    strategies = made.dataset.counts("strategy")
+    if as_json:
+        report = {
+            "frames": len(made.dataset),
+            "strategies": strategies,
+            "refused": made.refused,
+            "notes": made.notes,
+        }
+        click.echo(json.dumps(report, indent=1))
+        return
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
+    listed = ", ".join(f"{count} {name}" for name, count in strategies.items())
+    click.echo(f"{len(made.dataset)} frames ({listed}) written to {output}")
+    if made.refused:
+        refused = ", ".join(f"{count} {reason}" for reason, count in made.refused.items())
+        click.echo(f"refused: {refused}")

@@ -1,0 +1,51 @@
+"""``trainspot split``: give every frame a set: training, validation or test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainspot.cli.options import config_option, json_option, output_option, seed_option
+
+if TYPE_CHECKING:
+    from trainspot.config.models import Campaign
+
+
+@click.command()
+@click.argument("frames", type=click.Path(path_type=Path))
+@click.option(
+    "--fractions",
+    type=(float, float, float),
+    default=(0.8, 0.1, 0.1),
+    show_default=True,
+    help="Shares of training, validation and test.",
+)
+@seed_option
+@config_option
+@output_option
+@json_option
+def split(
+    frames: Path,
+    fractions: tuple[float, float, float],
+    seed: int,
+    config: Campaign | None,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Split FRAMES into sets, by motif; frames that have a set keep it."""
+    del config  # its section has become the defaults of the options
+    from trainspot import io
+    from trainspot import split as splitting
+    from trainspot.frames import SPLITS
+
+    dataset = splitting.assign(io.read(frames), fractions, seed)
+    io.write(dataset, output)
+    counts = {name: len(dataset.subset(name)) for name in SPLITS}
+    if as_json:
+        click.echo(json.dumps({"sets": counts}, indent=1))
+        return
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    click.echo(f"{len(dataset)} frames ({listed}) written to {output}")

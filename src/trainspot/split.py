@@ -1,0 +1,252 @@
+"""Training, validation and test sets: assigned once, for good, and without leakage.
+
+Frames that belong together (the same geometry twice, one trajectory) go to one set. The sets are
+stratified by motif: shares are rounded first over all frames, then over strategies, then over the
+parents of each strategy, always by largest remainders, so that rare motifs are held out as well.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import SPLITS
+from trainspot.seeds import derive_seed
+
+FRACTIONS: Final = (0.8, 0.1, 0.1)
+"""Shares of the training, validation and test sets."""
+
+_TRAIN: Final = SPLITS.index("train")
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Frames that must not be separated.
+
+    Attributes:
+        rows: Their rows in the dataset.
+        strategy: Of the first one, by id.
+        parent: Of the first one, by id.
+        order: Position in the draw, from the seed and the ids alone.
+        split: The set it belongs to already, or -1.
+    """
+
+    rows: tuple[int, ...]
+    strategy: str
+    parent: str
+    order: int
+    split: int
+
+
+def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> Dataset:
+    """Give every frame without a set one; frames that have one keep it.
+
+    Isolated atoms go to the training set. Frames of one trajectory, and copies of one geometry,
+    go to the same set, the one that any of them has already. The rest is shared out at random,
+    stratified by strategy and parent. A set that would be empty gets a frame of the largest
+    stratum, validation before test. The result depends on the seed and the frames, not on their
+    order.
+
+    Args:
+        dataset: Frames, some of which may have a set.
+        fractions: Shares of training, validation and test; they sum to 1.
+        seed: Decides the draw.
+
+    Raises:
+        InputError: The fractions make no sense, or copies of one frame were put into two sets.
+    """
+    shares = _checked(fractions)
+    if not len(dataset):
+        return dataset
+    units = _units(dataset, seed)
+    atoms = _isolated(dataset)
+    mixed = [unit for unit in units if not atoms[unit.rows[0]]]
+    known = {unit: unit.split for unit in mixed if unit.split >= 0}
+    free = sorted((u for u in mixed if u.split < 0), key=lambda unit: unit.order)
+    chosen = known | _drawn(free, list(known), shares, seed)
+    _fill_empty(chosen, free, shares)
+    splits = dataset.column("split").copy()
+    for unit in units:
+        rows = np.array(unit.rows)
+        splits[rows[splits[rows] == 0]] = 1 + chosen.get(unit, max(unit.split, _TRAIN))
+    return dataset.with_columns(split=splits)
+
+
+def _checked(fractions: Sequence[float]) -> NDArray[np.float64]:
+    shares = np.array(fractions, dtype=np.float64)
+    good = shares.shape == (3,) and np.all(shares >= 0) and abs(shares.sum() - 1) < 1e-6
+    if not (good and shares[_TRAIN] > 0):
+        raise InputError(
+            f"fractions {list(fractions)} are no split",
+            hint="give three shares for training, validation and test that sum to 1",
+        )
+    return shares
+
+
+def _isolated(dataset: Dataset) -> NDArray[np.bool_]:
+    """Single atoms without periodicity, (N,)."""
+    alone: NDArray[np.bool_] = (dataset.n_atoms == 1) & ~dataset.column("pbc").any(axis=1)
+    return alone
+
+
+# ── units ─────────────────────────────────────────────────────────────────────
+def _units(dataset: Dataset, seed: int) -> list[_Unit]:
+    """The frames in groups that share a geometry or a trajectory."""
+    ids, splits = dataset.column("id"), dataset.column("split").astype(np.int64) - 1
+    text = {name: dataset.column(name) for name in ("strategy", "parent", "trajectory")}
+    groups = defaultdict(list)
+    for row, group in enumerate(_groups(ids, text["trajectory"]).tolist()):
+        groups[group].append(row)
+    _refuse_torn(ids, splits)
+    units = []
+    for rows in groups.values():
+        first = min(rows, key=lambda row: ids[row])
+        # A trajectory the user has cut into several sets stays so; its new frames go to the one
+        # that comes first, since in training they cannot make a test look better than it is.
+        taken = [int(splits[row]) for row in rows if splits[row] >= 0]
+        units.append(
+            _Unit(
+                tuple(rows),
+                text["strategy"][first].decode(),
+                text["parent"][first].decode(),
+                derive_seed(seed, "split", ids[first].decode()),
+                min(taken, default=-1),
+            )
+        )
+    return units
+
+
+def _groups(ids: NDArray[np.bytes_], trajectories: NDArray[np.bytes_]) -> NDArray[np.int32]:
+    """For each frame the number of its group, (N,): frames linked by an id or a trajectory."""
+    rows = np.arange(len(ids))
+    geometry = np.unique(ids, return_inverse=True)[1]
+    names, trajectory = np.unique(trajectories, return_inverse=True)
+    moving = trajectories != b""
+    links = np.concatenate(
+        [
+            np.stack([rows, len(rows) + geometry]),
+            np.stack([rows, len(rows) + geometry.max() + 1 + trajectory])[:, moving],
+        ],
+        axis=1,
+    )
+    size = len(rows) + int(geometry.max()) + 1 + len(names)
+    graph = coo_array((np.ones(links.shape[1]), tuple(links)), shape=(size, size))
+    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1][: len(rows)]
+    return labels
+
+
+def _refuse_torn(ids: NDArray[np.bytes_], splits: NDArray[np.int64]) -> None:
+    taken: dict[bytes, int] = {}
+    for identity, split in zip(ids.tolist(), splits.tolist(), strict=True):
+        if split >= 0 and taken.setdefault(identity, split) != split:
+            raise InputError(
+                f"the same geometry is in the sets {SPLITS[taken[identity]]} and {SPLITS[split]}",
+                where=f"frame {identity.decode()[:12]}",
+                hint="keep one of the copies",
+            )
+
+
+# ── drawing ───────────────────────────────────────────────────────────────────
+def _drawn(
+    free: Sequence[_Unit], known: Sequence[_Unit], shares: NDArray[np.float64], seed: int
+) -> dict[_Unit, int]:
+    """Sets for the free units; ``known`` ones only tell which sets lag behind."""
+    totals = _share_out([len(free)], None, [known], shares)[0]
+    drawn: dict[_Unit, int] = {}
+    for members, seats, mine in _strata(free, known, "strategy", totals, shares, seed):
+        for units, counts, _ in _strata(members, mine, "parent", seats, shares, seed):
+            sets = np.repeat(np.arange(len(SPLITS)), counts).tolist()
+            drawn |= dict(zip(units, sets, strict=True))
+    return drawn
+
+
+def _strata(
+    free: Sequence[_Unit],
+    known: Sequence[_Unit],
+    name: Literal["strategy", "parent"],
+    seats: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    seed: int,
+) -> Iterator[tuple[list[_Unit], NDArray[np.int64], list[_Unit]]]:
+    """For each stratum its free units, how many go to each set, and its known units."""
+    groups, others = _by(free, name), _by(known, name)
+    # The largest first; equal ones in a seeded order.
+    order = sorted(groups, key=lambda key: (-len(groups[key]), derive_seed(seed, name, key)))
+    mine = [others.get(key, []) for key in order]
+    counts = _share_out([len(groups[key]) for key in order], seats, mine, shares)
+    for key, row, known_here in zip(order, counts, mine, strict=True):
+        yield groups[key], row, known_here
+
+
+def _by(units: Sequence[_Unit], name: str) -> dict[str, list[_Unit]]:
+    groups = defaultdict(list)
+    for unit in units:
+        groups[getattr(unit, name)].append(unit)
+    return groups
+
+
+def _share_out(
+    rows: Sequence[int],
+    columns: NDArray[np.int64] | None,
+    known: Sequence[Sequence[_Unit]],
+    shares: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Largest-remainder rounding of shares over strata whose sums are given.
+
+    Each seat goes to the cell that is farthest below its quota, among strata and sets with seats
+    left. What earlier assignments left over moves a quota by at most one seat: sets lag behind
+    after roundings, but a set that a user made small on purpose is not filled up.
+
+    Args:
+        rows: New units of each stratum, (h,).
+        columns: New units of each set, (3,); free if left out.
+        known: Units of each stratum that have a set already, (h,).
+        shares: Of the sets, (3,).
+
+    Returns:
+        Units of each stratum in each set, (h, 3).
+    """
+    left = np.array(rows, dtype=np.int64)
+    room = np.full(len(shares), left.sum()) if columns is None else columns.copy()
+    done = np.array([[sum(u.split == s for u in row) for s in range(3)] for row in known])
+    done = done.reshape(len(rows), len(shares))
+    lag = shares * done.sum(axis=1, keepdims=True) - done
+    need = np.round(shares * left[:, None] + np.clip(lag, -1.0, 1.0), 9)
+    seats: NDArray[np.int64] = np.maximum(np.floor(need), 0).astype(np.int64)
+    if np.any(seats.sum(axis=0) > room) or np.any(seats.sum(axis=1) > left):
+        seats[:] = 0
+    left, room, need = left - seats.sum(axis=1), room - seats.sum(axis=0), need - seats
+    for _ in range(int(left.sum())):
+        open_ = (left[:, None] > 0) & (room[None, :] > 0) & (shares > 0)
+        row, column = np.unravel_index(
+            np.argmax(np.where(open_, np.round(need, 9), -np.inf)), need.shape
+        )
+        seats[row, column] += 1
+        need[row, column] -= 1
+        left[row] -= 1
+        room[column] -= 1
+    return seats
+
+
+def _fill_empty(
+    chosen: dict[_Unit, int], free: Sequence[_Unit], shares: NDArray[np.float64]
+) -> None:
+    """Give each empty set one unit of the largest stratum that can spare one."""
+    for empty in range(len(SPLITS)):
+        sizes = np.bincount(list(chosen.values()), minlength=len(SPLITS))
+        strata = defaultdict(list)
+        for unit in free:
+            if sizes[chosen[unit]] > 1:
+                strata[unit.strategy, unit.parent, chosen[unit]].append(unit)
+        if shares[empty] > 0 and not sizes[empty] and strata:
+            largest = max(strata.values(), key=len)
+            chosen[largest[-1]] = empty
