@@ -123,12 +123,18 @@ def codes_of(
         if stage not in STAGES:
             raise UnknownNameError("stage", stage, STAGES, where="codes")
     return {
-        stage: _code(stage, chosen.get(stage) or str(getattr(campaign, stage).code))
+        stage: code_of(stage, chosen.get(stage) or getattr(campaign, stage).code)
         for stage in STAGES
     }
 
 
-def _code(stage: str, name: AbstractCode | str) -> AbstractCode:
+def code_of(stage: str, name: AbstractCode | str) -> AbstractCode:
+    """The code of a stage by its name.
+
+    Raises:
+        UnknownNameError: There is no such code; the message offers the nearest.
+        InputError: Several have that name.
+    """
     if isinstance(name, AbstractCode):
         return name
     try:

@@ -48,16 +48,12 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     """
     campaign = loaded.campaign
     remarks = [*_daemon(), *_caching()]
-    try:
-        codes = builder.codes_of(campaign)
-    except InputError as error:
-        remarks.append(_error(error))
-        codes = {}
-        for stage in builder.STAGES:
-            try:
-                codes[stage] = builder.codes_of(campaign)[stage]
-            except InputError:
-                continue
+    codes: dict[str, AbstractCode] = {}
+    for stage in builder.STAGES:
+        try:
+            codes[stage] = builder.code_of(stage, getattr(campaign, stage).code)
+        except InputError as error:
+            remarks.append(_error(error))
     remarks += _answers(set(codes.values()), thorough=thorough)
     remarks += _concurrency(campaign, codes)
     if campaign.label.engine == "quantumespresso":

@@ -57,11 +57,7 @@ class LazyGroup(click.Group):
         return sorted(known, key=lambda name: (rank.get(name, len(rank)), name))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command.
-
-        Raises:
-            MissingExtraError: It needs an extra that is not installed.
-        """
+        """Import one command; ``None`` if there is no such command."""
         del ctx
         if cmd_name in _modules():
             module = cmd_name.replace("-", "_")
@@ -70,13 +66,7 @@ class LazyGroup(click.Group):
             found = [point for point in entry_points(group=GROUP) if point.name == cmd_name]
             if not found:
                 return None
-            try:
-                command = found[0].load()
-            except ModuleNotFoundError as error:
-                extra = extra_for(error)
-                if extra is None:
-                    raise
-                raise MissingExtraError(f"what 'trainspot {cmd_name}' needs", extra) from error
+            command = found[0].load()
         assert isinstance(command, click.Command)
         return command
 
@@ -125,6 +115,13 @@ def _one_line(*, with_traceback: bool = False) -> Iterator[None]:
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "trainspot"
         failure = _OneLine(f"{error.format_message()} See '{path} --help'.", error.exit_code)
+        cause = error
+    except ModuleNotFoundError as error:
+        extra = extra_for(error)
+        if extra is None:
+            raise
+        missing = MissingExtraError(f"{error.name}", extra)
+        failure = _OneLine(str(missing), missing.exit_code)
         cause = error
     except OSError as error:  # a full disk, a folder without permission: not our bug, one line
         if error.filename is None:

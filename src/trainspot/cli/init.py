@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from trainspot.cli.options import seed_option
 from trainspot.errors import InputError
 
 
@@ -24,7 +23,7 @@ from trainspot.errors import InputError
 @click.option("--name", default="", help="Name of the campaign; default: the formula.")
 @click.option("--protocol", default="default", show_default=True, help="Named set of defaults.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@seed_option
+@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True)
 def init(
     structures: tuple[Path, ...], output: Path, name: str, protocol: str, force: bool, seed: int
 ) -> None:
@@ -46,7 +45,7 @@ def init(
         frames = io.read(path)
         check_inputs(frames, str(path))
         count += len(frames)
-        formulas += [frame.to_atoms().get_chemical_formula("reduce") for frame in frames]
+        formulas += [frame.to_atoms().get_chemical_formula(empirical=True) for frame in frames]
     folder = output.absolute().parent
     relative = [os.path.relpath(path.absolute(), folder) for path in structures]
     text = template(name or formulas[0], relative, seed=seed, protocol=protocol)

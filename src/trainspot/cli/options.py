@@ -34,7 +34,7 @@ def _campaign(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     del param
     if value is None:
         return None
-    from trainspot.config.load import load  # noqa: PLC0415  (most calls have no --config)
+    from trainspot.config.load import load
 
     campaign = load(value, need_inputs=False).campaign
     name = ctx.command.name or ""

@@ -45,7 +45,7 @@ class Loaded:
             for size in range(len(place), 0, -1):
                 inside = self._written(place[:size])
                 if place[:size] in self.document.lines and (
-                    size == len(place) or not isinstance(inside, dict)
+                    size == len(place) or not isinstance(inside, dict | list)
                 ):
                     return self.document.where(place[:size])
         if location in self.protocol:
@@ -97,12 +97,10 @@ def resolve(source: Document) -> Loaded:
     Raises:
         InputError: See ``load``.
     """
-    name = source.data.get("protocol", "default")
+    name = str(source.data.get("protocol") or "default")
     if name not in protocols():
-        raise UnknownNameError(
-            "protocol", str(name), protocols(), where=source.where(("protocol",))
-        )
-    differences = _for_engines(_protocol(str(name)), source.data)
+        raise UnknownNameError("protocol", name, protocols(), where=source.where(("protocol",)))
+    differences = _for_engines(_protocol(name), source.data)
     _check_strategies(source)
     try:
         # An empty section (``train:`` with every line commented out) is one left out.
@@ -182,7 +180,7 @@ def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[s
     """The differences of a protocol for the engines the user chose; ``settings`` in full form."""
     differences = {key: value for key, value in protocol.items() if key != "description"}
     for stage, model in ENGINE_SECTIONS.items():
-        section = dict(differences.get(stage, {}))
+        section = dict(differences.pop(stage, {}))
         per_engine = section.pop("engines", {})
         user = written.get(stage)
         chosen = user.get("engine") if isinstance(user, dict) else None
