@@ -9,6 +9,7 @@ from aiida.orm import CalcFunctionNode, Dict, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.pseudo import FAMILY
 from aiida_trainspot.status import stages_of, status
 from trainspot.errors import InputError
 from trainspot.judge.calibrate import Calibration
@@ -127,4 +128,4 @@ def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:
 
 def _is_demonstration(config: dict[str, Any]) -> bool:
     settings = (config.get("label") or {}).get("settings") or {}
-    return "demo" in str(settings.get("pseudo_family") or "").lower()
+    return settings.get("pseudo_family") == FAMILY

@@ -63,7 +63,7 @@ def campaign(aiida_profile, dataset, predictions, tmp_path):
     config = Dict(
         {
             "tolerance": {"energy": 0.01, "forces": 0.5, "stress": None},
-            "label": {"engine": "x", "settings": {"pseudo_family": "trainspot-demo"}},
+            "label": {"engine": "x", "settings": {"pseudo_family": "trainspot-demonstration"}},
         }
     )
     for name, one in {"config": config, "dataset": PESData(dataset)}.items():

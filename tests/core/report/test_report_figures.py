@@ -44,6 +44,13 @@ def test_rmse_shows_every_set_and_iteration(campaign):
     assert {"tolerance", "final test frames, committee mean"} <= set(legend_texts(figure))
 
 
+@pytest.mark.parametrize(("length", "ticks"), [(1, [1]), (3, [1, 2, 3]), (12, [1, 3, 5, 7, 9, 11])])
+def test_iterations_are_whole_numbers(campaign, length, ticks):
+    records = [{**campaign.records[0], "n": n} for n in range(1, length + 1)]
+    data = ReportData({"iterations": records}, campaign.dataset)
+    assert list(figures.rmse(data).axes[0].get_xticks()) == ticks
+
+
 def test_rmse_error_bars_are_the_spread_of_the_members(campaign):
     axes = figures.rmse(campaign).axes[1]
     record = campaign.records[0]["rmse"]["test"]["forces"]

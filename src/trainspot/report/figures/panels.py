@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from trainspot.report.style import GREY, SETS
 
@@ -66,9 +66,7 @@ def iteration_axis(axes: Axes, records: Sequence[dict[str, Any]]) -> None:
     """Whole iterations along x, the same range in every panel."""
     numbers = [int(record["n"]) for record in records]
     axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
-    axes.xaxis.set_major_locator(
-        MaxNLocator(min(10, len(numbers) + 1), integer=True, steps=[1, 2, 5])
-    )
+    axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
 
 
 def zero_or_log(axes: Axes, values: NDArray[np.float64]) -> None:
