@@ -107,7 +107,7 @@ def test_notes_stand_at_the_top(reader, campaign):
 
 
 def test_hostile_names_stay_words(campaign):
-    frames = [frame.with_(origin=Origin(strategy="$a<b>{")) for frame in campaign.dataset[:6]]
+    frames = [frame.with_(origin=Origin(strategy="$\\frac$<b>{")) for frame in campaign.dataset[:6]]
     record = {**campaign.records[0], "refused": {HOSTILE: 2},
               "reference": {"engine": HOSTILE}}  # fmt: skip
     record["calibration"] = {"forces": {**record["calibration"]["forces"], "method": HOSTILE}}
