@@ -12,9 +12,9 @@ from trainspot import io, potential
 from trainspot.cli._values import SeveralValues
 from trainspot.cli.options import config_option, json_option, output_option
 from trainspot.errors import InputError
-from trainspot.evaluate.batch import evaluate as evaluate_committee
-from trainspot.evaluate.batch import member_names
+from trainspot.evaluate import batch
 from trainspot.evaluate.settings import EvaluateSettings
+from trainspot.judge.settings import UNITS
 
 _DEFAULT = EvaluateSettings()
 
@@ -46,10 +46,7 @@ _DEFAULT = EvaluateSettings()
 def evaluate(
     frames: Path, models: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 ) -> None:
-    """Evaluate a committee on FRAMES and write an HDF5 file of predictions.
-
-    With two members or more the file also holds their disagreement.
-    """
+    """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file."""
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
     dataset = io.read(frames)
@@ -59,11 +56,11 @@ def evaluate(
     ]
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar:
-        predictions = evaluate_committee(
+        predictions = batch.evaluate(
             dataset,
             members,
             max_atoms=options["max_atoms"],
-            names=member_names(models),
+            names=batch.member_names(models),
             source=str(frames),
             progress=bar.update,
         )
@@ -76,4 +73,6 @@ def evaluate(
         return
     click.echo(f"{len(dataset)} frames by {len(members)} models: {output}")
     for name, values in rmse.items():
-        click.echo(f"{name}: RMSE of the members {', '.join(f'{v:.3g}' for v in values)}")
+        click.echo(
+            f"{name}: RMSE of the members {', '.join(f'{v:.3g}' for v in values)} {UNITS[name]}"
+        )

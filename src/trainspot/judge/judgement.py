@@ -15,13 +15,12 @@ from trainspot.evaluate.statistics import Array
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Judged, Selection, draw, strategy
-from trainspot.judge.settings import JudgeSettings, SelectSettings
+from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
 from trainspot.judge.verdict import State, verdict
 from trainspot.seeds import generator
 
 _AUDIT_SHARE: Final = 5
 _MAX_AUDIT: Final = 25
-_UNITS: Final = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
 @dataclass(frozen=True)
@@ -212,5 +211,5 @@ def _why(ratios: Mapping[str, float], calibrations: Mapping[str, Calibration]) -
     word = "exceeds" if ratios[name] > 1.0 else "is within"
     return (
         f"disagreement on {name} of {ratios[name] * threshold:.3g} {word} the threshold of "
-        f"{threshold:.3g} {_UNITS[name]}"
+        f"{threshold:.3g} {UNITS[name]}"
     )

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Property = Literal["energy", "forces", "stress"]
 PROPERTIES: Final[tuple[Property, ...]] = ("energy", "forces", "stress")
-"""What is judged. Energies are per atom: eV/atom, eV/Å, eV/Å³."""
+"""What is judged."""
+
+UNITS: Final = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
+"""Of tolerances, errors, disagreements and thresholds; energies are per atom."""
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -120,6 +120,24 @@ def test_select_with_numbers_and_known_frames(run, predicted, folder):
     assert set(io.read(folder / "u.h5").ids) == set(io.read(folder / "frames.h5").ids[40:])
 
 
+def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
+    (folder / "campaign.yaml").write_text(
+        "seed: 3\nlabel: {engine: ase, calculator: emt}\ntrain: {engine: toy}\n"
+        "explore: {engine: ase}\ntolerance: {forces: 0.2, energy: null, stress: null}\n"
+        "calibrate: {method: regression}\nselect: {max_frames: 4, audit: 1}\n"
+    )
+    config = ("--config", "campaign.yaml")
+    args = ("calibrate", predicted, "--reference", "frames.h5", *config, "--json")
+    found = json.loads(run(*args).stdout)["forces"]
+    assert (found["tolerance"], found["method"]) == (0.2, "regression")
+    assert json.loads(run(*args, "--method", "quantile").stdout)["forces"]["method"] == "quantile"
+    args = ("select", predicted, "--thresholds", "forces=1e-6", "-o", "v.h5", "--json")
+    answer = json.loads(run(*args, *config).stdout)
+    assert (len(answer["selected"]), len(answer["audit"])) == (3, 1)
+    asked = ("--seed", 3, "--max-frames", 4, "--audit", 1)
+    assert json.loads(run(*args, *asked).stdout)["selected"] == answer["selected"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
