@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["aiida.tools.pytest_fixtures"]
+from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from trainspot.frames import Frame
 
-FRAME_KEY = "frame_{:06d}"
-PART_KEY = "part_{:04d}"
+FRAME_KEY, FRAME_LABELS = "frame_{:06d}", "frame_%"
+PART_KEY, PART_LABELS = "part_{:04d}", "part_%"
 
 
 @calcfunction

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
 
-def children(workchain: WorkChain, prefix: str) -> dict[str, ProcessNode]:
-    """Child processes whose call-link label starts with ``prefix``, by label."""
+def children(workchain: WorkChain, pattern: str) -> dict[str, ProcessNode]:
+    """Child processes by the label of their call link.
+
+    Args:
+        workchain: The parent.
+        pattern: SQL pattern of the labels, such as ``frame_%``.
+    """
     found = workchain.node.base.links.get_outgoing(
-        link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK), link_label_filter=f"{prefix}%"
+        link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK), link_label_filter=pattern
     )
     return {entry.link_label: entry.node for entry in found.all()}
 

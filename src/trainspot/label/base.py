@@ -134,8 +134,14 @@ def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:
     Args:
         prefix: Engine and method, ASCII; shortened if the whole would exceed 64 characters.
         decisive: JSON values; the order of keys does not matter.
+
+    Raises:
+        InputError: A number is not finite.
     """
-    text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise InputError("a number in the label settings is not finite") from None
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
     plain = prefix.encode("ascii", "replace").decode()[: _THEORY_BYTES - _DIGEST - 1]
     return f"{plain}-{digest}"

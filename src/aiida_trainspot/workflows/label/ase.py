@@ -8,7 +8,7 @@ from aiida.engine import while_
 from aiida.orm import Dict, Int
 
 from aiida_trainspot.calculations.ase_label import AseLabelCalculation
-from aiida_trainspot.functions.label import PART_KEY, batches, gather_parts
+from aiida_trainspot.functions.label import PART_KEY, PART_LABELS, batches, gather_parts
 from aiida_trainspot.workflows.label.base import (
     NOT_CACHED,
     LabelEngineWorkChain,
@@ -75,7 +75,7 @@ class AseLabelWorkChain(LabelEngineWorkChain):
 
     def results(self) -> ExitCode | None:
         """Join what the jobs left."""
-        jobs = children(self, "part_")
+        jobs = children(self, PART_LABELS)
         good = {key: job for key, job in jobs.items() if job.is_finished_ok}
         if jobs and not good:
             return sub_process_failed(next(iter(jobs.values())))

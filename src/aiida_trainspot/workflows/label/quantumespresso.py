@@ -11,7 +11,8 @@ from aiida.plugins import GroupFactory, WorkflowFactory
 from aiida_trainspot import exit_codes
 from aiida_trainspot.functions.label import (
     FRAME_KEY,
-    PART_KEY,
+    FRAME_LABELS,
+    PART_LABELS,
     deal,
     gather_parts,
     gather_pw,
@@ -141,7 +142,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
 
     def inspect_lanes(self) -> ExitCode | None:
         """Join what the lanes left; the frames of a lane that died go to failures."""
-        lanes = children(self, PART_KEY.partition("{")[0])
+        lanes = children(self, PART_LABELS)
         good = {key: lane for key, lane in lanes.items() if lane.is_finished_ok}
         if not good:
             return sub_process_failed(next(iter(lanes.values())))
@@ -211,7 +212,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         """Turn results into labels; the rest are failures, with the reason."""
         trajectories = {}
         lost = dict(self.ctx.lost)
-        done = children(self, FRAME_KEY.partition("{")[0])
+        done = children(self, FRAME_LABELS)
         with self.inputs.dataset.opened() as frames:
             ids = frames.ids
         for key, child in done.items():

@@ -1,0 +1,76 @@
+"""``trainspot label`` on files."""
+
+from __future__ import annotations
+
+import json
+
+import ase.io
+import pytest
+from ase.build import bulk
+from click.testing import CliRunner
+
+from trainspot import io
+from trainspot.cli import main
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Three rattled copper cells, one of them twice, and tungsten, which EMT does not know."""
+    images = []
+    for seed in range(3):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, seed=seed)
+        images.append(atoms)
+    path = tmp_path / "frames.extxyz"
+    ase.io.write(path, [*images, bulk("W"), images[0]])
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["label", *map(str, arguments)])
+
+
+def test_frames_are_labelled_once_and_failures_kept_apart(frames, tmp_path):
+    output, failures = tmp_path / "out.h5", tmp_path / "failures.h5"
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"calculator": "emt", "parameters": {}}))
+    result = run(frames, "--settings", settings, "-o", output, "--failures", failures)
+    assert result.exit_code == 0, result.output
+    assert "3 frames labelled, 1 failed" in result.output
+    labelled = io.read(output)
+    assert len(labelled) == len(set(labelled.ids)) == 3
+    assert labelled.is_labelled.all()
+    assert io.read(failures).species == ["W"]
+    again = run(output, "--calculator", "emt", "-o", tmp_path / "again.h5")
+    assert "0 frames labelled" in again.output
+    assert (tmp_path / "again.h5").read_bytes() == output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--engine", "quantumespresso"], "campaign"),
+        (["--engine", "quantumespreso"], "did you mean 'quantumespresso'"),
+        (["--calculator", "emu"], "did you mean 'emt'"),
+        ([], "calculator"),
+        (["--calculator", "emt", "--failures", "x.txt"], "suffix"),
+        (["--settings", "nowhere.json"], "no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(frames, tmp_path, arguments, message):
+    output = tmp_path / "out.h5"
+    result = run(frames, *arguments, "-o", output)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert not output.exists()
+
+
+def test_nothing_labelled_is_a_failed_run(tmp_path):
+    path = tmp_path / "w.extxyz"
+    ase.io.write(path, bulk("W"))
+    failures = tmp_path / "failures.h5"
+    result = run(path, "--calculator", "emt", "-o", tmp_path / "o.h5", "--failures", failures)
+    assert result.exit_code == 1
+    assert "no frame could be labelled" in result.output
+    assert len(io.read(failures)) == 1

@@ -1,0 +1,158 @@
+"""Settings, fingerprints and failures of label engines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, UnknownNameError
+from trainspot.frames import Frame, Labels
+from trainspot.label import base
+from trainspot.label.ase import AseLabelEngine, AseSettings
+from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), JSON, max_size=5), st.text(max_size=80))
+def test_fingerprint_is_short_ascii_and_blind_to_the_order_of_keys(decisive, prefix):
+    backwards = dict(reversed(decisive.items()))
+    theory = base.fingerprint(prefix, decisive)
+    assert theory == base.fingerprint(prefix, backwards)
+    assert theory.isascii()
+    assert len(theory) <= 64
+
+
+def test_settings_that_are_not_finite_have_no_fingerprint():
+    with pytest.raises(InputError, match="not finite"):
+        base.fingerprint("ase", {"sigma": float("inf")})
+
+
+def test_fingerprint_tells_settings_apart():
+    one, two = (AseSettings(calculator="lj", parameters={"sigma": s}) for s in (1.0, 1.1))
+    assert AseLabelEngine.theory(one) != AseLabelEngine.theory(two)
+    assert AseLabelEngine.theory(one).startswith("ase-lj-")
+    own = AseSettings(calculator="my.module:Potential")
+    assert AseLabelEngine.theory(own).startswith("ase-potential-")
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"mixing_beta": 0.1}, True),
+        ({"electron_maxstep": 200}, True),
+        ({"max_iterations": 1}, True),
+        ({"clean_workdir": False}, True),
+        ({"parallelization": {"npool": 2}}, True),
+        ({"kpoints_distance": 0.1, "conv_thr_per_atom": 1e-10, "degauss": 0.0125}, True),
+        ({"protocol": "fast"}, False),
+        ({"pseudo_family": "other"}, False),
+        ({"ecutwfc": 40.0, "ecutrho": 160.0}, False),
+        ({"kpoints_mesh": [2, 2, 2]}, False),
+        ({"kpoints_offset": [1, 1, 1]}, False),
+        ({"occupations": "fixed"}, False),
+        ({"spin": True}, False),
+        ({"dispersion": "d3"}, False),
+        ({"assume_isolated": "2D"}, False),
+        ({"parameters": {"SYSTEM": {"input_dft": "pbesol"}}}, False),
+    ],
+)
+def test_what_belongs_to_the_level_of_theory(change, same):
+    engine = QuantumEspressoLabelEngine
+    one = engine.theory(QuantumEspressoSettings())
+    two = engine.theory(QuantumEspressoSettings.model_validate(change))
+    assert (one == two) is same
+
+
+def test_an_explicit_mesh_makes_the_distance_of_the_protocol_irrelevant():
+    theories = {
+        QuantumEspressoLabelEngine.theory(
+            QuantumEspressoSettings(
+                protocol=protocol, kpoints_mesh=(2, 2, 2), conv_thr_per_atom=1e-9, degauss=0.01
+            )
+        )
+        for protocol in ("fast", "balanced", "stringent")
+    }
+    assert len(theories) == 1
+
+
+def test_cutoffs_are_the_highest_of_all_elements():
+    full = QuantumEspressoSettings().with_cutoffs({"C": (45.0, 360.0), "Si": (30.0, 400.0)})
+    assert (full.ecutwfc, full.ecutrho) == (45.0, 400.0)
+    given = QuantumEspressoSettings(ecutwfc=20, ecutrho=80)
+    assert given.with_cutoffs({"C": (45.0, 360.0)}) is given
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'protocol'"):
+        base.parse_settings(QuantumEspressoSettings, {"protocoll": "fast"}, where="campaign.yaml")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"ecutwfc": 30.0}, "together"),
+        ({"ecutwfc": -1.0, "ecutrho": 4.0}, "ecutwfc"),
+        ({"kpoints_mesh": [0, 1, 1]}, "at least 1"),
+        ({"kpoints_mesh": [1, 1, 1], "kpoints_distance": 0.2}, "not both"),
+        ({"kpoints_offset": [2, 0, 0]}, "kpoints_offset"),
+        ({"spin": True, "occupations": "fixed"}, "spin"),
+        ({"moments": {"Fe": 2.0}}, "spin: true"),
+        ({"parameters": {"IONS": {}}}, "no namelist IONS"),
+        ({"parameters": {"CONTROL": {"calculation": "relax"}}}, "cannot be set"),
+        ({"protocol": "paper"}, "protocol"),
+    ],
+)
+def test_bad_settings_are_one_clear_line(raw, message):
+    with pytest.raises(InputError, match=message) as caught:
+        base.parse_settings(QuantumEspressoSettings, raw)
+    assert "\n" not in str(caught.value)
+
+
+def test_failures_and_labels_come_back_together(labelled_frames, silicon):
+    known = Dataset.from_frames([silicon, *labelled_frames])
+    broken = base.failed(labelled_frames[3], "too\nbad " + "x" * 900, 410)
+    assert not broken.labels
+    failure = broken.info["failure"]
+    assert failure["exit_status"] == 410
+    assert "\n" not in failure["reason"]
+    assert len(failure["reason"]) <= 500
+
+    fresh = silicon.with_(labels=Labels(-1.0, np.zeros((8, 3)), None, "t"))
+    result = base.gathered([fresh, broken])
+    merged = base.merged(known, result.labelled, result.failures)
+    assert merged.ids == [i for i in known.ids if i != broken.id]
+    assert merged[0].labels.energy == -1.0
+    assert merged[1].labels.theory == "made-up"
+    assert "failure" not in base.retried(broken).info
+
+
+def test_stress_is_reduced_to_the_periodic_subspace(rng):
+    cell = np.array([[3.0, 1.0, 0.5], [-1.0, 4.0, 0.3], [0.0, 0.0, 15.0]])
+    stress = rng.normal(size=(3, 3))
+    stress += stress.T
+
+    def reduced(pbc):
+        frame = Frame.make([6], [[0, 0, 0]], cell, pbc)
+        return base.labels_of(frame, 0.0, np.zeros((1, 3)), stress, "t").stress
+
+    assert reduced([False] * 3) is None
+    np.testing.assert_array_equal(reduced([True] * 3), stress)
+    normal = np.cross(cell[0], cell[1])
+    plane = reduced([True, True, False])
+    np.testing.assert_allclose(plane @ normal, 0, atol=1e-12)
+    np.testing.assert_allclose(cell[0] @ plane @ cell[1], cell[0] @ stress @ cell[1])
+    line = reduced([False, True, False])
+    np.testing.assert_allclose(cell[1] @ line @ cell[1], cell[1] @ stress @ cell[1])
+    assert np.linalg.matrix_rank(line) == 1

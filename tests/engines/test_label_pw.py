@@ -1,0 +1,246 @@
+"""Labels from real pw.x: consistent in themselves, with other readers, and through AiiDA."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+from aiida.plugins import DataFactory, GroupFactory, WorkflowFactory
+from aiida_quantumespresso.parsers.parse_xml.parse import parse_xml
+from ase.build import bulk
+from ase.io.espresso import write_espresso_in
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.label import gather_pw
+from trainspot.errors import RunError
+from trainspot.frames import Frame
+from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
+from trainspot.label.quantumespresso import QuantumEspressoSettings as Settings
+
+pytestmark = pytest.mark.engine
+
+FAMILY = "silicon"
+CHEAP = {
+    "pseudo_family": FAMILY,
+    "kpoints_mesh": [2, 2, 2],
+    "degauss": 0.01,
+    "conv_thr_per_atom": 1e-9,
+}
+
+
+@pytest.fixture
+def two() -> Frame:
+    """Two atoms of silicon, compressed by 4 %, displaced."""
+    atoms = bulk("Si", a=5.22)
+    atoms.rattle(0.1, seed=5)
+    return Frame.from_atoms(atoms)
+
+
+@pytest.fixture
+def direct(pwx, silicon_upf, tmp_path):
+    """Labels from pw.x without AiiDA: our parameters, ASE's writer, the plugin's XML reader."""
+
+    def label(frame: Frame, settings: Settings):
+        asked = QuantumEspressoLabelEngine.inputs(frame, settings)
+        folder = tmp_path / frame.id[:12]
+        folder.mkdir()
+        files = {"pseudo_dir": str(silicon_upf.parent), "outdir": "out", "prefix": "x"}
+        parameters = {**asked.parameters, "CONTROL": {**asked.parameters["CONTROL"], **files}}
+        with (folder / "in").open("w") as handle:
+            write_espresso_in(
+                handle,
+                frame.to_atoms(),
+                input_data=parameters,
+                pseudopotentials={"Si": silicon_upf.name},
+                kpts=asked.mesh,
+                koffset=asked.offset,
+            )
+        with (folder / "log").open("w") as log:
+            subprocess.run([str(pwx), "-in", "in"], cwd=folder, stdout=log, check=True)
+        with (folder / "out" / "x.save" / "data-file-schema.xml").open() as xml:
+            found = parse_xml(xml)[0]["trajectory"]
+        outputs = PwOutputs(found["energy"][-1], found["forces"][-1], found["stress"][-1])
+        return QuantumEspressoLabelEngine.labels(frame, outputs, "direct")
+
+    return label
+
+
+def displaced(frame: Frame, row: int, axis: int, by: float) -> Frame:
+    atoms = frame.to_atoms()
+    atoms.positions[row, axis] += by
+    return Frame.from_atoms(atoms)
+
+
+def scaled(frame: Frame, by: float) -> Frame:
+    atoms = frame.to_atoms()
+    atoms.set_cell(atoms.cell * (1 + by), scale_atoms=True)
+    return Frame.from_atoms(atoms)
+
+
+def test_forces_and_stress_are_derivatives_of_the_energy(two, direct):
+    settings = Settings(ecutwfc=32, ecutrho=128, nosym=True, **CHEAP)
+    labels = direct(two, settings)
+    axis = int(np.abs(labels.forces[1]).argmax())
+    plus, minus = (direct(displaced(two, 1, axis, by), settings).energy for by in (0.01, -0.01))
+    assert abs(labels.forces[1, axis]) > 0.3
+    assert labels.forces[1, axis] == pytest.approx(-(plus - minus) / 0.02, rel=0.02)
+    # The basis is not complete, so the difference quotient holds a little Pulay stress.
+    plus, minus = (direct(scaled(two, by), settings).energy for by in (0.01, -0.01))
+    trace = (plus - minus) / 0.02 / two.to_atoms().get_volume()
+    assert np.trace(labels.stress) < -0.1  # compressed: the energy falls when the cell grows
+    assert np.trace(labels.stress) == pytest.approx(trace, rel=0.03)
+
+
+def test_demonstration_silicon_has_the_lattice_constant_of_pbe(direct):
+    settings = Settings(ecutwfc=16, ecutrho=64, **{**CHEAP, "kpoints_mesh": [4, 4, 4]})
+    constants = (5.35, 5.47, 5.59)
+    energies = [direct(Frame.from_atoms(bulk("Si", a=a)), settings).energy for a in constants]
+    a, b, _ = np.polyfit(constants, energies, 2)
+    assert -b / (2 * a) == pytest.approx(5.469, rel=0.01)
+
+
+def test_a_missing_program_is_said(tmp_path):
+    from aiida_trainspot.pseudo import generate
+
+    with pytest.raises(RunError, match="does not answer"):
+        generate("Si", "/nowhere/ld1.x", tmp_path)
+    with pytest.raises(RunError, match="made no pseudopotential"):
+        generate("Si", "/bin/cat", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pseudopotentials_are_the_same_every_time(ld1x, silicon_upf, tmp_path):
+    from aiida_trainspot.pseudo import generate
+
+    again = generate("Si", str(ld1x), tmp_path)
+    assert again.read_bytes() == silicon_upf.read_bytes()
+
+
+# ── through AiiDA ─────────────────────────────────────────────────────────────
+@pytest.fixture
+def pw_code(pwx, aiida_localhost, silicon_upf):
+    """The code, and the family with the cutoffs 12 and 48 Ry."""
+    aiida_localhost.configure(use_login_shell=False, safe_interval=0.0)
+    aiida_localhost.set_minimum_job_poll_interval(0.1)
+    families = GroupFactory("pseudo.family.cutoffs")
+    family = families.create_from_folder(
+        silicon_upf.parent, FAMILY, pseudo_type=DataFactory("pseudo.upf")
+    )
+    family.set_cutoffs({"Si": {"cutoff_wfc": 12.0, "cutoff_rho": 48.0}}, "normal", unit="Ry")
+    yield orm.InstalledCode(
+        label="pw",
+        computer=aiida_localhost,
+        filepath_executable=str(pwx),
+        default_calc_job_plugin="quantumespresso.pw",
+        prepend_text="export OMP_NUM_THREADS=1",
+    ).store()
+    families.collection.delete(family.pk)
+
+
+def run_stage(frames, code, settings, **inputs):
+    return run_get_node(
+        WorkflowFactory("trainspot.label"),
+        engine=orm.Str("quantumespresso"),
+        dataset=PESData(frames),
+        code=code,
+        settings=orm.Dict(settings),
+        options=orm.Dict({"max_wallclock_seconds": 600}),
+        **inputs,
+    )
+
+
+def of_kind(node, name):
+    return [child for child in node.called_descendants if child.process_label == name]
+
+
+@pytest.mark.slow
+def test_frames_are_labelled_through_aiida(two, pw_code, tmp_path):
+    other = displaced(two, 0, 2, 0.05)
+    atom = Frame.make([14], [[0, 0, 0]], np.eye(3) * 8, False)
+    no_cell = Frame.make([14, 14], [[0, 0, 0], [0, 0, 2.3]])
+    frames = [two, no_cell, atom, other]
+    cached = enable_caching(identifier="aiida.calculations:quantumespresso.pw")
+    with cached:
+        outputs, node = run_stage(
+            frames, pw_code, CHEAP, min_success=orm.Float(0.7), max_concurrent=orm.Int(2)
+        )
+        assert node.exit_status == 0, node.exit_message
+        labelled = outputs["labelled"].dataset
+        assert labelled.ids == [two.id, atom.id, other.id]
+        assert outputs["failures"].dataset.ids == [no_cell.id]
+        assert "add vacuum" in outputs["failures"].dataset[0].info["failure"]["reason"]
+        assert set(labelled.e0s()) == {14}
+        assert labelled.by_id(atom.id).labels.stress is None
+        full = Settings(ecutwfc=12, ecutrho=48, **CHEAP)  # what the family recommends
+        assert labelled.theories == [QuantumEspressoLabelEngine.theory(full)]
+        check_against_ase(node, labelled, tmp_path)
+        check_provenance(outputs["labelled"], two)
+
+        again, node = run_stage(
+            frames, pw_code, CHEAP, min_success=orm.Float(0.7), max_concurrent=orm.Int(1)
+        )
+        calculations = of_kind(node, "PwCalculation")
+        assert len(calculations) == 3
+        assert all(c.base.caching.is_created_from_cache for c in calculations)
+        np.testing.assert_array_equal(
+            again["labelled"].dataset.column("energy"), labelled.column("energy")
+        )
+
+
+def check_against_ase(node, labelled, tmp_path):
+    """ASE reads the text output of pw.x; we read its XML."""
+    for calculation in of_kind(node, "PwCalculation"):
+        frame = labelled.by_id(calculation.inputs.structure.label)
+        path = Path(tmp_path, f"{calculation.pk}.out")
+        path.write_text(
+            calculation.outputs.retrieved.base.repository.get_object_content("aiida.out")
+        )
+        atoms = ase.io.read(path, format="espresso-out")
+        assert frame.labels.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+        np.testing.assert_allclose(frame.labels.forces, atoms.get_forces(), atol=2e-5)
+        if frame.pbc.all():
+            stress = atoms.get_stress(voigt=False)
+            np.testing.assert_allclose(frame.labels.stress, stress, atol=2e-6)
+
+
+def check_provenance(node, frame):
+    """From the labelled dataset back to the calculation of one frame, by links alone."""
+    query = orm.QueryBuilder()
+    query.append(orm.Node, filters={"uuid": node.uuid}, tag="dataset")
+    query.append(orm.TrajectoryData, with_descendants="dataset", tag="trajectory")
+    query.append(orm.CalcJobNode, with_outgoing="trajectory", tag="pw")
+    query.append(
+        orm.StructureData, with_outgoing="pw", filters={"label": frame.id}, tag="structure"
+    )
+    query.append(PESData, with_descendants="structure")
+    assert query.distinct().count() > 0
+    gathered = orm.QueryBuilder().append(
+        orm.CalcFunctionNode, filters={"attributes.function_name": gather_pw.__name__}
+    )
+    assert gathered.count() > 0
+
+
+@pytest.mark.slow
+def test_a_calculation_that_does_not_converge_is_a_failure_with_its_reason(two, pw_code):
+    hopeless = CHEAP | {"electron_maxstep": 1, "max_iterations": 1}
+    outputs, node = run_stage([two], pw_code, hopeless)
+    assert node.exit_status == 410
+    assert "self-consistency" in node.exit_message
+    assert len(outputs["labelled"]) == 0
+    failure = outputs["failures"].dataset[0].info["failure"]
+    assert failure["exit_status"] == 410
+    assert "PwBaseWorkChain 401" in failure["reason"]
+
+
+def test_an_element_without_pseudopotential_is_said_before_anything_runs(two, pw_code):
+    germanium = Frame.from_atoms(bulk("Ge"))
+    _, node = run_stage([two, germanium], pw_code, CHEAP)
+    assert node.exit_status == 202
+    assert "no pseudopotential of Ge" in node.exit_message
+    assert of_kind(node, "PwCalculation") == []
