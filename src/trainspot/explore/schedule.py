@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Ensemble = Literal["nvt", "npt", "nve"]
 
+_DECIMALS: Final = 6
 LOWEST_TEMPERATURE: Final = 1.0
 """K; a thermostat at 0 K divides by zero."""
 
@@ -220,7 +221,8 @@ def _starts(initial: Dataset, plan: Plan, rng: np.random.Generator) -> list[int]
 def _stratified(n: int, low: float, high: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """One value in each of ``n`` equal strata, in random order; (n,)."""
     strata = rng.permutation(n) + rng.random(n)
-    return np.asarray(low + (high - low) * strata / n, dtype=np.float64)
+    # Few digits, because AiiDA keeps 14 of a number: a schedule must survive being stored.
+    return np.round(low + (high - low) * strata / n, _DECIMALS)
 
 
 def _ensemble(asked: str, frame: Frame) -> tuple[Ensemble, tuple[bool, bool, bool]]:

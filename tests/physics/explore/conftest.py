@@ -13,6 +13,7 @@ from vesin import NeighborList
 from trainspot.dataset import Dataset
 from trainspot.explore.schedule import Plan, schedule
 from trainspot.frames import Frame, Labels
+from trainspot.train.toy import ToySettings, fit
 
 
 class LennardJones:
@@ -110,3 +111,20 @@ def one_run():
         return replace(run, **kw)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory, lj):
+    """A toy model of three elements, in a file."""
+    frames = []
+    for seed in range(8):
+        atoms = bulk("Ar", "fcc", a=3.13, cubic=True) * (2, 1, 1)
+        atoms.numbers = [18, 6, 14, 18, 6, 14, 18, 14]
+        atoms.rattle(0.05, seed=seed)
+        frame = Frame.from_atoms(atoms)
+        (labels,) = lj.predict(lj.prepare([frame]))
+        frames.append(frame.with_(labels=labels, split="train"))
+    model, *_ = fit(Dataset.from_frames(frames), ToySettings(), 1)
+    path = tmp_path_factory.mktemp("toy") / "model.toy"
+    model.save(path)
+    return path, frames[0]

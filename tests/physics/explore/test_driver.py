@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.explore.driver import Command, Directive, parse, sections
 from trainspot.explore.lammps import LammpsExplorer, LammpsSettings
 from trainspot.frames import Frame
-from trainspot.train.toy import ToySettings, fit
 
 PLAIN = """
 units lj
@@ -85,25 +83,6 @@ def test_a_second_model_needs_a_clear():
     assert len(sections(parse(f"{line}run 1\nclear\n{line}run 1\n"))) == 2
     with pytest.raises(InputError, match="deck:3: a second model"):
         sections(parse(f"{line}run 1\n{line}"))
-
-
-@pytest.fixture(scope="module")
-def toy_model(tmp_path_factory, lj):
-    """A toy model of three elements, in a file."""
-    from ase.build import bulk
-
-    frames = []
-    for seed in range(8):
-        atoms = bulk("Ar", "fcc", a=3.13, cubic=True) * (2, 1, 1)
-        atoms.numbers = [18, 6, 14, 18, 6, 14, 18, 14]
-        atoms.rattle(0.05, seed=seed)
-        frame = Frame.from_atoms(atoms)
-        (labels,) = lj.predict(lj.prepare([frame]))
-        frames.append(frame.with_(labels=labels, split="train"))
-    model, *_ = fit(Dataset.from_frames(frames), ToySettings(), 1)
-    path = tmp_path_factory.mktemp("toy") / "model.toy"
-    model.save(path)
-    return path, frames[0]
 
 
 @pytest.fixture

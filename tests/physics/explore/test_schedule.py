@@ -74,6 +74,8 @@ def test_schedule_survives_json_exactly(initial):
     runs = schedule(initial, Plan(starts=5), 5)
     assert parse(json.loads(json.dumps(dump(runs)))) == runs
     assert len({run.trajectory for run in runs}) == 5
+    # AiiDA keeps 14 digits.
+    assert all(float(f"{v:.14g}") == v for run in runs for v in (run.temperature, run.pressure))
 
 
 @pytest.mark.parametrize(

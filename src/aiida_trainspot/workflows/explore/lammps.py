@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aiida.common import AttributeDict
 from aiida.engine import BaseRestartWorkChain, ProcessHandlerReport, process_handler, while_
 from aiida.orm import AbstractCode, CalcJobNode, Dict, SinglefileData, Str
 
@@ -62,12 +61,12 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
         """Inputs of the first job."""
         super().setup()
         runs = scheduling.parse(self.inputs.schedule.get_dict())
-        self.ctx.progress = None
+        self.ctx.progress = self.ctx.continued = self.ctx.restart = None
         self.ctx.inputs = self._inputs(runs)
 
     def _inputs(
         self, runs: list[Run], restart: SinglefileData | None = None, continued: str = ""
-    ) -> AttributeDict:
+    ) -> dict[str, Any]:
         """Deck and files for these runs; the one called ``continued`` goes on from ``restart``."""
         settings: LammpsSettings = parse_settings(LammpsSettings, self.inputs.settings.get_dict())
         with self.inputs.starts.opened() as starts:
@@ -84,31 +83,34 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
         files["model"] = self.inputs.model
         if restart is not None:
             files["restart"] = restart
-        return AttributeDict(
-            code=self.inputs.code,
-            script=script,
-            files=files,
-            starts=self.inputs.starts,
-            schedule=Dict(scheduling.dump(runs)),
-            metadata={"options": with_threads(self.inputs.options.get_dict())},
-        )
+        return {
+            "code": self.inputs.code,
+            "script": script,
+            "files": files,
+            "starts": self.inputs.starts,
+            "schedule": Dict(scheduling.dump(runs)),
+            "metadata": {"options": with_threads(self.inputs.options.get_dict())},
+        }
 
     @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME])
     def continue_runs(self, calculation: CalcJobNode) -> ProcessHandlerReport:
         """Go on with the runs that are not finished, unless the last attempt brought nothing."""
         results = calculation.outputs.results.get_dict()
-        progress = [results["cut_off"], results["restart"]]
+        runs = scheduling.parse(calculation.inputs.schedule.get_dict())
+        left = [run for run in runs if run.trajectory in results["cut_off"]]
+        if results["restart"] is not None:
+            self.ctx.continued = results["restart"]
+            self.ctx.restart = calculation.outputs.restart
+        elif self.ctx.continued and self.ctx.continued["trajectory"] not in results["cut_off"]:
+            self.ctx.continued = self.ctx.restart = None  # the run it belonged to has ended
+        progress = [results["cut_off"], self.ctx.continued]
         if progress == self.ctx.progress:
             self.report("no progress since the last attempt")
             return ProcessHandlerReport(True, exit_codes.OUT_OF_WALLTIME.because("no progress"))
         self.ctx.progress = progress
-        runs = scheduling.parse(calculation.inputs.schedule.get_dict())
-        left = [run for run in runs if run.trajectory in results["cut_off"]]
-        restart = results["restart"] or {}
-        self.ctx.inputs = self._inputs(
-            left, calculation.outputs.get("restart"), restart.get("trajectory", "")
-        )
-        self.report(f"{len(left)} runs go on from step {restart.get('step', 0)}")
+        continued = self.ctx.continued or {"trajectory": "", "step": 0}
+        self.ctx.inputs = self._inputs(left, self.ctx.restart, continued["trajectory"])
+        self.report(f"{len(left)} runs left, the first from step {continued['step']}")
         return ProcessHandlerReport(True)
 
     @process_handler(

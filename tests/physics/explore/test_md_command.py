@@ -1,0 +1,105 @@
+"""``trainspot md``: trajectories for people, schedules for jobs, one line for mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from trainspot import io
+from trainspot.cli import main
+from trainspot.dataset import Dataset
+from trainspot.explore.schedule import Plan, dump, schedule
+from trainspot.frames import Frame
+from trainspot.potential import load
+
+
+@pytest.fixture
+def md(tmp_path, toy_model, monkeypatch):
+    """Runs the command in a folder with a start structure and a model."""
+    path, frame = toy_model
+    monkeypatch.chdir(tmp_path)
+    io.write(Dataset.from_frames([frame]), tmp_path / "start.extxyz")
+
+    def run(*words):
+        return CliRunner().invoke(main, ["md", "--model", str(path), *map(str, words)])
+
+    return run
+
+
+def test_a_trajectory_carries_energy_forces_and_momenta(md, toy_model):
+    done = md("start.extxyz", "--temperature", 50, "--time", 0.03, "--sample-every", 0.01,
+              "--ensemble", "nve", "--seed", 3, "-o", "t.extxyz")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    images = ase.io.read("t.extxyz", ":")
+    model = load(toy_model[0])
+    assert len(images) == 3
+    for atoms in images:
+        frame = Frame.from_atoms(atoms)
+        (labels,) = model.predict(model.prepare([frame]))
+        assert atoms.info["frame_id"] == frame.id
+        assert atoms.get_potential_energy() == pytest.approx(labels.energy, abs=1e-6)
+        assert np.allclose(atoms.get_forces(), labels.forces, atol=1e-6)
+        assert atoms.get_momenta().any()
+    total = [atoms.get_total_energy() for atoms in images]
+    assert np.ptp(total) < 0.05 * images[0].get_kinetic_energy()
+
+
+def test_hdf5_is_the_dataset_and_the_seed_decides(md):
+    words = ("start.extxyz", "--time", 0.02, "--sample-every", 0.01)
+    for name, seed in (("a.h5", 1), ("b.h5", 1), ("c.h5", 2)):
+        assert md(*words, "--seed", seed, "-o", name).exit_code == 0
+    first, same, other = (io.read(name) for name in ("a.h5", "b.h5", "c.h5"))
+    assert first.ids == same.ids != other.ids
+    assert first.counts("strategy") == {"md": 2}
+    assert not first.is_labelled.any()
+
+
+def test_a_schedule_is_followed(md, toy_model):
+    _, frame = toy_model
+    starts = Dataset.from_frames([frame])
+    runs = schedule(starts, Plan(starts=2, time=0.02, sample_every=0.01), 8)
+    io.write(starts, "starts.h5")
+    Path("s.json").write_text(json.dumps(dump(runs)))
+    done = md("starts.h5", "--schedule", "s.json", "-o", "e.h5", "--failures", "f.h5")
+    assert done.exit_code == 0, done.output
+    assert io.read("e.h5").counts("trajectory") == {run.trajectory: 2 for run in runs}
+    assert len(io.read("f.h5")) == 0
+
+
+def test_a_failed_run_is_an_error_unless_failures_are_asked_for(md):
+    Path("limits.json").write_text(json.dumps({"max_volume_ratio": 1.0 + 1e-12}))
+    words = ("start.extxyz", "--time", 0.02, "--sample-every", 0.01, "--settings", "limits.json")
+    done = md(*words, "-o", "t.extxyz")
+    assert done.exit_code == 1
+    assert "1 of 1 runs failed" in done.output
+    assert "exploded after 0.01 ps: volume" in done.output
+    assert md(*words, "-o", "e.h5", "--failures", "f.h5").exit_code == 0
+    assert io.read("f.h5")[0].info["failure"]["exit_status"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nothing.cif", "-o", "t.h5"), "nothing.cif: no such file"),
+        (("start.extxyz", "-o", "t.pdf"), "unknown dataset suffix"),
+        (("start.extxyz", "-o", "t.h5", "--temperature", "hot"), "neither a number nor LOW:HIGH"),
+        (("start.extxyz", "-o", "t.h5", "--temperature", "-5"), "temperature: must not"),
+        (("start.extxyz", "-o", "t.h5", "--time", "-1"), "greater than 0"),
+        (("start.extxyz", "-o", "t.h5", "--kind", "tyo"), "did you mean 'toy'"),
+        (("start.extxyz", "-o", "t.h5", "--schedule", "start.extxyz"), "not a schedule"),
+        (("atom.extxyz", "-o", "t.h5"), "a single atom cannot be explored"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(md, tmp_path, words, message):
+    ase.io.write("atom.extxyz", ase.Atoms("Si"))
+    before = sorted(tmp_path.iterdir())
+    done = md(*words)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.strip().count("\n") == 0
+    assert sorted(tmp_path.iterdir()) == before
