@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 name=$1
-source_folder="examples/$name"
+source_folder="examples/${name/#demo/silicon}"
 mkdir -p "$name"
 cp -R "$source_folder/." "$name/"
 rm -rf "$name/export"

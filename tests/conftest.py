@@ -34,3 +34,39 @@ def labelled_frames(silicon, rng):
         labels = Labels(rng.normal(), rng.normal(size=(8, 3)), np.eye(3) * rng.normal(), "made-up")
         frames.append(Frame.make(silicon.numbers, positions, silicon.cell, True, labels=labels))
     return frames
+
+
+@pytest.fixture(scope="session")
+def toy_campaign() -> dict:
+    """A whole campaign on aluminium with engines that take seconds: EMT, toy trainer, ASE MD."""
+    return {
+        "name": "toy",
+        "seed": 11,
+        "structures": ["al.cif"],
+        "augment": [
+            {"kind": "input"},
+            {"kind": "isolated"},
+            {
+                "kind": "rattle",
+                "fraction": 0.1,
+                "copies": 24,
+                "strain": {"range": [-0.04, 0.06]},
+                "vacancies": {"count": 1, "share": 0.25},
+            },
+        ],
+        "split": {"fractions": [0.5, 0.35, 0.15]},
+        "label": {"engine": "ase", "calculator": "emt"},
+        "train": {"engine": "toy", "committee": 3},
+        "explore": {
+            "engine": "ase",
+            "starts": 4,
+            "temperature": [300, 1200],
+            "time": 0.05,
+            "sample_every": 0.01,
+            "timestep": 2.0,
+        },
+        "evaluate": {"dtype": "float64"},
+        "tolerance": {"energy": 0.02, "forces": 0.05, "stress": None},
+        "select": {"max_frames": 8, "audit": 2},
+        "stop": {"max_iterations": 3},
+    }

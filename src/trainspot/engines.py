@@ -1,0 +1,91 @@
+"""The engines of a campaign without AiiDA: what ``trainspot.loop`` needs to run on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trainspot import plugins, potential
+from trainspot.config.models import Campaign
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.explore.schedule import Run
+from trainspot.label.base import FrameEngine, engine
+from trainspot.loop import Committee, Engines
+from trainspot.potential import Potential
+from trainspot.train import run
+from trainspot.train.base import member_seeds
+
+
+def engines_of(campaign: Campaign, folder: Path) -> Engines:
+    """The engines a campaign names, run in this process and below ``folder``.
+
+    Args:
+        campaign: The resolved campaign.
+        folder: Existing folder; each training gets one inside it.
+
+    Raises:
+        InputError: An engine that needs AiiDA.
+    """
+    return Engines(_label(campaign), _train(campaign, folder), _explore(campaign))
+
+
+def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
+    section = campaign.label
+    reference = engine(section.engine)()
+    if not isinstance(reference, FrameEngine):
+        raise InputError(
+            f"label engine '{section.engine}' needs AiiDA", hint="run the campaign instead"
+        )
+
+    def label(frames: Dataset) -> tuple[Dataset, Dataset]:
+        found = reference.label(frames, section.settings)
+        return found.labelled, found.failures
+
+    return label
+
+
+def _train(campaign: Campaign, folder: Path) -> Callable[[Dataset, int], Committee]:
+    section = campaign.train
+    trainer = run.trainer(section.engine)
+
+    def train(dataset: Dataset, seed: int) -> Committee:
+        where = folder / f"committee-{seed}"
+        seeds = member_seeds(seed, section.committee)
+        if hasattr(trainer, "run"):  # in this process: no start-up to pay for
+            models = [_here(trainer, dataset, section.settings, where, s) for s in seeds]
+        else:
+            results = run.train_committee(trainer, dataset, section.settings, where, seeds=seeds)
+            models = [result.model for result in results]
+        kind, dtype = trainer.model_kind, campaign.evaluate.dtype
+        return [potential.load(model, kind=kind, dtype=dtype) for model in models]
+
+    return train
+
+
+def _here(trainer: Any, dataset: Dataset, settings: Any, folder: Path, seed: int) -> Path:
+    """Train one member with a trainer that is a function of ours."""
+    where = folder / f"member-{seed}"
+    where.mkdir(parents=True)
+    trainer.write_inputs(where, dataset, settings, seed)
+    trainer.run(where)
+    model: Path = trainer.read_outputs(where).model
+    return model
+
+
+def _explore(
+    campaign: Campaign,
+) -> Callable[[Dataset, list[Run], Potential], tuple[Dataset, Dataset]]:
+    section = campaign.explore
+    explorer = plugins.load("trainspot.explore", section.engine)
+    if not hasattr(explorer, "run"):
+        raise InputError(
+            f"explore engine '{section.engine}' needs AiiDA", hint="use explore.engine: ase"
+        )
+
+    def explore(starts: Dataset, runs: list[Run], model: Potential) -> tuple[Dataset, Dataset]:
+        found = explorer.run(starts, runs, model, section.settings)
+        return found.explored, found.failures
+
+    return explore

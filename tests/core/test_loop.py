@@ -1,0 +1,147 @@
+"""The whole loop in plain Python with engines that take seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from trainspot import loop
+from trainspot.config.document import Document
+from trainspot.config.load import resolve
+from trainspot.dataset import Dataset
+from trainspot.engines import engines_of
+from trainspot.errors import InputError, RunError
+from trainspot.frames import Frame
+from trainspot.label.base import failed
+
+
+@pytest.fixture(scope="module")
+def aluminium() -> Dataset:
+    return Dataset.from_frames([Frame.from_atoms(bulk("Al", cubic=True).repeat((2, 1, 1)))])
+
+
+def campaign_of(content):
+    return resolve(Document(Path("toy.yaml"), content)).campaign
+
+
+@pytest.fixture(scope="module")
+def campaign(toy_campaign):
+    return campaign_of(toy_campaign)
+
+
+@pytest.fixture(scope="module")
+def result(aluminium, campaign, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("loop")
+    return loop.run(aluminium, campaign, engines_of(campaign, folder))
+
+
+def test_the_loop_learns(result, campaign):
+    records = result.records
+    assert result.state == "exhausted"
+    assert [r["n"] for r in records] == [1, 2, 3]
+    assert records[-1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
+    assert all(r["selected"] + r["audit"] <= campaign.select.max_frames for r in records)
+    assert records[1]["labelled"] == records[0]["selected"] + records[0]["audit"]
+    assert records[-1]["labelled_total"] == int(result.dataset.is_labelled.sum())
+
+
+def test_calibration_pairs_were_in_no_training_set(result):
+    for turn in result.turns:
+        for found in turn.calibrations.values():
+            assert found.held_out == found.pairs
+    assert any(c.fitted for turn in result.turns for c in turn.calibrations.values())
+
+
+def test_judgements_are_scored_once_their_frames_are_labelled(result):
+    scored = [turn.score for turn in result.turns]
+    assert all(scored[:-1])
+    assert scored[-1] is None
+    first = result.turns[0]
+    batch = len(first.decision.judgement.chosen)
+    assert first.score.prospective["forces"]["pairs"] == batch
+    assert len(first.score.audit_pairs) == len(first.decision.judgement.audit)
+
+
+def test_sets_are_for_good(result):
+    """No frame of an early turn changes its set in a later one."""
+    final = dict(zip(result.dataset.ids, result.dataset.column("split").tolist(), strict=True))
+    for turn in result.turns:
+        dataset = turn.decision.dataset.labelled()
+        for identity, split in zip(dataset.ids, dataset.column("split").tolist(), strict=True):
+            assert final[identity] == split
+
+
+def test_same_seed_same_frames_another_seed_others(aluminium, campaign, toy_campaign, tmp_path):
+    def chosen(campaign, name):
+        folder = tmp_path / name
+        folder.mkdir()
+        turns = loop.run(aluminium, campaign, engines_of(campaign, folder)).turns
+        return [turn.decision.judgement.chosen for turn in turns]
+
+    short = toy_campaign | {"stop": {"max_iterations": 2}}
+    first = chosen(campaign_of(short), "first")
+    assert chosen(campaign_of(short), "second") == first
+    assert chosen(campaign_of(short | {"seed": 12}), "third") != first
+
+
+def test_the_label_budget_ends_the_loop_with_everything(aluminium, toy_campaign, tmp_path):
+    campaign = campaign_of(toy_campaign | {"budget": {"labels": 30}})
+    result = loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
+    assert result.state == "budget"
+    assert int(result.dataset.is_labelled.sum()) == 30
+    assert len(result.committee) == 3
+
+
+def test_failed_frames_leave_the_dataset_and_are_not_tried_again(
+    aluminium, campaign, toy_campaign, tmp_path
+):
+    engines = engines_of(campaign, tmp_path)
+    campaign = campaign_of({**toy_campaign, "label": {**toy_campaign["label"], "min_success": 0.5}})
+    tried: list[str] = []
+
+    def label(frames):
+        tried.extend(frames.ids)
+        bad = [frame for frame in frames if len(frame) > 1][:1]
+        labelled, _ = engines.label(frames.without([frame.id for frame in bad]))
+        return labelled, Dataset.from_frames([failed(frame, "made to fail") for frame in bad])
+
+    result = loop.run(aluminium, campaign, loop.Engines(label, engines.train, engines.explore))
+    assert len(tried) == len(set(tried))
+    assert len(result.failed) >= 2
+    assert not set(result.failed.ids) & set(result.dataset.ids)
+    assert result.records[0]["label_failures"] == 1
+
+
+def test_too_many_failures_end_the_loop(aluminium, campaign, tmp_path):
+    engines = engines_of(campaign, tmp_path)
+
+    def label(frames):
+        return Dataset.from_frames([]), Dataset.from_frames([failed(f, "no") for f in frames])
+
+    with pytest.raises(RunError, match="could not be labelled"):
+        loop.run(aluminium, campaign, loop.Engines(label, engines.train, engines.explore))
+
+
+def test_engines_that_need_aiida_are_refused(toy_campaign, tmp_path):
+    needs = campaign_of(toy_campaign | {"label": {"engine": "quantumespresso"}})
+    with pytest.raises(InputError, match="needs AiiDA"):
+        engines_of(needs, tmp_path)
+    lammps = toy_campaign["explore"] | {"engine": "lammps"}
+    with pytest.raises(InputError, match="engine: ase"):
+        engines_of(campaign_of(toy_campaign | {"explore": lammps}), tmp_path)
+
+
+def test_a_labelled_dataset_is_used_as_it_is(result, campaign, toy_campaign, tmp_path):
+    """Own data: no augmentation, no label made twice."""
+    given = result.dataset.labelled()
+    again = campaign_of(toy_campaign | {"augment": [], "stop": {"max_iterations": 1}})
+    folder = tmp_path / "again"
+    folder.mkdir()
+    second = loop.run(given, again, engines_of(again, folder))
+    assert second.records[0]["labelled"] == 0
+    np.testing.assert_array_equal(
+        second.dataset.select(given.ids).column("split"), given.column("split")
+    )
