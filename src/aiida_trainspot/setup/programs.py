@@ -136,8 +136,14 @@ def _python_for_qepy() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _QEPY_PYTHONS:
         return sys.executable
     for version in _QEPY_PYTHONS:
-        if found := shutil.which(f"python{version}"):
-            return found
+        found = shutil.which(f"python{version}")
+        if found is None:
+            continue
+        try:
+            _call([found, "-c", "import venv"])  # a shim on PATH may have nothing behind it
+        except RunError:
+            continue
+        return found
     raise RunError(
         f"the qepy wheel needs Python {' or '.join(_QEPY_PYTHONS)}",
         hint="install one of them, or Quantum ESPRESSO itself, and put it on PATH",

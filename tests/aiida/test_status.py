@@ -1,0 +1,160 @@
+"""Status of campaigns made of bare nodes: what is judged, what runs, how it ended."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from aiida.common.links import LinkType
+from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, WorkChainNode
+from click.testing import CliRunner
+from plumpy import ProcessState
+
+from aiida_trainspot.profile import find
+from aiida_trainspot.status import Progress, progress, status
+from trainspot.cli import main
+from trainspot.errors import InputError
+
+RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
+RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}
+
+
+@pytest.fixture
+def campaign(aiida_profile_clean):
+    """A campaign whose children are added one by one, each a minute after the other."""
+
+    class Campaign:
+        def __init__(self):
+            self.node = WorkChainNode(label="silicon")
+            self.node.set_process_label("TrainsPotWorkChain")
+            self.node.set_process_state(ProcessState.WAITING)
+            self.node.store()
+            self.minutes = 0
+
+        def child(self, label, kind=WorkChainNode, parent=None, *, name="", ended=True, out=None):
+            parent = parent or self.node
+            child = kind(computer=None)
+            child.set_process_label(name or label)
+            child.set_process_state(ProcessState.FINISHED if ended else ProcessState.RUNNING)
+            if ended:
+                child.set_exit_status(0)
+            link = LinkType.CALL_WORK if kind is WorkChainNode else LinkType.CALL_CALC
+            child.base.links.add_incoming(parent, link, label)
+            child.store()
+            start = self.node.ctime + timedelta(minutes=self.minutes)
+            self.minutes += 1
+            backend = child.backend_entity.bare_model
+            backend.ctime = start
+            backend.mtime = start + timedelta(seconds=30)
+            if out is not None:
+                out.base.links.add_incoming(child, LinkType.CREATE, "record")
+                out.store()
+            return child
+
+        def end(self, exit_status, message="", state=ProcessState.FINISHED):
+            self.node.set_process_state(state)
+            if exit_status is not None:
+                self.node.set_exit_status(exit_status)
+                self.node.set_exit_message(message)
+
+        def turn(self, n, record=None):
+            for stage in ("label", "train", "explore", "evaluate"):
+                self.child(f"iteration_{n}_{stage}")
+            if record:
+                self.child("CALL", CalcFunctionNode, name="decide", out=Dict(record))
+
+    return Campaign()
+
+
+def test_a_campaign_that_has_just_started(campaign):
+    found = status(campaign.node)
+    assert found["state"] == "waiting"
+    assert found["exit"] is None
+    assert found["stage"] == "augment"
+    assert found["iterations"] == []
+    assert progress(campaign.node) == Progress(1, "augment", 0, 0)
+
+
+def test_a_running_campaign_shows_what_was_judged_and_the_stage(campaign):
+    campaign.child("augment")
+    campaign.turn(1, RECORD)
+    label = campaign.child("iteration_2_label", ended=False)
+    for ended in (True, True, False):
+        campaign.child("CALL", CalcJobNode, label, ended=ended)
+    found = status(campaign.node)
+    assert set(found) == {"id", "name", "state", "exit", "stage", "iterations"}
+    assert found["id"] == campaign.node.uuid
+    assert found["name"] == "silicon"
+    assert found["stage"] == "label"
+    (one,) = found["iterations"]
+    assert one | {"seconds": 0} == RECORD | {"seconds": 0}
+    stages = ("augment", "label", "train", "explore", "evaluate", "judge")
+    assert one["seconds"] == dict.fromkeys(stages, 30.0)
+    assert progress(campaign.node) == Progress(2, "label", 2, 3)
+    json.dumps(found)
+
+
+def test_the_final_figures_win_over_those_of_the_judgement(campaign):
+    campaign.turn(1, RECORD)
+    campaign.child("compare_1", CalcJobNode)
+    final = Dict(RECORD | {"common_test": {"forces": 0.21}})
+    final.store()
+    final.base.links.add_incoming(campaign.node, LinkType.RETURN, "iterations__iteration_1")
+    campaign.end(0)
+    found = status(campaign.node)
+    assert found["exit"] == {"status": 0, "label": "converged"}
+    assert found["iterations"][0]["common_test"] == {"forces": 0.21}
+    assert found["iterations"][0]["seconds"]["compare"] == 30.0
+
+
+def test_labels_after_the_last_judgement_count_to_it(campaign):
+    campaign.turn(1, RECORD)
+    campaign.child("iteration_2_label")
+    assert "final_label" not in status(campaign.node)["iterations"][0]["seconds"]
+    campaign.end(0)
+    assert status(campaign.node)["iterations"][0]["seconds"]["final_label"] == 30.0
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "state", "label"),
+    [
+        (420, ProcessState.FINISHED, "max_iterations"),
+        (411, ProcessState.FINISHED, "no_valid_exploration"),
+        (None, ProcessState.KILLED, "killed"),
+        (None, ProcessState.EXCEPTED, "excepted"),
+    ],
+)
+def test_every_ending_has_a_name(exit_status, state, label, campaign):
+    campaign.end(exit_status, "because", state)
+    ending = status(campaign.node)["exit"]
+    assert (ending["status"], ending["label"]) == (exit_status, label)
+
+
+def test_campaigns_are_found_by_name_pk_and_uuid(campaign):
+    node = campaign.node
+    for identifier in ("silicon", str(node.pk), node.uuid, node.uuid[:8]):
+        assert find(identifier).pk == node.pk
+    with pytest.raises(InputError, match="no campaign 'germanium'; trainspot status lists"):
+        find("germanium")
+    with pytest.raises(InputError, match="is a Dict, not a campaign"):
+        find(str(Dict({}).store().pk))
+
+
+def test_the_command_shows_one_campaign_or_all(campaign):
+    campaign.turn(1, RECORD)
+    run = CliRunner().invoke
+    assert json.loads(run(main, ["status", "silicon", "--json"]).output)["name"] == "silicon"
+    (row,) = json.loads(run(main, ["status", "--json"]).output)
+    assert row["pk"] == campaign.node.pk
+    text = run(main, ["status", "silicon"], terminal_width=200).output
+    assert "200 meV/Å" in text
+    assert "silicon" in run(main, ["status"]).output
+    assert run(main, ["status", "nothing"]).exit_code == 2
+
+
+def test_stopping_what_has_ended_says_so(campaign):
+    campaign.end(0)
+    result = CliRunner().invoke(main, ["stop", "silicon"])
+    assert result.exit_code == 0
+    assert "has ended already" in result.stderr
