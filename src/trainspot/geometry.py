@@ -25,6 +25,7 @@ OVERLAP_FACTOR: Final = 0.6
 
 _SCREEN_CUTOFF: Final = 1.5  # Å; shorter lists cost vesin more, because its cells get tiny
 _FIRST_CUTOFF: Final = 3.0  # Å; where the search for nearest neighbours starts
+_INSIDE_LAYER: Final = 5.0  # Å; a wider gap between planes of atoms is vacuum
 _SHRINKS: Final = 1 - 1e-12  # a reduction that gains less is rounding
 _SLACK: Final = 1e-6  # Å; lengths closer than this are equal
 
@@ -284,8 +285,9 @@ def describe_contact(frame: Frame, contact: Contact) -> str:
 def vacuum_gaps(frame: Frame) -> Floats:
     """The empty space along each axis, Å, (3,), measured along the normal of the other two.
 
-    A layer that is cut by the cell's boundary counts as whole (the gap is the largest one found
-    going round the cell). A missing cell vector is no gap at all. Periodic axes: zero.
+    A layer that is cut by the cell's boundary counts as whole: where a gap of more than 5 Å
+    between the atoms is larger than the one at the boundary, it is the gap. A missing cell vector
+    is no gap at all. Periodic axes: zero.
     """
     gaps = np.zeros(3)
     whole = full_cell(frame.cell, frame.pbc)
@@ -359,8 +361,8 @@ def _layer(frame: Frame, whole: Floats, axis: int) -> _Layer:
     wrapped = (levels / height) % 1.0
     order = np.argsort(wrapped, kind="stable")
     gaps = np.diff(wrapped[order], append=wrapped[order[0]] + 1.0)
-    # As they stand is best unless another gap is really larger.
-    if gaps.max() * height <= height - extent + _SLACK:
+    # As they stand is best, unless another gap is larger and too large to lie inside a layer.
+    if gaps.max() * height <= max(height - extent + _SLACK, _INSIDE_LAYER):
         return _Layer(height, height, extent, still)
     start = wrapped[order[(int(np.argmax(gaps)) + 1) % len(order)]]
     joined = wrapped + (wrapped < start)

@@ -77,9 +77,10 @@ class Supercell(Strategy):
 
 
 def repeated(frame: Frame, matrix: Integers) -> Frame:
-    """The supercell of an integer matrix H (new cell = H · cell), atoms inside the new cell.
+    """The supercell of an integer matrix H (new cell = H · cell).
 
-    Copies of the whole frame follow one another, the one at the origin first.
+    Whole copies of the frame follow one another, the one at the origin first; their origins lie
+    inside the new cell.
     """
     steps = _translations(matrix)
     cell = _combined(matrix, frame.cell)

@@ -1,0 +1,219 @@
+"""Running a plan: order, screening, vacuum, reproducibility, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import pytest
+from ase.build import bulk, graphene
+from pydantic import Field
+
+from trainspot import plugins
+from trainspot.augment.base import GROUP, Strategy, child
+from trainspot.augment.plan import DEFAULT_PLAN, augment, check_inputs, parse_plan
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, UnknownNameError
+from trainspot.frames import Frame, Labels
+from trainspot.geometry import overlapping, vacuum_gaps
+
+SMALL = [
+    {"kind": "input"},
+    {"kind": "supercell", "min_length": 6.0, "max_atoms": 40},
+    {"kind": "rattle", "copies": 10},
+    {"kind": "isolated"},
+]
+
+
+@pytest.fixture
+def inputs() -> Dataset:
+    """A crystal and a sheet with too little vacuum."""
+    sheet = graphene(vacuum=3)
+    return Dataset.from_frames([Frame.from_atoms(bulk("Si")), Frame.from_atoms(sheet)])
+
+
+class Echo(Strategy):
+    """A strategy from elsewhere: copies, and pairs of atoms on top of each other."""
+
+    kind: Literal["echo"] = "echo"
+    distance: float = Field(0.0)
+
+    def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
+        for frame in frames:
+            positions = frame.positions.copy()
+            positions[0] = positions[1] + [self.distance, 0, 0]
+            yield child(frame, self.kind, positions=positions)
+            yield child(frame, self.kind, positions=frame.positions)
+
+
+def test_every_frame_is_kept_once_screened_and_has_a_parent(inputs):
+    made = augment(inputs, parse_plan(SMALL), seed=1)
+    frames = list(made.dataset)
+    assert made.dataset.counts("strategy") == {
+        "supercell": 2,
+        "input": 2,
+        "rattle": 14,
+        "vacancies": 6,
+        "isolated": 2,
+    }
+    ids = set(made.dataset.ids)
+    assert len(ids) == len(frames)
+    assert made.refused == {}
+    assert not any(overlapping(frame) for frame in frames)
+    for frame in frames:
+        if frame.origin.strategy in ("supercell", "rattle", "vacancies"):
+            assert frame.origin.parent in ids
+    supercells = {f.id for f in frames if f.origin.strategy == "supercell"}
+    assert {f.origin.parent for f in frames if f.origin.strategy == "rattle"} == supercells
+
+
+def test_supercells_come_first_wherever_they_stand_in_the_plan(inputs):
+    forward = augment(inputs, parse_plan(SMALL), seed=1).dataset
+    backward = augment(inputs, parse_plan(SMALL[::-1]), seed=1).dataset
+    assert set(forward.ids) == set(backward.ids)
+
+
+def test_same_seed_same_ids_another_seed_others(inputs):
+    one = augment(inputs, parse_plan(DEFAULT_PLAN), seed=5).dataset.ids
+    assert augment(inputs, parse_plan(DEFAULT_PLAN), seed=5).dataset.ids == one
+    other = augment(inputs, parse_plan(DEFAULT_PLAN), seed=6).dataset.ids
+    assert len(set(one) & set(other)) == 6  # inputs, supercells, isolated atoms
+
+
+def test_ids_are_those_of_every_machine(silicon):
+    """A value that must never change: campaigns are resumed on other machines."""
+    made = augment(Dataset.from_frames([silicon]), parse_plan(SMALL[:3]), seed=42)
+    assert (
+        made.dataset.ids[-1] == "0af2c660b2ab2b8b222a2cdfe457214f584ff5320a394fda09d5a11d5eaaaddf"
+    )
+
+
+def test_each_frame_can_be_made_again_from_its_seed(inputs):
+    from trainspot.augment.base import from_seed
+
+    made = augment(inputs, parse_plan([{"kind": "strain", "copies": 3}]), seed=1).dataset
+    (strategy,) = parse_plan([{"kind": "strain", "copies": 3}])
+    for frame in made:
+        parent = inputs.by_id(frame.origin.parent) if frame.pbc.all() else None
+        if parent is not None:
+            _, done = strategy.draw(parent, from_seed(frame.origin.seed))
+            assert done == frame.origin.parameters
+
+
+def test_refused_frames_are_counted_by_reason(silicon):
+    made = augment(Dataset.from_frames([silicon]), [*parse_plan([{"kind": "input"}]), Echo()], 1)
+    assert made.refused == {"overlap": 1, "duplicate": 1}
+    assert made.dataset.ids == [silicon.id]
+
+
+def test_the_screen_is_a_limit_not_a_verdict_on_the_strategy(silicon):
+    made = augment(Dataset.from_frames([silicon]), [Echo(distance=1.4)], 1)
+    assert made.refused == {}
+    assert len(made.dataset) == 2
+
+
+def test_every_frame_gets_its_vacuum(inputs):
+    made = augment(inputs, parse_plan(SMALL), seed=1, vacuum=18.0)
+    for frame in made.dataset:
+        assert np.all(vacuum_gaps(frame)[~frame.pbc] >= 18.0 - 1e-5)
+    assert any("vacuum enlarged to 18.0" in note for note in made.notes)
+    kept = next(f for f in made.dataset if f.origin.strategy == "input" and not f.pbc.all())
+    assert kept.origin.parent == inputs[1].id
+
+
+def test_labelled_inputs_are_kept_as_they_are():
+    frame = Frame.from_atoms(graphene(vacuum=3), labels=Labels(-18.0, np.zeros((2, 3)), None, "x"))
+    made = augment(Dataset.from_frames([frame]), parse_plan(SMALL), seed=1)
+    kept = made.dataset.by_id(frame.id)
+    assert kept.labels.energy == -18.0
+    assert len(made.dataset.labelled()) == 1
+
+
+def test_an_empty_plan_passes_the_inputs_on(silicon):
+    assert augment(Dataset.from_frames([silicon]), [], 1).dataset.ids == [silicon.id]
+
+
+def test_copies_among_the_inputs_are_noted(silicon):
+    made = augment(Dataset.from_frames([silicon, silicon]), [], 1)
+    assert made.dataset.ids == [silicon.id]
+    assert made.notes == ["1 inputs are copies of another one"]
+
+
+def test_a_large_input_is_its_own_supercell(silicon):
+    plan = parse_plan([{"kind": "input"}, {"kind": "supercell", "min_length": 5}])
+    made = augment(Dataset.from_frames([silicon]), plan, 1)
+    assert made.dataset.ids == [silicon.id]
+    assert made.refused == {}
+
+
+@pytest.mark.parametrize("parameter", [
+    {"copies": 9}, {"fraction": 0.2}, {"strain": None}, {"vacancies": None},
+    {"strain": {"mode": "full"}}, {"strain": {"range": [-0.1, 0.1]}},
+    {"vacancies": {"count": 1}}, {"vacancies": {"share": 1.0}},
+])  # fmt: skip
+def test_every_parameter_of_rattle_changes_something(silicon, parameter):
+    data = Dataset.from_frames([silicon])
+    plain = augment(data, parse_plan([{"kind": "rattle", "copies": 10}]), 1).dataset.ids
+    changed = [{"kind": "rattle", "copies": 10} | parameter]
+    assert augment(data, parse_plan(changed), 1).dataset.ids != plain
+
+
+def test_every_registered_strategy_obeys_the_contract(inputs, silicon):
+    """Validates itself, dumps to what it was made of, draws only from the generator it gets."""
+    frames = [silicon, *inputs]
+    for kind in plugins.names(GROUP):
+        (strategy,) = parse_plan([{"kind": kind}])
+        assert parse_plan([strategy.model_dump(mode="json")]) == [strategy]
+        runs = [
+            [f.id for f in strategy.generate(frames, np.random.default_rng(3))] for _ in range(2)
+        ]
+        assert runs[0] == runs[1]
+        assert runs[0]
+        assert all(field.description for name, field in type(strategy).model_fields.items()
+                   if name != "kind")  # fmt: skip
+
+
+# ── bad input ─────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"kind": "ratle"}, "unknown augmentation 'ratle'; did you mean 'rattle'?"),
+        ({"kind": "rattle", "copeis": 3}, "unknown key 'copeis'; did you mean 'copies'?"),
+        ({"kind": "rattle", "strain": {"rang": 1}}, "unknown key 'rang'; did you mean 'range'?"),
+        ({"kind": "rattle", "vacancies": {"shares": 1}}, "did you mean 'share'?"),
+        ({"kind": "rattle", "fraction": 1.5}, "rattle.fraction must be less than or equal to 1"),
+        ({"kind": "rattle", "fraction": float("nan")}, "rattle.fraction must be a finite number"),
+        ({"kind": "strain", "range": [0.3, 0.1]}, "range must be two numbers in order"),
+        ({"kind": "isolated", "box": -1}, "isolated.box must be greater than 0"),
+        ({"copies": 3}, "a strategy needs a 'kind'"),
+    ],
+)
+def test_bad_plans_are_refused_in_one_line(item, message):
+    with pytest.raises(InputError) as caught:
+        parse_plan([item], where="c.yaml:3")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("c.yaml:3: ")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, UnknownNameError) == ("unknown" in str(caught.value))
+
+
+def test_overlapping_inputs_are_refused_by_name(silicon):
+    bad = Frame.make([14, 14], [[0, 0, 0], [0, 0, 0.5]], np.eye(3) * 9, True)
+    with pytest.raises(
+        InputError, match=r"x\.cif, structure 2 \(Si2\): overlapping atoms: atoms 1"
+    ):
+        check_inputs([silicon, bad], "x.cif")
+    with pytest.raises(InputError, match="structure 1"):
+        augment(Dataset.from_frames([bad]), parse_plan(SMALL), 1)
+
+
+def test_no_structures_is_an_error():
+    with pytest.raises(InputError, match="no structures"):
+        augment(Dataset.from_frames([]), parse_plan(SMALL), 1)
+
+
+@pytest.mark.parametrize("vacuum", [-1.0, float("nan"), float("inf")])
+def test_impossible_vacuum_is_refused(silicon, vacuum):
+    with pytest.raises(InputError, match="vacuum"):
+        augment(Dataset.from_frames([silicon]), [], 1, vacuum=vacuum)
