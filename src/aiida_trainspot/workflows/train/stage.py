@@ -117,5 +117,5 @@ class TrainingWorkChain(WorkChain):
     def results(self) -> None:
         """Gather the metrics."""
         metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
-        collected = collect_metrics(metadata={"disable_cache": True}, **metrics)
+        collected = collect_metrics(**metrics)
         self.out("metrics", collected)
