@@ -74,16 +74,13 @@ def test_everything_is_made(first, home):
 
 def test_aiida_agrees(first, home):
     assert "is running" in verdi(home, "daemon", "status")
-    assert "Test was successful" in verdi(home, "computer", "test", "localhost").replace(
-        "Success: all 6 tests succeeded", "Test was successful"
-    )
     config = json.loads((home / "ts" / ".aiida" / "config.json").read_text())
     profile = config["profiles"]["trainspot"]
     assert profile["storage"]["backend"] == "core.sqlite_dos"
     assert profile["process_control"]["backend"] == "core.zeromq"
 
 
-def test_a_second_time_finds_everything_in_any_order_of_words(first, home):
+def test_a_second_time_finds_everything(first, home):
     rows = json.loads(trainspot(home, "setup", "--json", "--demo-pseudos"))
     assert {row["item"]: row["state"] for row in rows} == dict.fromkeys(first, "found")
 
@@ -92,7 +89,9 @@ def test_a_campaign_on_silicon_can_now_be_started(first, home, tmp_path):
     shutil.copy(Path(__file__).with_name("silicon.cif"), tmp_path / "si.cif")
     path = tmp_path / "c.yaml"
     path.write_text(
-        "structures: [si.cif]\nlabel: {pseudo_family: trainspot-demonstration}\n", encoding="utf-8"
+        "structures: [si.cif]\nlabel: {pseudo_family: trainspot-demonstration}\n"
+        "train: {engine: toy}\n",  # MACE takes seconds to say something, and has said it above
+        encoding="utf-8",
     )
     assert f"{path}: ready (1 frames of Si)" in trainspot(home, "check", str(path))
     assert trainspot(home, "status", "--json") == "[]\n"
