@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from pathlib import Path
 
@@ -182,15 +183,25 @@ def test_frames_are_labelled_through_aiida(two, pw_code, tmp_path):
         check_against_ase(node, labelled, tmp_path)
         check_provenance(outputs["labelled"], two)
 
-        again, node = run_stage(
-            frames, pw_code, CHEAP, min_success=orm.Float(0.7), max_concurrent=orm.Int(1)
-        )
+        check_lanes(node, 2)
+
+        again, node = run_stage([two, atom], pw_code, CHEAP)
         calculations = of_kind(node, "PwCalculation")
-        assert len(calculations) == 3
+        assert len(calculations) == 2
         assert all(c.base.caching.is_created_from_cache for c in calculations)
-        np.testing.assert_array_equal(
-            again["labelled"].dataset.column("energy"), labelled.column("energy")
-        )
+        expected = labelled.select([two.id, atom.id]).column("energy")
+        np.testing.assert_array_equal(again["labelled"].dataset.column("energy"), expected)
+
+
+def check_lanes(node, number):
+    """Never more than ``number`` at once: as many lanes, and no overlap within one."""
+    (engine,) = (c for c in node.called if c.process_label == "QuantumEspressoLabelWorkChain")
+    lanes = [c for c in engine.called if c.process_label == "QuantumEspressoLabelWorkChain"]
+    assert len(lanes) == number
+    for lane in lanes:
+        work = sorted(of_kind(lane, "PwBaseWorkChain"), key=lambda child: child.pk)
+        for one, next_one in itertools.pairwise(work):
+            assert one.mtime <= next_one.ctime
 
 
 def check_against_ase(node, labelled, tmp_path):

@@ -17,24 +17,16 @@ from trainspot.label import base
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
+FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command()
 @click.argument("frames", type=click.Path(path_type=Path))
 @click.option("--engine", default="ase", show_default=True, help="Label engine.")
 @click.option("--calculator", help="Engine ase: a name such as tblite, or module:Class.")
-@click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings of the engine, a JSON or YAML file.",
-)
+@click.option("--settings", "settings_file", type=FILE, help="Engine settings, JSON or YAML.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes.")
-@click.option(
-    "--failures",
-    "failures_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write the frames that could not be labelled.",
-)
+@click.option("--failures", "failures_file", type=FILE, help="Where frames go that failed.")
 @output_option
 @config_option
 def label(
@@ -79,10 +71,8 @@ def label(
 
 def _report(labelled: int, failures: Dataset, output: Path) -> None:
     click.echo(f"{labelled} frames labelled, {len(failures)} failed: {output}")
-    if not len(failures):
-        return
-    first = failures[0]
-    reason = first.info["failure"]["reason"]
-    if not labelled:
-        raise RunError("no frame could be labelled", where=f"frame {first.id[:12]}", hint=reason)
-    click.echo(f"first failure: frame {first.id[:12]}: {reason}", err=True)
+    for first in failures[:1]:
+        where, reason = f"frame {first.id[:12]}", first.info["failure"]["reason"]
+        if not labelled:
+            raise RunError("no frame could be labelled", where=where, hint=reason)
+        click.echo(f"first failure: {where}: {reason}", err=True)
