@@ -18,28 +18,20 @@ from trainspot.train.base import member_seeds
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command()
-@click.argument("frames", type=click.Path(path_type=Path))
+@click.argument("frames", type=_FILE)
 @click.option("--engine", default="mace", show_default=True, help="Trainer.")
 @click.option("--committee", default=4, show_default=True, help="Members, at least 2.")
-@click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Hyper-parameters of the engine, a JSON or YAML file.",
-)
+@click.option("--settings", "settings_file", type=_FILE, help="Hyper-parameters, JSON or YAML.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Members at a time.")
-@click.option(
-    "--start",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Model file to start from: one for all members, or one for each.",
-)
+@click.option("--start", multiple=True, type=_FILE, help="Model to start from, or one a member.")
 @seed_option
 @output_option
 @config_option
-def train(  # noqa: PLR0913, PLR0917  (one parameter an option)
+def train(
     frames: Path,
     engine: str,
     committee: int,

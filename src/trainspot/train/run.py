@@ -71,6 +71,9 @@ def train_committee(
     committee = len(seeds)
     if len(start) not in (0, 1, committee):
         raise InputError(f"{len(start)} models to start {committee} members from")
+    for path in start:
+        if not path.is_file():
+            raise InputError("no such model file", where=str(path))
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError("exists and is not empty", where=str(directory), hint="name another")
     program = find_executable(engine.executable)

@@ -1,0 +1,102 @@
+"""``trainspot train``: a committee from files, and one member in a folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from trainspot import io, potential
+from trainspot.cli import main
+from trainspot.dataset import Dataset
+from trainspot.train import run
+from trainspot.train.toy import ToySettings, ToyTrainer
+
+
+@pytest.fixture
+def frames(labelled_frames, tmp_path):
+    io.write(Dataset.from_frames(labelled_frames), tmp_path / "frames.h5")
+    return tmp_path / "frames.h5"
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*args):
+        return CliRunner().invoke(main, [str(arg) for arg in args])
+
+    return invoke
+
+
+def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
+    (tmp_path / "s.yaml").write_text("n_random: 5\n")
+    result = call(
+        *("train", frames, "--engine", "toy", "--committee", 2, "--settings", "s.yaml"),
+        *("--workers", 2, "--seed", 3, "-o", "out"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "2 members trained" in result.stdout
+    assert "warning: no labelled isolated atom of Si" in result.stderr
+    models = [potential.load(tmp_path / "out" / f"member_{j}.toy") for j in range(2)]
+    frame = io.read(frames)[0]
+    one, other = (model.predict(model.prepare([frame]))[0] for model in models)
+    assert np.isfinite(one.energy)
+    assert one.energy != other.energy
+    assert len(models[0].basis.phases) == 5
+    report = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert set(report) == {"member_0", "member_1"}
+
+
+def test_one_member_in_its_folder_is_what_jobs_run(call, labelled_frames, tmp_path):
+    dataset = Dataset.from_frames(frame.with_(split="train") for frame in labelled_frames)
+    ToyTrainer.write_inputs(tmp_path, dataset, ToySettings(), 1)
+    result = call("train-member", "toy")
+    assert result.exit_code == 0, result.output
+    assert ToyTrainer.read_outputs(tmp_path).metrics[0]["epoch"] == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--committee", 1), "ask for at least 2 members"),
+        (("--engine", "tyo"), "did you mean 'toy'?"),
+        (("--settings", "s.yaml"), "did you mean 'cutoff'?"),
+        (("--start", "frames.h5", "--start", "frames.h5", "--committee", 3), "2 models to start 3"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(call, frames, tmp_path, args, message):
+    (tmp_path / "s.yaml").write_text("cutof: 5\n")
+    before = sorted(tmp_path.iterdir())
+    result = call("train", frames, "--engine", "toy", *args, "-o", "out")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_unlabelled_frames_are_nothing_to_train_on(call, labelled_frames, tmp_path):
+    bare = Dataset.from_frames(labelled_frames).with_columns(has_forces=[False] * 12)
+    io.write(bare, tmp_path / "bare.h5")
+    result = call("train", "bare.h5", "--engine", "toy", "-o", "out")
+    assert result.exit_code == 2
+    assert "no frame is labelled" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_member_without_inputs_and_an_engine_with_a_program_of_its_own(call):
+    result = call("train-member", "toy")
+    assert result.exit_code == 2
+    assert "toy.json" in result.stderr
+    result = call("train-member", "mace")
+    assert result.exit_code == 2
+    assert "mace_run_train" in result.stderr
+
+
+def test_a_failed_member_is_a_failed_run(call, frames, monkeypatch):
+    monkeypatch.setattr(run, "find_executable", lambda _: "/bin/false")
+    result = call("train", frames, "--engine", "toy", "-o", "out")
+    assert result.exit_code == 1
+    assert "member_0: false ended with status 1" in result.stderr
