@@ -19,6 +19,7 @@ from trainspot import plugins
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import Frame, Labels
+from trainspot.geometry import periodic_projector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -220,8 +221,7 @@ def labels_of(
     if not frame.pbc.any():
         stress = None
     if stress is not None:
-        basis = np.linalg.qr(frame.cell[frame.pbc].T)[0]
-        projector = basis @ basis.T
-        stress = projector @ stress @ projector if not frame.pbc.all() else stress
+        projector = periodic_projector(frame.cell, frame.pbc)
+        stress = projector @ stress @ projector
         stress = (stress + stress.T) / 2.0
     return Labels(energy, forces, stress, theory).checked(len(frame))
