@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trainspot import io, potential, store
-from trainspot.cli.options import Range, config_option, output_option, seed_option
-from trainspot.config import document
+from trainspot.cli._dynamics import Range, refuse_failures, runs_of, settings_of
+from trainspot.cli.options import config_option, output_option, seed_option
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, RunError
-from trainspot.explore import schedule as scheduling
 from trainspot.explore import trajectory
-from trainspot.explore.ase import AseExplorer, AseSettings
-from trainspot.explore.base import parse_settings
+from trainspot.explore.ase import AseExplorer
+from trainspot.explore.schedule import start_frames
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -52,7 +49,7 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
     for path in filter(None, (output, options["failures_file"])):
         io.check_output(path)
     starts = Dataset.from_frames([]).merge(*(io.read(path) for path in structures))
-    runs = _runs(starts, options)
+    runs = runs_of(starts, options)
     model = potential.load(
         options["model"], kind=options["kind"], dtype=options["dtype"], device=options["device"]
     )
@@ -60,10 +57,10 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=len(runs), file=stderr, hidden=not stderr.isatty()) as bar:
         result = AseExplorer.run(
-            scheduling.start_frames(starts, runs),
+            start_frames(starts, runs),
             runs,
             model,
-            _settings(options),
+            settings_of(options),
             progress=lambda *_: bar.update(1),
             on_frame=lambda frame, atoms: snapshots.append(trajectory.snapshot(frame, atoms)),
         )
@@ -74,32 +71,5 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
     click.echo(f"{len(result.explored)} frames from {len(runs)} runs: {output}")
     if options["failures_file"] is not None:
         io.write(result.failures, options["failures_file"])
-    elif len(result.failures):
-        first = result.failures[0]
-        raise RunError(
-            f"{len(result.failures)} of {len(runs)} runs failed",
-            where=f"frame {first.id[:12]}",
-            hint=first.info["failure"]["reason"],
-        )
-
-
-def _runs(starts: Dataset, options: dict[str, Any]) -> list[scheduling.Run]:
-    """The runs of the schedule file, or one from every frame."""
-    path: Path | None = options["schedule_file"]
-    if path is not None:
-        try:
-            return scheduling.parse(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError("not a schedule in JSON", where=str(path)) from error
-    values = {n: options[n] for n in scheduling.Plan.model_fields if n in options}
-    plan = parse_settings(scheduling.Plan, {**values, "starts": starts.ids})
-    return scheduling.schedule(starts, plan, options["seed"])
-
-
-def _settings(options: dict[str, Any]) -> AseSettings:
-    path, config = options["settings_file"], options["config"]
-    same = config is not None and config.explore.engine == AseExplorer.name
-    raw = config.explore.settings.model_dump() if same else {}
-    return parse_settings(
-        AseSettings, raw | (document.read(path).data if path else {}), where=str(path or "settings")
-    )
+    else:
+        refuse_failures(result.failures, len(runs))

@@ -8,7 +8,7 @@ that the command line wins; the command receives the whole resolved campaign as 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -45,25 +45,6 @@ def _campaign(ctx: click.Context, param: click.Parameter, value: Path | None) ->
         **{key: setting for key, setting in flat.items() if setting is not None},
     }
     return campaign
-
-
-class Range(click.ParamType):
-    """A number, or LOW:HIGH (in a campaign file a list of two); converts to a pair."""
-
-    name = "number or LOW:HIGH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float]:
-        """Split at the colon; a single number is both ends."""
-        parts = value.split(":") if isinstance(value, str) else value
-        if isinstance(parts, int | float):
-            parts = [parts]
-        try:
-            low, high = (float(part) for part in (parts if len(parts) > 1 else [*parts, *parts]))
-        except (TypeError, ValueError):
-            self.fail(f"'{value}' is neither a number nor LOW:HIGH.", param, ctx)
-        return low, high
 
 
 def given(name: str) -> bool:

@@ -9,6 +9,7 @@ output.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -138,7 +139,7 @@ def _interactions(
     """The model, by directive or by a pair style of the user's LAMMPS, and dispersion."""
     correction = settings.dispersion
     if settings.pair_style is None:
-        directive = f"{DIRECTIVE} model={model} kind={kind} elements={','.join(elements)}"
+        directive = f"{DIRECTIVE} model={quote(model)} kind={kind} elements={','.join(elements)}"
         head = [f"{directive} dtype={settings.dtype} device={settings.device}"]
         if correction is None:
             return [*head, "pair_style zero 1.0 nocoeff", "pair_coeff * *"]

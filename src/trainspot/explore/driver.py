@@ -17,6 +17,7 @@ A failure ends its section: execution goes on after the next ``clear``, and the 
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,7 +212,11 @@ def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
 
 def _directive(line: int, words: str, where: str) -> Directive:
     found: dict[str, str] = {}
-    for word in words.split():
+    try:
+        split = shlex.split(words)
+    except ValueError as error:  # an open quote
+        raise InputError(f"cannot understand '{words}'", where=where) from error
+    for word in split:
         key, sign, value = word.partition("=")
         if key not in _KEYS or not sign or not value or key in found:
             known = ", ".join(sorted(_KEYS))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
@@ -58,6 +58,15 @@ class LammpsSettings(MdSettings):
         1, description="Runs in one job; the model is then loaded once for all of them."
     )
     restarts: PositiveInt = Field(10, description="Restart files a run leaves at most.")
+
+    @field_validator("pair_style", "pair_coeff")
+    @classmethod
+    def _fills_in(cls, text: str | None) -> str | None:
+        try:
+            (text or "").format(model="", elements="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {model} and {elements} can be filled in") from error
+        return text
 
 
 @dataclass(frozen=True, slots=True)

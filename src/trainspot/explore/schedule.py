@@ -20,6 +20,8 @@ from trainspot.seeds import derive_seed, generator
 from trainspot.units import FS_PER_PS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from trainspot.dataset import Dataset
@@ -185,6 +187,18 @@ def parse(values: Any) -> list[Run]:
     if not isinstance(values, Mapping) or not isinstance(values.get("runs"), list):
         raise InputError("'runs' is missing", where="schedule")
     return [Run.from_dict(run) for run in values["runs"]]
+
+
+def read(path: Path) -> list[Run]:
+    """The runs of a JSON file.
+
+    Raises:
+        InputError: No such file, or not a schedule.
+    """
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError("not a schedule in JSON", where=str(path)) from error
 
 
 def start_frames(initial: Dataset, runs: Sequence[Run]) -> Dataset:

@@ -78,6 +78,13 @@ def test_moving_in_the_deck_is_refused_with_its_line(command):
         sections(parse(deck))
 
 
+def test_a_file_name_may_contain_spaces():
+    (step,) = parse("# trainspot model='my model.toy' elements=Si")
+    assert step.model == "my model.toy"
+    with pytest.raises(InputError, match="deck:1: cannot understand"):
+        parse("# trainspot model='my model.toy elements=Si")
+
+
 def test_a_second_model_needs_a_clear():
     line = "# trainspot model=a elements=Si\n"
     assert len(sections(parse(f"{line}run 1\nclear\n{line}run 1\n"))) == 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.data import atomic_masses
+from pydantic import ValidationError
 from vesin import NeighborList
 
 from trainspot import potential
 from trainspot.dataset import Dataset
+from trainspot.errors import InputError
 from trainspot.explore import deck, driver
 from trainspot.explore.ase import PotentialCalculator
 from trainspot.explore.box import LammpsBox
@@ -261,3 +263,32 @@ def test_d2_is_the_formula_of_the_paper(lammps, mixed, one_run):
     c6, radius = np.array([pairs[symbols[a], symbols[b]] for a, b in zip(i, j, strict=True)]).T
     damping = 1 / (1 + np.exp(-20.0 * (r / radius - 1)))
     assert more - bare == pytest.approx(-0.5 * 0.75 * (c6 / r**6 * damping).sum(), rel=1e-5)
+
+
+def test_a_lammps_that_knows_the_model_needs_no_driver(lammps, argon, one_run):
+    run = one_run(argon, ensemble="nve", time=0.02)
+    own = {"pair_style": "lj/cut 5.0", "pair_coeff": "0.01 2.2"}
+    bare = _thermo(lammps([argon], [run], LammpsSettings(**own)))[0, 2]
+    more = _thermo(lammps([argon], [run], LammpsSettings(**own, dispersion="d2")))[0, 2]
+    text = (lammps.directory / "input.in").read_text()
+    assert not lammps.failures
+    assert deck.DIRECTIVE + " " not in text
+    assert "pair_style hybrid/overlay lj/cut 5.0 momb" in text
+    assert more < bare - 0.1
+    assert LammpsExplorer.frames(lammps.directory, argon, run)[1] is None
+
+
+def test_the_pair_style_gets_model_and_elements(mixed, one_run):
+    settings = LammpsSettings(pair_style="mace", dispersion="d3")
+    text = LammpsExplorer.inputs(
+        Dataset.from_frames([mixed]), [one_run(mixed)], settings, "a.model", "mace"
+    )["input.in"]
+    assert "pair_coeff * * mace a.model C O Si Ar\n" in text
+    assert "pair_coeff * * dispersion/d3 C O Si Ar\n" in text
+    with pytest.raises(ValidationError, match=r"only \{model\}"):
+        LammpsSettings(pair_coeff="{potential}")
+
+
+def test_d2_has_no_coefficients_beyond_xenon():
+    with pytest.raises(InputError, match=r"no coefficients for Au.*dispersion: d3"):
+        d2_pair("H", "Au")

@@ -71,6 +71,22 @@ def test_a_schedule_is_followed(md, toy_model):
     assert len(io.read("f.h5")) == 0
 
 
+def test_a_campaign_file_gives_the_defaults(md):
+    Path("c.yaml").write_text(
+        "structures: [start.extxyz]\n"
+        "seed: 5\n"
+        "label: {engine: ase, calculator: emt}\n"
+        "train: {engine: toy}\n"
+        "explore: {engine: ase, temperature: [40, 60], time: 0.02, sample_every: 0.01,"
+        " thermostat_time: 30.0}\n"
+    )
+    done = md("start.extxyz", "--config", "c.yaml", "-o", "t.h5", "--time", 0.03)
+    assert done.exit_code == 0, done.output
+    frames = io.read("t.h5")
+    assert len(frames) == 3
+    assert 40 <= frames[0].origin.parameters["temperature"] <= 60
+
+
 def test_a_failed_run_is_an_error_unless_failures_are_asked_for(md):
     Path("limits.json").write_text(json.dumps({"max_volume_ratio": 1.0 + 1e-12}))
     words = ("start.extxyz", "--time", 0.02, "--sample-every", 0.01, "--settings", "limits.json")

@@ -115,7 +115,7 @@ class ExploreEngineWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Gather what all jobs left, whether they ended well or badly."""
-        jobs = [node for _, node in sorted(children(self, JOB_KEY.partition("{")[0]).items())]
+        jobs = [node for _, node in sorted(children(self, "job_%").items())]
         parts: dict[str, PESData] = {}
         for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
             for name in ("explored", "failures"):
@@ -127,8 +127,8 @@ class ExploreEngineWorkChain(WorkChain):
         gathered = gather_exploration(self.inputs.starts, self.inputs.schedule, **parts)
         self.out("explored", gathered["explored"])
         self.out("failures", gathered["failures"])
-        if jobs and not len(gathered["explored"]) and not any(j.is_finished_ok for j in jobs):
-            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because(_why(jobs[0]))
+        if not any(job.is_finished_ok for job in jobs) and not len(gathered["explored"]):
+            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because("; ".join(map(_why, jobs[:1])))
         return None
 
 
