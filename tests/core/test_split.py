@@ -183,6 +183,13 @@ def test_a_trajectory_goes_where_its_earlier_frames_are():
     assert [f.split for f in done] == ["test", "test"]
 
 
+def test_a_trajectory_that_the_user_has_cut_stays_cut():
+    pieces = [
+        frame(n, "md", trajectory="t", split=s) for n, s in enumerate(["test", "train", None])
+    ]
+    assert [f.split for f in assign(of(pieces))] == ["test", "train", "train"]
+
+
 def test_copies_go_to_one_set():
     frames = [frame(n) for n in range(30)]
     done = assign(of([*frames, *frames]), seed=1)
