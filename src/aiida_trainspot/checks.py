@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+import psutil
 from aiida.common.exceptions import ConfigurationError, NotExistent, ValidationError
 from aiida.engine.daemon.client import DaemonException, get_daemon_client
 from aiida.manage import get_config_option, get_manager
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from trainspot.config.load import Loaded
     from trainspot.config.models import Campaign
     from trainspot.dataset import Dataset
+
+_PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumespresso")
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,33 @@ def _daemon() -> Iterator[Remark]:
         hint = "run: verdi profile configure-broker core.zeromq"
         yield _error(InputError(f"profile '{name}' has no broker, so no daemon", hint=hint))
         return
+    client = get_daemon_client(name)
     try:
-        running = get_daemon_client(name).is_daemon_running
+        pid = client.get_daemon_pid() if client.is_daemon_running else None
     except (ConfigurationError, DaemonException):
-        running = False
-    if not running:
+        pid = None
+    if pid is None:
         hint = "run: trainspot setup, or verdi daemon start"
         yield _error(InputError(f"profile '{name}' has no daemon running", hint=hint))
+        return
+    started = psutil.Process(pid).create_time()
+    newer = [package for package in _PACKAGES if _installed(package) > started]
+    if newer:
+        yield Remark(
+            "warning",
+            f"the daemon runs an older {', '.join(newer)} than the one installed since; "
+            "run: verdi daemon restart",
+        )
+
+
+def _installed(package: str) -> float:
+    """When a package was installed, in seconds of the epoch; 0 if it is not."""
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        return 0.0
+    records = [Path(str(file.locate())) for file in files if file.name == "RECORD"]
+    return max((path.stat().st_mtime for path in records if path.is_file()), default=0.0)
 
 
 def _caching() -> Iterator[Remark]:

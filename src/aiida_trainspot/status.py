@@ -120,7 +120,13 @@ def _exit(node: WorkChainNode) -> dict[str, Any] | None:
         if isinstance(code, exit_codes.Exit)
     }
     label = labels.get(node.exit_status or -1, node.process_state.value)
-    return {"status": node.exit_status, "label": label, "message": node.exit_message or ""}
+    # A workchain that excepted leaves its traceback, whose last line says what happened.
+    traceback = (node.exception or "").strip().rpartition("\n")[2]
+    return {
+        "status": node.exit_status,
+        "label": label,
+        "message": node.exit_message or traceback,
+    }
 
 
 # ── while it runs ─────────────────────────────────────────────────────────────

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,29 @@ def test_a_profile_without_broker_or_daemon_is_an_error(remarks):
     (first, *_) = remarks()
     assert first[0] == "error"
     assert "has no broker, so no daemon; run: verdi" in first[1] or "has no daemon" in first[1]
+
+
+def test_a_daemon_that_runs_an_older_version_is_a_warning(remarks, monkeypatch):
+    class Client:
+        is_daemon_running = True
+
+        def get_daemon_pid(self):
+            return os.getpid()
+
+    profile = type("Profile", (), {"name": "p", "process_control_backend": "core.zeromq"})
+    monkeypatch.setattr(checks, "get_daemon_client", lambda _: Client())
+    monkeypatch.setattr(checks.get_manager(), "get_profile", lambda: profile)
+    assert list(checks._daemon()) == []
+    installed = {"trainspot": time.time() + 60.0}
+    monkeypatch.setattr(checks, "_installed", lambda package: installed.get(package, 0.0))
+    (remark,) = checks._daemon()
+    assert remark.level == "warning"
+    assert remark.text.startswith("the daemon runs an older trainspot than the one installed")
+
+
+def test_when_a_package_was_installed():
+    assert 0.0 < checks._installed("trainspot") < time.time()
+    assert checks._installed("no-such-package") == 0.0
 
 
 def test_caching_that_is_off_is_a_warning(remarks, aiida_profile):
