@@ -386,7 +386,7 @@ class TrainsPotWorkChain(WorkChain):
             for key in sorted(outputs.models):
                 self.out(f"models.{key}", outputs.models[key])
                 self.out(f"lammps_models.{key}", outputs.models[key])
-            for key in sorted(outputs.get("checkpoints", {})):
+            for key in sorted(outputs.checkpoints) if "checkpoints" in outputs else ():
                 self.out(f"checkpoints.{key}", outputs.checkpoints[key])
         if self.ctx.judged:
             self.out("calibration", self.ctx[f"calibration_{self.ctx.judged}"])

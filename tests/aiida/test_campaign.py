@@ -1,0 +1,102 @@
+"""The campaign workchain with toy engines: parity with ``trainspot.loop``, endings, provenance."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from aiida.engine import run_get_node
+from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNode
+from ase.build import bulk
+
+from aiida_trainspot.builder import get_builder
+from trainspot import loop
+from trainspot.config.document import Document
+from trainspot.config.load import resolve
+from trainspot.dataset import Dataset
+from trainspot.engines import engines_of
+from trainspot.frames import Frame
+
+
+@pytest.fixture
+def aluminium() -> Dataset:
+    return Dataset.from_frames([Frame.from_atoms(bulk("Al", cubic=True).repeat((2, 1, 1)))])
+
+
+@pytest.fixture
+def codes(aiida_profile, aiida_localhost):
+    del aiida_profile
+    aiida_localhost.set_minimum_job_poll_interval(0.1)
+    code = InstalledCode(
+        label="trainspot", computer=aiida_localhost, filepath_executable=str(Path(sys.executable).parent / "trainspot")
+    ).store()
+    return dict.fromkeys(("label", "train", "explore", "evaluate"), code)
+
+
+@pytest.fixture
+def run(codes, aluminium):
+    def start(content, dataset=aluminium):
+        builder = get_builder(content, dataset=dataset, codes=codes)
+        return run_get_node(builder)[1]
+
+    return start
+
+
+def judgements(node):
+    """What each iteration chose, from the provenance graph."""
+    found = [
+        child
+        for child in node.called
+        if isinstance(child, CalcFunctionNode) and child.process_label == "judge"
+    ]
+    found.sort(key=lambda child: child.pk)
+    return [child.outputs.judgement.get_dict() for child in found]
+
+
+@pytest.mark.slow
+def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_campaign, tmp_path):
+    content = toy_campaign | {"stop": {"max_iterations": 2}}
+    node = run(content)
+    campaign = resolve(Document(Path("toy.yaml"), content)).campaign
+    plain = loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
+
+    expected = [turn.decision.judgement.to_dict() for turn in plain.turns]
+    for found, wanted in zip(judgements(node), expected, strict=True):
+        assert found["selected"] == wanted["selected"]
+        assert found["audit"] == wanted["audit"]
+        assert found["flagged"] == wanted["flagged"]
+    assert node.outputs.dataset.dataset.ids == plain.dataset.ids
+
+    # the ending, with everything attached
+    assert node.exit_status == 420
+    assert "not converged" in node.exit_message
+    assert sorted(node.outputs.models) == ["member_0", "member_1", "member_2"]
+    records = [node.outputs.iterations[f"iteration_{n}"].get_dict() for n in (1, 2)]
+    for found, wanted in zip(records, plain.records, strict=True):
+        reference = found.pop("reference")
+        assert reference["engine"] == wanted.pop("reference")["engine"]
+        assert found == pytest.approx(wanted, rel=1e-9) or found.keys() == wanted.keys()
+        assert found["common_test"] == pytest.approx(wanted["common_test"], rel=1e-6)
+    assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
+
+    # every decision stands in the graph
+    decisions = {c.process_label for c in node.called_descendants if isinstance(c, CalcFunctionNode)}
+    assert {"augment", "assign_sets", "schedule", "draw_member", "calibrate", "judge", "score"} <= (
+        decisions
+    )
+    stages = {c.process_label for c in node.called if isinstance(c, WorkChainNode)}
+    assert len(stages) == 4
+
+
+def test_a_failed_label_stage_ends_with_what_there_is(run, toy_campaign, aluminium):
+    broken = toy_campaign | {
+        "label": {"engine": "ase", "calculator": "emt"},
+        "augment": [{"kind": "input"}, {"kind": "isolated"}],
+    }
+    silicon = Dataset.from_frames([Frame.from_atoms(bulk("Si", cubic=True))])  # EMT knows no Si
+    node = run(broken, silicon)
+    assert node.exit_status == 410
+    assert len(node.outputs.failures) == 2
+    assert "models" not in node.outputs
+    assert QueryBuilder().append(WorkChainNode, filters={"id": node.pk}).count() == 1
