@@ -120,13 +120,10 @@ def _exit(node: WorkChainNode) -> dict[str, Any] | None:
         if isinstance(code, exit_codes.Exit)
     }
     label = labels.get(node.exit_status or -1, node.process_state.value)
-    # A workchain that excepted leaves its traceback, whose last line says what happened.
-    traceback = (node.exception or "").strip().rpartition("\n")[2]
-    return {
-        "status": node.exit_status,
-        "label": label,
-        "message": node.exit_message or traceback,
-    }
+    # A workchain that excepted leaves a traceback: its last line that is not indented.
+    said = [line for line in (node.exception or "").splitlines() if line.strip() == line != ""]
+    message = node.exit_message or (said[-1] if said else "")
+    return {"status": node.exit_status, "label": label, "message": message}
 
 
 # ── while it runs ─────────────────────────────────────────────────────────────
