@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
 from aiida.engine.daemon.client import DaemonException, get_daemon_client
 from aiida.manage import get_config_option
-from aiida.orm import AbstractCode, Code, Dict, QueryBuilder, load_code
+from aiida.orm import AbstractCode, Code, Dict, QueryBuilder, SinglefileData, load_code
 from aiida.plugins import WorkflowFactory
 from aiida.schedulers.datastructures import NodeNumberJobResource
 
@@ -18,7 +18,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.setup.installation import cores
 from trainspot.config.document import Document
 from trainspot.config.document import read as read_document
-from trainspot.config.load import Loaded, read_inputs, resolve
+from trainspot.config.load import Loaded, foundation_file, read_inputs, resolve
 from trainspot.config.models import Resources
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
@@ -106,7 +106,10 @@ def get_builder(
     loaded = resolve(document)
     frames = read_inputs(loaded) if dataset is None else dataset
     builder = WorkflowFactory("trainspot.campaign").get_builder()
-    builder._merge(campaign_inputs(loaded.campaign, frames, codes))  # noqa: SLF001  (many at once)
+    inputs = campaign_inputs(loaded.campaign, frames, codes)
+    if path := foundation_file(loaded):
+        inputs["foundation"] = SinglefileData(path.resolve(), filename=path.name)
+    builder._merge(inputs)  # noqa: SLF001  (many at once)
     return builder
 
 

@@ -18,17 +18,18 @@ from trainspot.train import run
 from trainspot.train.base import member_seeds
 
 
-def engines_of(campaign: Campaign, folder: Path) -> Engines:
+def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
     """The engines a campaign names, run in this process and below ``folder``.
 
     Args:
         campaign: The resolved campaign.
         folder: Existing folder; each training gets one inside it.
+        foundation: Model file for ``start: foundation``.
 
     Raises:
         InputError: An engine that needs AiiDA.
     """
-    return Engines(_label(campaign), _train(campaign, folder), _explore(campaign))
+    return Engines(_label(campaign), _train(campaign, folder, foundation), _explore(campaign))
 
 
 def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
@@ -46,31 +47,44 @@ def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
     return label
 
 
-def _train(campaign: Campaign, folder: Path) -> Callable[[Dataset, int], Committee]:
+def _train(
+    campaign: Campaign, folder: Path, foundation: Path | None
+) -> Callable[[Dataset, int], Committee]:
     section = campaign.train
     trainer = run.trainer(section.engine)
+
+    start: list[Path] = [foundation] if foundation else []
 
     def train(dataset: Dataset, seed: int) -> Committee:
         where = folder / f"committee-{seed}"
         seeds = member_seeds(seed, section.committee)
         if hasattr(trainer, "run"):  # in this process: no start-up to pay for
-            models = [_here(trainer, dataset, section.settings, where, s) for s in seeds]
+            first = [start[j % len(start)] if start else None for j in range(len(seeds))]
+            models = [
+                _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
+                for s, f in zip(seeds, first, strict=True)
+            ]
         else:
-            results = run.train_committee(trainer, dataset, section.settings, where, seeds=seeds)
+            results = run.train_committee(
+                trainer, dataset, section.settings, where, seeds=seeds, start=start
+            )
             models = [result.model for result in results]
+        if section.start == "previous":
+            start[:] = models
         kind, dtype = trainer.model_kind, campaign.evaluate.dtype
         return [potential.load(model, kind=kind, dtype=dtype) for model in models]
 
     return train
 
 
-def _here(trainer: Any, dataset: Dataset, settings: Any, folder: Path, seed: int) -> Path:
+def _here(
+    trainer: Any, dataset: Dataset, settings: Any, folder: Path, seed: int, start: Path | None
+) -> Path:
     """Train one member with a trainer that is a function of ours."""
-    where = folder / f"member-{seed}"
-    where.mkdir(parents=True)
-    trainer.write_inputs(where, dataset, settings, seed)
-    trainer.run(where)
-    model: Path = trainer.read_outputs(where).model
+    folder.mkdir(parents=True)
+    trainer.write_inputs(folder, dataset, settings, seed, start=start)
+    trainer.run(folder)
+    model: Path = trainer.read_outputs(folder).model
     return model
 
 

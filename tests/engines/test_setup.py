@@ -80,6 +80,20 @@ def test_aiida_agrees(first, home):
     assert profile["process_control"]["backend"] == "core.zeromq"
 
 
+def test_pw_answers_with_the_environment_of_the_daemon(first, home):
+    """The daemon exports PYTHONPATH with a numpy that the qepy wheel cannot use."""
+    program = home / "ts" / "quantum-espresso" / "bin" / "pw.x"
+    done = subprocess.run(
+        [str(program)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert "Program PWSCF" in done.stdout, done.stderr
+
+
 def test_a_second_time_finds_everything(first, home):
     rows = json.loads(trainspot(home, "setup", "--json", "--demo-pseudos"))
     assert {row["item"]: row["state"] for row in rows} == dict.fromkeys(first, "found")

@@ -48,6 +48,7 @@ def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
         broker_config=BrokerFactory("core.zeromq").get_default_config(),
     )
     config.set_option("runner.poll.interval", 1, scope=name)
+    config.set_option("daemon.default_workers", default_workers(), scope=name)
     # Two seconds is too little on a loaded machine.
     config.set_option("daemon.timeout", 20, scope=name)
     if config.default_profile_name is None:

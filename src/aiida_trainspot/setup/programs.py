@@ -127,7 +127,8 @@ def install_qe(home: Path) -> Path:
     for name in ("pw.x", "ld1.x"):
         script = folder / "bin" / name
         interpreter = folder / "bin" / "python"
-        script.write_text(f'#!/bin/sh\nexec "{interpreter}" -m qepy --{name} "$@"\n')
+        # Isolated (-I): AiiDA's daemon exports its own sys.path as PYTHONPATH, with numpy 2.
+        script.write_text(f'#!/bin/sh\nexec "{interpreter}" -I -m qepy --{name} "$@"\n')
         script.chmod(0o755)
     return folder / "bin" / "pw.x"
 

@@ -14,21 +14,13 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import Exit
 from aiida_trainspot.functions import iteration as decisions
 from aiida_trainspot.functions.augment import assign_sets
-from aiida_trainspot.workflows.campaign_ports import define_ports
+from aiida_trainspot.workflows.campaign_ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
 from trainspot import plugins
 from trainspot.config.models import Campaign
 from trainspot.judge.iteration import NO_PAIRS
 from trainspot.judge.verdict import State
 from trainspot.seeds import derive_seed
-
-# How a campaign ends: state → exit code (``None``: success).
-_ENDINGS: dict[str, Exit | None] = {
-    State.CONVERGED: None,
-    State.EXHAUSTED: exit_codes.MAX_ITERATIONS,
-    State.NO_VALID_EXPLORATION: exit_codes.NO_VALID_EXPLORATION,
-    "budget": exit_codes.BUDGET_SPENT,
-}
 
 
 class TrainsPotWorkChain(WorkChain):
@@ -230,6 +222,9 @@ class TrainsPotWorkChain(WorkChain):
         }
         if section.start == "previous" and self.ctx.trained:
             inputs["start"] = self._models(self.ctx.trained)
+        elif section.start == "foundation":
+            members = range(section.committee)
+            inputs["start"] = {f"member_{j}": self.inputs.foundation for j in members}
         self._submit("train", "trainspot.train", **inputs)
 
     def inspect_train(self) -> None:
@@ -393,6 +388,6 @@ class TrainsPotWorkChain(WorkChain):
         if self.ctx.exit is not None:
             label, reason = self.ctx.exit
             return getattr(exit_codes, label.removeprefix("ERROR_")).because(reason)
-        ending = _ENDINGS[self.ctx.state]
+        ending = ENDINGS[self.ctx.state]
         self.report(f"finished: {self.ctx.state}")
         return None if ending is None else ending.because()

@@ -9,6 +9,15 @@ from aiida.orm import AbstractCode, Dict, SinglefileData
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
+from trainspot.judge.verdict import State
+
+ENDINGS: Final[dict[str, exit_codes.Exit | None]] = {
+    State.CONVERGED: None,
+    State.EXHAUSTED: exit_codes.MAX_ITERATIONS,
+    State.NO_VALID_EXPLORATION: exit_codes.NO_VALID_EXPLORATION,
+    "budget": exit_codes.BUDGET_SPENT,
+}
+"""How a campaign ends: state → exit code (``None``: success)."""
 
 STAGES: Final = ("label", "train", "explore", "evaluate")
 
@@ -35,6 +44,12 @@ def define_ports(spec: WorkChainSpec) -> None:
 def _define_inputs(spec: WorkChainSpec) -> None:
     spec.input("dataset", valid_type=PESData, help="Input structures or labelled frames.")
     spec.input("config", valid_type=Dict, help="The resolved campaign file.")
+    spec.input(
+        "foundation",
+        valid_type=SinglefileData,
+        required=False,
+        help="Model that trainings start from, with `start: foundation`.",
+    )
     spec.input_namespace("codes", help="The program of each stage.")
     spec.input_namespace("options", help="`metadata.options` of each stage's jobs.")
     for stage in STAGES:

@@ -139,6 +139,23 @@ def read_inputs(loaded: Loaded) -> Dataset:
     return Dataset.concatenate(parts).merge()
 
 
+def foundation_file(loaded: Loaded) -> Path | None:
+    """The model file that trainings start from, if the campaign names one.
+
+    Raises:
+        InputError: It does not exist.
+    """
+    name = loaded.campaign.train.foundation
+    if name is None:
+        return None
+    path = loaded.document.path.parent / name
+    if not path.is_file():
+        raise InputError(
+            f"no such model file: '{name}'", where=loaded.document.where(("train", "foundation"))
+        )
+    return path
+
+
 def _structure_files(loaded: Loaded) -> list[Path]:
     folder = loaded.document.path.parent
     found: dict[Path, None] = {}

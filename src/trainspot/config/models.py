@@ -59,7 +59,7 @@ class BudgetSection(Section):
     """What a campaign may spend; the campaign ends with its outputs when it is spent."""
 
     labels: int | None = Field(None, ge=1, description="reference calculations in all")
-    core_hours: float | None = Field(None, gt=0.0, description="core-hours in all")
+    core_hours: None = Field(None, description="core-hours in all; not available yet, keep null")
 
 
 class Resources(Section):

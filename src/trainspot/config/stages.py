@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -138,7 +138,17 @@ class TrainSection(EngineSection):
     start: Literal["scratch", "previous", "foundation"] = Field(
         "scratch", description="what each training starts from"
     )
+    foundation: str | None = Field(
+        None, description="model file for `start: foundation`, relative to this file"
+    )
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
+
+    @model_validator(mode="after")
+    def _has_its_foundation(self) -> Self:
+        if (self.start == "foundation") != (self.foundation is not None):
+            text = "'start: foundation' and 'foundation: FILE' belong together"
+            raise PydanticCustomError("foundation", "{text}", {"text": text})
+        return self
 
 
 class ExploreSection(EngineSection, Plan):
