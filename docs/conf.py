@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 # AiiDA makes a configuration folder when it is imported: not in the user's home.
-aiida_path = HERE / "_build" / "aiida"
+aiida_path = HERE / "_build" / ".aiida"
 aiida_path.mkdir(parents=True, exist_ok=True)
 os.environ["AIIDA_PATH"] = str(aiida_path)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-from aiida.common.warnings import AiidaDeprecationWarning
+from aiida.manage import get_config
 
 from trainspot import __version__
 
 # Autodoc looks at every attribute of AiiDA's classes, the deprecated ones too.
-warnings.filterwarnings("ignore", category=AiidaDeprecationWarning)
+get_config(create=True).set_option("warnings.showdeprecations", False)
 
 project = "trainspot"
 author = "The trainspot developers"
