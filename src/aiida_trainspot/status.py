@@ -10,6 +10,7 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
 from aiida_trainspot import exit_codes
+from aiida_trainspot.functions.iteration import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 _CHILD: Final = re.compile(r"iteration_(?P<n>\d+)_(?P<stage>\w+)|compare_(?P<compared>\d+)")
-_JUDGE: Final = "decide"
+_JUDGE: Final = judge.__name__
 """Name of the calcfunction that judges; its output ``record`` holds the figures."""
 
 

@@ -68,7 +68,7 @@ def campaign(aiida_profile_clean):
             for stage in ("label", "train", "explore", "evaluate"):
                 self.child(f"iteration_{n}_{stage}")
             if record:
-                self.child("CALL", CalcFunctionNode, name="decide", out=Dict(record))
+                self.child("CALL", CalcFunctionNode, name="judge", out=Dict(record))
 
     return Campaign()
 
@@ -151,6 +151,14 @@ def test_watching_ends_with_the_campaign(exit_status, expected, campaign, monkey
 
     monkeypatch.setattr(_watch.time, "sleep", sleep)
     assert _watch.watch(campaign.node) == expected
+
+
+def test_a_log_gets_one_line_a_stage(campaign, monkeypatch, capsys):
+    pauses = iter([lambda: None, lambda: None, lambda: campaign.end(0, "")])
+    monkeypatch.setattr(_watch.time, "sleep", lambda _: next(pauses)())
+    _watch.watch(campaign.node)
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("iteration ") for line in lines) == 1
 
 
 def test_an_interrupt_leaves_the_campaign_running(campaign, monkeypatch, capsys):

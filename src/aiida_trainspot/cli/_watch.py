@@ -27,12 +27,16 @@ def watch(node: WorkChainNode) -> int:
         budget was spent) or was left running, else 1.
     """
     console = Console(stderr=True)
+    shown: tuple[int, str] | None = None
     try:
         with Live(console=console, auto_refresh=False, transient=console.is_terminal) as live:
             while not node.is_terminated:
-                # Where there is no terminal, only the end is printed.
+                now = progress(node)
                 if console.is_terminal:
-                    live.update(Group(table(status(node)), _line(progress(node))), refresh=True)
+                    live.update(Group(table(status(node)), _line(now)), refresh=True)
+                elif (now.iteration, now.stage) != shown:  # a log: one line a stage
+                    shown = (now.iteration, now.stage)
+                    console.print(f"iteration {now.iteration}: {now.stage}")
                 time.sleep(_INTERVAL)
     except KeyboardInterrupt:
         console.print(f"It goes on. Look again: trainspot status {node.pk} --watch")
