@@ -2,4 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
+from aiida.manage import get_manager
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
+
+
+@pytest.fixture
+def aiida_localhost(aiida_computer_local):
+    """This machine without AiiDA's pauses: as ``trainspot setup`` makes it."""
+    computer = aiida_computer_local(label="localhost")
+    computer.configure(use_login_shell=False, safe_interval=0.0)
+    computer.set_minimum_job_poll_interval(0.1)
+    return computer
+
+
+@pytest.fixture(autouse=True)
+def patient_runner(aiida_profile):
+    """A runner that asks for its children ten times a second, not in a busy loop.
+
+    A test profile polls without a pause, which takes the processor from the jobs it waits for.
+    """
+    manager = get_manager()
+    manager.set_runner(manager.create_runner(poll_interval=0.1))
+    yield
+    manager.reset_runner()

@@ -28,7 +28,6 @@ def aluminium() -> Dataset:
 @pytest.fixture
 def codes(aiida_profile, aiida_localhost):
     del aiida_profile
-    aiida_localhost.set_minimum_job_poll_interval(0.1)
     code = InstalledCode(
         label="trainspot",
         computer=aiida_localhost,
