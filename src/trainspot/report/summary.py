@@ -139,7 +139,8 @@ def _motif_limits(data: ReportData) -> list[str]:
         return []
     sentence = (
         f"Forces are worst for frames of origin “{worst}” ({forces.show(error)} over {frames} "
-        f"test {'frame' if frames == 1 else 'frames'}) and best for “{best}” ({forces.show(least)})."
+        f"test {'frame' if frames == 1 else 'frames'}) and best for “{best}” "
+        f"({forces.show(least)})."
     )
     return [sentence]
 
