@@ -35,7 +35,9 @@ STAGES: Final = ("label", "train", "explore", "evaluate")
 CONCURRENT_STAGES: Final = ("label", "train", "explore")
 """Those that run several jobs at a time."""
 
-# Parents hold slots of the daemon too: half of them, and a few more for the campaign itself.
+_SLOTS_PER_JOB: Final = 3
+"""A lane, its base workchain and the job itself each hold a slot of the daemon."""
+# For the campaign itself, and for another one that runs beside it.
 _RESERVED_SLOTS: Final = 10
 _KB_PER_GB: Final = 1_000_000
 
@@ -204,7 +206,12 @@ def concurrency(code: AbstractCode, resources: Resources) -> int:
         else:
             available = code.computer.get_default_mpiprocs_per_machine() or 1
         return max(1, available // ((resources.processes or 1) * (resources.threads or 1)))
-    return max(1, slots() // 2 - _RESERVED_SLOTS)
+    return max(1, slots() // _SLOTS_PER_JOB - _RESERVED_SLOTS)
+
+
+def most_concurrent() -> int:
+    """Jobs at a time beyond which parents could fill all slots and wait for ever."""
+    return max(1, slots() // _SLOTS_PER_JOB - 1)
 
 
 def slots() -> int:

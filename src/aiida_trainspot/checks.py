@@ -182,7 +182,7 @@ def _unreachable(code: AbstractCode) -> str:
 
 
 def _concurrency(campaign: Campaign, codes: dict[str, AbstractCode]) -> Iterator[Remark]:
-    holds = max(1, builder.slots() // 2 - 1)
+    holds = builder.most_concurrent()
     for stage in builder.CONCURRENT_STAGES:
         asked = getattr(campaign, stage).max_concurrent
         if asked == "auto" or stage not in codes:

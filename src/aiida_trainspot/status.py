@@ -66,7 +66,6 @@ def status(node: WorkChainNode) -> dict[str, Any]:
 def stages_of(node: WorkChainNode) -> Iterator[Stage]:
     """The stages of a campaign in the order in which they started."""
     entries = node.base.links.get_outgoing(link_type=_CALLED).all()
-    judged = 0
     for entry in sorted(entries, key=lambda item: (item.node.ctime, item.node.pk)):
         found = _CHILD.fullmatch(entry.link_label)
         if entry.link_label == "augment":
@@ -75,9 +74,9 @@ def stages_of(node: WorkChainNode) -> Iterator[Stage]:
             yield Stage(int(found["n"]), found["stage"], entry.node)
         elif found:
             yield Stage(int(found["compared"]), "compare", entry.node)
-        elif isinstance(entry.node, CalcFunctionNode) and entry.node.process_label == _JUDGE:
-            judged += 1
-            yield Stage(judged, "judge", entry.node)
+        elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
+            # By its own number: a step repeated after a worker died judges an iteration twice.
+            yield Stage(int(entry.node.outputs.record["n"]), "judge", entry.node)
 
 
 def _records(node: WorkChainNode, stages: list[Stage]) -> list[dict[str, Any]]:

@@ -136,7 +136,7 @@ def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
     """
     _check_occupancy(atoms)
     info = {k: v for k, v in atoms.info.items() if k not in _DERIVED_INFO}
-    kept = json.loads(info["trainspot"]) if "trainspot" in info else {}
+    kept = _kept(info.get("trainspot", "{}"))
     user = {k: v for k, v in info.items() if k not in _RESERVED}
     user |= decode_metadata(json.dumps(kept.get("info", {})).encode())
     encode_metadata(user)  # refuse now, not when it is stored
@@ -151,14 +151,31 @@ def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
             strategy=str(info.get("strategy", "input")),
             parent=str(info.get("parent", "")),
             parameters=decode_metadata(json.dumps(kept.get("parameters", {})).encode()),
-            seed=int(info["seed"]) if "seed" in info else None,
+            seed=_integer(info, "seed") if "seed" in info else None,
             trajectory=str(info.get("trajectory", "")),
-            iteration=int(info.get("iteration", 0)),
+            iteration=_integer(info, "iteration") if "iteration" in info else 0,
         ),
         split=split,
         arrays={k: np.asarray(v, _kept_dtype(k, v, kept)) for k, v in arrays.items()},
         info=user,
     )
+
+
+def _kept(text: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise InputError("the entry 'trainspot' is damaged", hint="remove it from the file")
+    return found
+
+
+def _integer(info: dict[str, Any], key: str) -> int:
+    try:
+        return int(info[key])
+    except (TypeError, ValueError):
+        raise InputError(f"'{key}' must be a whole number, not '{info[key]}'") from None
 
 
 def _kept_dtype(name: str, values: NDArray[Any], kept: dict[str, Any]) -> Any:
@@ -168,9 +185,13 @@ def _kept_dtype(name: str, values: NDArray[Any], kept: dict[str, Any]) -> Any:
 def _labels(atoms: Atoms, info: dict[str, Any], theory: str) -> Labels:
     energy, forces = info.get(REF_ENERGY), atoms.arrays.get(REF_FORCES)
     stress = info.get(REF_STRESS)
-    if energy is None and forces is None and stress is None and atoms.calc is not None:
+    absent = energy is None and forces is None and stress is None
+    # Results in a trajectory of ours are a model's predictions, never reference labels.
+    if absent and atoms.calc is not None and info.get("strategy") != "md":
         results = atoms.calc.results
-        energy, forces, stress = (results.get(k) for k in ("energy", "forces", "stress"))
+        # With smearing the forces are the derivative of the free energy.
+        energy = results.get("free_energy", results.get("energy"))
+        forces, stress = results.get("forces"), results.get("stress")
     if stress is not None:
         stress = np.asarray(stress, dtype=np.float64)
         stress = voigt_6_to_full_3x3_stress(stress) if stress.size == 6 else stress.reshape(3, 3)

@@ -34,6 +34,7 @@ from trainspot.judge.iteration import (
     record,
     score,
     thresholds,
+    training_set,
 )
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
@@ -209,7 +210,8 @@ def _turn(
     """Train, explore, evaluate, decide."""
     dataset, seed = result.dataset, campaign.seed
     progress(f"iteration {iteration}: training on {len(dataset)} frames")
-    committee = engines.train(dataset, derive_seed(seed, "train", iteration))
+    frames = training_set(dataset, mix_theories=campaign.train.mix_theories)
+    committee = engines.train(frames, derive_seed(seed, "train", iteration))
     initial = initial_frames(dataset)
     runs = schedule.schedule(initial, campaign.explore.plan, seed, iteration=iteration)
     starts = schedule.start_frames(initial, runs)

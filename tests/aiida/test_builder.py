@@ -144,8 +144,9 @@ def test_without_a_scheduler_as_many_jobs_as_cores_allow(given, jobs, ours, monk
     assert builder.concurrency(ours, Resources(**given)) == jobs
 
 
-def test_with_a_scheduler_half_the_slots_less_ten(pw, monkeypatch):
+def test_with_a_scheduler_a_third_of_the_slots_less_ten(pw, monkeypatch):
     monkeypatch.setattr(builder, "slots", lambda: 200)
-    assert builder.concurrency(pw, Resources()) == 90
+    assert builder.concurrency(pw, Resources()) == 56
+    assert 3 + 3 * builder.most_concurrent() <= 200
     monkeypatch.setattr(builder, "slots", lambda: 8)
     assert builder.concurrency(pw, Resources()) == 1

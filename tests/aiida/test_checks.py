@@ -150,7 +150,7 @@ def test_slow_programs_are_started_only_if_asked(remarks, aiida_localhost, monke
 def test_more_jobs_than_the_daemon_holds_are_refused(remarks):
     written = {**TOYS, "train": {**TOYS["train"], "max_concurrent": 100_000}}
     (text,) = errors_of(remarks(written))
-    assert text.startswith("train.max_concurrent = 100000: the daemon holds 99")
+    assert text.startswith("train.max_concurrent = 100000: the daemon holds 65")
 
 
 def test_an_element_or_a_family_that_is_missing(remarks, ours, monkeypatch):

@@ -83,6 +83,22 @@ def test_calculator_results_are_labels(tmp_path):
     assert not {"energy", "stress"} & frame.info.keys()
 
 
+def test_predictions_in_a_trajectory_are_no_labels(tmp_path):
+    atoms = bulk("Si")
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.5, forces=np.ones((2, 3)))
+    atoms.info["strategy"] = "md"
+    ase.io.write(tmp_path / "t.extxyz", atoms)
+    assert not io.read(tmp_path / "t.extxyz")[0].labels
+
+
+def test_the_energy_that_belongs_to_the_forces_is_read():
+    atoms = bulk("Al")
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-3.70, free_energy=-3.75, forces=np.zeros((1, 3))
+    )
+    assert io.from_ase(atoms).labels.energy == -3.75
+
+
 def test_to_ase_and_back(labelled_frames):
     frame = labelled_frames[0].with_(origin=Origin("vacancies", "b" * 64, seed=3), split="test")
     back = io.from_ase(io.to_ase(frame))
@@ -119,6 +135,8 @@ def test_partially_occupied_cif_is_refused(tmp_path):
         ("broken.extxyz", "2\nLattice\nSi 0 0\n", "cannot be read"),
         ("broken.h5", "nonsense", "not an HDF5 file"),
         ("nan.extxyz", "1\n\nSi nan 0 0\n", "not finite"),
+        ("seed.extxyz", "1\nseed=abc\nSi 0 0 0\n", "'seed' must be a whole number, not 'abc'"),
+        ("own.extxyz", '1\ntrainspot="{"\nSi 0 0 0\n', "'trainspot' is damaged"),
         ("set.extxyz", '1\nsplit="holdout"\nSi 0 0 0\n', "unknown set 'holdout'"),
     ],
 )

@@ -46,6 +46,14 @@ def test_frames_are_labelled_once_and_failures_kept_apart(frames, tmp_path):
     assert (tmp_path / "again.h5").read_bytes() == output.read_bytes()
 
 
+def test_failures_without_a_file_of_their_own_stay_unlabelled(frames, tmp_path):
+    output = tmp_path / "out.h5"
+    result = run(frames, "--calculator", "emt", "-o", output)
+    assert result.exit_code == 0, result.output
+    kept = io.read(output)
+    assert (len(kept), int(kept.is_labelled.sum())) == (4, 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

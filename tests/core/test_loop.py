@@ -52,6 +52,14 @@ def test_calibration_pairs_were_in_no_training_set(result):
     for turn in result.turns:
         for found in turn.calibrations.values():
             assert found.held_out == found.pairs
+        trained_on = set(turn.decision.dataset.labelled().ids)
+        assert not trained_on & set(turn.decision.judgement.audit)
+        final = result.dataset.select(
+            turn.predictions.select(trained_on & set(turn.predictions.ids)).ids
+        )
+        assert not len(
+            final.subset("train")
+        )  # what calibrated it was evaluated, and never trained on
     assert any(c.fitted for turn in result.turns for c in turn.calibrations.values())
 
 
@@ -145,3 +153,19 @@ def test_a_labelled_dataset_is_used_as_it_is(result, campaign, toy_campaign, tmp
     np.testing.assert_array_equal(
         second.dataset.select(given.ids).column("split"), given.column("split")
     )
+
+
+def test_given_labels_and_new_ones_are_mixed_only_if_asked_for(
+    result, campaign, toy_campaign, tmp_path
+):
+    given = result.turns[0].decision.dataset.labelled()
+    foreign = given.with_columns(theory=["given"] * len(given))
+    content = toy_campaign | {"augment": [], "stop": {"max_iterations": 2}}
+    with pytest.raises(InputError, match="2 levels of theory"):
+        loop.run(foreign, campaign_of(content), engines_of(campaign_of(content), tmp_path))
+    mixing = campaign_of(content | {"train": {**content["train"], "mix_theories": True}})
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    second = loop.run(foreign, mixing, engines_of(mixing, folder))
+    assert second.records[1]["labelled"] > 0
+    assert len(second.dataset.labelled().theories) == 2

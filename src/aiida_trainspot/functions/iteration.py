@@ -40,6 +40,12 @@ def draw_member(config: Dict, iteration: Int, committee: Int) -> Int:
 
 
 @decision
+def training_set(dataset: PESData) -> PESData:
+    """The dataset with all levels of theory counted as one."""
+    return PESData(pure.training_set(dataset.dataset, mix_theories=True))
+
+
+@decision
 def evaluation_set(dataset: PESData, explored: PESData) -> PESData:
     """What a new committee must see."""
     return PESData(pure.evaluation_set(dataset.dataset, explored.dataset))

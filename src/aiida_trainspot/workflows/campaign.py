@@ -215,8 +215,11 @@ class TrainsPotWorkChain(WorkChain):
         """Train the committee."""
         section = self.campaign.train
         seed = derive_seed(self.campaign.seed, "train", self.iteration)
+        frames = self.ctx.dataset
+        if section.mix_theories:
+            frames = decisions.training_set(frames)
         inputs = self._engine("train") | {
-            "dataset": self.ctx.dataset,
+            "dataset": frames,
             "seed": Int(seed),
             "committee": Int(section.committee),
         }

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from ase.data import ground_state_magnetic_moments
 from pydantic import Field
 
 from trainspot.augment.base import Scope, Strategy
@@ -20,8 +19,8 @@ class Isolated(Strategy):
 
     kind: Literal["isolated"] = "isolated"
     box: float = Field(15.0, gt=0, le=100, description="edge of the cubic box, Å")
-    spin: Literal["none", "hund"] = Field(
-        "none", description="hund: start from the magnetic moment of the free atom"
+    spin: Literal["none"] = Field(
+        "none", description="spin state; only none, until a label engine reads moments"
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
@@ -32,12 +31,10 @@ class Isolated(Strategy):
             yield present.get(number) or self._atom(number)
 
     def _atom(self, number: int) -> Frame:
-        moment = float(ground_state_magnetic_moments[number])
         return Frame.make(
             [number],
             [[self.box / 2] * 3],
             np.eye(3) * self.box,
             False,
-            arrays={} if self.spin == "none" else {"initial_magmoms": np.array([moment])},
             origin=Origin("isolated", parameters={"box": self.box, "spin": self.spin}),
         )

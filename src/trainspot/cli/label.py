@@ -63,8 +63,10 @@ def label(
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=len(todo), file=stderr, hidden=not stderr.isatty()) as bar:
         result = runner.label(todo, settings, workers=workers, progress=lambda *_: bar.update(1))
-    io.write(base.merged(known, result.labelled, result.failures), output)
-    if failures_file is not None:
+    if failures_file is None:  # nothing is lost: a failed frame stays, without labels
+        io.write(known.merge(result.labelled), output)
+    else:
+        io.write(base.merged(known, result.labelled, result.failures), output)
         io.write(result.failures, failures_file)
     _report(len(result.labelled), result.failures, output)
 

@@ -42,7 +42,8 @@ def _campaign(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     flat = section if isinstance(section, dict) else {}
     ctx.default_map = {
         "seed": campaign.seed,
-        **{key: setting for key, setting in flat.items() if setting is not None},
+        # `start` says how in a campaign file, and names model files on the command line.
+        **{key: v for key, v in flat.items() if v is not None and key != "start"},
     }
     return campaign
 

@@ -52,7 +52,10 @@ def train(
     raw |= document.read(settings_file).data if settings_file else {}
     settings = parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
     seeds = member_seeds(seed, committee)
-    dataset = assign(io.read(frames), seed=seed)
+    if config and config.train.start == "foundation" and not start:
+        start = (Path(config.train.foundation or ""),)
+    shares = config.split.fractions if config else (0.8, 0.1, 0.1)
+    dataset = assign(io.read(frames), shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:
 

@@ -129,6 +129,13 @@ def read_inputs(loaded: Loaded) -> Dataset:
         if len(frames.theories) > 1:
             found = ", ".join(frames.theories)
             raise InputError(f"labels of several levels of theory ({found})", where=str(where))
+        more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
+        if frames.theories and more and not campaign.train.mix_theories:
+            raise InputError(
+                f"has labels, and {campaign.label.engine} will add others",
+                where=str(where),
+                hint="if both are of one level of theory, say 'train: {mix_theories: true}'",
+            )
         _check_frames(frames, str(where))
         return frames.merge()
     parts = []

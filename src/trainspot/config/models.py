@@ -58,7 +58,11 @@ class SplitSection(Section):
 class BudgetSection(Section):
     """What a campaign may spend; the campaign ends with its outputs when it is spent."""
 
-    labels: int | None = Field(None, ge=1, description="reference calculations in all")
+    labels: int | None = Field(
+        None,
+        ge=1,
+        description="labelled frames in all, given ones included; the first labelling is never cut",
+    )
     core_hours: None = Field(None, description="core-hours in all; not available yet, keep null")
 
 
@@ -137,6 +141,11 @@ class Campaign(Section):
         """One kind of input; every strategy of the augmentation written out in full."""
         if self.structures and self.dataset:
             raise PydanticCustomError("twice", "give either 'structures' or 'dataset', not both")
+        if getattr(self.label.settings, "dispersion", None) and getattr(
+            self.explore.settings, "dispersion", None
+        ):
+            text = "dispersion is in the labels already: explore.dispersion would count it twice"
+            raise PydanticCustomError("dispersion", "{text}", {"text": text})
         from trainspot.augment.plan import DEFAULT_PLAN, parse_plan
 
         listed = self.augment

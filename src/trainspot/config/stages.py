@@ -138,6 +138,11 @@ class TrainSection(EngineSection):
     start: Literal["scratch", "previous", "foundation"] = Field(
         "scratch", description="what each training starts from"
     )
+    mix_theories: bool = Field(
+        default=False,
+        description="train on given labels and new ones together: say so only if they are of the "
+        "same level of theory",
+    )
     foundation: str | None = Field(
         None, description="model file for `start: foundation`, relative to this file"
     )

@@ -220,13 +220,14 @@ class Predictions:
 
         Energies per atom, each frame once; forces and stresses over all components.
         """
-        squares, counts = self._squares(dataset, self, mean=False)
-        return _rmse(squares, counts)
+        squares, counts = self._squares(dataset, self._finite(), mean=False)
+        return _rmse(squares, counts, self.is_finite)
 
     def rmse(self, dataset: Dataset) -> dict[str, float]:
         """RMSE of the committee mean over all labelled frames; absent without a label."""
-        squares, counts = self._squares(dataset, self, mean=True)
-        return {name: float(values[0]) for name, values in _rmse(squares, counts).items()}
+        squares, counts = self._squares(dataset, self._finite(), mean=True)
+        found = _rmse(squares, counts, self.is_finite)
+        return {name: float(values[0]) for name, values in found.items()}
 
     # ── files ─────────────────────────────────────────────────────────────────
     def write(self, target: Path | str) -> None:
@@ -282,9 +283,12 @@ class Predictions:
         )
 
 
-def _rmse(squares: dict[str, Array], counts: dict[str, Array]) -> dict[str, Array]:
+def _rmse(
+    squares: dict[str, Array], counts: dict[str, Array], rows: NDArray[np.bool_]
+) -> dict[str, Array]:
+    """Over the given rows: those with finite predictions, for the others have no error."""
     return {
-        name: np.sqrt(squares[name].sum(axis=-1) / counts[name].sum())
+        name: np.sqrt(squares[name][..., rows].sum(axis=-1) / counts[name][rows].sum())
         for name in PROPERTIES
-        if counts[name].sum() > 0
+        if counts[name][rows].sum() > 0
     }

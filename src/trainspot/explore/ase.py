@@ -127,8 +127,10 @@ class AseExplorer:
                     kept.append(cut(start, run, atoms.positions, cell, step))
                     if on_frame is not None:
                         on_frame(kept[-1], atoms)
-            except (TrainspotError, ArithmeticError, np.linalg.LinAlgError) as error:
+            except TrainspotError as error:
                 failures.append(failed(start, run, str(error)))
+            except Exception as error:  # noqa: BLE001  (whatever a model raises ends its run only)
+                failures.append(failed(start, run, f"{type(error).__name__}: {error}"))
             if progress is not None:
                 progress(done, len(runs))
         return Explored(Dataset.from_frames(kept), Dataset.from_frames(failures))

@@ -7,7 +7,7 @@ and only here, so that the same seed selects the same frames.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trainspot.dataset import Dataset
@@ -51,9 +51,13 @@ class Rules:
             return None
         select = self.judge.select
         smaller = select.model_copy(update={"max_frames": min(select.max_frames, left)})
-        stop = self.judge.stop
-        audit = stop.model_copy(update={"final_audit": min(stop.final_audit, left)})
-        return self.judge.model_copy(update={"select": smaller, "stop": audit})
+        return self.judge.model_copy(update={"select": smaller})
+
+    def can_pay(self, dataset: Dataset, judgement: Judgement) -> bool:
+        """Whether the label budget allows what a judgement chose (a final audit only whole)."""
+        if self.max_labels is None:
+            return True
+        return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ class Score:
     """How an earlier judgement fared, once its frames were labelled.
 
     Attributes:
-        prospective: TPR, PPV and their intervals of each property, on the new labels.
+        prospective: TPR, PPV and their intervals of each property, on the new labels; under
+            ``audit`` the same on the audit frames alone. The batch was chosen among flagged
+            frames, which raises its TPR; the audit was drawn from all and is unbiased.
         audit_pairs: Pairs of all audit frames so far, as judged before they were trained on.
         misses: Final-audit frames that err beyond the tolerance.
         conclusion: What a final audit concludes; ``None`` after an ordinary selection.
@@ -114,6 +120,13 @@ class Score:
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
         }
+
+
+def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:
+    """What a committee is trained on; mixed levels of theory count as one if asked for."""
+    if not mix_theories or len(dataset.theories) < 2:
+        return dataset
+    return dataset.with_columns(theory=["mixed"] * len(dataset))
 
 
 def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
@@ -175,10 +188,13 @@ def decide(
         seed=rules.seed,
         starts=starts,
     )
-    spent = settings is None and judgement.verdict in (State.CONTINUE, State.AUDIT)
-    chosen = [] if spent else judgement.chosen
+    goes_on = judgement.verdict in (State.CONTINUE, State.AUDIT)
+    spent = goes_on and not rules.can_pay(dataset, judgement)
+    if spent:
+        judgement = replace(judgement, selected=(), audit=())
     unique = explored.select(dict.fromkeys(explored.ids))
-    return Decision(judgement, dataset.merge(unique.select(chosen)), budget_spent=spent)
+    joined = dataset.merge(unique.select(judgement.chosen))
+    return Decision(judgement, joined, budget_spent=spent)
 
 
 def score(
@@ -208,19 +224,19 @@ def score(
         return collect_pairs(rows, predictions, trained=())
 
     audit = pairs_of(judgement.audit)
-    both = Pairs.concatenate([pairs_of(judgement.selected), audit])
-    found = prospective(both, calibrations, rules.tolerance)
-    conclusion = None
+    missed = misses(audit, rules.tolerance)
     if judgement.verdict is State.AUDIT:
-        conclusion = conclude(
-            audit, rules.tolerance, iteration=iteration, settings=rules.judge.stop
-        )
-    return Score(
-        {name: rate.to_dict() for name, rate in found.items()},
-        Pairs.concatenate([audit_pairs, audit]),
-        misses(audit, rules.tolerance),
-        conclusion,
-    )
+        # Only unflagged frames: no rate can be read off them, and no threshold fitted to them.
+        stop = rules.judge.stop
+        conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
+        return Score({}, audit_pairs, missed, conclusion)
+    both = Pairs.concatenate([pairs_of(judgement.selected), audit])
+    batch = prospective(both, calibrations, rules.tolerance)
+    unbiased = prospective(audit, calibrations, rules.tolerance)
+    found = {
+        name: rate.to_dict() | {"audit": unbiased[name].to_dict()} for name, rate in batch.items()
+    }
+    return Score(found, Pairs.concatenate([audit_pairs, audit]), missed, None)
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:

@@ -182,7 +182,8 @@ class _Draws:
     def of(self, state: State) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Selected and audit ids of a state: none once the campaign ends."""
         if state is State.AUDIT:
-            unflagged = [i for i in self.valid if i not in set(self.flagged)]
+            flagged = set(self.flagged)
+            unflagged = [i for i in self.valid if i not in flagged]
             return (), self._draw("final_audit", unflagged, self.settings.stop.final_audit)
         if state is not State.CONTINUE:
             return (), ()
@@ -191,7 +192,8 @@ class _Draws:
         # A quiet but unconfirmed exploration still has to teach the committee something.
         pool = pool or self.valid
         audit = self._draw("audit", self.valid, audit_size(select, len(pool)))
-        rows = np.array([i in set(pool) - set(audit) for i in self.valid], dtype=np.bool_)
+        eligible = set(pool) - set(audit)
+        rows = np.array([i in eligible for i in self.valid], dtype=np.bool_)
         ids = [identity for identity, row in zip(self.valid, rows, strict=True) if row]
         budget = select.max_frames - len(audit)
         if self.fallback or not self.flagged:

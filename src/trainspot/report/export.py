@@ -12,7 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
 from trainspot import io, store
-from trainspot.committee import CALIBRATION, FORMAT, FORMAT_VERSION, MODELS
+from trainspot.committee import (
+    CALIBRATION,
+    FORMAT,
+    FORMAT_VERSION,
+    MODELS,
+    read_calibration,
+)
 from trainspot.errors import InputError
 from trainspot.report import tables
 from trainspot.report.data import ReportData, dump
@@ -143,11 +149,23 @@ def _check_replaceable(target: Path) -> None:
         raise InputError("no such folder", where=str(target.parent))
     if not target.exists():
         return
-    ours = target.is_dir() and ((target / CALIBRATION).is_file() or not any(target.iterdir()))
-    if not ours:
+    if not target.is_dir() or not _is_export(target):
         raise InputError(
             "exists and is not an earlier export", where=str(target), hint="choose another folder"
         )
+
+
+def _is_export(target: Path) -> bool:
+    """Whether the folder is empty, or holds an export and nothing else that would be lost."""
+    names = {path.name for path in target.iterdir()}
+    if not names:
+        return True
+    known = {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}
+    try:
+        read_calibration(target)
+    except InputError:
+        return False
+    return names <= known
 
 
 def _replace(scratch: Path, target: Path) -> None:

@@ -177,7 +177,17 @@ def test_labels_of_structures_are_not_taken_for_references(campaign_file, folder
     labelled = silicon.with_(labels=Labels(1.0, silicon.positions * 0, None, "somebody's"))
     store.write(Dataset.from_frames([labelled]), folder / "si.h5")
     assert not read_inputs(load(campaign_file(head="structures: [si.h5]\n"))).is_labelled.any()
-    assert read_inputs(load(campaign_file(head="dataset: si.h5\n"))).is_labelled.all()
+    given = "dataset: si.h5\n"
+    with pytest.raises(InputError, match=r"has labels, .* 'train: \{mix_theories: true\}'"):
+        read_inputs(load(campaign_file(head=given)))
+    for last in ("train: {mix_theories: true}\n", "stop: {max_iterations: 1}\n"):
+        assert read_inputs(load(campaign_file(head=given + last))).is_labelled.all()
+
+
+def test_dispersion_is_not_counted_twice(campaign_file):
+    text = "label: {dispersion: d3}\nexplore: {dispersion: d3}\n"
+    with pytest.raises(InputError, match="count it twice"):
+        load(campaign_file(text))
 
 
 def _bad_inputs(folder):

@@ -231,6 +231,16 @@ def test_missing_labels_do_not_count(make_dataset, predict):
     assert p.rmse(none)["energy"] == pytest.approx(kept)
 
 
+def test_errors_of_members_are_those_of_finite_frames(make_dataset, predict):
+    dataset = make_dataset(5)
+    p = predict(dataset)
+    broken = replace(p, energy=np.where(np.arange(5) == 1, np.inf, p.energy))
+    others = p.take([0, 2, 3, 4])
+    for name, values in broken.member_rmse(dataset).items():
+        np.testing.assert_allclose(values, others.member_rmse(dataset)[name])
+    assert broken.rmse(dataset) == pytest.approx(others.rmse(dataset))
+
+
 def test_not_finite_is_infinitely_uncertain_never_nan(make_dataset, predict):
     dataset = make_dataset(4)
     p = predict(dataset)

@@ -152,17 +152,23 @@ def test_a_molecule_has_no_stress_and_one_model_no_bars(campaign, models, tmp_pa
 
 
 def test_an_earlier_export_is_replaced_and_anything_else_kept(exported, campaign, models):
-    (exported / "stale").touch()
+    (exported / "models" / "stale").touch()
     rest = {"dataset": campaign.dataset, "calibration": {}, "status": campaign.status}
     export(exported, models={"b.toy": models["member_1"]}, **rest)
     assert [p.name for p in (exported / "models").iterdir()] == ["b.toy"]
-    assert not (exported / "stale").exists()
     other = exported.parent / "precious"
     other.mkdir()
     (other / "thesis.tex").touch()
     with pytest.raises(InputError, match="not an earlier export"):
         export(other, models=models, **rest)
     assert (other / "thesis.tex").exists()
+    (other / "calibration.json").write_text((exported / "calibration.json").read_text())
+    (exported / "notes.txt").touch()
+    for folder in (other, exported):  # an export beside something of the user's
+        with pytest.raises(InputError, match="not an earlier export"):
+            export(folder, models=models, **rest)
+    assert (other / "thesis.tex").exists()
+    assert (exported / "notes.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["../evil.toy", "/abs.toy", ".hidden", "a b.toy", "x;y.toy"])

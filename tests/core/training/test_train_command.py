@@ -50,6 +50,16 @@ def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
     assert set(report) == {"member_0", "member_1"}
 
 
+def test_a_campaign_file_gives_the_defaults(call, frames, tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "structures: [x.cif]\nseed: 3\n"
+        "train: {engine: toy, committee: 2, settings: {n_random: 5}, start: scratch}\n"
+    )
+    result = call("train", frames, "--config", "c.yaml", "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "2 members trained" in result.stdout
+
+
 def test_one_member_in_its_folder_is_what_jobs_run(call, labelled_frames, tmp_path):
     dataset = Dataset.from_frames(frame.with_(split="train") for frame in labelled_frames)
     ToyTrainer.write_inputs(tmp_path, dataset, ToySettings(), 1)

@@ -88,7 +88,7 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
             "script": script,
             "files": files,
             "starts": self.inputs.starts,
-            "schedule": Dict(scheduling.dump(runs)),
+            "schedule": Dict(scheduling.dump(runs)).store(),
             "metadata": {"options": with_threads(self.inputs.options.get_dict())},
         }
 
@@ -143,4 +143,5 @@ class LammpsMdWorkChain(ExploreEngineWorkChain):
 
 
 def _file(name: str, text: str) -> SinglefileData:
-    return SinglefileData(io.BytesIO(text.encode()), filename=name)
+    # stored, for a checkpoint of the workchain keeps stored nodes only
+    return SinglefileData(io.BytesIO(text.encode()), filename=name).store()

@@ -94,7 +94,7 @@ class TrainMemberWorkChain(BaseRestartWorkChain):
         if smaller is None:
             return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because())
         self.report(f"{node.process_label}<{node.pk}> ran out of memory: half the batch")
-        self.ctx.inputs["settings"] = Dict(smaller)
+        self.ctx.inputs["settings"] = Dict(smaller).store()  # a checkpoint keeps stored nodes only
         return ProcessHandlerReport(True)
 
     @process_handler(

@@ -12,6 +12,7 @@ from aiida.plugins import WorkflowFactory
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.collect_metrics import collect_metrics
+from aiida_trainspot.workflows.once import submit_once
 from trainspot.errors import InputError
 from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
 
@@ -96,10 +97,10 @@ class TrainingWorkChain(WorkChain):
         shared = {name: self.inputs[name] for name in ("dataset", "code", "settings", "options")}
         for member, seed in list(enumerate(self.ctx.seeds))[first:last]:
             key = f"member_{member}"
-            inputs = {**shared, "seed": Int(seed), "metadata": {"call_link_label": key}}
+            inputs = {**shared, "seed": Int(seed)}
             if key in self.inputs.get("start", {}):
                 inputs["start"] = self.inputs.start[key]
-            child = self.submit(_engine(self.inputs.engine.value), **inputs)
+            child = submit_once(self, key, _engine(self.inputs.engine.value), **inputs)
             self.to_context(members=append_(child))
 
     def inspect_members(self) -> ExitCode | None:
