@@ -10,7 +10,11 @@ cp -R "$source_folder/." "$name/"
 rm -rf "$name/export"
 began=$SECONDS
 
-trainspot setup --demo-pseudos
+if [[ $name == demo ]]; then
+  trainspot setup --demo-pseudos
+else  # labelled by tblite: no need to bring Quantum ESPRESSO
+  trainspot setup --demo-pseudos --no-install
+fi
 cd "$name"
 trainspot check campaign.yaml
 trainspot run campaign.yaml --wait
