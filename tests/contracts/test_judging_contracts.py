@@ -25,6 +25,8 @@ def test_selection(name, labelled_frames):
 
 def test_a_broken_method_is_caught(monkeypatch):
     class Constant:
+        nominal, min_pairs = None, 0
+
         def __init__(self, settings):
             pass
 

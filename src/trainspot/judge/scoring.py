@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import norm
 
 from trainspot.evaluate.statistics import Array
+from trainspot.judge.diagnostics import miscalibration_area
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import Tolerance
 
@@ -45,6 +46,12 @@ class Rates:
         tpr_interval: 95 % interval (Wilson) of ``tpr``.
         ppv_interval: 95 % interval (Wilson) of ``ppv``.
         pairs: Frames that were counted.
+        miss_rate: Share of all frames that have e > ε and Δ ≤ τ; ``None`` without frames.
+        miss_rate_interval: 95 % interval (Wilson) of ``miss_rate``.
+        coverage: Share of the frames with e ≤ slope · Δ; ``None`` without a slope.
+        coverage_interval: 95 % interval (Wilson) of ``coverage``.
+        miscalibration: Area between expected and observed coverage, see
+            ``judge.diagnostics``; ``None`` without a standard error.
     """
 
     tpr: float | None
@@ -52,6 +59,11 @@ class Rates:
     tpr_interval: Interval | None
     ppv_interval: Interval | None
     pairs: int
+    miss_rate: float | None = None
+    miss_rate_interval: Interval | None = None
+    coverage: float | None = None
+    coverage_interval: Interval | None = None
+    miscalibration: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -75,6 +87,8 @@ def rates(delta: Array, error: Array, threshold: float, tolerance: float) -> Rat
         tpr_interval=wilson(hits, n_wrong),
         ppv_interval=wilson(hits, n_flagged),
         pairs=len(delta),
+        miss_rate=(n_wrong - hits) / len(delta) if len(delta) else None,
+        miss_rate_interval=wilson(n_wrong - hits, len(delta)),
     )
 
 
@@ -87,11 +101,27 @@ def prospective(
 
     Args:
         pairs: Judged by the committee that the calibrations belong to, before it saw the labels.
-        calibrations: The thresholds that were used.
+        calibrations: The thresholds that were used; coverage is scored where they were fitted.
         tolerance: ε of each property.
     """
     return {
-        name: rates(*pairs.of(name), calibrations[name].threshold, epsilon)
+        name: _scored(*pairs.of(name), calibrations[name], epsilon)
         for name, epsilon in tolerance.given.items()
         if name in calibrations
     }
+
+
+def _scored(delta: Array, error: Array, made: Calibration, epsilon: float) -> Rates:
+    found = rates(delta, error, made.threshold, epsilon)
+    if not made.fitted or not len(delta):
+        return found
+    covered = int(np.sum(error <= made.slope * delta))
+    usable = delta > 0
+    return replace(
+        found,
+        coverage=covered / len(delta),
+        coverage_interval=wilson(covered, len(delta)),
+        miscalibration=miscalibration_area(delta[usable], error[usable], made.sigma)
+        if made.sigma
+        else None,
+    )

@@ -45,13 +45,21 @@ class CalibrateSettings(_Settings):
     """How a tolerance on the error becomes a threshold on the disagreement."""
 
     method: str = Field(
-        "quantile", description="quantile, or regression (Δ = a·e through the origin)"
+        "quantile",
+        description="quantile; regression (Δ = a·e through the origin); scale (ratio of trimmed "
+        "root mean squares); conformal (bounds the share of missed frames)",
     )
     quantile: float = Field(
         0.67,
         gt=0.0,
         lt=1.0,
         description="quantile of e/Δ in τ = ε / q(e/Δ); 0.5 leans to precision, 0.9 misses little",
+    )
+    miss_rate: float = Field(
+        0.1,
+        gt=0.0,
+        lt=1.0,
+        description="conformal: share of frames that may err beyond the tolerance unnoticed",
     )
 
 

@@ -14,9 +14,13 @@ def check_calibration(name: str) -> None:
 
     - an exact proportion e = s·Δ gives τ = ε/s;
     - thresholds are positive and finite, one for each resample;
-    - they do not depend on the order of the pairs, and scale with Δ.
+    - they do not depend on the order of the pairs, and scale with Δ;
+    - ``nominal`` is a share or ``None``, and ``min_pairs`` a number of pairs.
     """
     method: Method = plugins.load(GROUP, name)(CalibrateSettings(method=name))
+    assert method.nominal is None or 0.0 < method.nominal < 1.0, "nominal is a share"
+    assert isinstance(method.min_pairs, int), "min_pairs is a number"
+    assert method.min_pairs >= 0, "min_pairs is a number"
     rng = np.random.default_rng(0)
     delta = rng.uniform(0.01, 0.2, 40)
     error = 3.0 * delta * rng.uniform(0.5, 1.5, 40)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trainspot import plugins
 from trainspot.errors import DataError, UnknownNameError
 from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
+from trainspot.judge.diagnostics import miscalibration_area, rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective, rates, wilson
 from trainspot.judge.settings import CalibrateSettings, Tolerance
@@ -273,10 +274,91 @@ def test_prospective_rates_use_the_thresholds_of_the_time():
     known = {"forces": Calibration.given("forces", 0.1)}
     found = prospective(pairs_of(delta, error), known, Tolerance())
     assert found.keys() == {"forces"}
-    assert found["forces"].to_dict() | {"tpr_interval": 0, "ppv_interval": 0} == {
-        "tpr": 0.5,
-        "ppv": 0.5,
-        "tpr_interval": 0,
-        "ppv_interval": 0,
-        "pairs": 4,
-    }
+    one = found["forces"]
+    assert (one.tpr, one.ppv, one.miss_rate, one.pairs) == (0.5, 0.5, 0.25, 4)
+    assert json.loads(json.dumps(one.to_dict(), allow_nan=False))["tpr"] == 0.5
+
+
+# ── the plug-ins beyond the defaults ──────────────────────────────────────────
+@pytest.mark.parametrize("miss_rate", [0.05, 0.1, 0.3])
+def test_conformal_keeps_its_promise(miss_rate):
+    """Over many draws of 40 pairs, new frames are missed with a probability of at most α.
+
+    e > q·Δ alone has the probability 1 - ⌈41(1-α)⌉/41; the miss itself is rarer.
+    """
+    exceeded, missed = [], []
+    for seed in range(400):
+        delta, error = planted(40 + 200, spread=0.8, seed=seed)
+        made = fit(delta[:40], error[:40], "conformal", miss_rate=miss_rate)
+        delta, error = delta[40:], error[40:]
+        exceeded.append(np.mean(error > made.slope * delta))
+        missed.append(np.mean((error > 0.1) & (delta <= 0.1 / made.slope)))
+    expected = 1 - np.ceil(41 * (1 - miss_rate)) / 41
+    assert np.mean(exceeded) == pytest.approx(expected, abs=0.015)
+    assert np.mean(missed) < np.mean(exceeded)
+    assert np.mean(missed) <= miss_rate
+
+
+def test_conformal_needs_pairs_for_small_miss_rates():
+    made = fit(*planted(18), "conformal", miss_rate=0.05)
+    assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
+    assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
+
+
+def test_scale_withstands_exploded_frames():
+    delta, error = planted(100, slope=2.0, spread=0.1)
+    clean = fit(delta, error, "scale")
+    error[np.argsort(delta)[-5:]] *= 1000
+    dirty = fit(delta, error, "scale")
+    assert clean.slope == pytest.approx(2.0, rel=0.1)
+    assert dirty.slope == pytest.approx(clean.slope, rel=0.15)
+    assert fit(delta, error, "regression").slope > 100
+
+
+def test_sigma_covers_one_standard_deviation_whatever_the_method():
+    rng = np.random.default_rng(5)
+    delta = rng.uniform(0.02, 0.1, 5000)
+    error = np.abs(rng.normal(0, 3.0 * delta))
+    for method in METHODS:
+        made = fit(delta, error, method)
+        assert made.sigma == pytest.approx(3.0, rel=0.05), method
+        assert made.miscalibration < 0.01, method
+
+
+def test_miscalibration_of_known_cases():
+    delta = np.ones(4000)
+    error = np.abs(np.random.default_rng(0).normal(size=4000))
+    assert miscalibration_area(delta, error, 1.0) < 0.01
+    assert miscalibration_area(delta, error, 1e-9) == pytest.approx(0.5, abs=0.01)
+    assert miscalibration_area(delta, error, 1e9) == pytest.approx(0.5, abs=0.01)
+    # errors that all equal σ: observed coverage jumps from 0 to 1 where 68.27 % are expected
+    step = 0.6827**2 / 2 + (1 - 0.6827) ** 2 / 2
+    assert miscalibration_area(delta, delta, 1.0) == pytest.approx(step, abs=0.01)
+    assert miscalibration_area(delta[:0], error[:0], 1.0) is None
+
+
+def test_rate_map_agrees_with_the_rates():
+    delta, error = planted(80)
+    found = rate_map(delta, error, 7)
+    for i, epsilon in enumerate(found.tolerance):
+        for j, tau in enumerate(found.threshold):
+            one = rates(delta, error, tau, epsilon)
+            for mine, theirs in ((one.tpr, found.tpr[i, j]), (one.ppv, found.ppv[i, j])):
+                assert np.isnan(theirs) if mine is None else theirs == pytest.approx(mine)
+    assert np.all(np.isnan(found.tpr[-1])), "no error exceeds the largest tolerance"
+    assert np.all(np.isnan(found.ppv[:, -1]))
+
+
+def test_prospective_scores_coverage_and_misses():
+    made = fit(*planted(500, spread=0.5))
+    delta, error = planted(3000, spread=0.5, seed=9)
+    found = prospective(pairs_of(delta, error), {"forces": made}, FORCES)["forces"]
+    assert found.coverage == pytest.approx(0.67, abs=0.05)
+    assert found.coverage_interval[0] < found.coverage < found.coverage_interval[1]
+    assert found.miss_rate == np.mean((error > 0.1) & (delta <= made.threshold))
+    assert found.miss_rate_interval[0] < found.miss_rate < found.miss_rate_interval[1]
+    assert 0 < found.miscalibration < 0.5
+    nothing = prospective(pairs_of([], []), {"forces": made}, FORCES)["forces"]
+    assert (nothing.coverage, nothing.miss_rate, nothing.pairs) == (None, None, 0)
+    guess = fit(*planted(5))
+    assert prospective(pairs_of(delta, error), {"forces": guess}, FORCES)["forces"].coverage is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from trainspot import plugins
 from trainspot.errors import DataError
 from trainspot.evaluate.statistics import Array
+from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.scoring import Interval, rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
@@ -36,7 +37,15 @@ Verdict = Literal["good", "poor", "undetermined"]
 
 
 class Method(Protocol):
-    """A calibration method; constructed with the settings."""
+    """A calibration method; constructed with the settings.
+
+    Attributes:
+        nominal: Share of the errors that e ≤ ε/τ · Δ is meant to cover; ``None``: not defined.
+        min_pairs: Pairs it needs, where that is more than ``MIN_PAIRS``.
+    """
+
+    nominal: float | None
+    min_pairs: int
 
     def __init__(self, settings: CalibrateSettings) -> None:
         """Keep what the method needs of the settings."""
@@ -75,6 +84,10 @@ class Calibration:
         ppv: The same.
         tpr_interval: The same.
         ppv_interval: The same.
+        nominal: Share of the errors that slope · Δ is meant to cover, see ``Method``.
+        sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, whatever the
+            method; ``None`` if undetermined.
+        miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
     """
 
     property: str
@@ -93,6 +106,9 @@ class Calibration:
     ppv: float | None
     tpr_interval: Interval | None
     ppv_interval: Interval | None
+    nominal: float | None = None
+    sigma: float | None = None
+    miscalibration: float | None = None
 
     def summary(self) -> str:
         """The essentials in one line."""
@@ -127,7 +143,9 @@ class Calibration:
             DataError: Something is missing.
         """
         try:
-            values: dict[str, Any] = {field.name: content[field.name] for field in fields(cls)}
+            required = [field.name for field in fields(cls) if field.default is MISSING]
+            values: dict[str, Any] = {name: content[name] for name in required}
+            values |= {f.name: content.get(f.name) for f in fields(cls) if f.name not in values}
         except (KeyError, TypeError) as error:
             raise DataError("this is not a calibration") from error
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -160,10 +178,11 @@ def _calibration(
 ) -> Calibration:
     kept = (delta > NEGLIGIBLE * epsilon) & (error > NEGLIGIBLE * epsilon)
     used, errors = delta[kept], error[kept]
-    enough = len(used) >= MIN_PAIRS
+    enough = len(used) >= max(MIN_PAIRS, method.min_pairs)
     rho = spearman(used, errors)
-    slope, interval = 1.0, None
+    slope, interval, sigma = 1.0, None, None
     if enough:
+        sigma = sigma_per_delta(used, errors)
         slope = epsilon / float(method.threshold(used, errors, epsilon))
         rng = generator(seed, "calibrate", name)
         rows = rng.integers(len(used), size=(_RESAMPLES, len(used)))
@@ -190,6 +209,9 @@ def _calibration(
         ppv=score.ppv,
         tpr_interval=score.tpr_interval,
         ppv_interval=score.ppv_interval,
+        nominal=method.nominal,
+        sigma=sigma,
+        miscalibration=miscalibration_area(used, errors, sigma) if sigma else None,
     )
 
 

@@ -11,10 +11,12 @@ from trainspot.judge.settings import CalibrateSettings
 class Quantile:
     """τ = ε / q(e/Δ): at the threshold a share q of the frames has an error below ε."""
 
+    min_pairs = 0
+
     def __init__(self, settings: CalibrateSettings) -> None:
         """Keep the quantile."""
-        self.quantile = settings.quantile
+        self.nominal = settings.quantile
 
     def threshold(self, delta: Array, error: Array, tolerance: float) -> Array:
         """See ``Method.threshold``."""
-        return np.asarray(tolerance / np.quantile(error / delta, self.quantile, axis=-1))
+        return np.asarray(tolerance / np.quantile(error / delta, self.nominal, axis=-1))

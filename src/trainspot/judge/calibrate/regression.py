@@ -11,6 +11,9 @@ from trainspot.judge.settings import CalibrateSettings
 class Regression:
     """Δ = a·e by least squares, a = Σ Δe / Σ e², and τ = a·ε."""
 
+    min_pairs = 0
+    nominal = None
+
     def __init__(self, settings: CalibrateSettings) -> None:
         """The method has no parameters."""
 

@@ -1,0 +1,31 @@
+"""Split-conformal calibration: a bound on what is missed, without assumptions on the errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trainspot.evaluate.statistics import Array
+from trainspot.judge.settings import CalibrateSettings
+
+
+class Conformal:
+    """τ = ε/q, q the ⌈(n+1)(1-α)⌉-th smallest ratio e/Δ of the n pairs.
+
+    If the next frame is exchangeable with the pairs, P(e > q·Δ) ≤ α. A frame that errs beyond ε
+    and is not flagged (Δ ≤ ε/q) has e > q·Δ, so frames are missed with a probability of at most
+    α, ``calibrate.miss_rate`` (V. Vovk, A. Gammerman, G. Shafer, *Algorithmic Learning in a
+    Random World*, 2005). Below (1-α)/α pairs there is no such ratio.
+    """
+
+    def __init__(self, settings: CalibrateSettings) -> None:
+        """Keep the miss rate α."""
+        self.nominal = 1.0 - settings.miss_rate
+        self.min_pairs = math.ceil(self.nominal / settings.miss_rate - 1e-9)
+
+    def threshold(self, delta: Array, error: Array, tolerance: float) -> Array:
+        """See ``Method.threshold``."""
+        ratio = np.sort(error / delta, axis=-1)
+        rank = math.ceil((ratio.shape[-1] + 1) * self.nominal - 1e-9)
+        return np.asarray(tolerance / ratio[..., rank - 1])
