@@ -31,7 +31,7 @@ class Exit(NamedTuple):
         return ExitCode(self.status, message, invalidates_cache=self.invalidates_cache)
 
 
-NO_FRAMES = Exit(200, "ERROR_NO_FRAMES", "the dataset has no frames")
+NO_FRAMES = Exit(200, "ERROR_NO_FRAMES", "the dataset has no usable frames")
 NO_LABELLED_FRAMES = Exit(201, "ERROR_NO_LABELLED_FRAMES", "the dataset has no labelled frames")
 MISSING_PSEUDOPOTENTIALS = Exit(
     202, "ERROR_MISSING_PSEUDOPOTENTIALS", "the pseudopotential family lacks an element"

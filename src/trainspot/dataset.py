@@ -33,7 +33,8 @@ from trainspot.frames import SPLITS, Frame, Split
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-_CHUNK: Final = 512
+CHUNK: Final = 512
+"""Frames that are in memory at a time while a dataset is iterated."""
 
 
 class Dataset(Sequence[Frame]):
@@ -167,7 +168,10 @@ class Dataset(Sequence[Frame]):
     def __getitem__(self, index: Any) -> Any:
         """A frame for an integer, a dataset for a slice, a mask or a list of integers."""
         if isinstance(index, slice):
-            return self.take(range(*index.indices(len(self))))
+            start, stop, step = index.indices(len(self))
+            if step == 1:  # neighbours: nothing else is read
+                return Dataset(self._rows(start, max(start, stop)))
+            return self.take(range(start, stop, step))
         if np.ndim(index):
             return self.take(index)
         row = range(len(self))[index]
@@ -175,7 +179,7 @@ class Dataset(Sequence[Frame]):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
-        for chunk in self.chunks(_CHUNK):
+        for chunk in self.chunks(CHUNK):
             yield from frames_of(chunk.columns)
 
     def chunks(self, size: int) -> Iterator[Dataset]:

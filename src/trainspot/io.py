@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -60,14 +61,22 @@ def read(path: Path | str, *, theory: str = "") -> Dataset:
     images = _images(path)
     if not images:
         raise InputError("contains no structure", where=str(path))
-    frames = []
-    for index, atoms in enumerate(images):
-        try:
-            frames.append(from_ase(atoms, theory=theory))
-        except InputError as error:
-            place = f"{path}, structure {index + 1}" if len(images) > 1 else str(path)
-            raise type(error)(error.what, where=place, hint=error.hint) from None
-    return Dataset.from_frames(frames)
+    return from_images(images, theory=theory, where=str(path))
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[Dataset]:
+    """Frames of a file, read lazily where its format allows it (ours), else at once; see ``read``.
+
+    Raises:
+        InputError: As ``read``.
+    """
+    if Path(path).suffix == store.SUFFIX and Path(path).is_file():
+        with store.opened(Path(path)) as dataset:
+            store.check_values(dataset, str(path))
+            yield dataset
+    else:
+        yield read(path)
 
 
 def write(dataset: Dataset, path: Path | str) -> None:
@@ -125,6 +134,28 @@ def _images(path: Path) -> list[Atoms]:
 
 
 # ── ASE ───────────────────────────────────────────────────────────────────────
+def from_images(images: Iterable[Atoms], *, theory: str = "", where: str = "") -> Dataset:
+    """A dataset of ASE structures, see ``from_ase``.
+
+    Args:
+        images: The structures.
+        theory: Level of theory of labels that come without one.
+        where: The file they come from, if they come from one.
+
+    Raises:
+        InputError: A structure that cannot be used; the message counts from 1.
+    """
+    frames, several = [], list(images)
+    for number, atoms in enumerate(several, start=1):
+        try:
+            frames.append(from_ase(atoms, theory=theory))
+        except InputError as error:
+            place = f"structure {number}" if len(several) > 1 else ""
+            place = ", ".join(part for part in (where, place) if part)
+            raise type(error)(error.what, where=place, hint=error.hint) from None
+    return Dataset.from_frames(frames)
+
+
 def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
     """A frame of an ASE structure with its labels, origin, extras and metadata.
 

@@ -7,6 +7,7 @@ Bytes depend on the content alone, so equal datasets make equal files.
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +20,18 @@ from ase.data import chemical_symbols
 from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
-from trainspot.frames import SPLITS
+from trainspot.frames import SPLITS, frame_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 FORMAT: Final = "trainspot-dataset"
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".h5"
+
+_BLOCK_BYTES: Final = 1 << 20  # what is read, checked and written at a time
 
 
 def write(dataset: Dataset, target: Path | str) -> None:
@@ -44,35 +49,54 @@ def write(dataset: Dataset, target: Path | str) -> None:
             file.attrs["format"] = FORMAT
             file.attrs["format_version"] = FORMAT_VERSION
             for name in sorted(dataset.columns):
-                file.create_dataset(name, data=dataset.column(name), track_times=False)
+                _write_column(file, name, dataset.columns[name])
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def read(source: Path | str | IO[bytes]) -> Dataset:
+def _write_column(file: h5py.File, name: str, column: Any) -> None:
+    """One column, in blocks where it is read from disk; the bytes are the same."""
+    if not isinstance(column, h5py.Dataset):
+        file.create_dataset(name, data=column, track_times=False)
+        return
+    target = file.create_dataset(name, shape=column.shape, dtype=column.dtype, track_times=False)
+    for start, block in _blocks(column):
+        target[start : start + len(block)] = block
+
+
+def read(source: Path | str | IO[bytes], where: str = "") -> Dataset:
     """Read a whole dataset into memory.
+
+    Args:
+        source: A path, or an open binary file.
+        where: What messages call it, if not by its path.
 
     Raises:
         DataError: Not a dataset of ours, or damaged.
     """
-    with opened(source) as dataset:
+    place = where or _place(source)
+    with opened(source, place) as dataset:
         try:
             whole = Dataset({name: dataset.column(name) for name in dataset.columns})
         except OSError as error:  # a chunk or block inside the file
-            raise DataError("damaged HDF5 file", where=_place(source)) from error
-    check_values(whole, _place(source))
+            raise DataError("damaged HDF5 file", where=place) from error
+    check_values(whole, place)
     return whole
 
 
 @contextmanager
-def opened(source: Path | str | IO[bytes]) -> Iterator[Dataset]:
+def opened(source: Path | str | IO[bytes], where: str = "") -> Iterator[Dataset]:
     """Open a dataset lazily: columns and frames are read from disk when asked for.
+
+    Args:
+        source: A path, or an open binary file.
+        where: What messages call it, if not by its path.
 
     Raises:
         DataError: Not a dataset of ours, or damaged.
     """
-    where = _place(source)
+    where = where or _place(source)
     try:
         file = h5py.File(source, "r")
     except FileNotFoundError:
@@ -94,21 +118,68 @@ def _place(source: Path | str | IO[bytes]) -> str:
 
 
 def check_values(dataset: Dataset, where: str) -> None:
-    """Check the numbers of a dataset (reads all its columns but the metadata).
+    """Check the numbers of a dataset, in blocks (reads all its columns but texts and extras).
 
     Raises:
         DataError: A number is not finite, or a code means nothing.
     """
-    for name in ("cell", "positions", "energy", "forces", "stress"):
-        if not np.all(np.isfinite(dataset.column(name))):
-            raise DataError(f"column '{name}' holds a number that is not finite", where=where)
-    numbers, split = dataset.column("numbers"), dataset.column("split")
-    if np.any((numbers < 1) | (numbers > len(chemical_symbols) - 1)):
-        raise DataError("column 'numbers' holds an unknown element", where=where)
-    if np.any(split > len(SPLITS)):
-        raise DataError("column 'split' holds an unknown set", where=where)
+    for name, sound, complaint in _RULES:
+        try:
+            good = all(np.all(sound(block)) for _, block in _blocks(dataset.columns[name]))
+        except OSError as error:  # a chunk or block inside the file
+            raise DataError("damaged HDF5 file", where=where) from error
+        if not good:
+            raise DataError(complaint.format(name), where=where)
     if np.any(dataset.n_atoms < 1):
         raise DataError("a frame has no atoms", where=where)
+
+
+def check_frames(dataset: Dataset, where: str) -> None:
+    """Check each frame of a file from elsewhere: texts that can be read, ids that are its own.
+
+    Raises:
+        DataError: Damaged, or changed after it was written; the message names the frame.
+    """
+    frames = iter(dataset)
+    for number in range(1, len(dataset) + 1):
+        try:
+            frame = next(frames)
+        except (DataError, UnicodeDecodeError, OSError) as error:
+            raise DataError(
+                f"a frame at or after number {number} is damaged", where=where
+            ) from error
+        if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
+            raise DataError(f"the id of frame {number} is not that of its geometry", where=where)
+
+
+def _finite(block: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(block))
+
+
+def _element(block: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray((block >= 1) & (block < len(chemical_symbols)))
+
+
+def _set(block: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(block <= len(SPLITS))
+
+
+_RULES: Final = (
+    *(
+        (name, _finite, "column '{}' holds a number that is not finite")
+        for name in ("cell", "positions", "energy", "forces", "stress")
+    ),
+    ("numbers", _element, "column '{}' holds an unknown element"),
+    ("split", _set, "column '{}' holds an unknown set"),
+)
+
+
+def _blocks(column: Any) -> Iterator[tuple[int, NDArray[Any]]]:
+    """A column piece by piece, each with its first row: constant memory, however long it is."""
+    row = max(1, math.prod(column.shape[1:]) * column.dtype.itemsize)
+    size = max(1, _BLOCK_BYTES // row)
+    for start in range(0, len(column), size):
+        yield start, np.asarray(column[start : start + size])
 
 
 def _columns(file: h5py.File, where: str) -> dict[str, Any]:
@@ -117,6 +188,8 @@ def _columns(file: h5py.File, where: str) -> dict[str, Any]:
     version = int(file.attrs.get("format_version", 0))
     if version > FORMAT_VERSION:
         raise DataError(f"written by a newer trainspot (layout {version})", where=where)
+    if version < 1:
+        raise DataError(f"unknown layout {version}", where=where)
     columns: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -138,9 +211,7 @@ def _validate(columns: dict[str, Any], where: str) -> None:
         target = "numbers" if axis == "offsets" else axis.removesuffix("_offsets")
         # the shape first: a damaged one may ask for more memory than there is
         good = columns[axis].dtype == np.int64 and columns[axis].shape == (n_frames + 1,)
-        edges = columns[axis][...] if good else np.array([])
-        rising = good and edges[0] == 0 and bool(np.all(np.diff(edges) >= 0))
-        if not rising or edges[-1] != len(columns[target]):
+        if not (good and _rises(columns[axis], len(columns[target]))):
             raise DataError(f"column '{axis}' is damaged", where=where)
     for name in TEXT:
         if columns[name].ndim != 1 or columns[name].dtype != np.uint8:
@@ -153,6 +224,16 @@ def _validate(columns: dict[str, Any], where: str) -> None:
             raise DataError(f"column '{name}' is damaged", where=where)
     for name in columns.keys() - expected.keys() - set(offset_names) - set(TEXT):
         _validate_extra(name, columns, n_frames, n_atoms, where)
+
+
+def _rises(edges: Any, end: int) -> bool:
+    """Whether offsets go from 0 to the end without ever falling."""
+    last = 0
+    for _, block in _blocks(edges):
+        if block[0] < last or np.any(np.diff(block) < 0):
+            return False
+        last = int(block[-1])
+    return int(edges[0]) == 0 and last == end
 
 
 def _validate_extra(

@@ -11,7 +11,8 @@ from ase.build import bulk, graphene
 from pydantic import Field
 
 from trainspot import plugins
-from trainspot.augment.base import GROUP, Strategy, child
+from trainspot.augment import steps as running
+from trainspot.augment.base import GROUP, Scope, Strategy, child
 from trainspot.augment.plan import DEFAULT_PLAN, augment, check_inputs, parse_plan
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
@@ -172,6 +173,89 @@ def test_every_registered_strategy_obeys_the_contract(inputs, silicon):
         assert runs[0]
         assert all(field.description for name, field in type(strategy).model_fields.items()
                    if name != "kind")  # fmt: skip
+
+
+# ── step by step ──────────────────────────────────────────────────────────────
+class Give(Strategy):
+    """A strategy from elsewhere: what it was given, or copies of it, as often as asked."""
+
+    kind: Literal["give-2"] = "give-2"
+    wants: str = "inputs"
+    copies: int = 0
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.wants)
+
+    def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
+        for frame in frames:
+            for number in range(self.copies):
+                seed = 10 * (self.wants == "prepared") + number
+                yield child(frame, self.kind, positions=frame.positions, seed=seed)
+            if not self.copies:
+                yield frame
+
+
+def test_steps_have_a_place_a_number_of_their_kind_and_a_label():
+    plan = [*parse_plan([*SMALL, {"kind": "rattle"}]), Give()]
+    steps = running.steps_of(plan)
+    assert [(step.label, step.place, step.number) for step in steps] == [
+        ("supercell_2", 1, 0),
+        ("input_1", 0, 0),
+        ("rattle_3", 2, 0),
+        ("isolated_4", 3, 0),
+        ("rattle_5", 4, 1),
+        ("give_2_6", 5, 0),
+    ]
+    assert [running.sources_of(step, steps) for step in steps[:3]] == [[], [], ["supercell_2"]]
+    assert [step.label for step in running.steps_of([])] == ["input_1"]
+
+
+def test_another_strategy_in_the_plan_changes_no_random_numbers(silicon):
+    data = Dataset.from_frames([silicon])
+    rattles = [{"kind": "rattle", "copies": 3}] * 2
+    more = [rattles[0], {"kind": "strain", "copies": 2}, {"kind": "isolated"}, rattles[1]]
+    alone = augment(data, parse_plan(rattles), 4).dataset.ids
+    together = augment(data, parse_plan(more), 4).dataset
+    assert [f.id for f in together if f.origin.strategy in ("rattle", "vacancies")] == alone
+    assert len(set(alone)) == 6  # the second of a kind is not the first again
+
+
+@pytest.mark.parametrize(
+    ("plan", "duplicates"),
+    [
+        ([Give(), Give()], 0),
+        ([Give(copies=2)], 1),
+        ([Give(), Give(copies=2)], 2),
+        ([Give(copies=2), Give()], 2),
+        ([Give(wants="prepare"), Give(), Give(wants="prepared")], 0),
+        ([Give(wants="prepare", copies=1), Give(wants="prepared")], 0),
+        ([Give(wants="prepare", copies=1), Give(wants="prepared", copies=2)], 2),
+        ([Give(wants="prepare", copies=1), Give(wants="prepare", copies=1)], 1),
+        ([Give(wants="prepare", copies=1), Give(wants="prepared"), Give()], 1),
+    ],
+)
+def test_frames_made_twice_are_counted_and_inputs_stay_inputs(silicon, plan, duplicates):
+    """What is passed on is no duplicate of itself; labels are never lost to a copy."""
+    labelled = silicon.with_(labels=Labels(-1.0, np.zeros((8, 3)), None, "x"))
+    made = augment(Dataset.from_frames([labelled]), plan, 1)
+    assert made.refused == ({"duplicate": duplicates} if duplicates else {})
+    assert [frame.id for frame in made.dataset] == [silicon.id]
+    assert made.dataset[0].origin.strategy == "input"
+    assert made.dataset[0].labels.energy == -1.0
+
+
+def test_inputs_that_differ_in_their_vacuum_alone_are_one():
+    sheet = graphene(vacuum=3)
+    frames = []
+    for height in (6.0, 8.0, 20.0):
+        sheet.cell[2, 2] = height
+        frames.append(Frame.from_atoms(sheet))
+    frames[2] = frames[2].with_(labels=Labels(-1.0, np.zeros((2, 3))))
+    part = running.pad_inputs(Dataset.from_frames(frames), 20.0)
+    assert len(part.frames) == 1
+    assert part.frames[0].labels.energy == -1.0
+    assert part.notes[-1] == "2 inputs are copies of another one"
 
 
 # ── bad input ─────────────────────────────────────────────────────────────────

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from aiida.common.exceptions import ValidationError
-from aiida.orm import Data
+from aiida.orm import Data, SinglefileData
+from ase import Atoms
+from numpy.typing import NDArray
 
-from trainspot import store
-from trainspot.dataset import Dataset
+from trainspot import io, store
+from trainspot.dataset import CHUNK, Dataset
 from trainspot.errors import DataError
-from trainspot.frames import Frame
+from trainspot.evaluate.accuracy import Accuracy, accuracy
+from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import Frame, Split
 
 
 class PESData(Data):
@@ -23,17 +27,33 @@ class PESData(Data):
     The columns lie in one HDF5 file of a fixed name, whose bytes depend on the content alone, so
     that equal datasets have equal hashes and AiiDA's cache finds them. Reading is lazy::
 
-        with node.opened() as dataset:      # columns and frames come from disk when asked for
-            energies = dataset.column("energy")
-        dataset = node.dataset               # everything, in memory
+        for frame in node:                  # in chunks: constant memory, may be nested
+            ...
+        node[5], node.by_id(identity)       # one frame
+        energies = node.column("energy")    # one column
+        node.subset("train").labelled()     # selections are datasets in memory
+        with node.opened() as dataset:      # everything a Dataset can, opened once for many calls
+            ...
+
+    A selection becomes a node again by ``PESData(selection)``, inside a calcfunction if its
+    provenance is to be kept.
 
     Args:
         dataset: The frames; omitted when AiiDA loads a stored node.
+        metadata: Anything worth knowing about the set as a whole (source, settings, figures), JSON
+            values. It belongs to the node and its hash, and does not go into files; what belongs
+            to a frame is in ``Frame.info``.
     """
 
     FILENAME: ClassVar[str] = "dataset.h5"
 
-    def __init__(self, dataset: Dataset | Iterable[Frame] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataset: Dataset | Iterable[Frame] | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Write the frames into the (unstored) node's repository."""
         super().__init__(**kwargs)
         frames = dataset if dataset is not None else []
@@ -44,28 +64,158 @@ class PESData(Data):
             store.write(frames, path)
             self.base.repository.put_object_from_file(path, self.FILENAME)
         self.base.attributes.set_many(_summary(frames))
+        if metadata:
+            self.base.attributes.set("metadata", dict(metadata))
 
+    # ── making ────────────────────────────────────────────────────────────────
     @classmethod
-    def from_file(cls, path: Path) -> PESData:
-        """A node of a dataset file of ours, validated.
+    def from_file(
+        cls, path: Path | str, *, theory: str = "", metadata: Mapping[str, Any] | None = None
+    ) -> Self:
+        """A node of a file, validated frame by frame: our ``.h5``, or any format that ASE reads.
+
+        Our own files are copied in chunks, so they may be larger than the memory.
+
+        Args:
+            path: The file.
+            theory: Level of theory of labels that come without one.
+            metadata: See ``PESData``.
 
         Raises:
-            DataError: The file is damaged or foreign.
+            InputError: No such file, or structures that cannot be used.
+            DataError: A dataset file that is damaged or foreign.
         """
-        return cls(store.read(path))
+        if Path(path).suffix != store.SUFFIX:
+            return cls(io.read(path, theory=theory), metadata=metadata)
+        with store.opened(path) as dataset:
+            store.check_frames(dataset, str(path))
+            return cls(dataset, metadata=metadata)
 
+    @classmethod
+    def from_ase(
+        cls,
+        structures: Iterable[Atoms],
+        *,
+        theory: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """A node of ASE structures; labels are ``REF_…`` or a calculator's results.
+
+        Args:
+            structures: The structures.
+            theory: Level of theory of labels that come without one.
+            metadata: See ``PESData``.
+
+        Raises:
+            InputError: A structure that cannot be used; the message counts from 1.
+        """
+        return cls(io.from_images(structures, theory=theory), metadata=metadata)
+
+    # ── reading ───────────────────────────────────────────────────────────────
     @property
     def dataset(self) -> Dataset:
         """The whole dataset in memory."""
         with self.base.repository.open(self.FILENAME, "rb") as handle:
-            return store.read(handle)
+            return store.read(handle, self._name)
 
     @contextmanager
     def opened(self) -> Iterator[Dataset]:
-        """The dataset, read lazily while the block lasts."""
-        with self.base.repository.open(self.FILENAME, "rb") as handle, store.opened(handle) as data:
+        """The dataset, read lazily while the block lasts: for many questions to one node.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        with (
+            self.base.repository.open(self.FILENAME, "rb") as handle,
+            store.opened(handle, self._name) as data,
+        ):
             yield data
 
+    @property
+    def _name(self) -> str:
+        return f"PESData<{self.pk or 'unstored'}>"
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Dataset]:
+        """Consecutive datasets in memory of at most ``size`` frames."""
+        with self.opened() as dataset:
+            yield from dataset.chunks(size)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in order, read in chunks; every iterator reads on its own."""
+        return self.frames()
+
+    def frames(
+        self, *, split: Split | None = None, labelled: bool | None = None
+    ) -> Iterator[Frame]:
+        """Frames in order, read in chunks: constant memory however long the dataset.
+
+        Args:
+            split: Only those of one set.
+            labelled: Only those that are labelled, or are not.
+        """
+        for chunk in self.chunks():
+            found = chunk if split is None else chunk.subset(split)
+            if labelled is not None:
+                found = found.labelled() if labelled else found.unlabelled()
+            yield from found
+
+    def __getitem__(self, index: Any) -> Any:
+        """A frame for an integer, a dataset for a slice, a mask or a list of integers."""
+        with self.opened() as dataset:
+            return dataset[index]
+
+    def by_id(self, identity: str) -> Frame:
+        """The frame with this id; ``ValueError`` if there is none."""
+        with self.opened() as dataset:
+            return dataset.by_id(identity)
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a frame or a frame id is here."""
+        with self.opened() as dataset:
+            return value in dataset
+
+    # ── selections: datasets in memory, read in chunks ────────────────────────
+    def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
+        """The frames for which ``keep`` is true."""
+        return self._gathered(lambda chunk: chunk.filter(keep))
+
+    def labelled(self) -> Dataset:
+        """Frames with energy and forces."""
+        return self._gathered(Dataset.labelled)
+
+    def unlabelled(self) -> Dataset:
+        """Frames without energy or forces."""
+        return self._gathered(Dataset.unlabelled)
+
+    def subset(self, split: Split) -> Dataset:
+        """Frames of one set: ``train``, ``validation`` or ``test``."""
+        return self._gathered(lambda chunk: chunk.subset(split))
+
+    def select(self, ids: Iterable[str]) -> Dataset:
+        """The frames with these ids, in the order of the ids; ``ValueError`` for a foreign id."""
+        wanted = list(ids)
+        known = set(wanted)
+        return self._gathered(
+            lambda chunk: chunk.take([i for i, name in enumerate(chunk.ids) if name in known])
+        ).select(wanted)
+
+    def _gathered(self, choose: Callable[[Dataset], Dataset]) -> Dataset:
+        return Dataset.concatenate(choose(chunk) for chunk in self.chunks())
+
+    @staticmethod
+    def concatenate(nodes: Iterable[PESData]) -> Dataset:
+        """All frames of some nodes in order, duplicates included."""
+        return Dataset.concatenate(node.dataset for node in nodes)
+
+    def merge(self, *others: PESData) -> Dataset:
+        """The union by frame id; of duplicates the first stays, labels are never lost.
+
+        Raises:
+            DataError: One frame labelled at two levels of theory.
+        """
+        return self.dataset.merge(*(other.dataset for other in others))
+
+    # ── figures ───────────────────────────────────────────────────────────────
     def __len__(self) -> int:
         """Number of frames, without reading the file."""
         return int(self.base.attributes.get("n_frames"))
@@ -80,6 +230,71 @@ class PESData(Data):
         """Chemical symbols, without reading the file."""
         return list(self.base.attributes.get("species"))
 
+    @property
+    def theories(self) -> list[str]:
+        """Levels of theory of the labelled frames, without reading the file."""
+        return list(self.base.attributes.get("theories"))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was said about the set as a whole when the node was made (a copy)."""
+        return dict(self.base.attributes.get("metadata", {}))
+
+    @property
+    def ids(self) -> list[str]:
+        """Frame ids in order."""
+        with self.opened() as dataset:
+            return dataset.ids
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One whole column, such as ``energy``, ``split`` or ``offsets``; nothing else is read."""
+        with self.opened() as dataset:
+            return dataset.column(name)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How often each value of a text column such as ``strategy`` or ``theory`` occurs."""
+        with self.opened() as dataset:
+            return dataset.counts(name)
+
+    def e0s(self) -> dict[int, float]:
+        """Energy (eV) of the isolated atom of each element, by atomic number."""
+        with self.opened() as dataset:
+            return dataset.e0s()
+
+    def accuracy(self, predictions: Predictions | SinglefileData | Path | str) -> Accuracy:
+        """Disagreement and error of a committee for each frame, in the order of the frames.
+
+        Args:
+            predictions: As an object, as the node an evaluation left, or as a file.
+
+        Raises:
+            InputError: No frame of this node was predicted.
+            DataError: The file is damaged or foreign.
+        """
+        if isinstance(predictions, SinglefileData):
+            with predictions.open(mode="rb") as handle:
+                predictions = Predictions.read(handle)
+        elif not isinstance(predictions, Predictions):
+            predictions = Predictions.read(predictions)
+        with self.opened() as dataset:
+            return accuracy(dataset, predictions)
+
+    # ── out ───────────────────────────────────────────────────────────────────
+    def to_ase(self) -> list[Atoms]:
+        """All frames as ASE structures, labels under ``REF_…``."""
+        return [io.to_ase(frame) for frame in self]
+
+    def write(self, path: Path | str) -> None:
+        """Write a file by suffix, ``.h5`` or ``.extxyz``, in chunks; see ``trainspot.io.write``.
+
+        Raises:
+            InputError: Another suffix.
+            DataError: Extras that extended XYZ cannot keep losslessly (HDF5 can).
+        """
+        with self.opened() as dataset:
+            io.write(dataset, path)
+
+    # ── AiiDA ─────────────────────────────────────────────────────────────────
     def _validate(self) -> None:
         """Refuse to store a node whose file is damaged or does not agree with its attributes."""
         super()._validate()
@@ -87,7 +302,7 @@ class PESData(Data):
             raise ValidationError(f"a PESData holds exactly one file, '{self.FILENAME}'")
         try:
             with self.opened() as dataset:
-                store.check_values(dataset, self.FILENAME)
+                store.check_values(dataset, self._name)
                 summary = _summary(dataset)
         except DataError as error:
             raise ValidationError(str(error)) from error

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida.engine import ExitCode, WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida.orm import Dict, Float, Int, List
+from aiida.orm import Dict, Float, Int, List, to_aiida_type
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.augment import assign_sets, augment
-from trainspot.augment.plan import DEFAULT_PLAN
+from aiida_trainspot.functions import augment as functions
+from aiida_trainspot.workflows.once import decide_once
+from trainspot.augment.plan import DEFAULT_PLAN, check_inputs, parse_plan
+from trainspot.augment.steps import VACUUM, pad_inputs, sources_of
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.split import FRACTIONS, assign
 
 
 class DatasetAugmentationWorkChain(WorkChain):
-    """Run the augmentation strategies on input structures and split the result."""
+    """Run the augmentation strategies on input structures and split the result.
+
+    Every strategy is a calcfunction of its own; the frames are those of ``trainspot.augment``.
+    """
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -23,29 +33,85 @@ class DatasetAugmentationWorkChain(WorkChain):
         spec.input(
             "plan",
             valid_type=List,
+            serializer=to_aiida_type,
             default=lambda: List(DEFAULT_PLAN),
+            validator=_valid_plan,
             help="Strategies in order, each a dictionary with `kind` and its parameters.",
         )
-        spec.input("vacuum", valid_type=Float, default=lambda: Float(15.0), help="Å")
+        spec.input(
+            "vacuum",
+            valid_type=Float,
+            serializer=to_aiida_type,
+            default=lambda: Float(VACUUM),
+            validator=_valid_vacuum,
+            help="Along every non-periodic direction, Å; more is never shrunk.",
+        )
         spec.input(
             "fractions",
             valid_type=List,
-            default=lambda: List([0.8, 0.1, 0.1]),
+            serializer=to_aiida_type,
+            default=lambda: List(list(FRACTIONS)),
+            validator=_valid_fractions,
             help="Shares of the training, validation and test sets.",
         )
-        spec.input("seed", valid_type=Int, default=lambda: Int(0))
-        spec.outline(cls.run_augment, cls.run_split)
+        spec.input(
+            "seed",
+            valid_type=Int,
+            serializer=to_aiida_type,
+            default=lambda: Int(0),
+            help="Everything random follows from it.",
+        )
+        spec.outline(cls.pad, cls.run_steps, cls.merge, cls.split)
         spec.output("dataset", valid_type=PESData, help="The augmented set, split.")
         spec.output("report", valid_type=Dict, help="Frames made, and refused by reason.")
         exit_codes.declare(spec, exit_codes.NO_FRAMES)
 
-    def run_augment(self) -> ExitCode | None:
-        """Make the frames."""
-        made = augment(
-            self.inputs.dataset,
-            self.inputs.plan,
-            self.inputs.seed,
-            self.inputs.vacuum,
+    def pad(self) -> ExitCode | None:
+        """Refuse inputs that nobody could use; give the others enough vacuum."""
+        self.ctx.given = self.inputs.dataset
+        inputs = self.inputs.dataset.dataset
+        try:
+            check_inputs(inputs)
+        except InputError as error:
+            return exit_codes.NO_FRAMES.because(str(error))
+        padded = pad_inputs(inputs, self.inputs.vacuum.value)
+        if [frame.id for frame in padded.frames] != inputs.ids:
+            self.ctx.given = decide_once(
+                self,
+                "inputs",
+                functions.pad_inputs,
+                dataset=self.inputs.dataset,
+                vacuum=self.inputs.vacuum,
+            )
+        return None
+
+    def run_steps(self) -> None:
+        """Let each strategy make its frames, those that prepare the others first."""
+        steps = functions.steps_of(self.inputs.plan)
+        parts: dict[str, PESData] = {}
+        for step in steps:
+            parents = {label: parts[label] for label in sources_of(step, steps)}
+            parts[step.label] = decide_once(
+                self,
+                step.label,
+                functions.run_step,
+                plan=self.inputs.plan,
+                place=Int(step.place),
+                seed=self.inputs.seed,
+                vacuum=self.inputs.vacuum,
+                **(parents or {"inputs": self.ctx.given}),
+            )
+        self.ctx.parts = parts
+
+    def merge(self) -> ExitCode | None:
+        """Join the frames of all strategies, each once."""
+        made = decide_once(
+            self,
+            "merge",
+            functions.merge_steps,
+            inputs=self.ctx.given,
+            plan=self.inputs.plan,
+            **self.ctx.parts,
         )
         self.out("report", made["report"])
         if not len(made["dataset"]):
@@ -53,11 +119,34 @@ class DatasetAugmentationWorkChain(WorkChain):
         self.ctx.augmented = made["dataset"]
         return None
 
-    def run_split(self) -> None:
+    def split(self) -> None:
         """Give every frame a set."""
-        split = assign_sets(
-            self.ctx.augmented,
-            self.inputs.fractions,
-            self.inputs.seed,
+        split = decide_once(
+            self,
+            "split",
+            functions.assign_sets,
+            dataset=self.ctx.augmented,
+            fractions=self.inputs.fractions,
+            seed=self.inputs.seed,
         )
         self.out("dataset", split)
+
+
+def _valid_plan(node: List, _: Any) -> str | None:
+    try:
+        parse_plan(node.get_list())
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _valid_vacuum(node: Float, _: Any) -> str | None:
+    return None if 0 <= node.value < float("inf") else f"a vacuum of {node.value} Å"
+
+
+def _valid_fractions(node: List, _: Any) -> str | None:
+    try:
+        assign(Dataset.from_frames([]), node.get_list())
+    except InputError as error:
+        return str(error)
+    return None

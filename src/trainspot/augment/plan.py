@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from trainspot import plugins
-from trainspot.augment.base import GROUP, Scope, Strategy, title
+from trainspot.augment import steps as running
+from trainspot.augment.base import GROUP, Strategy
+from trainspot.augment.steps import VACUUM, Augmented, Part
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import Frame
-from trainspot.geometry import describe_contact, overlapping, with_vacuum, worst_contact
-from trainspot.seeds import generator
+from trainspot.geometry import describe_contact, worst_contact
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
     {"kind": "input"},
@@ -24,24 +23,6 @@ DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
     {"kind": "isolated"},
 ]
 """What is done where a campaign does not say otherwise."""
-
-VACUUM: Final = 15.0
-"""Å of vacuum along every non-periodic direction."""
-
-
-@dataclass(frozen=True)
-class Augmented:
-    """What an augmentation made.
-
-    Attributes:
-        dataset: The frames that were kept, no two the same.
-        refused: How many were not kept, by reason.
-        notes: What the user should know, one line each.
-    """
-
-    dataset: Dataset
-    refused: dict[str, int]
-    notes: list[str]
 
 
 def parse_plan(items: Sequence[Mapping[str, Any]], where: str = "") -> list[Strategy]:
@@ -123,68 +104,11 @@ def augment(
     Raises:
         InputError: See ``check_inputs``; or ``vacuum`` is negative.
     """
-    if not 0 <= vacuum < float("inf"):
-        raise InputError(f"vacuum of {vacuum} Å", hint="give zero or more")
     check_inputs(inputs)
-    kept = _Kept(vacuum)
-    given = [kept.padded(frame) for frame in inputs.merge()]
-    if len(given) < len(inputs):
-        kept.notes.append(f"{len(inputs) - len(given)} inputs are copies of another one")
-    steps = list(plan) or parse_plan([{"kind": "input"}])
-    preparing = [step for step in steps if step.scope is Scope.PREPARE]
-    prepared = [frame for step in preparing for frame in kept.run(step, given, seed)]
-    parents = prepared if preparing else given
+    given = running.pad_inputs(inputs, vacuum)
+    steps = running.steps_of(plan)
+    parts: dict[str, Part] = {}
     for step in steps:
-        if step.scope is not Scope.PREPARE:
-            kept.run(step, given if step.scope is Scope.INPUTS else parents, seed)
-    return Augmented(Dataset.from_frames(kept.frames.values()), dict(kept.refused), kept.notes)
-
-
-@dataclass
-class _Kept:
-    """Frames that passed, by id; and what did not."""
-
-    vacuum: float
-    frames: dict[str, Frame] = field(default_factory=dict)
-    refused: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    runs: Counter[str] = field(default_factory=Counter)
-
-    def run(self, strategy: Strategy, parents: Sequence[Frame], seed: int) -> list[Frame]:
-        """Keep what a strategy makes of its parents, and return it."""
-        # By its place among its kind: another strategy in the plan changes no random numbers.
-        rng = generator(seed, "augment", strategy.kind, self.runs[strategy.kind])
-        self.runs[strategy.kind] += 1
-        made = [
-            kept
-            for frame in strategy.generate(parents, rng)
-            if (kept := self._screened(self.padded(frame))) is not None
-        ]
-        self.notes += strategy.take_notes()
-        return made
-
-    def _screened(self, frame: Frame) -> Frame | None:
-        known = self.frames.get(frame.id)
-        if known is frame:  # passed on unchanged, not made a second time
-            return frame
-        if known is not None:
-            self.refused["duplicate"] += 1
-            return None
-        if overlapping(frame):
-            self.refused["overlap"] += 1
-            return None
-        self.frames[frame.id] = frame
-        return frame
-
-    def padded(self, frame: Frame) -> Frame:
-        """The frame with enough vacuum; a labelled one is never changed."""
-        if frame.labels:
-            return frame
-        wide = with_vacuum(frame, self.vacuum)
-        if wide is frame or frame.origin.strategy != "input":
-            return wide
-        self.notes.append(f"input {title(frame)}: vacuum enlarged to {self.vacuum} Å")
-        return wide.with_(
-            info=frame.info,
-            origin=replace(frame.origin, parent=frame.id, parameters={"vacuum": self.vacuum}),
-        )
+        sources = [parts[label] for label in running.sources_of(step, steps)] or [given]
+        parts[step.label] = running.run_step(step, running.union(sources), seed, vacuum)
+    return running.merge(given, steps, parts)

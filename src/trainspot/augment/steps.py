@@ -1,0 +1,240 @@
+"""A plan step by step: ``pad_inputs``, ``run_step`` for each of ``steps_of``, ``merge``.
+
+``plan.augment`` runs them in one go. The workchain runs each as a calculation of its own, and
+makes the same frames.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from trainspot.augment.base import Scope, Strategy, title
+from trainspot.augment.input import Input
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import Frame
+from trainspot.geometry import overlapping, with_vacuum
+from trainspot.seeds import generator
+
+VACUUM: Final = 15.0
+"""Å of vacuum along every non-periodic direction."""
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What an augmentation made.
+
+    Attributes:
+        dataset: The frames that were kept, no two the same.
+        refused: How many were not kept, by reason.
+        notes: What the user should know, one line each.
+    """
+
+    dataset: Dataset
+    refused: dict[str, int]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A strategy of a plan.
+
+    Attributes:
+        strategy: What is done.
+        place: Where it stands in the plan, from 0.
+        number: How many strategies of its kind stand before it. Random numbers follow from it, not
+            from the place: another strategy in the plan changes none.
+    """
+
+    strategy: Strategy
+    place: int
+    number: int
+
+    @property
+    def label(self) -> str:
+        """Kind and place, a name that no other step of the plan has: ``rattle_3``."""
+        kind = re.sub(r"[^A-Za-z0-9]+", "_", self.strategy.kind).strip("_")
+        return f"{kind}_{self.place + 1}"
+
+    @property
+    def prepares(self) -> bool:
+        """Whether its frames take the place of the inputs for the rest."""
+        return self.strategy.scope is Scope.PREPARE
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one step made: frames that passed the screen, each once.
+
+    Attributes:
+        frames: In the order they were made.
+        refused: How many were not kept, by reason.
+        notes: What the user should know, one line each.
+    """
+
+    frames: Sequence[Frame]
+    refused: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def steps_of(plan: Sequence[Strategy]) -> list[Step]:
+    """The steps of a plan in the order they are run: those that prepare come first.
+
+    An empty plan passes the inputs on.
+    """
+    met: Counter[str] = Counter()
+    steps = []
+    for place, strategy in enumerate(list(plan) or [Input()]):
+        steps.append(Step(strategy, place, met[strategy.kind]))
+        met[strategy.kind] += 1
+    return sorted(steps, key=lambda step: not step.prepares)
+
+
+def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
+    """The inputs with enough vacuum, copies left out; labelled ones are never changed.
+
+    Args:
+        inputs: The structures the user gave.
+        vacuum: Å along every non-periodic direction.
+
+    Raises:
+        InputError: ``vacuum`` is negative or not finite.
+    """
+    if not 0 <= vacuum < float("inf"):
+        raise InputError(f"vacuum of {vacuum} Å", hint="give zero or more")
+    notes: list[str] = []
+    frames: Sequence[Frame] = [_padded(frame, vacuum, notes) for frame in inputs.merge()]
+    if len({frame.id for frame in frames}) < len(frames):  # they differed in their vacuum alone
+        frames = list(Dataset.from_frames(frames).merge())
+    if len(frames) < len(inputs):
+        notes.append(f"{len(inputs) - len(frames)} inputs are copies of another one")
+    return Part(frames, notes=notes)
+
+
+def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:
+    """Labels of the steps whose frames a step works on; none where it works on the inputs."""
+    if step.strategy.scope is not Scope.PREPARED:
+        return []
+    return [other.label for other in steps if other.prepares]
+
+
+def union(parts: Iterable[Part]) -> list[Frame]:
+    """The frames of some parts, each once, in order of first appearance."""
+    found: dict[str, Frame] = {}
+    for part in parts:
+        for frame in part.frames:
+            found.setdefault(frame.id, frame)
+    return list(found.values())
+
+
+def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VACUUM) -> Part:
+    """Let a strategy work, and screen what it makes.
+
+    Args:
+        step: The strategy and which of its kind it is.
+        parents: What it works on, see ``Scope``.
+        seed: The seed of the whole plan.
+        vacuum: Å along every non-periodic direction.
+    """
+    strategy, notes, kept = step.strategy, list[str](), _Kept()
+    overlaps = 0
+    originals = {id(frame) for frame in parents}  # screened before; the same objects, if passed on
+    rng = generator(seed, "augment", strategy.kind, step.number)
+    for made in strategy.generate(parents, rng):
+        frame = _padded(made, vacuum, notes)
+        original = id(frame) in originals
+        if original or frame.id in kept.frames or not overlapping(frame):
+            kept.add(frame, original=original)
+        else:
+            overlaps += 1
+    refused = {"overlap": overlaps, "duplicate": kept.duplicates}
+    return Part(list(kept.frames.values()), _counted(refused), notes + strategy.take_notes())
+
+
+def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:
+    """All frames of all steps, each once, in the order of the steps.
+
+    A frame that is also an input is that input, with its labels. Frames that were passed on
+    unchanged are no duplicates of themselves.
+
+    Args:
+        given: What ``pad_inputs`` made.
+        steps: See ``steps_of``.
+        parts: What each step made, by its label.
+    """
+    inputs = {frame.id: frame for frame in given.frames}
+    prepared: dict[str, Frame] = {}
+    kept, refused, notes = _Kept(), Counter[str](), list(given.notes)
+    for step in steps:
+        part = parts[step.label]
+        parents = prepared if step.strategy.scope is Scope.PREPARED and prepared else inputs
+        for frame in part.frames:
+            passed_on = _same_history(frame, parents.get(frame.id))
+            if passed_on and parents is prepared:
+                continue  # the step that prepared it has brought it already
+            kept.add(inputs.get(frame.id, frame), original=passed_on)
+        if step.prepares:
+            prepared |= {frame.id: frame for frame in part.frames}
+        refused.update(part.refused)
+        notes += part.notes
+    refused.update(duplicate=kept.duplicates)
+    return Augmented(Dataset.from_frames(kept.frames.values()), _counted(refused), notes)
+
+
+@dataclass
+class _Kept:
+    """Frames by id, in order of first appearance, and which were made rather than passed on."""
+
+    frames: dict[str, Frame] = field(default_factory=dict)
+    _made: Counter[str] = field(default_factory=Counter)
+    _originals: set[str] = field(default_factory=set)
+
+    def add(self, frame: Frame, *, original: bool) -> None:
+        """Keep a frame; an original takes the place of what was made to be the same."""
+        if original:
+            self._originals.add(frame.id)
+            self.frames[frame.id] = frame
+        else:
+            self._made[frame.id] += 1
+            self.frames.setdefault(frame.id, frame)
+
+    @property
+    def duplicates(self) -> int:
+        """How many were made that were there already, or came from elsewhere later."""
+        return self._made.total() - len(self._made.keys() - self._originals)
+
+
+def _counted(refused: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in refused.items() if count}
+
+
+def _same_history(frame: Frame, other: Frame | None) -> bool:
+    """Whether two frames of one geometry are one frame, not two that came out the same."""
+    if other is None:
+        return False
+    mine, theirs = frame.origin, other.origin
+    return (mine.strategy, mine.parent, mine.seed, mine.trajectory, mine.iteration) == (
+        theirs.strategy,
+        theirs.parent,
+        theirs.seed,
+        theirs.trajectory,
+        theirs.iteration,
+    )
+
+
+def _padded(frame: Frame, vacuum: float, notes: list[str]) -> Frame:
+    """The frame with enough vacuum; a labelled one is never changed."""
+    if frame.labels:
+        return frame
+    wide = with_vacuum(frame, vacuum)
+    if wide is frame or frame.origin.strategy != "input":
+        return wide
+    notes.append(f"input {title(frame)}: vacuum enlarged to {vacuum} Å")
+    return wide.with_(
+        info=frame.info,
+        origin=replace(frame.origin, parent=frame.id, parameters={"vacuum": vacuum}),
+    )
