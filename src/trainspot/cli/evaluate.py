@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from trainspot import io, potential
+from trainspot import io
 from trainspot.cli._values import SeveralValues
 from trainspot.cli.options import config_option, json_option, output_option
 from trainspot.errors import InputError
-from trainspot.evaluate import batch
+from trainspot.evaluate import stream
+from trainspot.evaluate.batch import member_names
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.judge.settings import UNITS
 
@@ -40,6 +41,11 @@ _DEFAULT = EvaluateSettings()
     help="Atoms in one batch.",
 )
 @click.option("--device", default=_DEFAULT.device, show_default=True, help="cpu or cuda.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes; by default one for each core where there is enough to do.",
+)
 @json_option
 @config_option
 @output_option
@@ -49,29 +55,23 @@ def evaluate(
     """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file."""
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
-    dataset = io.read(frames)
-    members = [
-        potential.load(path, kind=options["kind"], dtype=options["dtype"], device=options["device"])
-        for path in models
-    ]
+    committee = stream.Models(models, options["kind"], options["dtype"], options["device"])
     stderr = click.get_text_stream("stderr")
-    with click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar:
-        predictions = batch.evaluate(
-            dataset,
-            members,
-            max_atoms=options["max_atoms"],
-            names=batch.member_names(models),
-            source=str(frames),
-            progress=bar.update,
+    with (
+        io.opened(frames) as dataset,
+        click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar,
+    ):
+        number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
+        rmse = stream.evaluate_to_file(
+            dataset, committee, output, **sizes, source=str(frames), progress=bar.update
         )
-    predictions.write(output)
-    predictions.check_finite()
-    rmse = {name: values.tolist() for name, values in predictions.member_rmse(dataset).items()}
+    names = member_names(models)
     if as_json:
-        content = {"frames": len(dataset), "members": list(predictions.members), "rmse": rmse}
+        listed = {name: values.tolist() for name, values in rmse.items()}
+        content = {"frames": number, "members": names, "rmse": listed}
         click.echo(json.dumps(content, sort_keys=True))
         return
-    click.echo(f"{len(dataset)} frames by {len(members)} models: {output}")
+    click.echo(f"{number} frames by {len(models)} models: {output}")
     for name, values in rmse.items():
         click.echo(
             f"{name}: RMSE of the members {', '.join(f'{v:.3g}' for v in values)} {UNITS[name]}"

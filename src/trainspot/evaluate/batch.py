@@ -51,7 +51,7 @@ def evaluate(
     energy, forces = np.zeros((m, n)), np.zeros((m, atoms, 3))
     stress, known = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
     offsets = dataset.column("offsets")
-    for first, last in _batches(dataset.n_atoms, max_atoms):
+    for first, last in spans(dataset.n_atoms, max_atoms):
         for j, found in enumerate(_predict(list(dataset[first:last]), members)):
             energy[j, first:last] = [labels.energy for labels in found]
             forces[j, offsets[first] : offsets[last]] = np.concatenate(
@@ -82,7 +82,7 @@ def member_names(models: Sequence[Path]) -> list[str]:
     return names
 
 
-def _batches(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:
+def spans(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:
     """Consecutive (first, last) rows with at most ``max_atoms`` atoms, at least one frame."""
     first, total = 0, 0
     for row, size in enumerate(n_atoms.tolist()):

@@ -10,11 +10,14 @@ Bytes depend on the content alone.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from trainspot import io
 from trainspot.dataset import Dataset
@@ -34,9 +37,65 @@ _COLUMNS: Final = {
 }
 """Type and shape of each column; E is N+1."""
 
+_DISAGREEMENT: Final = ("energy", "forces", "forces_p95", "forces_max", "stress")
+
 
 def write(predictions: Predictions, target: Path | str) -> None:
     """Write predictions, atomically: the file appears whole or not at all.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full; no partial file stays.
+    """
+    members, source = predictions.members, predictions.source
+    with writing(target, predictions.n_atoms, members, source) as file:
+        file.add(predictions)
+
+
+class Writer:
+    """A file of predictions that grows frame by frame; made by ``writing``."""
+
+    def __init__(self, file: h5py.File, n_atoms: NDArray[np.int64], n_members: int) -> None:
+        """Lay out the columns, whose sizes are known from the start."""
+        self._file = file
+        self._row = self._atom = 0
+        self._committee = n_members > 1
+        sizes = {"M": n_members, "N": len(n_atoms), "A": int(n_atoms.sum()), "3": 3}
+        for name, (dtype, axes) in _COLUMNS.items():
+            if name != "offsets":
+                shape = tuple(sizes[axis] for axis in axes)
+                file.create_dataset(name, shape=shape, dtype=dtype, track_times=False)
+        offsets = np.concatenate([[0], np.cumsum(n_atoms)]).astype("i8")
+        file.create_dataset("offsets", data=offsets, track_times=False)
+        for name in _DISAGREEMENT if self._committee else ():
+            file.create_dataset(
+                f"disagreement/{name}", shape=(len(n_atoms),), dtype="f8", track_times=False
+            )
+
+    def add(self, block: Predictions) -> None:
+        """The next frames, in order."""
+        rows = slice(self._row, self._row + len(block))
+        atoms = slice(self._atom, self._atom + int(block.offsets[-1]))
+        for name in ("frame_id", "projector"):
+            self._file[name][rows] = getattr(block, name)
+        for name in ("energy", "stress"):
+            self._file[name][:, rows] = getattr(block, name)
+        self._file["forces"][:, atoms] = block.forces
+        for name, values in (block.disagreement() if self._committee else {}).items():
+            self._file[f"disagreement/{name}"][rows] = values
+        self._row, self._atom = rows.stop, atoms.stop
+
+
+@contextmanager
+def writing(
+    target: Path | str, n_atoms: NDArray[np.int64], members: Sequence[str], source: str = ""
+) -> Iterator[Writer]:
+    """A file of predictions to fill; it appears whole when the block ends, or not at all.
+
+    Args:
+        target: Where to write.
+        n_atoms: Atoms of each frame, (N,).
+        members: Names of the members.
+        source: Where the frames came from.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
@@ -47,14 +106,9 @@ def write(predictions: Predictions, target: Path | str) -> None:
         with h5py.File(scratch, "w", libver="v110") as file:
             file.attrs["format"] = FORMAT
             file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["members"] = list(predictions.members)
-            file.attrs["source"] = predictions.source
-            columns = {name: getattr(predictions, name) for name in _COLUMNS}
-            if len(predictions.members) > 1:
-                for name, values in predictions.disagreement().items():
-                    columns[f"disagreement/{name}"] = values
-            for name, values in columns.items():
-                file.create_dataset(name, data=values, track_times=False)
+            file.attrs["members"] = list(members)
+            file.attrs["source"] = source
+            yield Writer(file, n_atoms, len(members))
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

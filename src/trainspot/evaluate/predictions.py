@@ -196,7 +196,7 @@ class Predictions:
         Args:
             dataset: Labels of all the frames, in any order.
         """
-        squares, counts = self._squares(dataset, self._finite(), mean=True)
+        squares, counts = self.squares(dataset, mean=True)
         return {
             name: np.where(
                 self.is_finite | (counts[name] == 0),
@@ -220,14 +220,44 @@ class Predictions:
 
         Energies per atom, each frame once; forces and stresses over all components.
         """
-        squares, counts = self._squares(dataset, self._finite(), mean=False)
-        return _rmse(squares, counts, self.is_finite)
+        return RmseSum.of(self, dataset).rmse()
 
     def rmse(self, dataset: Dataset) -> dict[str, float]:
         """RMSE of the committee mean over all labelled frames; absent without a label."""
-        squares, counts = self._squares(dataset, self._finite(), mean=True)
-        found = _rmse(squares, counts, self.is_finite)
+        found = RmseSum.of(self, dataset, mean=True).rmse()
         return {name: float(values[0]) for name, values in found.items()}
+
+    def squares(self, dataset: Dataset, *, mean: bool) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Σ_d (x - x_ref)², (M, N), and D, (N,), of each property; both 0 without a reference.
+
+        Args:
+            dataset: Labels of all the frames, in any order.
+            mean: Of the committee mean, as if it were a single member: (1, N).
+        """
+        values, frames = self._finite(), dataset.select(self.ids)
+        has = self.referenced(dataset)
+
+        def deviation(predicted: Array, reference: Array) -> Array:
+            return (predicted.mean(axis=0, keepdims=True) if mean else predicted) - reference
+
+        n_atoms = self.n_atoms.astype(np.float64)
+        energy = deviation(values.energy, frames.column("energy")) / n_atoms
+        forces = np.square(deviation(values.forces, frames.column("forces"))).sum(axis=-1)
+        stress = stats.inside(deviation(values.stress, frames.column("stress")), self.projector)
+        squares = {
+            "energy": energy**2,
+            "forces": np.stack([stats.ragged_mean(row, self.offsets) for row in forces]) * n_atoms,
+            "stress": np.square(stress).sum(axis=(-2, -1)),
+        }
+        counts = {
+            "energy": np.ones(len(self)),
+            "forces": 3.0 * n_atoms,
+            "stress": stats.stress_dimension(self.projector),
+        }
+        return (
+            {name: np.where(has[name], squares[name], 0.0) for name in PROPERTIES},
+            {name: np.where(has[name], counts[name], 0.0) for name in PROPERTIES},
+        )
 
     # ── files ─────────────────────────────────────────────────────────────────
     def write(self, target: Path | str) -> None:
@@ -253,42 +283,46 @@ class Predictions:
         )
         return replace(self, energy=energy, forces=forces, stress=stress)
 
-    def _squares(
-        self, dataset: Dataset, values: Predictions, *, mean: bool
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Σ_d (x - x_ref)², (M or 1, N), and D, (N,), both 0 where there is no reference."""
-        frames = dataset.select(self.ids)
-        has = self.referenced(dataset)
 
-        def deviation(predicted: Array, reference: Array) -> Array:
-            return (predicted.mean(axis=0, keepdims=True) if mean else predicted) - reference
+@dataclass(frozen=True)
+class RmseSum:
+    """Σ (x - x_ref)² and the number of terms: the RMSE of many chunks is that of their sum.
 
-        n_atoms = self.n_atoms.astype(np.float64)
-        energy = deviation(values.energy, frames.column("energy")) / n_atoms
-        forces = np.square(deviation(values.forces, frames.column("forces"))).sum(axis=-1)
-        stress = stats.inside(deviation(values.stress, frames.column("stress")), self.projector)
-        squares = {
-            "energy": energy**2,
-            "forces": np.stack([stats.ragged_mean(row, self.offsets) for row in forces]) * n_atoms,
-            "stress": np.square(stress).sum(axis=(-2, -1)),
-        }
-        counts = {
-            "energy": np.ones(len(self)),
-            "forces": 3.0 * n_atoms,
-            "stress": stats.stress_dimension(self.projector),
-        }
-        return (
-            {name: np.where(has[name], squares[name], 0.0) for name in PROPERTIES},
-            {name: np.where(has[name], counts[name], 0.0) for name in PROPERTIES},
+    Attributes:
+        squares: Of each property, (M,).
+        counts: Of each property.
+    """
+
+    squares: dict[str, Array]
+    counts: dict[str, float]
+
+    @classmethod
+    def of(cls, predictions: Predictions, dataset: Dataset, *, mean: bool = False) -> RmseSum:
+        """Over the frames with finite predictions, for the others have no error.
+
+        Args:
+            predictions: Of M members.
+            dataset: Labels of all the frames, in any order.
+            mean: Of the committee mean, as if it were a single member.
+        """
+        rows = predictions.is_finite
+        squares, counts = predictions.squares(dataset, mean=mean)
+        return cls(
+            {name: squares[name][:, rows].sum(axis=-1) for name in PROPERTIES},
+            {name: float(counts[name][rows].sum()) for name in PROPERTIES},
         )
 
+    def __add__(self, other: RmseSum) -> RmseSum:
+        """Both together."""
+        return RmseSum(
+            {name: self.squares[name] + other.squares[name] for name in PROPERTIES},
+            {name: self.counts[name] + other.counts[name] for name in PROPERTIES},
+        )
 
-def _rmse(
-    squares: dict[str, Array], counts: dict[str, Array], rows: NDArray[np.bool_]
-) -> dict[str, Array]:
-    """Over the given rows: those with finite predictions, for the others have no error."""
-    return {
-        name: np.sqrt(squares[name][..., rows].sum(axis=-1) / counts[name][rows].sum())
-        for name in PROPERTIES
-        if counts[name][rows].sum() > 0
-    }
+    def rmse(self) -> dict[str, Array]:
+        """Of each property that has a term, (M,)."""
+        return {
+            name: np.sqrt(self.squares[name] / self.counts[name])
+            for name in PROPERTIES
+            if self.counts[name] > 0
+        }

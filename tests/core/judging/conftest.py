@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 
-from trainspot import geometry
+from trainspot import geometry, io
 from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame, Labels, Origin
+from trainspot.train.toy import ToySettings, ToyTrainer
 
 
 def _dataset(
@@ -78,3 +81,31 @@ def make_dataset():
 @pytest.fixture(scope="session")
 def predict():
     return _predict
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Rattled copper labelled with EMT, and three toy models trained on a part of it."""
+    path = tmp_path_factory.mktemp("judging")
+    rng = np.random.default_rng(0)
+    frames = []
+    for k in range(48):
+        atoms = bulk("Cu", a=3.6 * (1 + rng.normal(0, 0.02)), cubic=True)
+        atoms.positions += rng.normal(0, rng.uniform(0.02, 0.2), (4, 3))
+        frame = Frame.from_atoms(atoms)
+        atoms = frame.to_atoms()
+        atoms.calc = EMT()
+        labels = Labels(
+            atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False), "emt"
+        )
+        frames.append(frame.with_(labels=labels, split="train" if k < 16 else "validation"))
+    dataset = Dataset.from_frames(frames)
+    io.write(dataset, path / "frames.h5")
+    io.write(dataset.subset("validation"), path / "validation.extxyz")
+    for j in range(3):
+        work = path / f"run{j}"
+        work.mkdir()
+        ToyTrainer.write_inputs(work, dataset, ToySettings(), seed=j)
+        ToyTrainer.run(work)
+        (work / "model.toy").rename(path / f"m{j}.toy")
+    return path

@@ -1,0 +1,155 @@
+"""Evaluating more frames than memory holds, on all cores: dataset file in, predictions file out.
+
+Frames go through in *slabs* of consecutive frames. Which frames share a slab and a batch depends on
+the frames alone, so that the numbers are the same however many processes work on them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from trainspot import potential
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, NonFiniteError
+from trainspot.evaluate import batch, files
+from trainspot.evaluate.predictions import Predictions, RmseSum
+from trainspot.evaluate.statistics import Array
+from trainspot.potential import Potential
+
+BATCHES: Final = 8
+"""Batches in a slab."""
+
+_WORTH: Final = 8
+"""Slabs a process must find to do, to be worth starting: it loads the models anew."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Model files and how they are loaded; small, so that it travels to other processes.
+
+    Attributes:
+        paths: The files of the members.
+        kind: Their kind; recognised from the files if empty.
+        dtype: float32 or float64.
+        device: A torch device.
+    """
+
+    paths: tuple[Path, ...]
+    kind: str = ""
+    dtype: str = "float32"
+    device: str = "cpu"
+
+    def load(self) -> list[Potential]:
+        """The members."""
+        return [
+            potential.load(path, kind=self.kind, dtype=self.dtype, device=self.device)
+            for path in self.paths
+        ]
+
+
+def evaluate_to_file(
+    frames: Dataset,
+    models: Models,
+    target: Path,
+    *,
+    max_atoms: int = 512,
+    jobs: int | None = None,
+    source: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Array]:
+    """Write what each member says about each frame; memory does not grow with the frames.
+
+    Args:
+        frames: The frames, best opened lazily (``store.opened``).
+        models: The committee, one or more.
+        target: Predictions file, see ``evaluate.files``; appears whole or not at all.
+        max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
+        jobs: Processes; by default one for each core where there is enough to do.
+        source: Where the frames came from, kept in the file.
+        progress: Called with the number of frames that are done since the last call.
+
+    Returns:
+        RMSE of each member by property over the labelled frames, (M,).
+
+    Raises:
+        InputError: No model, a model twice, or an element that a model does not know.
+        NonFiniteError: A member of which no prediction is finite; the file is written.
+    """
+    names = batch.member_names(models.paths)
+    if not names:
+        raise InputError("no model", hint="give one or more")
+    total: RmseSum | None = None
+    useful = np.zeros(len(names), dtype=np.bool_)
+    with files.writing(target, frames.n_atoms, names, source) as file:
+        for labels, found in _results(frames, models, names, max_atoms, jobs):
+            file.add(found)
+            part = RmseSum.of(found, labels)
+            total = part if total is None else total + part
+            useful |= [found.member(j).is_finite.any() for j in range(len(names))]
+            if progress:
+                progress(len(found))
+    if len(frames) and not useful.all():
+        raise NonFiniteError(
+            "no prediction is finite", where=names[int(useful.argmin())], hint="train it again"
+        )
+    return total.rmse() if total else {}
+
+
+def _results(
+    frames: Dataset, models: Models, names: Sequence[str], max_atoms: int, jobs: int | None
+) -> Iterator[tuple[Dataset, Predictions]]:
+    """Each slab with its predictions, in order."""
+    spans = list(batch.spans(frames.n_atoms, BATCHES * max_atoms))
+    jobs = _jobs(len(spans), models.device) if jobs is None else min(jobs, max(1, len(spans)))
+    slabs = (frames[first:last] for first, last in spans)
+    if jobs == 1:
+        members = models.load()
+        for slab in slabs:
+            yield slab, batch.evaluate(slab, members, max_atoms=max_atoms, names=names)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked torch hangs
+    with ProcessPoolExecutor(jobs, context, _start, (models, max_atoms, tuple(names))) as pool:
+        waiting: deque[tuple[Dataset, Future[Predictions]]] = deque()
+        for slab in slabs:
+            waiting.append((slab, pool.submit(_evaluate, slab)))
+            if len(waiting) > 2 * jobs:
+                yield _first(waiting)
+        while waiting:
+            yield _first(waiting)
+
+
+def _first(waiting: deque[tuple[Dataset, Future[Predictions]]]) -> tuple[Dataset, Predictions]:
+    slab, future = waiting.popleft()
+    return slab, future.result()
+
+
+def _jobs(slabs: int, device: str) -> int:
+    """Processes that are worth starting: an accelerator is not shared, small work not divided."""
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, slabs // _WORTH))
+
+
+# ── in a worker process ───────────────────────────────────────────────────────
+_worker: dict[str, Any] = {}
+
+
+def _start(models: Models, max_atoms: int, names: tuple[str, ...]) -> None:
+    """Load the members once; each process keeps to one core (torch reads this when imported)."""
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    _worker.update(members=models.load(), max_atoms=max_atoms, names=names)
+
+
+def _evaluate(slab: Dataset) -> Predictions:
+    """A slab, with the members of this process."""
+    return batch.evaluate(slab, **_worker)
