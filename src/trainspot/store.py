@@ -31,7 +31,7 @@ FORMAT: Final = "trainspot-dataset"
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".h5"
 
-_BLOCK_BYTES: Final = 1 << 20  # what is read, checked and written at a time
+_BLOCK_BYTES: Final = 1 << 18  # what is read, checked and written at a time
 
 
 def write(dataset: Dataset, target: Path | str) -> None:
@@ -130,24 +130,25 @@ def check_values(dataset: Dataset, where: str) -> None:
             raise DataError("damaged HDF5 file", where=where) from error
         if not good:
             raise DataError(complaint.format(name), where=where)
-    if np.any(dataset.n_atoms < 1):
+    if not _climbs(dataset.columns["offsets"], least=1):
         raise DataError("a frame has no atoms", where=where)
 
 
 def check_frames(dataset: Dataset, where: str) -> None:
-    """Check each frame of a file from elsewhere: texts that can be read, ids that are its own.
+    """Check a file from elsewhere, frame by frame: numbers, texts, and ids that are its own.
 
     Raises:
         DataError: Damaged, or changed after it was written; the message names the frame.
     """
+    check_values(dataset, where)
     frames = iter(dataset)
     for number in range(1, len(dataset) + 1):
         try:
             frame = next(frames)
-        except (DataError, UnicodeDecodeError, OSError) as error:
-            raise DataError(
-                f"a frame at or after number {number} is damaged", where=where
-            ) from error
+        except (DataError, UnicodeDecodeError) as error:
+            raise DataError(f"the texts of frame {number} are damaged", where=where) from error
+        except OSError as error:
+            raise DataError("damaged HDF5 file", where=where) from error
         if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
             raise DataError(f"the id of frame {number} is not that of its geometry", where=where)
 
@@ -211,7 +212,8 @@ def _validate(columns: dict[str, Any], where: str) -> None:
         target = "numbers" if axis == "offsets" else axis.removesuffix("_offsets")
         # the shape first: a damaged one may ask for more memory than there is
         good = columns[axis].dtype == np.int64 and columns[axis].shape == (n_frames + 1,)
-        if not (good and _rises(columns[axis], len(columns[target]))):
+        good = good and _climbs(columns[axis], least=0)
+        if not good or columns[axis][-1] != len(columns[target]):
             raise DataError(f"column '{axis}' is damaged", where=where)
     for name in TEXT:
         if columns[name].ndim != 1 or columns[name].dtype != np.uint8:
@@ -226,14 +228,14 @@ def _validate(columns: dict[str, Any], where: str) -> None:
         _validate_extra(name, columns, n_frames, n_atoms, where)
 
 
-def _rises(edges: Any, end: int) -> bool:
-    """Whether offsets go from 0 to the end without ever falling."""
-    last = 0
+def _climbs(edges: Any, *, least: int) -> bool:
+    """Whether offsets start at 0, and each is larger than the one before by ``least`` or more."""
+    last = -least
     for _, block in _blocks(edges):
-        if block[0] < last or np.any(np.diff(block) < 0):
+        if np.any(np.diff(block, prepend=last) < least):
             return False
         last = int(block[-1])
-    return int(edges[0]) == 0 and last == end
+    return int(edges[0]) == 0
 
 
 def _validate_extra(

@@ -10,14 +10,19 @@ import pytest
 from aiida import orm
 from aiida.common.exceptions import ModificationNotAllowed, ValidationError
 from aiida.common.links import LinkType
-from aiida.manage import get_manager
+from aiida.orm import SinglefileData, load_node
 from aiida.plugins import DataFactory
+from ase import Atoms
+from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
 from trainspot import store
 from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame
+from trainspot.errors import DataError, InputError
+from trainspot.evaluate.accuracy import accuracy
+from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import Frame, Labels, Origin
+from trainspot.geometry import periodic_projector
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
@@ -156,6 +161,150 @@ def test_from_file(frames, tmp_path):
         PESData.from_file(tmp_path / "bad.h5")
 
 
+# ── questions ─────────────────────────────────────────────────────────────────
+@pytest.fixture
+def mixed(frames):
+    """Labelled and unlabelled frames in three sets, an isolated atom, a made frame."""
+    sets = ["train", "validation", "test"]
+    frames = [frame.with_(split=sets[k % 3]) for k, frame in enumerate(frames)]
+    atom = Frame.make([14], [[0, 0, 0]], labels=Labels(-3.5, [[0, 0, 0]], theory="made-up"))
+    made = frames[0].with_(labels=Labels(), origin=Origin("rattle", frames[0].id), split=None)
+    made = Frame.make(made.numbers, made.positions + 0.1, made.cell, True, origin=made.origin)
+    return [*frames, atom, made]
+
+
+def test_one_frame_or_several(mixed):
+    node = PESData(mixed)
+    assert node[3].id == mixed[3].id
+    assert node[-1].origin.parent == mixed[0].id
+    assert node[np.array([4, 1])].ids == [mixed[4].id, mixed[1].id]
+    assert node[::5].ids == [frame.id for frame in mixed[::5]]
+    assert node.by_id(mixed[7].id).labels.energy == mixed[7].labels.energy
+    assert mixed[7] in node
+    assert mixed[7].id in node
+    assert "0" * 64 not in node
+    with pytest.raises(ValueError, match="no frame 000000000000"):
+        node.by_id("0" * 64)
+    with pytest.raises(IndexError):
+        node[99]
+
+
+def test_selections_are_those_of_the_dataset(mixed):
+    node, data = PESData(mixed), Dataset.from_frames(mixed)
+    ids = [mixed[9].id, mixed[2].id]
+    for name, found, expected in (
+        ("labelled", node.labelled(), data.labelled()),
+        ("unlabelled", node.unlabelled(), data.unlabelled()),
+        ("train", node.subset("train"), data.subset("train")),
+        ("test", node.subset("test"), data.subset("test")),
+        ("filter", node.filter(lambda f: len(f) == 1), data.filter(lambda f: len(f) == 1)),
+        ("select", node.select(ids), data.select(ids)),
+        ("merge", node.merge(PESData(mixed[:3])), data),
+        ("concatenate", PESData.concatenate([node, node]), Dataset.concatenate([data, data])),
+    ):
+        assert found.ids == expected.ids, name
+        assert len(expected), name
+        assert found.column("theory").tolist() == expected.column("theory").tolist(), name
+    with pytest.raises(ValueError, match="no frame"):
+        node.select(["0" * 64])
+
+
+def test_figures_of_a_node(mixed):
+    node = PESData(mixed)
+    assert node.e0s() == {14: -3.5}
+    assert node.theories == ["made-up"]
+    assert node.ids == [frame.id for frame in mixed]
+    assert node.counts("strategy") == {"input": 14, "rattle": 1}
+    assert node.column("energy")[0] == mixed[0].labels.energy
+
+
+def test_metadata_belongs_to_the_node(frames):
+    told = {"source": "doi:10.1/x", "cutoffs": {"ecutwfc": 60.0}, "rmse": [0.1, 0.2]}
+    node = load_node(PESData(frames, metadata=told).store().pk)
+    assert node.metadata == told
+    assert PESData(frames).metadata == {}
+    assert node.clone().metadata == told
+    assert node.base.caching.get_hash() != PESData(frames).store().base.caching.get_hash()
+    node.metadata["source"] = "another"
+    assert node.metadata == told
+    with pytest.raises(ValidationError):
+        PESData(frames, metadata={"a": object()}).store()
+
+
+def test_accuracy_by_object_node_or_file(mixed, tmp_path, rng):
+    known = Dataset.from_frames(mixed[:12])
+
+    def near(name):
+        return known.column(name) + rng.normal(size=(3, *known.column(name).shape))
+
+    projector = periodic_projector(known.column("cell"), known.column("pbc"))
+    predictions = Predictions(
+        known.column("id"), known.column("offsets"), near("energy"), near("forces"),
+        near("stress"), projector, ("a", "b", "c"),
+    )  # fmt: skip
+    predictions.write(tmp_path / "p.h5")
+    node = PESData(mixed)
+    expected = accuracy(node.dataset, predictions)
+    assert expected.predicted.tolist() == [True] * 12 + [False] * 3
+    given = (
+        predictions,
+        SinglefileData(tmp_path / "p.h5"),
+        tmp_path / "p.h5",
+        str(tmp_path / "p.h5"),
+    )
+    for form in given:
+        found = node.accuracy(form)
+        assert np.array_equal(found.error["forces"], expected.error["forces"], equal_nan=True)
+        assert np.array_equal(
+            found.disagreement["energy"], expected.disagreement["energy"], equal_nan=True
+        )
+    with pytest.raises(DataError, match="no such file"):
+        node.accuracy("none.h5")
+
+
+# ── files and structures ──────────────────────────────────────────────────────
+@pytest.mark.parametrize("suffix", [".h5", ".extxyz"])
+def test_files_by_suffix(mixed, tmp_path, suffix):
+    node = PESData(mixed)
+    node.write(tmp_path / f"out{suffix}")
+    back = PESData.from_file(tmp_path / f"out{suffix}", metadata={"from": suffix})
+    assert back.metadata == {"from": suffix}
+    assert [f.labels.energy for f in back] == [f.labels.energy for f in mixed]
+    again = PESData(back.dataset)
+    assert again.store().base.caching.get_hash() == node.store().base.caching.get_hash()
+
+
+def test_a_file_of_another_program_gets_a_level_of_theory(tmp_path):
+    atoms = bulk("Si", cubic=True)
+    atoms.info["REF_energy"] = -40.0
+    atoms.set_array("REF_forces", np.zeros((8, 3)))
+    atoms.write(tmp_path / "theirs.xyz", format="extxyz")
+    node = PESData.from_file(tmp_path / "theirs.xyz", theory="pbe")
+    assert (node.n_labelled, node.theories) == (1, ["pbe"])
+    assert PESData.from_ase([atoms], theory="pbe").ids == node.ids
+
+
+def test_structures_of_ase(mixed):
+    node = PESData(mixed)
+    structures = node.to_ase()
+    assert structures[3].info["REF_energy"] == mixed[3].labels.energy
+    back = PESData.from_ase(structures)
+    assert back.ids == node.ids
+    assert back.dataset.column("parent").tolist() == node.dataset.column("parent").tolist()
+    with pytest.raises(InputError, match="structure 2: a frame needs at least one atom"):
+        PESData.from_ase([structures[0], Atoms()])
+
+
+def test_what_cannot_be_written_or_read_is_refused(mixed, tmp_path):
+    with pytest.raises(InputError, match="unknown dataset suffix"):
+        PESData(mixed).write(tmp_path / "out.csv")
+    with pytest.raises(InputError, match="no such file"):
+        PESData.from_file(tmp_path / "none.h5")
+    with pytest.raises(InputError, match="no such file"):
+        PESData.from_file(tmp_path / "none.extxyz")
+    assert not list(tmp_path.iterdir())
+
+
 # ── reading ───────────────────────────────────────────────────────────────────
 def test_reading_is_lazy_and_ends_with_the_block(frames):
     node = PESData(frames).store()
@@ -165,19 +314,6 @@ def test_reading_is_lazy_and_ends_with_the_block(frames):
         kept = dataset[2]
     assert kept.id == frames[2].id  # what was read stays
     assert not dataset.columns["positions"]  # the file is closed
-
-
-def test_reading_from_a_packed_repository(frames):
-    node = PESData(frames).store()
-    container = get_manager().get_profile_storage().get_repository()._container
-    container.pack_all_loose()
-    container.clean_storage()
-    assert container.count_objects().loose == 0
-    with node.opened() as dataset:
-        assert dataset[12].id == frames[12].id
-        assert dataset.column("energy").tolist() == node.dataset.column("energy").tolist()
-    assert orm.load_node(node.pk).dataset.ids == [f.id for f in frames]
-    assert node.clone().store().base.caching.get_hash() == node.base.caching.get_hash()
 
 
 def test_a_node_can_be_an_input(frames):

@@ -154,6 +154,13 @@ def test_an_odd_version_is_refused(path):
         store.read(path)
 
 
+def test_a_file_without_a_version_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["format_version"]
+    with pytest.raises(DataError, match="unknown layout 0"):
+        store.read(path)
+
+
 NAMES = sorted(
     {*store.PER_FRAME, *store.PER_ATOM, *store.TEXT, "arrays/q", "has_arrays/q"}
     | {"offsets", "info_offsets", "parameters_offsets"}
@@ -250,6 +257,42 @@ SMALL = small_file()
 def test_a_truncated_file_is_refused(length):
     with pytest.raises(DataError):
         store.read(io.BytesIO(SMALL[:length]))
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("positions", (0, 0), 0.25, "the id of frame 1 is not that of its geometry"),
+        ("info", 0, 255, "the texts of frame 13 are damaged"),
+        ("strategy", 3, b"\xff", "the texts of frame 4 are damaged"),
+        ("energy", 0, np.nan, "not finite"),
+    ],
+)
+def test_frames_that_were_changed_are_found(path, name, place, value, message):
+    with store.opened(path) as lazy:
+        store.check_frames(lazy, "file")
+    with h5py.File(path, "r+") as file:
+        file[name][place] = value
+    with store.opened(path) as lazy, pytest.raises(DataError, match=f"file: .*{message}"):
+        store.check_frames(lazy, "file")
+
+
+def test_large_columns_are_checked_and_copied_to_their_end(rich, tmp_path):
+    """They are read in blocks; the bytes must not tell."""
+    large = rich.take(np.arange(20_000) % len(rich))
+    store.write(large, tmp_path / "a.h5")
+    with store.opened(tmp_path / "a.h5") as lazy:
+        store.write(lazy, tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    for name, value in (("forces", np.nan), ("numbers", 0), ("offsets", 0)):
+        with h5py.File(tmp_path / "b.h5", "r+") as file:
+            before = file[name][-2]
+            file[name][-2] = value
+        with pytest.raises(DataError, match=name):
+            store.read(tmp_path / "b.h5")
+        with h5py.File(tmp_path / "b.h5", "r+") as file:
+            file[name][-2] = before
+    assert store.read(tmp_path / "b.h5").ids == large.ids
 
 
 def test_links_out_of_the_file_are_not_followed(path, tmp_path):
