@@ -70,6 +70,10 @@ def test_overlapping_atoms_name_the_file_and_write_nothing(call, tmp_path):
     ("arguments", "message"),
     [
         (["augment", "nope.cif", "-o", "a.h5"], "nope.cif: no such file"),
+        (
+            ["augment", "nope.cif", "-o", "a.csv"],
+            "unknown dataset suffix '.csv'",
+        ),  # looked at first
         (["augment", "si.cif", "-o", "a.h5", "--vacuum", "-1"], "--vacuum"),
         (["split", "si.cif", "-o", "a.h5", "--fractions", "1", "1", "1"], "are no split"),
     ],

@@ -44,6 +44,7 @@ def augment(
     from trainspot.augment import plan as plans
     from trainspot.dataset import Dataset
 
+    io.check_output(output)
     parts = []
     for path in structures:
         parts.append(io.read(path))
