@@ -6,7 +6,11 @@ and the production calculator use models only through this contract.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainspot import plugins
 from trainspot.errors import InputError
@@ -51,13 +55,46 @@ class Potential(Protocol):
         """Energy (eV), forces (eV/Å) and stress (eV/Å³; absent where no axis is periodic)."""
 
 
+@dataclass(frozen=True)
+class ErrorBars:
+    """Standard errors of a prediction, about two thirds of the true errors are smaller.
+
+    Attributes:
+        energy: eV/atom.
+        forces: Of each atom, (n,), eV/Å.
+        stress: eV/Å³; ``None`` where no axis is periodic.
+        calibrated: Properties whose bars were fitted to true errors; others are raw disagreements.
+        excess: The largest Δ/τ over the judged properties: above 1 a campaign would have labelled
+            the frame; ``None`` if no threshold is known.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: float | None
+    calibrated: frozenset[str]
+    excess: float | None
+
+    @property
+    def frame_force(self) -> float:
+        """The bar of the forces of the whole frame, root mean square over atoms, eV/Å."""
+        return float(np.sqrt(np.mean(self.forces**2)))
+
+
+@runtime_checkable
+class Uncertain(Protocol):
+    """A potential that knows how far to trust it."""
+
+    def predict_with_bars(self, prepared: Any) -> list[tuple[Labels, ErrorBars]]:
+        """Predictions as of ``predict``, each with its error bars."""
+
+
 def kind_of(path: Path) -> str:
-    """The registered kind that recognises a model file.
+    """The registered kind that recognises a model file, or a folder that is one.
 
     Raises:
         InputError: The file does not exist or nothing recognises it.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError("no such model file", where=str(path))
     for name in plugins.names(GROUP):
         try:

@@ -11,33 +11,43 @@ LAMMPS sets up, and before its own set-up the virial of a later fix is uninitial
 LAMMPS keeps no such fix over ``clear``, so each section of a deck names its own. A deck without
 the comment runs in plain LAMMPS.
 
+The model can be the folder of an exported committee, whose mean then drives the run. It has error
+bars, and three more words ask for them: ``uncertainty=FILE`` for a table with a row every
+``every=100`` steps (see ``watch.COLUMNS``), and ``stop=0.5``, which ends the runs of the section
+as soon as the bar of the force on any atom exceeds so many eV/Å. With either of them an atom
+property ``d_uncertainty`` can be dumped.
+
 A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from trainspot import potential
 from trainspot.errors import InputError, RunError, TrainspotError
 from trainspot.explore.engine import Forces, open_lammps
+from trainspot.explore.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trainspot.potential import Potential
 
-_NEEDING: Final = {"fix", "run", "minimize", "rerun"}
-_RUNNING: Final = _NEEDING - {"fix"}
+N = TypeVar("N", int, float)
+
+_NEEDING: Final = {"fix", "dump", "run", "minimize", "rerun"}
+_RUNNING: Final = {"run", "minimize", "rerun"}
 # They move the place in the deck, which LAMMPS does not know when it is fed line by line.
 _REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
 _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
-_KEYS: Final = {"model", "kind", "elements", "dtype", "device"}
+_KEYS: Final = {"model", "kind", "elements", "dtype", "device", "uncertainty", "every", "stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,9 @@ class Directive:
         elements: Chemical symbol of each atom type.
         dtype: ``float64`` or ``float32``.
         device: ``cpu`` or ``cuda``.
+        uncertainty: Table of the error bars, or ``""``.
+        every: Steps between its rows.
+        stop: Error bar of a force that ends the runs, eV/Å, or ``None``.
     """
 
     line: int
@@ -59,6 +72,26 @@ class Directive:
     kind: str = ""
     dtype: str = "float64"
     device: str = "cpu"
+    uncertainty: str = ""
+    every: int = 100
+    stop: float | None = None
+
+    def watch(self, lmp: Any, model: Potential, where: str) -> Watch | None:
+        """What looks after the error bars, if they were asked for.
+
+        Raises:
+            InputError: The model has none.
+        """
+        if not self.uncertainty and self.stop is None:
+            return None
+        if not isinstance(model, potential.Uncertain):
+            raise InputError(
+                "a single model has no error bars",
+                where=f"{where}:{self.line}",
+                hint="name the folder of an exported committee",
+            )
+        table = Path(self.uncertainty) if self.uncertainty else None
+        return Watch(lmp, table, self.every, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +165,43 @@ def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str
     failures: list[str] = []
     models: dict[tuple[str, ...], Potential] = {}
     for section in found:
-        forces: Forces | None = None
+        failures += _execute(section, lmp, models, where)
+    return failures
+
+
+def _execute(
+    section: Section, lmp: Any, models: dict[tuple[str, ...], Potential], where: str
+) -> list[str]:
+    """Run one section; a failure ends it, and an error bar beyond the limit ends its runs."""
+    forces: Forces | None = None
+    watch: Watch | None = None
+    try:
         for step in section.commands:
+            if watch is not None and watch.stopped and step.word in _RUNNING:
+                continue
             try:
                 if section.directive and forces is None and _due(step, lmp):
                     model = _load(section.directive, models, where)
-                    forces = Forces(lmp, model, section.directive.elements)
+                    watch = section.directive.watch(lmp, model, where)
+                    forces = Forces(lmp, model, section.directive.elements, watch)
                 _command(lmp, step, forces)
             except RunError as error:
-                failures.append(f"{where}:{step.line}: {error}")
-                text = str(error).replace("$", "").replace('"', "'")  # LAMMPS would expand them
-                lmp.command(f'print "trainspot failed: {text}"')
-                lmp.command("timer timeout off")
-                break
-    return failures
+                _say(lmp, f"trainspot failed: {error}")
+                return [f"{where}:{step.line}: {error}"]
+            if watch is not None and watch.stopped and step.word in _RUNNING:
+                _say(lmp, f"trainspot stopped: {watch.stopped}")
+    finally:
+        if watch is not None:
+            watch.close()
+    return []
+
+
+def _say(lmp: Any, text: str) -> None:
+    """Write into the log of LAMMPS, which was told to hurry, that it need not."""
+    plain = text.replace("Å", "A").encode("ascii", "replace").decode()  # all that LAMMPS writes
+    quoted = plain.replace("$", "").replace('"', "'")  # it would expand them
+    lmp.command(f'print "{quoted}"')
+    lmp.command("timer timeout off")
 
 
 def _due(step: Command, lmp: Any) -> bool:
@@ -225,7 +281,24 @@ def _directive(line: int, words: str, where: str) -> Directive:
     if "elements" not in found:
         raise InputError("elements= is missing: the element of each atom type", where=where)
     elements = tuple(found.pop("elements").split(","))
-    return Directive(line=line, elements=elements, **found)
+    every = _number(found.pop("every", "100"), int, "every", where)
+    stop = _number(found.pop("stop"), float, "stop", where) if "stop" in found else None
+    return Directive(line=line, elements=elements, every=every, stop=stop, **found)
+
+
+def _number(text: str, kind: type[N], key: str, where: str) -> N:
+    """A positive number.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(0)
+    if not 0 < value < math.inf:
+        raise InputError(f"{key}={text} is no positive number", where=where)
+    return value
 
 
 def _deck(arguments: Sequence[str]) -> tuple[str, str, list[str]]:

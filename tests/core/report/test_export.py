@@ -68,8 +68,8 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
     card = (exported / "README.md").read_text()
     for part in (
         "demonstration quality", "pw-0123456789ab", "quantumespresso", "vacancies",
-        "trainspot.calculator(", "model=models/member_0.toy elements=Si",
-        f"{campaign.iterations[-1].calibration['forces'].slope:.3g}",
+        "trainspot.calculator(", "models/member_0.toy", "elements=Si",
+        f"{campaign.iterations[-1].calibration['forces'].sigma:.3g}",
         "Not yet within the tolerance", "## Limits",
     ):  # fmt: skip
         assert part in card
@@ -83,7 +83,8 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
     energies = np.array([one.energy for one in found])
     forces = np.array([one.forces for one in found])
     stresses = np.array([one.stress for one in found])
-    slope = {key: one.slope for key, one in campaign.iterations[-1].calibration.items()}
+    made = campaign.iterations[-1].calibration
+    scale = {key: one.sigma for key, one in made.items()}
 
     assert np.ptp(energies) > 0
     assert crystal.get_potential_energy() == pytest.approx(energies.mean(), abs=1e-9)
@@ -91,15 +92,22 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
     stress = voigt_6_to_full_3x3_stress(crystal.get_stress())
     assert np.allclose(stress, stresses.mean(axis=0), atol=1e-12)
     results = crystal.calc.results
-    assert results["energy_uncertainty"] == pytest.approx(slope["energy"] * energies.std(ddof=1))
+    assert results["energy_uncertainty"] == pytest.approx(scale["energy"] * energies.std(ddof=1))
     # per atom, three components a member: sum of squares over (M - 1) and 3
     deviation = forces - forces.mean(axis=0)
-    bars = slope["forces"] * np.sqrt((deviation**2).sum(axis=(0, 2)) / (2 * 3))
+    bars = scale["forces"] * np.sqrt((deviation**2).sum(axis=(0, 2)) / (2 * 3))
     assert np.allclose(results["forces_uncertainty"], bars)
     deviation = stresses - stresses.mean(axis=0)
-    bar = slope["stress"] * np.sqrt((deviation**2).sum() / (2 * 9))
+    bar = scale["stress"] * np.sqrt((deviation**2).sum() / (2 * 9))
     assert results["stress_uncertainty"] == pytest.approx(bar)
     assert all(crystal.calc.is_calibrated.values())
+    delta = {
+        "energy": energies.std(ddof=1) / 8,
+        "forces": np.sqrt(np.mean((bars / scale["forces"]) ** 2)),
+        "stress": bar / scale["stress"],
+    }
+    excess = max(delta[key] / one.threshold for key, one in made.items())
+    assert results["excess"] == pytest.approx(excess)
 
 
 def test_the_atoms_bars_add_up_to_the_disagreement_of_the_frame(exported, crystal):
@@ -108,8 +116,9 @@ def test_the_atoms_bars_add_up_to_the_disagreement_of_the_frame(exported, crysta
 
     crystal.calc = calc = trainspot.calculator(exported)
     crystal.get_forces()
-    together = np.sqrt(np.mean(calc.results["forces_uncertainty"] ** 2)) / calc.slopes["forces"]
-    found = evaluate(Dataset.from_frames([Frame.from_atoms(crystal)]), calc.members)
+    scale = calc.committee.trust["forces"].scale
+    together = np.sqrt(np.mean(calc.results["forces_uncertainty"] ** 2)) / scale
+    found = evaluate(Dataset.from_frames([Frame.from_atoms(crystal)]), calc.committee.members)
     assert together == pytest.approx(found.disagreement()["forces"][0])
 
 
@@ -134,7 +143,7 @@ def test_unfitted_bars_are_raw_disagreements(campaign, models, tmp_path, crystal
     assert calc.is_calibrated == {"energy": False, "forces": False, "stress": False}
     crystal.calc = calc
     forces = np.array([m.predict(m.prepare([Frame.from_atoms(crystal)]))[0].forces
-                       for m in calc.members])  # fmt: skip
+                       for m in calc.committee.members])  # fmt: skip
     crystal.get_forces()
     raw = np.sqrt(forces.var(axis=0, ddof=1).mean(axis=1))
     assert np.allclose(calc.results["forces_uncertainty"], raw)

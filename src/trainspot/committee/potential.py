@@ -1,0 +1,153 @@
+"""A committee as one potential: the mean of its members, with calibrated error bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from trainspot import geometry, potential
+from trainspot.committee import CALIBRATION, MODELS, read_calibration
+from trainspot.errors import InputError
+from trainspot.evaluate.predictions import PROPERTIES, Predictions
+from trainspot.frames import Frame, Labels
+from trainspot.potential import ErrorBars, Potential
+
+KIND: Final = "committee"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a calibration says of one property.
+
+    Attributes:
+        scale: Standard error per disagreement.
+        threshold: Disagreement above which a frame would be labelled.
+    """
+
+    scale: float
+    threshold: float
+
+
+class CommitteePotential:
+    """The mean of a committee; see ``trainspot.potential.Potential`` and ``Uncertain``.
+
+    Error bars are scale × disagreement (formula: ``trainspot.evaluate.statistics``, sample
+    variance). The scale was fitted on frames like those of the test set; far from them the bar is
+    a hint at best.
+
+    Args:
+        members: The committee.
+        trust: Of each calibrated property; bars of the others are raw disagreements.
+
+    Raises:
+        InputError: No member, or members that know different elements.
+    """
+
+    kind = KIND
+
+    def __init__(
+        self, members: Sequence[Potential], trust: Mapping[str, Trust] | None = None
+    ) -> None:
+        """Keep the members and what is known of their errors."""
+        if not members:
+            raise InputError("a committee needs at least one model")
+        self.members = list(members)
+        self.trust = dict(trust or {})
+        self.cutoff = max(member.cutoff for member in members)
+        known = set.intersection(*(set(member.numbers) for member in members))
+        self.numbers = tuple(sorted(known))
+        self.graph_key: Hashable = (KIND, *(member.graph_key for member in members))
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a folder of ``trainspot export``."""
+        return path.is_dir() and (path / CALIBRATION).is_file()
+
+    @classmethod
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
+        """Load an exported committee.
+
+        Raises:
+            InputError: Not such a folder, or a model kind that is not installed.
+            DataError: A file is damaged.
+        """
+        content = read_calibration(path)
+        members = [
+            potential.load(path / MODELS / name, dtype=dtype, device=device)
+            for name in content["models"]
+        ]
+        fitted = {name: one for name, one in content["properties"].items() if one["fitted"]}
+        trust = {
+            name: Trust(float(one.get("sigma") or one["slope"]), float(one.get("threshold", "inf")))
+            for name, one in fitted.items()
+        }
+        return cls(members, trust)
+
+    def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
+        """What the members need, shared where they can."""
+        found: dict[Hashable, Any] = {}
+        for member in self.members:
+            if member.graph_key not in found:
+                found[member.graph_key] = member.prepare(frames)
+        return list(frames), found
+
+    def predict(self, prepared: tuple[list[Frame], dict[Hashable, Any]]) -> list[Labels]:
+        """The mean over the members; no stress where one of them has none."""
+        return [labels for labels, _ in self.predict_with_bars(prepared)]
+
+    def predict_with_bars(
+        self, prepared: tuple[list[Frame], dict[Hashable, Any]]
+    ) -> list[tuple[Labels, ErrorBars]]:
+        """The mean with error bars: raw disagreement where nothing is calibrated, else calibrated.
+
+        A committee of one has bars of NaN: it cannot know.
+        """
+        frames, graphs = prepared
+        spoken = [member.predict(graphs[member.graph_key]) for member in self.members]
+        return [
+            self._one(frame, [labels[row] for labels in spoken]) for row, frame in enumerate(frames)
+        ]
+
+    def _one(self, frame: Frame, spoken: Sequence[Labels]) -> tuple[Labels, ErrorBars]:
+        found = _predictions(frame, spoken)
+        has_stress = bool(found.has_stress[0])
+        mean = Labels(
+            float(found.energy.mean()),
+            found.forces.mean(axis=0),
+            found.stress.mean(axis=0)[0] if has_stress else None,
+        )
+        if len(self.members) < 2:
+            nothing = np.full(len(frame), math.nan)
+            return mean, ErrorBars(math.nan, nothing, None, frozenset(), None)
+        delta = {name: float(value[0]) for name, value in found.disagreement().items()}
+        scale = {name: self.trust[name].scale if name in self.trust else 1.0 for name in PROPERTIES}
+        judged = [delta[name] / one.threshold for name, one in self.trust.items()]
+        bars = ErrorBars(
+            energy=scale["energy"] * delta["energy"],
+            forces=scale["forces"] * np.sqrt(found.forces.var(axis=0, ddof=1).mean(axis=1)),
+            stress=scale["stress"] * delta["stress"] if has_stress else None,
+            calibrated=frozenset(self.trust),
+            excess=max(judged) if judged else None,
+        )
+        return mean, bars
+
+
+def _predictions(frame: Frame, spoken: Sequence[Labels]) -> Predictions:
+    """The members' words on one frame, for the statistics."""
+    n, periodic = len(frame), all(labels.stress is not None for labels in spoken)
+    projector = geometry.periodic_projector(frame.cell[None], frame.pbc[None])
+    zero = np.zeros((3, 3))
+    return Predictions(
+        np.array([frame.id.encode()]),
+        np.array([0, n]),
+        np.array([[labels.energy] for labels in spoken], dtype=np.float64),
+        np.array([labels.forces for labels in spoken], dtype=np.float64),
+        np.array([[labels.stress if periodic else zero] for labels in spoken], dtype=np.float64),
+        projector if periodic else np.zeros_like(projector),
+        tuple(f"member_{j}" for j in range(len(spoken))),
+    )

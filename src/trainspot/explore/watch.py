@@ -1,0 +1,91 @@
+"""Watching the error bars of a run: a table, an atom property for dumps, and a limit."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainspot.potential import ErrorBars
+
+PROPERTY: Final = "d_uncertainty"
+"""Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""
+
+COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "excess")
+"""Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ."""
+
+
+class Watch:
+    """Keeps an eye on the error bars while LAMMPS runs.
+
+    Args:
+        lmp: A running LAMMPS whose box exists; gets the atom property.
+        table: File that gets a row every ``every`` steps, or ``None``.
+        every: Steps between two rows.
+        limit: Error bar of the force on an atom, eV/Å, beyond which the run ends, or ``None``.
+
+    Raises:
+        InputError: The table cannot be written.
+    """
+
+    def __init__(
+        self, lmp: Any, table: Path | None, every: int = 100, limit: float | None = None
+    ) -> None:
+        """Add the atom property and begin the table."""
+        self.stopped = ""
+        self._lmp, self._every, self._limit = lmp, every, limit
+        self._last = -1
+        self._file: IO[str] | None = None
+        if table is not None:
+            try:
+                self._file = table.open("w", encoding="utf-8", newline="")
+            except OSError as error:
+                raise InputError("cannot be written", where=str(table)) from error
+            self._row(COLUMNS)
+        lmp.command(f"fix trainspot_bars all property/atom {PROPERTY}")
+
+    def see(self, step: int, order: NDArray[np.int64], bars: ErrorBars) -> bool:
+        """Note the bars of a step; returns whether the run must end.
+
+        Args:
+            step: Number of the step.
+            order: Where LAMMPS keeps the atoms of the frame, (n,).
+            bars: Of the frame.
+
+        Raises:
+            InputError: The model has no error bars.
+        """
+        largest = float(bars.forces.max())
+        if math.isnan(largest):
+            raise InputError("a committee of one has no error bars")
+        self._lmp.numpy.extract_atom(PROPERTY)[order] = bars.forces
+        beyond = self._limit is not None and largest > self._limit
+        if (step % self._every == 0 or beyond) and step != self._last:
+            self._last = step
+            values = (bars.energy, bars.frame_force, largest, bars.stress, bars.excess)
+            self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
+        if beyond:
+            self.stopped = (
+                f"step {step}: the error bar of a force, {largest:.3g} eV/Å, is beyond "
+                f"{self._limit:g} eV/Å"
+            )
+        return beyond
+
+    def close(self) -> None:
+        """Close the table."""
+        if self._file is not None:
+            self._file.close()
+
+    def _row(self, values: tuple[Any, ...]) -> None:
+        if self._file is not None:
+            csv.writer(self._file, lineterminator="\n").writerow(values)
+            self._file.flush()
