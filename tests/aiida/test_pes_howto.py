@@ -53,7 +53,7 @@ def test_the_page_does_what_it_says(page, tmp_path):
     assert found["e0s"] == {14: -3.5}
     assert found["largest"] == max(abs(f.labels.forces).max() for f in data)
     assert found["pairs"] == 13 * 12 / 2
-    assert found["density"] == 97 / 13
+    assert found["mean_size"] == 97 / 13
     assert found["calm"].creator.process_label == "calm_frames"
     assert found["calm"].ids == data.ids  # normal numbers: none is beyond 5
     assert found["worst"].id in predictions.ids
@@ -64,6 +64,6 @@ def test_the_page_does_what_it_says(page, tmp_path):
     assert found["process"].is_finished_ok
     labels = {label for labels in found["steps"] for label in labels}
     assert {"supercell_2", "input_1", "rattle_3", "merge", "split"} <= labels
-    assert set(found["made_by"]) == set(found["result"]["dataset"].ids)
+    assert set(found["parents"]) == set(found["result"]["dataset"].ids)
     assert 0 < len(found["train"]) < len(found["result"]["dataset"]) == 14
     assert found["refused"] == {}
