@@ -295,6 +295,16 @@ def test_large_columns_are_checked_and_copied_to_their_end(rich, tmp_path):
     assert store.read(tmp_path / "b.h5").ids == large.ids
 
 
+def test_offsets_that_fall_between_two_blocks_are_found(rich, tmp_path):
+    store.write(rich.take(np.arange(40_000) % len(rich)), tmp_path / "a.h5")
+    row = store._BLOCK_BYTES // 8
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        assert len(file["offsets"]) > row
+        file["offsets"][row] = 0
+    with pytest.raises(DataError, match="column 'offsets' is damaged"):
+        store.read(tmp_path / "a.h5")
+
+
 def test_links_out_of_the_file_are_not_followed(path, tmp_path):
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["energy"] = np.zeros(14)

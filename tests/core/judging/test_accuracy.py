@@ -75,8 +75,8 @@ def test_a_single_model_has_errors_and_no_disagreement(make_dataset, predict):
 def test_labels_of_a_copy_count_for_the_frame(make_dataset, predict):
     dataset = make_dataset(2)
     bare = dataset[0].with_(labels=Labels())
-    found = accuracy(Dataset.from_frames([bare, *dataset]), predict(dataset))
-    assert found.error["energy"][0] == found.error["energy"][1] > 0
+    found = accuracy(Dataset.from_frames([bare, *dataset, bare]), predict(dataset))
+    assert found.error["energy"][0] == found.error["energy"][1] == found.error["energy"][3] > 0
 
 
 def test_predictions_of_other_frames_are_refused(make_dataset, predict):
