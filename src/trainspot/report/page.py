@@ -30,10 +30,11 @@ class Section:
     missing: str
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    gallery: list[Picture] = field(default_factory=list)
 
 
-def html(data: ReportData) -> str:
-    """The page as text: no scripts, no request to anywhere, the same for the same data."""
+def render(template: str, **content: Any) -> str:
+    """A page from one of our templates; whatever it is given is escaped."""
     environment = Environment(
         loader=PackageLoader("trainspot.report"),
         autoescape=True,
@@ -41,7 +42,13 @@ def html(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(template).render(**content)
+
+
+def html(data: ReportData) -> str:
+    """The page as text: no scripts, no request to anywhere, the same for the same data."""
+    return render(
+        "report.html.j2",
         name=data.name,
         state=_state(data),
         facts=_facts(data),
@@ -55,10 +62,15 @@ def html(data: ReportData) -> str:
 
 def write(data: ReportData, target: Path | str) -> None:
     """Write the page, atomically: the file appears whole or not at all."""
+    save(html(data), target)
+
+
+def save(text: str, target: Path | str) -> None:
+    """Write a page, atomically: the file appears whole or not at all."""
     path = Path(target)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        scratch.write_text(html(data), encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -59,14 +59,18 @@ def count_of(record: Mapping[str, Any], key: str) -> int | None:
     return None if value is None else int(value)
 
 
-@styled
 def composition(data: ReportData) -> Figure:
     """Labelled frames of the final dataset by origin and set."""
-    table = composition_table(data)
+    return by_origin(composition_table(data), "Labelled frames")
+
+
+@styled
+def by_origin(table: Mapping[str, Mapping[str, int]], what: str) -> Figure:
+    """Stacked bars of frames: one bar an origin, one colour a set; ``what`` is counted."""
     figure = new(1.0 + 0.34 * max(2, len(table)))
     axes = figure.subplots()
     if not table:
-        absent(axes, "no labelled frames")
+        absent(axes, f"no {what.lower()}")
         return figure
     names = list(table)
     left = np.zeros(len(names))
@@ -78,7 +82,7 @@ def composition(data: ReportData) -> Figure:
         left += values
     for row, total in enumerate(left):
         axes.text(total + 0.01 * left.max(), row, f"{total:.0f}", va="center", fontsize=8.5)
-    axes.set(xlabel="Labelled frames", ylabel="Origin", xlim=(0, 1.06 * left.max()))
+    axes.set(xlabel=what, ylabel="Origin", xlim=(0, 1.06 * left.max()))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
