@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
-from ase.geometry import complete_cell
 
 from trainspot.frames import Frame
 
@@ -78,10 +77,40 @@ def normals(cell: Floats) -> Floats:
 
 
 def full_cell(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
-    """A cell of three independent vectors: missing non-periodic ones become unit normals."""
-    whole = np.asarray(complete_cell(cell), dtype=np.float64)
-    if abs(np.linalg.det(whole)) < _SLACK:  # a non-periodic vector in the plane of the others
-        whole = np.asarray(complete_cell(np.where(pbc[:, None], cell, 0.0)), dtype=np.float64)
+    """A cell of three independent vectors, (3, 3), with the same rounding on every machine.
+
+    Missing vectors become unit vectors perpendicular to the others. Those of a wire turn its
+    vector t right-handed: the first is the Cartesian axis farthest from t (of equals the one that
+    follows in cyclic order) without its part along t, the second their cross product. Where the
+    vectors are not independent, the non-periodic ones count as missing.
+
+    Args:
+        cell: Å, (3, 3); missing vectors are zero.
+        pbc: (3,); periodic vectors are independent.
+    """
+    whole = _completed(cell)
+    if abs(float((whole[0] * normals(whole)[0]).sum())) < _SLACK:
+        whole = _completed(np.where(pbc[:, None], cell, 0.0))
+    return whole
+
+
+def _completed(cell: Floats) -> Floats:
+    """The cell with missing vectors filled in; vectors that are dependent stay so."""
+    missing = np.flatnonzero(~cell.any(axis=1))
+    if len(missing) == 3:
+        return np.eye(3)
+    whole = np.array(cell, dtype=np.float64)
+    if len(missing) == 2:
+        axis = int(np.flatnonzero(whole.any(axis=1))[0])
+        following = (axis + np.arange(1, 4)) % 3
+        along = whole[axis] / lengths(whole[axis])
+        away = np.eye(3)[following[np.argmin(np.abs(along[following]))]]
+        away = away - along * (along * away).sum()
+        whole[following[0]] = away / lengths(away)
+        missing = following[1:2]
+    for axis in missing:
+        normal = normals(whole)[axis]
+        whole[axis] = normal / max(float(lengths(normal)), _SLACK)
     return whole
 
 

@@ -136,6 +136,52 @@ def test_stress_mask_follows_periodicity():
     assert masks[2, 1, 1]
 
 
+# ── incomplete cells ──────────────────────────────────────────────────────────
+@given(seed=SEED, pbc=PBC, missing=PBC)
+@settings(max_examples=60, deadline=None)
+def test_missing_vectors_become_perpendicular_unit_vectors(seed, pbc, missing):
+    cell, rng = random_cell(seed)
+    cell[0] *= rng.choice([-1, 1])
+    gone = np.array(missing) & ~np.array(pbc)
+    cell[gone] = 0
+    whole = geometry.full_cell(cell, np.array(pbc))
+    assert np.array_equal(whole[~gone], cell[~gone])
+    for axis in np.flatnonzero(gone):
+        products = whole @ whole[axis]
+        assert products[axis] == pytest.approx(1)
+        assert np.delete(products, axis) == pytest.approx([0, 0])
+    assert np.linalg.det(whole) > 0 or not gone.any()
+
+
+def test_a_wire_along_an_axis_is_completed_by_the_axes():
+    for axis in range(3):
+        cell, pbc = np.zeros((3, 3)), np.arange(3) == axis
+        cell[axis, axis] = 2.5
+        expected = np.eye(3)
+        expected[axis, axis] = 2.5
+        assert np.array_equal(geometry.full_cell(cell, pbc), expected)
+
+
+def test_boxes_of_wires_are_those_of_every_machine():
+    """A value that must never change: the plain arithmetic of IEEE, no LAPACK."""
+    cell = np.zeros((3, 3))
+    cell[1] = [0.3, 2.1, -1.7]
+    frame = Frame.make([6, 6], [[0, 0, 0], [0.4, 1.1, 0.2]], cell, [False, True, False])
+    wide = geometry.with_vacuum(frame, 15.0)
+    assert wide.id == "d9ecad0ae66d0bed2baf9153d2d466e873e155a941d73cabd455df4ee276dfb8"
+
+
+@pytest.mark.parametrize("zeros", [0, 1])
+def test_dependent_vectors_count_as_missing_where_nothing_repeats_along_them(zeros):
+    cell = np.array([[3.0, 0, 0], [1.0, 4.0, 0], [2.0, 4.0, 0]])
+    pbc = np.array([True, not zeros, False])
+    cell[1] *= not zeros
+    cell[2] = [2.0, 4.0 * (not zeros), 0]
+    whole = geometry.full_cell(cell, pbc)
+    assert np.array_equal(whole[pbc], cell[pbc])
+    assert np.linalg.det(whole) > 1
+
+
 # ── vacuum ────────────────────────────────────────────────────────────────────
 def sheet(gap, shift=0.0, tilt=0.0):
     atoms = graphene(vacuum=gap / 2)
