@@ -97,7 +97,7 @@ def sections(data: ReportData) -> list[Section]:
             "Calibration measures how far that holds, on frames that were not trained on, and "
             "turns the tolerance ε on the error into a threshold τ on the disagreement.",
             "Disagreement has not been calibrated yet.",
-            calibrated,
+            [*calibrated, *pictures.trust(data)],
             _filled(tables.calibrations(data), tables.prospective(data)),
         ),
         Section(

@@ -106,6 +106,53 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
     return Picture(data_uri(figures.calibration(data, iteration)), caption, alt + ".")
 
 
+def trust(data: ReportData) -> list[Picture]:
+    """What the latest calibration that could be fitted, and all together, say of the judge."""
+    fitted = [it for it in data.iterations if any(c.fitted for c in it.calibration.values())]
+    if not fitted:
+        return []
+    last = fitted[-1]
+    listed = "; ".join(
+        f"{quantity.title}: miscalibration area {number(made.miscalibration)}"
+        for quantity in QUANTITIES
+        if (made := last.calibration.get(quantity.key)) and made.miscalibration is not None
+    )
+    found = [
+        Picture(
+            data_uri(figures.rate_maps(last)),
+            f"TPR (above) and PPV (below) of iteration {last.n} for every tolerance ε and every "
+            "threshold τ, from its calibration pairs; brighter is better. The dot is what was "
+            "used, the white line the calibration: other tolerances would lie on it.",
+            "Maps of TPR and PPV over threshold and tolerance; the rates in use are in the table "
+            "of calibrations below.",
+        ),
+        Picture(
+            data_uri(figures.coverage(last)),
+            f"How honest the error bars of iteration {last.n} are: the share of errors that lie "
+            "within bars of every length against the share that normal errors would have. On the "
+            "dotted line bars and errors agree. The error of a frame averages over many components "
+            "and varies less than a single normal error, so forces and stress rise steeply.",
+            f"Curves of observed against expected coverage. {listed}.",
+        ),
+    ]
+    if len(fitted) > 1:
+        alt = "Line charts of slope and rank correlation against iteration, as in the table below."
+        caption = (
+            "Does the calibration drift? Slope with its 95 % interval, and rank correlation ρ, of "
+            "every iteration; below the dotted line no threshold is fitted."
+        )
+        found.append(Picture(data_uri(figures.drift(data)), caption, alt))
+    if last.predictions is not None and len(last.predictions.members) > 2:
+        caption = (
+            "Would fewer members do? The force calibration of every smaller committee that can be "
+            f"formed of the {len(last.predictions.members)} members of iteration {last.n}, on the "
+            "same held-out frames; the line is their mean."
+        )
+        alt = "Rank correlation, TPR and PPV against the number of members."
+        found.append(Picture(data_uri(figures.committee_sizes(data, last)), caption, alt))
+    return found
+
+
 def counts(data: ReportData) -> Picture | None:
     """Frames through the steps; ``None`` before the first iteration."""
     if not data.records:

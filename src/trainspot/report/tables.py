@@ -116,15 +116,19 @@ def prospective(data: ReportData) -> Table:
         for key, quantity in BY_KEY.items():
             found = (record.get("prospective") or {}).get(key)
             if found:
-                cells = [_rate(found.get("tpr")), _rate(found.get("ppv"))]
+                cells = [_with_interval(found, name) for name in ("tpr", "ppv", "coverage")]
+                cells.append(_with_interval(found.get("audit") or {}, "miss_rate"))
                 rows.append(
                     [str(record["n"]), quantity.title, *cells, str(found.get("pairs", NONE))]
                 )
     caption = (
         "Prospective test: frames that were flagged, or not, before they were labelled. "
-        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad."
+        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
+        "coverage: share of the errors below slope × disagreement; missed: share of the audit "
+        "frames, drawn from all, that were bad and not flagged. In brackets 95 % intervals."
     )
-    return Table(caption, ["Iteration", "Property", "TPR", "PPV", "Frames"], rows, row_headers=2)
+    header = ["Iteration", "Property", "TPR", "PPV", "Coverage", "Missed", "Frames"]
+    return Table(caption, header, rows, row_headers=2)
 
 
 def timings(data: ReportData) -> Table:
@@ -190,6 +194,12 @@ def _shown(value: float | None, scale: float = 1.0) -> str:
 
 def _interval(ends: list[float] | None) -> str:
     return NONE if not ends else f"{number(ends[0])}–{number(ends[1])}"
+
+
+def _with_interval(found: dict[str, Any], name: str) -> str:
+    ends = found.get(f"{name}_interval")
+    shown = _rate(found.get(name))
+    return f"{shown} [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else shown
 
 
 def _rate(value: float | None) -> str:

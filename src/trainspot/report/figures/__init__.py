@@ -4,7 +4,18 @@ Figures of something a campaign does not have yet say so in the panel instead of
 """
 
 from trainspot.report.figures.counts import composition, counts
+from trainspot.report.figures.judging import committee_sizes, coverage, drift, rate_maps
 from trainspot.report.figures.quality import parity, rmse
 from trainspot.report.figures.trust import calibration
 
-__all__ = ["calibration", "composition", "counts", "parity", "rmse"]
+__all__ = [
+    "calibration",
+    "committee_sizes",
+    "composition",
+    "counts",
+    "coverage",
+    "drift",
+    "parity",
+    "rate_maps",
+    "rmse",
+]

@@ -74,7 +74,7 @@ def zero_or_log(axes: Axes, values: NDArray[np.float64]) -> None:
     positive = values[values > 0]
     if len(positive) and positive.max() > 50 * positive.min():
         axes.set_yscale("log")
-        _plain_log(axes.yaxis, (1.0,))
+        plain_log(axes.yaxis, (1.0,))
     else:
         axes.set_ylim(0, 1.12 * max(values.max(), 1e-12))
 
@@ -96,11 +96,11 @@ def square_log(axes: Axes, parts: Sequence[NDArray[np.float64]]) -> tuple[float,
     decades = np.log10(high / low)
     steps = (1.0, 2.0, 5.0) if decades < 2 else (1.0, 3.0) if decades < 3 else (1.0,)
     for axis in (axes.xaxis, axes.yaxis):
-        _plain_log(axis, steps)
+        plain_log(axis, steps)
     return low, high
 
 
-def _plain_log(axis: Axis, steps: Sequence[float]) -> None:
+def plain_log(axis: Axis, steps: Sequence[float]) -> None:
     """Ticks at these multiples of powers of ten, written as plain numbers."""
     axis.set_major_locator(LogLocator(subs=steps, numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

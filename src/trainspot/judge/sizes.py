@@ -1,0 +1,73 @@
+"""How many members it takes: the calibration of every smaller committee."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+
+from trainspot.dataset import Dataset
+from trainspot.evaluate.predictions import Predictions
+from trainspot.judge.calibrate import Calibration, calibrate
+from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.settings import CalibrateSettings, Property, Tolerance
+
+MAX_COMMITTEES: Final = 12
+"""Committees of one size that are tried; evenly chosen where there are more."""
+
+
+@dataclass(frozen=True)
+class SizeScore:
+    """How committees of one size fare on the same frames.
+
+    Attributes:
+        size: Members.
+        calibrations: Of each property, one for each committee of this size that was tried.
+    """
+
+    size: int
+    calibrations: Mapping[Property, tuple[Calibration, ...]]
+
+
+def by_size(
+    dataset: Dataset,
+    predictions: Predictions,
+    tolerance: Tolerance,
+    settings: CalibrateSettings,
+) -> list[SizeScore]:
+    """Calibrate all committees of 2, 3, … members that can be formed of one.
+
+    Args:
+        dataset: Labelled frames; training frames among them are left out.
+        predictions: Of at least two members, for these frames.
+        tolerance: ε of each property.
+        settings: How thresholds are fitted.
+    """
+    found = []
+    for size in range(2, len(predictions.members) + 1):
+        chosen = list(combinations(range(len(predictions.members)), size))
+        if len(chosen) > MAX_COMMITTEES:
+            rows = np.linspace(0, len(chosen) - 1, MAX_COMMITTEES).round().astype(int)
+            chosen = [chosen[row] for row in rows]
+        made = [
+            calibrate(collect_pairs(dataset, _of(predictions, rows)), tolerance, settings, 0)
+            for rows in chosen
+        ]
+        found.append(
+            SizeScore(size, {name: tuple(one[name] for one in made) for name in tolerance.given})
+        )
+    return found
+
+
+def _of(predictions: Predictions, members: tuple[int, ...]) -> Predictions:
+    rows = list(members)
+    return replace(
+        predictions,
+        energy=predictions.energy[rows],
+        forces=predictions.forces[rows],
+        stress=predictions.stress[rows],
+        members=tuple(predictions.members[row] for row in rows),
+    )

@@ -1,0 +1,77 @@
+"""Figures about the judge: what they draw is what the science computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainspot.judge.calibrate import calibrate
+from trainspot.judge.diagnostics import rate_map
+from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.judge.sizes import MAX_COMMITTEES, by_size
+from trainspot.report import figures, pictures
+from trainspot.report.data import IterationData
+
+
+@pytest.fixture
+def last(campaign):
+    return campaign.iterations[-1]
+
+
+def test_the_maps_are_the_rates(last):
+    figure = figures.rate_maps(last)
+    panel = next(a for a in figure.axes if a.get_title(loc="left") == "Forces: TPR")
+    drawn = panel.collections[0].get_array()
+    expected = rate_map(*last.pairs.of("forces")).tpr
+    np.testing.assert_allclose(np.ma.filled(drawn, np.nan).reshape(expected.shape), expected)
+    (dot,) = [line for line in panel.lines if line.get_marker() == "o"]
+    made = last.calibration["forces"]
+    assert dot.get_xydata()[0] == pytest.approx([1000 * made.threshold, 1000 * made.tolerance])
+
+
+def test_coverage_names_the_area(last):
+    texts = [t.get_text() for a in figures.coverage(last).axes for t in a.texts]
+    area = f"{last.calibration['forces'].miscalibration:.3f}"
+    assert any(area in text for text in texts)
+
+
+def test_drift_shows_every_slope(campaign):
+    figure = figures.drift(campaign)
+    panel = next(a for a in figure.axes if a.get_title(loc="left") == "Forces")
+    drawn = panel.lines[0].get_ydata()
+    fitted = [it.calibration["forces"] for it in campaign.iterations]
+    assert list(drawn) == [one.slope for one in fitted if one.interval is not None]
+
+
+def test_smaller_committees(campaign, last):
+    tolerance = Tolerance(energy=None, forces=0.2, stress=None)
+    frames = campaign.dataset.labelled()
+    scores = by_size(frames, last.predictions, tolerance, CalibrateSettings())
+    assert [score.size for score in scores] == [2, 3, 4]
+    assert [len(score.calibrations["forces"]) for score in scores] == [6, 4, 1]
+    whole = calibrate(collect_pairs(frames, last.predictions), tolerance, CalibrateSettings(), 0)
+    assert scores[-1].calibrations["forces"][0] == whole["forces"]
+    many = replace(
+        last.predictions,
+        energy=np.tile(last.predictions.energy, (2, 1)),
+        forces=np.tile(last.predictions.forces, (2, 1, 1)),
+        stress=np.tile(last.predictions.stress, (2, 1, 1, 1)),
+        members=tuple("abcdefgh"),
+    )
+    sizes = by_size(frames, many, tolerance, CalibrateSettings())
+    assert max(len(score.calibrations["forces"]) for score in sizes) == MAX_COMMITTEES
+
+
+def test_the_page_takes_them_up(campaign):
+    captions = [picture.caption for picture in pictures.trust(campaign)]
+    assert [caption.split(" ")[0] for caption in captions] == ["TPR", "How", "Does", "Would"]
+
+
+def test_without_pairs_the_panels_say_so(campaign):
+    nothing = IterationData(1)
+    for figure in (figures.rate_maps(nothing), figures.coverage(nothing),
+                   figures.committee_sizes(campaign, nothing)):  # fmt: skip
+        assert all(axes.texts for axes in figure.axes)
