@@ -108,7 +108,7 @@ def _completed(cell: Floats) -> Floats:
         away = away - along * (along * away).sum()
         whole[following[0]] = away / lengths(away)
         missing = following[1:2]
-    for axis in missing:
+    for axis in missing.tolist():
         normal = normals(whole)[axis]
         whole[axis] = normal / max(float(lengths(normal)), _SLACK)
     return whole

@@ -1,0 +1,86 @@
+"""Swaps: atoms of different elements exchange their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from trainspot.augment.base import Strategy, child, from_seed, streams, title
+from trainspot.frames import Frame
+
+_TRIES: Final = 20
+
+
+class Swap(Strategy):
+    """Exchange atoms of different elements in a share of the structures.
+
+    No atom takes part in two exchanges, so none is undone; the composition stays.
+    """
+
+    kind: Literal["swap"] = "swap"
+    share: float = Field(
+        0.2, gt=0, le=1, description="share of the structures it is done in, at least one"
+    )
+    swaps: float = Field(
+        0.2, gt=0, le=0.5, description="exchanges over atoms of a structure, at least one"
+    )
+    copies: int = Field(1, ge=1, le=100_000, description="frames per chosen structure")
+
+    def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
+        """At most ``copies`` frames of each chosen parent, all different."""
+        able = []
+        for frame in frames:
+            if len(np.unique(frame.numbers)) > 1:
+                able.append(frame)
+            else:
+                self.note(f"{title(frame)} has a single element: nothing to exchange")
+        if not able:
+            return
+        number = max(1, int(self.share * len(able) + 0.5))
+        chosen = sorted(rng.choice(len(able), number, replace=False).tolist())
+        for parent, seeds in streams(rng, [able[row] for row in chosen], self.copies * _TRIES):
+            yield from self._copies(parent, seeds)
+
+    def _copies(self, parent: Frame, seeds: Sequence[int]) -> Iterator[Frame]:
+        seen: set[bytes] = set()
+        for seed in seeds:
+            if len(seen) == self.copies:
+                return
+            sites, pairs = self._exchanged(parent.numbers, from_seed(seed))
+            arrangement = parent.numbers[sites].tobytes()
+            if arrangement in seen:
+                continue
+            seen.add(arrangement)
+            yield child(
+                parent,
+                self.kind,
+                positions=parent.positions,
+                sites=sites,
+                parameters={"exchanged": pairs},
+                seed=seed,
+            )
+        if len(seen) < self.copies:
+            self.note(f"only {len(seen)} different exchanges found in {title(parent)}")
+
+    def _exchanged(
+        self, numbers: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], list[list[int]]]:
+        """Which atom stands at each site afterwards, (n,), and the pairs that were exchanged."""
+        sites = np.arange(len(numbers))
+        free = np.ones(len(numbers), dtype=np.bool_)
+        pairs: list[list[int]] = []
+        for _ in range(max(1, int(self.swaps * len(numbers) + 0.5))):
+            # An atom has a partner if it is not of the only element that is left.
+            left = np.flatnonzero(free)
+            if len(np.unique(numbers[left])) < 2:
+                break
+            first = int(rng.choice(left))
+            second = int(rng.choice(left[numbers[left] != numbers[first]]))
+            sites[[first, second]] = sites[[second, first]]
+            free[[first, second]] = False
+            pairs.append(sorted((first, second)))
+        return sites, pairs
