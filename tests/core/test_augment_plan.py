@@ -162,9 +162,11 @@ def test_every_parameter_of_rattle_changes_something(silicon, parameter):
 
 def test_every_registered_strategy_obeys_the_contract(inputs, silicon):
     """Validates itself, dumps to what it was made of, draws only from the generator it gets."""
-    frames = [silicon, *inputs]
+    salt = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64))
+    frames = [silicon, salt, *inputs]
+    required = {"alloy": {"alloy_species": ["Ge", "C"]}}  # the others have defaults for all
     for kind in plugins.names(GROUP):
-        (strategy,) = parse_plan([{"kind": kind}])
+        (strategy,) = parse_plan([{"kind": kind} | required.get(kind, {})])
         assert parse_plan([strategy.model_dump(mode="json")]) == [strategy]
         runs = [
             [f.id for f in strategy.generate(frames, np.random.default_rng(3))] for _ in range(2)
