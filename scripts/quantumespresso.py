@@ -39,6 +39,6 @@ def assignments(home: Path) -> list[str]:
 
 if __name__ == "__main__":
     try:
-        click.echo("\n".join(assignments(Path(sys.argv[1]))))
+        click.echo("\n".join(assignments(Path(sys.argv[1]).resolve())))
     except RunError as error:
         raise SystemExit(str(error)) from error

@@ -215,6 +215,23 @@ def test_the_command_shows_one_campaign_or_all(campaign):
     assert run(main, ["status", "nothing"]).exit_code == 2
 
 
+def test_the_table_compares_committees_on_the_final_test_frames_once_it_can(campaign):
+    def shown(*records):
+        made = {"name": "silicon", "id": "0123456789", "state": "finished"}
+        iterations = [{**RECORD, **record, "seconds": {}} for record in records]
+        return _watch.table(made | {"iterations": iterations})
+
+    def column(table):
+        found = table.columns[2]
+        return found.header, list(found.cells)
+
+    final = {"common_test": {"forces": 0.4}}
+    assert column(shown({}, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
+    assert column(shown(final, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
+    assert column(shown(final, final)) == ("force RMSE (final test)", ["400 meV/Å"] * 2)
+    assert column(shown({"rmse": {}})) == ("force RMSE (own test)", ["–"])
+
+
 def test_stopping_what_has_ended_says_so(campaign):
     campaign.end(0)
     result = CliRunner().invoke(main, ["stop", "silicon"])

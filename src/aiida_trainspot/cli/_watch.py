@@ -47,22 +47,37 @@ def watch(node: WorkChainNode) -> int:
 
 
 def table(report: dict[str, Any]) -> Table:
-    """The iterations of a campaign, one a row."""
+    """The iterations of a campaign, one a row.
+
+    While it runs, errors are those on each iteration's own test frames, which change; once it has
+    ended, all committees are compared on the final test frames.
+    """
     rows = Table(title=f"{report['name']}  {report['id'][:8]}  {report['state']}")
-    for column in ("n", "labels", "force RMSE", "explored", "flagged", "selected", "seconds"):
+    records = report["iterations"]
+    final = [(record.get("common_test") or {}).get("forces") for record in records]
+    comparable = bool(records) and None not in final
+    errors = final if comparable else [_own_test_error(record) for record in records]
+    title = f"force RMSE ({'final' if comparable else 'own'} test)"
+    for column in ("n", "labels", title, "explored", "flagged", "selected", "seconds"):
         rows.add_column(column, justify="right")
-    for record in report["iterations"]:
-        forces = record.get("rmse", {}).get("test", {}).get("forces", {})
+    for record, error in zip(records, errors, strict=True):
         rows.add_row(
             str(record["n"]),
             f"{record['labelled']} ({record['labelled_total']})",
-            f"{1000 * forces['mean']:.0f} meV/Å" if "mean" in forces else "–",
+            "–" if error is None else f"{1000 * error:.0f} meV/Å",
             str(record["explored"]),
             str(record["flagged"]),
             f"{record['selected']} + {record['audit']}",
             f"{sum(record['seconds'].values()):.0f}",
         )
     return rows
+
+
+def _own_test_error(record: dict[str, Any]) -> float | None:
+    """Force RMSE of the members on the test frames of that iteration, eV/Å."""
+    forces = record.get("rmse", {}).get("test", {}).get("forces", {})
+    mean: float | None = forces.get("mean")
+    return mean
 
 
 def _line(now: Progress) -> Group | Text:
