@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psutil
 from aiida.common.exceptions import ConfigurationError, NotExistent, ValidationError
@@ -18,6 +20,8 @@ from aiida_trainspot import builder
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
+from trainspot.label.pw_memory import memory
+from trainspot.loop import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from trainspot.config.models import Campaign
     from trainspot.dataset import Dataset
 
+_BYTES_PER_GB: Final = 1e9
 _PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumespresso")
 
 
@@ -34,11 +39,11 @@ class Remark:
     """One thing the user should know.
 
     Attributes:
-        level: An ``error`` stops the campaign, a ``warning`` does not.
+        level: An ``error`` stops the campaign; a ``warning`` does not; a ``note`` asks for nothing.
         text: What, where, what to do.
     """
 
-    level: Literal["error", "warning"]
+    level: Literal["error", "warning", "note"]
     text: str
 
 
@@ -48,7 +53,7 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     Args:
         loaded: The resolved campaign file.
         dataset: The frames it starts from.
-        thorough: Also start programs that take seconds to say something.
+        thorough: Also what takes seconds: start slow programs, make the initial frames.
     """
     campaign = loaded.campaign
     remarks = [*_daemon(), *_caching()]
@@ -62,6 +67,8 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     remarks += _concurrency(campaign, codes)
     if campaign.label.engine == "quantumespresso":
         remarks += _pseudopotentials(campaign, dataset)
+    if thorough and not any(remark.level == "error" for remark in remarks):
+        remarks += _labels(campaign, dataset, codes["label"])
     return remarks
 
 
@@ -216,3 +223,58 @@ def _pseudopotentials(campaign: Campaign, dataset: Dataset) -> Iterator[Remark]:
             yield _error(
                 InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint)
             )
+
+
+def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterator[Remark]:
+    """How many labels come first, how large they are, and whether their memory is there."""
+    try:
+        frames = prepare(dataset, campaign).unlabelled()
+    except TrainspotError as error:
+        yield _error(error)
+        return
+    if not len(frames):
+        return
+    few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
+    atoms = f"{few} to {many} atoms" if few < many else f"{many} atoms"
+    count = f"{len(frames)} frame" + ("s" if len(frames) > 1 else "")
+    yield Remark("note", f"{count} of {atoms} will be labelled first")
+    if campaign.label.engine == "quantumespresso":
+        yield from _memory(campaign, frames, code)
+
+
+def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:
+    """Memory of the most demanding label, and whether the machine has as much."""
+    settings: Any = campaign.label.settings
+    family: Any = pseudos.family(settings.pseudo_family)  # it is there: checked before
+    species = frames.species
+    valences = {one: float(family.get_pseudo(one).z_valence) for one in species}
+    if settings.ecutwfc is None:
+        cutoffs = {s: family.get_recommended_cutoffs(elements=(s,), unit="Ry") for s in species}
+        settings = settings.with_cutoffs(cutoffs)
+    most, n_atoms, impossible = 0.0, 0, Counter[str]()
+    for frame in frames:
+        try:
+            needed = memory(frame, settings, valences)
+        except InputError as error:
+            impossible[str(error)] += 1
+            continue
+        most, n_atoms = max((most, n_atoms), (needed, len(frame)))
+    for reason, count in impossible.items():
+        yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
+    yield Remark("note", f"the largest label, {n_atoms} atoms, takes about {most:.2g} GB")
+    resources = builder.resources_of(campaign, code)
+    asked = campaign.label.max_concurrent
+    is_here = code.computer.transport_type == "core.local"
+    if is_here and code.computer.scheduler_type == "core.direct":
+        at_once = builder.concurrency(code, resources) if asked == "auto" else asked
+        there = psutil.virtual_memory().total / _BYTES_PER_GB
+        hint = "lower label.max_concurrent or the size of the supercells"
+        where = f"this machine has {there:.2g} GB"
+    else:
+        at_once, there = 1, resources.machines * (resources.memory or math.inf)
+        hint = "ask for more nodes or memory under resources"
+        where = f"the job has {there:.2g} GB"
+    at_once = min(at_once, len(frames))
+    if at_once * most > there:
+        text = f"{at_once} at a time may take {at_once * most:.2g} GB"
+        yield Remark("warning", f"{text}: {where}; {hint}")

@@ -17,6 +17,9 @@ from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
+from trainspot.frames import Frame
+from trainspot.label.pw_memory import memory
+from trainspot.label.quantumespresso import QuantumEspressoSettings
 
 TOYS = {
     "label": {"engine": "ase", "calculator": "emt", "code": "ours@localhost"},
@@ -35,9 +38,9 @@ def ours(aiida_profile_clean, aiida_localhost):
 
 @pytest.fixture
 def remarks(ours, silicon):
-    def run(written=TOYS, *, thorough=True):
+    def run(written=TOYS, *, frame=silicon, thorough=True):
         loaded = resolve(Document(Path("c.yaml"), written))
-        found = checks.check(loaded, Dataset.from_frames([silicon]), thorough=thorough)
+        found = checks.check(loaded, Dataset.from_frames([frame]), thorough=thorough)
         assert all("\n" not in remark.text for remark in found)
         return [(remark.level, remark.text) for remark in found]
 
@@ -160,6 +163,91 @@ def test_an_element_or_a_family_that_is_missing(remarks, ours, monkeypatch):
     monkeypatch.setattr(pseudos, "family", lambda _: type("Family", (), {"elements": ["C", "O"]}))
     (text,) = errors_of(remarks(written))
     assert text.startswith("element Si has no pseudopotential in 'SSSP/1.3/PBE/precision'; ")
+
+
+class DemandingFamily:
+    """Stands for an installed family; the real ones are used in tests/engines."""
+
+    elements = ("Si",)
+
+    def get_pseudo(self, element):
+        assert element == "Si"
+        return type("Pseudo", (), {"z_valence": 4.0})
+
+    def get_recommended_cutoffs(self, *, elements, unit):
+        assert (elements, unit) == (("Si",), "Ry")
+        return 30.0, 240.0
+
+
+@pytest.fixture
+def plane_waves(remarks, silicon, monkeypatch):
+    """The remarks on labels alone, of a campaign with pw.x on a machine of one GB."""
+    monkeypatch.setattr(pseudos, "family", lambda _: DemandingFamily())
+    machine = type("Memory", (), {"total": 1e9})
+    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: machine)
+    monkeypatch.setattr(checks, "_daemon", list)
+    monkeypatch.setattr(checks, "_caching", list)
+
+    def run(cells=1, frame=silicon, resources=None, **label):
+        section = {"engine": "quantumespresso", "code": "ours@localhost", "kpoints_mesh": [2, 2, 2]}
+        length = {"kind": "supercell", "min_length": 5.4 * cells}
+        written = {**TOYS, "label": section | label, "augment": [length]}
+        return remarks(written | {"resources": resources or {}}, frame=frame)
+
+    return run
+
+
+def test_the_first_labels_and_their_memory_are_told(plane_waves, silicon):
+    settings = QuantumEspressoSettings(ecutwfc=30, ecutrho=240, kpoints_mesh=(2, 2, 2))
+    needed = memory(silicon, settings, {"Si": 4.0})
+    assert plane_waves(max_concurrent=1) == [
+        ("note", "1 frame of 8 atoms will be labelled first"),
+        ("note", f"the largest label, 8 atoms, takes about {needed:.2g} GB"),
+    ]
+
+
+def test_labels_beyond_the_memory_of_the_machine_are_a_warning(plane_waves):
+    *_, (level, text) = plane_waves(2, max_concurrent=1)
+    assert level == "warning"
+    assert text.startswith("1 at a time may take ")
+    assert text.endswith(
+        "this machine has 1 GB; lower label.max_concurrent or the size of the supercells"
+    )
+
+
+def test_labels_beyond_the_memory_of_a_job_are_a_warning(plane_waves, aiida_computer):
+    computer = aiida_computer(
+        label="cluster", transport_type="core.local", scheduler_type="core.slurm"
+    )
+    computer.configure()
+    InstalledCode(label="pw", computer=computer, filepath_executable="/bin/true").store()
+    asked = {"code": "pw@cluster", "max_concurrent": 50}
+    assert [level for level, _ in plane_waves(**asked)] == ["note", "note"]  # nothing is known
+    roomy = {"cluster": {"memory": 0.03, "machines": 2}}
+    assert [level for level, _ in plane_waves(resources=roomy, **asked)] == ["note", "note"]
+    *_, (level, text) = plane_waves(resources={"cluster": {"memory": 0.03}}, **asked)
+    assert level == "warning"
+    assert text.endswith("the job has 0.03 GB; ask for more nodes or memory under resources")
+
+
+def test_frames_that_cannot_be_labelled_are_a_warning(plane_waves, silicon):
+    atoms = silicon.to_atoms()
+    atoms.set_cell(atoms.cell.array * [3, 1, 1])
+    film = Frame.make(atoms.numbers, atoms.positions, atoms.cell.array, (False, True, True))
+    first, (level, text), _ = plane_waves(frame=film, assume_isolated="2D")
+    assert first == ("note", "1 frame of 8 atoms will be labelled first")
+    assert level == "warning"
+    assert text.startswith("1 of 1 frames cannot be labelled: assume_isolated: 2D needs the vacuum")
+
+
+def test_a_campaign_whose_augmentation_fails_is_refused(remarks, silicon, monkeypatch):
+    crowded = silicon.positions.copy()
+    crowded[1] = crowded[0] + 0.1
+    frame = Frame.make(silicon.numbers, crowded, silicon.cell, silicon.pbc)
+    monkeypatch.setattr(checks, "_daemon", list)
+    ((level, text),) = [pair for pair in remarks(frame=frame) if "atoms" in pair[1]]
+    assert level == "error"
+    assert "overlapping atoms" in text
 
 
 def test_refusing_stops_at_the_first_error():

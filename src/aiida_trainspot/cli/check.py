@@ -33,7 +33,7 @@ def check(context: click.Context, file: Path, profile: str | None, as_json: bool
         click.echo(json.dumps({"ok": not errors, "remarks": rows}, indent=2, ensure_ascii=False))
     else:
         for remark in remarks:
-            click.echo(f"{remark.level}: {remark.text}", err=True)
+            click.echo(f"{remark.level}: {remark.text}", err=remark.level != "note")
         if not errors:
             species = ", ".join(dataset.species)
             click.echo(f"{file}: ready ({len(dataset)} frames of {species})")
