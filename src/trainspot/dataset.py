@@ -16,9 +16,7 @@ from ase.data import chemical_symbols
 
 from trainspot.columns import (
     EXTRA,
-    PER_ATOM,
     PER_FRAME,
-    TEXT,
     axes,
     columns_of,
     fixed_width,
@@ -27,7 +25,7 @@ from trainspot.columns import (
     is_mask,
     ragged,
 )
-from trainspot.errors import DataError
+from trainspot.combine import LABELS, concatenated, merged, taken
 from trainspot.frames import SPLITS, Frame, Split
 
 if TYPE_CHECKING:
@@ -72,38 +70,25 @@ class Dataset(Sequence[Frame]):
         parts = [part for part in datasets if len(part)]
         if not parts:
             return cls.from_frames([])
-        return parts[0] if len(parts) == 1 else cls(_concatenated(parts))
+        return parts[0] if len(parts) == 1 else cls(concatenated([p.columns for p in parts]))
 
     def merge(self, *others: Dataset) -> Dataset:
         """The union by frame id, in order of first appearance.
 
-        Of duplicates the first stays, with its split and origin; if only a later one is labelled
-        its labels are taken, so that nothing labelled is lost.
+        Of copies of one geometry, the set of any that has one stays, so that a test frame that is
+        found again by exploration cannot be trained on. The most complete labels stay (energy and
+        forces, then stress); of equally complete ones those with the lower energy, which is
+        closer to the ground state of their level of theory. Origin, info and extras are those of
+        the copy that was made first, by iteration. Which dataset a copy is in decides nothing
+        but the order.
 
         Raises:
-            DataError: One frame labelled at two levels of theory.
+            DataError: One frame in two sets, or labelled at two levels of theory.
         """
         together = Dataset.concatenate([self, *others])
-        ids = together.ids
-        first: dict[str, int] = {}
-        donors: dict[int, int] = {}
-        labelled = together.is_labelled
-        theory = together.column("theory")
-        for row, identity in enumerate(ids):
-            kept = first.setdefault(identity, row)
-            if row == kept or not labelled[row]:
-                continue
-            source = donors.get(kept, kept)
-            if not labelled[source]:
-                donors[kept] = row
-            elif theory[source] != theory[row]:
-                raise DataError(
-                    "labelled at two levels of theory, "
-                    f"'{theory[source].decode()}' and '{theory[row].decode()}'",
-                    where=f"frame {identity[:12]}",
-                )
-        merged = together.take(list(first.values()))
-        return merged.with_labels_of(together.take(list(donors.values()))) if donors else merged
+        columns = {name: together.column(name) for name in together.columns}
+        unique = len(set(together.ids)) == len(together)
+        return Dataset(columns if unique else merged(columns))
 
     # ── sizes and columns ─────────────────────────────────────────────────────
     def __len__(self) -> int:
@@ -230,7 +215,8 @@ class Dataset(Sequence[Frame]):
         chosen = chosen.astype(np.int64)
         if np.any((chosen < -len(self)) | (chosen >= len(self))):
             raise IndexError(f"row out of range in a dataset of {len(self)} frames")
-        return Dataset(_taken(self, np.where(chosen < 0, chosen + len(self), chosen)))
+        columns = {**self._columns, **self._cache}  # what was read already is not read again
+        return Dataset(taken(columns, np.where(chosen < 0, chosen + len(self), chosen)))
 
     def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
         """The frames for which ``keep`` is true."""
@@ -280,12 +266,11 @@ class Dataset(Sequence[Frame]):
         """The same frames; those that are labelled in ``source`` get its labels and theory."""
         flags = [source.column(n) for n in ("has_energy", "has_forces", "has_stress")]
         source = source.take(np.any(flags, axis=0))
-        names = ("energy", "stress", "has_energy", "has_forces", "has_stress", "theory")
-        changed = dict(self._columns) | {n: self.column(n).copy() for n in (*names, "forces")}
+        changed = dict(self._columns) | {n: self.column(n).copy() for n in (*LABELS, "forces")}
         rows = {identity: row for row, identity in enumerate(source.ids)}
         pairs = [(i, rows[identity]) for i, identity in enumerate(self.ids) if identity in rows]
         mine, theirs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        for name in names:
+        for name in LABELS:
             changed[name][mine] = source.column(name)[theirs]
         changed["forces"][ragged(self.column("offsets"), mine)] = source.column("forces")[
             ragged(source.column("offsets"), theirs)
@@ -305,44 +290,3 @@ class Dataset(Sequence[Frame]):
 
 def _identity(value: Any) -> str:
     return value.id if isinstance(value, Frame) else str(value)
-
-
-def _taken(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, Any]:
-    columns = {name: dataset.column(name)[rows] for name in PER_FRAME}
-    for axis, names in axes(dataset.columns).items():
-        offsets = dataset.column(axis)
-        where = ragged(offsets, rows)
-        columns[axis] = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
-        columns |= {name: dataset.column(name)[where] for name in names}
-    columns |= {n: dataset.column(n)[rows] for n in dataset.columns if is_mask(n)}
-    return columns
-
-
-def _concatenated(parts: Sequence[Dataset]) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        name: np.concatenate([part.column(name) for part in parts])
-        for name in (*PER_FRAME, *PER_ATOM, *TEXT)
-    }
-    for axis in axes(()):
-        lengths = np.concatenate([np.diff(part.column(axis)) for part in parts])
-        columns[axis] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    for name in sorted({extra for part in parts for extra in part.extras}):
-        blocks = [_extra_block(part, name) for part in parts]
-        model = next(block for block in blocks if block is not None)
-        pieces = [
-            np.zeros((int(part.n_atoms.sum()), *model.shape[1:]), model.dtype) if b is None else b
-            for part, b in zip(parts, blocks, strict=True)
-        ]
-        if len({(piece.dtype, piece.shape[1:]) for piece in pieces}) > 1:
-            raise DataError(f"per-atom array '{name}' has different types or shapes in two frames")
-        columns[EXTRA + name] = np.concatenate(pieces)
-        masks = [
-            np.zeros(len(part), np.bool_) if b is None else part.column("has_" + EXTRA + name)
-            for part, b in zip(parts, blocks, strict=True)
-        ]
-        columns["has_" + EXTRA + name] = np.concatenate(masks)
-    return columns
-
-
-def _extra_block(part: Dataset, name: str) -> NDArray[Any] | None:
-    return part.column(EXTRA + name) if EXTRA + name in part.columns else None

@@ -34,8 +34,8 @@ class _Unit:
 
     Attributes:
         rows: Their rows in the dataset.
-        strategy: Of the first one, by id.
-        parent: Of the first one, by id.
+        strategy: Of the first one, by id; of its copies, that of the one made first.
+        parent: Likewise.
         order: Position in the draw, from the seed and the ids alone.
         split: The set it belongs to already, or -1.
     """
@@ -102,14 +102,16 @@ def _isolated(dataset: Dataset) -> NDArray[np.bool_]:
 def _units(dataset: Dataset, seed: int) -> list[_Unit]:
     """The frames in groups that share a geometry or a trajectory."""
     ids, splits = dataset.column("id"), dataset.column("split").astype(np.int64) - 1
-    text = {name: dataset.column(name) for name in ("strategy", "parent", "trajectory")}
+    origin = ("iteration", "strategy", "parent", "trajectory")
+    text = {name: dataset.column(name) for name in origin}
     groups = defaultdict(list)
     for row, group in enumerate(_groups(ids, text["trajectory"]).tolist()):
         groups[group].append(row)
     _refuse_torn(ids, splits)
     units = []
     for rows in groups.values():
-        first = min(rows, key=lambda row: ids[row])
+        # Copies can differ in their origin, and their order must not decide (`Dataset.merge`).
+        first = min(rows, key=lambda row: (ids[row], *(text[name][row] for name in origin)))
         # A trajectory the user has cut into several sets stays so; its new frames go to the one
         # that comes first, since in training they cannot make a test look better than it is.
         taken = [int(splits[row]) for row in rows if splits[row] >= 0]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from trainspot import store
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, Frame, Labels, Origin
@@ -240,17 +241,66 @@ def test_extras_must_agree_between_frames(silicon, labelled_frames):
         Dataset.concatenate([Dataset.from_frames([one]), Dataset.from_frames([other])])
 
 
-# ── merging ───────────────────────────────────────────────────────────────────
-@given(st.lists(frames(), max_size=4), st.lists(frames(), max_size=4))
-def test_a_merge_is_the_union_in_order_of_first_appearance(one, other):
-    one = [f.with_(labels=Labels()) for f in one]
-    other = [f.with_(labels=Labels()) for f in other]
-    merged = Dataset.from_frames(one).merge(Dataset.from_frames(other))
-    first: dict[str, Frame] = {}
-    for frame in one + other:
-        first.setdefault(frame.id, frame)
-    assert same(merged, list(first.values()))
-    assert same(merged.merge(Dataset.from_frames(other)), merged)
+# ── merging: what a frame is must not depend on which side it comes from ──────
+def groups_of_copies():
+    """A few geometries, each in several parts with labels, sets and origins of their own."""
+    made = st.lists(frames(), min_size=1, max_size=3)
+    return st.tuples(made, st.lists(st.lists(st.integers(0, 2), max_size=4), max_size=4), st.data())
+
+
+@given(groups_of_copies())
+def test_a_merge_knows_no_sides(drawn):
+    geometries, picks, data = drawn
+    sets = [data.draw(st.sampled_from(SPLITS)) for _ in geometries]
+    parts = []
+    for pick in picks:
+        part = []
+        for number in (n % len(geometries) for n in pick):
+            other = data.draw(frames(max_atoms=1))
+            labels = geometries[number].labels
+            if labels.energy is not None and data.draw(st.booleans()):
+                labels = Labels(data.draw(FINITE), labels.forces, None, labels.theory)
+            part.append(
+                geometries[number].with_(
+                    labels=data.draw(st.sampled_from([Labels(), labels])),
+                    split=data.draw(st.sampled_from([None, sets[number]])),
+                    origin=other.origin, info=other.info,
+                    arrays=data.draw(st.sampled_from([{}, geometries[number].arrays])),
+                )
+            )  # fmt: skip
+        parts.append(Dataset.from_frames(part))
+    merged = Dataset.from_frames([]).merge(*parts)
+    copies = [frame for part in parts for frame in part]
+    assert merged.ids == list(dict.fromkeys(frame.id for frame in copies))
+    for frame in merged:
+        mine = [copy for copy in copies if copy.id == frame.id]
+        assert {frame.split} == ({c.split for c in mine} - {None} or {None})
+        assert bool(frame.labels) == any(c.labels for c in mine)
+        assert frame.origin.iteration == min(c.origin.iteration for c in mine)
+        assert any(frame.origin == c.origin and frame.info == c.info for c in mine)
+    order = data.draw(st.permutations(parts))
+    inward = Dataset.from_frames([])
+    for part in order:
+        inward = part.merge(inward)
+    by_id = sorted(merged, key=lambda frame: frame.id)
+    assert same(by_id, sorted(inward, key=lambda frame: frame.id))
+    assert same(merged.merge(*parts), merged)
+
+
+def test_a_test_frame_that_is_found_again_stays_a_test_frame(silicon):
+    known = Dataset.from_frames([silicon.with_(split="test")])
+    origin = Origin("md", "p" * 64, trajectory="t1", iteration=2)
+    found = Dataset.from_frames([silicon.with_(origin=origin)])
+    for merged in (known.merge(found), found.merge(known)):
+        assert [frame.split for frame in merged] == ["test"]
+        assert merged[0].origin == silicon.origin
+
+
+def test_a_frame_cannot_be_in_two_sets(silicon):
+    train, test = (Dataset.from_frames([silicon.with_(split=s)]) for s in ("train", "test"))
+    for one, other in ((train, test), (test, train)):
+        with pytest.raises(DataError, match="same geometry is in the sets train and test"):
+            one.merge(other)
 
 
 def test_a_merge_never_loses_a_label(labelled_frames):
@@ -261,23 +311,33 @@ def test_a_merge_never_loses_a_label(labelled_frames):
     assert np.array_equal(merged[4].labels.forces, labelled_frames[4].labels.forces)
     assert merged[4].labels.theory == "made-up"
     assert set(merged.column("split").tolist()) == {3}
-    unchanged = Dataset.from_frames(labelled_frames).merge(Dataset.from_frames(bare))
-    assert same(unchanged, labelled_frames)
+    both = Dataset.from_frames(labelled_frames).merge(Dataset.from_frames(bare))
+    assert same(both, [f.with_(split="test") for f in labelled_frames])
 
 
-def test_a_merge_keeps_the_first_of_two_labels(silicon):
-    def labelled(energy, theory="pbe"):
-        labels = Labels(energy, np.zeros((8, 3)), theory=theory)
+def test_a_merge_keeps_the_most_complete_and_then_the_lowest_label(silicon):
+    def labelled(energy, theory="pbe", stress=None, forces=True):
+        labels = Labels(energy, np.zeros((8, 3)) if forces else None, stress, theory)
         return Dataset.from_frames([silicon.with_(labels=labels)])
 
-    merged = labelled(1.0).merge(labelled(2.0))
-    assert merged.column("energy").tolist() == [1.0]
-    bare = Dataset.from_frames([silicon])
-    assert bare.merge(labelled(1.0), labelled(2.0)).column("energy").tolist() == [1.0]
-    with pytest.raises(DataError, match=r"two levels of theory, 'pbe' and 'scan'"):
-        labelled(1.0).merge(labelled(2.0, "scan"))
-    with pytest.raises(DataError, match="two levels of theory"):
-        bare.merge(labelled(1.0), labelled(2.0, "scan"))
+    low, high, bare = labelled(1.0), labelled(2.0), Dataset.from_frames([silicon])
+    whole = labelled(3.0, stress=np.eye(3))
+    for parts in ((low, high), (high, low), (bare, high, low), (labelled(0.0, forces=False), low)):
+        assert parts[0].merge(*parts[1:]).column("energy").tolist() == [1.0]
+    for parts in ((low, whole), (whole, low)):
+        merged = parts[0].merge(*parts[1:])[0].labels
+        assert (merged.energy, merged.stress.trace()) == (3.0, 3.0)
+    scan = labelled(2.0, "scan")
+    for parts in ((low, scan), (scan, low), (bare, low, scan), (labelled(0.0, forces=False), scan)):
+        with pytest.raises(DataError, match=r"two levels of theory, 'pbe' and 'scan'"):
+            parts[0].merge(*parts[1:])
+
+
+def test_a_merge_of_an_open_file_outlives_it(tmp_path, labelled_frames):
+    store.write(Dataset.from_frames(labelled_frames), tmp_path / "a.h5")
+    with store.opened(tmp_path / "a.h5") as lazy:
+        merged = lazy.merge()
+    assert same(merged, labelled_frames)
 
 
 def test_new_labels_replace_old_ones_and_absent_ones_do_not(labelled_frames):

@@ -92,6 +92,59 @@ def test_the_order_of_the_frames_does_not_matter(units, seed, order):
     assert sets(assign(of(frames), seed=seed)) == sets(assign(of(shuffled), seed=seed))
 
 
+@given(units=UNITS, strategies=st.lists(st.sampled_from("xyz"), min_size=60, max_size=60))
+@settings(max_examples=40, deadline=None)
+def test_copies_with_other_origins_may_come_in_any_order(units, strategies):
+    """The stratum of a geometry must not depend on which of its copies is met first."""
+    frames = [f.with_(split=None) for f in made_of(units)]
+    copies = [
+        f.with_(origin=Origin(s, "q", iteration=n % 2))
+        for n, (f, s) in enumerate(zip(frames, strategies, strict=False))
+    ]
+    expected = sets(assign(of([*frames, *copies]), seed=3))
+    assert sets(assign(of([*copies, *frames]), seed=3)) == expected
+    if not any(trajectory for _, _, trajectory, _ in units):  # of which a merge keeps one
+        for merged in (of(frames).merge(of(copies)), of(copies).merge(of(frames))):
+            assert sets(assign(merged, seed=3)) == expected
+
+
+@given(
+    rounds=st.lists(st.tuples(UNITS, st.booleans(), st.integers(0, 59)), min_size=1, max_size=4),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=40, deadline=None)
+def test_nothing_leaks_over_iterations_and_merges(rounds, seed):
+    """Frames found again without their set, on either side of the merge, keep it."""
+    dataset, before = of([]), {}
+    for iteration, (units, first, again) in enumerate(rounds):
+        new = made_of(units, start=100 * iteration)
+        new = [
+            f.with_(
+                split=None,
+                origin=Origin(
+                    f.origin.strategy, f.origin.parent, iteration=iteration,
+                    trajectory=f"{f.origin.trajectory}-{iteration}" if f.origin.trajectory else "",
+                ),
+            )
+            for f in new
+        ]  # fmt: skip
+        found = [
+            f.with_(split=None, origin=Origin("md", "p", trajectory="x", iteration=iteration))
+            for f in dataset[:again]
+        ]
+        batch = of([*new, *found])
+        dataset = assign(batch.merge(dataset) if first else dataset.merge(batch), seed=seed)
+        now = sets(dataset)
+        assert before.items() <= now.items()
+        assert len(now) == len(dataset)
+        trajectories = {}
+        for frame_ in dataset:
+            if frame_.origin.trajectory:
+                trajectories.setdefault(frame_.origin.trajectory, set()).add(frame_.split)
+        assert all(len(held) == 1 for held in trajectories.values())
+        before = now
+
+
 def test_the_seed_decides():
     dataset = of([frame(n) for n in range(40)])
     assert sets(assign(dataset, seed=1)) == sets(assign(dataset, seed=1))
@@ -150,7 +203,14 @@ def test_a_set_the_user_kept_small_is_not_filled_up():
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1]), (5, [3, 1, 1]), (10, [8, 1, 1])],
+    [
+        (1, [1, 0, 0]),
+        (2, [1, 1, 0]),
+        (3, [1, 1, 1]),
+        (4, [2, 1, 1]),
+        (5, [3, 1, 1]),
+        (10, [8, 1, 1]),
+    ],
 )
 def test_tiny_datasets_fill_every_set_they_can(size, expected):
     assert counts(assign(of([frame(n) for n in range(size)]), seed=4)) == expected

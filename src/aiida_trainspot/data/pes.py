@@ -208,10 +208,10 @@ class PESData(Data):
         return Dataset.concatenate(node.dataset for node in nodes)
 
     def merge(self, *others: PESData) -> Dataset:
-        """The union by frame id; of duplicates the first stays, labels are never lost.
+        """The union by frame id; neither a set nor labels are lost, see ``Dataset.merge``.
 
         Raises:
-            DataError: One frame labelled at two levels of theory.
+            DataError: One frame in two sets, or labelled at two levels of theory.
         """
         return self.dataset.merge(*(other.dataset for other in others))
 

@@ -1,0 +1,174 @@
+"""Rows of column sets: taken, put one after another, and merged so that nothing is lost.
+
+Everything here is columns in, columns out (see ``columns``); ``Dataset`` gives it methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, is_mask, ragged
+from trainspot.errors import DataError
+from trainspot.frames import SPLITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LABELS: Final = ("energy", "stress", "has_energy", "has_forces", "has_stress", "theory")
+"""Per-frame columns that labels consist of; ``forces`` is the per-atom one."""
+
+_BLOCK_BYTES: Final = 1 << 18  # what is read of a column on disk at a time
+
+
+def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The given rows (none negative) of a column; of one on disk, only what lies around them."""
+    if isinstance(column, np.ndarray):
+        return np.asarray(column[rows])
+    found = np.empty((len(rows), *column.shape[1:]), column.dtype)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    row_bytes = max(1, found.dtype.itemsize * int(np.prod(column.shape[1:], dtype=np.int64)))
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    cuts = np.flatnonzero(np.diff(ordered // step)) + 1
+    for start, stop in pairwise([0, *cuts.tolist(), len(rows)] if len(rows) else []):
+        low, high = int(ordered[start]), int(ordered[stop - 1]) + 1
+        block = np.asarray(column[low:high])
+        found[order[start:stop]] = block[ordered[start:stop] - low]
+    return found
+
+
+def taken(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The columns of some frames, by row (none negative), in the given order."""
+    masks = [name for name in columns if is_mask(name)]
+    found: dict[str, Any] = {name: picked(columns[name], rows) for name in (*PER_FRAME, *masks)}
+    for axis, names in axes(columns).items():
+        offsets = np.asarray(columns[axis][...])
+        where = ragged(offsets, rows)
+        found[axis] = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
+        found |= {name: picked(columns[name], where) for name in names}
+    return found
+
+
+def concatenated(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The columns of all frames of all parts, in order.
+
+    Raises:
+        DataError: Per-atom extras of one name with different types or shapes.
+    """
+    columns: dict[str, Any] = {
+        name: np.concatenate([part[name][...] for part in parts])
+        for name in (*PER_FRAME, *PER_ATOM, *TEXT)
+    }
+    for axis in axes(()):
+        lengths = np.concatenate([np.diff(part[axis][...]) for part in parts])
+        columns[axis] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    extras = {name for part in parts for name in part if name.startswith(EXTRA)}
+    for name in sorted(extras):
+        columns |= _concatenated_extra(parts, name)
+    return columns
+
+
+def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """One per-atom extra and its mask; frames of parts that lack it have none."""
+    model = next(part[name] for part in parts if name in part)
+    pieces = [
+        part[name][...]
+        if name in part
+        else np.zeros((len(part["numbers"]), *model.shape[1:]), model.dtype)
+        for part in parts
+    ]
+    if len({(piece.dtype, piece.shape[1:]) for piece in pieces}) > 1:
+        short = name.removeprefix(EXTRA)
+        raise DataError(f"per-atom array '{short}' has different types or shapes in two frames")
+    mask = "has_" + name
+    masks = [
+        part[mask][...] if mask in part else np.zeros(len(part["id"]), np.bool_) for part in parts
+    ]
+    return {name: np.concatenate(pieces), mask: np.concatenate(masks)}
+
+
+# ── merging ───────────────────────────────────────────────────────────────────
+def merged(columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Each geometry once, in order of first appearance; see ``Dataset.merge`` for the rules."""
+    rows: dict[bytes, list[int]] = {}
+    for row, identity in enumerate(columns["id"].tolist()):
+        rows.setdefault(identity, []).append(row)
+    several = {kept: copies for kept, copies in enumerate(rows.values()) if len(copies) > 1}
+    origin, label = _origin_rank(columns), _label_rank(columns)
+    origins = np.array([copies[0] for copies in rows.values()], dtype=np.int64)
+    sources, splits = origins.copy(), columns["split"][origins]
+    for kept, copies in several.items():
+        origins[kept] = min(copies, key=origin)
+        sources[kept] = min(copies, key=label)
+        splits[kept] = _one_split(columns, copies)
+        _refuse_two_theories(columns, copies)
+    found = taken(columns, origins)
+    found["split"] = splits
+    for name in LABELS:
+        found[name] = columns[name][sources]
+    found["forces"] = columns["forces"][ragged(columns["offsets"], sources)]
+    return found
+
+
+def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
+    """By what copies are ranked for origin, info and extras: the first made, then the content."""
+    origin = ("iteration", "strategy", "parent", "trajectory", "seed")
+    lists = [columns[name].tolist() for name in origin]
+    texts = [(columns[name], columns[f"{name}_offsets"]) for name in TEXT]
+    extras = sorted(name for name in columns if name.startswith(EXTRA))
+
+    def rank(row: int) -> tuple[Any, ...]:
+        blobs = [column[edges[row] : edges[row + 1]].tobytes() for column, edges in texts]
+        atoms = slice(columns["offsets"][row], columns["offsets"][row + 1])
+        arrays = [
+            columns[name][atoms].tobytes() if columns["has_" + name][row] else b""
+            for name in extras
+        ]
+        content = [(not blob, blob) for blob in (*blobs, *arrays)]  # something before nothing
+        return (*(values[row] for values in lists), *content)
+
+    return rank
+
+
+def _label_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
+    """By what copies are ranked for their labels: the most complete, then the lowest energy."""
+    names = ("has_forces", "has_energy", "has_stress", "energy")
+    lists = [columns[name].tolist() for name in names]
+
+    def rank(row: int) -> tuple[Any, ...]:
+        forces, energy, stress, value = (values[row] for values in lists)
+        atoms = slice(columns["offsets"][row], columns["offsets"][row + 1])
+        numbers = columns["forces"][atoms].tobytes() + columns["stress"][row].tobytes()
+        return (not (forces and energy), not energy, not forces, not stress, value, numbers)
+
+    return rank
+
+
+def _one_split(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> int:
+    found = sorted({int(columns["split"][row]) for row in copies} - {0})
+    if len(found) > 1:
+        raise DataError(
+            f"the same geometry is in the sets {' and '.join(SPLITS[f - 1] for f in found)}",
+            where=_place(columns, copies),
+            hint="keep one of the copies",
+        )
+    return found[0] if found else 0
+
+
+def _refuse_two_theories(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> None:
+    flags = [columns[name] for name in ("has_energy", "has_forces", "has_stress")]
+    labelled = [row for row in copies if any(flag[row] for flag in flags)]
+    theories = sorted({columns["theory"][row].decode() for row in labelled})
+    if len(theories) > 1:
+        raise DataError(
+            f"labelled at two levels of theory, '{theories[0]}' and '{theories[1]}'",
+            where=_place(columns, copies),
+        )
+
+
+def _place(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> str:
+    return f"frame {columns['id'][copies[0]].decode()[:12]}"
