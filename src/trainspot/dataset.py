@@ -142,12 +142,18 @@ class Dataset(Sequence[Frame]):
         return dict(Counter(value.decode() for value in self.column(name).tolist()))
 
     def e0s(self) -> dict[int, float]:
-        """Energy (eV) of the isolated atom of each element, from labelled one-atom frames."""
+        """Energy (eV) of the isolated atom of each element, from labelled one-atom frames.
+
+        Of several atoms of one element the lowest energy counts: they differ by their spin state,
+        or by how far the calculation got, and the reference is the ground state.
+        """
         alone = (self.n_atoms == 1) & self.is_labelled & ~self.column("pbc").any(axis=1)
         rows = np.flatnonzero(alone)
         numbers = self.column("numbers")[self.column("offsets")[rows]]
         energies = self.column("energy")[rows]
-        return {int(z): float(e) for z, e in zip(numbers, energies, strict=True)}
+        order = np.argsort(-energies, kind="stable")  # of equal keys a dict keeps the last value
+        lowest = dict(zip(numbers[order].tolist(), energies[order].tolist(), strict=True))
+        return dict(sorted(lowest.items()))
 
     # ── frames ────────────────────────────────────────────────────────────────
     def __getitem__(self, index: Any) -> Any:
@@ -166,6 +172,31 @@ class Dataset(Sequence[Frame]):
         """Frames in order, read in chunks: constant memory however long the dataset."""
         for chunk in self.chunks(CHUNK):
             yield from frames_of(chunk.columns)
+
+    def frames(
+        self, *, split: Split | None = None, labelled: bool | None = None
+    ) -> Iterator[Frame]:
+        """Frames of a view in order, read in chunks: constant memory however long the dataset.
+
+        Args:
+            split: Only those of one set.
+            labelled: Only those with energy and forces, or only those without.
+        """
+        if split is None and labelled is None:
+            yield from self
+            return
+        rows = self.rows(split=split, labelled=labelled)
+        for start in range(0, len(rows), CHUNK):
+            yield from frames_of(self.take(rows[start : start + CHUNK]).columns)
+
+    def rows(self, *, split: Split | None = None, labelled: bool | None = None) -> NDArray[np.intp]:
+        """Row numbers of a view, see ``frames``; nothing but these columns is read."""
+        wanted = np.ones(len(self), dtype=np.bool_)
+        if split is not None:
+            wanted &= self.column("split") == 1 + SPLITS.index(split)
+        if labelled is not None:
+            wanted &= self.is_labelled == labelled
+        return np.flatnonzero(wanted)
 
     def chunks(self, size: int) -> Iterator[Dataset]:
         """Consecutive in-memory datasets of at most ``size`` frames."""
@@ -237,15 +268,15 @@ class Dataset(Sequence[Frame]):
 
     def labelled(self) -> Dataset:
         """Frames with energy and forces."""
-        return self.take(self.is_labelled)
+        return self.take(self.rows(labelled=True))
 
     def unlabelled(self) -> Dataset:
         """Frames without energy or forces."""
-        return self.take(~self.is_labelled)
+        return self.take(self.rows(labelled=False))
 
     def subset(self, split: Split) -> Dataset:
         """Frames of one set."""
-        return self.take(self.column("split") == 1 + SPLITS.index(split))
+        return self.take(self.rows(split=split))
 
     def with_columns(self, **columns: ArrayLike) -> Dataset:
         """The same frames with some per-frame columns replaced (not ``id`` or the geometry)."""

@@ -19,6 +19,7 @@ _EXTRA_OF_MODULE = {
     "aiida_lammps": "aiida",
     "aiida_pseudo": "quantumespresso",
     "aiida_quantumespresso": "quantumespresso",
+    "ase_db_backends": "lmdb",
     "lammps": "lammps",
     "mace": "mace",
     "tblite": "tblite",

@@ -109,6 +109,28 @@ def test_iteration_crosses_the_internal_chunk_boundary(silicon):
     assert [f.positions[0, 0] for f in Dataset.from_frames(many)] == positions.tolist()
 
 
+@given(
+    st.lists(frames(), max_size=8),
+    st.sampled_from([None, *SPLITS]),
+    st.sampled_from([None, True, False]),
+)
+def test_views_are_filters(given_frames, split, labelled):
+    dataset = Dataset.from_frames(given_frames)
+    expected = [
+        f
+        for f in given_frames
+        if split in (None, f.split)
+        and labelled in (None, f.labels.energy is not None and f.labels.forces is not None)
+    ]
+    assert same(dataset.frames(split=split, labelled=labelled), expected)
+
+
+def test_views_cross_the_internal_chunk_boundary():
+    many = [Frame.make([14], [[x, 0, 0]], split=SPLITS[x % 2]) for x in range(2100)]
+    found = Dataset.from_frames(many).frames(split="train")
+    assert [f.positions[0, 0] for f in found] == list(range(0, 2100, 2))
+
+
 # ── rows ──────────────────────────────────────────────────────────────────────
 def test_rows_that_do_not_exist(labelled_frames):
     dataset = Dataset.from_frames(labelled_frames)
@@ -186,6 +208,13 @@ def test_summaries(silicon):
     assert dataset.theories == ["pbe"]
     assert dataset.counts("strategy") == {"input": 3}
     assert dataset.e0s() == {32: -3.5}
+    other = Frame.make([32], [[1, 0, 0]], labels=Labels(-4.5, np.zeros((1, 3)), theory="pbe"))
+    hydrogen = Frame.make([1], [[0, 0, 0]], labels=Labels(-0.5, np.zeros((1, 3)), theory="pbe"))
+    for spins in ([atom, other], [other, atom]):  # of two spin states the lower is the reference
+        assert list(Dataset.from_frames([*spins, hydrogen]).e0s().items()) == [
+            (1, -0.5),
+            (32, -4.5),
+        ]
 
 
 def test_an_empty_dataset_answers_everything():

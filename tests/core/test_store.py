@@ -72,15 +72,33 @@ def test_lazy_frames_are_the_same(rich, path):
         assert columns(lazy.take([12, 3, -1])) == columns(rich.take([12, 3, -1]))
 
 
+class Counting(io.FileIO):
+    """A file that counts what is read of it."""
+
+    read_bytes_total = 0
+
+    def readinto(self, buffer):
+        count = super().readinto(buffer)
+        type(self).read_bytes_total += count
+        return count
+
+
+def test_a_few_rows_read_a_few_rows(rich, tmp_path):
+    path = tmp_path / "long.h5"
+    store.write(rich.take(np.arange(20_000) % len(rich)), path)
+    with Counting(path) as handle, store.opened(handle) as lazy:
+        opened_with = Counting.read_bytes_total
+        rows = [19_000, 3, 3, 10_000, -1]
+        few = lazy.take(rows)
+        read = Counting.read_bytes_total - opened_with
+        assert read < path.stat().st_size / 5, (read, path.stat().st_size)
+        assert next(lazy.frames(split="validation")).id == rich[13].id
+    expected = [rich.ids[row % len(rich)] for row in [19_000, 3, 3, 10_000, 19_999]]
+    assert [frame.id for frame in few] == expected
+    assert columns(few.take([1])) == columns(rich.take([3]))
+
+
 def test_one_frame_reads_one_frame(rich, path):
-    class Counting(io.FileIO):
-        read_bytes_total = 0
-
-        def readinto(self, buffer):
-            count = super().readinto(buffer)
-            type(self).read_bytes_total += count
-            return count
-
     with Counting(path) as handle, store.opened(handle) as lazy:
         opened_with = Counting.read_bytes_total
         frame = lazy[5]

@@ -72,7 +72,7 @@ class PESData(Data):
     def from_file(
         cls, path: Path | str, *, theory: str = "", metadata: Mapping[str, Any] | None = None
     ) -> Self:
-        """A node of a file, validated frame by frame: our ``.h5``, or any format that ASE reads.
+        """A node of a file, validated frame by frame: our ``.h5``, or any format ``io.read`` reads.
 
         Our own files are copied in chunks, so they may be larger than the memory.
 
@@ -89,7 +89,7 @@ class PESData(Data):
             return cls(io.read(path, theory=theory), metadata=metadata)
         with store.opened(path) as dataset:
             store.check_frames(dataset, str(path))
-            return cls(dataset, metadata=metadata)
+            return cls(io.with_theory(dataset, theory), metadata=metadata)
 
     @classmethod
     def from_ase(
@@ -153,11 +153,8 @@ class PESData(Data):
             split: Only those of one set.
             labelled: Only those that are labelled, or are not.
         """
-        for chunk in self.chunks():
-            found = chunk if split is None else chunk.subset(split)
-            if labelled is not None:
-                found = found.labelled() if labelled else found.unlabelled()
-            yield from found
+        with self.opened() as dataset:
+            yield from dataset.frames(split=split, labelled=labelled)
 
     def __getitem__(self, index: Any) -> Any:
         """A frame for an integer, a dataset for a slice, a mask or a list of integers."""
@@ -174,33 +171,31 @@ class PESData(Data):
         with self.opened() as dataset:
             return value in dataset
 
-    # ── selections: datasets in memory, read in chunks ────────────────────────
+    # ── selections: datasets in memory, of which nothing else is read ─────────
     def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
         """The frames for which ``keep`` is true."""
-        return self._gathered(lambda chunk: chunk.filter(keep))
+        with self.opened() as dataset:
+            return dataset.filter(keep)
 
     def labelled(self) -> Dataset:
         """Frames with energy and forces."""
-        return self._gathered(Dataset.labelled)
+        with self.opened() as dataset:
+            return dataset.labelled()
 
     def unlabelled(self) -> Dataset:
         """Frames without energy or forces."""
-        return self._gathered(Dataset.unlabelled)
+        with self.opened() as dataset:
+            return dataset.unlabelled()
 
     def subset(self, split: Split) -> Dataset:
         """Frames of one set: ``train``, ``validation`` or ``test``."""
-        return self._gathered(lambda chunk: chunk.subset(split))
+        with self.opened() as dataset:
+            return dataset.subset(split)
 
     def select(self, ids: Iterable[str]) -> Dataset:
         """The frames with these ids, in the order of the ids; ``ValueError`` for a foreign id."""
-        wanted = list(ids)
-        known = set(wanted)
-        return self._gathered(
-            lambda chunk: chunk.take([i for i, name in enumerate(chunk.ids) if name in known])
-        ).select(wanted)
-
-    def _gathered(self, choose: Callable[[Dataset], Dataset]) -> Dataset:
-        return Dataset.concatenate(choose(chunk) for chunk in self.chunks())
+        with self.opened() as dataset:
+            return dataset.select(ids)
 
     @staticmethod
     def concatenate(nodes: Iterable[PESData]) -> Dataset:
@@ -285,11 +280,11 @@ class PESData(Data):
         return [io.to_ase(frame) for frame in self]
 
     def write(self, path: Path | str) -> None:
-        """Write a file by suffix, ``.h5`` or ``.extxyz``, in chunks; see ``trainspot.io.write``.
+        """Write a file by suffix, such as ``.h5`` or ``.extxyz``; see ``trainspot.io.write``.
 
         Raises:
             InputError: Another suffix.
-            DataError: Extras that extended XYZ cannot keep losslessly (HDF5 can).
+            DataError: Something that the format cannot keep losslessly (HDF5 can).
         """
         with self.opened() as dataset:
             io.write(dataset, path)

@@ -68,7 +68,7 @@ output_option = click.option(
     type=click.Path(path_type=Path),
     required=True,
     callback=_writable,
-    help="Where to write; the suffix decides: .h5 or .extxyz for datasets.",
+    help="Where to write; the suffix decides: .h5, .extxyz, .db or .aselmdb for datasets.",
 )
 
 config_option = click.option(

@@ -1,0 +1,69 @@
+"""``trainspot convert``: a dataset in another format, or an existing one imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainspot.cli.options import json_option
+
+if TYPE_CHECKING:
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Split
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--theory", default="", help="Level of theory of labels that come without one.")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="One set only.")
+@click.option("--labelled", is_flag=True, help="Only frames with energy and forces.")
+@json_option
+def convert(
+    source: Path, target: Path, theory: str, split: Split | None, labelled: bool, as_json: bool
+) -> None:
+    """Write the frames of IN to OUT, losslessly; the suffixes decide.
+
+    IN is .h5, .extxyz, .db, .aselmdb, or any other file ASE reads; OUT is one of the first four.
+    Names the level of theory of a dataset from elsewhere with --theory.
+    """
+    from trainspot import io, store
+
+    io.check_output(target)
+    with io.opened(source) as found:
+        if source.suffix == store.SUFFIX:
+            store.check_frames(found, str(source))
+        io.check_theory(found, theory, str(source))
+        dataset = io.with_theory(found, theory)
+        if split or labelled:
+            wanted = dataset.rows(split=split, labelled=True if labelled else None)
+            dataset = dataset.take(wanted)
+        io.write(dataset, target)
+        figures = _figures(dataset)
+    if as_json:
+        click.echo(json.dumps(figures, indent=1))
+        return
+    theories = ", ".join(name or "unnamed" for name in dataset.theories)
+    at = f" at the level of theory {theories}" if theories else ""
+    click.echo(
+        f"{figures['frames']} frames ({figures['labelled']} labelled{at}) written to {target}"
+    )
+    if target.suffix == ".aselmdb":
+        numbers, e0s = figures["atomic_numbers"], figures["e0s"]
+        missing = "" if [*e0s] == numbers else ", completed: not every element has an isolated atom"
+        click.echo(f"MACE needs --atomic_numbers='{numbers}' --E0s='{e0s}'{missing}")
+
+
+def _figures(dataset: Dataset) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        "frames": len(dataset),
+        "labelled": int(dataset.is_labelled.sum()),
+        "theories": dataset.theories,
+        "atomic_numbers": np.unique(dataset.column("numbers")).tolist(),
+        "e0s": dataset.e0s(),
+    }

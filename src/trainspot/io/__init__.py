@@ -1,0 +1,191 @@
+"""Files in and out: everything ASE reads ⇄ ``Dataset``; by suffix, losslessly, out.
+
+``.h5`` is our layout (``store``), ``.extxyz``, ``.db`` and ``.aselmdb`` are for other programs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from trainspot import store
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, MissingExtraError
+from trainspot.io import database, extxyz
+from trainspot.io.atoms import (
+    REF_ENERGY,
+    REF_FORCES,
+    REF_STRESS,
+    from_ase,
+    from_images,
+    to_ase,
+)
+from trainspot.io.extxyz import write as write_extxyz
+
+__all__ = [
+    "REF_ENERGY",
+    "REF_FORCES",
+    "REF_STRESS",
+    "SUFFIXES",
+    "check_output",
+    "check_theory",
+    "from_ase",
+    "from_images",
+    "opened",
+    "read",
+    "to_ase",
+    "with_theory",
+    "write",
+    "write_extxyz",
+]
+
+SUFFIXES: Final = (store.SUFFIX, *extxyz.SUFFIXES, *database.SUFFIXES)
+"""Suffixes of files that can be written."""
+
+
+def read(path: Path | str, *, theory: str = "") -> Dataset:
+    """Frames of a file: our HDF5, or any format ASE reads (all images).
+
+    Args:
+        path: The file; ``.h5`` is ours.
+        theory: Level of theory of labels that come without one.
+
+    Raises:
+        InputError: No such file, unreadable, empty, or a structure that cannot be used.
+    """
+    path = _existing(path)
+    if path.suffix == store.SUFFIX:
+        return with_theory(store.read(path), theory)
+    images = _images(path)
+    if not images:
+        raise InputError("contains no structure", where=str(path))
+    return from_images(images, theory=theory, where=str(path))
+
+
+@contextmanager
+def opened(path: Path | str, *, theory: str = "") -> Iterator[Dataset]:
+    """Frames of a file, read lazily where its format allows it (ours), else at once; see ``read``.
+
+    Raises:
+        InputError: As ``read``.
+    """
+    path = _existing(path)
+    if path.suffix == store.SUFFIX:
+        with store.opened(path) as dataset:
+            store.check_values(dataset, str(path))
+            yield with_theory(dataset, theory)
+    else:
+        yield read(path, theory=theory)
+
+
+def check_theory(dataset: Dataset, theory: str, where: str) -> None:
+    """Refuse to give a level of theory to a dataset whose labels name another.
+
+    Raises:
+        InputError: They do.
+    """
+    others = sorted(dataset.counts("theory").keys() - {"", theory})
+    if theory and others:
+        raise InputError(
+            f"is labelled at the level of theory '{others[0]}' already, not '{theory}'",
+            where=where,
+            hint="give no other name",
+        )
+
+
+def with_theory(dataset: Dataset, theory: str) -> Dataset:
+    """The same frames; labels that come without a level of theory get this one."""
+    if not theory:
+        return dataset
+    names = dataset.column("theory").copy()
+    flags = [dataset.column(name) for name in ("has_energy", "has_forces", "has_stress")]
+    nameless = (names == b"") & np.any(flags, axis=0)
+    if not nameless.any():
+        return dataset
+    wanted = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
+    return dataset.with_columns(theory=wanted)
+
+
+def write(dataset: Dataset, path: Path | str) -> None:
+    """Write a dataset by suffix, see ``SUFFIXES``; the file appears whole or not at all.
+
+    Raises:
+        InputError: Another suffix.
+        DataError: Something that the format cannot keep losslessly (HDF5 can).
+        MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    if path.suffix == store.SUFFIX:
+        store.write(dataset, path)
+        return
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    lock = scratch.with_name(f"{scratch.name}-lock")  # of LMDB
+    try:
+        scratch.unlink(missing_ok=True)
+        if path.suffix in extxyz.SUFFIXES:
+            with scratch.open("w", encoding="utf-8") as handle:
+                extxyz.write(handle, dataset)
+        else:
+            database.write(scratch, dataset)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+
+
+def check_output(path: Path | str) -> Path:
+    """A path that ``write`` will accept, checked before work is spent.
+
+    Raises:
+        InputError: Unknown suffix, or the folder does not exist.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    if not path.parent.is_dir():
+        raise InputError("no such folder", where=str(path.parent))
+    return path
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"unknown dataset suffix '{path.suffix}'",
+            where=str(path),
+            hint=f"use one of {', '.join(SUFFIXES)}",
+        )
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("is a folder, not a file", where=str(path), hint="name a file in it")
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
+    return path
+
+
+def _images(path: Path) -> list[Atoms]:
+    try:
+        if path.suffix in extxyz.SUFFIXES:
+            return extxyz.images(path)
+        if path.suffix in (*database.SUFFIXES, ".json"):
+            return database.images(path)
+        found = ase.io.read(path, index=":")
+    except MissingExtraError:
+        raise
+    except InputError as error:
+        if error.where:
+            raise
+        raise type(error)(error.what, where=str(path), hint=error.hint) from error
+    except Exception as error:  # ASE's readers raise whatever they meet
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot be read as a structure ({reason})", where=str(path)) from error
+    return found if isinstance(found, list) else [found]

@@ -1,0 +1,211 @@
+"""Databases of ASE: ``.db`` (SQLite), ``.json`` (only read), ``.aselmdb`` (what MACE trains on).
+
+Labels are the results of the row, so that every program finds them. Set, origin and metadata are
+key-value pairs where these can hold them, so that ``ase db frames.db split=test`` finds frames, and
+in the JSON text ``trainspot`` of the row's data otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import ase.db
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db.core import check
+from ase.formula import Formula
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+
+from trainspot.errors import InputError, MissingExtraError
+from trainspot.frames import Frame
+from trainspot.io.atoms import (
+    OURS,
+    REF_ENERGY,
+    REF_FORCES,
+    REF_STRESS,
+    constraints_of,
+    packed,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LMDB: Final = ".aselmdb"
+SUFFIXES: Final = (".db", LMDB)
+"""Suffixes that are written; ``.json`` is read as well."""
+
+# Arrays that a row has a place for, with the dtype it has there.
+_ROW_ARRAYS = {"momenta": "f8", "initial_magmoms": "f8", "initial_charges": "f8", "masses": "f8"}
+
+
+# ── reading ───────────────────────────────────────────────────────────────────
+def images(path: Path) -> list[Atoms]:
+    """The structure of every row, with its key-value pairs and data in ``info``.
+
+    What the database notes about itself (row ids, times, user names) stays behind. Errors of ASE
+    pass through.
+
+    Raises:
+        InputError: A name that is in the pairs and in the data of one row.
+        MissingExtraError: An ``.aselmdb`` file without the extra that reads them.
+    """
+    if path.suffix == ".db":
+        _check_sqlite(path)
+    options = {}
+    if path.suffix == LMDB:
+        _check_lmdb(path)
+        options["readonly"] = True
+    with _connected(path, **options) as database:
+        return [_atoms(row) for row in database.select()]
+
+
+def _check_sqlite(path: Path) -> None:
+    """Keep ASE from making its tables in an SQLite file that has none: foreign files stay."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'systems'")
+        if found.fetchone() is None:
+            raise InputError("is no database of ASE")
+
+
+def _check_lmdb(path: Path) -> None:
+    """Refuse a foreign file, and a short one: LMDB would look beyond its end and be killed."""
+    lmdb = _lmdb()
+    try:
+        options = {"subdir": False, "readonly": True, "lock": False}
+        with lmdb.open(str(path), **options) as environment:
+            pages = environment.info()["last_pgno"] + 1
+            whole = pages * environment.stat()["psize"] <= path.stat().st_size
+    except lmdb.Error as error:
+        raise InputError("is no LMDB database") from error
+    if not whole:
+        raise InputError("is cut off", hint="copy or write it again")
+
+
+def _lmdb() -> Any:
+    """The library, once it is known that ASE finds its part of it too."""
+    try:
+        import ase_db_backends  # noqa: F401
+        import lmdb
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading and writing .aselmdb", "lmdb") from error
+    return lmdb
+
+
+@contextmanager
+def _connected(path: Path, **options: Any) -> Iterator[Any]:
+    if path.suffix == LMDB:
+        _lmdb()
+    with ase.db.connect(path, use_lock_file=False, **options) as database:
+        yield database
+
+
+def _atoms(row: Any) -> Atoms:
+    pairs, data = row.key_value_pairs, dict(row.data)
+    if pairs.keys() & data.keys():
+        name = min(pairs.keys() & data.keys())
+        raise InputError(f"row {row.id}: '{name}' is a key-value pair and in the data")
+    atoms = row.toatoms()
+    atoms.info = {**pairs, **data}
+    if OURS in data:
+        return _ours(atoms)
+    name = row.get("calculator")
+    if name not in (None, "unknown"):
+        atoms.info.setdefault("calculator", name)
+        if row.get("calculator_parameters"):
+            atoms.info.setdefault("calculator_parameters", dict(row.calculator_parameters))
+    return atoms
+
+
+def _ours(atoms: Atoms) -> Atoms:
+    """A row that ``write`` made: results are reference labels, the rest is in our text."""
+    results = atoms.calc.results if atoms.calc else {}
+    atoms.set_constraint()
+    if "energy" in results:
+        atoms.info[REF_ENERGY] = results["energy"]
+    if "stress" in results:
+        atoms.info.setdefault(REF_STRESS, results["stress"])
+    if "forces" in results:
+        atoms.set_array(REF_FORCES, results["forces"])
+    atoms.calc = None
+    return atoms
+
+
+# ── writing ───────────────────────────────────────────────────────────────────
+def write(path: Path, frames: Iterable[Frame]) -> None:
+    """Write frames as rows of a new database that comes back bit for bit.
+
+    Raises:
+        DataError: An extra with more digits than JSON keeps (long doubles).
+        MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
+    """
+    with _connected(path) as database:
+        for frame in frames:
+            pairs, arrays = packed(frame, _is_pair, _has_place)
+            data = {OURS: pairs.pop(OURS, "{}")}
+            stress = frame.labels.stress
+            if stress is not None and not np.array_equal(_from_voigt(_voigt(stress)), stress):
+                data[REF_STRESS] = stress.copy()  # rows hold six numbers
+            database.write(_row(frame, arrays), key_value_pairs=pairs, data=data)
+
+
+def _row(frame: Frame, arrays: dict[str, NDArray[Any]]) -> Atoms:
+    atoms = frame.to_atoms()
+    for name, values in arrays.items():
+        atoms.set_array(name, np.array(values))
+    atoms.set_constraint(constraints_of(frame))
+    labels = frame.labels
+    results = {
+        "energy": labels.energy,
+        "forces": labels.forces,
+        "stress": None if labels.stress is None else _voigt(labels.stress),
+    }
+    found = {name: value for name, value in results.items() if value is not None}
+    if found:
+        atoms.calc = SinglePointCalculator(atoms, **found)
+    return atoms
+
+
+def _voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = full_3x3_to_voigt_6_stress(stress)
+    return found
+
+
+def _from_voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = voigt_6_to_full_3x3_stress(stress)
+    return found
+
+
+def _has_place(name: str, values: NDArray[Any]) -> bool:
+    shape = (len(values), 3) if name == "momenta" else (len(values),)
+    return _ROW_ARRAYS.get(name) == values.dtype.str[1:] and values.shape == shape
+
+
+def _is_pair(key: str, value: Any) -> bool:
+    """Whether an entry can be a key-value pair that comes back the same."""
+    if type(value) not in (str, int, float) or key == OURS:
+        return False
+    if not isinstance(value, str) and not (math.isfinite(value) and abs(value) < 2**53):
+        return False
+    if "\n" in key or "\0" in str(value) or _is_formula(key):
+        return False
+    try:
+        check({key: value})
+    except ValueError:
+        return False
+    return True
+
+
+def _is_formula(key: str) -> bool:
+    """A key that searches would take for a formula, which ASE warns about."""
+    try:
+        Formula(key, strict=True)
+    except ValueError:
+        return False
+    return True
