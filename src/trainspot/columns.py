@@ -72,7 +72,11 @@ def frozen(array: Any) -> NDArray[Any]:
 
 def ragged(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions in a ragged column of the given rows (none negative), one after the other."""
-    starts, lengths = offsets[rows], np.diff(offsets)[rows]
+    return spread(offsets[rows], np.diff(offsets)[rows])
+
+
+def spread(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``lengths`` consecutive positions from each of ``starts``, one after the other."""
     shift = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
     return np.asarray(np.arange(lengths.sum()) + shift, dtype=np.int64)
 

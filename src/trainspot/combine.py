@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, is_mask, ragged
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, is_mask, ragged, spread
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS
 
@@ -46,9 +46,10 @@ def taken(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]
     masks = [name for name in columns if is_mask(name)]
     found: dict[str, Any] = {name: picked(columns[name], rows) for name in (*PER_FRAME, *masks)}
     for axis, names in axes(columns).items():
-        offsets = np.asarray(columns[axis][...])
-        where = ragged(offsets, rows)
-        found[axis] = np.concatenate([[0], np.cumsum(np.diff(offsets)[rows])]).astype(np.int64)
+        starts = picked(columns[axis], rows)
+        lengths = picked(columns[axis], rows + 1) - starts
+        where = spread(starts, lengths)
+        found[axis] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         found |= {name: picked(columns[name], where) for name in names}
     return found
 

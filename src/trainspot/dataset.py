@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CHUNK: Final = 512
 """Frames that are in memory at a time while a dataset is iterated."""
 
+_WINDOW: Final = 16 * CHUNK  # rows of which a view asks at a time whether they belong to it
+
 
 class Dataset(Sequence[Frame]):
     """An immutable, columnar sequence of frames.
@@ -185,18 +187,25 @@ class Dataset(Sequence[Frame]):
         if split is None and labelled is None:
             yield from self
             return
-        rows = self.rows(split=split, labelled=labelled)
-        for start in range(0, len(rows), CHUNK):
-            yield from frames_of(self.take(rows[start : start + CHUNK]).columns)
+        for rows in self._view(split, labelled):
+            for start in range(0, len(rows), CHUNK):
+                yield from frames_of(self.take(rows[start : start + CHUNK]).columns)
 
     def rows(self, *, split: Split | None = None, labelled: bool | None = None) -> NDArray[np.intp]:
-        """Row numbers of a view, see ``frames``; nothing but these columns is read."""
-        wanted = np.ones(len(self), dtype=np.bool_)
-        if split is not None:
-            wanted &= self.column("split") == 1 + SPLITS.index(split)
-        if labelled is not None:
-            wanted &= self.is_labelled == labelled
-        return np.flatnonzero(wanted)
+        """Row numbers of a view, see ``frames``; nothing but what decides them is read."""
+        return np.concatenate([np.zeros(0, np.intp), *self._view(split, labelled)])
+
+    def _view(self, split: Split | None, labelled: bool | None) -> Iterator[NDArray[np.intp]]:
+        """Row numbers of a view, piece by piece."""
+        for start in range(0, len(self), _WINDOW):
+            window = slice(start, start + _WINDOW)
+            wanted = np.ones(len(self._columns["split"][window]), dtype=np.bool_)
+            if split is not None:
+                wanted &= self._columns["split"][window] == 1 + SPLITS.index(split)
+            if labelled is not None:
+                both = self._columns["has_energy"][window] & self._columns["has_forces"][window]
+                wanted &= both == labelled
+            yield start + np.flatnonzero(wanted)
 
     def chunks(self, size: int) -> Iterator[Dataset]:
         """Consecutive in-memory datasets of at most ``size`` frames."""
