@@ -225,14 +225,12 @@ def constraints_of(frame: Frame) -> list[Any]:
     found = frame.info.get(CONSTRAINTS)
     if not isinstance(found, list):
         return []
-    # a name with dots would be imported from anywhere: only ASE's own are made
-    names = [d.get("name") if isinstance(d, dict) else None for d in found]
-    if not all(name in ase.constraints.__all__ for name in names):
-        return []
-    try:
-        return [ase.constraints.dict2constraint(dict(d)) for d in found]
+    try:  # of all names ASE makes only its own
+        made = [ase.constraints.dict2constraint(dict(entry)) for entry in found]
     except (TypeError, ValueError, KeyError, AttributeError):
         return []
+    ours = all(isinstance(constraint, ase.constraints.FixConstraint) for constraint in made)
+    return made if ours else []
 
 
 def packed(

@@ -108,6 +108,7 @@ def test_constraints_that_cannot_be_kept_are_refused():
         "free text",
         [{"name": "os.path.Evil", "kwargs": {}}],
         ["FixAtoms"],
+        [{"name": "constrained_indices", "kwargs": {"atoms": [], "only_include": None}}],
         [{"name": "FixAtoms", "kwargs": {"nonsense": 1}}],
     ],
 )
