@@ -17,9 +17,11 @@ from trainspot.frames import Frame, Origin
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
 
-# Per-atom extras that say how a structure is meant. Any other may be a result of a calculation,
-# and would be wrong for a child.
-_INHERITED = ("initial_charges", "initial_magmoms", "tags")
+INHERITED: Final = ("initial_charges", "initial_magmoms", "tags")
+"""Per-atom extras that say how a structure is meant, which children keep.
+
+Any other may be a result of a calculation, and would be wrong for a child.
+"""
 
 
 class Scope(Enum):
@@ -79,6 +81,7 @@ def child(
     *,
     positions: ArrayLike,
     cell: ArrayLike | None = None,
+    pbc: Sequence[bool] | None = None,
     sites: NDArray[np.int64] | None = None,
     parameters: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -90,6 +93,7 @@ def child(
         strategy: The motif, usually the strategy's ``kind``.
         positions: Å, (m, 3).
         cell: Å, (3, 3); the parent's if left out.
+        pbc: (3,); the parent's if left out.
         sites: For each of the m atoms the parent's atom it comes from; all in order if left out.
         parameters: What was done, JSON values.
         seed: Seed of the generator that made this frame alone.
@@ -99,8 +103,8 @@ def child(
         parent.numbers[chosen],
         positions,
         parent.cell if cell is None else cell,
-        parent.pbc,
-        arrays={k: v[chosen] for k, v in parent.arrays.items() if k in _INHERITED},
+        parent.pbc if pbc is None else pbc,
+        arrays={k: v[chosen] for k, v in parent.arrays.items() if k in INHERITED},
         origin=Origin(strategy, parent.id, dict(parameters or {}), seed),
     )
 

@@ -113,9 +113,14 @@ def _translations(matrix: Integers) -> Integers:
 
 
 def hermite(matrix: Integers) -> Integers:
-    """The upper triangular basis, positive on the diagonal, of the lattice of integer rows."""
+    """The upper triangular basis (d, d), positive on the diagonal, of the lattice of integer rows.
+
+    Args:
+        matrix: (k, d), rows that span d dimensions.
+    """
     rows = np.array(matrix, dtype=np.int64)
-    for column in range(len(rows)):
+    rank = rows.shape[1]
+    for column in range(rank):
         while np.any(rows[column + 1 :, column]):
             below = np.flatnonzero(rows[column:, column]) + column
             pivot = below[np.argmin(np.abs(rows[below, column]))]
@@ -125,7 +130,7 @@ def hermite(matrix: Integers) -> Integers:
             )
         if rows[column, column] < 0:
             rows[column] *= -1
-    return rows
+    return rows[:rank]
 
 
 # ── the search ────────────────────────────────────────────────────────────────
