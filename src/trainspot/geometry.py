@@ -1,8 +1,7 @@
 """Periodicity, vacuum, periodic images and distances, safe for any triclinic cell.
 
-Lengths are Å. Neighbour lists come from vesin. Products that end up in coordinates are written
-element by element (``deform``), because BLAS may round differently on another machine and a frame
-id depends on the 1e-8 Å grid.
+Lengths are Å. Neighbour lists come from vesin. Products that end up in coordinates are written out
+(``deform``): BLAS may round differently elsewhere, and frame ids depend on the 1e-8 Å grid.
 """
 
 from __future__ import annotations
@@ -329,10 +328,10 @@ def vacuum_gaps(frame: Frame) -> Floats:
 def with_vacuum(frame: Frame, gap: float) -> Frame:
     """The frame with at least ``gap`` Å of vacuum along every non-periodic axis.
 
-    Too little is enlarged along the cell vector, more is never shrunk. Atoms that a boundary had
-    separated from their layer are brought together, since nothing wraps a non-periodic axis.
-    A frame that is right already is returned itself; otherwise labels and info that belonged to
-    the old geometry are not kept, origin, split and per-atom extras are.
+    Too little is enlarged along the cell vector, more is never shrunk; where there was no vector,
+    the atoms come to stand in the middle of the new one. Atoms that a boundary cut off from their
+    layer are brought back. A frame that is right already is returned itself; otherwise labels and
+    info of the old geometry are not kept.
     """
     if frame.pbc.all():
         return frame
@@ -340,11 +339,13 @@ def with_vacuum(frame: Frame, gap: float) -> Frame:
     cell, positions = frame.cell.copy(), frame.positions
     for axis in np.flatnonzero(~frame.pbc):
         layer = _layer(frame, whole, int(axis))
-        if layer.turns.any():
-            positions = positions + layer.turns[:, None] * whole[axis]
+        positions = positions + layer.turns[:, None] * whole[axis]
         if layer.extent + gap - layer.room > _SLACK:
             cell[axis] = whole[axis] * ((layer.extent + gap) / layer.height)
-    if positions is frame.positions and np.array_equal(cell, frame.cell):
+            if not layer.room:  # the new vector is a unit vector so far, normal to the others
+                lowest = deform(positions, whole[axis][:, None]).min()
+                positions = positions + (gap / 2 - lowest) * whole[axis]
+    if np.array_equal(positions, frame.positions) and np.array_equal(cell, frame.cell):
         return frame
     return Frame.make(
         frame.numbers,

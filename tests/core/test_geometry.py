@@ -168,7 +168,7 @@ def test_boxes_of_wires_are_those_of_every_machine():
     cell[1] = [0.3, 2.1, -1.7]
     frame = Frame.make([6, 6], [[0, 0, 0], [0.4, 1.1, 0.2]], cell, [False, True, False])
     wide = geometry.with_vacuum(frame, 15.0)
-    assert wide.id == "d9ecad0ae66d0bed2baf9153d2d466e873e155a941d73cabd455df4ee276dfb8"
+    assert wide.id == "c52dd84e55d6e34e00080d2641de25aa10cfa25ad0d3a29203d168dd59ca4b78"
 
 
 @pytest.mark.parametrize("zeros", [0, 1])
@@ -227,7 +227,21 @@ def test_clusters_without_a_usable_box_get_one(cell):
     frame = Frame.make([1, 8, 1], [[0, 0, 0], [1.0, 0, 0], [1.2, 1.0, 0]], cell)
     wide = geometry.with_vacuum(frame, 15.0)
     assert geometry.vacuum_gaps(wide) == pytest.approx([15.0] * 3)
-    assert np.array_equal(wide.positions, frame.positions)
+    steps = [np.diff(some.positions, axis=0) for some in (frame, wide)]
+    np.testing.assert_allclose(steps[0], steps[1], atol=2e-8)
+
+
+def test_atoms_stand_in_the_middle_of_a_new_box():
+    cell = np.zeros((3, 3))
+    cell[2] = [0.0, 1.0, 3.0]
+    frame = Frame.make([6, 8, 6], [[9, 9, 9.0], [9, 9.5, 10.1], [8, 9, 11.0]], cell, [0, 0, 1])
+    wide = geometry.with_vacuum(frame, 10.0)
+    whole = geometry.full_cell(frame.cell, frame.pbc)
+    for axis in range(2):
+        heights = wide.positions @ whole[axis]
+        top = np.linalg.norm(wide.cell[axis])
+        assert heights.min() == pytest.approx(5.0, abs=1e-6)
+        assert heights.max() == pytest.approx(top - 5.0, abs=1e-6)
 
 
 def test_a_wire_gets_vacuum_on_two_sides_only():

@@ -1,4 +1,4 @@
-"""Clusters: a few atoms of the input's elements, grown at random, alone in a box."""
+"""Clusters: a few atoms of the input's elements, grown at random, alone in vacuum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from trainspot.geometry import lengths
 OUTER: Final = float(np.sqrt(3.0))
 """Outer radius of the shell an atom is placed in, in inner radii."""
 
-_MARGIN: Final = 7.5  # Å around the atoms, 15 Å between images; the plan may ask for more
 _TRIES: Final = 10_000
 
 
@@ -27,7 +26,8 @@ class Cluster(Strategy):
     The elements are drawn from the atoms of the input. A random member of the cluster is the
     anchor; the new atom lies in the shell [d, √3 d] around it, uniformly in its volume, and no
     closer than d to any other atom. With ``auto``, d is the sum of the covalent radii of the two
-    atoms, which a fixed distance may fall short of: such clusters are refused as overlapping.
+    atoms, which a fixed distance may fall short of: such clusters are refused as overlapping. The
+    plan makes the box around them, see ``geometry.with_vacuum``.
     """
 
     scope: ClassVar[Scope] = Scope.INPUTS
@@ -61,14 +61,8 @@ class Cluster(Strategy):
         positions = _grown(shortest, rng)
         if positions is None:
             return None
-        positions = positions - positions.min(axis=0) + _MARGIN
-        return Frame.make(
-            numbers,
-            positions,
-            np.diag(positions.max(axis=0) + _MARGIN),
-            False,
-            origin=Origin(self.kind, parent.id, {"distance": self.distance}, seed),
-        )
+        origin = Origin(self.kind, parent.id, {"distance": self.distance}, seed)
+        return Frame.make(numbers, positions, origin=origin)
 
 
 def _grown(shortest: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:

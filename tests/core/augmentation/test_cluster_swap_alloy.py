@@ -16,7 +16,7 @@ from trainspot.augment.plan import augment, parse_plan
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.frames import Frame
-from trainspot.geometry import with_vacuum
+from trainspot.geometry import vacuum_gaps, with_vacuum
 
 SALT = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64, cubic=True))
 SHEET = Frame.from_atoms(mx2("MoTe2", "2H", a=3.52, thickness=3.6, vacuum=10) * (2, 2, 1))
@@ -72,6 +72,14 @@ def test_the_shell_is_filled_uniformly():
     assert np.mean(apart < half) == pytest.approx(0.5, abs=0.05)
     directions = np.array([f.positions[1] - f.positions[0] for f in found])
     assert np.all(np.abs(np.mean(directions > 0, axis=0) - 0.5) < 0.06)
+
+
+@pytest.mark.parametrize("vacuum", [6.0, 20.0])
+def test_the_vacuum_of_clusters_is_that_of_the_plan(vacuum):
+    data = Dataset.from_frames([SILICON])
+    for frame in augment(data, parse_plan([{"kind": "cluster"}]), 1, vacuum=vacuum).dataset:
+        assert vacuum_gaps(frame) == pytest.approx([vacuum] * 3, abs=1e-6)
+        assert frame.positions.min(axis=0) == pytest.approx([vacuum / 2] * 3, abs=1e-6)
 
 
 def test_clusters_closer_than_bonds_are_refused_and_counted():

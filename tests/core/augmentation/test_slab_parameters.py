@@ -103,7 +103,7 @@ def test_every_parameter_changes_something(item):
         ({"max_atoms": 0}, "slab.max_atoms"),
         ({"terminations": "none"}, "slab.terminations"),
         ({"symprec": 0}, "slab.symprec"),
-        ({"tickness": 8}, "did you mean 'thickness'"),
+        ({"symprecs": 1}, "did you mean 'symprec'"),
     ],
 )
 def test_bad_parameters_are_refused(item, message):
