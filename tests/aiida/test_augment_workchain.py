@@ -25,6 +25,8 @@ PLAN = [
     {"kind": "supercell", "min_length": 6.0, "max_atoms": 40},
     {"kind": "strain", "copies": 3, "range": [-0.7, 0.1]},
     {"kind": "rattle", "copies": 3, "strain": None},
+    {"kind": "slab", "thickness": 4.0, "min_length": 1.0},
+    {"kind": "swap"},
     {"kind": "isolated"},
 ]
 
@@ -97,15 +99,18 @@ def test_the_default_plan_by_entry_point_and_builder(silicon):
         "input": 1,
         "rattle": 35,
         "vacancies": 15,
+        "cluster": 20,
+        "slab": 3,
         "isolated": 1,
     }
-    assert len(node.outputs.dataset.subset("validation")) == 13
+    assert len(node.outputs.dataset.subset("validation")) == 19
 
 
 # ── the graph ─────────────────────────────────────────────────────────────────
 def test_each_strategy_is_a_calcfunction_and_all_merge_in_one_node(augmented):
     called = calls(augmented)
-    steps = ["supercell_3", "rattle_1", "input_2", "strain_4", "rattle_5", "isolated_6"]
+    steps = ["supercell_3", "rattle_1", "input_2", "strain_4", "rattle_5", "slab_6", "swap_7"]
+    steps.append("isolated_8")
     assert list(called) == ["inputs", *steps, "merge", "split"]
     assert all(isinstance(child, CalcFunctionNode) for child in called.values())
     padded = called["inputs"].outputs.result
@@ -113,10 +118,14 @@ def test_each_strategy_is_a_calcfunction_and_all_merge_in_one_node(augmented):
         child = called[label]
         assert child.process_label == "run_step"
         assert isinstance(child.outputs.result, PESData)
-        prepared = label.startswith(("rattle", "strain"))
+        prepared = label.startswith(("rattle", "strain", "swap"))
         parent = called["supercell_3"].outputs.result if prepared else padded
         assert child.inputs["supercell_3" if prepared else "inputs"].uuid == parent.uuid
         assert called["merge"].inputs[label].uuid == child.outputs.result.uuid
+    swapped = called["swap_7"]
+    earlier = set(steps) - {"swap_7", "isolated_8"}
+    assert earlier == {key for key in swapped.inputs if key in steps}
+    assert all(swapped.inputs[k].uuid == called[k].outputs.result.uuid for k in earlier)
     assert not [
         key for key in called["merge"].inputs if isinstance(called["merge"].inputs[key], Dict)
     ]

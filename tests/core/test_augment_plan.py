@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from ase.build import bulk, graphene
+from ase.build import bulk, graphene, mx2
 from pydantic import Field
 
 from trainspot import plugins
@@ -76,10 +76,39 @@ def test_supercells_come_first_wherever_they_stand_in_the_plan(inputs):
 
 
 def test_same_seed_same_ids_another_seed_others(inputs):
-    one = augment(inputs, parse_plan(DEFAULT_PLAN), seed=5).dataset.ids
-    assert augment(inputs, parse_plan(DEFAULT_PLAN), seed=5).dataset.ids == one
-    other = augment(inputs, parse_plan(DEFAULT_PLAN), seed=6).dataset.ids
-    assert len(set(one) & set(other)) == 6  # inputs, supercells, isolated atoms
+    runs = [augment(inputs, parse_plan(DEFAULT_PLAN), seed).dataset for seed in (5, 5, 6)]
+    one, again, other = (set(run.ids) for run in runs)
+    assert one == again
+    fixed = {"input", "supercell", "slab", "isolated"}  # nothing random in them
+    assert one & other == {f.id for f in runs[0] if f.origin.strategy in fixed}
+
+
+def test_the_default_list_is_that_of_the_paper():
+    """Every strategy but alloy, whose elements nobody can guess; supercells first."""
+    kinds = [item["kind"] for item in DEFAULT_PLAN]
+    with_rattle = {"strain", "vacancies"}
+    assert {*kinds, *with_rattle, "alloy"} == set(plugins.names(GROUP))
+    assert kinds[0] == "supercell"
+    sheet = Frame.from_atoms(mx2("MoTe2", "2H", a=3.52, thickness=3.6, vacuum=10))
+    made = augment(Dataset.from_frames([sheet]), parse_plan(DEFAULT_PLAN), 1)
+    counts = made.dataset.counts("strategy")
+    refused = made.refused.get("overlap", 0)
+    assert counts["supercell"] == counts["input"] == 1
+    assert counts["rattle"] + counts["vacancies"] == 50
+    assert counts["isolated"] == 2
+    assert 20 - refused <= counts["cluster"] <= 20
+    assert 8 <= counts["swap"] <= 0.2 * 71 + 0.5, "a fifth of what has two elements"
+    diamond = Frame.from_atoms(bulk("C", a=3.57))
+    counts = augment(Dataset.from_frames([diamond]), parse_plan(DEFAULT_PLAN), 1)
+    assert counts.dataset.counts("strategy") == {
+        "supercell": 1,
+        "rattle": 35,
+        "vacancies": 15,
+        "cluster": 20,
+        "slab": 3,
+        "isolated": 1,
+        "input": 1,
+    }
 
 
 def test_ids_are_those_of_every_machine(silicon):
@@ -210,6 +239,10 @@ def test_steps_have_a_place_a_number_of_their_kind_and_a_label():
         ("give_2_6", 5, 0),
     ]
     assert [running.sources_of(step, steps) for step in steps[:3]] == [[], [], ["supercell_2"]]
+    plan.insert(2, Give(wants="made"))
+    steps = running.steps_of(plan)
+    step = next(step for step in steps if step.place == 2)
+    assert running.sources_of(step, steps) == ["supercell_2", "input_1"]
     assert [step.label for step in running.steps_of([])] == ["input_1"]
 
 
@@ -235,6 +268,10 @@ def test_another_strategy_in_the_plan_changes_no_random_numbers(silicon):
         ([Give(wants="prepare", copies=1), Give(wants="prepared", copies=2)], 2),
         ([Give(wants="prepare", copies=1), Give(wants="prepare", copies=1)], 1),
         ([Give(wants="prepare", copies=1), Give(wants="prepared"), Give()], 1),
+        ([Give(wants="made"), Give(wants="made")], 0),
+        ([Give(), Give(wants="made")], 0),
+        ([Give(), Give(wants="made", copies=2)], 2),
+        ([Give(wants="prepare", copies=1), Give(wants="made")], 0),
     ],
 )
 def test_frames_made_twice_are_counted_and_inputs_stay_inputs(silicon, plan, duplicates):

@@ -26,10 +26,10 @@ def test_from_a_structure_to_a_split_set(call, tmp_path, suffix):
     made, done = f"a{suffix}", f"b{suffix}"
     result = call("augment", "si.cif", "-o", made, "--seed", 3)
     assert result.exit_code == 0, result.output
-    assert "53 frames (1 supercell, 1 input" in result.output
+    assert "\n76 frames (1 supercell" in result.output
     result = call("split", made, "-o", done, "--json")
     assert result.exit_code == 0, result.output
-    assert sum(json.loads(result.output)["sets"].values()) == 53
+    assert sum(json.loads(result.output)["sets"].values()) == 76
     before, after = io.read(tmp_path / made), io.read(tmp_path / done)
     assert after.ids == before.ids
     assert np.all(after.column("split") > 0)
@@ -42,7 +42,7 @@ def test_json_report_and_seed(call, tmp_path):
     assert json.loads(reports[0].output)["strategies"]["vacancies"] == 15
     assert json.loads(reports[0].output)["refused"] == {}
     ids = [set(io.read(tmp_path / f"{seed}.h5").ids) for seed in (1, 2)]
-    assert len(ids[0] & ids[1]) == 3
+    assert len(ids[0] & ids[1]) == 6  # supercell, slabs, atom, input
 
 
 def test_a_campaign_file_gives_the_strategies_and_the_shares(call, tmp_path):

@@ -33,6 +33,8 @@ class Scope(Enum):
     """The inputs as the user gave them."""
     PREPARED = "prepared"
     """What the preparing strategies made of the inputs."""
+    MADE = "made"
+    """What all strategies before it in the plan made; the inputs if there are none."""
 
 
 class Parameters(BaseModel):

@@ -17,12 +17,18 @@ from trainspot.frames import Frame
 from trainspot.geometry import describe_contact, worst_contact
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
-    {"kind": "input"},
     {"kind": "supercell"},
     {"kind": "rattle"},
+    {"kind": "cluster"},
+    {"kind": "slab"},
+    {"kind": "swap"},
     {"kind": "isolated"},
+    {"kind": "input"},
 ]
-"""What is done where a campaign does not say otherwise."""
+"""What is done where a campaign does not say otherwise: all strategies, as the paper does.
+
+Rattle brings strain and vacancies; alloy has no default, because nobody can guess its elements.
+"""
 
 
 def parse_plan(items: Sequence[Mapping[str, Any]], where: str = "") -> list[Strategy]:

@@ -117,9 +117,11 @@ def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
 
 def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:
     """Labels of the steps whose frames a step works on; none where it works on the inputs."""
-    if step.strategy.scope is not Scope.PREPARED:
-        return []
-    return [other.label for other in steps if other.prepares]
+    if step.strategy.scope is Scope.PREPARED:
+        return [other.label for other in steps if other.prepares]
+    if step.strategy.scope is Scope.MADE:
+        return [other.label for other in steps if other.prepares or other.place < step.place]
+    return []
 
 
 def union(parts: Iterable[Part]) -> list[Frame]:
@@ -168,17 +170,20 @@ def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augm
     """
     inputs = {frame.id: frame for frame in given.frames}
     prepared: dict[str, Frame] = {}
+    made: dict[str, Frame] = {}
     kept, refused, notes = _Kept(), Counter[str](), list(given.notes)
     for step in steps:
         part = parts[step.label]
-        parents = prepared if step.strategy.scope is Scope.PREPARED and prepared else inputs
+        known = {Scope.PREPARED: prepared, Scope.MADE: made}.get(step.strategy.scope) or inputs
         for frame in part.frames:
-            passed_on = _same_history(frame, parents.get(frame.id))
-            if passed_on and parents is prepared:
-                continue  # the step that prepared it has brought it already
+            passed_on = _same_history(frame, known.get(frame.id))
+            if passed_on and known is not inputs:
+                continue  # the step that made it has brought it already
             kept.add(inputs.get(frame.id, frame), original=passed_on)
+        frames = {frame.id: frame for frame in part.frames}
+        made |= frames
         if step.prepares:
-            prepared |= {frame.id: frame for frame in part.frames}
+            prepared |= frames
         refused.update(part.refused)
         notes += part.notes
     refused.update(duplicate=kept.duplicates)

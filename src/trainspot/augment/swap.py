@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trainspot.augment.base import Strategy, child, from_seed, streams, title
+from trainspot.augment.base import Scope, Strategy, child, from_seed, streams, title
 from trainspot.frames import Frame
 
 _TRIES: Final = 20
 
 
 class Swap(Strategy):
-    """Exchange atoms of different elements in a share of the structures.
+    """Exchange atoms of different elements in a share of all structures made before.
 
-    No atom takes part in two exchanges, so none is undone; the composition stays.
+    Those are what the strategies before it in the plan made, or the inputs. No atom takes part in
+    two exchanges, so none is undone; the composition stays.
     """
+
+    scope: ClassVar[Scope] = Scope.MADE
 
     kind: Literal["swap"] = "swap"
     share: float = Field(
-        0.2, gt=0, le=1, description="share of the structures it is done in, at least one"
+        0.2,
+        gt=0,
+        le=1,
+        description="share of the structures with two or more elements it is done in, at least one",
     )
     swaps: float = Field(
         0.2, gt=0, le=0.5, description="exchanges over atoms of a structure, at least one"
@@ -32,14 +38,12 @@ class Swap(Strategy):
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """At most ``copies`` frames of each chosen parent, all different."""
-        able = []
-        for frame in frames:
-            if len(np.unique(frame.numbers)) > 1:
-                able.append(frame)
-            else:
-                self.note(f"{title(frame)} has a single element: nothing to exchange")
+        able = [frame for frame in frames if len(np.unique(frame.numbers)) > 1]
         if not able:
+            self.note("no structure has two elements to exchange")
             return
+        if len(able) < len(frames):
+            self.note(f"{len(frames) - len(able)} structures have a single element")
         number = max(1, int(self.share * len(able) + 0.5))
         chosen = sorted(rng.choice(len(able), number, replace=False).tolist())
         for parent, seeds in streams(rng, [able[row] for row in chosen], self.copies * _TRIES):

@@ -38,7 +38,7 @@ def augment(
     """Make frames from STRUCTURES (anything ASE reads) by the strategies of the campaign file.
 
     Without one by the default list: the inputs, supercells, rattled and strained copies with
-    vacancies, and isolated atoms.
+    vacancies, clusters, slabs, swaps of unlike atoms, and isolated atoms.
     """
     from trainspot import io
     from trainspot.augment import plan as plans

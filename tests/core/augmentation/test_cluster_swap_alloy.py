@@ -109,13 +109,26 @@ def test_a_share_of_the_structures_is_swapped():
     salts = [Frame.from_atoms(bulk("NaCl", "rocksalt", a=a)) for a in np.linspace(5.4, 5.9, 10)]
     found = made([*salts, SILICON], kind="swap", share=0.3)
     assert len(found.dataset) == 3
-    assert any("single element" in note for note in found.notes)
+    assert found.notes == ["swap: 1 structures have a single element"]
 
 
 def test_one_element_gives_nothing_and_says_so():
     found = made([SILICON], kind="swap")
     assert len(found.dataset) == 0
-    assert found.notes == [f"swap: Si8 {SILICON.id[:8]} has a single element: nothing to exchange"]
+    assert found.notes == ["swap: no structure has two elements to exchange"]
+
+
+def test_swaps_are_made_in_what_was_made_before():
+    plan = parse_plan([{"kind": "rattle", "copies": 20}, {"kind": "swap", "share": 0.25}])
+    found = augment(Dataset.from_frames([SALT]), plan, 1)
+    rattled = {f.id for f in found.dataset if f.origin.strategy != "swap"}
+    swapped = [f for f in found.dataset if f.origin.strategy == "swap"]
+    assert len(rattled) == 20
+    assert len(swapped) + found.refused.get("overlap", 0) == 5
+    assert {f.origin.parent for f in swapped} <= rattled
+    alone = augment(Dataset.from_frames([SALT]), plan[::-1], 1)
+    parents = {f.origin.parent for f in alone.dataset if f.origin.strategy == "swap"}
+    assert parents == {SALT.id}, "what comes later is not its business"
 
 
 # ── alloys ────────────────────────────────────────────────────────────────────

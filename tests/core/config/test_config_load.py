@@ -78,7 +78,7 @@ def test_augmentation_is_written_out_in_full(campaign_file):
 
 def test_augmentation_defaults_to_the_list_for_structures_and_to_none_for_a_dataset(campaign_file):
     assert [item["kind"] for item in load(campaign_file()).campaign.augment] == [
-        *("input", "supercell", "rattle", "isolated"),
+        *("supercell", "rattle", "cluster", "slab", "swap", "isolated", "input"),
     ]
     assert load(campaign_file("augment: []\n")).campaign.augment == ()
     assert load(campaign_file("dataset: a.h5\n", head="")).campaign.augment == ()
