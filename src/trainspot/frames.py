@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GRID: Final = 1e-8
 """Å; the grid on which positions and cells are stored."""
 
+MOMENTS: Final = "initial_magmoms"
+"""Name of the per-atom extra with the moments that a label starts from, µB, (n,); that of ASE."""
+
 # Beyond 2**51 grid points, 2e7 Å, doubles cannot tell neighbouring points apart reliably.
 _MAX_COORDINATE: Final = 2.0**51 * GRID
 

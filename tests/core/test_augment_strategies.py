@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, graphene
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -244,8 +245,29 @@ def test_one_isolated_atom_per_element():
         assert np.array_equal(frame.cell, np.eye(3) * 12.0)
         assert not frame.pbc.any()
         assert not frame.arrays
-    with pytest.raises(ValidationError, match="spin"):  # no label engine would read it
-        Isolated(spin="hund")
+    with pytest.raises(ValidationError, match="spin"):
+        Isolated(spin="up")
+
+
+def test_hunds_rule_gives_the_moment_of_the_free_atom():
+    """Unpaired electrons of the ground state; the identity is that of the geometry."""
+    known = {"H": 1, "C": 2, "N": 3, "O": 2, "Na": 1, "Si": 2, "Cl": 1, "Cr": 6, "Fe": 4, "Ne": 0}
+    parent = Frame.from_atoms(Atoms(list(known), positions=np.eye(3)[[0] * 10] * 9))
+    atoms = list(Isolated(spin="hund").generate([parent], generator()))
+    moments = {f.to_atoms().symbols[0]: f.arrays["initial_magmoms"].tolist() for f in atoms}
+    assert moments == {symbol: [float(n)] for symbol, n in known.items()}
+    plain = Isolated().generate([parent], generator())
+    assert [frame.id for frame in plain] == [frame.id for frame in atoms]
+
+
+def test_an_own_atom_keeps_its_spin_state_and_that_is_noted():
+    own = Frame.make([14], [[1, 1, 1]], np.eye(3) * 20)
+    strategy = Isolated(spin="hund")
+    assert list(strategy.generate([own], generator())) == [own]
+    assert "keeps its own spin state" in strategy.take_notes()[0]
+    ready = own.with_(arrays={"initial_magmoms": [2.0]})
+    assert list(strategy.generate([ready], generator())) == [ready]
+    assert not strategy.take_notes()
 
 
 def test_an_isolated_atom_of_the_user_is_used():

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, MissingExtraError, UnknownNameError
@@ -129,3 +130,36 @@ def test_an_atom_alone_can_be_labelled():
     frame = Frame.from_atoms(Atoms("Cu", cell=[15] * 3))
     labelled = AseLabelEngine().label(Dataset.from_frames([frame]), EMT_SETTINGS).labelled
     assert 29 in labelled.e0s()
+
+
+class Magnet(LennardJones):
+    """Energy: minus the sum of the moments."""
+
+    implemented_properties = (*LennardJones.implemented_properties, "magmom")
+
+    def calculate(self, atoms=None, properties=None, system_changes=None):
+        super().calculate(atoms, properties, system_changes)
+        energy = -float(atoms.get_initial_magnetic_moments().sum())
+        self.results |= {"energy": energy, "free_energy": energy}
+
+
+def test_moments_reach_calculators_that_have_them(monkeypatch):
+    monkeypatch.setitem(calculators._NAMED, "magnet", Magnet)
+    pair = Frame.make([26, 26], [[0, 0, 0], [0, 0, 2.5]], arrays={"initial_magmoms": [3.0, -1.0]})
+    atom = Frame.make([26], [[0, 0, 0]], arrays={"initial_magmoms": [4.0]})
+    plain = Frame.make([26], [[0, 0, 1.0]])
+    result = AseLabelEngine().label(
+        Dataset.from_frames([pair, atom, plain]), AseSettings(calculator="magnet")
+    )
+    assert [frame.labels.energy for frame in result.labelled] == [-2.0, -4.0, 0.0]
+
+
+def test_calculators_without_moments_say_so():
+    atom = Frame.make([26], [[0, 0, 0]], arrays={"initial_magmoms": [4.0]})
+    closed = Frame.make([2], [[0, 0, 0]], arrays={"initial_magmoms": [0.0]})
+    result = AseLabelEngine().label(
+        Dataset.from_frames([atom, closed]), AseSettings(calculator="lj")
+    )
+    assert result.labelled.ids == [closed.id]
+    (failure,) = result.failures
+    assert "calculator 'lj' has none; set spin: none" in failure.info["failure"]["reason"]

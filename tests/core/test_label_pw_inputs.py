@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainspot.augment.isolated import Isolated
 from trainspot.errors import InputError
 from trainspot.frames import Frame
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
@@ -108,6 +109,21 @@ def test_spin(sheet):
     assert given["starting_magnetization"] == {"C": 0.25}
     with pytest.raises(InputError, match="valence electrons of C"):
         ENGINE.inputs(sheet, moments)
+
+
+def test_isolated_atoms_start_from_their_own_moment(sheet):
+    (atom,) = Isolated(spin="hund").generate([sheet], np.random.default_rng(0))
+    for some in (settings(), settings(spin=True), settings(spin=True, moments={"C": -1.0})):
+        system = ENGINE.inputs(atom, some, {"C": 4.0}).parameters["SYSTEM"]
+        assert system["nspin"] == 2
+        assert system["starting_magnetization"] == {"C": 0.5}
+    with pytest.raises(InputError, match="valence electrons of C"):
+        ENGINE.inputs(atom, settings())
+    # Moments of any other frame are not an engine's to guess from, and closed shells have none.
+    ordered = sheet.with_(arrays={"initial_magmoms": np.ones(len(sheet))})
+    assert "nspin" not in ENGINE.inputs(ordered, settings()).parameters["SYSTEM"]
+    helium = Frame.make([2], [[0, 0, 0]], np.eye(3) * 9, arrays={"initial_magmoms": [0.0]})
+    assert "nspin" not in ENGINE.inputs(helium, settings()).parameters["SYSTEM"]
 
 
 def test_dispersion_and_own_keywords(silicon):

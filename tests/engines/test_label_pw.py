@@ -19,6 +19,7 @@ from ase.io.espresso import write_espresso_in
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import gather_pw
+from trainspot.augment.isolated import Isolated
 from trainspot.errors import RunError
 from trainspot.frames import Frame
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
@@ -191,6 +192,24 @@ def test_frames_are_labelled_through_aiida(two, pw_code, tmp_path):
         assert all(c.base.caching.is_created_from_cache for c in calculations)
         expected = labelled.select([two.id, atom.id]).column("energy")
         np.testing.assert_array_equal(again["labelled"].dataset.column("energy"), expected)
+
+
+@pytest.mark.slow
+def test_hunds_rule_lowers_the_energy_of_an_atom(pw_code):
+    plain = Frame.make([14], [[1, 0, 0]], np.eye(3) * 8, False)
+    (hund,) = Isolated(box=8.0, spin="hund").generate(
+        [Frame.from_atoms(bulk("Si"))], np.random.default_rng(0)
+    )
+    outputs, node = run_stage([plain, hund], pw_code, CHEAP)
+    labelled = outputs["labelled"].dataset
+    energies = [labelled.by_id(frame.id).labels.energy for frame in (plain, hund)]
+    assert 0.3 < energies[0] - energies[1] < 1.5  # about 0.8 eV with PBE
+    assert len(labelled.theories) == 1
+    (polarised,) = (
+        c for c in of_kind(node, "PwCalculation") if c.inputs.parameters["SYSTEM"].get("nspin") == 2
+    )
+    assert polarised.inputs.structure.label == hund.id
+    assert polarised.outputs.output_parameters["total_magnetization"] == pytest.approx(2.0, abs=0.1)
 
 
 def check_lanes(node, number):

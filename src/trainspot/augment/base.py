@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from trainspot.frames import Frame, Origin
+from trainspot.frames import MOMENTS, Frame, Origin
 
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
 
-INHERITED: Final = ("initial_charges", "initial_magmoms", "tags")
+INHERITED: Final = ("initial_charges", MOMENTS, "tags")
 """Per-atom extras that say how a structure is meant, which children keep.
 
 Any other may be a result of a calculation, and would be wrong for a child.

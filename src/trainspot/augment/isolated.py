@@ -6,21 +6,29 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+from ase.data import ground_state_magnetic_moments
 from pydantic import Field
 
-from trainspot.augment.base import Scope, Strategy
-from trainspot.frames import Frame, Origin
+from trainspot.augment.base import Scope, Strategy, title
+from trainspot.frames import MOMENTS, Frame, Origin
 
 
 class Isolated(Strategy):
-    """One atom of each element of the inputs, alone in a cubic box, not periodic."""
+    """One atom of each element of the inputs, alone in a cubic box, not periodic.
+
+    With ``spin: hund`` it carries the magnetic moment of the free atom's ground state, by Hund's
+    rule, as ``initial_magmoms``: the spin-polarised reference energy of an open shell lies up to
+    several eV lower. The label engine must be able to start from a moment.
+    """
 
     scope: ClassVar[Scope] = Scope.INPUTS
 
     kind: Literal["isolated"] = "isolated"
     box: float = Field(15.0, gt=0, le=100, description="edge of the cubic box, Å")
-    spin: Literal["none"] = Field(
-        "none", description="spin state; only none, until a label engine reads moments"
+    spin: Literal["none", "hund"] = Field(
+        "none",
+        description="none: no moment, as in the paper; hund: start from the moment of the free "
+        "atom, which quantumespresso and ASE calculators with moments can",
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
@@ -28,13 +36,20 @@ class Isolated(Strategy):
         del rng
         present = {int(f.numbers[0]): f for f in frames if len(f) == 1 and not f.pbc.any()}
         for number in np.unique(np.concatenate([frame.numbers for frame in frames])).tolist():
-            yield present.get(number) or self._atom(number)
+            known = present.get(number)
+            if known is not None and self.spin == "hund" and MOMENTS not in known.arrays:
+                self.note(f"{title(known)} is an input and keeps its own spin state")
+            yield known or self._atom(number)
 
     def _atom(self, number: int) -> Frame:
+        arrays = {}
+        if self.spin == "hund":
+            arrays[MOMENTS] = np.array([float(ground_state_magnetic_moments[number])])
         return Frame.make(
             [number],
             [[self.box / 2] * 3],
             np.eye(3) * self.box,
             False,
+            arrays=arrays,
             origin=Origin("isolated", parameters={"box": self.box, "spin": self.spin}),
         )

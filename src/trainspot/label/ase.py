@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field
 
+from trainspot.frames import MOMENTS
 from trainspot.label.base import (
     EngineSettings,
     LabelResult,
+    atomic_moment,
     failed,
     fingerprint,
     gathered,
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from trainspot.dataset import Dataset
     from trainspot.frames import Frame
 
+_NO_MOMENTS: Final = (
+    "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"
+)
 _DIED: Final = "the process that computed this frame died"
 
 
@@ -92,12 +97,19 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
 
     The energy is the one whose derivative the forces are (``free_energy`` where the calculator
     tells them apart). Stress is kept where the calculator has one and the frame is periodic.
+    Magnetic moments of the frame are what a calculator that has moments starts from; with one
+    that has none, an isolated atom that asks for its moment fails.
     """
     theory = AseLabelEngine.theory(settings)
     try:
         atoms = frame.to_atoms()
         atoms.calc = calculator(settings.calculator, settings.parameters)
         known = atoms.calc.implemented_properties
+        if "magmom" in known or "magmoms" in known:
+            if MOMENTS in frame.arrays:
+                atoms.set_initial_magnetic_moments(frame.arrays[MOMENTS])
+        elif atomic_moment(frame):
+            return failed(frame, _NO_MOMENTS.format(settings.calculator))
         energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
         stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
         labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainspot import plugins
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import Frame, Labels
+from trainspot.frames import MOMENTS, Frame, Labels
 from trainspot.geometry import periodic_projector
 
 if TYPE_CHECKING:
@@ -193,6 +193,17 @@ def merged(known: Dataset, labelled: Dataset, failures: Dataset) -> Dataset:
 def is_isolated_atom(frame: Frame) -> bool:
     """Whether the frame is one atom in vacuum, whose label fixes the reference energy."""
     return len(frame) == 1 and not frame.pbc.any()
+
+
+def atomic_moment(frame: Frame) -> float:
+    """The magnetic moment, µB, that an isolated atom asks for; 0 for any other frame.
+
+    It belongs to the frame, not to the level of theory: without a moment, as in all that is not
+    magnetic, spin-polarised and unpolarised calculations are the same.
+    """
+    if not is_isolated_atom(frame) or MOMENTS not in frame.arrays:
+        return 0.0
+    return float(np.linalg.norm(frame.arrays[MOMENTS]))
 
 
 def labels_of(

@@ -17,7 +17,13 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.errors import InputError
-from trainspot.label.base import EngineSettings, fingerprint, is_isolated_atom, labels_of
+from trainspot.label.base import (
+    EngineSettings,
+    atomic_moment,
+    fingerprint,
+    is_isolated_atom,
+    labels_of,
+)
 from trainspot.units import EV_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -81,7 +87,11 @@ class QuantumEspressoSettings(EngineSettings):
         "cold", description="Kind of smearing; isolated atoms use gaussian."
     )
     degauss: float | None = Field(None, gt=0, description="Smearing, Ry; null: protocol.")
-    spin: bool = Field(False, description="Collinear spin polarisation.")
+    spin: bool = Field(
+        False,
+        description="Collinear spin polarisation. Isolated atoms that carry a moment (spin: hund) "
+        "always have it.",
+    )
     moments: dict[str, float] = Field(
         default_factory=dict,
         description="Starting magnetic moment of each element, µB per atom; with spin. Elements "
@@ -215,7 +225,7 @@ class QuantumEspressoLabelEngine:
         Args:
             frame: A frame with a full cell, also along vacuum.
             settings: Settings with cutoffs.
-            valences: Valence electrons of each element's pseudopotential; needed for ``moments``.
+            valences: Valence electrons of each element's pseudopotential; needed for moments.
 
         Raises:
             InputError: No cell along an axis, no cutoffs, or no way to do what is asked.
@@ -309,14 +319,15 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
 def _spin(
     frame: Frame, settings: QuantumEspressoSettings, valences: Mapping[str, float]
 ) -> dict[str, Any]:
-    if not settings.spin:
+    alone = atomic_moment(frame)
+    if not (alone or settings.spin):
         return {}
     start = {}
     for symbol in sorted(set(frame.to_atoms().symbols)):
-        if not settings.moments:
+        if not (alone or settings.moments):
             start[symbol] = _UNGUIDED_MAGNETISATION
             continue
-        moment = settings.moments.get(symbol, 0.0)
+        moment = alone or settings.moments.get(symbol, 0.0)
         if moment and symbol not in valences:
             raise InputError(f"the number of valence electrons of {symbol} is not known")
         start[symbol] = min(1.0, max(-1.0, moment / valences[symbol])) if moment else 0.0
