@@ -40,7 +40,7 @@ class Alloy(Strategy):
             raise ValueError("an element of the alloy is named twice")
         both = sorted(set(self.alloy_species) & set(self.fixed_species))
         if both:
-            raise ValueError(f"{both[0]} cannot be alloyed and fixed")
+            raise ValueError(f"fixed_species names {both[0]}, which is alloyed")
         if self.fractions is None:
             return self
         if set(self.fractions) != set(self.alloy_species):

@@ -197,7 +197,10 @@ def test_seeds_decide(item):
         ({"kind": "alloy", "alloy_species": ["Ge"]}, "alloy.alloy_species"),
         ({"kind": "alloy", "alloy_species": ["Ge", "Xy"]}, "'Xy' is no element"),
         ({"kind": "alloy", "alloy_species": ["Ge", "Ge"]}, "named twice"),
-        ({"kind": "alloy", "alloy_species": ["Ge", "C"], "fixed_species": ["C"]}, "alloyed and"),
+        (
+            {"kind": "alloy", "alloy_species": ["Ge", "C"], "fixed_species": ["C"]},
+            "names C, which is alloyed",
+        ),
         ({"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 1.0}}, "other el"),
         (
             {"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 0.7, "C": 0.7}},

@@ -1,0 +1,94 @@
+"""What every augmentation strategy must do, ours or a third party's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainspot.augment import steps
+from trainspot.augment.base import Strategy
+from trainspot.augment.plan import parse_plan
+from trainspot.augment.steps import VACUUM, Part
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import Frame
+from trainspot.geometry import overlapping, vacuum_gaps
+
+
+def check_strategy(
+    name: str, frames: Sequence[Frame], parameters: Mapping[str, Any] | None = None, seed: int = 0
+) -> Part:
+    """Assert the contract of the strategy registered as ``name``.
+
+    - parameters explain themselves, survive JSON, and unknown ones are refused;
+    - the same seed gives the same frames, refusals and notes;
+    - a frame names its strategy, its parameters as JSON and a parent among those given;
+    - labels are never invented, and what was given is given back as it was or not at all;
+    - no frame twice, no atoms that overlap, vacuum along what is not periodic;
+    - where nothing came of a structure, a refusal or a note says why.
+
+    Args:
+        name: Name of the strategy.
+        frames: Structures of any kind, no two the same.
+        parameters: Of the strategy; needed where it has no defaults.
+        seed: Of all random numbers.
+
+    Returns:
+        What it made of all frames together.
+    """
+    item = {"kind": name, **(parameters or {})}
+    _check_parameters(item)
+    given = steps.pad_inputs(Dataset.from_frames(frames)).frames
+    part = _run(item, given, seed)
+    again = _run(item, given, seed)
+    assert _facts(part) == _facts(again), "the same seed gives the same frames"
+    _check_frames(name, part.frames, given)
+    for frame in given:
+        alone = _run(item, [frame], seed)
+        told = alone.frames or alone.refused or alone.notes
+        assert told, f"what cannot be made is said: {frame.to_atoms().get_chemical_formula()}"
+        duplicates = alone.refused.get("duplicate", 0)
+        assert not duplicates, "a structure gives no frame twice"
+    return part
+
+
+def _check_parameters(item: Mapping[str, Any]) -> None:
+    (strategy,) = parse_plan([item])
+    assert strategy.kind == item["kind"], "the kind is the registered name"
+    for key, field in type(strategy).model_fields.items():
+        assert key == "kind" or field.description, f"the parameter '{key}' explains itself"
+    plain = json.loads(strategy.model_dump_json())
+    assert parse_plan([plain]) == [strategy], "parameters survive JSON"
+    try:
+        parse_plan([{**item, "no_such_parameter": 1}])
+    except InputError:
+        return
+    raise AssertionError("unknown parameters are refused")
+
+
+def _run(item: Mapping[str, Any], given: Sequence[Frame], seed: int) -> Part:
+    (strategy,) = parse_plan([item])
+    assert isinstance(strategy, Strategy)
+    return steps.run_step(steps.Step(strategy, 0, 0), given, seed)
+
+
+def _facts(part: Part) -> tuple[Any, ...]:
+    return [frame.id for frame in part.frames], part.refused, list(part.notes)
+
+
+def _check_frames(name: str, made: Sequence[Frame], given: Sequence[Frame]) -> None:
+    known = {frame.id: frame for frame in given}
+    assert len({frame.id for frame in made}) == len(made), "no frame twice"
+    for frame in made:
+        json.dumps(dict(frame.origin.parameters), allow_nan=False)
+        gaps = vacuum_gaps(frame)[~frame.pbc]
+        assert np.all(gaps >= VACUUM - 1e-5), "vacuum along what is not periodic"
+        if frame is known.get(frame.id):
+            continue  # passed on as it is
+        assert frame.origin.strategy, f"{name} names itself or its motif"
+        assert frame.origin.parent in {"", *known}, "the parent is one of those given"
+        assert not frame.labels, "labels are never invented"
+        assert not overlapping(frame), "no atoms overlap"
