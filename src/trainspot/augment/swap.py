@@ -38,12 +38,13 @@ class Swap(Strategy):
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """At most ``copies`` frames of each chosen parent, all different."""
-        able = [frame for frame in frames if len(np.unique(frame.numbers)) > 1]
-        if not able:
-            self.note("no structure has two elements to exchange")
-            return
+        # Two atoms exchanged are the same dimer, or the same crystal.
+        able = [f for f in frames if len(f) > 2 and len(np.unique(f.numbers)) > 1]
         if len(able) < len(frames):
-            self.note(f"{len(frames) - len(able)} structures have a single element")
+            number = f"{len(frames) - len(able)} of {len(frames)}"
+            self.note(f"{number} structures have fewer than three atoms or two elements")
+        if not able:
+            return
         number = max(1, int(self.share * len(able) + 0.5))
         chosen = sorted(rng.choice(len(able), number, replace=False).tolist())
         for parent, seeds in streams(rng, [able[row] for row in chosen], self.copies * _TRIES):

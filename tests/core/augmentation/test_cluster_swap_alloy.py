@@ -22,6 +22,7 @@ SALT = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64, cubic=True))
 SHEET = Frame.from_atoms(mx2("MoTe2", "2H", a=3.52, thickness=3.6, vacuum=10) * (2, 2, 1))
 WATER = with_vacuum(Frame.from_atoms(molecule("H2O")), 15.0)
 SILICON = Frame.from_atoms(bulk("Si", cubic=True))
+UNABLE = "structures have fewer than three atoms or two elements"
 ANY = st.sampled_from([SALT, SHEET, WATER])
 
 
@@ -106,16 +107,24 @@ def test_swaps_change_the_order_and_keep_the_composition(parent, seed, swaps, co
 
 
 def test_a_share_of_the_structures_is_swapped():
-    salts = [Frame.from_atoms(bulk("NaCl", "rocksalt", a=a)) for a in np.linspace(5.4, 5.9, 10)]
+    cells = [bulk("NaCl", "rocksalt", a=a, cubic=True) for a in np.linspace(5.4, 5.9, 10)]
+    salts = [Frame.from_atoms(cell) for cell in cells]
     found = made([*salts, SILICON], kind="swap", share=0.3)
     assert len(found.dataset) == 3
-    assert found.notes == ["swap: 1 structures have a single element"]
+    assert found.notes == [f"swap: 1 of 11 {UNABLE}"]
+
+
+def test_two_atoms_exchanged_are_the_same_structure():
+    dimer = Frame.make([6, 8], [[0, 0, 0], [0, 0, 1.1]])
+    found = made([dimer, Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.6))], kind="swap", share=1)
+    assert len(found.dataset) == 0
+    assert found.notes[-1] == f"swap: 2 of 2 {UNABLE}"
 
 
 def test_one_element_gives_nothing_and_says_so():
     found = made([SILICON], kind="swap")
     assert len(found.dataset) == 0
-    assert found.notes == ["swap: no structure has two elements to exchange"]
+    assert found.notes == [f"swap: 1 of 1 {UNABLE}"]
 
 
 def test_swaps_are_made_in_what_was_made_before():

@@ -57,10 +57,11 @@ ROWS = [(kind, name, *values) for kind, row in TABLE.items() for name, values in
 
 
 def structures():
-    """Salt that is not quite cubic, in a cell that is longer than wide, and its primitive cell."""
+    """Salt that is not quite cubic, in a cell that is longer than wide, and another salt."""
     salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (2, 1, 1)
+    other = bulk("NaCl", "zincblende", a=5.9, cubic=True)
     salt.positions[0] += [0.002, 0.001, 0.0]
-    return [Frame.from_atoms(salt), Frame.from_atoms(bulk("NaCl", "zincblende", a=5.9))]
+    return [Frame.from_atoms(salt), Frame.from_atoms(other)]
 
 
 def made(item):
