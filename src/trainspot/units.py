@@ -26,3 +26,6 @@ BOLTZMANN_EV_PER_K: Final = 8.617333262e-5
 
 FS_PER_PS: Final = 1000.0
 """Femtoseconds in a picosecond."""
+
+U_PER_A3_IN_G_PER_CM3: Final = 1.66053906892
+"""1 u/Å³ in g/cm³: the atomic mass constant times 1e27."""

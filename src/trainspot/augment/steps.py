@@ -32,11 +32,13 @@ class Augmented:
         dataset: The frames that were kept, no two the same.
         refused: How many were not kept, by reason.
         notes: What the user should know, one line each.
+        by_step: What ``refused`` counts for each step that refused any, by its label.
     """
 
     dataset: Dataset
     refused: dict[str, int]
     notes: list[str]
+    by_step: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,10 @@ def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augm
     inputs = {frame.id: frame for frame in given.frames}
     prepared: dict[str, Frame] = {}
     made: dict[str, Frame] = {}
-    kept, refused, notes = _Kept(), Counter[str](), list(given.notes)
+    kept, notes = _Kept(), list(given.notes)
+    by_step: dict[str, dict[str, int]] = {}
     for step in steps:
-        part = parts[step.label]
+        part, before = parts[step.label], kept.duplicates
         known = {Scope.PREPARED: prepared, Scope.MADE: made}.get(step.strategy.scope) or inputs
         for frame in part.frames:
             passed_on = _same_history(frame, known.get(frame.id))
@@ -184,10 +187,12 @@ def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augm
         made |= frames
         if step.prepares:
             prepared |= frames
-        refused.update(part.refused)
+        refused = Counter(part.refused)
+        refused.update(duplicate=kept.duplicates - before)
+        by_step |= {step.label: _counted(refused)} if refused.total() else {}
         notes += part.notes
-    refused.update(duplicate=kept.duplicates)
-    return Augmented(Dataset.from_frames(kept.frames.values()), _counted(refused), notes)
+    total = sum((Counter(counts) for counts in by_step.values()), Counter[str]())
+    return Augmented(Dataset.from_frames(kept.frames.values()), dict(total), notes, by_step)
 
 
 @dataclass

@@ -34,7 +34,7 @@ _NOT_COMMANDS = {"options"}
 _ORDER = (
     *("setup", "init", "config", "check", "run", "status", "stop", "report", "export"),
     *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
-    "convert",
+    *("inspect", "convert"),
 )
 _NOT_STAGES = {"init", "config"}
 

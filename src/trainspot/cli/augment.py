@@ -38,10 +38,13 @@ def augment(
     """Make frames from STRUCTURES (anything ASE reads) by the strategies of the campaign file.
 
     Without one by the default list: the inputs, supercells, rattled and strained copies with
-    vacancies, clusters, slabs, swaps of unlike atoms, and isolated atoms.
+    vacancies, clusters, slabs, swaps of unlike atoms, and isolated atoms. What was done, refused
+    and noted is kept beside the frames, in a file whose name ends in .augment.json;
+    `trainspot inspect` shows it.
     """
     from trainspot import io
     from trainspot.augment import plan as plans
+    from trainspot.augment.record import Record
     from trainspot.dataset import Dataset
 
     io.check_output(output)
@@ -49,22 +52,18 @@ def augment(
     for path in structures:
         parts.append(io.read(path))
         plans.check_inputs(parts[-1], str(path))
-    steps = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
-    made = plans.augment(Dataset.concatenate(parts), plans.parse_plan(steps), seed, vacuum=vacuum)
+    items = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
+    plan = plans.parse_plan(items)
+    made = plans.augment(Dataset.concatenate(parts), plan, seed, vacuum=vacuum)
+    record = Record.of(made, plan, seed=seed, vacuum=vacuum)
     io.write(made.dataset, output)
-    strategies = made.dataset.counts("strategy")
+    record.write(output)
     if as_json:
-        report = {
-            "frames": len(made.dataset),
-            "strategies": strategies,
-            "refused": made.refused,
-            "notes": made.notes,
-        }
-        click.echo(json.dumps(report, indent=1))
+        click.echo(json.dumps(record.to_dict(), indent=1, ensure_ascii=False))
         return
     for note in made.notes:
         click.echo(f"note: {note}", err=True)
-    listed = ", ".join(f"{count} {name}" for name, count in strategies.items())
+    listed = ", ".join(f"{count} {name}" for name, count in record.strategies.items())
     click.echo(f"{len(made.dataset)} frames ({listed}) written to {output}")
     if made.refused:
         refused = ", ".join(f"{count} {reason}" for reason, count in made.refused.items())

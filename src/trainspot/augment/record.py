@@ -1,0 +1,161 @@
+"""What an augmentation told, kept in a JSON file beside the dataset it made: ``Record``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from trainspot.augment.base import Strategy
+    from trainspot.augment.steps import Augmented
+
+FORMAT: Final = "trainspot-augmentation"
+VERSION: Final = 1
+_SUFFIX: Final = ".augment.json"
+
+
+class Fingerprint:
+    """A number that says which frames a set consists of, in any order and in constant memory.
+
+    The sum of the frame ids, each of which is 256 random bits, modulo 2²⁵⁶. It does not depend on
+    labels and sets: what was labelled or split is still the set that was made.
+    """
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        """Start with these frames."""
+        self._sum = 0
+        self.add(ids)
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Add frames by their ids.
+
+        Raises:
+            DataError: Something that is no id.
+        """
+        for identity in ids:
+            try:
+                number = int(identity, 16)
+            except ValueError:
+                raise DataError(f"'{identity}' is not the id of a frame") from None
+            self._sum = (self._sum + number) % (1 << 256)
+
+    def __str__(self) -> str:
+        """64 hexadecimal digits."""
+        return f"{self._sum:064x}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an augmentation did.
+
+    Attributes:
+        frames: How many it made.
+        fingerprint: Which ones, see ``Fingerprint``.
+        seed: Everything random followed from it.
+        vacuum: Å along every non-periodic direction.
+        plan: The strategies with all their parameters.
+        strategies: Frames that were kept, by strategy.
+        refused: How many were not kept, by reason.
+        by_step: The same for each step of the plan, by its kind and place (``rattle_3``).
+        notes: What else the user should know, one line each.
+    """
+
+    frames: int
+    fingerprint: str
+    seed: int
+    vacuum: float
+    plan: list[dict[str, Any]]
+    strategies: dict[str, int]
+    refused: dict[str, int]
+    by_step: dict[str, dict[str, int]]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, made: Augmented, plan: Sequence[Strategy], *, seed: int, vacuum: float) -> Record:
+        """The record of an augmentation that has just been made."""
+        return cls(
+            frames=len(made.dataset),
+            fingerprint=str(Fingerprint(made.dataset.ids)),
+            seed=seed,
+            vacuum=vacuum,
+            plan=[strategy.model_dump(mode="json") for strategy in plan],
+            strategies=made.dataset.counts("strategy"),
+            refused=dict(made.refused),
+            by_step={label: dict(counts) for label, counts in made.by_step.items()},
+            notes=list(made.notes),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON values, with the name of its format."""
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    def write(self, dataset: Path) -> None:
+        """Keep it beside a dataset file, atomically."""
+        path = beside(dataset)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            scratch.write_text(
+                json.dumps(self.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
+            )
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def beside(dataset: Path) -> Path:
+    """Where the record of a dataset file is: ``frames.h5.augment.json`` for ``frames.h5``."""
+    return dataset.with_name(dataset.name + _SUFFIX)
+
+
+def read(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        InputError: No such file.
+        DataError: Not a record of ours, or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError("not a record of an augmentation", where=str(path)) from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise DataError("not a record of an augmentation", where=str(path))
+    version = content.pop("version", None)
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise DataError(f"a record of unknown version {version}", where=str(path))
+    if not _sound(content):
+        raise DataError("the record of an augmentation is damaged", where=str(path))
+    return Record(**content)
+
+
+def _sound(content: dict[str, Any]) -> bool:
+    """Whether all fields are there and of their types."""
+    types = {
+        "frames": int,
+        "fingerprint": str,
+        "seed": int,
+        "vacuum": int | float,
+        "plan": list,
+        "strategies": dict,
+        "refused": dict,
+        "by_step": dict,
+        "notes": list,
+    }
+    if content.keys() != types.keys():
+        return False
+    good = all(isinstance(content[name], kind) for name, kind in types.items())
+    tables = [content["strategies"], content["refused"]] if good else []
+    tables += content["by_step"].values() if good else []
+    return good and all(_counts(table) for table in tables)
+
+
+def _counts(table: Any) -> bool:
+    return isinstance(table, Mapping) and all(isinstance(n, int) for n in table.values())

@@ -1,0 +1,97 @@
+"""``trainspot inspect``: what a dataset consists of, in words, numbers and pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainspot.cli.options import json_option, seed_option
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def _page(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Only a page: a dataset named here by mistake would be overwritten."""
+    del ctx, param
+    if value is None:
+        return None
+    if value.suffix not in (".html", ".htm"):
+        raise InputError(f"unknown suffix '{value.suffix}'", where=str(value), hint="use .html")
+    if not value.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(value.parent), hint="make it first")
+    return value
+
+
+@click.command()
+@click.argument("frames", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_page,
+    help="Write a page with figures and pictures of frames, .html, too.",
+)
+@click.option(
+    "--augmentation",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record of the augmentation; without it the one beside FRAMES, if it is of these frames.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    help="Frames whose distances are measured at most; drawn at random if there are more.",
+)
+@seed_option
+@json_option
+def inspect(
+    frames: Path,
+    output: Path | None,
+    augmentation: Path | None,
+    sample: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Look at FRAMES, a dataset or any file that ASE reads.
+
+    Elements, sizes, densities, distances, labels, sets, strategies, and what was refused when
+    they were made. Memory does not grow with the dataset.
+    """
+    from trainspot.report.inspect.files import inspected
+
+    with _progress(quiet=as_json) as progress:
+        census = inspected(
+            frames, page=output, record=augmentation, sample=sample, seed=seed, progress=progress
+        )
+    if as_json:
+        click.echo(json.dumps(census.to_dict(), indent=1, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from trainspot.report.inspect import terminal
+
+    terminal.show(census, Console(highlight=False))
+    if output is not None:
+        click.echo(f"page: {output}")
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, to be called with frames done and frames in all; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("counting frames", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

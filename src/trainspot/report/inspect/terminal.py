@@ -1,0 +1,61 @@
+"""A census on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from trainspot.report.inspect import page, tables
+
+if TYPE_CHECKING:
+    from trainspot.report.inspect.census import Census
+    from trainspot.report.tables import Table
+
+
+def show(census: Census, console: Console) -> None:
+    """Print what a dataset consists of."""
+    labelled = census.labels["forces"]
+    console.print(
+        Text(
+            f"{_printable(census.source)}: {census.frames} frames, {census.atoms} atoms, "
+            f"{labelled} frames with forces"
+        )
+    )
+    found = [
+        tables.elements(census),
+        tables.formulae(census, 8),
+        tables.dimensions(census),
+        tables.origins(census),
+        tables.refusals(census),
+        tables.measures(census),
+        tables.distances(census),
+        tables.theories(census),
+        tables.atom_energies(census),
+    ]
+    for table in found:
+        if table.rows:
+            console.print(_rich(table))
+            console.print()
+    for note in page.notes(census):
+        console.print(Text(f"note: {_printable(note)}"))
+    for note in census.record.notes if census.record else []:
+        console.print(Text(f"augmentation: {_printable(note)}"))
+
+
+def _rich(table: Table) -> RichTable:
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, name in enumerate(table.header):
+        is_word = place < table.row_headers
+        shown.add_column(Text(_printable(name)), justify="left" if is_word else "right")
+    for row in table.rows:
+        shown.add_row(*(Text(_printable(cell)) for cell in row))
+    return shown
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
