@@ -29,6 +29,9 @@ _SEAMS = {
 }
 
 
+_STRATEGIES = "trainspot.augmentation"
+
+
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table; cells are kept on one line."""
     lines = [list(header), *map(list, rows)]
@@ -106,11 +109,22 @@ def _augmentation() -> str:
     from trainspot import plugins
 
     text = "## Strategies of `augment`\n\n"
-    for name in plugins.names("trainspot.augmentation"):
-        strategy = plugins.load("trainspot.augmentation", name)
-        tree = strategy.model_json_schema()
+    for name in plugins.names(_STRATEGIES):
+        tree = plugins.load(_STRATEGIES, name).model_json_schema()
         text += f"### `kind: {name}`\n\n{_meaning(tree)}\n\n{_fields(tree, tree)}\n"
     return text
+
+
+def strategies() -> dict[str, str]:
+    """The parameters of each augmentation strategy, for its how-to page."""
+    from trainspot import plugins
+
+    pages = {}
+    for name in plugins.names(_STRATEGIES):
+        tree = plugins.load(_STRATEGIES, name).model_json_schema()
+        del tree["properties"]["kind"]  # the page is about this one
+        pages[f"strategy-{name}"] = _fields(tree, tree)
+    return pages
 
 
 def _fields(model: dict[str, Any], tree: dict[str, Any], prefix: str = "") -> str:
@@ -229,8 +243,9 @@ def generate(app: Sphinx) -> None:
     """Write all pages, touching only those that changed so that rebuilding is quick."""
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
-    for name, make in PAGES.items():
-        path, text = folder / f"{name}.md", make()
+    pages = {name: make() for name, make in PAGES.items()} | strategies()
+    for name, text in pages.items():
+        path = folder / f"{name}.md"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 

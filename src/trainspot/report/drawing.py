@@ -69,20 +69,19 @@ def picture(frame: Frame, size: float = 1.6) -> Figure:
     return figure
 
 
-def draw(axes: Axes, frame: Frame, *, legend: bool = True) -> None:
-    """Draw a frame into an empty panel, as large as fits.
+def draw(axes: Axes, frame: Frame, *, width: float | None = None, legend: bool = True) -> None:
+    """Draw a frame into an empty panel.
 
     Args:
         axes: The panel; its own axes are switched off.
         frame: What to draw.
+        width: Å from the left to the right of the panel; as large as fits by default.
         legend: Name the colours in the upper left corner where there are several elements.
     """
     scene = view(frame)
     radii = drawn_radii(frame)
-    everything = np.concatenate([scene.positions, scene.edges.reshape(-1, 3)])
-    low = np.minimum(everything.min(axis=0), (scene.positions - radii[:, None]).min(axis=0))
-    high = np.maximum(everything.max(axis=0), (scene.positions + radii[:, None]).max(axis=0))
-    width = 1.06 * max(*(high - low)[:2], 3.0)
+    low, high = _extent(scene, radii)
+    width = _fitting(low, high) if width is None else width
     middle = (low + high) / 2
     fog = _Fog(scene.positions[:, 2], width)
     points = 72 * float(axes.bbox.width) / _dots_per_inch(axes) / width  # of 1 Å
@@ -112,6 +111,23 @@ def draw(axes: Axes, frame: Frame, *, legend: bool = True) -> None:
     axes.set_axis_off()
     if legend and len(np.unique(frame.numbers)) > 1:
         _name_colours(axes, frame.numbers)
+
+
+def fitting_width(frame: Frame) -> float:
+    """The ``width`` with which a frame fills its panel, Å."""
+    return _fitting(*_extent(view(frame), drawn_radii(frame)))
+
+
+def _fitting(low: Floats, high: Floats) -> float:
+    return 1.06 * float(max(*(high - low)[:2], 3.0))
+
+
+def _extent(scene: Scene, radii: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest coordinates of everything that is drawn, (3,) each, Å."""
+    discs, edges = scene.positions, scene.edges.reshape(-1, 3)
+    low = np.concatenate([discs - radii[:, None], edges]).min(axis=0)
+    high = np.concatenate([discs + radii[:, None], edges]).max(axis=0)
+    return low, high
 
 
 def _dots_per_inch(axes: Axes) -> float:

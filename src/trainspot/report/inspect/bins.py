@@ -89,7 +89,7 @@ class Histogram:
         return min(self.largest, max(self.least, value))
 
     def joined(self, most: int) -> Histogram:
-        """The same counts in at most so many bins."""
+        """The same counts in at most so many bins, two or more: zero is always an edge."""
         coarse = Histogram(self.width)
         coarse.count, coarse.total = self.count, self.total
         coarse.least, coarse.largest = self.least, self.largest
