@@ -154,6 +154,7 @@ def _sound(content: dict[str, Any]) -> bool:
     good = all(isinstance(content[name], kind) for name, kind in types.items())
     tables = [content["strategies"], content["refused"]] if good else []
     tables += content["by_step"].values() if good else []
+    good = good and all(isinstance(note, str) for note in content["notes"])
     return good and all(_counts(table) for table in tables)
 
 

@@ -165,6 +165,7 @@ def _rotation(frame: Frame) -> Floats:
         up, right = np.cross(first, second), first
     else:
         spread = frame.positions - frame.positions.mean(axis=0)
+        spread = np.concatenate([spread, 1e-6 * np.eye(3)])  # even a single atom has directions
         if rank == 1:
             right = frame.cell[frame.pbc][0]
             spread = spread - np.outer(spread @ right, right) / (right @ right)
@@ -182,7 +183,7 @@ def _rotation(frame: Frame) -> Floats:
 
 def _widest(spread: Floats, number: int) -> Floats:
     """Unit vectors along which atoms are spread most, signs fixed, (number, 3)."""
-    axes = np.linalg.svd(np.concatenate([spread, 1e-6 * np.eye(3)]))[2][:number]
+    axes = np.linalg.svd(spread, full_matrices=False)[2][:number]
     largest = np.abs(axes).argmax(axis=1)
     result: Floats = axes * np.sign(axes[np.arange(number), largest])[:, None]
     return result

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from trainspot.report.figures.panels import absent, plain_log
-from trainspot.report.quantities import number
 from trainspot.report.style import BAR, new, styled
 
 if TYPE_CHECKING:
@@ -98,8 +97,15 @@ def bars(
         stop = int(np.searchsorted(fine.edges, high, "left"))
         beyond = histogram.count - int(fine.counts[start:stop].sum())
         axes.set_xlim(edges[start], edges[min(stop, len(edges) - 1)])
-        text = f"{number(beyond)} beyond" if beyond < 1000 else f"{beyond} beyond"
-        axes.text(0.99, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=8.0)
+        axes.text(
+            0.99,
+            0.97,
+            f"{beyond} beyond",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=8.0,
+        )
     axes.set(xlabel=label, ylabel=what, ylim=(0, 1.08 * fine.counts.max()))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     if logarithmic:
@@ -121,9 +127,3 @@ def _range(histogram: Histogram) -> tuple[float, float]:
 
 def _bins_between(histogram: Histogram, low: float, high: float) -> float:
     return (high - low) / histogram.width
-
-
-def summary(histogram: Histogram, scale: Any = float) -> list[str]:
-    """Least, median and largest value as text."""
-    values = (histogram.least, histogram.quantile(0.5), histogram.largest)
-    return [number(scale(value)) for value in values]

@@ -35,7 +35,7 @@ def html(census: Census, dataset: Dataset) -> str:
         name=census.source,
         facts=_facts(census),
         tiles=_tiles(census),
-        notes=notes(census),
+        notes=[*notes(census), *_told(census)],
         sections=_sections(census, dataset),
         version=trainspot.__version__,
     )
@@ -59,6 +59,11 @@ def notes(census: Census) -> list[str]:
     if census.formulae.others:
         found.append(f"Only the first {len(census.formulae)} different formulae were told apart.")
     return found
+
+
+def _told(census: Census) -> list[str]:
+    """What the augmentation noted."""
+    return [f"Augmentation: {note}" for note in (census.record.notes if census.record else [])]
 
 
 def _facts(census: Census) -> list[tuple[str, str]]:
