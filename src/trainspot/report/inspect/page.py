@@ -49,6 +49,8 @@ def notes(census: Census) -> list[str]:
             f"Distances were measured in {census.distances.frames} of {census.frames} frames, "
             f"drawn at random (seed {census.seed}); shorter ones may exist."
         )
+    if census.still:
+        found.append(f"The forces on {census.still} atoms are zero, and not counted as forces.")
     if contacts := tables.overlaps(census):
         found.append(f"Atoms overlap: {'; '.join(contacts)}.")
     if len(census.theories) > 1:
@@ -196,10 +198,9 @@ def _distances(census: Census) -> Picture:
 
 def _labels(census: Census) -> Picture:
     caption = "Energies per atom, single atoms left out, and lengths of the forces on atoms"
-    zero = f", zero on {census.still} of them" if census.still else ""
     return Picture(
         data_uri(figures.labels(census)),
-        f"{caption}{zero}.",
+        f"{caption}.",
         "Histograms of energies per atom and of forces, as in the table of sizes above.",
     )
 

@@ -55,7 +55,8 @@ def dimensions(census: Census) -> Table:
         [DIMENSIONS[k], str(k), str(census.periodicity[k])]
         for k in sorted(census.periodicity, reverse=True)
     ]
-    return Table("Dimensionality.", ["Kind", "Periodic directions", "Frames"], rows)
+    caption = "Dimensionality, by the directions that frames declare periodic."
+    return Table(caption, ["Kind", "Periodic directions", "Frames"], rows)
 
 
 def measures(census: Census) -> Table:
@@ -69,8 +70,6 @@ def measures(census: Census) -> Table:
         _row("force on an atom", "eV/Å", census.forces, logarithmic=True),
     ]
     caption = "The smallest, the middle and the largest value."
-    if census.still:
-        caption += f" Forces of {census.still} atoms are zero and not counted."
     header = ["Quantity", "Unit", "Least", "Median", "Largest", "Values"]
     return Table(caption, header, [row for row in rows if row[-1] != "0"], row_headers=2)
 
