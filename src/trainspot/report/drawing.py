@@ -175,10 +175,18 @@ def _rotation(frame: Frame) -> Floats:
     right = right / np.linalg.norm(right)
     up = up - right * (up @ right)
     up = up / np.linalg.norm(up)
-    about_up, about_right = np.radians(_TILTS[rank])
     base = np.stack([right, up, np.cross(right, up)])
+    about_up, about_right = np.radians(_TILTS[rank])
+    if rank == 2 and _thick(frame, base):
+        about_right = np.radians(_TILTS[3][1])  # layers show from the side, sheets from above
     turned: Floats = _turn(0, about_right) @ _turn(1, about_up) @ base
     return turned
+
+
+def _thick(frame: Frame, base: Floats) -> bool:
+    """Whether a sheet is a third as high as it is wide, or more."""
+    across, height, _ = np.ptp(frame.positions @ base.T, axis=0)
+    return bool(len(frame) > 1 and height > across / 3)
 
 
 def _widest(spread: Floats, number: int) -> Floats:

@@ -54,6 +54,18 @@ def test_one_atom_and_a_line_of_atoms_can_be_turned(directions):
         assert np.all(np.isfinite(drawing.view(frame).positions))
 
 
+def test_sheets_are_seen_from_above_and_slabs_from_the_side():
+    def height(layers):  # of the normal, as it is seen
+        positions = [[0, 0, 3.0 * k] for k in range(layers)]
+        cell = np.diag([12.0, 12.0, 40.0])
+        wide = positions + [[x, 10.0, 0] for x in (0, 10)]
+        frame = Frame.make([6] * len(wide), wide, cell, [True, True, False])
+        return drawing._rotation(frame)[1, 2]
+
+    assert height(1) == pytest.approx(np.cos(np.radians(50)), abs=0.02)
+    assert height(4) == pytest.approx(np.cos(np.radians(10)), abs=0.02)
+
+
 def test_strays_are_brought_back_along_periodic_directions_only():
     atoms = Atoms("H3", [[0.5, 1, 1], [-0.5, 1, 1], [21.0, 1, 21.0]], cell=np.eye(3) * 10)
     atoms.pbc = (True, True, False)
