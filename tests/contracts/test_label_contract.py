@@ -13,6 +13,7 @@ from aiida_trainspot.workflows.label.base import LabelEngineWorkChain, engine_wo
 from trainspot import plugins
 from trainspot.errors import UnknownNameError
 from trainspot.label import base
+from trainspot.settings import parse_settings
 
 ENGINES = plugins.names(base.GROUP)
 MINIMAL = {"ase": {"calculator": "emt"}}
@@ -23,13 +24,13 @@ def test_the_science_side(name):
     engine = base.engine(name)
     assert isinstance(engine(), base.LabelEngine)
     assert engine.name == name
-    settings = base.parse_settings(engine.Settings, MINIMAL.get(name, {}))
+    settings = parse_settings(engine.Settings, MINIMAL.get(name, {}))
     theory = engine.theory(settings)
     assert theory == engine.theory(settings)
     assert theory.startswith(name)
     assert theory.isascii()
     assert len(theory) <= 64
-    again = base.parse_settings(engine.Settings, json.loads(settings.model_dump_json()))
+    again = parse_settings(engine.Settings, json.loads(settings.model_dump_json()))
     assert engine.theory(again) == theory
     schema = engine.Settings.model_json_schema()
     assert schema["additionalProperties"] is False

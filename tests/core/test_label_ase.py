@@ -69,14 +69,13 @@ def test_the_order_of_frames_changes_nothing(copper):
 def test_a_failure_is_data(copper):
     odd = Frame.from_atoms(bulk("W"))  # EMT does not know tungsten
     mixed = Dataset.from_frames([copper[0], odd, copper[1]])
-    steps = []
-    result = AseLabelEngine().label(
-        mixed, EMT_SETTINGS, progress=lambda done, total: steps.append((done, total))
-    )
+    done = []
+    result = AseLabelEngine().label(mixed, EMT_SETTINGS, done=done.append)
     assert result.labelled.ids == [copper[0].id, copper[1].id]
     assert result.failures.ids == [odd.id]
     assert "W" in result.failures[0].info["failure"]["reason"]
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert [frame.id for frame in done] == mixed.ids
+    assert ["failure" in frame.info for frame in done] == [False, True, False]
     again = AseLabelEngine().label(result.failures, AseSettings(calculator="lj"))
     assert "failure" not in again.labelled[0].info
 

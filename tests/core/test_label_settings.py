@@ -13,6 +13,7 @@ from trainspot.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
+from trainspot.settings import parse_settings
 
 JSON = st.recursive(
     st.none()
@@ -96,7 +97,7 @@ def test_cutoffs_are_the_highest_of_all_elements():
 
 def test_a_misspelt_setting_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'protocol'"):
-        base.parse_settings(QuantumEspressoSettings, {"protocoll": "fast"}, where="campaign.yaml")
+        parse_settings(QuantumEspressoSettings, {"protocoll": "fast"}, where="campaign.yaml")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_misspelt_setting_is_answered_with_the_nearest():
 )
 def test_bad_settings_are_one_clear_line(raw, message):
     with pytest.raises(InputError, match=message) as caught:
-        base.parse_settings(QuantumEspressoSettings, raw)
+        parse_settings(QuantumEspressoSettings, raw)
     assert "\n" not in str(caught.value)
 
 

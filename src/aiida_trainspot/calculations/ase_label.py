@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LABELLED = "labelled.h5"
 FAILURES = "failures.h5"
+JOURNAL = "journal"
+"""Left only by a job that was cut off: the frames it had done."""
 
 
 class AseLabelCalculation(TrainspotCalculation):
@@ -35,10 +37,10 @@ class AseLabelCalculation(TrainspotCalculation):
 
     def write(self, directory: Path) -> Job:
         """The command line; the dataset is copied from its node."""
-        job = Job(arguments=[], retrieve_temporary=[LABELLED, FAILURES])
+        job = Job(arguments=[], retrieve_temporary=[LABELLED, FAILURES, JOURNAL])
         dataset = job.copy(self.inputs.dataset, "dataset.h5")
         settings = write_settings(directory, self.inputs.settings, "settings.json")
         job.arguments = ["label", dataset, "--engine", "ase", "--settings", settings]
         job.arguments += ["--workers", str(self.inputs.workers)]
-        job.arguments += ["-o", LABELLED, "--failures", FAILURES]
+        job.arguments += ["-o", LABELLED, "--failures", FAILURES, "--journal", JOURNAL]
         return job

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aiida.engine import calcfunction
 from aiida.orm import Dict, Int, StructureData, TrajectoryData
 
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.decision import decision
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.frames import Labels
 from trainspot.label import base
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,20 +25,20 @@ FRAME_KEY, FRAME_LABELS = "frame_{:06d}", "frame_%"
 PART_KEY, PART_LABELS = "part_{:04d}", "part_%"
 
 
-@calcfunction
+@decision
 def pending(dataset: PESData) -> PESData:
     """The frames without labels, each id once."""
     return PESData(Dataset.from_frames([]).merge(dataset.dataset).unlabelled())
 
 
-@calcfunction
+@decision
 def merge_labels(dataset: PESData, labelled: PESData, failures: PESData) -> PESData:
     """The dataset, each id once, with the new labels and without the frames that failed."""
     known = Dataset.from_frames([]).merge(dataset.dataset)
     return PESData(base.merged(known, labelled.dataset, failures.dataset))
 
 
-@calcfunction
+@decision
 def deal(dataset: PESData, parts: Int) -> dict[str, PESData]:
     """Share frames, without labels, between parts of about equal work.
 
@@ -55,7 +56,7 @@ def deal(dataset: PESData, parts: Int) -> dict[str, PESData]:
     return _parts(frames, hands)
 
 
-@calcfunction
+@decision
 def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
     """Consecutive frames, without labels, at most ``size`` together."""
     frames = dataset.dataset
@@ -63,7 +64,7 @@ def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
     return _parts(frames, [range(i, min(i + size.value, len(frames))) for i in edges])
 
 
-@calcfunction
+@decision
 def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureData]:
     """Consecutive frames as structures; the node's label is the frame id."""
     found = {}
@@ -76,7 +77,7 @@ def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureD
     return found
 
 
-@calcfunction
+@decision
 def gather_pw(
     dataset: PESData, settings: Dict, lost: Dict, **trajectories: TrajectoryData
 ) -> dict[str, PESData]:
@@ -89,7 +90,7 @@ def gather_pw(
         trajectories: Result of the frame in row N under the key ``frame_N``.
     """
     theory = QuantumEspressoLabelEngine.theory(
-        base.parse_settings(QuantumEspressoLabelEngine.Settings, settings.get_dict())
+        parse_settings(QuantumEspressoLabelEngine.Settings, settings.get_dict())
     )
     reasons = lost.get_dict()
     done = []
@@ -107,7 +108,7 @@ def gather_pw(
     return _result(base.gathered(done))
 
 
-@calcfunction
+@decision
 def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PESData]:
     """Join the results of parts, in the order of the dataset.
 

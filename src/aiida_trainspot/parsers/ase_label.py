@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiida_trainspot.calculations.ase_label import FAILURES, LABELLED
+from aiida_trainspot.calculations.ase_label import FAILURES, JOURNAL, LABELLED
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.parsers.base import TrainspotParser, required
 from trainspot.errors import DataError, OutputMissingError
+from trainspot.label import journal
+from trainspot.label.ase import AseLabelEngine
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 class AseLabelParser(TrainspotParser):
-    """Labelled and failed frames; together they are the frames that were asked for."""
+    """Labelled and failed frames; together they are the frames that were asked for.
+
+    Of a job that was cut off, those that it had done.
+    """
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """Attach both datasets."""
@@ -28,3 +34,18 @@ class AseLabelParser(TrainspotParser):
             raise DataError("not the frames that were asked for", where=LABELLED)
         self.out("labelled", labelled)
         self.out("failures", failures)
+
+    def salvage(self, directory: Path, temporary: Path | None) -> None:
+        """Attach what the journal holds, if it is this job's."""
+        del directory
+        if temporary is None or not (temporary / JOURNAL).is_file():
+            return
+        settings = parse_settings(AseLabelEngine.Settings, self.node.inputs.settings.get_dict())
+        asked = self.node.inputs.dataset.dataset
+        try:
+            found = journal.read(temporary / JOURNAL, asked, AseLabelEngine.theory(settings))
+        except DataError as error:
+            self.logger.warning("nothing is salvaged: %s", error)
+            return
+        self.out("labelled", PESData(found.labelled))
+        self.out("failures", PESData(found.failures))

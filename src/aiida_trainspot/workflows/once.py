@@ -2,32 +2,44 @@
 
 AiiDA repeats the step a worker died in. A child that the dead worker had already submitted, or a
 decision it had already taken, is found again by the label of its call link, so that nothing is
-computed twice.
+computed twice. A child that was stored but has not started may be in no queue: it is closed, so
+that no worker can ever run it, and another one takes its place (decision 0009).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+from aiida.orm import CalcJobNode, WorkChainNode
 
 if TYPE_CHECKING:
     from aiida.engine import Process, WorkChain
     from aiida.orm import ProcessNode
 
+REPLACED: Final = "trainspot_replaced"
+"""Extra of a child whose worker died before it started, or in the middle of a decision."""
 
-def children(workchain: WorkChain, pattern: str) -> dict[str, ProcessNode]:
-    """Child processes by the label of their call link.
+_UNSTARTED: Final = (None, ProcessState.CREATED)
+_CALLED: Final = (LinkType.CALL_CALC, LinkType.CALL_WORK)
+
+
+def children(node: ProcessNode, pattern: str) -> dict[str, ProcessNode]:
+    """Child processes by the label of their call link, without those that were replaced.
 
     Args:
-        workchain: The parent.
+        node: The parent.
         pattern: SQL pattern of the labels, such as ``frame_%``.
     """
-    found = workchain.node.base.links.get_outgoing(
-        link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK), link_label_filter=pattern
-    )
-    return {entry.link_label: entry.node for entry in found.all()}
+    found = node.base.links.get_outgoing(link_type=_CALLED, link_label_filter=pattern)
+    return {entry.link_label: entry.node for entry in found.all() if not is_replaced(entry.node)}
+
+
+def is_replaced(node: ProcessNode) -> bool:
+    """Whether another child took the place of this one, which therefore says nothing."""
+    return bool(node.is_killed and node.base.extras.get(REPLACED, False))
 
 
 def submit_once(
@@ -37,14 +49,31 @@ def submit_once(
 
     Args:
         workchain: The parent, in one of its steps.
-        label: Unique among the children of this parent.
+        label: Unique among the children of this parent, and used once in its life.
         process: Class of the child.
         inputs: Its inputs.
     """
-    if label in (known := children(workchain, label)):
-        return known[label]
+    if (known := _started(workchain.node, label)) is not None:
+        return known
     metadata = {**inputs.pop("metadata", {}), "call_link_label": label}
     return workchain.submit(process, **inputs, metadata=metadata)
+
+
+class SubmitsOnce:
+    """For work chains that others wrote: whatever they submit, each call-link label once."""
+
+    node: ProcessNode
+
+    def submit(
+        self, process: type[Process], inputs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> ProcessNode:
+        """See ``aiida.engine.Process.submit``; a label is expected in the metadata."""
+        label = {**(inputs or {}), **kwargs}["metadata"]["call_link_label"]
+        known = _started(self.node, label)
+        submitted: ProcessNode = (
+            known if known is not None else super().submit(process, inputs, **kwargs)  # type: ignore[misc]
+        )
+        return submitted
 
 
 def decide_once(
@@ -52,11 +81,11 @@ def decide_once(
 ) -> Any:
     """Run a calcfunction under a call-link label, or take what it returned already.
 
-    A run that a dying worker cut off is not finished, and is done again.
+    A run that a dying worker cut off is closed, and the decision is taken again.
 
     Args:
         workchain: The parent, in one of its steps.
-        label: Unique among the children of this parent.
+        label: Unique among the children of this parent, and used once in its life.
         function: See ``functions.decision``.
         inputs: Its inputs.
 
@@ -65,8 +94,61 @@ def decide_once(
     """
     links = workchain.node.base.links
     found = links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
-    for node in found.all_nodes():
+    for entry in found.all():
+        node = entry.node
+        if entry.link_label != label:  # a label is a pattern too: _ stands for any character
+            continue
         if node.is_finished_ok:
             outputs = {name: node.outputs[name] for name in node.outputs}
             return outputs.get("result", outputs)
+        if not node.is_terminated:
+            _replace(node, "cut off with its worker, and taken again")
     return function(**inputs, metadata={"call_link_label": label})
+
+
+def strays(dead: ProcessNode) -> list[ProcessNode]:
+    """What a work chain that has ended had started and nobody waits for any more.
+
+    Children that never started are closed, so that they never will.
+
+    Args:
+        dead: The work chain.
+
+    Returns:
+        Its jobs and work chains that still run, and those of its children that are dead as well.
+    """
+    found: list[ProcessNode] = []
+    for entry in dead.base.links.get_outgoing(link_type=_CALLED).all():
+        child = entry.node
+        if not isinstance(child, CalcJobNode | WorkChainNode):
+            continue
+        if child.is_terminated:
+            found += strays(child)
+        elif child.process_state in _UNSTARTED:
+            _replace(child, "never started, and not needed any more: its parent died")
+        else:
+            found.append(child)
+    return found
+
+
+def _started(node: ProcessNode, label: str) -> ProcessNode | None:
+    """The child of this label, if a worker has ever taken it up; one that none has is closed."""
+    known = children(node, label).get(label)
+    if known is not None and known.process_state in _UNSTARTED:
+        _replace(known, "never started, and replaced: the worker that made it died")
+        return None
+    return known
+
+
+def _replace(node: ProcessNode, reason: str) -> None:
+    """Close a process that must not run any more.
+
+    The node is sealed, so that a worker which holds its task after all can write nothing to it
+    and stops. In this order a worker that dies here as well leaves nothing undecided: until the
+    state is ``killed`` the child counts as not started, and afterwards as replaced.
+    """
+    node.base.extras.set(REPLACED, True)
+    node.set_process_status(reason)
+    node.set_process_state(ProcessState.KILLED)
+    node.delete_checkpoint()
+    node.seal()

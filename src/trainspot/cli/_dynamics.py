@@ -11,7 +11,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import RunError
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.ase import AseExplorer, AseSettings
-from trainspot.explore.base import parse_settings
+from trainspot.settings import parse_settings
 
 
 class Range(click.ParamType):

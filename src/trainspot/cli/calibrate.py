@@ -16,7 +16,7 @@ from trainspot.evaluate.predictions import Predictions
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
-from trainspot.label.base import parse_settings
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,12 @@ from trainspot.cli.options import config_option, given, output_option
 from trainspot.config import document
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, RunError
-from trainspot.label import base
+from trainspot.label import base, journal
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
+    from trainspot.frames import Frame
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -27,6 +30,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--settings", "settings_file", type=FILE, help="Engine settings, JSON or YAML.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes.")
 @click.option("--failures", "failures_file", type=FILE, help="Where frames go that failed.")
+@click.option(
+    "--journal",
+    "journal_file",
+    type=FILE,
+    help="Keeps what is done while it runs; run again after a crash, it goes on from there.",
+)
 @output_option
 @config_option
 def label(
@@ -36,6 +45,7 @@ def label(
     settings_file: Path | None,
     workers: int,
     failures_file: Path | None,
+    journal_file: Path | None,
     output: Path,
     config: Campaign | None,
 ) -> None:
@@ -45,6 +55,29 @@ def label(
     """
     for path in filter(None, (output, failures_file)):
         io.check_output(path)
+    runner, settings = _engine(engine, calculator, settings_file, config)
+    known = Dataset.from_frames([]).merge(io.read(frames))
+    todo = known.unlabelled()
+    earlier = Dataset.from_frames([])
+    if journal_file is not None and journal_file.exists():
+        earlier = journal.read(journal_file, todo, runner.theory(settings)).labelled
+        click.echo(f"{len(earlier)} frames were labelled before: {journal_file}", err=True)
+    result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
+    labelled = Dataset.concatenate([earlier, result.labelled])
+    if failures_file is None:  # nothing is lost: a failed frame stays, without labels
+        io.write(known.merge(labelled), output)
+    else:
+        io.write(base.merged(known, labelled, result.failures), output)
+        io.write(result.failures, failures_file)
+    if journal_file is not None:
+        journal_file.unlink()
+    _report(len(labelled), result.failures, output)
+
+
+def _engine(
+    engine: str, calculator: str | None, settings_file: Path | None, config: Campaign | None
+) -> tuple[base.FrameEngine, Any]:
+    """The engine and its settings: file over campaign, command line over both."""
     found = base.engine(engine)
     if not isinstance(runner := found(), base.FrameEngine):
         raise InputError(
@@ -56,19 +89,26 @@ def label(
     raw |= document.read(settings_file).data if settings_file else {}
     if calculator is not None and (given("calculator") or "calculator" not in raw):
         raw["calculator"] = calculator
-    settings = base.parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
+    return runner, parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
 
-    known = Dataset.from_frames([]).merge(io.read(frames))
-    todo = known.unlabelled()
+
+def _run(
+    runner: base.FrameEngine, todo: Dataset, settings: Any, workers: int, kept: Path | None
+) -> base.LabelResult:
+    """Label, with progress on a terminal, and each frame in the journal as soon as it is done."""
     stderr = click.get_text_stream("stderr")
-    with click.progressbar(length=len(todo), file=stderr, hidden=not stderr.isatty()) as bar:
-        result = runner.label(todo, settings, workers=workers, progress=lambda *_: bar.update(1))
-    if failures_file is None:  # nothing is lost: a failed frame stays, without labels
-        io.write(known.merge(result.labelled), output)
-    else:
-        io.write(base.merged(known, result.labelled, result.failures), output)
-        io.write(result.failures, failures_file)
-    _report(len(result.labelled), result.failures, output)
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            click.progressbar(length=len(todo), file=stderr, hidden=not stderr.isatty())
+        )
+        stream = stack.enter_context(journal.opened(kept)) if kept is not None else None
+
+        def done(frame: Frame) -> None:
+            if stream is not None:
+                journal.add(stream, frame)
+            bar.update(1)
+
+        return runner.label(todo, settings, workers=workers, done=done)
 
 
 def _report(labelled: int, failures: Dataset, output: Path) -> None:

@@ -15,7 +15,7 @@ from trainspot.evaluate.files import frames_of
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge import judge
 from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
-from trainspot.label.base import parse_settings
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign

@@ -10,7 +10,7 @@ import click
 from trainspot import io
 from trainspot.cli.options import config_option, output_option, seed_option
 from trainspot.config import document
-from trainspot.label.base import parse_settings
+from trainspot.settings import parse_settings
 from trainspot.split import assign
 from trainspot.train import run
 from trainspot.train.base import member_seeds

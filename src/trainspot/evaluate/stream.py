@@ -6,18 +6,17 @@ the frames alone, so that the numbers are the same however many processes work o
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from trainspot import potential
+from trainspot import potential, processes
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, NonFiniteError
 from trainspot.evaluate import batch, files
@@ -116,8 +115,7 @@ def _results(
         for slab in slabs:
             yield slab, batch.evaluate(slab, members, max_atoms=max_atoms, names=names)
         return
-    context = multiprocessing.get_context("spawn")  # a forked torch hangs
-    with ProcessPoolExecutor(jobs, context, _start, (models, max_atoms, tuple(names))) as pool:
+    with processes.pool(jobs, _start, (models, max_atoms, tuple(names))) as pool:
         waiting: deque[tuple[Dataset, Future[Predictions]]] = deque()
         for slab in slabs:
             waiting.append((slab, pool.submit(_evaluate, slab)))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
-
-from trainspot.errors import InputError, UnknownNameError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 if TYPE_CHECKING:
     from trainspot.dataset import Dataset
 
 GROUP: Final = "trainspot.explore"
-M = TypeVar("M", bound=BaseModel)
 
 
 class MdSettings(BaseModel):
@@ -37,25 +33,6 @@ class MdSettings(BaseModel):
     def hottest(self, temperature: float) -> float:
         """The instantaneous temperature (K) above which a run at ``temperature`` has exploded."""
         return max(self.max_temperature, 10.0 * temperature)
-
-
-def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -> M:
-    """Plain values as a validated model.
-
-    Raises:
-        UnknownNameError: A key the model does not have; the nearest is offered.
-        InputError: A value of the wrong type or out of bounds.
-    """
-    try:
-        return model.model_validate(dict(raw))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if first["type"] == "extra_forbidden":
-            name = str(first["loc"][-1])
-            raise UnknownNameError("setting", name, model.model_fields, where=where) from None
-        place = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(message, where=": ".join(filter(None, (where, place)))) from None
 
 
 @dataclass(frozen=True, slots=True)

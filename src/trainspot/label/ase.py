@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field
 
+from trainspot import processes
 from trainspot.frames import MOMENTS
 from trainspot.label.base import (
     EngineSettings,
@@ -25,6 +25,7 @@ from trainspot.label.calculators import NAMES, calculator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import ProcessPoolExecutor
 
     from trainspot.dataset import Dataset
     from trainspot.frames import Frame
@@ -69,7 +70,7 @@ class AseLabelEngine:
         settings: AseSettings,
         *,
         workers: int = 1,
-        progress: Callable[[int, int], None] | None = None,
+        done: Callable[[Frame], None] | None = None,
     ) -> LabelResult:
         """Label every frame; see ``base.FrameEngine``.
 
@@ -82,13 +83,13 @@ class AseLabelEngine:
         results: dict[int, Frame] = {}
         source = enumerate(frames)
         if min(workers, total) > 1:
-            done = _in_processes(source, settings, min(workers, total))
+            found = _in_processes(source, settings, min(workers, total))
         else:
-            done = ((row, label_frame(frame, settings)) for row, frame in source)
-        for row, frame in done:
+            found = ((row, label_frame(frame, settings)) for row, frame in source)
+        for row, frame in found:
             results[row] = frame
-            if progress is not None:
-                progress(len(results), total)
+            if done is not None:
+                done(frame)
         return gathered(results[row] for row in range(total))
 
 
@@ -130,7 +131,7 @@ def _in_processes(
     lost = True
     while lost:
         lost = False
-        with _pool(workers) as pool:
+        with processes.pool(workers) as pool:
             for (row, frame), future in _in_flight(pool, source, settings, 2 * workers):
                 if isinstance(future.exception(), BrokenProcessPool):
                     suspects.append((row, frame))
@@ -138,7 +139,7 @@ def _in_processes(
                 else:
                     yield row, future.result()
     for row, frame in suspects:
-        with _pool(1) as pool:
+        with processes.pool(1) as pool:
             future = _submitted(pool, frame, settings)
             died = isinstance(future.exception(), BrokenProcessPool)
             yield row, failed(frame, _DIED) if died else future.result()
@@ -171,8 +172,3 @@ def _submitted(pool: ProcessPoolExecutor, frame: Frame, settings: AseSettings) -
         future: Future[Frame] = Future()
         future.set_exception(error)
         return future
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # spawn, not fork: calculators start threads, and forking those deadlocks
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))

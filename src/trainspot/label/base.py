@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trainspot import plugins
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
+from trainspot.errors import InputError
 from trainspot.frames import MOMENTS, Frame, Labels
 from trainspot.geometry import periodic_projector
 
@@ -30,8 +30,6 @@ GROUP: Final = "trainspot.label"
 
 _THEORY_BYTES: Final = 64
 _DIGEST: Final = 12
-
-_S = TypeVar("_S", bound=BaseModel)
 
 
 class EngineSettings(BaseModel):
@@ -87,7 +85,7 @@ class FrameEngine(LabelEngine, Protocol):
         settings: Any,
         *,
         workers: int = 1,
-        progress: Callable[[int, int], None] | None = None,
+        done: Callable[[Frame], None] | None = None,
     ) -> LabelResult:
         """Label every frame; a frame that fails becomes data, not an exception.
 
@@ -95,7 +93,7 @@ class FrameEngine(LabelEngine, Protocol):
             dataset: The frames; labels they already have are ignored.
             settings: An instance of ``Settings``.
             workers: Processes to share the work.
-            progress: Called with (done, all) after each frame.
+            done: Called with each frame, labelled or failed, as soon as it is.
         """
 
 
@@ -108,25 +106,6 @@ def engine(name: str, *, where: str = "") -> type[LabelEngine]:
     """
     found: type[LabelEngine] = plugins.load(GROUP, name, where=where)
     return found
-
-
-def parse_settings(model: type[_S], raw: Mapping[str, Any], *, where: str = "") -> _S:
-    """Validated settings of plain values.
-
-    Raises:
-        UnknownNameError: A key that the model does not have; the nearest is offered.
-        InputError: A value of the wrong type or out of bounds.
-    """
-    try:
-        return model.model_validate(dict(raw))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            name = str(first["loc"][-1])
-            raise UnknownNameError("setting", name, model.model_fields, where=where) from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(message, where=": ".join(filter(None, (where, place)))) from None
 
 
 def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from aiida.orm import Dict
 
 from aiida_trainspot.calculations.ase_md import AseMdCalculation
-from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain, with_threads
+from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain
+from aiida_trainspot.workflows.jobs import with_threads
 from trainspot.explore import schedule as scheduling
 
 if TYPE_CHECKING:

@@ -6,16 +6,18 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiida.engine import WorkChain, append_, while_
-from aiida.orm import AbstractCode, CalcJobNode, Dict, Int, SinglefileData, Str
+from aiida.orm import CalcJobNode, Dict, SinglefileData, Str
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.schedule import gather_exploration
-from aiida_trainspot.workflows.once import children, submit_once
+from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot import plugins
 from trainspot.errors import TrainspotError
 from trainspot.explore import schedule as scheduling
-from trainspot.explore.base import GROUP, MdSettings, parse_settings
+from trainspot.explore.base import GROUP, MdSettings
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,24 +49,8 @@ class ExploreEngineWorkChain(WorkChain):
         spec.input("schedule", valid_type=Dict, validator=_valid_schedule, help="The runs.")
         spec.input("model", valid_type=SinglefileData, help="The member that drives.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
-        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
-        spec.input(
-            "settings",
-            valid_type=Dict,
-            default=lambda: Dict({}),
-            validator=cls.validate_settings,
-            help="Settings of the engine.",
-        )
-        spec.input(
-            "options", valid_type=Dict, default=lambda: Dict({}), help="metadata.options of jobs."
-        )
-        spec.input(
-            "max_concurrent",
-            valid_type=Int,
-            default=lambda: Int(1),
-            validator=lambda node, _: None if node.value > 0 else "must be at least 1",
-            help="Jobs at the same time.",
-        )
+        job_ports(spec, cls.validate_settings)
+        max_concurrent_port(spec)
         spec.outline(cls.setup, while_(cls.should_run)(cls.run_jobs), cls.results)
         spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
         spec.output("failures", valid_type=PESData, help="Start frames of runs that failed.")
@@ -115,7 +101,7 @@ class ExploreEngineWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Gather what all jobs left, whether they ended well or badly."""
-        jobs = [node for _, node in sorted(children(self, "job_%").items())]
+        jobs = [node for _, node in sorted(children(self.node, "job_%").items())]
         parts: dict[str, PESData] = {}
         for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
             for name in ("explored", "failures"):
@@ -123,20 +109,20 @@ class ExploreEngineWorkChain(WorkChain):
                     parts[f"{name}_{number:04d}"] = calculation.outputs[name]
         for job in jobs:
             if not job.is_finished_ok:
-                self.report(f"{job.process_label}<{job.pk}>: {_why(job)}")
-        gathered = gather_exploration(self.inputs.starts, self.inputs.schedule, **parts)
+                self.report(f"{why(job)} <{job.pk}>")
+        gathered = decide_once(
+            self,
+            "gather",
+            gather_exploration,
+            starts=self.inputs.starts,
+            schedule=self.inputs.schedule,
+            **parts,
+        )
         self.out("explored", gathered["explored"])
         self.out("failures", gathered["failures"])
         if not any(job.is_finished_ok for job in jobs) and not len(gathered["explored"]):
-            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because("; ".join(map(_why, jobs[:1])))
+            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because("; ".join(map(why, jobs[:1])))
         return None
-
-
-def with_threads(options: dict[str, Any]) -> dict[str, Any]:
-    """Job options in which the program uses as many threads as cores were asked for."""
-    cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
-    threads = {"MKL_NUM_THREADS": cores, "OMP_NUM_THREADS": cores}
-    return options | {"environment_variables": threads | options.get("environment_variables", {})}
 
 
 def _calculations(job: ProcessNode) -> Iterator[CalcJobNode]:
@@ -148,11 +134,6 @@ def _calculations(job: ProcessNode) -> Iterator[CalcJobNode]:
         (node for node in job.called_descendants if isinstance(node, CalcJobNode)),
         key=lambda node: node.pk,
     )
-
-
-def _why(job: ProcessNode) -> str:
-    state = job.process_state.value if job.process_state else "unknown"
-    return f"{job.exit_status}: {job.exit_message}" if job.is_finished else state
 
 
 def _valid_schedule(node: Dict, _: Any) -> str | None:

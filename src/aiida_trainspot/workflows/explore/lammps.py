@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aiida.engine import BaseRestartWorkChain, ProcessHandlerReport, process_handler, while_
-from aiida.orm import AbstractCode, CalcJobNode, Dict, SinglefileData, Str
+from aiida.engine import ProcessHandlerReport, process_handler
+from aiida.orm import CalcJobNode, Dict, SinglefileData, Str
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.lammps import LammpsMdCalculation
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain, with_threads
+from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain
+from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
 from trainspot.explore import schedule as scheduling
-from trainspot.explore.base import parse_settings
 from trainspot.explore.lammps import INPUT, LammpsExplorer, LammpsSettings
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine import Process
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _CODES = LammpsMdCalculation.exit_codes
 
 
-class LammpsRunWorkChain(BaseRestartWorkChain):
+class LammpsRunWorkChain(RestartWorkChain):
     """Some runs in one job, which is continued from its restart files when it is cut off.
 
     It has no outputs: each of its calculations keeps the frames it left, and the parent gathers
@@ -33,6 +34,10 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
     """
 
     _process_class: ClassVar[type[LammpsMdCalculation]] = LammpsMdCalculation
+    HOPELESS: ClassVar[tuple[int, ...]] = (
+        *RestartWorkChain.HOPELESS,
+        _CODES.ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR.status,
+    )
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -42,20 +47,7 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
         spec.input("schedule", valid_type=Dict, help="The runs of this job.")
         spec.input("model", valid_type=SinglefileData, help="The member that drives.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
-        spec.input("code", valid_type=AbstractCode, help="trainspot-lmp, or a cluster's LAMMPS.")
-        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
-        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
-        spec.outline(
-            cls.setup,
-            while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
-            cls.results,
-        )
-        exit_codes.declare(
-            spec,
-            exit_codes.OUTPUT_MISSING,
-            exit_codes.OUTPUT_UNREADABLE,
-            exit_codes.OUT_OF_WALLTIME,
-        )
+        job_ports(spec)
 
     def setup(self) -> None:
         """Inputs of the first job."""
@@ -112,18 +104,6 @@ class LammpsRunWorkChain(BaseRestartWorkChain):
         self.ctx.inputs = self._inputs(left, self.ctx.restart, continued["trajectory"])
         self.report(f"{len(left)} runs left, the first from step {continued['step']}")
         return ProcessHandlerReport(True)
-
-    @process_handler(
-        priority=300,
-        exit_codes=[
-            _CODES.ERROR_OUTPUT_MISSING,
-            _CODES.ERROR_OUTPUT_UNREADABLE,
-            _CODES.ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR,
-        ],
-    )
-    def give_up(self, calculation: CalcJobNode) -> ProcessHandlerReport:
-        """The same inputs would end the same way: pass the reason on instead of repeating it."""
-        return ProcessHandlerReport(True, calculation.exit_code)
 
 
 class LammpsMdWorkChain(ExploreEngineWorkChain):

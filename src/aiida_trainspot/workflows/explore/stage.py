@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from aiida.common.exceptions import EntryPointError
 from aiida.engine import ExitCode, WorkChain
-from aiida.orm import AbstractCode, Dict, Int, SinglefileData, Str
+from aiida.orm import Dict, Int, SinglefileData, Str
 from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.schedule import schedule
-from aiida_trainspot.workflows.once import submit_once
+from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.errors import TrainspotError
-from trainspot.explore.base import parse_settings
 from trainspot.explore.schedule import Plan
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -38,10 +39,8 @@ class ExplorationWorkChain(WorkChain):
         spec.input("iteration", valid_type=Int, default=lambda: Int(0))
         spec.input("model", valid_type=SinglefileData, help="The member that drives.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
-        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
-        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
-        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
-        spec.input("max_concurrent", valid_type=Int, default=lambda: Int(1))
+        job_ports(spec)  # the engine that another port names checks its settings
+        max_concurrent_port(spec)
         spec.inputs.validator = _check
         spec.outline(cls.draw_schedule, cls.run_engine, cls.inspect_engine)
         spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
@@ -53,9 +52,8 @@ class ExplorationWorkChain(WorkChain):
     def draw_schedule(self) -> ExitCode | None:
         """Decide what is run."""
         try:
-            drawn = schedule(
-                self.inputs.initial, self.inputs.plan, self.inputs.seed, self.inputs.iteration
-            )
+            given = {name: self.inputs[name] for name in ("initial", "plan", "seed", "iteration")}
+            drawn = decide_once(self, "schedule", schedule, **given)
         except TrainspotError as error:
             return exit_codes.NO_FRAMES.because(str(error))
         self.ctx.drawn = drawn
@@ -76,8 +74,7 @@ class ExplorationWorkChain(WorkChain):
             if name in engine.outputs:
                 self.out(name, engine.outputs[name])
         if not engine.is_finished_ok:
-            reason = f"{engine.process_label}<{engine.pk}>: {engine.exit_message}"
-            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because(reason)
+            return exit_codes.SUB_PROCESS_FAILED_EXPLORE.because(f"{why(engine)} <{engine.pk}>")
         return None
 
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiida.engine import while_
-from aiida.orm import Dict, Int
+from aiida.orm import Int
 
 from aiida_trainspot.calculations.ase_label import AseLabelCalculation
-from aiida_trainspot.functions.label import PART_KEY, PART_LABELS, batches, gather_parts
-from aiida_trainspot.workflows.label.base import (
-    NOT_CACHED,
-    LabelEngineWorkChain,
-    sub_process_failed,
-    why,
-)
-from aiida_trainspot.workflows.once import children, submit_once
+from aiida_trainspot.functions.label import PART_KEY, batches
+from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.once import decide_once, submit_once
 
 if TYPE_CHECKING:
-    from aiida.engine import ExitCode
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 
 class AseLabelWorkChain(LabelEngineWorkChain):
     """Label in jobs of ``frames_per_job`` frames, one after another.
 
-    ``max_concurrent`` processes share the frames of a job. A job that dies takes its own frames
-    to ``failures``; the workchain fails only if no job succeeds.
+    ``max_concurrent`` processes share the frames of a job. What a job had labelled before it died
+    is kept, its other frames go to ``failures``; the workchain fails only if no job labels any.
     """
 
     engine = "ase"
@@ -50,7 +44,9 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         elif len(dataset) <= size and not dataset.n_labelled:
             self.ctx.batches = {PART_KEY.format(0): dataset}
         else:
-            self.ctx.batches = batches(dataset, Int(size), metadata=NOT_CACHED)
+            self.ctx.batches = decide_once(
+                self, "batches", batches, dataset=dataset, size=Int(size)
+            )
         self.ctx.done = 0
 
     def should_run(self) -> bool:
@@ -72,23 +68,3 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         )
         self.ctx.done += 1
         self.to_context(job=job)
-
-    def results(self) -> ExitCode | None:
-        """Join what the jobs left."""
-        jobs = children(self, PART_LABELS)
-        good = {key: job for key, job in jobs.items() if job.is_finished_ok}
-        if jobs and not good:
-            return sub_process_failed(next(iter(jobs.values())))
-        parts = {}
-        lost: dict[str, Any] = {}
-        for key, job in jobs.items():
-            if key in good:
-                parts[f"labelled_{key}"] = job.outputs.labelled
-                parts[f"failures_{key}"] = job.outputs.failures
-                continue
-            status, reason = why(job)
-            self.report(f"{reason} <{job.pk}>; its frames go to failures")
-            why_not = {"reason": reason, "exit_status": status}
-            lost |= dict.fromkeys(self.ctx.batches[key].dataset.ids, why_not)
-        self.finish(gather_parts(self.inputs.dataset, Dict(lost), **parts, metadata=NOT_CACHED))
-        return None

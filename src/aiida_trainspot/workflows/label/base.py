@@ -1,30 +1,32 @@
-"""The ports that every label engine has, and how an engine is found."""
+"""The ports that every label engine has, how an engine is found, and what a dead one left."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiida.common.exceptions import EntryPointError
-from aiida.engine import WorkChain
-from aiida.orm import AbstractCode, Dict, Int
+from aiida.engine import WorkChain, append_
+from aiida.orm import Dict
 from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.label import PART_LABELS, gather_parts
+from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.once import children, decide_once, strays
 from trainspot.errors import TrainspotError, UnknownNameError
 from trainspot.label import base
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aiida.engine import ExitCode
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
 
 PREFIX = "trainspot.label."
-NOT_CACHED = {"disable_cache": True}
-"""Metadata of our calcfunctions: AiiDA hashes only the wrapper, not the science it calls."""
 
 
 class LabelEngineWorkChain(WorkChain):
@@ -41,18 +43,8 @@ class LabelEngineWorkChain(WorkChain):
         """The ports of the seam."""
         super().define(spec)
         spec.input("dataset", valid_type=PESData, help="Frames; all of them are labelled.")
-        spec.input("code", valid_type=AbstractCode, help="The program.")
-        spec.input("settings", valid_type=Dict, validator=cls.validate_settings)
-        spec.input(
-            "options", valid_type=Dict, default=lambda: Dict({}), help="metadata.options of jobs."
-        )
-        spec.input(
-            "max_concurrent",
-            valid_type=Int,
-            default=lambda: Int(1),
-            validator=lambda node, _: None if node.value > 0 else "must be at least 1",
-            help="Frames in work at the same time.",
-        )
+        job_ports(spec, cls.validate_settings)
+        max_concurrent_port(spec)
         spec.output("labelled", valid_type=PESData, help="Frames with labels.")
         spec.output("failures", valid_type=PESData, help="Frames without, each with the reason.")
         exit_codes.declare(spec, exit_codes.SUB_PROCESS_FAILED_LABEL)
@@ -61,7 +53,7 @@ class LabelEngineWorkChain(WorkChain):
     def validate_settings(cls, node: Dict, _: Any) -> str | None:
         """Say what is wrong with the settings before anything runs."""
         try:
-            base.parse_settings(base.engine(cls.engine).Settings, node.get_dict())
+            parse_settings(base.engine(cls.engine).Settings, node.get_dict())
         except TrainspotError as error:
             return str(error)
         return None
@@ -79,14 +71,83 @@ class LabelEngineWorkChain(WorkChain):
     @property
     def parsed(self) -> Any:
         """The settings as the engine's model."""
-        return base.parse_settings(
-            base.engine(self.engine).Settings, self.inputs.settings.get_dict()
-        )
+        return parse_settings(base.engine(self.engine).Settings, self.inputs.settings.get_dict())
+
+    @classmethod
+    def left_by(cls, rescuer: WorkChain, key: str, process: ProcessNode) -> dict[str, PESData]:
+        """What a process of this engine left, whole or dead.
+
+        Args:
+            rescuer: The work chain that asks, in one of its steps.
+            key: Unique among what it asks for.
+            process: A work chain of this engine, or one of the parts it is made of.
+
+        Returns:
+            Labelled and failed frames, under any names.
+        """
+        outputs = process.outputs
+        if "labelled" in outputs:
+            return {f"labelled_{key}": outputs.labelled, f"failures_{key}": outputs.failures}
+        parts: dict[str, PESData] = {}
+        for name, part in sorted(children(process, PART_LABELS).items()):
+            parts |= cls.left_by(rescuer, f"{key}_{name}", part)
+        return parts
+
+    def await_strays(self) -> None:
+        """Wait for what parts that died had started: it is still at work."""
+        parts = children(self.node, PART_LABELS).values()
+        wait_for_strays(self, [part for part in parts if not part.is_finished_ok])
+
+    def results(self) -> ExitCode | None:
+        """Join what the parts left; the frames that nothing is left of go to failures."""
+        parts = children(self.node, PART_LABELS)
+        gathered = rescued(self, type(self), self.inputs.dataset, parts)
+        succeeded = any(part.is_finished_ok for part in parts.values())
+        if parts and not succeeded and not len(gathered["labelled"]):
+            return sub_process_failed(parts[min(parts)])
+        self.finish(gathered)
+        return None
 
     def finish(self, gathered: Mapping[str, PESData]) -> None:
         """Attach what a ``gather_…`` calcfunction returned."""
         self.out("labelled", gathered["labelled"])
         self.out("failures", gathered["failures"])
+
+
+def wait_for_strays(workchain: WorkChain, dead: Iterable[ProcessNode]) -> None:
+    """Let a work chain wait, under ``ctx.strays``, for what dead children of it had started."""
+    for process in dead:
+        for stray in strays(process):
+            workchain.report(f"waiting for what {process.process_label}<{process.pk}> had started")
+            workchain.to_context(strays=append_(stray))
+
+
+def rescued(
+    rescuer: WorkChain,
+    engine: type[LabelEngineWorkChain],
+    dataset: PESData,
+    parts: Mapping[str, ProcessNode],
+) -> dict[str, PESData]:
+    """Labels and failures of all frames from whatever processes of an engine left.
+
+    Args:
+        rescuer: The work chain that needs them, in one of its steps.
+        engine: The engine.
+        dataset: The frames of all parts.
+        parts: Processes with the input ``dataset`` each, by name.
+    """
+    found: dict[str, PESData] = {}
+    lost: dict[str, Any] = {}
+    for key, part in sorted(parts.items()):
+        found |= engine.left_by(rescuer, key, part)
+        if not part.is_finished_ok:
+            rescuer.report(f"{why(part)} <{part.pk}>; what it had finished is kept")
+            reason = {"reason": why(part), "exit_status": part.exit_status}
+            lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
+    gathered: dict[str, PESData] = decide_once(
+        rescuer, "gather", gather_parts, dataset=dataset, lost=Dict(lost), **found
+    )
+    return gathered
 
 
 def engine_workchain(name: str) -> type[LabelEngineWorkChain]:
@@ -106,14 +167,6 @@ def engine_workchain(name: str) -> type[LabelEngineWorkChain]:
     return found
 
 
-def why(child: ProcessNode) -> tuple[int | None, str]:
-    """Exit status and one line about a process that did not succeed."""
-    if child.is_finished:
-        return child.exit_status, f"{child.process_label} {child.exit_status}: {child.exit_message}"
-    state = child.process_state.value if child.process_state else "unknown"
-    return None, f"{child.process_label} was {state}"
-
-
 def sub_process_failed(child: ProcessNode) -> ExitCode:
     """Exit code for a child without which nothing goes on."""
-    return exit_codes.SUB_PROCESS_FAILED_LABEL.because(f"{why(child)[1]} <{child.pk}>")
+    return exit_codes.SUB_PROCESS_FAILED_LABEL.because(f"{why(child)} <{child.pk}>")

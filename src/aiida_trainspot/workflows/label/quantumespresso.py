@@ -6,39 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 from aiida.engine import append_, if_, while_
 from aiida.orm import Bool, Dict, Int, KpointsData, QueryBuilder
-from aiida.plugins import GroupFactory, WorkflowFactory
+from aiida.plugins import GroupFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.functions.label import (
     FRAME_KEY,
     FRAME_LABELS,
-    PART_LABELS,
     deal,
-    gather_parts,
     gather_pw,
     structures,
 )
-from aiida_trainspot.workflows.label.base import (
-    NOT_CACHED,
-    LabelEngineWorkChain,
-    sub_process_failed,
-    why,
-)
-from aiida_trainspot.workflows.once import children, submit_once
+from aiida_trainspot.workflows.jobs import why
+from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.label.pw import PwBaseWorkChain
+from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot.errors import InputError
-from trainspot.label import base
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine as Engine
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiida.engine import ExitCode
+    from aiida.engine import ExitCode, WorkChain
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
 
+    from aiida_trainspot.data.pes import PESData
     from trainspot.label.quantumespresso import PwInputs
-
-PwBaseWorkChain = WorkflowFactory("quantumespresso.pw.base")
 
 _AT_A_TIME = 20
 """Frames turned into structures by one calcfunction: short steps keep the daemon responsive."""
@@ -68,7 +62,8 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             cls.setup,
             if_(cls.has_lanes)(
                 cls.run_lanes,
-                cls.inspect_lanes,
+                cls.await_strays,
+                cls.results,
             ).else_(
                 while_(cls.should_run)(cls.run_frame),
                 cls.gather,
@@ -83,7 +78,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         Raises:
             InputError: The family is not installed, lacks an element, or recommends nothing.
         """
-        parsed = base.parse_settings(Engine.Settings, settings)
+        parsed = parse_settings(Engine.Settings, settings)
         family = _family(parsed.pseudo_family)
         missing = sorted(set(species) - set(family.elements))
         if missing:
@@ -126,8 +121,9 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
     # ── lanes ──────────────────────────────────────────────────────────────────
     def run_lanes(self) -> None:
         """Deal the frames and start all lanes."""
-        self.ctx.parts = deal(self.inputs.dataset, Int(self.ctx.lanes), metadata=NOT_CACHED)
-        for key, part in sorted(self.ctx.parts.items()):
+        lanes = Int(self.ctx.lanes)
+        parts = decide_once(self, "deal", deal, dataset=self.inputs.dataset, parts=lanes)
+        for key, part in sorted(parts.items()):
             lane = submit_once(
                 self,
                 key,
@@ -140,26 +136,6 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             )
             self.to_context(lanes_started=append_(lane))
 
-    def inspect_lanes(self) -> ExitCode | None:
-        """Join what the lanes left; the frames of a lane that died go to failures."""
-        lanes = children(self, PART_LABELS)
-        good = {key: lane for key, lane in lanes.items() if lane.is_finished_ok}
-        if not good:
-            return sub_process_failed(next(iter(lanes.values())))
-        parts = {}
-        lost: dict[str, Any] = {}
-        for key, lane in lanes.items():
-            if key in good:
-                parts[f"labelled_{key}"] = lane.outputs.labelled
-                parts[f"failures_{key}"] = lane.outputs.failures
-                continue
-            status, reason = why(lane)
-            self.report(f"{reason} <{lane.pk}>; its frames go to failures")
-            why_not = {"reason": reason, "exit_status": status}
-            lost |= dict.fromkeys(lane.inputs.dataset.dataset.ids, why_not)
-        self.finish(gather_parts(self.inputs.dataset, Dict(lost), **parts, metadata=NOT_CACHED))
-        return None
-
     # ── one frame after another ────────────────────────────────────────────────
     def should_run(self) -> bool:
         """Whether a frame is left."""
@@ -171,13 +147,19 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         key = FRAME_KEY.format(row)
         self.ctx.row += 1
         if row % _AT_A_TIME == 0:
-            made = structures(self.inputs.dataset, Int(row), Int(_AT_A_TIME), metadata=NOT_CACHED)
-            self.ctx.structures = dict(made)
+            self.ctx.structures = decide_once(
+                self,
+                f"structures_{row}",
+                structures,
+                dataset=self.inputs.dataset,
+                start=Int(row),
+                count=Int(_AT_A_TIME),
+            )
         with self.inputs.dataset.opened() as frames:
             frame = frames[row]
         structure = self.ctx.structures[key]
         pseudos = _family(self.parsed.pseudo_family).get_pseudos(structure=structure)
-        settings = base.parse_settings(Engine.Settings, self.ctx.settings.get_dict())
+        settings = parse_settings(Engine.Settings, self.ctx.settings.get_dict())
         valences = {kind: pseudo.z_valence for kind, pseudo in pseudos.items()}
         try:
             asked = Engine.inputs(frame, settings, valences)
@@ -210,36 +192,55 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
 
     def gather(self) -> None:
         """Turn results into labels; the rest are failures, with the reason."""
-        trajectories = {}
-        lost = dict(self.ctx.lost)
-        done = children(self, FRAME_LABELS)
-        with self.inputs.dataset.opened() as frames:
-            ids = frames.ids
-        for key, child in done.items():
-            if child.is_finished_ok and "output_trajectory" in child.outputs:
-                trajectories[key] = child.outputs.output_trajectory
-            else:
-                lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
-        self.finish(
-            gather_pw(
-                self.inputs.dataset,
-                self.ctx.settings,
-                Dict(lost),
-                **trajectories,
-                metadata=NOT_CACHED,
-            )
-        )
+        self.finish(_gather_frames(self, "gather", self.node, self.ctx.settings, self.ctx.lost))
+
+    @classmethod
+    def left_by(cls, rescuer: WorkChain, key: str, process: ProcessNode) -> dict[str, PESData]:
+        """See the base class; of a lane that died, the frames it had finished."""
+        if "labelled" in process.outputs or not children(process, FRAME_LABELS):
+            return super().left_by(rescuer, key, process)
+        settings = process.inputs.settings
+        nothing = {"reason": why(process), "exit_status": process.exit_status}
+        lost = dict.fromkeys(process.inputs.dataset.dataset.ids, nothing)
+        gathered = _gather_frames(rescuer, f"salvage_{key}", process, settings, lost)
+        return {f"{name}_{key}": node for name, node in gathered.items()}
+
+
+def _gather_frames(
+    workchain: WorkChain, label: str, lane: ProcessNode, settings: Dict, lost: dict[str, Any]
+) -> dict[str, PESData]:
+    """Labels from what the calculations of a lane left.
+
+    Args:
+        workchain: Who gathers.
+        label: Label of that decision.
+        lane: The work chain that submitted the calculations, alive or dead.
+        settings: With cutoffs.
+        lost: Why frames that no calculation belongs to have no label, by frame id.
+    """
+    trajectories = {}
+    lost = dict(lost)
+    dataset = lane.inputs.dataset
+    with dataset.opened() as frames:
+        ids = frames.ids
+    for key, child in children(lane, FRAME_LABELS).items():
+        if child.is_finished_ok and "output_trajectory" in child.outputs:
+            trajectories[key] = child.outputs.output_trajectory
+        else:
+            lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
+    given = {"dataset": dataset, "settings": settings, "lost": Dict(lost)}
+    found: dict[str, PESData] = decide_once(workchain, label, gather_pw, **given, **trajectories)
+    return found
 
 
 def _why_not(child: ProcessNode) -> dict[str, Any]:
     """Why a frame failed: the base workchain's verdict, and what its last calculation said."""
-    status, reason = why(child)
+    status, reason = child.exit_status, why(child)
     calculations = [node for node in child.called if node.process_label == "PwCalculation"]
     if calculations:
         last = max(calculations, key=lambda node: node.pk)
         if not last.is_finished_ok:
-            last_status, said = why(last)
-            status, reason = last_status, f"{said} ({reason})"
+            status, reason = last.exit_status, f"{why(last)} ({reason})"
     return {"reason": reason, "exit_status": status}
 
 

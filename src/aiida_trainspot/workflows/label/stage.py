@@ -11,12 +11,13 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import merge_labels, pending
 from aiida_trainspot.workflows.label.base import (
-    NOT_CACHED,
     LabelEngineWorkChain,
     engine_workchain,
+    rescued,
     sub_process_failed,
+    wait_for_strays,
 )
-from aiida_trainspot.workflows.once import submit_once
+from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.errors import InputError, TrainspotError
 from trainspot.label.base import is_isolated_atom
 
@@ -45,7 +46,7 @@ class AbInitioLabellingWorkChain(WorkChain):
         )
         spec.outline(
             cls.setup,
-            if_(cls.should_label)(cls.run_engine, cls.inspect_engine),
+            if_(cls.should_label)(cls.run_engine, cls.await_strays, cls.inspect_engine),
             cls.results,
         )
         spec.output("labelled", valid_type=PESData, help="The dataset, without failed frames.")
@@ -62,7 +63,7 @@ class AbInitioLabellingWorkChain(WorkChain):
         """Find the frames that need labels."""
         if not len(self.inputs.dataset):
             return exit_codes.NO_FRAMES.because()
-        self.ctx.pending = pending(self.inputs.dataset, metadata=NOT_CACHED)
+        self.ctx.pending = decide_once(self, "pending", pending, dataset=self.inputs.dataset)
         return None
 
     def should_label(self) -> bool:
@@ -90,23 +91,34 @@ class AbInitioLabellingWorkChain(WorkChain):
         self.to_context(engine=child)
         return None
 
+    def await_strays(self) -> None:
+        """Wait for what an engine that died had started: it is still at work."""
+        if not self.ctx.engine.is_finished_ok:
+            wait_for_strays(self, [self.ctx.engine])
+
     def inspect_engine(self) -> ExitCode | None:
-        """An engine that failed as a whole ends the stage."""
-        return None if self.ctx.engine.is_finished_ok else sub_process_failed(self.ctx.engine)
+        """Take the labels; an engine that died without any ends the stage."""
+        engine = self.ctx.engine
+        if engine.is_finished_ok:
+            self.ctx.found = {name: engine.outputs[name] for name in ("labelled", "failures")}
+            return None
+        process = engine_workchain(self.inputs.engine.value)
+        self.ctx.found = rescued(self, process, self.ctx.pending, {"engine": engine})
+        return None if len(self.ctx.found["labelled"]) else sub_process_failed(engine)
 
     def results(self) -> ExitCode | None:
         """Merge the labels in and judge how many are missing."""
-        if "engine" not in self.ctx:
+        if "found" not in self.ctx:
             self.out("labelled", self.inputs.dataset)
             self.out("failures", self.ctx.pending)  # empty
             return None
-        found = self.ctx.engine.outputs
-        merged = merge_labels(
-            self.inputs.dataset, found.labelled, found.failures, metadata=NOT_CACHED
-        )
+        found = self.ctx.found
+        merged = decide_once(self, "merge", merge_labels, dataset=self.inputs.dataset, **found)
         self.out("labelled", merged)
-        self.out("failures", found.failures)
-        return self._verdict(found.labelled, found.failures)
+        self.out("failures", found["failures"])
+        if not self.ctx.engine.is_finished_ok:
+            return sub_process_failed(self.ctx.engine)
+        return self._verdict(**found)
 
     def _verdict(self, labelled: PESData, failures: PESData) -> ExitCode | None:
         if not len(failures):

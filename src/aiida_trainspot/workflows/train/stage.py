@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiida.common.exceptions import EntryPointError
 from aiida.engine import ExitCode, WorkChain, append_, while_
-from aiida.orm import AbstractCode, Dict, Int, SinglefileData, Str
+from aiida.orm import Dict, Int, SinglefileData, Str
 from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.collect_metrics import collect_metrics
-from aiida_trainspot.workflows.once import submit_once
+from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.errors import InputError
 from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
 
@@ -43,12 +44,10 @@ class TrainingWorkChain(WorkChain):
         super().define(spec)
         spec.input("engine", valid_type=Str, help="Name under `trainspot.train`.")
         spec.input("dataset", valid_type=PESData, help="Frames with splits.")
-        spec.input("code", valid_type=AbstractCode, help="The engine's program.")
-        spec.input("settings", valid_type=Dict, default=lambda: Dict({}))
-        spec.input("options", valid_type=Dict, default=lambda: Dict({}))
+        job_ports(spec)  # the engine that another port names checks its settings
+        max_concurrent_port(spec)
         spec.input("seed", valid_type=Int, default=lambda: Int(0))
         spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Members.")
-        spec.input("max_concurrent", valid_type=Int, default=lambda: Int(1))
         spec.input_namespace(
             "start",
             valid_type=SinglefileData,
@@ -93,7 +92,7 @@ class TrainingWorkChain(WorkChain):
     def run_members(self) -> None:
         """Start the next members, at most ``max_concurrent``."""
         first = len(self.ctx.members)
-        last = first + max(1, self.inputs.max_concurrent.value)
+        last = first + self.inputs.max_concurrent.value
         shared = {name: self.inputs[name] for name in ("dataset", "code", "settings", "options")}
         for member, seed in list(enumerate(self.ctx.seeds))[first:last]:
             key = f"member_{member}"
@@ -108,7 +107,7 @@ class TrainingWorkChain(WorkChain):
         for member, node in enumerate(self.ctx.members):
             key = f"member_{member}"
             if not node.is_finished_ok:
-                reason = f"{key}, {node.process_label}<{node.pk}>: {node.exit_message}"
+                reason = f"{key}, {why(node)} <{node.pk}>"
                 return exit_codes.SUB_PROCESS_FAILED_TRAIN.because(reason)
             self.out(f"models.{key}", node.outputs.model)
             if "checkpoint" in node.outputs:
@@ -118,5 +117,5 @@ class TrainingWorkChain(WorkChain):
     def results(self) -> None:
         """Gather the metrics."""
         metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
-        collected = collect_metrics(**metrics)
+        collected = decide_once(self, "metrics", collect_metrics, **metrics)
         self.out("metrics", collected)

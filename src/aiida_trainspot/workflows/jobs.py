@@ -1,0 +1,105 @@
+"""What work chains that run jobs share: their ports, their restarts, and what they say of jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aiida.engine import BaseRestartWorkChain, ProcessHandlerReport, process_handler, while_
+from aiida.orm import AbstractCode, Dict, Int
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.workflows.once import SubmitsOnce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+    from aiida.orm import CalcJobNode, ProcessNode
+
+
+def job_ports(
+    spec: WorkChainSpec, validate_settings: Callable[..., str | None] | None = None
+) -> None:
+    """Declare ``code``, ``settings`` and ``options``.
+
+    Args:
+        spec: Of the work chain.
+        validate_settings: Says what is wrong with settings before anything runs.
+    """
+    spec.input("code", valid_type=AbstractCode, help="The engine's program.")
+    spec.input(
+        "settings",
+        valid_type=Dict,
+        default=lambda: Dict({}),
+        validator=validate_settings,
+        help="Settings of the engine.",
+    )
+    spec.input(
+        "options",
+        valid_type=Dict,
+        default=lambda: Dict({}),
+        help="`metadata.options` of the jobs: resources, max_wallclock_seconds, …",
+    )
+
+
+def max_concurrent_port(spec: WorkChainSpec) -> None:
+    """Declare ``max_concurrent``."""
+    spec.input(
+        "max_concurrent",
+        valid_type=Int,
+        default=lambda: Int(1),
+        validator=lambda node, _: None if node.value > 0 else "must be at least 1",
+        help="Jobs at the same time.",
+    )
+
+
+def with_threads(options: dict[str, Any]) -> dict[str, Any]:
+    """Job options in which the program uses as many threads as cores were asked for."""
+    cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
+    threads = {"MKL_NUM_THREADS": cores, "OMP_NUM_THREADS": cores}
+    return options | {"environment_variables": threads | options.get("environment_variables", {})}
+
+
+def why(process: ProcessNode) -> str:
+    """One line about a process that did not succeed."""
+    name = process.process_label
+    if process.is_finished:
+        return f"{name} {process.exit_status}: {process.exit_message}"
+    return f"{name} was {process.process_state.value if process.process_state else 'not started'}"
+
+
+class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):
+    """A job and its restarts, each submitted once; a failure that would come back ends it."""
+
+    HOPELESS: ClassVar[tuple[int, ...]] = tuple(
+        code.status
+        for code in (
+            exit_codes.OUTPUT_MISSING,
+            exit_codes.OUTPUT_UNREADABLE,
+            exit_codes.TRAINING_DIVERGED,
+        )
+    )
+    """Exit statuses of jobs that end the same way when they are repeated."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        """Outline, and the exit codes that are passed on."""
+        super().define(spec)
+        spec.outline(
+            cls.setup,
+            while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
+            cls.results,
+        )
+        exit_codes.declare(
+            spec,
+            exit_codes.OUTPUT_MISSING,
+            exit_codes.OUTPUT_UNREADABLE,
+            exit_codes.OUT_OF_WALLTIME,
+        )
+
+    @process_handler(priority=300)
+    def give_up(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """The same inputs would end the same way: pass the reason on instead of repeating it."""
+        if calculation.exit_status in self.HOPELESS:
+            return ProcessHandlerReport(True, calculation.exit_code)
+        return None
