@@ -11,6 +11,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.pseudo import FAMILY
 from aiida_trainspot.status import stages_of, status
+from aiida_trainspot.workflows.once import is_replaced
 from trainspot.errors import InputError
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.pairs import Pairs
@@ -111,6 +112,7 @@ def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
         entry.node.outputs[name]
         for entry in sorted(entries, key=lambda entry: (entry.node.ctime, entry.node.pk))
         if isinstance(entry.node, CalcFunctionNode)
+        and not is_replaced(entry.node)
         and name in entry.node.outputs
         and isinstance(entry.node.outputs[name], Dict)
     ]

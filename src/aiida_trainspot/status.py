@@ -11,6 +11,7 @@ from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.functions.iteration import judge
+from aiida_trainspot.workflows.once import is_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,9 @@ def status(node: WorkChainNode) -> dict[str, Any]:
 
 def stages_of(node: WorkChainNode) -> Iterator[Stage]:
     """The stages of a campaign in the order in which they started."""
-    entries = node.base.links.get_outgoing(link_type=_CALLED).all()
+    entries = [
+        e for e in node.base.links.get_outgoing(link_type=_CALLED).all() if not is_replaced(e.node)
+    ]
     for entry in sorted(entries, key=lambda item: (item.node.ctime, item.node.pk)):
         found = _CHILD.fullmatch(entry.link_label)
         if entry.link_label == "augment":
@@ -75,7 +78,6 @@ def stages_of(node: WorkChainNode) -> Iterator[Stage]:
         elif found:
             yield Stage(int(found["compared"]), "compare", entry.node)
         elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
-            # By its own number: a step repeated after a worker died judges an iteration twice.
             yield Stage(int(entry.node.outputs.record["n"]), "judge", entry.node)
 
 
@@ -154,6 +156,10 @@ def progress(node: WorkChainNode) -> Progress:
         return Progress(last.iteration, last.name, int(last.node.is_terminated), 1)
     if isinstance(last.node, CalcFunctionNode):
         return Progress(last.iteration, last.name, 0, 0)
-    jobs = [child for child in last.node.called_descendants if isinstance(child, CalcJobNode)]
+    jobs = [
+        child
+        for child in last.node.called_descendants
+        if isinstance(child, CalcJobNode) and not is_replaced(child)
+    ]
     done = sum(1 for job in jobs if job.is_terminated)
     return Progress(last.iteration, last.name, done, len(jobs))

@@ -268,6 +268,50 @@ def test_a_calculation_that_does_not_converge_is_a_failure_with_its_reason(two, 
     assert "PwBaseWorkChain 401" in failure["reason"]
 
 
+@pytest.fixture
+def dies_at(monkeypatch):
+    """Lets the work chain die when it comes to the frame of this id."""
+
+    def arrange(identity):
+        inputs = QuantumEspressoLabelEngine.inputs
+
+        def fail(frame, *args):
+            if frame.id == identity:
+                raise OSError("no space left on device")
+            return inputs(frame, *args)
+
+        monkeypatch.setattr(QuantumEspressoLabelEngine, "inputs", staticmethod(fail))
+
+    return arrange
+
+
+@pytest.mark.slow
+def test_a_lane_that_dies_keeps_the_frames_it_had_finished(two, pw_code, dies_at):
+    frames = [two, displaced(two, 0, 2, 0.05), displaced(two, 1, 0, 0.05)]
+    dies_at(frames[2].id)  # the second frame of the first lane
+    lanes = {"max_concurrent": orm.Int(2), "min_success": orm.Float(0.5)}
+    outputs, node = run_stage(frames, pw_code, CHEAP, **lanes)
+    assert node.exit_status == 0, node.exit_message
+    assert outputs["labelled"].dataset.ids == [frames[0].id, frames[1].id]
+    assert len(outputs["labelled"].dataset.theories) == 1
+    (failure,) = outputs["failures"].dataset
+    assert failure.id == frames[2].id
+    reason = "QuantumEspressoLabelWorkChain was excepted"
+    assert failure.info["failure"] == {"reason": reason, "exit_status": None}
+    states = [lane.process_state.value for lane in of_kind(node, "QuantumEspressoLabelWorkChain")]
+    assert sorted(states) == ["excepted", "finished", "finished"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_dies_keeps_the_frames_it_had_finished(two, pw_code, dies_at):
+    other = displaced(two, 0, 2, 0.05)
+    dies_at(other.id)
+    outputs, node = run_stage([two, other], pw_code, CHEAP)
+    assert node.exit_status == 451
+    assert outputs["labelled"].dataset.ids == [two.id, other.id][:1]
+    assert outputs["failures"].dataset.ids == [other.id]
+
+
 def test_an_element_without_pseudopotential_is_said_before_anything_runs(two, pw_code):
     germanium = Frame.from_atoms(bulk("Ge"))
     _, node = run_stage([two, germanium], pw_code, CHEAP)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiida.engine import ExitCode, ProcessBuilder, WorkChain, if_, while_
+from aiida.engine import ExitCode, ProcessBuilder, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida.orm import Bool, Dict, Float, Int, List, ProcessNode, SinglefileData, Str
-from aiida.plugins import CalculationFactory, WorkflowFactory
+from aiida.orm import Bool, Dict, Float, Int, List, Str
+from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.exit_codes import Exit
 from aiida_trainspot.functions import iteration as decisions
 from aiida_trainspot.functions.augment import assign_sets
+from aiida_trainspot.workflows.campaign_base import CampaignBase
 from aiida_trainspot.workflows.campaign_ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
-from trainspot import plugins
-from trainspot.config.models import Campaign
 from trainspot.judge.iteration import NO_PAIRS
 from trainspot.judge.verdict import State
 from trainspot.seeds import derive_seed
 
 
-class TrainsPotWorkChain(WorkChain):
+class TrainsPotWorkChain(CampaignBase):
     """An active-learning campaign.
 
     ``should_…`` ask what is missing (frames, labels, a committee, an exploration), so any starting
@@ -55,23 +53,6 @@ class TrainsPotWorkChain(WorkChain):
 
         return get_builder(*args, **kwargs)
 
-    # ── what we know ──────────────────────────────────────────────────────────
-    @property
-    def campaign(self) -> Campaign:
-        """The validated campaign."""
-        return decisions.campaign_of(self.inputs.config)
-
-    @property
-    def iteration(self) -> int:
-        """Number of the iteration that is going on; the first is 1."""
-        return int(self.ctx.judged) + 1
-
-    @property
-    def model_kind(self) -> str:
-        """Kind of the models that the trainer makes."""
-        trainer = plugins.load("trainspot.train", self.campaign.train.engine)
-        return str(trainer.model_kind)
-
     def setup(self) -> None:
         """Start from the given frames."""
         self.ctx.dataset = self.inputs.dataset
@@ -82,40 +63,12 @@ class TrainsPotWorkChain(WorkChain):
         self.ctx.trained = 0
         self.ctx.explored_in = 0
         self.ctx.new_labels = [0, 0]
+        self.ctx.failed = PESData().store()
+        self.ctx.audit_pairs = Dict(NO_PAIRS.to_dict()).store()
 
     def should_continue(self) -> bool:
         """Whether another turn is due."""
         return self.ctx.state in (State.CONTINUE.value, State.AUDIT.value)
-
-    def _fail(self, code: Exit, node: ProcessNode) -> None:
-        """End the loop, keeping what there is; ``results`` returns the exit code."""
-        state = node.process_state.value if node.process_state else "unknown"
-        reason = node.exit_message or state
-        self.ctx.state = "failed"
-        self.ctx.exit = [code.label, f"{node.process_label}<{node.pk}>: {reason}"]
-        self.report(f"{code.message}: {self.ctx.exit[1]}")
-
-    def _engine(self, stage: str) -> dict[str, Any]:
-        """The inputs every engine stage shares."""
-        section = getattr(self.campaign, stage)
-        jobs = section.max_concurrent
-        if jobs == "auto":
-            jobs = self.inputs.max_concurrent.get_dict().get(stage, 1)
-        return {
-            "engine": Str(section.engine),
-            "code": self.inputs.codes[stage],
-            "settings": Dict(section.settings.model_dump(mode="json")),
-            "options": self.inputs.options[stage],
-            "max_concurrent": Int(jobs),
-        }
-
-    def _submit(self, stage: str, entry_point: str, **inputs: Any) -> None:
-        """Submit a stage, once even if a worker dies, and wait for it as ``ctx.<stage>``."""
-        process = WorkflowFactory(entry_point)
-        self.to_context(**{stage: submit_once(self, self._label(stage), process, **inputs)})
-
-    def _label(self, stage: str) -> str:
-        return f"iteration_{self.iteration}_{stage}"
 
     # ── augment ───────────────────────────────────────────────────────────────
     def should_augment(self) -> bool:
@@ -166,10 +119,10 @@ class TrainsPotWorkChain(WorkChain):
             self.ctx.dataset = self._with_sets(stage.outputs.labelled)
             new, failures = self.ctx.dataset.n_labelled - before, stage.outputs.failures
             self.ctx.new_labels = [new, len(failures)]
-            if len(failures) and "failed" in self.ctx:
-                self.ctx.failed = decisions.add_failed(self.ctx.failed, failures)
-            elif "failed" not in self.ctx:
-                self.ctx.failed = failures
+            if len(failures):
+                self.ctx.failed = self._decide(
+                    decisions.add_failed, known=self.ctx.failed, new=failures
+                )
         if not stage.is_finished_ok:
             known = exit_codes.TOO_MANY_FAILED_LABELS
             failed = stage.exit_status == known.status
@@ -179,20 +132,23 @@ class TrainsPotWorkChain(WorkChain):
 
     def _with_sets(self, dataset: PESData) -> PESData:
         campaign = self.campaign
-        fractions, seed = List(list(campaign.split.fractions)), Int(campaign.seed)
-        return assign_sets(dataset, fractions, seed)
+        given = {"fractions": List(list(campaign.split.fractions)), "seed": Int(campaign.seed)}
+        found: PESData = self._decide(assign_sets, dataset=dataset, **given)
+        return found
 
     def _score(self) -> None:
         """Compare the last judgement with its labels; a final audit may end the campaign."""
         n = self.ctx.judged
-        scored = decisions.score(
-            self.ctx.dataset,
-            self.ctx[f"predictions_{n}"],
-            self.ctx[f"calibration_{n}"],
-            self.ctx.judgement,
-            self._audit_pairs(),
-            self.inputs.config,
-            Int(n),
+        scored = self._decide(
+            decisions.score,
+            n,
+            dataset=self.ctx.dataset,
+            predictions=self.ctx[f"predictions_{n}"],
+            calibration=self.ctx[f"calibration_{n}"],
+            judgement=self.ctx.judgement,
+            audit_pairs=self.ctx.audit_pairs,
+            config=self.inputs.config,
+            iteration=Int(n),
         )
         self.ctx[f"score_{n}"] = scored["score"]
         self.ctx.audit_pairs = scored["audit_pairs"]
@@ -200,11 +156,6 @@ class TrainsPotWorkChain(WorkChain):
         if conclusion is not None:
             self.report(f"final audit: {scored['score']['misses']} misses, {conclusion}")
             self.ctx.state = conclusion
-
-    def _audit_pairs(self) -> Dict:
-        if "audit_pairs" not in self.ctx:
-            self.ctx.audit_pairs = Dict(NO_PAIRS.to_dict()).store()
-        return self.ctx.audit_pairs
 
     # ── train ─────────────────────────────────────────────────────────────────
     def should_train(self) -> bool:
@@ -217,7 +168,7 @@ class TrainsPotWorkChain(WorkChain):
         seed = derive_seed(self.campaign.seed, "train", self.iteration)
         frames = self.ctx.dataset
         if section.mix_theories:
-            frames = decisions.training_set(frames)
+            frames = self._decide(decisions.training_set, dataset=frames)
         inputs = self._engine("train") | {
             "dataset": frames,
             "seed": Int(seed),
@@ -238,10 +189,6 @@ class TrainsPotWorkChain(WorkChain):
         self.ctx.trained = self.iteration
         self.ctx[f"committee_{self.iteration}"] = self.ctx.train
 
-    def _models(self, iteration: int) -> dict[str, SinglefileData]:
-        models = self.ctx[f"committee_{iteration}"].outputs.models
-        return {key: models[key] for key in sorted(models)}
-
     # ── explore ───────────────────────────────────────────────────────────────
     def should_explore(self) -> bool:
         """Whether this iteration has not explored yet."""
@@ -250,9 +197,14 @@ class TrainsPotWorkChain(WorkChain):
     def run_explore(self) -> None:
         """Run molecular dynamics with one member, drawn by seed."""
         models = self._models(self.ctx.trained)
-        member = decisions.draw_member(self.inputs.config, Int(self.iteration), Int(len(models)))
+        member = self._decide(
+            decisions.draw_member,
+            config=self.inputs.config,
+            iteration=Int(self.iteration),
+            committee=Int(len(models)),
+        )
         inputs = self._engine("explore") | {
-            "initial": decisions.initial(self.ctx.dataset),
+            "initial": self._decide(decisions.initial, dataset=self.ctx.dataset),
             "plan": Dict(self.campaign.explore.plan.model_dump(mode="json")),
             "seed": Int(self.campaign.seed),
             "iteration": Int(self.iteration),
@@ -275,23 +227,9 @@ class TrainsPotWorkChain(WorkChain):
 
     def run_evaluate(self) -> None:
         """Let the whole committee predict held-out and explored frames."""
-        frames = decisions.evaluation_set(self.ctx.dataset, self.ctx.explore.outputs.explored)
+        explored = self.ctx.explore.outputs.explored
+        frames = self._decide(decisions.evaluation_set, dataset=self.ctx.dataset, explored=explored)
         self._evaluate(frames, self.iteration, self._label("evaluate"), "evaluate")
-
-    def _evaluate(self, frames: PESData, iteration: int, label: str, key: str) -> None:
-        options = self.inputs.options.evaluate.get_dict()
-        child = submit_once(
-            self,
-            label,
-            CalculationFactory("trainspot.evaluate"),
-            dataset=frames,
-            models=self._models(iteration),
-            kind=Str(self.model_kind),
-            settings=Dict(self.campaign.evaluate.settings.model_dump(mode="json")),
-            code=self.inputs.codes.evaluate,
-            metadata={"options": options},
-        )
-        self.to_context(**{key: child})
 
     def inspect_evaluate(self) -> None:
         """Take the predictions."""
@@ -314,21 +252,20 @@ class TrainsPotWorkChain(WorkChain):
             "exploration_failures": len(explored.failures),
             "reference": {"engine": stage.engine, "code": self.inputs.codes.label.full_label},
         }
-        if "failed" not in self.ctx:
-            self.ctx.failed = PESData().store()
-        predictions = self.ctx[f"predictions_{n}"]
-        fitted = decisions.calibrate(
-            self.ctx.dataset, predictions, self._audit_pairs(), self.inputs.config
-        )
-        decided = decisions.judge(
-            self.ctx.dataset,
-            explored.explored,
-            explored.starts,
-            predictions,
-            fitted["calibration"],
-            self.ctx.failed,
-            self.inputs.config,
-            Dict(work),
+        given = {
+            "dataset": self.ctx.dataset,
+            "predictions": self.ctx[f"predictions_{n}"],
+            "config": self.inputs.config,
+        }
+        fitted = self._decide(decisions.calibrate, **given, audit_pairs=self.ctx.audit_pairs)
+        decided = self._decide(
+            decisions.judge,
+            **given,
+            explored=explored.explored,
+            starts=explored.starts,
+            calibration=fitted["calibration"],
+            failed=self.ctx.failed,
+            work=Dict(work),
         )
         self.ctx.dataset = decided["dataset"]
         self.ctx.judgement = decided["judgement"]
@@ -353,7 +290,9 @@ class TrainsPotWorkChain(WorkChain):
         """Let a committee predict the final test frames; the last one all labelled frames."""
         n = self.ctx.compared + 1
         last = Bool(n == self.ctx.judged)
-        frames = decisions.comparison_set(self.ctx.dataset, last)
+        frames = self._decide(
+            decisions.comparison_set, n, dataset=self.ctx.dataset, everything=last
+        )
         self.ctx.compare = None
         if len(frames):
             self._evaluate(frames, n, f"compare_{n}", "compare")
@@ -368,8 +307,13 @@ class TrainsPotWorkChain(WorkChain):
             return
         predictions = self.ctx.compare.outputs.predictions
         score = {"score": self.ctx[f"score_{n}"]} if f"score_{n}" in self.ctx else {}
-        record = decisions.finish_record(
-            self.ctx[f"record_{n}"], self.ctx.dataset, predictions, **score
+        record = self._decide(
+            decisions.finish_record,
+            n,
+            record=self.ctx[f"record_{n}"],
+            dataset=self.ctx.dataset,
+            predictions=predictions,
+            **score,
         )
         self.out(f"iterations.iteration_{n}", record)
         self.out(f"predictions.iteration_{n}", predictions)
@@ -377,7 +321,7 @@ class TrainsPotWorkChain(WorkChain):
     def results(self) -> ExitCode | None:
         """Attach everything there is, on every ending."""
         self.out("dataset", self.ctx.dataset)
-        if "failed" in self.ctx and len(self.ctx.failed):
+        if len(self.ctx.failed):
             self.out("failures", self.ctx.failed)
         if self.ctx.trained:
             outputs = self.ctx[f"committee_{self.ctx.trained}"].outputs

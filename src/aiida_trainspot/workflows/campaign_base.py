@@ -1,0 +1,90 @@
+"""What the steps of a campaign use: what is known, and decisions and stages that run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiida.engine import WorkChain
+from aiida.orm import Dict, Int, ProcessNode, SinglefileData, Str
+from aiida.plugins import CalculationFactory, WorkflowFactory
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.exit_codes import Exit
+from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.workflows.jobs import why
+from aiida_trainspot.workflows.once import decide_once, submit_once
+from trainspot import plugins
+from trainspot.config.models import Campaign
+
+
+class CampaignBase(WorkChain):
+    """Base of ``TrainsPotWorkChain``: no step of its own."""
+
+    @property
+    def campaign(self) -> Campaign:
+        """The validated campaign."""
+        return campaign_of(self.inputs.config)
+
+    @property
+    def iteration(self) -> int:
+        """Number of the iteration that is going on; the first is 1."""
+        return int(self.ctx.judged) + 1
+
+    @property
+    def model_kind(self) -> str:
+        """Kind of the models that the trainer makes."""
+        trainer = plugins.load("trainspot.train", self.campaign.train.engine)
+        return str(trainer.model_kind)
+
+    def _fail(self, code: Exit, node: ProcessNode) -> None:
+        """End the loop, keeping what there is; ``results`` returns the exit code."""
+        self.ctx.state = "failed"
+        self.ctx.exit = [code.label, f"{why(node)} <{node.pk}>"]
+        self.report(f"{code.message}: {self.ctx.exit[1]}")
+
+    def _engine(self, stage: str) -> dict[str, Any]:
+        """The inputs every engine stage shares."""
+        section = getattr(self.campaign, stage)
+        jobs = section.max_concurrent
+        if jobs == "auto":
+            jobs = self.inputs.max_concurrent.get_dict().get(stage, 1)
+        return {
+            "engine": Str(section.engine),
+            "code": self.inputs.codes[stage],
+            "settings": Dict(section.settings.model_dump(mode="json")),
+            "options": self.inputs.options[stage],
+            "max_concurrent": Int(jobs),
+        }
+
+    def _submit(self, stage: str, entry_point: str, **inputs: Any) -> None:
+        """Submit a stage, once even if a worker dies, and wait for it as ``ctx.<stage>``."""
+        process = WorkflowFactory(entry_point)
+        self.to_context(**{stage: submit_once(self, self._label(stage), process, **inputs)})
+
+    def _label(self, stage: str) -> str:
+        return f"iteration_{self.iteration}_{stage}"
+
+    def _decide(self, function: Callable[..., Any], n: int | None = None, **inputs: Any) -> Any:
+        """Take a decision of an iteration (by default this one), once even if a worker dies."""
+        label = f"{function.__name__}_{n or self.iteration}"
+        return decide_once(self, label, function, **inputs)
+
+    def _models(self, iteration: int) -> dict[str, SinglefileData]:
+        models = self.ctx[f"committee_{iteration}"].outputs.models
+        return {key: models[key] for key in sorted(models)}
+
+    def _evaluate(self, frames: PESData, iteration: int, label: str, key: str) -> None:
+        options = self.inputs.options.evaluate.get_dict()
+        child = submit_once(
+            self,
+            label,
+            CalculationFactory("trainspot.evaluate"),
+            dataset=frames,
+            models=self._models(iteration),
+            kind=Str(self.model_kind),
+            settings=Dict(self.campaign.evaluate.settings.model_dump(mode="json")),
+            code=self.inputs.codes.evaluate,
+            metadata={"options": options},
+        )
+        self.to_context(**{key: child})
