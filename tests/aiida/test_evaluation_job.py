@@ -74,7 +74,8 @@ def inputs(committee, code):
         "dataset": PESData(dataset),
         "models": {f"member_{j}": orm.SinglefileData(path) for j, path in enumerate(paths)},
         "kind": orm.Str("toy"),
-        "settings": orm.Dict({"dtype": "float64", "max_atoms": 8}),
+        "settings": orm.Dict({"dtype": "float64"}),
+        "practical": {"max_atoms": 8},
     }
 
 
@@ -91,7 +92,9 @@ def test_the_job_predicts_what_the_pure_function_does(inputs, committee):
         np.testing.assert_allclose(found.forces, here.forces)
         assert found.members == ("member_0", "member_1")
         assert node.base.repository.list_object_names() == [".aiida", "_aiidasubmit.sh"]
-        fresh = inputs | {"dataset": PESData(dataset)}
+        # neither another node nor other batches and processes repeat the job
+        practical = {"max_atoms": 64, "jobs": 2, "device": "cpu"}
+        fresh = inputs | {"dataset": PESData(dataset), "practical": practical}
         again = run_get_node(calculation, **fresh)[1]
         assert again.base.caching.get_cache_source() == node.uuid
 
@@ -117,11 +120,20 @@ def test_what_is_written(inputs, committee):
     ]
     assert [target for _, _, target in info.local_copy_list] == ["dataset.h5", *names]
     assert info.retrieve_list == ["predictions.h5", "trainspot.out", "trainspot.err"]
+    with SandboxFolder() as folder:
+        info = write_job(inputs | {"practical": {"jobs": 3}}, folder)[1]
+    assert info.codes_info[0].cmdline_params[-2:] == ["--jobs", "3"]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("settings", {"max_atoms": 0}, "max_atoms"), ("models", {}, "at least one model")],
+    [
+        ("settings", {"dtyp": "float64"}, "did you mean 'dtype'"),
+        ("settings", {"max_atoms": 8}, "max_atoms: goes into the input 'practical'"),
+        ("practical", {"max_atoms": 0}, "max_atoms"),
+        ("practical", {"dtype": "float64"}, "dtype: goes into the input 'settings'"),
+        ("models", {}, "at least one model"),
+    ],
 )
 def test_bad_inputs_are_refused_before_anything_runs(inputs, name, value, message):
     bad = orm.Dict(value) if name == "settings" else value

@@ -1,4 +1,4 @@
-"""Workers killed with -9 in the middle of labelling: nothing lost, nothing twice, same choice."""
+"""Workers killed with -9 at the worst moments: nothing lost, nothing twice, same choice."""
 
 from __future__ import annotations
 
@@ -21,19 +21,39 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 HERE = Path(sys.executable).parent
 PATIENCE = 600  # s; how long a campaign may take on a busy machine
 
+MOMENTS = (  # see saboteur.py
+    "stored-DatasetAugmentationWorkChain",
+    "deciding-merge_steps",
+    "unqueued-AseLabelCalculation",
+    "queued-ToyTrainWorkChain",
+    "unqueued-ToyTrainCalculation",
+    "stored-EvaluationCalculation",
+    "deciding-judge",
+)
+
 # Run by ``verdi run`` inside the profile: what was labelled, how often, and what was chosen.
 QUESTION = """
 import json
-from aiida.orm import CalcFunctionNode, CalcJobNode, QueryBuilder
+from aiida.orm import CalcFunctionNode, CalcJobNode, ProcessNode, QueryBuilder, WorkChainNode
+from aiida_trainspot.workflows.once import is_replaced
+everything = QueryBuilder().append(ProcessNode).all(flat=True)
 jobs = QueryBuilder().append(
     CalcJobNode, filters={"attributes.process_label": "AseLabelCalculation"}
 ).all(flat=True)
+jobs = [job for job in jobs if not is_replaced(job)]
+members = [n for n in everything if n.process_label == "ToyTrainWorkChain" and not is_replaced(n)]
 judges = QueryBuilder().append(
     CalcFunctionNode, filters={"attributes.process_label": "judge"}, tag="j"
 ).order_by({"j": "id"}).all(flat=True)
 print(json.dumps({
     "labelled": [i for job in jobs for i in job.inputs.dataset.dataset.ids],
     "from_cache": [job.base.caching.is_created_from_cache for job in jobs],
+    "replaced": sum(map(is_replaced, everything)),
+    "never_ended": [n.pk for n in everything if not n.is_terminated],
+    "failed": [n.pk for n in jobs + members if not n.is_finished_ok],
+    "members": len(members),
+    "concurrent": max(sum(o.ctime <= m.ctime < o.mtime for o in members) for m in members),
+    "may_be_concurrent": members[0].caller.inputs.max_concurrent.value,
     "chosen": [[j.outputs.judgement["selected"], j.outputs.judgement["audit"]] for j in judges],
 }))
 """
@@ -77,6 +97,22 @@ class Home:
             time.sleep(0.5)  # another program's progress: there is nothing to wait on
         pytest.fail(f"not reached within {PATIENCE} s: {status}")
 
+    def sabotage(self, moments: tuple[str, ...]) -> None:
+        """Have the workers that will be started killed at these moments, each once."""
+        hook, left = self.folder / "hook", self.folder / "moments"
+        hook.mkdir()
+        left.mkdir()
+        for moment in moments:
+            (left / moment).touch()
+        shutil.copy(Path(__file__).with_name("saboteur.py"), hook)
+        (hook / "sitecustomize.py").write_text(
+            "import sys\n"
+            'if sys.orig_argv[-2:] == ["daemon", "worker"]:\n'
+            "    from saboteur import sabotage\n"
+            "    sabotage()\n"
+        )
+        self.env |= {"PYTHONPATH": str(hook), "SABOTAGE": str(left)}
+
     def workers(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter(["cmdline"]):
@@ -93,9 +129,11 @@ def home(tmp_path_factory, toy_campaign):
     """Makes fresh homes with a toy campaign; their daemons are stopped at the end."""
     made = []
 
-    def make(name: str) -> Home:
+    def make(name: str, moments: tuple[str, ...] = ()) -> Home:
         home = Home(tmp_path_factory.mktemp(name))
         made.append(home)
+        if moments:
+            home.sabotage(moments)
         home.call("trainspot", "setup", "--no-install", "--workers", "1")
         content = toy_campaign | {"stop": {"max_iterations": 2}}
         content["label"] = {**content["label"], "frames_per_job": 4}
@@ -115,7 +153,7 @@ def finished(status: dict) -> bool:
 
 
 def test_killed_workers_lose_nothing_and_change_nothing(home):
-    hurt = home("hurt")
+    hurt = home("hurt", MOMENTS)
     hurt.until(lambda s: s["stage"] == "label" and "AseLabel" in hurt.verdi("process", "list"))
     victims = hurt.workers()
     assert victims
@@ -132,6 +170,13 @@ def test_killed_workers_lose_nothing_and_change_nothing(home):
     for answer in answers:
         assert len(answer["labelled"]) == len(set(answer["labelled"]))
         assert not any(answer["from_cache"])
+        assert answer["never_ended"] == answer["failed"] == []
+        assert answer["concurrent"] <= answer["may_be_concurrent"]
+    assert list((hurt.folder / "moments").iterdir()) == []  # all of them came
+    # each moment left at least the process it struck, and the calm campaign none
+    assert answers[0]["replaced"] >= len(MOMENTS)
+    assert answers[1]["replaced"] == 0
+    assert answers[0]["members"] == answers[1]["members"]
     assert answers[0]["chosen"] == answers[1]["chosen"]
     assert sum(map(len, answers[0]["chosen"][0])) > 0
     assert sorted(answers[0]["labelled"]) == sorted(answers[1]["labelled"])

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiida.orm import Dict, SinglefileData, Str
-from pydantic import ValidationError
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
+from trainspot.errors import InputError
 from trainspot.evaluate.settings import EvaluateSettings
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiida.engine.processes.process_spec import CalcJobProcessSpec
 
 DATASET = "dataset.h5"
@@ -36,7 +39,16 @@ class EvaluationCalculation(TrainspotCalculation):
             valid_type=Dict,
             default=lambda: Dict({}),
             validator=_valid_settings,
-            help="Keys of EvaluateSettings: dtype, max_atoms, device.",
+            help="Keys of EvaluateSettings that decide the numbers: dtype.",
+        )
+        # Not a node: it changes no more than the rounding, and must change no hash.
+        spec.input(
+            "practical",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=_valid_practical,
+            help="The other keys of EvaluateSettings: max_atoms, device, jobs.",
         )
         spec.inputs["models"].validator = _some_model
         spec.output("predictions", valid_type=SinglefileData, help="HDF5, see the contract.")
@@ -45,7 +57,8 @@ class EvaluationCalculation(TrainspotCalculation):
     def write(self, directory: Path) -> Job:
         """Everything is on the command line; see ``TrainspotCalculation.write``."""
         del directory
-        settings = EvaluateSettings(**self.inputs.settings.get_dict())
+        given = {**self.inputs.settings.get_dict(), **self.inputs.practical}
+        settings = parse_settings(EvaluateSettings, given)
         job = Job(arguments=[], retrieve=[PREDICTIONS])
         frames = job.copy(self.inputs.dataset, DATASET)
         # Sorted, so that a member's number in the predictions is that of its label.
@@ -58,6 +71,8 @@ class EvaluationCalculation(TrainspotCalculation):
             *("--dtype", settings.dtype, "--max-atoms", str(settings.max_atoms)),
             *("--device", settings.device, "--output", PREDICTIONS),
         ]
+        if settings.jobs is not None:
+            job.arguments += ["--jobs", str(settings.jobs)]
         return job
 
 
@@ -68,9 +83,23 @@ def _by_number(item: tuple[str, Any]) -> tuple[str, int, str]:
 
 
 def _valid_settings(node: Dict, _port: Any) -> str | None:
+    misplaced = sorted(EvaluateSettings.practical & node.get_dict().keys())
+    if misplaced:
+        return f"{', '.join(misplaced)}: goes into the input 'practical', which is not hashed"
+    return _complaint(node.get_dict())
+
+
+def _valid_practical(given: Mapping[str, Any], _port: Any) -> str | None:
+    misplaced = sorted(given.keys() - EvaluateSettings.practical)
+    if misplaced:
+        return f"{', '.join(misplaced)}: goes into the input 'settings', which is hashed"
+    return _complaint(given)
+
+
+def _complaint(given: Mapping[str, Any]) -> str | None:
     try:
-        EvaluateSettings(**node.get_dict())
-    except (ValidationError, TypeError) as error:
+        parse_settings(EvaluateSettings, given)
+    except InputError as error:
         return str(error)
     return None
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiida.orm import Dict, Int, SinglefileData
-from pydantic import ValidationError
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
 from trainspot import plugins
+from trainspot.errors import InputError
+from trainspot.settings import parse_settings
 from trainspot.train.base import GROUP
 
 if TYPE_CHECKING:
@@ -62,11 +63,9 @@ class TrainCalculation(TrainspotCalculation):
     def check_settings(cls, value: Dict, _: Any) -> str | None:
         """Refuse settings that the engine does not know, before anything is submitted."""
         try:
-            cls.trainer().Settings(**value.get_dict())
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            return f"train.settings.{key}: {first['msg']}"
+            parse_settings(cls.trainer().Settings, value.get_dict(), where="train.settings")
+        except InputError as error:
+            return str(error)
         return None
 
     def write(self, directory: Path) -> Job:

@@ -76,6 +76,7 @@ class CampaignBase(WorkChain):
 
     def _evaluate(self, frames: PESData, iteration: int, label: str, key: str) -> None:
         options = self.inputs.options.evaluate.get_dict()
+        decisive, practical = self.campaign.evaluate.settings.parted()
         child = submit_once(
             self,
             label,
@@ -83,7 +84,8 @@ class CampaignBase(WorkChain):
             dataset=frames,
             models=self._models(iteration),
             kind=Str(self.model_kind),
-            settings=Dict(self.campaign.evaluate.settings.model_dump(mode="json")),
+            settings=Dict(decisive),
+            practical=practical,
             code=self.inputs.codes.evaluate,
             metadata={"options": options},
         )

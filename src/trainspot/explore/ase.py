@@ -13,6 +13,7 @@ from ase.md.nose_hoover_chain import MaskedMTKNPT
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from ase.stress import full_3x3_to_voigt_6_stress
+from pydantic import Field, PositiveInt
 
 from trainspot.dataset import Dataset
 from trainspot.errors import NonFiniteError, RunError, TrainspotError
@@ -34,7 +35,11 @@ CHECK_EVERY: Final = 10
 
 
 class AseSettings(MdSettings):
-    """Settings of the engine ``ase``; it has none of its own."""
+    """Settings of the engine ``ase``."""
+
+    runs_per_job: PositiveInt = Field(
+        5, description="Runs in one job; starting a job costs more than a short run."
+    )
 
 
 class PotentialCalculator(Calculator):  # type: ignore[misc]

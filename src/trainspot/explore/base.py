@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from trainspot.dataset import Dataset
@@ -28,6 +28,9 @@ class MdSettings(BaseModel):
     )
     max_volume_ratio: float = Field(
         5.0, gt=1.0, description="A run stops when its volume grows or shrinks by this factor."
+    )
+    runs_per_job: PositiveInt = Field(
+        1, description="Runs in one job; the model is then loaded once for all of them."
     )
 
     def hottest(self, temperature: float) -> float:

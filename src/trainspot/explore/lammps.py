@@ -54,9 +54,6 @@ class LammpsSettings(MdSettings):
         "float64", description="Precision of the model in trainspot-lmp."
     )
     device: str = Field("cpu", description="Where trainspot-lmp evaluates the model.")
-    runs_per_job: PositiveInt = Field(
-        1, description="Runs in one job; the model is then loaded once for all of them."
-    )
     restarts: PositiveInt = Field(10, description="Restart files a run leaves at most.")
 
     @field_validator("pair_style", "pair_coeff")

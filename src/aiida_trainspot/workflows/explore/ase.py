@@ -1,4 +1,4 @@
-"""``AseMdWorkChain``: molecular dynamics through ASE, the runs shared between a few jobs."""
+"""``AseMdWorkChain``: molecular dynamics through ASE."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ if TYPE_CHECKING:
 
 
 class AseMdWorkChain(ExploreEngineWorkChain):
-    """As many jobs as may run at the same time; a job costs more than a short run."""
+    """One job for every ``runs_per_job`` runs."""
 
     engine = "ase"
-
-    def groups(self, runs: list[Run]) -> list[list[Run]]:
-        """Deal the runs like cards."""
-        jobs = min(self.inputs.max_concurrent.value, len(runs))
-        return [runs[number::jobs] for number in range(jobs)]
 
     def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:
         """One calculation."""

@@ -71,9 +71,13 @@ class ExploreEngineWorkChain(WorkChain):
         model: type[MdSettings] = plugins.load(GROUP, cls.engine).Settings
         return parse_settings(model, settings.get_dict())
 
-    @abstractmethod
     def groups(self, runs: list[Run]) -> list[list[Run]]:
-        """Which runs go into one job."""
+        """Consecutive runs that share a job, however many jobs may run at once.
+
+        Another number of cores must find the jobs of an earlier campaign in the cache.
+        """
+        size = self.parse(self.inputs.settings).runs_per_job
+        return [runs[first : first + size] for first in range(0, len(runs), size)]
 
     @abstractmethod
     def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:

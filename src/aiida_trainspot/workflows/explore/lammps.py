@@ -111,11 +111,6 @@ class LammpsMdWorkChain(ExploreEngineWorkChain):
 
     engine = "lammps"
 
-    def groups(self, runs: list[Run]) -> list[list[Run]]:
-        """Consecutive runs."""
-        size = self.parse(self.inputs.settings).runs_per_job
-        return [runs[first : first + size] for first in range(0, len(runs), size)]
-
     def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:
         """One job with its restarts."""
         inputs = {name: self.inputs[name] for name in (*SHARED, "options")}
