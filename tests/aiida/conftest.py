@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiida.manage import get_manager
+from aiida.orm import InstalledCode
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
 
 
@@ -26,3 +27,22 @@ def patient_runner(aiida_profile):
     manager.set_runner(manager.create_runner(poll_interval=0.1))
     yield
     manager.reset_runner()
+
+
+@pytest.fixture
+def ours(aiida_profile_clean, aiida_localhost):
+    """A code that stands for all programs of ours."""
+    return InstalledCode(
+        label="ours", computer=aiida_localhost, filepath_executable="/bin/true"
+    ).store()
+
+
+@pytest.fixture
+def toys() -> dict:
+    """The stages of a campaign whose programs are all ``ours``."""
+    return {
+        "label": {"engine": "ase", "calculator": "emt", "code": "ours@localhost"},
+        "train": {"engine": "toy", "code": "ours@localhost"},
+        "explore": {"engine": "ase", "code": "ours@localhost"},
+        "evaluate": {"code": "ours@localhost"},
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aiida.orm import Computer, InstalledCode
 
@@ -13,21 +15,6 @@ from trainspot.config.load import resolve
 from trainspot.config.models import Resources
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
-
-WRITTEN = {
-    "name": "toys",
-    "label": {"engine": "ase", "calculator": "emt", "code": "ours@localhost"},
-    "train": {"engine": "toy", "code": "ours@localhost"},
-    "explore": {"engine": "ase", "code": "ours@localhost"},
-    "evaluate": {"code": "ours@localhost"},
-}
-
-
-@pytest.fixture
-def ours(aiida_profile_clean, aiida_localhost):
-    return InstalledCode(
-        label="ours", computer=aiida_localhost, filepath_executable="/bin/true"
-    ).store()
 
 
 @pytest.fixture
@@ -42,14 +29,21 @@ def pw(cluster):
     return InstalledCode(label="pw", computer=cluster, filepath_executable="/bin/true").store()
 
 
-def campaign(**changes):
-    from pathlib import Path
+@pytest.fixture
+def named(toys):
+    return {"name": "toys", **toys}
 
-    return resolve(Document(Path("c.yaml"), {**WRITTEN, **changes})).campaign
+
+@pytest.fixture
+def campaign(named):
+    def make(**changes):
+        return resolve(Document(Path("c.yaml"), {**named, **changes})).campaign
+
+    return make
 
 
-def test_the_builder_of_a_mapping_is_complete(ours, silicon):
-    made = builder.get_builder(WRITTEN, dataset=[silicon], protocol="fast")
+def test_the_builder_of_a_mapping_is_complete(ours, silicon, named):
+    made = builder.get_builder(named, dataset=[silicon], protocol="fast")
     assert made.dataset.dataset.ids == [silicon.id]
     config = made.config.get_dict()
     assert (config["name"], config["protocol"]) == ("toys", "fast")
@@ -60,17 +54,17 @@ def test_the_builder_of_a_mapping_is_complete(ours, silicon):
     assert made.metadata.label == "toys"
 
 
-def test_a_campaign_file_gives_the_same_builder(ours, silicon, tmp_path):
+def test_a_campaign_file_gives_the_same_builder(ours, silicon, tmp_path, named):
     import json
 
     path = tmp_path / "c.yaml"
-    path.write_text(json.dumps(WRITTEN))
+    path.write_text(json.dumps(named))
     a = builder.get_builder(path, dataset=[silicon]).config.get_dict()
-    assert a == builder.get_builder(WRITTEN, dataset=[silicon]).config.get_dict()
+    assert a == builder.get_builder(named, dataset=[silicon]).config.get_dict()
 
 
-def test_given_codes_win_and_stand_in_the_config(ours, pw, silicon):
-    written = {**WRITTEN, "label": {"engine": "quantumespresso"}}
+def test_given_codes_win_and_stand_in_the_config(ours, pw, silicon, named, campaign):
+    written = {**named, "label": {"engine": "quantumespresso"}}
     inputs = builder.campaign_inputs(
         campaign(**written), Dataset.from_frames([silicon]), codes={"label": pw}
     )
@@ -79,7 +73,7 @@ def test_given_codes_win_and_stand_in_the_config(ours, pw, silicon):
     assert inputs["max_concurrent"]["train"] == cores()
 
 
-def test_a_stored_dataset_is_taken_as_it_is(ours, silicon):
+def test_a_stored_dataset_is_taken_as_it_is(ours, silicon, campaign):
     node = PESData([silicon])
     assert builder.campaign_inputs(campaign(), node)["dataset"] is node
 
@@ -94,7 +88,7 @@ def test_a_stored_dataset_is_taken_as_it_is(ours, silicon):
         ({"labels": "ours@localhost"}, "codes: unknown stage 'labels'; did you mean 'label'?"),
     ],
 )
-def test_unknown_codes_and_stages_answer_with_the_nearest(codes, message, ours, silicon):
+def test_unknown_codes_and_stages_answer_with_the_nearest(codes, message, ours, silicon, campaign):
     with pytest.raises(UnknownNameError, match=message):
         builder.campaign_inputs(campaign(), [silicon], codes)
 
@@ -114,7 +108,7 @@ def test_a_serial_job_on_this_machine(ours):
     }
 
 
-def test_the_resources_of_a_cluster_become_options(pw):
+def test_the_resources_of_a_cluster_become_options(pw, campaign):
     given = {
         "cluster": {"account": "x", "queue": "long", "walltime": 3600, "memory": 2.0},
         "pw@cluster": {"queue": "short", "machines": 2, "prepend": "module load qe"},

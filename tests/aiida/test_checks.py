@@ -21,24 +21,10 @@ from trainspot.frames import Frame
 from trainspot.label.pw_memory import memory
 from trainspot.label.quantumespresso import QuantumEspressoSettings
 
-TOYS = {
-    "label": {"engine": "ase", "calculator": "emt", "code": "ours@localhost"},
-    "train": {"engine": "toy", "code": "ours@localhost"},
-    "explore": {"engine": "ase", "code": "ours@localhost"},
-    "evaluate": {"code": "ours@localhost"},
-}
-
 
 @pytest.fixture
-def ours(aiida_profile_clean, aiida_localhost):
-    return InstalledCode(
-        label="ours", computer=aiida_localhost, filepath_executable="/bin/true"
-    ).store()
-
-
-@pytest.fixture
-def remarks(ours, silicon):
-    def run(written=TOYS, *, frame=silicon, thorough=True):
+def remarks(ours, silicon, toys):
+    def run(written=toys, *, frame=silicon, thorough=True):
         loaded = resolve(Document(Path("c.yaml"), written))
         found = checks.check(loaded, Dataset.from_frames([frame]), thorough=thorough)
         assert all("\n" not in remark.text for remark in found)
@@ -96,18 +82,18 @@ def test_caching_that_is_off_is_a_warning(remarks, aiida_profile):
         config.unset_option("caching.enabled_for", scope=scope)
 
 
-def test_an_unknown_code_names_the_nearest_and_the_others_are_still_checked(remarks):
-    written = {**TOYS, "train": {"engine": "toy", "code": "oures@localhost"}}
+def test_an_unknown_code_names_the_nearest_and_the_others_are_still_checked(remarks, toys):
+    written = {**toys, "train": {"engine": "toy", "code": "oures@localhost"}}
     found = errors_of(remarks({**written, "explore": {"engine": "ase", "code": "x@y"}}))
     assert "train.code: unknown code 'oures@localhost'; did you mean 'ours@localhost'?" in found
     assert any(text.startswith("explore.code: unknown code 'x@y'") for text in found)
 
 
-def test_a_code_without_executable_does_not_answer(remarks, aiida_localhost):
+def test_a_code_without_executable_does_not_answer(remarks, aiida_localhost, toys):
     InstalledCode(
         label="gone", computer=aiida_localhost, filepath_executable="/nowhere/pw.x"
     ).store()
-    (text,) = errors_of(remarks({**TOYS, "evaluate": {"code": "gone@localhost"}}))
+    (text,) = errors_of(remarks({**toys, "evaluate": {"code": "gone@localhost"}}))
     assert text.startswith("code 'gone@localhost' does not answer: ")
     assert text.endswith("; run: trainspot setup")
 
@@ -121,7 +107,7 @@ def test_a_code_without_executable_does_not_answer(remarks, aiida_localhost):
     ],
 )
 def test_a_pw_that_does_not_greet_does_not_answer(
-    script, reason, remarks, aiida_localhost, tmp_path
+    script, reason, remarks, aiida_localhost, tmp_path, toys
 ):
     path = tmp_path / "pw.x"
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -132,32 +118,32 @@ def test_a_pw_that_does_not_greet_does_not_answer(
         filepath_executable=str(path),
         default_calc_job_plugin="quantumespresso.pw",
     ).store()
-    found = errors_of(remarks({**TOYS, "evaluate": {"code": "pw@localhost"}}))
+    found = errors_of(remarks({**toys, "evaluate": {"code": "pw@localhost"}}))
     expected = f"code 'pw@localhost' does not answer: {reason}; run: trainspot setup"
     assert found == ([expected] if reason else [])
 
 
-def test_slow_programs_are_started_only_if_asked(remarks, aiida_localhost, monkeypatch):
+def test_slow_programs_are_started_only_if_asked(remarks, aiida_localhost, monkeypatch, toys):
     InstalledCode(
         label="mace",
         computer=aiida_localhost,
         filepath_executable="/bin/false",
         default_calc_job_plugin="trainspot.mace_train",
     ).store()
-    written = {**TOYS, "evaluate": {"code": "mace@localhost"}}
+    written = {**toys, "evaluate": {"code": "mace@localhost"}}
     assert errors_of(remarks(written, thorough=False)) == []
     (text,) = errors_of(remarks(written))
     assert "does not answer: exit status 1" in text
 
 
-def test_more_jobs_than_the_daemon_holds_are_refused(remarks):
-    written = {**TOYS, "train": {**TOYS["train"], "max_concurrent": 100_000}}
+def test_more_jobs_than_the_daemon_holds_are_refused(remarks, toys):
+    written = {**toys, "train": {**toys["train"], "max_concurrent": 100_000}}
     (text,) = errors_of(remarks(written))
     assert text.startswith("train.max_concurrent = 100000: the daemon holds 65")
 
 
-def test_an_element_or_a_family_that_is_missing(remarks, ours, monkeypatch):
-    written = {**TOYS, "label": {"engine": "quantumespresso", "code": "ours@localhost"}}
+def test_an_element_or_a_family_that_is_missing(remarks, ours, monkeypatch, toys):
+    written = {**toys, "label": {"engine": "quantumespresso", "code": "ours@localhost"}}
     (text,) = errors_of(remarks(written))
     assert text.startswith("no pseudopotential family 'SSSP/1.3/PBE/precision'; run: trainspot")
     monkeypatch.setattr(pseudos, "family", lambda _: type("Family", (), {"elements": ["C", "O"]}))
@@ -180,7 +166,7 @@ class DemandingFamily:
 
 
 @pytest.fixture
-def plane_waves(remarks, silicon, monkeypatch):
+def plane_waves(remarks, silicon, toys, monkeypatch):
     """The remarks on labels alone, of a campaign with pw.x on a machine of one GB."""
     monkeypatch.setattr(pseudos, "family", lambda _: DemandingFamily())
     machine = type("Memory", (), {"total": 1e9})
@@ -191,7 +177,7 @@ def plane_waves(remarks, silicon, monkeypatch):
     def run(cells=1, frame=silicon, resources=None, **label):
         section = {"engine": "quantumespresso", "code": "ours@localhost", "kpoints_mesh": [2, 2, 2]}
         length = {"kind": "supercell", "min_length": 5.4 * cells}
-        written = {**TOYS, "label": section | label, "augment": [length]}
+        written = {**toys, "label": section | label, "augment": [length]}
         return remarks(written | {"resources": resources or {}}, frame=frame)
 
     return run

@@ -21,6 +21,7 @@ from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine, AseSettings
 
 SETTINGS = AseSettings(calculator="emt")
+PATIENCE = 300  # s
 THEORY = AseLabelEngine.theory(SETTINGS)
 
 # A calculator that computes copper and kills the whole run, as a scheduler would, at tungsten.
@@ -135,6 +136,7 @@ def test_a_command_that_is_killed_goes_on_where_it_was(asked, tmp_path, workers)
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE,  # its processes must end with it, or its output never does
         )
 
     assert run("killer:Killer").returncode == -signal.SIGKILL

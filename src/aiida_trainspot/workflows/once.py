@@ -67,9 +67,10 @@ class SubmitsOnce:
     def submit(
         self, process: type[Process], inputs: dict[str, Any] | None = None, **kwargs: Any
     ) -> ProcessNode:
-        """See ``aiida.engine.Process.submit``; a label is expected in the metadata."""
-        label = {**(inputs or {}), **kwargs}["metadata"]["call_link_label"]
-        known = _started(self.node, label)
+        """See ``aiida.engine.Process.submit``; what has no label in its metadata is submitted."""
+        metadata = {**(inputs or {}), **kwargs}.get("metadata", {})
+        label = metadata.get("call_link_label")
+        known = None if label is None else _started(self.node, label)
         submitted: ProcessNode = (
             known if known is not None else super().submit(process, inputs, **kwargs)  # type: ignore[misc]
         )
