@@ -67,6 +67,6 @@ def toy_campaign() -> dict:
         },
         "evaluate": {"dtype": "float64"},
         "tolerance": {"energy": 0.02, "forces": 0.05, "stress": None},
-        "select": {"max_frames": 8, "audit": 2},
+        "select": {"max_frames": 8, "audit": 2, "novelty": 0.8},
         "stop": {"max_iterations": 3},
     }

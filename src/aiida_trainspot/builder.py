@@ -23,6 +23,7 @@ from trainspot.config.models import Resources
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import Frame
+from trainspot.judge.judgement import check_installed
 
 if TYPE_CHECKING:
     from aiida.engine.processes.builder import ProcessBuilder
@@ -95,7 +96,7 @@ def get_builder(
         protocol: Named set of defaults, instead of the campaign's.
 
     Raises:
-        InputError: Anything wrong with the campaign, its frames or its codes.
+        InputError: Anything wrong with the campaign, its frames or its codes, or a missing extra.
     """
     if isinstance(campaign, Loaded):
         document = campaign.document
@@ -106,6 +107,7 @@ def get_builder(
     if protocol is not None:
         document = replace(document, data={**document.data, "protocol": protocol})
     loaded = resolve(document)
+    check_installed(loaded.campaign.select)
     frames = read_inputs(loaded) if dataset is None else dataset
     builder = WorkflowFactory("trainspot.campaign").get_builder()
     inputs = campaign_inputs(loaded.campaign, frames, codes)

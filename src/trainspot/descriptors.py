@@ -62,7 +62,7 @@ def require() -> None:
     Raises:
         MissingExtraError: With the pip line that brings it.
     """
-    if find_spec("featomic") is None:
+    if find_spec("featomic") is None or find_spec("fpsample") is None:
         raise MissingExtraError("the descriptor of frames", EXTRA)
 
 

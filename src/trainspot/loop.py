@@ -36,6 +36,7 @@ from trainspot.judge.iteration import (
     thresholds,
     training_set,
 )
+from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
@@ -73,6 +74,8 @@ class Turn:
         decision: What was decided.
         record: Its figures.
         score: How the decision fared, once its frames were labelled.
+        explored: What was judged.
+        starts: Where the explorations started.
     """
 
     committee: Committee
@@ -81,6 +84,8 @@ class Turn:
     decision: Decision
     record: dict[str, Any]
     score: Score | None = None
+    explored: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
+    starts: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
 
 
 @dataclass
@@ -151,7 +156,9 @@ def run(
 
     Raises:
         RunError: Too few frames could be labelled.
+        MissingExtraError: The selection needs a library that is not installed.
     """
+    check_installed(campaign.select)
     rules = rules_of(campaign)
     result = Result("continue", prepare(inputs, campaign), Dataset.from_frames([]))
     audit_pairs = NO_PAIRS
@@ -230,9 +237,13 @@ def _turn(
     reference = {"engine": campaign.label.engine, "code": campaign.label.code}
     work = Work(iteration, *counts, len(failures), reference)
     figures = record(dataset, explored, predictions, calibrations, decision.judgement, work)
-    result.turns.append(Turn(committee, predictions, calibrations, decision, figures))
+    turn = Turn(committee, predictions, calibrations, decision, figures)
+    turn.explored, turn.starts = explored, starts
+    result.turns.append(turn)
     result.dataset = decision.dataset
     result.state = "budget" if decision.budget_spent else str(decision.judgement.verdict)
+    if note := decision.judgement.novelty.get("note"):
+        progress(f"iteration {iteration}: {note}")
     progress(f"iteration {iteration}: {result.state}")
 
 

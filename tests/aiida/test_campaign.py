@@ -68,6 +68,8 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
         assert found["selected"] == wanted["selected"]
         assert found["audit"] == wanted["audit"]
         assert found["flagged"] == wanted["flagged"]
+        assert found["reasons"] == wanted["reasons"]
+        assert found["novelty"]["threshold"] == pytest.approx(wanted["novelty"]["threshold"])
     assert node.outputs.dataset.dataset.ids == plain.dataset.ids
 
     # the ending, with everything attached

@@ -20,7 +20,11 @@ def test_calibration(name):
 @pytest.mark.parametrize("name", plugins.names(select.GROUP))
 def test_selection(name, labelled_frames):
     frames = Dataset.from_frames(sorted(labelled_frames, key=lambda frame: frame.id))
-    check_selection(name, select.Judged(frames, np.linspace(2.0, 1.0, len(frames))))
+    score = np.linspace(2.0, 1.0, len(frames))
+    points = np.random.default_rng(0).normal(size=(len(frames) + 5, 3))
+    check_selection(name, select.Judged(frames, score, points[5:], points[:5]))
+    if not select.needs_descriptors(select.strategy(name)):
+        check_selection(name, select.Judged(frames, score))
 
 
 def test_a_broken_method_is_caught(monkeypatch):

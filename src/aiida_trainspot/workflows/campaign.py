@@ -280,6 +280,8 @@ class TrainsPotWorkChain(CampaignBase):
             f"iteration {n}: {found['explored']} explored, {len(found['flagged'])} flagged, "
             f"{len(found['selected'])} selected, {len(found['audit'])} audit: {self.ctx.state}"
         )
+        if note := found["novelty"].get("note"):
+            self.report(note)
 
     # ── results ───────────────────────────────────────────────────────────────
     def should_compare(self) -> bool:

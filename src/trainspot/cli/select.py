@@ -10,7 +10,7 @@ import click
 
 from trainspot import io
 from trainspot.cli._values import SeveralValues, calibrations
-from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
 from trainspot.evaluate.files import frames_of
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge import judge
@@ -37,6 +37,7 @@ _DEFAULT = SelectSettings()
 @click.option("--max-frames", type=int, default=_DEFAULT.max_frames, show_default=True)
 @click.option("--method", default=_DEFAULT.method, show_default=True)
 @click.option("--audit", default=str(_DEFAULT.audit), show_default=True, help="auto or a number.")
+@click.option("--novelty", help="none, or a share of the validation frames among --known.")
 @seed_option
 @json_option
 @config_option
@@ -54,14 +55,18 @@ def select(
     """Screen and flag the frames of PREDICTIONS, and write those worth labelling."""
     io.check_output(output)
     known, starts = (options.pop(name) for name in ("known", "starts"))
-    by = parse_settings(SelectSettings, options)
+    base = config.select.model_dump() if config else {}
+    novelty = options.pop("novelty")
+    if given("novelty"):
+        options["novelty"] = None if novelty == "none" else novelty
+    by = parse_settings(SelectSettings, base | options)
     predicted = Predictions.read(predictions)
     explored = frames_of(predicted, predictions, frames)
     judgement = judge(
         explored,
         predicted,
         calibrations(thresholds, "--thresholds"),
-        io.read(known).ids if known else [],
+        io.read(known) if known else explored[:0],
         JudgeSettings(
             screen=config.screen if config else ScreenSettings(),
             select=by,
@@ -75,4 +80,6 @@ def select(
     if as_json:
         click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
         return
+    if note := judgement.novelty["note"]:
+        click.echo(note, err=True)
     click.echo(f"{judgement.summary()}: {output}")

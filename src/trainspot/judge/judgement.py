@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainspot.dataset import Dataset
+from trainspot.descriptors import require
 from trainspot.errors import DataError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.evaluate.statistics import Array
 from trainspot.judge.calibrate import Calibration
+from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.screen import screen
-from trainspot.judge.select import Judged, Selection, draw, strategy
+from trainspot.judge.select import Selection, needs_descriptors, strategy
 from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
+from trainspot.judge.space import Novelty, Space
 from trainspot.judge.verdict import State, verdict
-from trainspot.seeds import generator
 
-_AUDIT_SHARE: Final = 5
-_MAX_AUDIT: Final = 25
+NOVELTY: Final = "novelty"
+"""What novelty is called among the causes of a flag."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,16 @@ class Judgement:
         selected: Ids chosen among the flagged (or at random, see ``fallback``).
         audit: Ids drawn uniformly from the valid frames, or the final audit of unflagged ones;
             disjoint from ``selected``.
-        flagged: Ids of valid frames beyond a threshold.
+        flagged: Ids of valid frames beyond a threshold, of disagreement or of novelty.
         refused: Frames that the screen refused, by reason.
         duplicates: Explored frames that were met before, or were known already.
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
         fallback: Whether no threshold was fitted, so that the choice was random.
         reasons: For each explored id, in words, what was decided and why.
+        flagged_by: How many frames each property and ``novelty`` flags; a frame counts for all.
+        near_duplicates: Valid frames that nearly equal a known or another explored one.
+        novelty: The threshold of novelty and what it rests on, see ``space.Novelty``.
     """
 
     verdict: State
@@ -51,6 +57,9 @@ class Judgement:
     valid: int
     fallback: bool
     reasons: Mapping[str, str]
+    flagged_by: Mapping[str, int] = field(default_factory=dict)
+    near_duplicates: int = 0
+    novelty: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def chosen(self) -> list[str]:
@@ -60,8 +69,11 @@ class Judgement:
     def summary(self) -> str:
         """The counts in one line."""
         refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
+        by = ", ".join(f"{name} {n}" for name, n in self.flagged_by.items() if n)
+        flagged = f"{len(self.flagged)} flagged" + (f" (by {by})" if by else "")
+        near = f"{self.near_duplicates} near-duplicates, " if self.near_duplicates else ""
         return (
-            f"{self.explored} frames, refused: {refused}; {len(self.flagged)} flagged, "
+            f"{self.explored} frames, refused: {refused}; {flagged}, {near}"
             f"{len(self.selected)} selected, {len(self.audit)} for the audit"
         )
 
@@ -78,7 +90,11 @@ class Judgement:
             DataError: Something is missing.
         """
         try:
-            values: dict[str, Any] = {field.name: content[field.name] for field in fields(cls)}
+            added = ("flagged_by", "near_duplicates", "novelty")  # judgements of 0.1 lack them
+            names = [
+                one.name for one in fields(cls) if one.name in content or one.name not in added
+            ]
+            values: dict[str, Any] = {name: content[name] for name in names}
             values["verdict"] = State(values["verdict"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not a judgement") from error
@@ -90,7 +106,7 @@ def judge(
     explored: Dataset,
     predictions: Predictions,
     calibrations: Mapping[str, Calibration],
-    known_ids: Collection[str],
+    known: Dataset,
     settings: JudgeSettings,
     *,
     iteration: int,
@@ -103,7 +119,8 @@ def judge(
         explored: Frames of the exploration.
         predictions: The committee's, for all of them.
         calibrations: The threshold of each judged property.
-        known_ids: Ids that are labelled, wait for labels, or failed: never selected again.
+        known: Frames that are labelled, wait for labels, or failed: never selected again. Novelty
+            is the distance to the labelled training frames among them.
         settings: Limits, budget and stopping rules.
         iteration: Number of this iteration; the first is 1.
         seed: The campaign's; the draws of different iterations are independent.
@@ -111,43 +128,60 @@ def judge(
 
     Raises:
         InputError: A frame that the predictions lack, or an unknown selection method.
+        MissingExtraError: Descriptors are needed and their library is not installed.
     """
-    selection = strategy(settings.select.method)  # refused now if unknown, drawn on or not
+    by = settings.select
+    selection = strategy(by.method)  # refused now if unknown, drawn on or not
     unique = list(dict.fromkeys(explored.ids))
     screened = screen(explored, starts, predictions, settings.screen)
-    known = set(known_ids)
-    valid = sorted(identity for identity in screened.kept if identity not in known)
-    fallback = not any(calibration.fitted for calibration in calibrations.values())
+    met = set(known.ids)
+    valid = sorted(identity for identity in screened.kept if identity not in met)
+    frames = explored.select(valid)
+    space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
+    novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
     ratios = excess(predictions.select(valid), calibrations)
-    score = np.max(np.stack([*ratios.values(), np.zeros(len(valid))]), axis=0)
-    flagged = tuple(np.array(valid, dtype=object)[score > 1.0].tolist())
+    disagrees = _any_beyond(ratios, len(valid))
+    novel = np.zeros(len(valid), dtype=np.bool_)
+    if space and novelty.threshold:
+        ratios[NOVELTY] = space.from_training() / novelty.threshold
+        novel = ratios[NOVELTY] > 1.0
+    fallback = not any(calibration.fitted for calibration in calibrations.values())
     state = verdict(
         explored=len(unique),
         valid=len(valid),
-        flagged=len(flagged),
+        flagged=int(disagrees.sum()),
         fitted=not fallback,
         iteration=iteration,
         settings=settings.stop,
+        novel=int(novel.sum()),
+        expected=1.0 - novelty.share if novelty.share else 0.0,
     )
-    draws = _Draws(explored, valid, score, flagged, fallback, selection, settings, iteration, seed)
-    selected, audit = draws.of(state)
+    score = np.max(np.stack([*ratios.values(), np.zeros(len(valid))]), axis=0)
+    repeated = space.repeated(by.near_duplicate, score) if space else {}
+    pool = Pool(frames, score, disagrees, novel, repeated, space)
+    drawn = Draws(pool, selection, settings, iteration, seed, fallback=fallback).of(state)
     reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
-    reasons |= dict.fromkeys(known & set(screened.kept), "known already")
-    chosen = dict.fromkeys(audit, "audit") | dict.fromkeys(selected, "selected")
+    reasons |= dict.fromkeys(met & set(screened.kept), "known already")
     for row, identity in enumerate(valid):
-        why = _why({name: ratio[row] for name, ratio in ratios.items()}, calibrations)
-        reasons[identity] = f"{chosen.get(identity, 'not selected')}: {why}"
+        why = _why(
+            {name: float(ratio[row]) for name, ratio in ratios.items()}, calibrations, novelty
+        )
+        how = drawn.how.get(identity)
+        reasons[identity] = f"{drawn.decision(identity)}: {why}" + (f"; {how}" if how else "")
     return Judgement(
         verdict=state,
-        selected=selected,
-        audit=audit,
-        flagged=flagged,
+        selected=drawn.selected,
+        audit=drawn.audit,
+        flagged=tuple(np.array(valid, dtype=object)[disagrees | novel].tolist()),
         refused=screened.refused,
-        duplicates=len(explored) - len(unique) + len(known & set(screened.kept)),
+        duplicates=len(explored) - len(unique) + len(met & set(screened.kept)),
         explored=len(explored),
         valid=len(valid),
         fallback=fallback,
         reasons=dict(sorted(reasons.items())),
+        flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
+        near_duplicates=len(repeated),
+        novelty=novelty.to_dict(),
     )
 
 
@@ -157,61 +191,41 @@ def excess(predictions: Predictions, calibrations: Mapping[str, Calibration]) ->
     return {name: delta[name] / found.threshold for name, found in calibrations.items()}
 
 
-def audit_size(settings: SelectSettings, flagged: int) -> int:
-    """How many frames the audit draws; ``auto``: a fifth of the batch, at most 25, rounded up."""
-    if settings.audit != "auto":
-        return min(settings.audit, settings.max_frames)
-    batch = min(flagged, settings.max_frames)
-    return min(_MAX_AUDIT, -(-batch // _AUDIT_SHARE))
+def check_installed(settings: SelectSettings) -> None:
+    """Refuse, before anything is spent, a selection whose library is missing.
+
+    Raises:
+        MissingExtraError: With the pip line that brings it.
+        UnknownNameError: No such selection method.
+    """
+    if _needs_space(settings, strategy(settings.method)):
+        require()
 
 
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """The random part of a judgement."""
-
-    explored: Dataset
-    valid: list[str]
-    score: Array
-    flagged: tuple[str, ...]
-    fallback: bool
-    selection: Selection
-    settings: JudgeSettings
-    iteration: int
-    seed: int
-
-    def of(self, state: State) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Selected and audit ids of a state: none once the campaign ends."""
-        if state is State.AUDIT:
-            flagged = set(self.flagged)
-            unflagged = [i for i in self.valid if i not in flagged]
-            return (), self._draw("final_audit", unflagged, self.settings.stop.final_audit)
-        if state is not State.CONTINUE:
-            return (), ()
-        select = self.settings.select
-        pool = self.valid if self.fallback else list(self.flagged)
-        # A quiet but unconfirmed exploration still has to teach the committee something.
-        pool = pool or self.valid
-        audit = self._draw("audit", self.valid, audit_size(select, len(pool)))
-        eligible = set(pool) - set(audit)
-        rows = np.array([i in eligible for i in self.valid], dtype=np.bool_)
-        ids = [identity for identity, row in zip(self.valid, rows, strict=True) if row]
-        budget = select.max_frames - len(audit)
-        if self.fallback or not self.flagged:
-            return self._draw("select", ids, budget), audit
-        judged = Judged(self.explored.select(ids), self.score[rows])
-        rng = generator(self.seed, "select", self.iteration)
-        return tuple(sorted(self.selection.select(judged, budget, rng))), audit
-
-    def _draw(self, use: str, ids: list[str], number: int) -> tuple[str, ...]:
-        return tuple(draw(ids, number, generator(self.seed, use, self.iteration)))
+def _needs_space(settings: SelectSettings, selection: Selection) -> bool:
+    """Whether judging needs descriptors: the paper's does not."""
+    wanted = settings.novelty is not None or settings.near_duplicate > 0.0
+    return wanted or needs_descriptors(selection)
 
 
-def _why(ratios: Mapping[str, float], calibrations: Mapping[str, Calibration]) -> str:
-    """The property that stands out most, in words."""
+def _any_beyond(ratios: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
+    beyond = [ratio > 1.0 for ratio in ratios.values()]
+    return np.asarray(np.any([*beyond, np.zeros(n, dtype=np.bool_)], axis=0))
+
+
+def _why(
+    ratios: dict[str, float], calibrations: Mapping[str, Calibration], novelty: Novelty
+) -> str:
+    """The property that stands out most, and whether the frame is novel, in words."""
+    far = ratios.pop(NOVELTY, 0.0)
     name = max(ratios, key=lambda key: ratios[key])
     threshold = calibrations[name].threshold
     word = "exceeds" if ratios[name] > 1.0 else "is within"
-    return (
+    found = (
         f"disagreement on {name} of {ratios[name] * threshold:.3g} {word} the threshold of "
         f"{threshold:.3g} {UNITS[name]}"
     )
+    if far <= 1.0 or novelty.threshold is None:
+        return found
+    distance = f"{far * novelty.threshold:.3g} from the nearest training frame exceeds"
+    return f"{found}; novelty: a distance of {distance} {novelty.threshold:.3g}"

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trainspot.descriptors import DescriptorSettings
+
 Property = Literal["energy", "forces", "stress"]
 PROPERTIES: Final[tuple[Property, ...]] = ("energy", "forces", "stress")
 """What is judged."""
@@ -66,15 +68,31 @@ class CalibrateSettings(_Settings):
 class SelectSettings(_Settings):
     """Which of the judged frames are labelled next."""
 
-    method: str = Field("random", description="how flagged frames are chosen when too many")
+    method: str = Field(
+        "diverse",
+        description="how flagged frames are chosen when too many: diverse (farthest from all that "
+        "is known), random, ranked (not to be used alone)",
+    )
     max_frames: int = Field(1000, ge=1, description="frames labelled an iteration, audit included")
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
         description="frames drawn uniformly from all valid ones, flagged or not; "
         "auto: a fifth of the batch, at most 25",
     )
-    novelty: None = Field(
-        None, description="percentile of the descriptor distance; not available yet, keep null"
+    novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        0.95,
+        description="also flag frames farther from every training frame than this share of the "
+        "validation frames is; null: flag by disagreement alone",
+    )
+    near_duplicate: float = Field(
+        5e-4,
+        ge=0.0,
+        le=1.0,
+        description="descriptor distance below which two frames count as one and only the first is "
+        "chosen, about 0.005 Å on every atom; 0: exact duplicates only",
+    )
+    descriptor: DescriptorSettings = Field(
+        default_factory=DescriptorSettings, description="what distances between frames rest on"
     )
 
 

@@ -26,7 +26,7 @@ class State(StrEnum):
     CONTINUE = "continue"
     """Label what was selected, train, explore again."""
     AUDIT = "audit"
-    """Nothing is flagged: label the final audit batch, then ``conclude``."""
+    """The committee agrees everywhere: label the final audit batch, then ``conclude``."""
     CONVERGED = "converged"
     """Stop: the committee is as good as asked for, as far as it was looked at."""
     EXHAUSTED = "exhausted"
@@ -36,24 +36,38 @@ class State(StrEnum):
 
 
 def verdict(
-    *, explored: int, valid: int, flagged: int, fitted: bool, iteration: int, settings: StopSettings
+    *,
+    explored: int,
+    valid: int,
+    flagged: int,
+    fitted: bool,
+    iteration: int,
+    settings: StopSettings,
+    novel: int = 0,
+    expected: float = 0.0,
 ) -> State:
     """What follows an exploration.
 
     Quiet is an exploration whose flagged share is within ``converged_share`` and enough of whose
-    frames were valid. Without a fitted threshold, quiet means nothing until an audit confirms it.
+    frames were valid. Of frames like the validation frames a share of 1 - ``select.novelty`` is
+    novel by definition, so only more than that is not quiet: the final audit looks at the others.
+    Without a fitted threshold, quiet means nothing until an audit confirms it.
 
     Args:
         explored: Frames explored, each id once.
         valid: Frames that passed the screen and are not in the dataset yet.
-        flagged: Valid frames beyond a threshold.
+        flagged: Valid frames whose disagreement is beyond a threshold.
         fitted: Whether the thresholds were calibrated.
         iteration: Number of this iteration; the first is 1.
         settings: The stopping rules.
+        novel: Valid frames that are novel.
+        expected: Share of novel frames where nothing is new.
     """
     if valid == 0:
         return State.NO_VALID_EXPLORATION
-    quiet = flagged <= settings.converged_share * valid and valid >= settings.min_valid * explored
+    known = novel <= max(settings.converged_share, expected) * valid
+    few = flagged <= settings.converged_share * valid
+    quiet = few and known and valid >= settings.min_valid * explored
     if quiet and settings.final_audit and flagged < valid:
         return State.AUDIT
     if quiet and fitted and not settings.final_audit:

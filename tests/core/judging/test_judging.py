@@ -15,7 +15,7 @@ from trainspot.errors import DataError, InputError
 from trainspot.frames import Frame, Origin
 from trainspot.judge import Judgement, State, judge
 from trainspot.judge.calibrate import Calibration
-from trainspot.judge.judgement import audit_size
+from trainspot.judge.draws import audit_size
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Judged, draw
 from trainspot.judge.select.random import RandomSelection
@@ -49,12 +49,14 @@ def predictions(explored, predict):
 
 
 def decide(explored, predictions, known=(), calibrations=None, iteration=1, seed=7, **options):
+    """Judged as in the paper; what needs descriptors has a file of its own."""
     stop = options.pop("stop", StopSettings())
+    options = {"method": "random", "novelty": None, "near_duplicate": 0.0} | options
     return judge(
         explored,
         predictions,
         calibrations or thresholds(forces=0.2),
-        known,
+        explored.select(known),
         JudgeSettings(select=SelectSettings(**options), stop=stop),
         iteration=iteration,
         seed=seed,

@@ -83,8 +83,18 @@ def test_select_with_numbers_and_known_frames(run, predicted, folder):
         *("select", predicted, "--thresholds", "forces=1e-6", "energy=5", "--known", "known.h5"),
         *("--audit", "0", "-o", "u.h5"),
     ).stdout
-    assert "8 flagged, 8 selected, 0 for the audit" in words
+    assert "8 flagged (by forces 8), 8 selected, 0 for the audit" in words
     assert set(io.read(folder / "u.h5").ids) == set(io.read(folder / "frames.h5").ids[40:])
+
+
+def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
+    io.write(io.read(folder / "frames.h5")[:40], folder / "known.h5")
+    args = ("select", predicted, "--thresholds", "forces=9", "--known", "known.h5", "-o", "n.h5")
+    found = json.loads(run(*args, "--novelty", "0.5", "--json").stdout)
+    assert found["novelty"]["threshold"] > 0
+    assert found["flagged_by"]["novelty"] == len(found["flagged"]) > 0
+    assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
+    assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr
 
 
 def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
@@ -128,6 +138,7 @@ def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
             "'random'",
         ),
         (("select", "p.h5", "--thresholds", "forces=1", "forces=2", "-o", "x.h5"), "twice"),
+        (("select", "p.h5", "--thresholds", "forces=1", "--novelty", "7", "-o", "x.h5"), "novelty"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(run, predicted, folder, args, message):

@@ -24,15 +24,25 @@ class Judged:
 
     Attributes:
         frames: The candidates, sorted by id, so that a choice does not depend on their order.
-        score: How far each is beyond its threshold, max over properties of Δ/τ, (n,).
+        score: How far each is beyond its threshold, max of Δ/τ over properties and of the novelty
+            over its threshold, (n,).
+        descriptors: Of the candidates, (n, D); there if the strategy ``needs_descriptors``, else
+            perhaps.
+        known: Of the frames that are labelled or will be, (m, D), m ≥ 0; there with
+            ``descriptors``.
     """
 
     frames: Dataset
     score: Array
+    descriptors: Array | None = None
+    known: Array | None = None
 
 
 class Selection(Protocol):
-    """A selection strategy."""
+    """A selection strategy.
+
+    A class with ``needs_descriptors = True`` is given descriptors; without it they may be absent.
+    """
 
     def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
         """At most ``budget`` different ids of the candidates."""
@@ -46,6 +56,11 @@ def strategy(method: str) -> Selection:
     """
     found: Selection = plugins.load(GROUP, method)()
     return found
+
+
+def needs_descriptors(selection: Selection) -> bool:
+    """Whether a strategy asks for descriptors."""
+    return bool(getattr(selection, "needs_descriptors", False))
 
 
 def draw(ids: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:

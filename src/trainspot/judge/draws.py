@@ -1,0 +1,151 @@
+"""Which of the judged frames are labelled: the draws of a judgement, and the words for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainspot.dataset import Dataset
+from trainspot.evaluate.statistics import Array
+from trainspot.judge.select import Judged, Selection, draw
+from trainspot.judge.settings import JudgeSettings, SelectSettings
+from trainspot.judge.space import Space
+from trainspot.judge.verdict import State
+from trainspot.seeds import generator
+
+_AUDIT_SHARE: Final = 5
+_MAX_AUDIT: Final = 25
+
+
+def audit_size(settings: SelectSettings, flagged: int) -> int:
+    """How many frames the audit draws; ``auto``: a fifth of the batch, at most 25, rounded up."""
+    if settings.audit != "auto":
+        return min(settings.audit, settings.max_frames)
+    batch = min(flagged, settings.max_frames)
+    return min(_MAX_AUDIT, -(-batch // _AUDIT_SHARE))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The valid frames, sorted by id, and what is known about each.
+
+    Attributes:
+        frames: The frames, n.
+        score: Largest ratio of a value to its threshold, (n,).
+        disagrees: Whether a disagreement is beyond its threshold, (n,).
+        novel: Whether a frame is novel, (n,).
+        repeated: Ids that nearly equal another frame, and which, in words.
+        space: The frames in descriptor space, if that is needed.
+    """
+
+    frames: Dataset
+    score: Array
+    disagrees: NDArray[np.bool_]
+    novel: NDArray[np.bool_]
+    repeated: dict[str, str]
+    space: Space | None
+
+    def ids(self, rows: NDArray[np.bool_] | None = None) -> list[str]:
+        """The ids of some rows, or of all."""
+        ids = self.frames.ids
+        return ids if rows is None else [ids[row] for row in np.flatnonzero(rows)]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn.
+
+    Attributes:
+        selected: Ids chosen to teach the committee.
+        audit: Ids chosen to measure it.
+        how: In words, how ids were chosen or why they were passed over.
+    """
+
+    selected: tuple[str, ...]
+    audit: tuple[str, ...]
+    how: dict[str, str]
+
+    def decision(self, identity: str) -> str:
+        """One or two words."""
+        if identity in self.audit:
+            return "audit"
+        return "selected" if identity in self.selected else "not selected"
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The random part of a judgement.
+
+    Attributes:
+        pool: The valid frames.
+        selection: The strategy.
+        settings: Budget and stopping rules.
+        iteration: Number of this iteration.
+        seed: The campaign's.
+        fallback: Whether no threshold was fitted, so that the choice is random.
+    """
+
+    pool: Pool
+    selection: Selection
+    settings: JudgeSettings
+    iteration: int
+    seed: int
+    fallback: bool
+
+    def of(self, state: State) -> Drawn:
+        """Selected and audit ids of a state: none once the campaign ends."""
+        if state is State.AUDIT:
+            agreed = self.pool.ids(~self.pool.disagrees)
+            audit = self._draw("final_audit", agreed, self.settings.stop.final_audit)
+            words = "drawn at random from the frames that the committee agrees on"
+            return Drawn((), audit, dict.fromkeys(audit, words))
+        if state is not State.CONTINUE:
+            flagged = self.pool.ids(self.pool.disagrees | self.pool.novel)
+            return Drawn((), (), dict.fromkeys(flagged, f"the campaign ends: {state.value}"))
+        return self._batch()
+
+    def _batch(self) -> Drawn:
+        """The batch of an iteration that another one follows."""
+        select, pool = self.settings.select, self.pool
+        everybody = pool.ids()
+        flagged = pool.ids(pool.disagrees | pool.novel)
+        new = set(everybody) - set(pool.repeated)
+        wanted = [i for i in (everybody if self.fallback else flagged) if i in new]
+        at_random = self.fallback or not wanted
+        # A quiet but unconfirmed exploration still has to teach the committee something.
+        wanted = wanted or [i for i in everybody if i in new] or everybody
+        audit = self._draw("audit", everybody, audit_size(select, len(wanted)))
+        eligible = set(wanted) - set(audit)
+        ids = [identity for identity in everybody if identity in eligible]
+        budget = select.max_frames - len(audit)
+        if at_random:
+            selected = self._draw("select", ids, budget)
+            words = "no threshold was fitted" if self.fallback else "nothing new is flagged"
+            words = f"drawn at random, for {words}"
+        else:
+            rng = generator(self.seed, "select", self.iteration)
+            judged = self._judged(ids, audit)
+            selected = tuple(sorted(self.selection.select(judged, budget, rng)))
+            words = f"one of {len(selected)} chosen among {len(ids)} ({select.method})"
+        passed = f"not among the {len(selected)} chosen of {len(ids)}"
+        how = dict.fromkeys(ids, passed) | dict.fromkeys(selected, words)
+        how |= {i: repeats for i, repeats in pool.repeated.items() if i not in selected}
+        return Drawn(selected, audit, how | dict.fromkeys(audit, "drawn at random from all"))
+
+    def _judged(self, ids: list[str], audit: tuple[str, ...]) -> Judged:
+        """The candidates as a strategy sees them; audit frames are as good as known."""
+        chosen, drawn = set(ids), set(audit)
+        everybody = self.pool.ids()
+        rows = np.array([i in chosen for i in everybody], dtype=np.bool_)
+        frames, score, space = self.pool.frames.take(rows), self.pool.score[rows], self.pool.space
+        if space is None:
+            return Judged(frames, score)
+        audited = np.array([i in drawn for i in everybody], dtype=np.bool_)
+        known = np.concatenate([space.places, space.points[audited]])
+        return Judged(frames, score, space.points[rows], known)
+
+    def _draw(self, use: str, ids: list[str], number: int) -> tuple[str, ...]:
+        return tuple(draw(ids, number, generator(self.seed, use, self.iteration)))

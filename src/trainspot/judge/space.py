@@ -1,0 +1,146 @@
+"""Explored frames among known ones in descriptor space: what is novel, and what is there twice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from trainspot.dataset import Dataset
+from trainspot.descriptors import DescriptorSettings, descriptors, nearest
+from trainspot.evaluate.statistics import Array
+from trainspot.frames import SPLITS, Split
+
+_SMALLEST: Final = 1e-6  # distances below are rounding
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How far from the training frames is too far.
+
+    Attributes:
+        share: Of the validation frames that lie nearer than the threshold; ``None``: switched off
+            by the user.
+        threshold: Descriptor distance to the nearest training frame beyond which a frame is
+            novel; ``None``: nothing is flagged for novelty in this iteration.
+        validation: Validation frames it rests on.
+        note: Why there is no threshold, in words, if one was asked for.
+    """
+
+    share: float | None = None
+    threshold: float | None = None
+    validation: int = 0
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Frames as points.
+
+    Attributes:
+        frames: The explored frames that may be chosen, n.
+        known: All frames that are labelled, wait for a label, or could not be labelled, m.
+        points: Of ``frames``, (n, D).
+        places: Of ``known``, (m, D).
+    """
+
+    frames: Dataset
+    known: Dataset
+    points: Array
+    places: Array
+
+    @classmethod
+    def of(cls, frames: Dataset, known: Dataset, settings: DescriptorSettings) -> Space:
+        """Describe both with the same columns.
+
+        Raises:
+            MissingExtraError: featomic is not installed.
+        """
+        species = sorted({*frames.species, *known.species})
+        both = [descriptors(part, settings, species=species) for part in (frames, known)]
+        return cls(frames, known, *both)
+
+    def from_training(self) -> Array:
+        """Distance of each explored frame to the nearest labelled training frame, (n,)."""
+        return nearest(self.points, self.places[self._labelled("train")])[0]
+
+    def novelty(self, share: float | None, floor: float) -> Novelty:
+        """The threshold of novelty: a quantile of the validation frames' own distances.
+
+        Of n validation frames it is the ⌈(n+1)·share⌉-th smallest distance to the nearest training
+        frame: as long as explored frames are like validation frames, at most 1 - share of them are
+        novel (the rank of conformal prediction). Where n is smaller than that rank there is none.
+
+        Args:
+            share: See ``Novelty``.
+            floor: The threshold is at least this; see ``SelectSettings.near_duplicate``.
+        """
+        if share is None:
+            return Novelty()
+        train, validation = (self.places[self._labelled(s)] for s in ("train", "validation"))
+        n = len(validation)
+        rank = math.ceil(round((n + 1) * share, 9))
+        if not len(train) or rank > n:
+            need = math.ceil(round(share / (1.0 - share), 9))
+            note = f"no novelty flag: {n} validation frames, {need} are needed for {share:g}"
+            return Novelty(share, None, n, note)
+        distances = np.sort(nearest(validation, train)[0])
+        return Novelty(share, max(float(distances[rank - 1]), floor, _SMALLEST), n)
+
+    def nearest_known(self, row: int) -> tuple[str, float] | None:
+        """Id of the labelled frame nearest to an explored one, and the distance."""
+        labelled = self.known.is_labelled
+        if not labelled.any():
+            return None
+        distance, found = nearest(self.points[row : row + 1], self.places[labelled])
+        return self.known.labelled().ids[int(found[0])], float(distance[0])
+
+    def repeated(self, limit: float, score: Array) -> dict[str, str]:
+        """Explored frames that nearly equal a known one, or another explored one that is kept.
+
+        Of explored frames that nearly equal each other the one with the highest score is kept,
+        of equal scores the first.
+
+        Args:
+            limit: Descriptor distance; 0: none is found.
+            score: Of the explored frames, (n,).
+
+        Returns:
+            For each id what it repeats, in words.
+        """
+        if limit <= 0.0 or not len(self.frames):
+            return {}
+        ids, distance, row = self.frames.ids, *nearest(self.points, self.places)
+        known = self.known.ids
+        found = {
+            identity: f"nearly the same as the known frame {known[row[k]][:12]}, {distance[k]:.1e}"
+            for k, identity in enumerate(ids)
+            if distance[k] < limit
+        }
+        twins: dict[int, list[int]] = {}
+        for one, other in cKDTree(self.points).query_pairs(limit, output_type="ndarray").tolist():
+            twins.setdefault(one, []).append(other)
+            twins.setdefault(other, []).append(one)
+        kept: set[int] = set()
+        for k in sorted(twins, key=lambda k: (-score[k], ids[k])):
+            if ids[k] in found:
+                continue
+            first = min((t for t in twins[k] if t in kept), default=None)
+            if first is None:
+                kept.add(k)
+            else:
+                found[ids[k]] = f"nearly the same as the explored frame {ids[first][:12]}"
+        return found
+
+    def _labelled(self, split: Split) -> NDArray[np.bool_]:
+        """Mask of the labelled known frames of a set, (m,)."""
+        inside = self.known.column("split") == 1 + SPLITS.index(split)
+        return np.asarray(self.known.is_labelled & inside)

@@ -1,0 +1,297 @@
+"""What descriptors add to a judgement: novelty, near-duplicates and diverse batches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk, surface
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
+
+from trainspot.config.document import Document
+from trainspot.config.load import resolve
+from trainspot.dataset import Dataset
+from trainspot.descriptors import DescriptorSettings
+from trainspot.errors import InputError, MissingExtraError
+from trainspot.frames import Frame, Labels
+from trainspot.judge import Judgement, State, judge
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.judgement import check_installed
+from trainspot.judge.select import Judged
+from trainspot.judge.select.diverse import DiverseSelection
+from trainspot.judge.select.ranked import RankedSelection
+from trainspot.judge.settings import JudgeSettings, SelectSettings, StopSettings
+from trainspot.judge.space import Novelty, Space
+from trainspot.judge.verdict import verdict
+
+CRYSTAL = bulk("Si", cubic=True).repeat((2, 1, 1))
+LABELS = Labels(-1.0, np.zeros((16, 3)), np.zeros((3, 3)), "made-up")
+
+
+def rattled(seed, *, strain=0.0, amplitude=0.08):
+    atoms = CRYSTAL.copy()
+    atoms.set_cell(atoms.cell * (1 + strain), scale_atoms=True)
+    atoms.positions += np.random.default_rng(seed).normal(0, amplitude, (16, 3))
+    return Frame.from_atoms(atoms)
+
+
+def slab(seed):
+    atoms = surface(bulk("Si", cubic=True), (1, 0, 0), 2, vacuum=6.0, periodic=True)
+    atoms.positions += np.random.default_rng(seed).normal(0, 0.08, (len(atoms), 3))
+    return Frame.from_atoms(atoms)
+
+
+@pytest.fixture(scope="module")
+def known():
+    """The bulk, rattled: 40 frames to train on, 20 to validate."""
+    frames = [
+        rattled(k).with_(labels=LABELS, split="train" if k < 40 else "validation")
+        for k in range(60)
+    ]
+    return Dataset.from_frames(frames)
+
+
+@pytest.fixture(scope="module")
+def explored():
+    """20 frames like the known ones, 6 surfaces, 6 strained ones."""
+    same = [rattled(k) for k in range(100, 120)]
+    return Dataset.from_frames(
+        [*same, *map(slab, range(6)), *(rattled(k, strain=0.04) for k in range(6))]
+    )
+
+
+def decide(explored, predictions, known, *, threshold=1e9, stop=None, **select):
+    """Judged with all defaults; the disagreement flags what is beyond the threshold on forces."""
+    return judge(
+        explored,
+        predictions,
+        {"forces": Calibration.given("forces", threshold)},
+        known,
+        JudgeSettings(select=SelectSettings(**select), stop=stop or StopSettings()),
+        iteration=1,
+        seed=5,
+        starts=explored[:0],
+    )
+
+
+# ── novelty ───────────────────────────────────────────────────────────────────
+def test_novelty_catches_unseen_motifs_that_the_committee_agrees_on(explored, known, predict):
+    predictions = predict(explored, noise=0.01)
+    found = decide(explored, predictions, known)
+    unseen, alike = set(explored.ids[20:]), set(explored.ids[:20])
+    assert unseen <= set(found.flagged)
+    assert len(alike & set(found.flagged)) <= 3
+    assert found.flagged_by == {"forces": 0, "novelty": len(found.flagged)}
+    assert found.novelty["validation"] == 20
+    assert found.verdict is State.CONTINUE
+    one = next(i for i in found.selected if i in unseen)
+    assert "disagreement on forces" in found.reasons[one]
+    assert "; novelty: a distance of " in found.reasons[one]
+    assert not decide(explored, predictions, known, novelty=None).flagged
+
+
+def test_both_causes_are_counted_and_a_frame_once(explored, known, predict):
+    found = decide(explored, predict(explored, noise=1.0), known, threshold=0.2)
+    assert len(found.flagged) == len(explored)
+    assert found.flagged_by["forces"] == len(explored)
+    assert found.flagged_by["novelty"] >= 12
+    assert "(by forces 32, novelty " in found.summary()
+
+
+@pytest.mark.parametrize("n", [0, 5, 18])
+def test_too_few_validation_frames_switch_the_flag_off_and_say_so(explored, known, predict, n):
+    few = known.take([*range(40), *range(40, 40 + n)])
+    found = decide(explored, predict(explored, noise=0.01), few)
+    assert found.flagged == ()
+    assert found.novelty["threshold"] is None
+    assert found.novelty["note"] == (
+        f"no novelty flag: {n} validation frames, 19 are needed for 0.95"
+    )
+
+
+def test_without_training_frames_nothing_is_novel(explored, known, predict):
+    found = decide(explored, predict(explored, noise=0.01), known.subset("validation"))
+    assert found.flagged == ()
+    assert found.novelty["note"]
+
+
+def test_unlabelled_frames_train_nobody(explored, known):
+    waiting = Dataset.from_frames([f.with_(split="train") for f in explored])
+    alone = Space.of(explored, known, DescriptorSettings())
+    both = Space.of(explored, known.merge(waiting), DescriptorSettings())
+    assert np.array_equal(alone.from_training(), both.from_training())
+
+
+@given(n=st.integers(1, 200), share=st.floats(0.5, 0.98), seed=st.integers(0, 99))
+def test_the_threshold_is_the_conformal_rank(n, share, seed):
+    """At most 1 - share of exchangeable frames are novel: P(d > d_(k)) = 1 - k/(n+1)."""
+    distances = np.random.default_rng(seed).uniform(1.0, 2.0, n)
+    space = _line(distances)
+    found = space.novelty(share, floor=0.0)
+    if found.threshold is None:
+        assert (n + 1) * share > n
+        return
+    rank = 1 + int(np.flatnonzero(np.isclose(np.sort(distances), found.threshold))[0])
+    assert rank / (n + 1) >= share - 1e-9
+    assert (rank - 1) / (n + 1) < share
+
+
+def _line(distances):
+    """A training frame at 0 and validation frames along a line."""
+    n = len(distances)
+    frame = Frame.make([14], [[0.0, 0, 0]], labels=Labels(0.0, np.zeros((1, 3))))
+    frames = [replace(frame, split="train"), *([replace(frame, split="validation")] * n)]
+    places = np.concatenate([[0.0], distances])[:, None]
+    return Space(Dataset.from_frames([]), Dataset.from_frames(frames), np.zeros((0, 1)), places)
+
+
+def test_copies_of_training_frames_among_the_validation_frames_do_not_flag_everything():
+    space = _line(np.zeros(30))
+    assert space.novelty(0.95, floor=5e-4).threshold == 5e-4
+    assert space.novelty(0.95, floor=0.0).threshold > 0
+    assert space.novelty(None, floor=0.0) == Novelty()
+
+
+@pytest.mark.parametrize(
+    ("flagged", "novel", "expected", "state"),
+    [
+        (0, 5, 0.05, State.AUDIT),
+        (0, 6, 0.05, State.CONTINUE),
+        (0, 1, 0.0, State.CONTINUE),
+        (1, 0, 0.05, State.CONTINUE),
+        (0, 100, 1.0, State.AUDIT),
+    ],
+)
+def test_the_share_that_is_novel_by_definition_does_not_prevent_the_end(
+    flagged, novel, expected, state
+):
+    counts = {"explored": 100, "valid": 100, "flagged": flagged, "novel": novel}
+    found = verdict(**counts, expected=expected, fitted=True, iteration=1, settings=StopSettings())
+    assert found is state
+
+
+def test_the_final_audit_looks_at_novel_frames_too(explored, known, predict):
+    """Nobody else would: they are tolerated, and agreed on."""
+    stop = StopSettings(converged_share=0.9, final_audit=32)
+    found = decide(explored, predict(explored, noise=0.01), known, stop=stop)
+    assert found.verdict is State.AUDIT
+    assert set(found.audit) == set(explored.ids)
+
+
+# ── near-duplicates ───────────────────────────────────────────────────────────
+def turned(frame, shift=0.0):
+    turn = Rotation.from_euler("xyz", [20, 30, 40], degrees=True).as_matrix()
+    step = np.random.default_rng(1).normal(0, shift, (len(frame), 3))
+    cell = frame.cell @ turn.T
+    return Frame.make(frame.numbers, (frame.positions + step) @ turn.T, cell, frame.pbc)
+
+
+def test_near_duplicates_are_left_out_with_a_reason(known, predict):
+    fresh = [rattled(k) for k in range(200, 204)]
+    again, near = turned(known[3]), turned(known[41], 0.001)
+    twin = turned(fresh[0], 0.001)
+    explored = Dataset.from_frames([*fresh, again, near, twin])
+    noise = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0])
+    predictions = predict(explored, noise=noise)
+    found = decide(explored, predictions, known, threshold=0.2, audit=0)
+    assert len(found.flagged) == 7
+    assert found.near_duplicates == 3
+    assert set(found.selected) == {*(f.id for f in fresh[1:]), twin.id}  # the louder twin stays
+    assert f"the known frame {known[3].id[:12]}" in found.reasons[again.id]
+    assert f"the known frame {known[41].id[:12]}" in found.reasons[near.id]
+    assert f"the explored frame {twin.id[:12]}" in found.reasons[fresh[0].id]
+    assert all(found.reasons[i].startswith("not selected: ") for i in (again.id, near.id))
+    everything = decide(explored, predictions, known, threshold=0.2, audit=0, near_duplicate=0.0)
+    assert len(everything.selected) == 7
+
+
+def test_where_all_is_repeated_something_is_still_labelled(known, predict):
+    explored = Dataset.from_frames([turned(known[k]) for k in range(5)])
+    found = decide(explored, predict(explored, noise=1.0), known, threshold=0.2, max_frames=2)
+    assert found.verdict is State.CONTINUE
+    assert len(found.chosen) == 2
+
+
+# ── batches ───────────────────────────────────────────────────────────────────
+def farthest(points, known, budget):
+    """Farthest-point sampling, the textbook's way."""
+    nearest, chosen = cdist(points, known).min(axis=1), []
+    for _ in range(budget):
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, cdist(points, points[chosen[-1:]])[:, 0])
+    return chosen
+
+
+def test_diverse_is_farthest_point_sampling_from_what_is_known(rng):
+    frames = Dataset.from_frames([rattled(k) for k in range(30)])
+    points, known = rng.normal(size=(30, 4)), rng.normal(size=(12, 4))
+    judged = Judged(frames, np.ones(30), points, known)
+    chosen = DiverseSelection().select(judged, 8, rng)
+    assert chosen == [frames.ids[row] for row in farthest(points, known, 8)]
+    score = np.linspace(0, 1, 30)
+    alone = DiverseSelection().select(Judged(frames, score, points), 3, rng)
+    assert alone[0] == frames.ids[-1]
+    with pytest.raises(InputError, match="needs descriptors"):
+        DiverseSelection().select(Judged(frames, score), 3, rng)
+
+
+def test_a_small_diverse_batch_meets_every_motif(explored, known, predict):
+    found = decide(explored, predict(explored, noise=1.0), known, threshold=0.2, max_frames=6)
+    rows = [explored.ids.index(i) for i in found.selected]
+    assert any(20 <= row < 26 for row in rows)
+    assert any(row >= 26 for row in rows)
+    assert (
+        f"one of {len(rows)} chosen among {32 - len(found.audit)} (diverse)"
+        in (found.reasons[found.selected[0]])
+    )
+    passed = next(i for i in found.flagged if i not in found.chosen)
+    assert f"not among the {len(rows)} chosen" in found.reasons[passed]
+
+
+def test_ranked_takes_the_top(rng):
+    frames = Dataset.from_frames([rattled(k) for k in range(6)])
+    judged = Judged(frames, np.array([1.0, 5.0, 2.0, 5.0, 9.0, 1.0]))
+    chosen = RankedSelection().select(judged, 3, rng)
+    assert chosen == [frames.ids[4], *sorted([frames.ids[1], frames.ids[3]])]
+
+
+# ── what it rests on ──────────────────────────────────────────────────────────
+def test_the_order_of_frames_changes_nothing(explored, known, predict, rng):
+    predictions = predict(explored, noise=1.0)
+    first = decide(explored, predictions, known, threshold=0.2, max_frames=10)
+    mixed = explored.take(rng.permutation(len(explored)))
+    shuffled = known.take(rng.permutation(len(known)))
+    assert decide(mixed, predictions, shuffled, threshold=0.2, max_frames=10) == first
+
+
+def test_json_round_trip_and_judgements_without_novelty(explored, known, predict):
+    found = decide(explored, predict(explored, noise=0.01), known)
+    content = json.loads(json.dumps(found.to_dict()))
+    assert Judgement.from_dict(content) == found
+    for name in ("flagged_by", "near_duplicates", "novelty"):
+        del content[name]
+    assert Judgement.from_dict(content).flagged_by == {}
+
+
+def test_without_the_library_only_the_paper_can_be_judged(explored, known, predict, monkeypatch):
+    monkeypatch.setitem(sys.modules, "featomic", None)
+    predictions = predict(explored, noise=0.01)
+    with pytest.raises(MissingExtraError, match=r"trainspot\[descriptors\]"):
+        decide(explored, predictions, known)
+    paper = resolve(Document(None, {"protocol": "paper"})).campaign.select
+    assert (paper.method, paper.novelty, paper.near_duplicate) == ("random", None, 0.0)
+    assert not decide(explored, predictions, known, **paper.model_dump()).flagged
+    check_installed(paper)
+    monkeypatch.setattr("trainspot.descriptors.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError):
+        check_installed(SelectSettings())
+    monkeypatch.setitem(sys.modules, "fpsample", None)
+    judged = Judged(explored, np.ones(32), np.zeros((32, 2)), np.zeros((1, 2)))
+    with pytest.raises(MissingExtraError):
+        DiverseSelection().select(judged, 3, np.random.default_rng(0))
