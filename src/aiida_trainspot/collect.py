@@ -9,18 +9,20 @@ from aiida.orm import CalcFunctionNode, Dict, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.functions.iteration import calibrations_of, campaign_of
 from aiida_trainspot.pseudo import FAMILY
 from aiida_trainspot.status import stages_of, status
 from aiida_trainspot.workflows.once import is_replaced
+from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.judge.calibrate import Calibration
+from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
+from trainspot.judge.why import Past
 from trainspot.report.data import IterationData, ReportData
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
-
-    from trainspot.dataset import Dataset
 
 DEMONSTRATION: Final = (
     "The reference labels are of demonstration quality: their pseudopotentials were generated to "
@@ -71,6 +73,33 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
             if name in outputs and isinstance(outputs[name], PESData):
                 return outputs[name].dataset
     return node.inputs.dataset.dataset
+
+
+def history(node: WorkChainNode) -> list[Past]:
+    """Every judged iteration as it was, from the inputs and outputs of its judgement."""
+    found: dict[int, Past] = {}
+    for stage in stages_of(node):
+        if stage.name != "judge" or not stage.node.is_finished_ok:
+            continue
+        given = stage.node.inputs
+        found[stage.iteration] = Past(
+            n=stage.iteration,
+            explored=given.explored.dataset,
+            starts=given.starts.dataset,
+            known=given.dataset.dataset,
+            predictions=read_predictions(given.predictions),
+            calibrations=calibrations_of(given.calibration),
+            judgement=Judgement.from_dict(stage.node.outputs.judgement.get_dict()),
+            descriptor=campaign_of(given.config).select.descriptor,
+        )
+    return [found[n] for n in sorted(found)]
+
+
+def failures(node: WorkChainNode) -> Dataset:
+    """All frames of a campaign that could not be labelled so far."""
+    stages = [stage.node for stage in stages_of(node) if stage.name == "label"]
+    found = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
+    return Dataset.concatenate(found).merge()
 
 
 def models(node: WorkChainNode) -> dict[str, bytes]:

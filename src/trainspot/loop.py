@@ -40,6 +40,7 @@ from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
+from trainspot.judge.why import Past
 from trainspot.label.base import is_isolated_atom
 from trainspot.potential import Potential
 from trainspot.seeds import derive_seed
@@ -245,6 +246,23 @@ def _turn(
     if note := decision.judgement.novelty.get("note"):
         progress(f"iteration {iteration}: {note}")
     progress(f"iteration {iteration}: {result.state}")
+
+
+def history(result: Result, campaign: Campaign) -> list[Past]:
+    """The judged iterations of a loop, for ``trainspot.judge.why``."""
+    return [
+        Past(
+            n=int(turn.record["n"]),
+            explored=turn.explored,
+            starts=turn.starts,
+            known=turn.decision.dataset.without(turn.decision.judgement.chosen),
+            predictions=turn.predictions,
+            calibrations=turn.calibrations,
+            judgement=turn.decision.judgement,
+            descriptor=campaign.select.descriptor,
+        )
+        for turn in result.turns
+    ]
 
 
 def initial_frames(dataset: Dataset) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNode
 from ase.build import bulk
+from click.testing import CliRunner
 
 from aiida_trainspot.builder import get_builder
+from aiida_trainspot.cli.why import why
 from aiida_trainspot.status import status
 from trainspot import loop
 from trainspot.config.document import Document
@@ -18,6 +21,7 @@ from trainspot.config.load import resolve
 from trainspot.dataset import Dataset
 from trainspot.engines import engines_of
 from trainspot.frames import Frame
+from trainspot.judge import why as pure
 
 
 @pytest.fixture
@@ -85,6 +89,20 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
             assert found[key] == wanted[key]
         assert found["common_test"] == pytest.approx(wanted["common_test"], rel=1e-6)
     assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
+
+    # why each frame was chosen, read from the graph
+    past = loop.history(plain, campaign)
+    for identity in (expected[0]["selected"][0], past[0].known.ids[1]):
+        found = CliRunner().invoke(why, [node.uuid, identity[:12], "--json"]).stdout
+        wanted = pure.why(identity, past, plain.dataset, plain.failed)
+        told = json.loads(found)
+        assert told["decision"] == wanted["decision"]
+        assert told["nearest"] == wanted["nearest"]
+        assert told["reason"] == wanted["reason"]
+        assert told["set"] == wanted["set"]
+        assert told["frame"] == identity
+        lines = CliRunner().invoke(why, [node.uuid, identity]).stdout.splitlines()
+        assert lines == pure.in_words(told)
 
     report = status(node)
     assert report["exit"]["label"] == "max_iterations"

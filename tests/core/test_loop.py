@@ -15,6 +15,7 @@ from trainspot.dataset import Dataset
 from trainspot.engines import engines_of
 from trainspot.errors import InputError, RunError
 from trainspot.frames import Frame
+from trainspot.judge.why import why
 from trainspot.label.base import failed
 
 
@@ -169,3 +170,14 @@ def test_given_labels_and_new_ones_are_mixed_only_if_asked_for(
     second = loop.run(foreign, mixing, engines_of(mixing, folder))
     assert second.records[1]["labelled"] > 0
     assert len(second.dataset.labelled().theories) == 2
+
+
+def test_why_knows_every_frame_of_the_loop(result, campaign):
+    history = loop.history(result, campaign)
+    chosen = history[0].judgement.chosen[0]
+    found = why(chosen, history, result.dataset, result.failed)
+    assert found["explored"]["iteration"] == 1
+    assert found["decision"] in ("selected", "audit")
+    assert found["properties"]["forces"]["true_error"] > 0
+    made = history[0].known.ids[0]
+    assert why(made, history, result.dataset, result.failed)["explored"] is None

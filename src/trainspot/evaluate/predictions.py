@@ -176,7 +176,7 @@ class Predictions:
                 hint="give at least two members",
             )
         good = self._finite()
-        atoms: Array = np.sqrt(stats.variance(good.forces, ddof).mean(axis=-1))
+        atoms = self.atom_disagreement(ddof)
         found = {
             "energy": np.sqrt(stats.variance(good.energy / self.n_atoms, ddof)),
             "forces": np.sqrt(stats.ragged_mean(atoms**2, self.offsets)),
@@ -187,6 +187,14 @@ class Predictions:
         dimension = stats.stress_dimension(self.projector)
         found["stress"] = stats.root_ratio(stress.sum(axis=(-2, -1)), dimension)
         return {name: np.where(self.is_finite, value, np.inf) for name, value in found.items()}
+
+    def atom_disagreement(self, ddof: int = 1) -> Array:
+        """Disagreement about the force on each atom, (A,), eV/Å: Δ with its three components.
+
+        0 in frames where a member is not finite.
+        """
+        per_atom: Array = np.sqrt(stats.variance(self._finite().forces, ddof).mean(axis=-1))
+        return per_atom
 
     def errors(self, dataset: Dataset) -> dict[str, Array]:
         """Error e of the committee mean of each frame (formula: ``statistics``), (N,) each.

@@ -25,6 +25,9 @@ from trainspot.judge.verdict import State, verdict
 NOVELTY: Final = "novelty"
 """What novelty is called among the causes of a flag."""
 
+KNOWN: Final = "known already"
+"""The reason of an explored frame that was in the dataset before."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -161,7 +164,7 @@ def judge(
     pool = Pool(frames, score, disagrees, novel, repeated, space)
     drawn = Draws(pool, selection, settings, iteration, seed, fallback=fallback).of(state)
     reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
-    reasons |= dict.fromkeys(met & set(screened.kept), "known already")
+    reasons |= dict.fromkeys(met & set(screened.kept), KNOWN)
     for row, identity in enumerate(valid):
         why = _why(
             {name: float(ratio[row]) for name, ratio in ratios.items()}, calibrations, novelty

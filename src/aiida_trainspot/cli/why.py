@@ -1,0 +1,33 @@
+"""``trainspot why``: what was known about a frame when it was judged, and what followed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from aiida_trainspot.profile import find, load, profile_option
+from trainspot.cli.options import json_option
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.argument("frame", metavar="FRAME")
+@profile_option
+@json_option
+def why(identifier: str, frame: str, profile: str | None, as_json: bool) -> None:
+    """Say why campaign ID labelled FRAME, or did not.
+
+    FRAME is the id of a frame, or as many of its first digits as tell it from others.
+    """
+    load(profile)
+    from aiida_trainspot.collect import failures, history, latest_dataset
+    from trainspot.judge import why as pure
+
+    node = find(identifier)
+    found = pure.why(frame, history(node), latest_dataset(node), failures(node))
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for line in pure.in_words(found):
+        click.echo(line)
