@@ -76,7 +76,7 @@ def descriptors(
 
     With x_i the SOAP power spectrum of atom i (A. P. Bartók et al., Phys. Rev. B 87, 184115,
     2013) and v = (mean of x_i, standard deviation of x_i) over the atoms of a frame, a row is
-    (v/|v|, ln |v|). A small distance is thus the relative change of v: dimensionless, and of the
+    (v/‖v‖, ln ‖v‖). A small distance is thus the relative change of v: dimensionless, and of the
     same meaning for dense and for dilute structures. Vectors of two calls compare if settings and
     species are the same.
 

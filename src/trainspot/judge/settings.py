@@ -70,8 +70,8 @@ class SelectSettings(_Settings):
 
     method: str = Field(
         "diverse",
-        description="how flagged frames are chosen when too many: diverse (farthest from all that "
-        "is known), random, ranked (not to be used alone)",
+        description="how flagged frames are chosen when too many: diverse (far from what is known "
+        "and from one another); random; ranked (not alone)",
     )
     max_frames: int = Field(1000, ge=1, description="frames labelled an iteration, audit included")
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
@@ -81,15 +81,15 @@ class SelectSettings(_Settings):
     )
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,
-        description="also flag frames farther from every training frame than this share of the "
-        "validation frames is; null: flag by disagreement alone",
+        description="also flag frames farther from all training frames than this share of the "
+        "validation frames; null: by disagreement alone",
     )
     near_duplicate: float = Field(
         5e-4,
         ge=0.0,
         le=1.0,
-        description="descriptor distance below which two frames count as one and only the first is "
-        "chosen, about 0.005 Å on every atom; 0: exact duplicates only",
+        description="descriptor distance of frames that count as one, 5e-4: about 0.005 Å on every "
+        "atom; 0: exact duplicates only",
     )
     descriptor: DescriptorSettings = Field(
         default_factory=DescriptorSettings, description="what distances between frames rest on"
@@ -119,7 +119,7 @@ class StopSettings(_Settings):
         0.0, description="share of the valid frames that may be flagged at convergence"
     )
     final_audit: int = Field(
-        20, ge=0, description="unflagged frames labelled before convergence is believed; 0: none"
+        20, ge=0, description="frames the committee agrees on, labelled before convergence; 0: none"
     )
     miss_rate: Share = Field(
         0.1, description="share of the final audit that may exceed the tolerance"
