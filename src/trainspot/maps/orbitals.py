@@ -1,0 +1,270 @@
+"""Outer-shell atomic orbitals and their overlap and kinetic-energy integrals between two atoms.
+
+The orbitals are the contracted Gaussians of the ANO-RCC sets that PySCF carries (Roos et al.,
+J. Phys. Chem. A 108, 2851 (2004) and companions): of each element the valence s and p, the d of
+transition metals and the f of lanthanides and actinides.
+
+Integrals between two atoms depend on their distance alone, up to a rotation. So PySCF is asked for
+each pair of elements once, on a grid of distances, and everything else is interpolation: summing
+lattice images with PySCF for every frame anew costs ten times more and up.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from ase.data import chemical_symbols
+from scipy.interpolate import CubicSpline
+from scipy.special import sph_harm_y
+
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+BOHR: Final = 0.529177210903
+"""Å."""
+HARTREE: Final = 27.211386245988
+"""eV."""
+
+BASIS: Final = "ano"  # PySCF's name for ANO-RCC
+_NEGLIGIBLE: Final = 1e-5  # of an overlap, and of a kinetic energy in hartree
+_STEP: Final = 0.05  # bohr
+_FARTHEST: Final = 60.0  # bohr
+_NOBLE: Final = (0, 2, 10, 18, 36, 54, 86, 118)
+
+
+class Shell(NamedTuple):
+    """Quantum numbers of a shell of 2 l + 1 orbitals."""
+
+    n: int
+    l: int  # noqa: E741  what everybody calls it
+
+
+def outer_shells(number: int) -> list[Shell]:
+    """The shells of an element that bonds are made of.
+
+    s and p of the last period; with the open d shell of groups 3 to 12, and the f shell of
+    lanthanides and actinides. Hydrogen and helium have s alone.
+
+    Args:
+        number: Atomic number, from 1.
+    """
+    period = sum(number > filled for filled in _NOBLE[:-1])
+    place = number - _NOBLE[period - 1]
+    shells = [Shell(period, 0)] + ([Shell(period, 1)] if period > 1 else [])
+    if (period in (4, 5) and 3 <= place <= 12) or (period > 5 and 3 <= place <= 26):
+        shells.append(Shell(period - 1, 2))
+    if period > 5 and 3 <= place <= 17:
+        shells.append(Shell(period - 2, 3))
+    return shells
+
+
+@functools.cache
+def _basis(number: int) -> list[Any]:
+    """The outer shells of an element as PySCF wants them.
+
+    Raises:
+        InputError: The set has no such element.
+    """
+    from pyscf.gto import basis
+    from pyscf.lib.exceptions import BasisNotFoundError
+
+    symbol = chemical_symbols[number]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where else one could look for a basis
+            found = basis.load(BASIS, symbol)
+    except BasisNotFoundError:
+        raise InputError(
+            f"the ANO-RCC basis has no orbitals for {symbol}",
+            hint="use the structural descriptor",
+        ) from None
+    primitives: dict[int, Any] = {}
+    for angular, *rows in found:
+        primitives.setdefault(angular, rows)
+    return [[l, *([row[0], row[n - l]] for row in primitives[l])] for n, l in outer_shells(number)]
+
+
+@dataclass(frozen=True, slots=True)
+class Integrals:
+    """Overlap and kinetic energy between the orbitals of two elements at any separation.
+
+    Attributes:
+        rows: Angular momenta of the shells of the first element.
+        columns: Those of the second.
+        cutoff: Å; beyond it everything is negligible (1e-5 in overlap and hartree).
+        radial: The expansion coefficients of every pair of shells against distance (bohr), for
+            overlap and kinetic energy (hartree), see ``blocks``.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    cutoff: float
+    radial: CubicSpline
+
+    def blocks(self, vectors: Floats) -> tuple[Floats, Floats]:
+        r"""Integrals between an atom at the origin and atoms of the other element around it.
+
+        The integral of a scalar operator between orbitals on two atoms is
+        Σ_L f_L(R) Σ_M G(l m, l' m', L M) Y_LM(R̂) with the Gaunt coefficients G of real
+        harmonics and L = \|l - l'\|, \|l - l'\| + 2, …, l + l'.
+
+        Args:
+            vectors: From the first atom to the second, Å, (p, 3), none zero.
+
+        Returns:
+            Overlap, (p, rows, columns), and kinetic energy in eV, same shape.
+        """
+        distances = np.linalg.norm(vectors, axis=1)
+        harmonics = _harmonics(max(self.rows) + max(self.columns), vectors / distances[:, None])
+        radial = self.radial(distances / BOHR)
+        starts, stops = _edges(self.rows), _edges(self.columns)
+        found = np.empty((2, len(vectors), starts[-1], stops[-1]))
+        place = 0
+        for a, l in enumerate(self.rows):
+            for b, other in enumerate(self.columns):
+                block = found[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
+                block[...] = 0.0
+                for degree in _degrees(l, other):
+                    angular = harmonics[degree] @ _gaunt(l, other, degree).reshape(
+                        2 * degree + 1, -1
+                    )
+                    shaped = angular.reshape(-1, 2 * l + 1, 2 * other + 1)
+                    block += radial[:, place].T[:, :, None, None] * shaped
+                    place += 1
+        return found[0], found[1] * HARTREE
+
+
+@functools.cache
+def integrals(first: int, second: int) -> Integrals:
+    """The integrals between two elements, by atomic number.
+
+    Raises:
+        InputError: An element without a basis.
+    """
+    from pyscf import gto
+
+    distances = np.arange(_STEP, _FARTHEST, _STEP)
+    names = f"{chemical_symbols[first]}1", f"{chemical_symbols[second]}2"
+    along = [(names[1], (0.0, 0.0, z)) for z in distances]
+    one, many = (
+        gto.M(atom=atoms, basis={name: _basis(number)}, unit="bohr", spin=None, verbose=0)
+        for atoms, name, number in (
+            ([(names[0], (0.0, 0.0, 0.0))], names[0], first),
+            (along, names[1], second),
+        )
+    )
+    rows, columns = (tuple(s.l for s in outer_shells(n)) for n in (first, second))
+    raw = np.stack([gto.intor_cross(f"{name}_sph", one, many) for name in _OPERATORS])
+    raw = raw.reshape(len(_OPERATORS), raw.shape[1], len(distances), -1).transpose(2, 0, 1, 3)
+    starts, stops = _edges(rows), _edges(columns)
+    radial = [
+        _radial(
+            raw[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]], l, other
+        )
+        for a, l in enumerate(rows)
+        for b, other in enumerate(columns)
+    ]
+    values = np.concatenate(radial, axis=1)
+    large = np.flatnonzero(np.abs(values).max(axis=(1, 2)) > _NEGLIGIBLE)
+    last = min(int(large[-1]) + 2, len(distances))
+    return Integrals(
+        rows, columns, float(distances[last - 1]) * BOHR, CubicSpline(distances[:last], values[:last])
+    )
+
+
+_OPERATORS: Final = ("int1e_ovlp", "int1e_kin")
+
+
+@functools.cache
+def kinetic_energies(number: int) -> Floats:
+    """Kinetic energies (eV) of the orbitals of an isolated atom, one an orbital."""
+    from pyscf import gto
+
+    atom = gto.M(
+        atom=[(f"{chemical_symbols[number]}1", (0.0, 0.0, 0.0))],
+        basis={f"{chemical_symbols[number]}1": _basis(number)},
+        spin=None,
+        verbose=0,
+    )
+    return np.asarray(np.diag(atom.intor("int1e_kin_sph"))) * HARTREE
+
+
+def _radial(block: Floats, l: int, other: int) -> Floats:  # noqa: E741
+    """Expansion coefficients f_L(R) from integrals with the second atom on the z axis.
+
+    Args:
+        block: (distances, operators, 2 l + 1, 2 l' + 1), in PySCF's order of m.
+        l: Of the first shell.
+        other: l' of the second.
+
+    Returns:
+        (distances, L, operators).
+    """
+    degrees = _degrees(l, other)
+    orders = range(min(l, other) + 1)
+    design = np.array(
+        [
+            [
+                _gaunt(l, other, d)[d, l + m, other + m] * np.sqrt((2 * d + 1) / (4 * np.pi))
+                for d in degrees
+            ]
+            for m in orders
+        ]
+    )
+    values = np.stack([block[..., _place(l, m), _place(other, m)] for m in orders], axis=1)
+    return np.linalg.solve(design, values)
+
+
+def _place(l: int, m: int) -> int:  # noqa: E741
+    """Where PySCF puts order m: x, y, z for p, else from -l to l."""
+    return (2, 0)[m] if l == 1 else l + m
+
+
+def _degrees(l: int, other: int) -> range:  # noqa: E741
+    return range(abs(l - other), l + other + 1, 2)
+
+
+def _edges(angular: tuple[int, ...]) -> list[int]:
+    return [0, *np.cumsum([2 * l + 1 for l in angular]).tolist()]
+
+
+def _harmonics(highest: int, units: Floats) -> list[Floats]:
+    """Real spherical harmonics of unit vectors (p, 3): for each degree (p, 2 L + 1), m from -L."""
+    theta = np.arccos(np.clip(units[:, 2], -1.0, 1.0))
+    phi = np.arctan2(units[:, 1], units[:, 0])
+    found = []
+    for degree in range(highest + 1):
+        complex_ones = [sph_harm_y(degree, m, theta, phi) for m in range(degree + 1)]
+        signed = [np.sqrt(2) * (-1) ** m * y for m, y in enumerate(complex_ones)]
+        found.append(
+            np.stack(
+                [y.imag for y in signed[:0:-1]]
+                + [complex_ones[0].real]
+                + [y.real for y in signed[1:]],
+                axis=1,
+            )
+        )
+    return found
+
+
+@functools.cache
+def _gaunt(l: int, other: int, degree: int) -> Floats:  # noqa: E741
+    """Integrals of three real harmonics over the sphere, (2 L + 1, 2 l + 1, 2 l' + 1).
+
+    By a product quadrature that is exact for polynomials of degree l + l' + L <= 12.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    angles = np.arange(16) * np.pi / 8
+    z, phi = (part.ravel() for part in np.meshgrid(nodes, angles, indexing="ij"))
+    s = np.sqrt(1 - z**2)
+    ys = _harmonics(max(l, other, degree), np.stack([s * np.cos(phi), s * np.sin(phi), z], axis=1))
+    w = np.repeat(weights, 16) * np.pi / 8
+    return np.einsum("p,pM,pm,pn->Mmn", w, ys[degree], ys[l], ys[other])

@@ -1,0 +1,252 @@
+"""The kinetic spectral operator representation (SOREP) of frames.
+
+The descriptor of a frame is the density of states of the kinetic-energy operator in a basis of
+atomic orbitals: a function of energy that needs no electronic structure calculation, and that
+knows neither order, position nor orientation of the atoms. After A. Zadoks, A. Marrazzo and
+N. Marzari, npj Comput. Mater. 10, 278 (2024), doi:10.1038/s41524-024-01446-9.
+
+Frames of any periodicity are treated as they are: phases run along periodic vectors alone, so no
+vacuum and no size of a box enters.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh, eigvalsh
+from scipy.sparse import coo_matrix
+
+from trainspot.errors import MissingExtraError
+from trainspot.geometry import Pairs, pairs_within, reduce_lattices
+from trainspot.maps.orbitals import Integrals, integrals, kinetic_energies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Frame
+
+    Floats = NDArray[np.float64]
+    Matrix = NDArray[np.float64] | NDArray[np.complex128]
+
+WINDOW: Final = 180.0
+"""eV; the spectrum above is core-like and says little about the surroundings of an atom."""
+WIDTH: Final = 3.0
+"""eV; standard deviation of the Gaussian that broadens a level. Wide enough that cells of different
+size of one crystal agree with a mesh that is affordable, see decision 0020."""
+SPACING: Final = 0.35
+"""1/Å; the mesh of wave vectors is at least as dense, 2π included."""
+ENERGIES: Final[Floats] = np.arange(0.0, WINDOW + 0.5, 1.0)
+"""eV; where the density of states is taken, (181,)."""
+
+_DEPENDENT: Final = 1e-4
+"""Combinations of orbitals with a smaller eigenvalue of the overlap are left out. They oscillate
+between atoms, so their kinetic energies lie above the window."""
+_REAL: Final = 1e-9
+_WORTH: Final = 16
+"""Frames that are worth a process of their own."""
+
+
+class Levels(NamedTuple):
+    """Kinetic energies of a frame.
+
+    Attributes:
+        energies: eV, (k,), of all wave vectors.
+        weights: States an atom that each stands for, (k,); the sum is the number of orbitals an
+            atom, less what was left out as linearly dependent.
+    """
+
+    energies: Floats
+    weights: Floats
+
+
+def describe(
+    frames: Dataset, *, jobs: int = 1, progress: Callable[[int], None] | None = None
+) -> Floats:
+    """The descriptors of frames.
+
+    Args:
+        frames: Any frames; cost grows with the third power of the number of atoms.
+        jobs: Processes to share the work between; more than one needs a main module that can be
+            imported, as for everything that spawns.
+        progress: Called with the number of frames done, from time to time.
+
+    Returns:
+        Densities of states at ``ENERGIES``, states/eV/atom, (N, 181).
+
+    Raises:
+        MissingExtraError: PySCF is not installed.
+        InputError: An element without a basis.
+    """
+    need()
+    done = []
+    for number, spectrum in enumerate(_spectra(frames, min(jobs, len(frames) // _WORTH)), start=1):
+        done.append(spectrum)
+        if progress is not None:
+            progress(number)
+    return np.array(done).reshape(len(frames), len(ENERGIES))
+
+
+def need() -> None:
+    """Import PySCF.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import pyscf.gto  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "pyscf":
+            raise
+        raise MissingExtraError("PySCF, which the descriptor 'sorep' needs,", "map") from error
+
+
+def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:
+    if jobs < 2:
+        yield from map(descriptor, frames)
+        return
+    context = multiprocessing.get_context("spawn")  # OpenMP does not survive a fork
+    with ProcessPoolExecutor(jobs, context, _one_core) as pool:
+        yield from pool.map(descriptor, frames, chunksize=4)
+
+
+def _one_core() -> None:
+    """Each process keeps to one core (PySCF and BLAS read this when they are imported)."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    threadpool_limits(1)
+
+
+def descriptor(frame: Frame) -> Floats:
+    """The density of states of one frame at ``ENERGIES``, states/eV/atom, (181,)."""
+    energies, weights = levels(frame)
+    near = energies < WINDOW + 6 * WIDTH
+    distance = (ENERGIES[:, None] - energies[near]) / WIDTH
+    gaussians = np.exp(-0.5 * distance**2) / (WIDTH * np.sqrt(2 * np.pi))
+    return np.asarray(gaussians @ weights[near])
+
+
+def levels(frame: Frame, spacing: float = SPACING) -> Levels:
+    """The spectrum of the kinetic energy of a frame, T c = ε S c.
+
+    Solved by canonical orthogonalisation, which stays sound where atoms are so close that their
+    orbitals become linearly dependent.
+
+    Args:
+        frame: Any periodicity.
+        spacing: Largest distance of neighbouring wave vectors, 1/Å.
+    """
+    waves, shares = mesh(frame, spacing)
+    assembly = _Assembly(frame)
+    energies, weights = [], []
+    for wave, share in zip(waves, shares, strict=True):
+        found = _solve(*assembly.matrices(wave))
+        energies.append(found)
+        weights.append(np.full(len(found), share / len(frame)))
+    return Levels(np.concatenate(energies), np.concatenate(weights))
+
+
+def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
+    """A Γ-centred mesh of wave vectors along the reciprocal vectors of the reduced lattice.
+
+    Of k and -k, whose levels are the same, only one is kept.
+
+    Args:
+        frame: Any periodicity; without any, Γ alone.
+        spacing: Largest distance of neighbours, 1/Å.
+
+    Returns:
+        Cartesian wave vectors, 1/Å, (k, 3), and weights, (k,), whose sum is 1.
+    """
+    vectors = frame.cell[frame.pbc]
+    if not len(vectors):
+        return np.zeros((1, 3)), np.ones(1)
+    reciprocal = 2 * np.pi * np.linalg.pinv(reduce_lattices(vectors[None])[0]).T
+    counts = np.ceil(np.linalg.norm(reciprocal, axis=1) / spacing - 1e-6).astype(int).clip(1)
+    grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1)
+    points = grid.reshape(-1, len(counts))
+    mirrored = -points % counts
+    order = [int(np.ravel_multi_index(tuple(p), tuple(counts))) for p in mirrored]
+    kept = [row for row, other in enumerate(order) if row <= other]
+    shares = [1.0 if order[row] == row else 2.0 for row in kept]
+    return (points[kept] / counts) @ reciprocal, np.array(shares) / len(points)
+
+
+class _Assembly:
+    """Overlap and kinetic energy of a frame: integrals once, phases for every wave vector.
+
+    Phases go with lattice vectors, so that matrices are real where k and -k are equivalent, which
+    is a factor of four in time.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        atoms = {int(z): kinetic_energies(int(z)) for z in np.unique(frame.numbers)}
+        sizes = np.array([len(atoms[int(z)]) for z in frame.numbers])
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.size = int(starts[-1])
+        self.onsite = np.concatenate([atoms[int(z)] for z in frame.numbers])
+        tables = {(a, b): integrals(a, b) for a in atoms for b in atoms}
+        pairs = pairs_within(frame, max(table.cutoff for table in tables.values()))
+        parts = [_entries(frame, starts, pairs, *key, table) for key, table in tables.items()]
+        self.rows, self.columns, self.overlap, self.kinetic, self.owner = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
+        sites = frame.positions
+        self.shifts = pairs.vectors - (sites[pairs.second] - sites[pairs.first])
+
+    def matrices(self, wave: Floats) -> tuple[Matrix, Matrix]:
+        """Overlap and kinetic energy (eV) at a wave vector (1/Å)."""
+        phases = np.exp(1j * (self.shifts @ wave))
+        if np.abs(phases.imag).max(initial=0.0) < _REAL:
+            phases = phases.real
+        phases = phases[self.owner]
+        found = []
+        for values, diagonal in ((self.overlap, 1.0), (self.kinetic, self.onsite)):
+            places = (self.rows, self.columns)
+            upper = coo_matrix((values * phases, places), (self.size, self.size)).toarray()
+            matrix = upper + upper.conj().T
+            matrix[np.diag_indices(self.size)] += diagonal
+            found.append(matrix)
+        return found[0], found[1]
+
+
+def _entries(
+    frame: Frame, starts: NDArray[np.int64], pairs: Pairs, a: int, b: int, table: Integrals
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
+    """Matrix elements of the pairs of two elements: row, column, overlap, kinetic, which pair."""
+    mine = np.flatnonzero(
+        (frame.numbers[pairs.first] == a)
+        & (frame.numbers[pairs.second] == b)
+        & (pairs.distances < table.cutoff)
+    )
+    overlap, kinetic = table.blocks(pairs.vectors[mine])
+    _, n, m = overlap.shape
+    rows = starts[pairs.first[mine]][:, None, None] + np.arange(n)[:, None]
+    columns = starts[pairs.second[mine]][:, None, None] + np.arange(m)
+    shape = overlap.shape
+    return (
+        np.broadcast_to(rows, shape).ravel(),
+        np.broadcast_to(columns, shape).ravel(),
+        overlap.ravel(),
+        kinetic.ravel(),
+        np.repeat(mine, n * m),
+    )
+
+
+def _solve(overlap: Matrix, kinetic: Matrix) -> Floats:
+    """The eigenvalues (eV) in the space where the overlap is well conditioned."""
+    lowest = eigvalsh(overlap, subset_by_index=(0, 0), driver="evr", check_finite=False)[0]
+    if lowest > _DEPENDENT:  # nothing is left out, and eigenvectors are not needed
+        return np.asarray(eigh(kinetic, overlap, eigvals_only=True, check_finite=False))
+    values, vectors = eigh(overlap, driver="evd", check_finite=False)
+    kept = values > _DEPENDENT
+    orthonormal = vectors[:, kept] / np.sqrt(values[kept])
+    reduced = orthonormal.conj().T @ kinetic @ orthonormal
+    return np.asarray(eigvalsh(reduced, check_finite=False))
