@@ -60,7 +60,17 @@ def collect(node: WorkChainNode) -> ReportData:
                 {name: Calibration.from_dict(one) for name, one in made.items()},
             )
         )
-    return ReportData(found, latest_dataset(node), iterations)
+    return ReportData(found, latest_dataset(node), iterations, explored(node))
+
+
+def explored(node: WorkChainNode) -> Dataset | None:
+    """All frames that exploration kept so far, chosen or not; ``None`` before the first."""
+    parts = [
+        stage.node.outputs.explored.dataset
+        for stage in stages_of(node)
+        if stage.name == "explore" and "explored" in stage.node.outputs
+    ]
+    return Dataset.concatenate(parts) if parts else None
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:

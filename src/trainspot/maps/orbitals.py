@@ -34,17 +34,17 @@ HARTREE: Final = 27.211386245988
 """eV."""
 
 BASIS: Final = "ano"  # PySCF's name for ANO-RCC
-_NEGLIGIBLE: Final = 1e-5  # of an overlap, and of a kinetic energy in hartree
+_NEGLIGIBLE: Final = 1e-6  # of an overlap, and of a kinetic energy in hartree
 _STEP: Final = 0.05  # bohr
 _FARTHEST: Final = 60.0  # bohr
 _NOBLE: Final = (0, 2, 10, 18, 36, 54, 86, 118)
 
 
 class Shell(NamedTuple):
-    """Quantum numbers of a shell of 2 l + 1 orbitals."""
+    """Quantum numbers n and l of a shell of 2 l + 1 orbitals."""
 
-    n: int
-    l: int  # noqa: E741  what everybody calls it
+    main: int
+    angular: int
 
 
 def outer_shells(number: int) -> list[Shell]:
@@ -89,7 +89,13 @@ def _basis(number: int) -> list[Any]:
     primitives: dict[int, Any] = {}
     for angular, *rows in found:
         primitives.setdefault(angular, rows)
-    return [[l, *([row[0], row[n - l]] for row in primitives[l])] for n, l in outer_shells(number)]
+    return [
+        [
+            shell.angular,
+            *([row[0], row[shell.main - shell.angular]] for row in primitives[shell.angular]),
+        ]
+        for shell in outer_shells(number)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class Integrals:
     Attributes:
         rows: Angular momenta of the shells of the first element.
         columns: Those of the second.
-        cutoff: Å; beyond it everything is negligible (1e-5 in overlap and hartree).
+        cutoff: Å; beyond it everything is negligible (1e-6 in overlap and hartree).
         radial: The expansion coefficients of every pair of shells against distance (bohr), for
             overlap and kinetic energy (hartree), see ``blocks``.
     """
@@ -128,15 +134,13 @@ class Integrals:
         starts, stops = _edges(self.rows), _edges(self.columns)
         found = np.empty((2, len(vectors), starts[-1], stops[-1]))
         place = 0
-        for a, l in enumerate(self.rows):
-            for b, other in enumerate(self.columns):
+        for a, l1 in enumerate(self.rows):
+            for b, l2 in enumerate(self.columns):
                 block = found[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
                 block[...] = 0.0
-                for degree in _degrees(l, other):
-                    angular = harmonics[degree] @ _gaunt(l, other, degree).reshape(
-                        2 * degree + 1, -1
-                    )
-                    shaped = angular.reshape(-1, 2 * l + 1, 2 * other + 1)
+                for degree in _degrees(l1, l2):
+                    angular = harmonics[degree] @ _gaunt(l1, l2, degree).reshape(2 * degree + 1, -1)
+                    shaped = angular.reshape(-1, 2 * l1 + 1, 2 * l2 + 1)
                     block += radial[:, place].T[:, :, None, None] * shaped
                     place += 1
         return found[0], found[1] * HARTREE
@@ -161,22 +165,23 @@ def integrals(first: int, second: int) -> Integrals:
             (along, names[1], second),
         )
     )
-    rows, columns = (tuple(s.l for s in outer_shells(n)) for n in (first, second))
+    rows, columns = (tuple(s.angular for s in outer_shells(n)) for n in (first, second))
     raw = np.stack([gto.intor_cross(f"{name}_sph", one, many) for name in _OPERATORS])
     raw = raw.reshape(len(_OPERATORS), raw.shape[1], len(distances), -1).transpose(2, 0, 1, 3)
     starts, stops = _edges(rows), _edges(columns)
     radial = [
-        _radial(
-            raw[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]], l, other
-        )
-        for a, l in enumerate(rows)
-        for b, other in enumerate(columns)
+        _radial(raw[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]], l1, l2)
+        for a, l1 in enumerate(rows)
+        for b, l2 in enumerate(columns)
     ]
     values = np.concatenate(radial, axis=1)
     large = np.flatnonzero(np.abs(values).max(axis=(1, 2)) > _NEGLIGIBLE)
     last = min(int(large[-1]) + 2, len(distances))
     return Integrals(
-        rows, columns, float(distances[last - 1]) * BOHR, CubicSpline(distances[:last], values[:last])
+        rows,
+        columns,
+        float(distances[last - 1]) * BOHR,
+        CubicSpline(distances[:last], values[:last]),
     )
 
 
@@ -197,43 +202,43 @@ def kinetic_energies(number: int) -> Floats:
     return np.asarray(np.diag(atom.intor("int1e_kin_sph"))) * HARTREE
 
 
-def _radial(block: Floats, l: int, other: int) -> Floats:  # noqa: E741
+def _radial(block: Floats, l1: int, l2: int) -> Floats:
     """Expansion coefficients f_L(R) from integrals with the second atom on the z axis.
 
     Args:
-        block: (distances, operators, 2 l + 1, 2 l' + 1), in PySCF's order of m.
-        l: Of the first shell.
-        other: l' of the second.
+        block: (distances, operators, 2 l1 + 1, 2 l2 + 1), in PySCF's order of m.
+        l1: Of the first shell.
+        l2: Of the second.
 
     Returns:
         (distances, L, operators).
     """
-    degrees = _degrees(l, other)
-    orders = range(min(l, other) + 1)
+    degrees = _degrees(l1, l2)
+    orders = range(min(l1, l2) + 1)
     design = np.array(
         [
             [
-                _gaunt(l, other, d)[d, l + m, other + m] * np.sqrt((2 * d + 1) / (4 * np.pi))
+                _gaunt(l1, l2, d)[d, l1 + m, l2 + m] * np.sqrt((2 * d + 1) / (4 * np.pi))
                 for d in degrees
             ]
             for m in orders
         ]
     )
-    values = np.stack([block[..., _place(l, m), _place(other, m)] for m in orders], axis=1)
+    values = np.stack([block[..., _place(l1, m), _place(l2, m)] for m in orders], axis=1)
     return np.linalg.solve(design, values)
 
 
-def _place(l: int, m: int) -> int:  # noqa: E741
+def _place(l1: int, m: int) -> int:
     """Where PySCF puts order m: x, y, z for p, else from -l to l."""
-    return (2, 0)[m] if l == 1 else l + m
+    return (2, 0)[m] if l1 == 1 else l1 + m
 
 
-def _degrees(l: int, other: int) -> range:  # noqa: E741
-    return range(abs(l - other), l + other + 1, 2)
+def _degrees(l1: int, l2: int) -> range:
+    return range(abs(l1 - l2), l1 + l2 + 1, 2)
 
 
 def _edges(angular: tuple[int, ...]) -> list[int]:
-    return [0, *np.cumsum([2 * l + 1 for l in angular]).tolist()]
+    return [0, *np.cumsum([2 * l1 + 1 for l1 in angular]).tolist()]
 
 
 def _harmonics(highest: int, units: Floats) -> list[Floats]:
@@ -256,15 +261,15 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
 
 
 @functools.cache
-def _gaunt(l: int, other: int, degree: int) -> Floats:  # noqa: E741
-    """Integrals of three real harmonics over the sphere, (2 L + 1, 2 l + 1, 2 l' + 1).
+def _gaunt(l1: int, l2: int, degree: int) -> Floats:
+    """Integrals of three real harmonics over the sphere, (2 L + 1, 2 l1 + 1, 2 l2 + 1).
 
-    By a product quadrature that is exact for polynomials of degree l + l' + L <= 12.
+    By a product quadrature that is exact for polynomials of degree l1 + l2 + L <= 12.
     """
     nodes, weights = np.polynomial.legendre.leggauss(8)
     angles = np.arange(16) * np.pi / 8
     z, phi = (part.ravel() for part in np.meshgrid(nodes, angles, indexing="ij"))
     s = np.sqrt(1 - z**2)
-    ys = _harmonics(max(l, other, degree), np.stack([s * np.cos(phi), s * np.sin(phi), z], axis=1))
+    ys = _harmonics(max(l1, l2, degree), np.stack([s * np.cos(phi), s * np.sin(phi), z], axis=1))
     w = np.repeat(weights, 16) * np.pi / 8
-    return np.einsum("p,pM,pm,pn->Mmn", w, ys[degree], ys[l], ys[other])
+    return np.asarray(np.einsum("p,pM,pm,pn->Mmn", w, ys[degree], ys[l1], ys[l2]))

@@ -23,9 +23,10 @@ from scipy.sparse import coo_matrix
 from trainspot.errors import MissingExtraError
 from trainspot.geometry import Pairs, pairs_within, reduce_lattices
 from trainspot.maps.orbitals import Integrals, integrals, kinetic_energies
+from trainspot.plugins import extra_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -102,7 +103,7 @@ def need() -> None:
     try:
         import pyscf.gto  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name != "pyscf":
+        if extra_for(error) != "map":
             raise
         raise MissingExtraError("PySCF, which the descriptor 'sorep' needs,", "map") from error
 

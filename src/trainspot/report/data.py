@@ -3,7 +3,8 @@
 The shell collects it from a campaign; ``write`` and ``read`` keep it as plain files, so that a
 report can be made again, or differently, without AiiDA::
 
-    status.json  dataset.h5  iteration_1/{predictions.h5,pairs.json,calibration.json}  …
+    status.json  dataset.h5  explored.h5
+    iteration_1/{predictions.h5,pairs.json,calibration.json}  …
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _SLACK: Final = 1e-6
 STATUS: Final = "status.json"
 DATASET: Final = "dataset.h5"
+EXPLORED: Final = "explored.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,13 @@ class ReportData:
             (property → eV, Å units) and ``notes`` (sentences for the reader).
         dataset: The final dataset.
         iterations: In order; may be empty, or lack those that are still running.
+        explored: Frames that exploration met in all iterations, chosen or not, if they are known.
     """
 
     status: Mapping[str, Any]
     dataset: Dataset
     iterations: list[IterationData] = field(default_factory=list)
+    explored: Dataset | None = None
 
     @property
     def name(self) -> str:
@@ -182,6 +186,8 @@ class ReportData:
         root.mkdir(parents=True, exist_ok=True)
         dump(root / STATUS, dict(self.status))
         store.write(self.dataset, root / DATASET)
+        if self.explored is not None:
+            store.write(self.explored, root / EXPLORED)
         for iteration in self.iterations:
             place = root / f"iteration_{iteration.n}"
             place.mkdir(exist_ok=True)
@@ -203,7 +209,8 @@ class ReportData:
         status = load(root / STATUS)
         places = {int(p.name.removeprefix("iteration_")): p for p in root.glob("iteration_[0-9]*")}
         iterations = [_read_iteration(n, places[n]) for n in sorted(places)]
-        return cls(status, store.read(root / DATASET), iterations)
+        explored = store.read(root / EXPLORED) if (root / EXPLORED).exists() else None
+        return cls(status, store.read(root / DATASET), iterations, explored)
 
 
 def _read_iteration(n: int, place: Path) -> IterationData:

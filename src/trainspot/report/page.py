@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
-from trainspot.report import pictures, tables
+from trainspot.report import maps, pictures, tables
 from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise
 
@@ -80,6 +80,7 @@ def sections(data: ReportData) -> list[Section]:
     """The parts of the page in reading order."""
     paired = [it for it in reversed(data.iterations) if it.pairs is not None and len(it.pairs)]
     calibrated = [pictures.calibration(data, it, again=n > 0) for n, it in enumerate(paired)]
+    explored = maps.explored(data)
     return [
         Section(
             "accuracy",
@@ -108,6 +109,15 @@ def sections(data: ReportData) -> list[Section]:
             "No iteration has ended yet.",
             _present(pictures.counts(data)),
             _filled(tables.iterations(data), tables.refusals(data)),
+        ),
+        Section(
+            "explored",
+            "What was explored?",
+            "Each point is a frame, near those that are like it. Iteration 0 is the initial set; "
+            "later iterations add what exploration met.",
+            explored.missing,
+            explored.pictures,
+            explored.tables,
         ),
         Section(
             "data",

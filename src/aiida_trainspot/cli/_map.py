@@ -1,0 +1,24 @@
+"""The frames of a campaign for ``trainspot map``, which also works on files, without AiiDA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiida_trainspot.profile import find, load
+
+if TYPE_CHECKING:
+    from trainspot.dataset import Dataset
+
+
+def campaign(identifier: str, profile: str | None) -> tuple[str, Dataset, Dataset | None]:
+    """Name, dataset and explored frames of a campaign.
+
+    Raises:
+        MissingExtraError: AiiDA is not installed.
+        InputError: No such campaign or profile.
+    """
+    load(profile)
+    from aiida_trainspot.collect import explored, latest_dataset
+
+    node = find(identifier)
+    return node.label or identifier, latest_dataset(node), explored(node)

@@ -1,0 +1,285 @@
+"""A map of frames: which are on it, where, and what is known of each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import numpy as np
+
+from trainspot import descriptors as structural
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, UnknownNameError
+from trainspot.frames import SPLITS
+from trainspot.maps import sorep
+from trainspot.maps.embed import TITLES, Method, embed, need
+from trainspot.seeds import generator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Descriptor = Literal["structural", "sorep"]
+DESCRIPTORS: Final[tuple[Descriptor, ...]] = get_args(Descriptor)
+DESCRIPTOR_TITLES: Final = {
+    "structural": "surroundings of the atoms (SOAP)",
+    "sorep": "spectrum of the kinetic energy (SOREP)",
+}
+
+MAX_FRAMES: Final[dict[Descriptor, int]] = {"structural": 3000, "sorep": 1000}
+"""Frames on a map unless the user wants more; of more, some are drawn at random."""
+MAX_ATOMS: Final[dict[Descriptor, int | None]] = {"structural": None, "sorep": 256}
+"""Atoms of the largest frame on a map unless the user wants more."""
+
+LABELLED: Final = "labelled"
+UNLABELLED: Final = "not labelled"
+EXPLORED: Final = "explored, not chosen"
+
+COLOURS: Final = ("iteration", "strategy", "split", "status", "energy", "atoms")
+"""What every frame can be coloured by; the frames' own metadata come on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMap:
+    """Frames as points in a plane.
+
+    Attributes:
+        frames: What is on the map, N frames.
+        points: (N, 2), centred; units mean nothing but for ``pca``, whose are the descriptor's.
+        status: Of each, ``labelled``, ``not labelled``, or ``explored, not chosen``.
+        descriptor: What similarity means.
+        method: How the plane was found, which may not be what was asked for in tiny sets.
+        seed: What was random followed from this.
+        notes: Sentences for the reader: who is not on the map and why.
+    """
+
+    frames: Dataset
+    points: Floats
+    status: list[str]
+    descriptor: Descriptor
+    method: Method
+    seed: int
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Number of points."""
+        return len(self.frames)
+
+    @property
+    def title(self) -> str:
+        """Descriptor and method in words."""
+        return f"{TITLES[self.method]} of the {DESCRIPTOR_TITLES[self.descriptor]}"
+
+    def values(self, key: str) -> list[Any]:
+        """What colours each point: numbers or texts, ``None`` where it is not known.
+
+        Args:
+            key: One of ``COLOURS`` or a key of the frames' metadata.
+
+        Raises:
+            UnknownNameError: No frame has this.
+            InputError: Its values are neither numbers nor texts.
+        """
+        frames = self.frames
+        if key == "status":
+            return list(self.status)
+        if key in _READERS:
+            return _READERS[key](frames)
+        return _metadata(frames, key)
+
+    def automatic(self) -> str:
+        """The first of iteration, strategy, split and status in which frames differ."""
+        keys = ("iteration", "strategy", "split", "status")
+        return next((key for key in keys if len(set(self.values(key))) > 1), "iteration")
+
+    def to_json(self, colour: str) -> str:
+        """Coordinates with frame ids and origin, for other programs."""
+        content = {
+            "descriptor": self.descriptor,
+            "method": self.method,
+            "seed": self.seed,
+            "colour": colour,
+            "notes": self.notes,
+            "frames": self._records(colour),
+        }
+        return json.dumps(content, indent=1) + "\n"
+
+    def to_csv(self, colour: str) -> str:
+        """The same as a table with a header; what is not known is empty."""
+        buffer = io.StringIO()
+        names = ["id", "x", "y", *_record_keys(colour)]
+        writer = csv.DictWriter(buffer, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._records(colour))
+        return buffer.getvalue()
+
+    def _records(self, colour: str) -> list[dict[str, Any]]:
+        columns = {key: self.values(key) for key in _record_keys(colour)}
+        return [
+            {"id": identity, "x": x, "y": y} | {key: columns[key][row] for key in columns}
+            for row, (identity, (x, y)) in enumerate(
+                zip(self.frames.ids, self.points.tolist(), strict=True)
+            )
+        ]
+
+
+def _energies(frames: Dataset) -> list[float | None]:
+    """Energy of each labelled frame, eV/atom."""
+    values = (frames.column("energy") / frames.n_atoms).tolist()
+    return [
+        value if known else None
+        for value, known in zip(values, frames.column("has_energy").tolist(), strict=True)
+    ]
+
+
+_READERS: Final[dict[str, Callable[[Dataset], list[Any]]]] = {
+    "atoms": lambda frames: frames.n_atoms.tolist(),
+    "iteration": lambda frames: frames.column("iteration").tolist(),
+    "strategy": lambda frames: [text.decode() for text in frames.column("strategy").tolist()],
+    "split": lambda frames: [(None, *SPLITS)[n] for n in frames.column("split").tolist()],
+    "energy": _energies,
+}
+
+
+def _record_keys(colour: str) -> list[str]:
+    return list(dict.fromkeys(["status", "iteration", "strategy", "split", colour]))
+
+
+def _metadata(frames: Dataset, key: str) -> list[Any]:
+    found = [frame.info.get(key) for frame in frames]
+    found = [value.item() if isinstance(value, np.generic) else value for value in found]
+    if all(value is None for value in found):
+        known = {name for frame in frames for name in frame.info}
+        raise UnknownNameError("colour", key, [*COLOURS, *sorted(known)])
+    if not all(value is None or isinstance(value, str | int | float) for value in found):
+        raise InputError(f"'{key}' of the frames is neither a number nor a text")
+    return found
+
+
+def check(descriptor: Descriptor, method: Method) -> None:
+    """Refuse what will need a library that is missing, before anything is computed.
+
+    Raises:
+        MissingExtraError: With the pip line that brings it.
+    """
+    if descriptor == "structural":
+        structural.require()
+    else:
+        sorep.need()
+    need(method)
+
+
+def make(
+    dataset: Dataset,
+    *,
+    explored: Dataset | None = None,
+    descriptor: Descriptor = "structural",
+    method: Method = "tsne",
+    seed: int = 0,
+    max_atoms: int | None = None,
+    max_frames: int | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> FrameMap:
+    """Put frames on a map.
+
+    Isolated atoms are left out: alone far from everything, they would squeeze the rest.
+
+    Args:
+        dataset: The frames of a campaign, or any.
+        explored: Frames that were met in exploration; those that are in the dataset count there.
+        descriptor: What similarity means.
+        method: How the plane is found.
+        seed: What is random follows from this.
+        max_atoms: Larger frames are left out; by default as ``MAX_ATOMS`` says.
+        max_frames: Of more frames some are drawn at random, at most half of them explored ones
+            unless the dataset is smaller; by default as ``MAX_FRAMES`` says.
+        jobs: Processes for the descriptor ``sorep``.
+        progress: Called with frames done and all frames while they are described.
+
+    Raises:
+        InputError: No frame is left to show, or an element without a basis.
+        MissingExtraError: A library is not installed.
+    """
+    if max_atoms is None:
+        max_atoms = MAX_ATOMS[descriptor]
+    notes: list[str] = []
+    others = dataset[:0] if explored is None else explored.without(dataset.ids)
+    parts = _suitable([_unique(dataset), _unique(others)], max_atoms, notes)
+    if not sum(map(len, parts)):
+        raise InputError(
+            "no frame is left for a map", hint=" ".join(notes) or "the dataset is empty"
+        )
+    mine, theirs = _drawn(parts, max_frames or MAX_FRAMES[descriptor], seed, notes)
+    shown = Dataset.concatenate([mine, theirs])
+    vectors = _vectors(shown, descriptor, jobs, progress)
+    points, used = embed(vectors, method, seed)
+    if used != method:
+        notes.append(
+            f"There are too few different frames for {TITLES[method]}: these are principal "
+            "components."
+        )
+    status = [LABELLED if labelled else UNLABELLED for labelled in mine.is_labelled.tolist()]
+    status += [EXPLORED] * len(theirs)
+    return FrameMap(shown, points, status, descriptor, used, seed, notes)
+
+
+def _vectors(
+    frames: Dataset,
+    descriptor: Descriptor,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
+) -> Floats:
+    if descriptor == "structural":
+        return structural.descriptors(frames)
+    total = len(frames)
+    told = None if progress is None else lambda done: progress(done, total)
+    return sorep.describe(frames, jobs=jobs, progress=told)
+
+
+def _unique(frames: Dataset) -> Dataset:
+    _, first = np.unique(frames.column("id"), return_index=True)
+    return frames if len(first) == len(frames) else frames.take(np.sort(first))
+
+
+def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> list[Dataset]:
+    """Without isolated atoms and frames that are too large."""
+    alone, large = 0, 0
+    kept = []
+    for frames in parts:
+        sizes = frames.n_atoms
+        is_alone = (sizes == 1) & ~frames.column("pbc").any(axis=1)
+        is_large = sizes > (sizes.max(initial=0) if max_atoms is None else max_atoms)
+        alone, large = alone + int(is_alone.sum()), large + int(is_large.sum())
+        kept.append(frames.take(~is_alone & ~is_large))
+    if alone:
+        notes.append(f"Left out: {_count(alone)} of a single atom.")
+    if large:
+        notes.append(f"Left out: {_count(large)} of more than {max_atoms} atoms (--max-atoms).")
+    return kept
+
+
+def _count(number: int) -> str:
+    return f"{number} frame" + ("" if number == 1 else "s")
+
+
+def _drawn(parts: list[Dataset], most: int, seed: int, notes: list[str]) -> tuple[Dataset, Dataset]:
+    """At most so many frames, in their order: the dataset first, but half for the others."""
+    mine, theirs = parts
+    total = len(mine) + len(theirs)
+    if total <= most:
+        return mine, theirs
+    share = max(min(len(mine), most - most // 2), most - len(theirs))
+    rng = generator(seed, "map", "frames")
+    counts = min(share, len(mine)), most - min(share, len(mine))
+    rows = [
+        np.sort(rng.choice(len(part), size=count, replace=False))
+        for part, count in zip(parts, counts, strict=True)
+    ]
+    notes.append(f"Drawn at random: {most} of {total} frames (--max-frames).")
+    return mine.take(rows[0]), theirs.take(rows[1])
