@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import Frame, Labels, Origin
 from trainspot.geometry import periodic_projector
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
@@ -36,6 +38,15 @@ def predictions(dataset, rng):
         near(dataset.column("forces")), near(dataset.column("stress")),
         periodic_projector(dataset.column("cell"), dataset.column("pbc")), ("a", "b", "c"),
     )  # fmt: skip
+
+
+def met_in_exploration(dataset):
+    """Two frames of the dataset and one that was not chosen, unlabelled."""
+    frames = [frame.with_(labels=Labels(), split=None) for frame in dataset[:2]]
+    first = frames[0]
+    moved = first.positions + np.array([0.1, 0, 0]) * (np.arange(len(first)) == 0)[:, None]
+    new = Frame.make(first.numbers, moved, first.cell, first.pbc, origin=Origin("md", iteration=1))
+    return Dataset.from_frames([*frames, new])
 
 
 @pytest.fixture
@@ -69,6 +80,17 @@ def campaign(aiida_profile, dataset, predictions, tmp_path):
     for name, one in {"config": config, "dataset": PESData(dataset)}.items():
         node.base.links.add_incoming(one.store(), LinkType.INPUT_WORK, name)
     node.store()
+    met = WorkChainNode()
+    met.set_process_label("ExplorationWorkChain")
+    met.base.links.add_incoming(node, LinkType.CALL_WORK, "iteration_1_explore")
+    met.store()
+    frames = PESData(met_in_exploration(dataset))
+    maker = CalcJobNode(process_type="aiida.calculations:trainspot.ase_md")
+    maker.base.links.add_incoming(met, LinkType.CALL_CALC, "run_0")
+    maker.store()
+    frames.base.links.add_incoming(maker, LinkType.CREATE, "explored")
+    frames.store()
+    frames.base.links.add_incoming(met, LinkType.RETURN, "explored")
     job = CalcJobNode(process_type="aiida.calculations:trainspot.evaluate")
     job.base.links.add_incoming(node, LinkType.CALL_CALC, "compare_1")
     job.store()
@@ -121,6 +143,7 @@ def test_everything_is_collected(campaign, dataset, predictions):
     assert np.array_equal(iteration.predictions.forces, predictions.forces)
     assert len(iteration.pairs) == 12
     assert set(iteration.calibration) == {"energy", "forces"}
+    assert data.explored.ids == met_in_exploration(dataset).ids
     assert models(campaign) == {"member_0.toy": b"zero", "member_1.toy": b"one"}
 
 
@@ -130,6 +153,7 @@ def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
     data = collect(young)
     assert data.dataset.ids == dataset.ids
     assert data.iterations == []
+    assert data.explored is None
     assert data.notes == []
     with pytest.raises(InputError, match="no trained committee yet"):
         models(young)
@@ -145,6 +169,37 @@ def test_the_report_command_writes_page_and_data(campaign, tmp_path):
     assert str(page) in result.output
     assert "made-up" in page.read_text()
     assert (folder / "iteration_1" / "pairs.json").is_file()
+
+
+def test_the_map_command_takes_a_campaign(campaign, dataset, tmp_path):
+    from trainspot.cli import main
+
+    path = tmp_path / "map.json"
+    for name in (campaign.uuid, "made-up"):
+        arguments = ["map", name, "-o", str(path), "--method", "pca", "--colour", "status"]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        content = json.loads(path.read_text())
+        assert [row["id"] for row in content["frames"][:12]] == dataset.ids
+        assert [row["status"] for row in content["frames"]] == ["labelled"] * 12 + [
+            "explored, not chosen"
+        ]
+        assert content["frames"][-1]["iteration"] == 1
+
+
+def test_the_map_command_says_what_a_campaign_is_not(campaign, tmp_path):
+    from trainspot.cli import main
+
+    path = str(tmp_path / "map.json")
+    unknown = CliRunner().invoke(main, ["map", "nothing", "-o", path])
+    assert unknown.exit_code == 2
+    assert unknown.output == (
+        "Error: nothing: neither a file nor a campaign (no campaign 'nothing'); "
+        "trainspot status lists the campaigns\n"
+    )
+    both = CliRunner().invoke(main, ["map", campaign.uuid, "-o", path, "--explored", path])
+    assert "--explored goes with a file" in both.output
+    assert not (tmp_path / "map.json").exists()
 
 
 def test_the_report_command_refuses_before_it_works(campaign, tmp_path):

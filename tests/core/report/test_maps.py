@@ -1,0 +1,205 @@
+"""Maps drawn and written: colours, counts, files by suffix, the part of a report."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainspot import descriptors
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import Origin
+from trainspot.maps.chart import EXPLORED, LABELLED, FrameMap
+from trainspot.report import map_page, maps
+from trainspot.report.data import ReportData
+from trainspot.report.figures.maps import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
+from trainspot.report.style import COLOURS
+
+HOSTILE = "<script>alert('x')</script>$\\frac"
+
+
+@pytest.fixture(scope="module")
+def chart(campaign):
+    """The frames of the campaign at made-up places, the last third explored only."""
+    frames = campaign.dataset
+    points = np.random.default_rng(1).normal(size=(len(frames), 2))
+    n = len(frames) // 3
+    status = [LABELLED] * (len(frames) - n) + [EXPLORED] * n
+    return FrameMap(frames, points, status, "structural", "tsne", 3, ["A note."])
+
+
+def legend(figure):
+    return [text.get_text() for part in figure.legends for text in part.get_texts()]
+
+
+def drawn(axes):
+    return np.concatenate([part.get_offsets() for part in axes.collections])
+
+
+@pytest.mark.parametrize("colour", ["iteration", "strategy", "split", "status", "energy", "atoms"])
+def test_every_point_is_drawn_once(chart, colour):
+    figure = frame_map(chart, colour)
+    found = drawn(figure.axes[0])
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, chart.points.tolist()))
+
+
+def test_full_markers_are_labelled_and_open_ones_are_not(chart):
+    axes = frame_map(chart, "strategy").axes[0]
+    full = [part for part in axes.collections if len(part.get_facecolors())]
+    opened = [part for part in axes.collections if not len(part.get_facecolors())]
+    count = chart.status.count(EXPLORED)
+    assert sum(len(part.get_offsets()) for part in opened) == count
+    assert sum(len(part.get_offsets()) for part in full) == len(chart) - count
+    texts = " ".join(text.get_text() for text in axes.texts)
+    assert texts == "Open: explored, not chosen. Full: labelled."
+    all_labelled = replace(chart, status=[LABELLED] * len(chart))
+    assert not frame_map(all_labelled, "strategy").axes[0].texts
+
+
+def test_the_legend_names_every_group_once(chart):
+    assert legend(frame_map(chart, "strategy")) == ["rattle", "md", "strain", "vacancies",
+                                                     "isolated"]  # fmt: skip
+    figure = frame_map(chart, "iteration")
+    assert legend(figure) == ["0", "1"]
+    assert figure.legends[0].get_title().get_text() == "Iteration"
+    assert legend(frame_map(chart, "split")) == ["train", "validation", "test"]
+
+
+def test_a_scale_has_a_bar_with_its_unit(chart):
+    figure = frame_map(chart, "energy")
+    assert figure.axes[1].get_ylabel() == "Energy (eV/atom)"
+    some = [None if n % 2 else frame for n, frame in enumerate(chart.frames)]
+    frames = Dataset.from_frames(
+        [f.with_(labels=type(f.labels)()) if s is None else f
+         for f, s in zip(chart.frames, some, strict=True)]
+    )  # fmt: skip
+    assert legend(frame_map(replace(chart, frames=frames), "energy")) == [UNKNOWN]
+
+
+def test_axes_have_numbers_only_where_they_mean_something(chart):
+    assert not frame_map(chart, "split").axes[0].get_xlabel()
+    assert "component" in frame_map(replace(chart, method="pca"), "split").axes[0].get_xlabel()
+
+
+def test_what_is_a_scale():
+    assert is_scale([0.5, 1.0, None])
+    assert is_scale(list(range(MANY + 1)))
+    assert not is_scale(list(range(MANY)))
+    assert not is_scale([1.0, 2.0])
+    assert not is_scale(["a", None])
+    assert not is_scale([True, False])
+    assert not is_scale([None, None])
+
+
+def test_groups_tell_values_apart():
+    words = [f"w{n:02}" for n in range(MANY + 3)] + ["w05", None]
+    found = groups(words, "group")
+    assert [group.label for group in found][:2] == ["w05", "w00"]
+    assert [group.label for group in found][-2:] == [OTHERS, UNKNOWN]
+    assert sum(group.mask.sum() for group in found) == len(words)
+    looks = {(group.colour, group.marker) for group in found[:MANY]}
+    assert len(looks) == MANY
+    numbers = groups([2, 0, 1, 0], "iteration")
+    assert [group.label for group in numbers] == ["0", "1", "2"]
+    assert numbers[0].mask.tolist() == [False, True, False, True]
+    assert len({group.colour for group in numbers}) == 3
+    assert groups(["test", "train"], "split")[0].colour == COLOURS["train"]
+    assert [group.label for group in groups([True, False, True], "x")] == ["True", "False"]
+
+
+# ── files ─────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".html", b"<!DOCTYPE html>"), (".png", b"\x89PNG"), (".svg", b"<?xml"), (".json", b"{"),
+     (".csv", b"id,x,y,")],
+)  # fmt: skip
+def test_the_suffix_decides(chart, tmp_path, suffix, start):
+    path = map_page.check_output(tmp_path / f"map{suffix}")
+    map_page.write(chart, path, "strategy", "silicon")
+    assert path.read_bytes().startswith(start)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_other_suffixes_and_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"unknown suffix '.pdf' of a map; use .html, .*or .csv"):
+        map_page.check_output(tmp_path / "map.pdf")
+    with pytest.raises(InputError, match="no such folder"):
+        map_page.check_output(tmp_path / "no" / "map.png")
+
+
+def test_the_page_needs_nothing_else_and_says_how_to_read_it(chart):
+    text = map_page.html(chart, "strategy", "silicon")
+    assert "<script" not in text
+    assert not re.search(r"https?:|url\(", re.sub(r'src="data:[^"]*"', "", text))
+    for words in ("A note.", "SOAP power spectra", "t-SNE keeps neighbours", "Perplexity 30"):
+        assert words in text
+    assert text == map_page.html(chart, "strategy", "silicon")
+
+
+def test_the_page_counts_everybody(chart):
+    table = maps.counts(chart, "strategy")
+    assert table.header == ["Origin", "Labelled", "Explored, not chosen", "All"]
+    assert sum(int(row[-1]) for row in table.rows) == len(chart)
+    assert sum(int(row[1]) for row in table.rows) == chart.status.count(LABELLED)
+    assert [row[0] for row in maps.counts(chart, "energy").rows] == ["all"]
+
+
+def test_hostile_words_stay_words(chart):
+    frames = [f.with_(origin=Origin(strategy="$\\frac{<b>"), info={"x": HOSTILE})
+              for f in chart.frames]  # fmt: skip
+    hostile = replace(chart, frames=Dataset.from_frames(frames), notes=[HOSTILE])
+    for colour in ("strategy", "x"):
+        text = map_page.html(hostile, colour, HOSTILE)
+        assert "<script" not in text
+        assert "<b>" not in text.replace("<b>Figure", "").replace("<b>Table", "")
+
+
+@pytest.mark.parametrize("method", ["pca", "umap"])
+def test_methods_are_explained(chart, method):
+    text = " ".join(words for _, words in maps.reading(replace(chart, method=method)))
+    assert ("15 neighbours" in text) is (method == "umap")
+    assert ("distances in it are true" in text) is (method == "pca")
+
+
+# ── in a report ───────────────────────────────────────────────────────────────
+def test_the_report_shows_the_labelled_and_the_merely_explored(campaign):
+    met = Dataset.from_frames([f.with_(labels=type(f.labels)()) for f in campaign.dataset[1:9]])
+    data = replace(campaign, dataset=campaign.dataset[5:], explored=met)
+    found = maps.explored(data)
+    (table,) = found.tables
+    assert table.header == ["Iteration", "Labelled", "Explored, not chosen", "All"]
+    assert sum(int(row[2]) for row in table.rows) == 4
+    assert "t-SNE" in found.pictures[0].caption
+    assert not found.missing
+
+
+def test_without_the_libraries_the_report_says_how_to_get_them(campaign, monkeypatch):
+    few = replace(campaign, dataset=campaign.dataset[:9])
+    monkeypatch.setattr(maps, "find_spec", lambda _: None)
+    caption = maps.explored(few).pictures[0].caption
+    assert "principal components" in caption
+    assert "pip install 'trainspot[map]'" in caption
+    monkeypatch.setattr(descriptors, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "featomic", None)
+    found = maps.explored(few)
+    assert not found.pictures
+    assert "pip install 'trainspot[descriptors]'" in found.missing
+
+
+def test_a_campaign_of_atoms_alone_has_no_map(campaign):
+    alone = ReportData({}, campaign.dataset[:1])
+    assert maps.explored(alone).missing == "There is nothing to put on a map yet."
+
+
+def test_explored_frames_are_kept_in_the_folder(campaign, tmp_path):
+    data = replace(campaign, explored=campaign.dataset[:4])
+    data.write(tmp_path)
+    assert ReportData.read(tmp_path).explored.ids == campaign.dataset.ids[:4]
+    assert json.loads((tmp_path / "status.json").read_text())["name"] == "silicon"
+    campaign.write(tmp_path / "other")
+    assert ReportData.read(tmp_path / "other").explored is None
