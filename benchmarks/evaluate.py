@@ -1,0 +1,170 @@
+"""Committee evaluation: four MACE members on frames of different sizes, on one core and on all.
+
+Work: energies, forces and stresses of four members for frames of 8 to 64 atoms (silicon and silicon
+carbide, rattled). The models are made by this benchmark with random weights; their size is in each
+row. On one core: ``trainspot.evaluate.batch`` in this process, seconds of processor time a frame.
+On all cores: ``trainspot evaluate`` from file to file as a program, wall time with its start.
+
+Baseline: MACE's own ASE calculator for the whole committee, float64, frame after frame in a loop
+(it shares the graph between the members). For the scaling: the same program with one process.
+
+Limit: no GPU. Scaling is meaningful only while nothing else uses the machine; the row on processor
+time shows what sharing the memory costs, and is robust against others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from _harness import Row, Target, compared, interleaved, main, seconds
+
+# isort: split
+import numpy as np
+
+from _models import SIZE, make_committee, make_frames
+from trainspot import store
+from trainspot.dataset import Dataset
+from trainspot.evaluate import batch
+from trainspot.frames import Frame
+from trainspot.potential import load
+
+
+def calculator(models: list[Path]) -> Any:
+    """MACE's own calculator of a committee."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mace.calculators import MACECalculator
+
+        return MACECalculator(
+            model_paths=[str(path) for path in models], device="cpu", default_dtype="float64"
+        )
+
+
+def ase_loop(calc: Any, frames: list[Frame]) -> float:
+    """Everything that the calculator says about each frame; returns the last mean energy, eV."""
+    for frame in frames:
+        atoms = frame.to_atoms()
+        atoms.calc = calc
+        atoms.get_forces()
+        atoms.get_stress()
+    return float(atoms.get_potential_energy())
+
+
+def rows(options: argparse.Namespace) -> Iterator[Row]:
+    """One core, then all."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = make_committee(folder)
+        yield from _one_core(models, options)
+        yield from _all_cores(models, folder, options)
+
+
+def _one_core(models: list[Path], options: argparse.Namespace) -> Iterator[Row]:
+    import torch
+
+    torch.set_num_threads(1)
+    frames = make_frames(6 if options.quick else 70)
+    dataset = Dataset.from_frames(frames)
+    double = [load(path, dtype="float64") for path in models]
+    single = [load(path, dtype="float32") for path in models]
+    calc = calculator(models)
+    reference = ase_loop(calc, frames[-1:])
+    mine = float(batch.evaluate(dataset[-1:], double).energy.mean())
+    assert abs(mine - reference) < 1e-6 * abs(reference), (mine, reference)
+
+    def side(work: Callable[[], Any]) -> Callable[[], float]:
+        return seconds(work, clock=time.process_time, divide=len(frames))
+
+    samples = interleaved(
+        {
+            "float32": side(lambda: batch.evaluate(dataset, single)),
+            "float64": side(lambda: batch.evaluate(dataset, double)),
+            "baseline": side(lambda: ase_loop(calc, frames)),
+        },
+        repeats=2 if options.quick else 5,
+        warm_up=True,
+    )
+    average = float(np.mean(dataset.n_atoms))
+    work = f"4 members ({SIZE}) on {len(frames)} frames of {average:.0f} atoms on average, one core"
+    for dtype, target in (("float32", Target(2.3)), ("float64", None)):
+        yield compared(
+            f"committee evaluation, {dtype}, one core",
+            samples,
+            ours=dtype,
+            work=f"{work}; baseline: MACE's ASE calculator, float64",
+            unit="CPU-s/frame",
+            target=target,
+        )
+
+
+def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    cores = len(os.sched_getaffinity(0))
+    count = 8 if options.quick else options.frames
+    store.write(Dataset.from_frames(make_frames(count)), folder / "frames.h5")
+    used: dict[int, list[float]] = {1: [], cores: []}
+
+    def side(jobs: int) -> Callable[[], float]:
+        def run() -> float:
+            elapsed, processor = _program(models, folder, jobs)
+            used[jobs].append(processor)
+            return elapsed
+
+        return run
+
+    samples = interleaved(
+        {"ours": side(cores), "baseline": side(1)}, repeats=1 if options.quick else 5
+    )
+    work = f"trainspot evaluate, 4 members, {count} frames, float32, {cores} processes against one"
+    yield compared(
+        f"committee evaluation, {cores} cores against one",
+        samples,
+        work=f"{work}; wall time, with the start of Python and torch",
+        unit="s",
+        target=Target(0.9 * cores),
+    )
+    yield compared(
+        f"processor time of {cores} processes against one",
+        {"ours": used[cores], "baseline": used[1]},
+        work=f"{work}; processor time in all, which grows by the further starts and by what the "
+        "processes take from one another",
+        unit="CPU-s",
+        ratio_is="ours / baseline",
+    )
+
+
+def _program(models: list[Path], folder: Path, jobs: int) -> tuple[float, float]:
+    """Wall time and processor time (s) of one run of ``trainspot evaluate``."""
+    command = [str(Path(sys.executable).with_name("trainspot")), "evaluate"]
+    command += [str(folder / "frames.h5"), "--models", *map(str, models)]
+    command += ["--jobs", str(jobs), "-o", str(folder / "predictions.h5")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    elapsed = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return elapsed, sum(a - b for a, b in zip(after[:2], before[:2], strict=True))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The number of frames of the scaling."""
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=1500,
+        metavar="N",
+        help="frames evaluated on one and on all cores (default: %(default)s)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main("evaluate", __doc__, rows, add_arguments))
