@@ -32,11 +32,12 @@ _NOT_COMMANDS = {"options"}
 
 # The order in which a campaign meets them; anything else follows in alphabetical order.
 _ORDER = (
-    *("setup", "init", "config", "check", "run", "status", "stop", "report", "map", "export"),
+    *("setup", "init", "config", "rehearse", "check", "run", "status", "stop", "report", "why"),
+    *("map", "export"),
     *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
     *("inspect", "convert"),
 )
-_NOT_STAGES = {"init", "config", "map"}
+_NOT_STAGES = {"init", "config", "map", "rehearse"}
 
 
 class _OneLine(click.ClickException):

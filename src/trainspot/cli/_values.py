@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
+import yaml
 
 from trainspot.errors import DataError, InputError, UnknownNameError
 from trainspot.judge.calibrate import Calibration
@@ -69,6 +70,28 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
         if name in found:
             raise InputError(f"{name} is given twice", where=option)
         found[name] = value
+    return found
+
+
+def changes_of(words: Iterable[str], option: str) -> dict[str, Any]:
+    """Values of a campaign given as ``explore.time=0.5``, read like the campaign file.
+
+    Raises:
+        InputError: Not of this form, given twice, or not YAML.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not (equals and all(key.split("."))):
+            raise InputError(
+                f"'{word}' is not KEY=VALUE", where=option, hint=f"write {option} explore.time=0.5"
+            )
+        if key in found:
+            raise InputError(f"{key} is given twice", where=option)
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"the value of '{word}' is not YAML", where=option) from None
     return found
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SECTION_OF_COMMAND = {"md": "explore"}
 
 
-def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+def writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """Refuse an output that cannot be written before anything is computed."""
     del ctx, param
     if value is not None and not value.absolute().parent.is_dir():
@@ -67,7 +67,7 @@ output_option = click.option(
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    callback=_writable,
+    callback=writable,
     help="Where to write; the suffix decides: .h5, .extxyz, .db or .aselmdb for datasets.",
 )
 

@@ -1,0 +1,155 @@
+"""The campaigns a rehearsal compares: the user's, the paper's protocol, and random choice.
+
+All three share structures, augmentation, trainer, exploration, tolerances and limits; they differ
+in how frames are judged and chosen, and only in that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.config import document
+from trainspot.config.explain import explain
+from trainspot.config.load import Loaded, resolve
+from trainspot.config.models import Campaign
+from trainspot.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainspot.label.ase import AseSettings
+
+OURS: Final = "campaign"
+PAPER: Final = "paper"
+RANDOM: Final = "random"
+ARMS: Final = {
+    OURS: "the campaign file as it is",
+    PAPER: "the same campaign judged by the protocol of the paper",
+    RANDOM: "frames chosen at random from all that were explored, without thresholds",
+}
+"""Name and meaning of what is compared."""
+
+_NOTHING: Final = 1e-12
+_JUDGING: Final = ("calibrate", "select", "stop")
+
+
+def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
+    """A campaign file with some values changed before it is resolved.
+
+    Args:
+        path: The file.
+        changes: Values by dotted key, such as ``{"explore.time": 0.5}``.
+
+    Raises:
+        InputError: Anything wrong with the file or with a change.
+    """
+    source = document.read(path)
+    for key, value in changes.items():
+        inside: Any = source.data
+        *parts, last = key.split(".")
+        for part in parts:
+            inside = inside.setdefault(part, {}) if isinstance(inside, dict) else None
+        if not isinstance(inside, dict):
+            raise InputError(f"'{key}' leads through a value", where="--set")
+        inside[last] = value
+    loaded = resolve(source)
+    if not (loaded.campaign.structures or loaded.campaign.dataset):
+        raise InputError(
+            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
+        )
+    return loaded
+
+
+def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Campaign, list[str]]:
+    """The campaign with engines that run here, and what is no longer as the user wrote it.
+
+    Args:
+        campaign: The resolved campaign.
+        oracle: See ``oracle.parse``.
+        trainer: Name of the trainer; the campaign's own keeps its settings.
+
+    Raises:
+        InputError: No such trainer.
+    """
+    notes = [f"labels: {oracle.calculator} instead of {campaign.label.engine}"]
+    changed: dict[str, Any] = {
+        "label": {
+            "engine": "ase",
+            "min_success": campaign.label.min_success,
+            "settings": oracle.model_dump(mode="json"),
+        }
+    }
+    if campaign.train.engine != trainer:
+        notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
+        changed["train"] = {"engine": trainer, "committee": campaign.train.committee}
+        if campaign.train.start != "foundation":
+            changed["train"]["start"] = campaign.train.start
+        else:
+            notes.append("training starts from scratch, not from the foundation model")
+    if campaign.explore.engine != "ase":
+        notes.append(f"dynamics: ase instead of {campaign.explore.engine}")
+        if getattr(campaign.explore.settings, "dispersion", None):
+            notes.append("dispersion is left out of the dynamics")
+        plan = campaign.explore.plan.model_dump(mode="json")
+        changed["explore"] = {"engine": "ase", **plan}
+    return _with(campaign, changed), notes
+
+
+def arms(campaign: Campaign) -> dict[str, Campaign]:
+    """The campaigns to compare, by name; see ``ARMS``."""
+    return {OURS: campaign, PAPER: as_in_the_paper(campaign), RANDOM: at_random(campaign)}
+
+
+def as_in_the_paper(campaign: Campaign) -> Campaign:
+    """The campaign with every choice of judging, selecting and stopping that the paper makes.
+
+    The batch and the number of iterations stay the user's, as do the tolerances.
+    """
+    loaded = resolve(document.Document(_nowhere(), {"protocol": PAPER}))
+    paper = loaded.campaign.model_dump(mode="json")
+    sections = {name: paper[name] for name in _JUDGING}
+    sections["select"]["max_frames"] = campaign.select.max_frames
+    sections["stop"]["max_iterations"] = campaign.stop.max_iterations
+    return _with(campaign, {**sections, "protocol": PAPER})
+
+
+def at_random(campaign: Campaign) -> Campaign:
+    """The campaign with its batches drawn at random from all valid explored frames.
+
+    A tolerance of (almost) nothing flags every frame, and ``random`` chooses among the flagged.
+    """
+    drawn = as_in_the_paper(campaign).model_dump(mode="json")
+    given = campaign.tolerance.model_dump()
+    tolerance = {name: None if value is None else _NOTHING for name, value in given.items()}
+    return _with(
+        campaign,
+        {
+            "tolerance": tolerance,
+            "select": drawn["select"],
+            "calibrate": drawn["calibrate"],
+            "stop": drawn["stop"],
+        },
+    )
+
+
+def seeded(campaign: Campaign, seed: int) -> Campaign:
+    """The same campaign with another seed."""
+    return campaign.model_copy(update={"seed": seed})
+
+
+def _with(campaign: Campaign, sections: Mapping[str, Any]) -> Campaign:
+    """Whole sections of a campaign replaced, everything validated again."""
+    from pydantic import ValidationError
+
+    content = campaign.model_dump(mode="json") | dict(sections)
+    try:
+        return Campaign.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, Campaign, document.Document(_nowhere(), content)) from error
+
+
+def _nowhere() -> Path:
+    from pathlib import Path
+
+    return Path("rehearsal")

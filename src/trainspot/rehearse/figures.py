@@ -1,0 +1,99 @@
+"""The figures of a rehearsal: learning curves, and what each seed needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from trainspot.rehearse.arms import OURS, PAPER, RANDOM
+from trainspot.rehearse.outcome import SPENT
+from trainspot.rehearse.statistics import band, median
+from trainspot.report.figures.panels import absent, plain_log, shared_legend
+from trainspot.report.quantities import BY_KEY, number
+from trainspot.report.style import GREY, new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from trainspot.rehearse.outcome import Outcome
+
+_COLOURS: Final = {OURS: "#0072B2", PAPER: "#D55E00", RANDOM: "#1A1A1A"}
+_MARKERS: Final = {OURS: "o", PAPER: "s", RANDOM: "^"}
+_OTHERS: Final = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_FORCES: Final = BY_KEY["forces"]
+
+
+def look(outcome: Outcome, arm: str) -> tuple[str, str]:
+    """Colour and marker of an arm."""
+    others = [name for name in outcome.arms if name not in _COLOURS]
+    if arm in _COLOURS:
+        return _COLOURS[arm], _MARKERS[arm]
+    return _OTHERS[others.index(arm) % len(_OTHERS)], "D"
+
+
+@styled
+def curves(outcome: Outcome) -> Figure:
+    """Force error against labels and against core-hours: seeds, their median and their spread."""
+    figure = new(4.2)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (what, name) in zip(panels, SPENT.items(), strict=True):
+        for arm in outcome.arms:
+            _curve(axes, outcome, arm, what)
+        for target in outcome.targets():
+            axes.axhline(target * _FORCES.scale, color=GREY, ls=":", lw=1.0, zorder=1)
+        axes.set(xlabel=name[0].upper() + name[1:], yscale="log")
+        plain_log(axes.yaxis, (1.0, 2.0, 3.0, 5.0, 7.0))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+    panels[0].set_ylabel(f"Force RMSE on the common test ({_FORCES.unit})")
+    shared_legend(figure, panels)
+    return figure
+
+
+def _curve(axes: Axes, outcome: Outcome, arm: str, what: str) -> None:
+    colour, marker = look(outcome, arm)
+    lines = [(t.column(what), t.column("forces") * _FORCES.scale) for t in outcome.of(arm)]
+    for x, y in lines:
+        axes.plot(x, y, color=colour, alpha=0.3, lw=0.8, marker=marker, ms=2.5)
+    axis, middle, low, high = band(lines)
+    if len(lines) > 1 and len(axis):
+        axes.fill_between(axis, low, high, color=colour, alpha=0.10, lw=0)
+    axes.plot(axis, middle, color=colour, lw=2.2, label=arm)
+
+
+@styled
+def needs(outcome: Outcome) -> Figure:
+    """Labels and core-hours that each seed of each arm needed for each target."""
+    targets = outcome.targets()
+    figure = new(0.9 + 0.36 * len(outcome.arms) * len(targets))
+    panels = figure.subplots(len(targets), 2, squeeze=False, sharex="col")
+    for row, target in zip(panels, targets, strict=True):
+        for axes, (what, name) in zip(row, SPENT.items(), strict=True):
+            if not _dots(axes, outcome, what, target):
+                absent(axes, "no seed got there")
+            axes.set_title(f"to {number(target * _FORCES.scale)} {_FORCES.unit}")
+            if row is panels[-1]:
+                axes.set_xlabel(name[0].upper() + name[1:])
+    return figure
+
+
+def _dots(axes: Axes, outcome: Outcome, what: str, target: float) -> bool:
+    """One row of dots an arm; whether there is anything to see."""
+    arms = outcome.arms
+    shown = False
+    for place, arm in enumerate(arms):
+        colour, marker = look(outcome, arm)
+        values = np.array(outcome.needed(arm, what, target))
+        there = values[np.isfinite(values)]
+        shown |= len(there) > 0
+        axes.scatter(there, np.full(len(there), place), s=22, color=colour, marker=marker,
+                     alpha=0.55, lw=0)  # fmt: skip
+        if np.isfinite(middle := median(values)):
+            axes.plot([middle] * 2, [place - 0.32, place + 0.32], color=colour, lw=2.4)
+    axes.set_yticks(range(len(arms)), arms)
+    axes.set_ylim(len(arms) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis="y")
+    return shown

@@ -1,0 +1,160 @@
+"""The oracle of a rehearsal: what stands in for DFT, named on the command line.
+
+``tersoff``, ``tblite:method=GFN1-xTB``, ``package.module:Class``, or the file of a trained model:
+whatever it is, it becomes the settings of the label engine ``ase``, so that a rehearsal labels
+through the same code as a campaign.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from trainspot import potential
+from trainspot.errors import InputError
+from trainspot.explore.ase import PotentialCalculator
+from trainspot.label.ase import AseLabelEngine, AseSettings
+from trainspot.label.base import labels_of
+from trainspot.label.calculators import NAMES, calculator
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from ase.calculators.calculator import Calculator
+
+    from trainspot.dataset import Dataset
+    from trainspot.frames import Frame, Labels
+
+_MODEL: Final = f"{__name__}:ModelCalculator"
+
+
+class ModelCalculator(PotentialCalculator):
+    """A model file as an ASE calculator, so that a trained potential can play the reference."""
+
+    def __init__(self, model: str) -> None:
+        """Load the model; a second calculator of the same file costs nothing."""
+        super().__init__(_loaded(model))
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: str) -> potential.Potential:
+    return potential.load(Path(model))
+
+
+def parse(text: str) -> AseSettings:
+    """The settings of the label engine ``ase`` that an oracle's name stands for.
+
+    Args:
+        text: ``NAME``, ``NAME:KEY=VALUE,…``, ``module:Class``, ``module:Class:KEY=VALUE,…``, or
+            the path of a model file.
+
+    Raises:
+        UnknownNameError: No such calculator; the nearest is offered.
+        MissingExtraError: Known, but not installed.
+        InputError: Neither a calculator nor a model, or parameters that it refuses.
+    """
+    if Path(text).exists():
+        potential.kind_of(Path(text))
+        settings = AseSettings(calculator=_MODEL, parameters={"model": str(Path(text).absolute())})
+    else:
+        settings = _calculator(text)
+    calculator(settings.calculator, settings.parameters)  # refused now rather than at frame one
+    return settings
+
+
+def _calculator(text: str) -> AseSettings:
+    name, _, rest = text.partition(":")
+    if name not in NAMES and rest and "=" not in rest.partition(":")[0]:
+        of_module, _, rest = rest.partition(":")
+        name = f"{name}:{of_module}"
+    elif name not in NAMES and ("/" in name or "." in name):
+        raise InputError("no such model file", where=text)
+    parameters: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise InputError(
+                f"'{item}' is not KEY=VALUE", where="--oracle", hint=f"write {name}:KEY=VALUE"
+            )
+        parameters[key.strip()] = _value(value, item)
+    return AseSettings(calculator=name, parameters=parameters)
+
+
+def _value(text: str, item: str) -> Any:
+    """A number, a word, … as in a campaign file."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"the value of '{item}' cannot be read", where="--oracle") from error
+
+
+def check(inputs: Dataset, settings: AseSettings) -> None:
+    """Refuse an oracle that cannot compute the structures of a campaign.
+
+    Raises:
+        InputError: The first structure it fails for, and why.
+    """
+    found = AseLabelEngine().label(inputs, settings)
+    if len(found.failures):
+        first = found.failures[0]
+        raise InputError(
+            f"the oracle cannot compute {first.to_atoms().get_chemical_formula()}: "
+            f"{first.info['failure']['reason']}",
+            where="--oracle",
+            hint="name one that knows these elements",
+        )
+
+
+class OraclePotential:
+    """The oracle as a potential, so that it can drive the dynamics of the common test frames."""
+
+    kind = "oracle"
+    cutoff = 0.0
+    graph_key: Hashable = "oracle"
+
+    def __init__(self, settings: AseSettings, numbers: Sequence[int]) -> None:
+        """Wrap the calculator of ``settings`` for these elements."""
+        self.settings = settings
+        self.numbers = tuple(numbers)
+        self._made: tuple[tuple[int, ...], Calculator] | None = None
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """No: an oracle is not a file."""
+        del path
+        return False
+
+    @classmethod
+    def load(
+        cls, path: Path, *, dtype: str = "float64", device: str = "cpu"
+    ) -> potential.Potential:
+        """An oracle is not a file.
+
+        Raises:
+            InputError: Always.
+        """
+        del dtype, device
+        raise InputError("an oracle is not a model file", where=str(path))
+
+    def prepare(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Nothing is shared."""
+        return list(frames)
+
+    def predict(self, prepared: list[Frame]) -> list[Labels]:
+        """Energy (eV), forces (eV/Å) and stress (eV/Å³) of each frame."""
+        return [self._labels(frame) for frame in prepared]
+
+    def _labels(self, frame: Frame) -> Labels:
+        atoms = frame.to_atoms()
+        species = tuple(frame.numbers.tolist())
+        if self._made is None or self._made[0] != species:
+            new = calculator(self.settings.calculator, self.settings.parameters)
+            self._made = (species, new)
+        atoms.calc = self._made[1]
+        known = atoms.calc.implemented_properties
+        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
+        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+        return labels_of(frame, energy, atoms.get_forces(), stress, "oracle")

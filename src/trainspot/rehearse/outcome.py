@@ -1,0 +1,155 @@
+"""What a rehearsal found: the tracks, the labels each arm needs, and the ratios between arms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from trainspot.rehearse.arms import ARMS, OURS
+from trainspot.rehearse.statistics import Ratio, median, ratio, reach
+from trainspot.seeds import generator
+
+if TYPE_CHECKING:
+    from trainspot.rehearse.cost import CostModel
+    from trainspot.rehearse.trial import Track
+
+SPENT: Final = {"labels": "labels", "core_hours": "core-hours"}
+"""What is spent to reach an error: key and name."""
+
+LIMITS: Final = (
+    (
+        "The oracle is not DFT. It says how the choices compare on a landscape of its kind, and "
+        "nothing about a potential for research."
+    ),
+    (
+        "A toy committee is a linear fit that sees no angles: it learns other things first than "
+        "MACE does, and disagrees in another way. Differences between arms may be smaller, larger "
+        "or reversed with the real trainer."
+    ),
+    (
+        "Core-hours are estimated from the number of atoms alone. Vacuum, elements, k-points, "
+        "failures, training and molecular dynamics are not counted."
+    ),
+    (
+        "The test frames are the structures, temperatures and pressures of this campaign. An arm "
+        "that prepares for other conditions is not rewarded for it here."
+    ),
+)
+"""What a rehearsal does not tell."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished rehearsal.
+
+    Attributes:
+        name: Of the campaign.
+        seed: The first seed, which also made the test frames.
+        oracle: What stood in for DFT.
+        trainer: What trained.
+        cost: What a label is taken to cost.
+        test: Frames of the common test by origin.
+        tracks: One for each arm and seed.
+        notes: What is not as in the campaign file.
+    """
+
+    name: str
+    seed: int
+    oracle: str
+    trainer: str
+    cost: CostModel
+    test: dict[str, int]
+    tracks: list[Track]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms, in the order of ``ARMS`` and then of the tracks."""
+        met = dict.fromkeys(track.arm for track in self.tracks)
+        return [*(arm for arm in ARMS if arm in met), *(arm for arm in met if arm not in ARMS)]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        return sorted({track.seed for track in self.tracks})
+
+    def of(self, arm: str) -> list[Track]:
+        """The tracks of an arm, by seed."""
+        return sorted((t for t in self.tracks if t.arm == arm), key=lambda track: track.seed)
+
+    def targets(self) -> list[float]:
+        """Force errors (eV/Å) to compare at: half way, and as far as every arm came.
+
+        The second is the largest, over arms, of the median final error; the first is the
+        geometric mean of that and the median error of the start, which all arms share. They
+        follow from the tracks by this rule alone.
+        """
+        start, end = self._ends()
+        return [float(np.sqrt(start * end)), end] if self.learned else [end]
+
+    @property
+    def learned(self) -> bool:
+        """Whether every arm ended, in the median, with a smaller error than the start."""
+        start, end = self._ends()
+        return start > end
+
+    def _ends(self) -> tuple[float, float]:
+        """Median first error of all tracks, and the largest median final error of an arm."""
+        finals = [median([t.points[-1].forces for t in self.of(arm)]) for arm in self.arms]
+        return median([track.points[0].forces for track in self.tracks]), max(finals)
+
+    def needed(self, arm: str, what: str, target: float) -> list[float]:
+        """What each seed of an arm spent to reach a force error; ``inf`` if it did not."""
+        return [reach(t.column(what), t.column("forces"), target) for t in self.of(arm)]
+
+    def ratio(self, arm: str, base: str, what: str, target: float) -> Ratio:
+        """What an arm needs of what another needs, with its bootstrap interval over seeds."""
+        rng = generator(self.seed, "rehearse", "bootstrap", arm, base, what)
+        return ratio(self.needed(arm, what, target), self.needed(base, what, target), rng)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only; what was not reached is null."""
+        return {
+            "name": self.name,
+            "oracle": self.oracle,
+            "trainer": self.trainer,
+            "cost": self.cost.to_dict(),
+            "test": self.test,
+            "seeds": self.seeds,
+            "notes": self.notes,
+            "arms": {arm: self._arm(arm) for arm in self.arms},
+            "targets": [self._target(target) for target in self.targets()],
+            "limits": list(LIMITS),
+        }
+
+    def _arm(self, arm: str) -> dict[str, Any]:
+        found = self.of(arm)
+        return {
+            "meaning": ARMS.get(arm, ""),
+            "ended": dict(sorted(Counter(track.state for track in found).items())),
+            "forces": _spread([track.points[-1].forces for track in found]),
+            "labels": _spread([track.points[-1].labels for track in found]),
+            "core_hours": _spread([track.points[-1].core_hours for track in found]),
+            "runs": [track.to_dict() for track in found],
+        }
+
+    def _target(self, target: float) -> dict[str, Any]:
+        needed = {
+            arm: {what: _spread(self.needed(arm, what, target)) for what in SPENT}
+            for arm in self.arms
+        }
+        ratios = {
+            base: {what: self.ratio(OURS, base, what, target).to_dict() for what in SPENT}
+            for base in self.arms
+            if base != OURS and OURS in self.arms
+        }
+        return {"forces": target, "needed": needed, "ratio_to": ratios}
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    """Median and extremes; null where they were not reached."""
+    found = {"median": median(values), "low": min(values), "high": max(values)}
+    return {name: value if np.isfinite(value) else None for name, value in found.items()}

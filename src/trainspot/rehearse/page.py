@@ -1,0 +1,209 @@
+"""A rehearsal in words: the page, and the lines for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trainspot
+from trainspot.rehearse import figures
+from trainspot.rehearse.arms import ARMS, OURS, PAPER
+from trainspot.rehearse.outcome import LIMITS, SPENT
+from trainspot.rehearse.statistics import median
+from trainspot.report.page import Section, render
+from trainspot.report.pictures import Picture
+from trainspot.report.quantities import BY_KEY, number
+from trainspot.report.style import data_uri
+from trainspot.report.tables import NONE, Table
+
+if TYPE_CHECKING:
+    from trainspot.rehearse.outcome import Outcome
+    from trainspot.rehearse.statistics import Ratio
+
+_FORCES = BY_KEY["forces"]
+
+
+def html(outcome: Outcome) -> str:
+    """The page as text: no scripts, no request to anywhere, the same for the same outcome."""
+    return render(
+        "rehearsal.html.j2",
+        name=outcome.name,
+        facts=_facts(outcome),
+        headline=headline(outcome),
+        sentences=sentences(outcome),
+        arms=[(arm, ARMS.get(arm, "")) for arm in outcome.arms],
+        limits=LIMITS,
+        notes=outcome.notes,
+        sections=_sections(outcome),
+        version=trainspot.__version__,
+    )
+
+
+def headline(outcome: Outcome) -> str:
+    """What a newcomer reads first."""
+    if not outcome.learned:
+        return "No arm learned anything that the common test can see"
+    found = outcome.ratio(OURS, PAPER, "labels", outcome.targets()[-1])
+    if found.value is None:
+        return "The rehearsal does not tell which choice needs fewer labels"
+    if found.interval is None or found.interval[0] <= 1.0 <= found.interval[1]:
+        return "No clear difference in labels between this campaign and the protocol of the paper"
+    less = "fewer" if found.value < 1.0 else "more"
+    return f"This campaign needs {less} labels than the protocol of the paper, in this rehearsal"
+
+
+def sentences(outcome: Outcome) -> list[str]:
+    """The comparison with each baseline, in words."""
+    if not outcome.learned:
+        return ["Give the campaign more iterations, larger batches or a gentler augmentation."]
+    target = outcome.targets()[-1]
+    goal = _FORCES.show(target)
+    said = []
+    for base in outcome.arms:
+        if base == OURS or OURS not in outcome.arms:
+            continue
+        for what, name in SPENT.items():
+            found = outcome.ratio(OURS, base, what, target)
+            said.append(f"To {goal} it needs {_compared(found)} the {name} of “{base}”.")
+    return said
+
+
+def _compared(found: Ratio) -> str:
+    if found.value is None:
+        return "an unknown share (not every arm got there) of"
+    text = f"{number(found.value)} times"
+    if found.interval:
+        low, high = (number(end) for end in found.interval)
+        text += f" (95 % interval over {found.seeds} seeds {low} to {high})"
+    return text
+
+
+def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+    test = ", ".join(f"{n} {origin}" for origin, n in outcome.test.items())
+    return [
+        ("Oracle", outcome.oracle),
+        ("Trainer", outcome.trainer),
+        ("Seeds", str(len(outcome.seeds))),
+        ("Common test frames", test),
+        ("Cost of a label", outcome.cost.words()),
+    ]
+
+
+def _sections(outcome: Outcome) -> list[Section]:
+    return [
+        Section(
+            "curves",
+            "What does the error cost?",
+            "All arms start from the same frames of each seed, and are tested on the same frames, "
+            "which no campaign chose: augmentation from another seed, and molecular dynamics "
+            "driven by the oracle.",
+            "",
+            [
+                Picture(
+                    data_uri(figures.curves(outcome)),
+                    "Force error of the committee mean on the common test frames against labels "
+                    "and against estimated core-hours. Thin: one seed. Thick: the median over "
+                    "seeds, with the whole spread shaded, as far as all seeds go. Dotted: the "
+                    "errors that are compared below.",
+                    "Learning curves of "
+                    + "; ".join(_curve_words(outcome, arm) for arm in outcome.arms)
+                    + ".",
+                )
+            ],
+            [endings(outcome)],
+        ),
+        Section(
+            "needs",
+            "How much does each need?",
+            "Two errors are compared: the worst of the median errors that the arms ended with, "
+            "and the geometric mean of it and the error they started from.",
+            "",
+            [
+                Picture(
+                    data_uri(figures.needs(outcome)),
+                    "What each seed spent to reach an error; bars are medians. Seeds that did not "
+                    "get there are not shown and count as infinite in the median.",
+                    "Dots of the labels and core-hours in the table below.",
+                )
+            ],
+            [comparison(outcome)],
+        ),
+    ]
+
+
+def _curve_words(outcome: Outcome, arm: str) -> str:
+    ends = [_FORCES.show(median([t.points[k].forces for t in outcome.of(arm)])) for k in (0, -1)]
+    return f"{arm}: {ends[0]} at the start, {ends[1]} at the end"
+
+
+def endings(outcome: Outcome) -> Table:
+    """Where each arm ended: medians over seeds, smallest and largest."""
+    rows = []
+    for arm in outcome.arms:
+        tracks = outcome.of(arm)
+        states = sorted({track.state for track in tracks})
+        last = [track.points[-1] for track in tracks]
+        rows.append(
+            [
+                arm,
+                _spread([point.forces * _FORCES.scale for point in last]),
+                _spread([point.forces_md * _FORCES.scale for point in last if point.forces_md]),
+                _spread([point.labels for point in last]),
+                _spread([point.core_hours for point in last]),
+                ", ".join(f"{sum(t.state == s for t in tracks)} {s}" for s in states),
+            ]
+        )
+    return Table(
+        "Where each arm ended: median over seeds, smallest to largest in brackets. Errors in "
+        f"{_FORCES.unit}.",
+        ["Arm", "Force error", "of MD frames", "Labels", "Core-hours", "Ended (seeds)"],
+        rows,
+    )
+
+
+def comparison(outcome: Outcome) -> Table:
+    """What each arm needs for each target, and what the campaign needs of it."""
+    rows = []
+    for target in outcome.targets():
+        for arm in outcome.arms:
+            needed = [_spread(outcome.needed(arm, what, target)) for what in SPENT]
+            ratios = [
+                NONE if arm == OURS or OURS not in outcome.arms
+                else _ratio(outcome.ratio(OURS, arm, what, target))
+                for what in SPENT
+            ]  # fmt: skip
+            rows.append([number(target * _FORCES.scale), arm, *needed, *ratios])
+    return Table(
+        "Labels and core-hours to reach a force error: median over seeds, smallest to largest in "
+        "brackets; what the campaign needs of each baseline, with its 95 % bootstrap interval "
+        "over seeds.",
+        [f"Error ({_FORCES.unit})", "Arm", "Labels", "Core-hours", "Ratio of labels",
+         "Ratio of core-hours"],
+        rows,
+        row_headers=2,
+    )  # fmt: skip
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return NONE
+    return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
+
+
+def _ratio(found: Ratio) -> str:
+    if found.value is None:
+        return NONE
+    if not found.interval:
+        return number(found.value)
+    return f"{number(found.value)} ({number(found.interval[0])}-{number(found.interval[1])})"
+
+
+def text(outcome: Outcome) -> str:
+    """The outcome for a terminal."""
+    lines = [headline(outcome), *sentences(outcome), ""]
+    for table in (endings(outcome), comparison(outcome)):
+        rows = [table.header, *table.rows]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(table.header))]
+        lines += ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)) for row in rows]
+        lines.append("")
+    lines += [f"Cost of a label: {outcome.cost.words()}.", *LIMITS[:2]]
+    return "\n".join(line.rstrip() for line in lines)

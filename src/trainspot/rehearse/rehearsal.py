@@ -1,0 +1,139 @@
+"""A rehearsal from its campaign file to its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainspot.config.load import foundation_file, read_inputs
+from trainspot.dataset import Dataset
+from trainspot.frames import Labels
+from trainspot.rehearse import arms, oracle
+from trainspot.rehearse.outcome import Outcome
+from trainspot.rehearse.testset import common_test, of_dynamics
+from trainspot.rehearse.trial import run_all, tasks
+from trainspot.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from trainspot.config.models import Campaign
+    from trainspot.label.ase import AseSettings
+    from trainspot.rehearse.cost import CostModel
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Everything read and checked, nothing computed.
+
+    Attributes:
+        campaigns: What is compared, by name.
+        inputs: The structures, unlabelled.
+        oracle: What labels.
+        oracle_name: As the user named it.
+        cost: What a label is taken to cost.
+        seeds: One for each repetition.
+        foundation: Model file for ``start: foundation``.
+        notes: What is not as in the campaign file.
+    """
+
+    campaigns: Mapping[str, Campaign]
+    inputs: Dataset
+    oracle: AseSettings
+    oracle_name: str
+    cost: CostModel
+    seeds: tuple[int, ...]
+    foundation: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Campaigns that will be run."""
+        return len(self.campaigns) * len(self.seeds)
+
+    def run(
+        self,
+        *,
+        test_frames: int,
+        workers: int = 1,
+        on_message: Callable[[str], None] = _silent,
+        on_done: Callable[[str], None] = _silent,
+    ) -> Outcome:
+        """Make the common test frames and run every campaign.
+
+        Args:
+            test_frames: How many common test frames are asked for.
+            workers: Campaigns that run at the same time, each in a process.
+            on_message: Told what happens.
+            on_done: Told when the test frames and each campaign are ready.
+
+        Raises:
+            RunError: A campaign cannot go on, or no test frame could be made.
+        """
+        first = next(iter(self.campaigns.values()))
+        test = common_test(self.inputs, first, self.oracle, test_frames, progress=on_message)
+        moving = len(of_dynamics(test))
+        on_done("common test frames")
+        todo = tasks(self.campaigns, self.inputs, test, self.cost, self.seeds, self.foundation)
+        tracks = []
+        for track in run_all(todo, workers, on_message):
+            tracks.append(track)
+            on_done(f"{track.arm}, seed {track.seed}: {track.state}")
+        return Outcome(
+            name=first.name,
+            seed=first.seed,
+            oracle=self.oracle_name,
+            trainer=first.train.engine,
+            cost=self.cost,
+            test={"molecular dynamics": moving, "augmentation": len(test) - moving},
+            tracks=tracks,
+            notes=self.notes,
+        )
+
+
+def prepare(
+    file: Path,
+    changes: Mapping[str, Any],
+    oracle_name: str,
+    trainer: str,
+    cost: CostModel,
+    seeds: int,
+) -> Rehearsal:
+    """Read and check everything a rehearsal needs.
+
+    Args:
+        file: The campaign file.
+        changes: Values to change in it, by dotted key.
+        oracle_name: See ``oracle.parse``.
+        trainer: Name of the trainer.
+        cost: What a label is taken to cost.
+        seeds: Repetitions of each arm; the first has the campaign's own seed.
+
+    Raises:
+        InputError: Anything wrong; nothing has been computed.
+    """
+    loaded = arms.load(file, changes)
+    reference = oracle.parse(oracle_name)
+    campaign, notes = arms.rehearsed(loaded.campaign, reference, trainer)
+    found = read_inputs(loaded)
+    if found.is_labelled.any():
+        notes.append("the labels of the dataset are replaced by the oracle's, and count as new")
+    inputs = Dataset.from_frames(frame.with_(labels=Labels()) for frame in found)
+    oracle.check(inputs, reference)
+    more = (derive_seed(campaign.seed, "rehearse", k) for k in range(1, seeds))
+    foundation = foundation_file(loaded) if campaign.train.start == "foundation" else None
+    return Rehearsal(
+        arms.arms(campaign),
+        inputs,
+        reference,
+        oracle_name,
+        cost,
+        (campaign.seed, *more),
+        foundation,
+        notes,
+    )

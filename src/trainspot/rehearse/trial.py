@@ -1,0 +1,183 @@
+"""One campaign of a rehearsal, from its structures to its learning curve."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainspot import loop
+from trainspot.engines import engines_of
+from trainspot.evaluate.batch import evaluate
+from trainspot.rehearse.arms import seeded
+from trainspot.rehearse.testset import of_dynamics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainspot.config.models import Campaign
+    from trainspot.dataset import Dataset
+    from trainspot.rehearse.cost import CostModel
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a campaign had reached when an iteration had trained.
+
+    Attributes:
+        labels: Labelled frames, held-out ones included.
+        core_hours: What they would have cost by DFT.
+        forces: RMSE of the committee mean on the common test frames, eV/Å.
+        forces_md: The same on those from molecular dynamics alone, eV/Å; ``None`` without any.
+        energy: The same as ``forces`` for the energy, eV/atom.
+        explored: Frames the iteration explored.
+        flagged: Those it flagged.
+        chosen: Those it chose to label next, audit included.
+    """
+
+    labels: int
+    core_hours: float
+    forces: float
+    forces_md: float | None
+    energy: float
+    explored: int
+    flagged: int
+    chosen: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The learning curve of one arm with one seed.
+
+    Attributes:
+        arm: Name of the campaign.
+        seed: Its seed.
+        state: How it ended, see ``loop.Result``.
+        points: One for each iteration.
+    """
+
+    arm: str
+    seed: int
+    state: str
+    points: tuple[Point, ...]
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """A figure of every point, (n,)."""
+        return np.array([getattr(point, name) for point in self.points], dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return {
+            "arm": self.arm,
+            "seed": self.seed,
+            "state": self.state,
+            "points": [point.to_dict() for point in self.points],
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Track:
+        """The inverse of ``to_dict``."""
+        points = tuple(Point(**point) for point in content["points"])
+        return cls(content["arm"], content["seed"], content["state"], points)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a process needs to run one campaign.
+
+    Attributes:
+        arm: Its name.
+        campaign: With engines that run here, and its seed.
+        inputs: Its structures, unlabelled.
+        test: The common test frames, labelled.
+        cost: What a label costs.
+        foundation: Model file for ``start: foundation``.
+    """
+
+    arm: str
+    campaign: Campaign
+    inputs: Dataset
+    test: Dataset
+    cost: CostModel
+    foundation: Path | None = None
+
+
+def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
+    """Run one campaign and test the committee of each of its iterations.
+
+    Raises:
+        RunError: See ``loop.run``.
+    """
+    with tempfile.TemporaryDirectory(prefix="trainspot-rehearse-") as folder:
+        engines = engines_of(task.campaign, Path(folder), task.foundation)
+        result = loop.run(task.inputs, task.campaign, engines, progress=progress)
+        points = tuple(_point(turn, task) for turn in result.turns)
+    return Track(task.arm, task.campaign.seed, result.state, points)
+
+
+def _point(turn: loop.Turn, task: Task) -> Point:
+    known = turn.decision.dataset.labelled()
+    predictions = evaluate(task.test, turn.committee)
+    moving = of_dynamics(task.test)
+    error = predictions.rmse(task.test)
+    return Point(
+        labels=len(known),
+        core_hours=task.cost.core_hours(known.n_atoms),
+        forces=error["forces"],
+        forces_md=predictions.select(moving.ids).rmse(moving)["forces"] if len(moving) else None,
+        energy=error["energy"],
+        explored=int(turn.record["explored"]),
+        flagged=int(turn.record["flagged"]),
+        chosen=len(turn.decision.judgement.chosen),
+    )
+
+
+def tasks(
+    campaigns: Mapping[str, Campaign],
+    inputs: Dataset,
+    test: Dataset,
+    cost: CostModel,
+    seeds: Sequence[int],
+    foundation: Path | None = None,
+) -> list[Task]:
+    """Every arm with every seed; one seed of all arms after the other, so that they compare."""
+    return [
+        Task(arm, seeded(campaign, seed), inputs, test, cost, foundation)
+        for seed in seeds
+        for arm, campaign in campaigns.items()
+    ]
+
+
+def run_all(
+    todo: Sequence[Task], workers: int, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Track]:
+    """Run tasks, in this process or in several; tracks come as they are finished.
+
+    Raises:
+        RunError: See ``run``; what was running is waited for.
+    """
+    if min(workers, len(todo)) <= 1:
+        for task in todo:
+            name = f"{task.arm}, seed {task.campaign.seed}"
+            yield run(task, lambda text, name=name: progress(f"{name}: {text}"))  # type: ignore[misc]
+        return
+    # spawn, not fork: calculators and torch start threads, and forking those deadlocks
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(run, task) for task in todo]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        finally:
+            for future in running:
+                future.cancel()

@@ -1,0 +1,237 @@
+"""A rehearsal on aluminium with EMT and toy committees: the arms, the command, the page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from ase.build import bulk
+from click.testing import CliRunner
+
+from trainspot.cli import main
+from trainspot.errors import InputError
+from trainspot.rehearse import arms, page, rehearsal, testset, trial
+from trainspot.rehearse.cost import CostModel
+from trainspot.rehearse.outcome import Outcome
+from trainspot.rehearse.trial import Point, Track
+
+
+@pytest.fixture(scope="module")
+def content(toy_campaign):
+    explore = {**toy_campaign["explore"], "starts": 3, "time": 0.03, "sample_every": 0.006}
+    return {**toy_campaign, "explore": explore, "stop": {"max_iterations": 2},
+            "split": {"fractions": [0.4, 0.5, 0.1]}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def file(content, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rehearse")
+    bulk("Al", cubic=True).repeat((2, 1, 1)).write(folder / "al.cif")
+    (folder / "campaign.yaml").write_text(yaml.safe_dump(content))
+    return folder / "campaign.yaml"
+
+
+@pytest.fixture(scope="module")
+def prepared(file):
+    return rehearsal.prepare(file, {}, "emt", "toy", CostModel(), 2)
+
+
+@pytest.fixture(scope="module")
+def ran(file):
+    out = file.parent / "out.html"
+    call = ["rehearse", str(file), "--oracle", "emt", "--seeds", "2", "--test-frames", "9"]
+    return CliRunner().invoke(main, [*call, "-o", str(out), "--json"]), out
+
+
+@pytest.fixture(scope="module")
+def found(ran):
+    return json.loads(ran[0].stdout)
+
+
+def test_the_arms_differ_in_judging_only(prepared):
+    made = prepared.campaigns
+    assert list(made) == ["campaign", "paper", "random"]
+    ours, paper, random = (made[name] for name in made)
+    assert paper.calibrate.method == "regression"
+    assert (paper.select.method, paper.select.audit, paper.select.novelty) == ("random", 0, None)
+    assert paper.stop.final_audit == 0
+    for other in (paper, random):
+        assert other.select.max_frames == ours.select.max_frames
+        assert other.stop.max_iterations == ours.stop.max_iterations
+        for same in ("augment", "split", "label", "train", "explore", "screen", "seed"):
+            assert getattr(other, same) == getattr(ours, same)
+    assert paper.tolerance == ours.tolerance
+    assert random.tolerance.forces < 1e-9
+    assert random.tolerance.stress is None
+
+
+def test_random_choice_flags_every_valid_frame(prepared):
+    task = trial.tasks(
+        {"random": prepared.campaigns["random"]},
+        prepared.inputs,
+        testset.common_test(prepared.inputs, prepared.campaigns["campaign"], prepared.oracle, 4),
+        CostModel(),
+        [3],
+    )[0]
+    track = trial.run(task)
+    assert all(point.flagged == point.explored > point.chosen for point in track.points)
+
+
+def test_engines_of_the_user_are_replaced_and_said_so(file):
+    other = {"train": {"engine": "mace", "committee": 5}, "explore.engine": "lammps"}
+    prepared = rehearsal.prepare(file, other, "emt", "toy", CostModel(), 1)
+    ours = prepared.campaigns["campaign"]
+    assert (ours.train.engine, ours.train.committee, ours.explore.engine) == ("toy", 5, "ase")
+    assert ours.explore.starts == 3
+    assert "trainer: toy instead of mace" in prepared.notes
+    assert "dynamics: ase instead of lammps" in prepared.notes
+
+
+def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
+    campaign = prepared.campaigns["campaign"]
+    test = testset.common_test(prepared.inputs, campaign, prepared.oracle, 12)
+    again = testset.common_test(prepared.inputs, campaign, prepared.oracle, 12)
+    assert test.ids == again.ids
+    assert 6 <= len(test) <= 12
+    moving = testset.of_dynamics(test)
+    assert 0 < len(moving) < len(test)
+    assert test.is_labelled.all()
+    temperatures = {frame.origin.parameters["temperature"] for frame in moving}
+    assert max(temperatures) > 1.5 * min(temperatures)
+    from trainspot.loop import prepare
+
+    for seed in prepared.seeds:
+        assert not set(test.ids) & set(prepare(prepared.inputs, arms.seeded(campaign, seed)).ids)
+
+
+def test_the_command_gives_curves_of_all_arms_and_seeds(ran, found):
+    assert ran[0].exit_code == 0, ran[0].output
+    assert list(found["arms"]) == ["campaign", "paper", "random"]
+    assert len(found["seeds"]) == 2
+    assert found["test"]["molecular dynamics"] > found["test"]["augmentation"] > 0
+    for arm in found["arms"].values():
+        assert [run["seed"] for run in arm["runs"]] == found["seeds"]
+        for run in arm["runs"]:
+            labels = [point["labels"] for point in run["points"]]
+            hours = [point["core_hours"] for point in run["points"]]
+            assert labels == sorted(labels)
+            assert np.all(np.diff(hours) > 0)
+            assert all(point["forces"] > 0 for point in run["points"])
+
+
+def test_the_arms_of_a_seed_start_from_the_same_frames(found):
+    for row in range(2):
+        starts = [arm["runs"][row]["points"][0] for arm in found["arms"].values()]
+        first = {(p["labels"], p["core_hours"], p["forces"], p["explored"]) for p in starts}
+        assert len(first) == 1
+    firsts = {arm["runs"][row]["points"][0]["forces"]
+              for arm in found["arms"].values() for row in range(2)}  # fmt: skip
+    assert len(firsts) == 2
+
+
+def test_the_page_is_one_file_and_says_what_it_does_not_tell(ran, found):
+    text = ran[1].read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert not re.search(r"https?:|@import", re.sub(r'src="data:[^"]*"', "", text))
+    assert text.count("<img") == 2
+    assert "What it does not tell" in text
+    for limit in found["limits"]:
+        assert limit in text
+    assert "1.6 s" in text
+
+
+def test_several_processes_give_the_same(prepared, found):
+    outcome = prepared.run(test_frames=9, workers=2)
+    assert outcome.to_dict()["arms"] == found["arms"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--oracle", "emtt"], "did you mean 'emt'"),
+        (["--oracle", "tersoff"], "the oracle cannot compute Al8"),
+        (["--oracle", "emt", "--trainer", "toyy"], "did you mean 'toy'"),
+        (["--oracle", "emt", "--set", "explore.tmie=1"], "did you mean 'time'"),
+        (["--oracle", "emt", "--set", "explore.time"], "is not KEY=VALUE"),
+        (["--oracle", "emt", "--set", "seed=1", "seed=2"], "seed is given twice"),
+        (["--oracle", "emt", "--set", "seed.x=1"], "leads through a value"),
+        (["--oracle", "emt", "--set", "seed=["], "is not YAML"),
+        (["--oracle", "emt", "--set", "structures=[none.cif]"], "nothing matches 'none.cif'"),
+        (["--oracle", "emt", "-o", "nowhere/page.html"], "no such folder"),
+        (["--oracle", "emt", "--seeds", "0"], "--seeds"),
+        ([], "--oracle"),
+    ],
+)
+def test_bad_input_is_one_line(file, options, says, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    before = sorted(file.parent.iterdir())
+    result = CliRunner().invoke(main, ["rehearse", file.name, *options])
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_a_campaign_without_structures_is_refused(tmp_path):
+    (tmp_path / "campaign.yaml").write_text("name: empty\n")
+    with pytest.raises(InputError, match="no structures"):
+        arms.load(tmp_path / "campaign.yaml", {})
+
+
+# ── what is said of an outcome ────────────────────────────────────────────────
+def curve(arm, seed, *errors, step=10):
+    points = [
+        Point(20 + step * k, float(20 + step * k), error, error, 0.01, 30, 9, 10)
+        for k, error in enumerate(errors)
+    ]
+    return Track(arm, seed, "exhausted", tuple(points))
+
+
+def outcome(*tracks):
+    return Outcome("made-up", 1, "emt", "toy", CostModel(), {"md": 4}, list(tracks))
+
+
+def test_twice_as_many_labels_are_a_ratio_of_one_half():
+    made = outcome(
+        *(curve("campaign", s, 0.4, 0.1, step=10) for s in range(5)),
+        *(curve("paper", s, 0.4, 0.1, step=60) for s in range(5)),
+    )
+    assert made.targets() == pytest.approx([0.2, 0.1])
+    assert made.needed("paper", "labels", 0.2) == pytest.approx([50.0] * 5)
+    found = made.ratio("campaign", "paper", "labels", 0.1)
+    assert found.value == pytest.approx(30 / 80)
+    assert "needs fewer labels" in page.headline(made)
+    assert "0.375 times" in " ".join(page.sentences(made))
+    assert "0.375" in page.text(made)
+
+
+def test_seeds_that_disagree_are_no_difference():
+    errors = [(0.1, 0.2), (0.2, 0.1), (0.12, 0.18), (0.18, 0.12)]
+    tracks = [curve("campaign", s, 0.4, a, 0.05) for s, (a, _) in enumerate(errors)]
+    tracks += [curve("paper", s, 0.4, b, 0.05) for s, (_, b) in enumerate(errors)]
+    assert "No clear difference" in page.headline(outcome(*tracks))
+
+
+def test_nothing_learned_is_said():
+    made = outcome(curve("campaign", 1, 0.1, 0.2), curve("paper", 1, 0.1, 0.3))
+    assert not made.learned
+    assert "No arm learned" in page.headline(made)
+    assert "<h1>made-up</h1>" in page.html(made)
+
+
+def test_an_arm_that_never_got_there_has_no_ratio():
+    made = outcome(*(curve("campaign", s, 0.4, 0.1) for s in range(3)),
+                   *(curve("paper", s, 0.4, 0.3) for s in range(2)),
+                   curve("paper", 2, 0.4, 0.05))  # fmt: skip
+    target = made.to_dict()["targets"][-1]
+    assert target["needed"]["paper"]["labels"]["high"] is not None
+    assert made.ratio("campaign", "paper", "labels", 0.1).value is None
+    json.dumps(made.to_dict(), allow_nan=False)
+
+
+def test_tracks_survive_being_written():
+    track = curve("campaign", 3, 0.4, 0.1)
+    assert Track.from_dict(json.loads(json.dumps(track.to_dict()))) == track
