@@ -119,7 +119,7 @@ def main() -> None:
     for name in HOLD_OUTS:
         dataset, predictions, _ = predicted(frames, name, options.work)
         pool = dataset.subset("test")
-        print(name, dataset.counts("split"), predictions.select(pool.ids).rmse(pool), flush=True)
+        print(name, len(pool), predictions.select(pool.ids).rmse(pool), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ class CostModel:
 
     The defaults are a measurement: silicon, Quantum ESPRESSO at 16 Ry with constant k-point
     density, 1.6 CPU-s for 8 atoms, and an exponent of 2.1 between 8 and 64 atoms, rising towards
-    3 beyond; between, it is off by a factor of 1.8 at most. Elements, cutoffs and vacuum change the prefactor, so ratios between arms mean more
-    than the hours themselves.
+    3 beyond; between, it is off by a factor of 1.8 at most. Elements, cutoffs and vacuum change
+    the prefactor, so ratios between arms mean more than the hours themselves.
 
     Attributes:
         seconds: CPU-s of a frame of 8 atoms.
