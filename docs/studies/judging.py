@@ -104,9 +104,9 @@ def judged(study: Study, name: str, method: str, tolerance: float, audit: int, s
         wrong, flagged = (study.error > tolerance)[rest], (study.delta > threshold)[rest]
         for way, flags in zip(ways, (flagged, flagged | study.novel[rest]), strict=True):
             total[way] += counts(flags, wrong)
-            for one, sums in of_motif[way].items():
+            for one in COLOURS:
                 mine = study.motif[rest] == one
-                sums += counts(flags[mine], wrong[mine])
+                of_motif[way][one] += counts(flags[mine], wrong[mine])
     return {
         "threshold": float(np.median(thresholds)),
         "fitted": fitted / len(thresholds),

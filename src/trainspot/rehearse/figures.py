@@ -45,11 +45,17 @@ def curves(outcome: Outcome) -> Figure:
         for target in outcome.targets():
             axes.axhline(target * _FORCES.scale, color=GREY, ls=":", lw=1.0, zorder=1)
         axes.set(xlabel=name[0].upper() + name[1:], yscale="log")
-        plain_log(axes.yaxis, (1.0, 2.0, 3.0, 5.0, 7.0))
+        plain_log(axes.yaxis, _ticks(axes))
         axes.xaxis.set_major_locator(MaxNLocator(6))
     panels[0].set_ylabel(f"Force RMSE on the common test ({_FORCES.unit})")
     shared_legend(figure, panels)
     return figure
+
+
+def _ticks(axes: Axes) -> tuple[float, ...]:
+    """Multiples of powers of ten: many where the curves span little."""
+    low, high = axes.get_ylim()
+    return (1.0, 2.0, 5.0) if high > 20 * low else (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
 
 
 def _curve(axes: Axes, outcome: Outcome, arm: str, what: str) -> None:

@@ -30,6 +30,7 @@ def html(outcome: Outcome) -> str:
         facts=_facts(outcome),
         headline=headline(outcome),
         sentences=sentences(outcome),
+        seeds=len(outcome.seeds),
         arms=[(arm, ARMS.get(arm, "")) for arm in outcome.arms],
         limits=LIMITS,
         notes=outcome.notes,
@@ -52,19 +53,32 @@ def headline(outcome: Outcome) -> str:
 
 
 def sentences(outcome: Outcome) -> list[str]:
-    """The comparison with each baseline, in words."""
+    """The comparison with each baseline, and what made the arms alike, in words."""
+    said = _unfitted(outcome)
     if not outcome.learned:
-        return ["Give the campaign more iterations, larger batches or a gentler augmentation."]
+        return [*said, "Give it more iterations, larger batches, or an oracle it can learn."]
     target = outcome.targets()[-1]
-    goal = _FORCES.show(target)
-    said = []
     for base in outcome.arms:
         if base == OURS or OURS not in outcome.arms:
             continue
-        for what, name in SPENT.items():
-            found = outcome.ratio(OURS, base, what, target)
-            said.append(f"To {goal} it needs {_compared(found)} the {name} of “{base}”.")
+        parts = [
+            f"{_compared(outcome.ratio(OURS, base, what, target))} the {name}"
+            for what, name in SPENT.items()
+        ]
+        said.append(f"To {_FORCES.show(target)} it needs {' and '.join(parts)} of “{base}”.")
     return said
+
+
+def _unfitted(outcome: Outcome) -> list[str]:
+    points = [point for track in outcome.of(OURS) for point in track.points]
+    random = sum(not point.fitted for point in points)
+    if not random:
+        return []
+    return [
+        f"In {random} of its {len(points)} iterations no threshold could be fitted, so that the "
+        "choice was random: there were too few validation frames, or the disagreement did not "
+        "follow the error."
+    ]
 
 
 def _compared(found: Ratio) -> str:
@@ -73,7 +87,7 @@ def _compared(found: Ratio) -> str:
     text = f"{number(found.value)} times"
     if found.interval:
         low, high = (number(end) for end in found.interval)
-        text += f" (95 % interval over {found.seeds} seeds {low} to {high})"
+        text += f" ({low} to {high})"
     return text
 
 
@@ -147,7 +161,7 @@ def endings(outcome: Outcome) -> Table:
                 arm,
                 _spread([point.forces * _FORCES.scale for point in last]),
                 _spread([point.forces_md * _FORCES.scale for point in last if point.forces_md]),
-                _spread([point.labels for point in last]),
+                _count([point.labels for point in last]),
                 _spread([point.core_hours for point in last]),
                 ", ".join(f"{sum(t.state == s for t in tracks)} {s}" for s in states),
             ]
@@ -187,6 +201,10 @@ def _spread(values: list[float]) -> str:
     if not values:
         return NONE
     return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
+
+
+def _count(values: list[int]) -> str:
+    return f"{median(values):g} ({min(values)}-{max(values)})"
 
 
 def _ratio(found: Ratio) -> str:

@@ -40,6 +40,7 @@ class Point:
         explored: Frames the iteration explored.
         flagged: Those it flagged.
         chosen: Those it chose to label next, audit included.
+        fitted: Whether a threshold could be fitted; without one the choice was random.
     """
 
     labels: int
@@ -50,6 +51,7 @@ class Point:
     explored: int
     flagged: int
     chosen: int
+    fitted: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -140,6 +142,7 @@ def _point(turn: loop.Turn, task: Task) -> Point:
         explored=int(turn.record["explored"]),
         flagged=int(turn.record["flagged"]),
         chosen=len(turn.decision.judgement.chosen),
+        fitted=not turn.decision.judgement.fallback,
     )
 
 
