@@ -41,8 +41,8 @@ class Swap(Strategy):
         # Two atoms exchanged are the same dimer, or the same crystal.
         able = [f for f in frames if len(f) > 2 and len(np.unique(f.numbers)) > 1]
         if len(able) < len(frames):
-            number = f"{len(frames) - len(able)} of {len(frames)}"
-            self.note(f"{number} structures have fewer than three atoms or two elements")
+            left_out = f"{len(frames) - len(able)} of {len(frames)}"
+            self.note(f"{left_out} structures have fewer than three atoms or two elements")
         if not able:
             return
         number = max(1, int(self.share * len(able) + 0.5))

@@ -113,12 +113,12 @@ def _frames(
     target: str, explored: Path | None, profile: str | None
 ) -> tuple[str, Dataset, Dataset | None]:
     """Name, dataset and explored frames of a file or, if there is no such file, of a campaign."""
-    from trainspot import io, plugins, store
+    from trainspot import io, plugins
 
     path = Path(target)
     if path.is_file():
         return path.name, io.read(path), None if explored is None else io.read(explored)
-    if os.sep in target or path.suffix in (store.SUFFIX, *io.XYZ_SUFFIXES):
+    if os.sep in target or path.suffix in io.SUFFIXES:
         raise InputError("no such file", where=target)
     if explored is not None:
         raise InputError(

@@ -75,9 +75,11 @@ def _unfitted(outcome: Outcome) -> list[str]:
     if not random:
         return []
     return [
-        f"In {random} of its {len(points)} iterations no threshold could be fitted, so that the "
-        "choice was random: there were too few validation frames, or the disagreement did not "
-        "follow the error."
+        (
+            f"In {random} of its {len(points)} iterations no threshold could be fitted, so that "
+            "the choice was random: there were too few validation frames, or the disagreement did "
+            "not follow the error."
+        )
     ]
 
 
