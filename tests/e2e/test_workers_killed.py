@@ -173,8 +173,9 @@ def test_killed_workers_lose_nothing_and_change_nothing(home):
         assert answer["never_ended"] == answer["failed"] == []
         assert answer["concurrent"] <= answer["may_be_concurrent"]
     assert list((hurt.folder / "moments").iterdir()) == []  # all of them came
-    # each moment left at least the process it struck, and the calm campaign none
-    assert answers[0]["replaced"] >= len(MOMENTS)
+    # Each left the process it struck, but for the child whose task was sent: a worker may have
+    # taken that up before the repeated step looked. The calm campaign left none.
+    assert answers[0]["replaced"] >= sum(not moment.startswith("queued") for moment in MOMENTS)
     assert answers[1]["replaced"] == 0
     assert answers[0]["members"] == answers[1]["members"]
     assert answers[0]["chosen"] == answers[1]["chosen"]
