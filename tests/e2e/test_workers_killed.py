@@ -19,7 +19,7 @@ from ase.build import bulk
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 HERE = Path(sys.executable).parent
-PATIENCE = 600  # s; how long a campaign may take on a busy machine
+PATIENCE = 1500  # s; how long a campaign may take on a busy machine
 
 MOMENTS = (  # see saboteur.py
     "stored-DatasetAugmentationWorkChain",
