@@ -116,10 +116,14 @@ def _augmentation() -> str:
 
 
 def strategies() -> dict[str, str]:
-    """The parameters of each augmentation strategy, for its how-to page."""
+    """The parameters of each augmentation strategy, for its how-to page, and the default list."""
     from trainspot import plugins
+    from trainspot.augment.plan import DEFAULT_PLAN
 
-    pages = {}
+    lines = (
+        "  - {" + ", ".join(f"{k}: {v}" for k, v in item.items()) + "}" for item in DEFAULT_PLAN
+    )
+    pages = {"default-plan": "```yaml\naugment:\n" + "\n".join(lines) + "\n```\n"}
     for name in plugins.names(_STRATEGIES):
         tree = plugins.load(_STRATEGIES, name).model_json_schema()
         del tree["properties"]["kind"]  # the page is about this one

@@ -126,6 +126,14 @@ def isolated() -> list[Panel]:
     return [("given", parent), *((f.to_atoms().get_chemical_formula(), f) for f in made)]
 
 
+def slabs() -> list[Panel]:
+    """Surfaces of a crystal."""
+    parent = silicon()
+    made = make("slab", [parent], thickness=8.0, min_length=11.0, max_atoms=200)
+    names = ["({} {} {})".format(*f.origin.parameters["miller"]) for f in made]
+    return [("given", parent), *zip(names, made, strict=True)]
+
+
 def swaps() -> list[Panel]:
     """Atoms of different elements exchanged."""
     parent = nitride((4, 4))
@@ -158,6 +166,7 @@ PICTURES: dict[str, Callable[[], list[Panel]]] = {
     "input": inputs,
     "isolated": isolated,
     "rattle": rattles,
+    "slab": slabs,
     "strain": strains,
     "supercell": supercells,
     "swap": swaps,
