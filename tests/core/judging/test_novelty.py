@@ -254,6 +254,31 @@ def test_a_small_diverse_batch_meets_every_motif(explored, known, predict):
     assert f"not among the {len(rows)} chosen" in found.reasons[passed]
 
 
+def test_a_strategy_is_given_what_it_needs(explored, known, predict, monkeypatch):
+    """Audit frames will be labelled too, so for a strategy they are known."""
+    seen = []
+
+    class Spy:
+        needs_descriptors = True
+
+        def select(self, judged, budget, rng):
+            seen.append((judged, budget))
+            return judged.frames.ids[:budget]
+
+    monkeypatch.setattr("trainspot.judge.judgement.strategy", lambda name: Spy())
+    options = {"threshold": 0.2, "audit": 3, "novelty": None, "near_duplicate": 0.0}
+    found = decide(explored, predict(explored, noise=1.0), known, **options)
+    ((judged, budget),) = seen
+    space = Space.of(explored.select(found.audit), known, DescriptorSettings())
+    assert np.array_equal(judged.known, np.concatenate([space.places, space.points]))
+    assert len(judged.descriptors) == len(judged.frames) == len(judged.score) == 29
+    assert budget == 997
+    assert judged.score.min() > 1.0
+    Spy.needs_descriptors = False
+    decide(explored, predict(explored, noise=1.0), known, **options)
+    assert seen[1][0].descriptors is seen[1][0].known is None
+
+
 def test_ranked_takes_the_top(rng):
     frames = Dataset.from_frames([rattled(k) for k in range(6)])
     judged = Judged(frames, np.array([1.0, 5.0, 2.0, 5.0, 9.0, 1.0]))
