@@ -207,7 +207,7 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
     wanted = [*arms.ARMS, *VARIANTS] if options.variants else list(arms.ARMS)
     ratios: dict[tuple[str, str], list[float]] = {}
     for name, system in list(systems().items())[: 1 if options.quick else None]:
-        found = outcome(name, system, wanted, seeds, options.work, quick=options.quick)
+        found = outcome(name, system, wanted, seeds, Path(options.work), quick=options.quick)
         pairs = [(arms.OURS, arms.PAPER), (arms.OURS, arms.RANDOM)]
         pairs += [(one, arms.OURS) for one in wanted if one in VARIANTS]
         for arm, base in pairs:
@@ -226,9 +226,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="repetitions of every arm")
     parser.add_argument("--variants", action="store_true", help="defaults changed one at a time")
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/labels"), help="finished campaigns are kept here"
-    )
+    parser.add_argument("--work", default="build/labels", help="finished campaigns are kept here")
 
 
 if __name__ == "__main__":

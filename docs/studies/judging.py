@@ -76,9 +76,9 @@ def rates(hits: float, flagged: float, wrong: float, frames: float) -> dict[str,
         "tpr": hits / wrong if wrong else None,
         "ppv": hits / flagged if flagged else None,
         "f1": 2 * hits / (flagged + wrong) if flagged + wrong else None,
-        "missed": (wrong - hits) / frames,
-        "flagged": flagged / frames,
-        "wrong": wrong / frames,
+        "missed": (wrong - hits) / frames if frames else None,
+        "flagged": flagged / frames if frames else None,
+        "wrong": wrong / frames if frames else None,
     }
 
 
@@ -139,7 +139,9 @@ def results(studied: dict[str, Any], seed: int) -> dict[str, Any]:
                 motif: _ratio(study, motif) for motif in COLOURS
             },
             "novel": {
-                motif: float(study.novel[pool & (study.motif == motif)].mean()) for motif in COLOURS
+                motif: float(study.novel[mine].mean())
+                for motif in COLOURS
+                if (mine := pool & (study.motif == motif)).any()
             },
             "member_rmse": columns["member_rmse"],
             "judged": rows,
@@ -147,8 +149,10 @@ def results(studied: dict[str, Any], seed: int) -> dict[str, Any]:
     return found
 
 
-def _ratio(study: Study, motif: str) -> float:
+def _ratio(study: Study, motif: str) -> float | None:
     rows = study.pool & (study.motif == motif) & (study.delta > 1e-4)
+    if not rows.any():
+        return None
     return float(np.median(study.error[rows] / study.delta[rows]))
 
 

@@ -84,7 +84,8 @@ def test_it_runs_and_keeps_what_it_has(tmp_path):
     kept = sorted(path.name for path in (tmp_path / "aluminium").iterdir())
     assert len(kept) == 6
     again = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert "seed" not in again.stderr  # nothing was run twice
+    assert "seed 20" in done.stderr
+    assert "seed 20" not in again.stderr  # nothing was run twice
     if target.is_file():  # there are rows where every arm has learned
         document = json.loads(target.read_text(encoding="utf-8"))
         assert all(row["ratio"] > 0 for row in document["rows"])
