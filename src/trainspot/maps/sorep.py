@@ -3,7 +3,7 @@
 The descriptor of a frame is the density of states of the kinetic-energy operator in a basis of
 atomic orbitals: a function of energy that needs no electronic structure calculation, and that
 knows neither order, position nor orientation of the atoms. After A. Zadoks, A. Marrazzo and
-N. Marzari, npj Comput. Mater. 10, 278 (2024), doi:10.1038/s41524-024-01446-9.
+N. Marzari, npj Computational Materials 10, 278 (2024), doi:10.1038/s41524-024-01446-9.
 
 Frames of any periodicity are treated as they are: phases run along periodic vectors alone, so no
 vacuum and no size of a box enters.

@@ -57,10 +57,7 @@ def reading(chart: FrameMap) -> list[tuple[str, str]]:
 
 def picture(chart: FrameMap, colour: str) -> Picture:
     """The figure with its caption and the words that stand in for it."""
-    caption = (
-        f"{len(chart)} frames by {label(colour).lower() if colour != 'energy' else 'energy'}, as "
-        f"{chart.title}."
-    )
+    caption = f"{len(chart)} frames by {colour}, as {chart.title}."
     if EXPLORED in chart.status:
         caption += (
             " Full markers are labelled frames; small open ones were met in exploration and not "

@@ -90,8 +90,8 @@ def test_values_to_colour_by(found):
     assert found.values("energy")[9:] == [None] * 4
     assert found.values("group")[:3] == ["g0", "g1", "g0"]
     assert all(len(found.values(key)) == len(found) for key in COLOURS)
-    with pytest.raises(UnknownNameError, match="unknown colour 'grop'; did you mean 'group'"):
-        found.values("grop")
+    with pytest.raises(UnknownNameError, match="unknown colour 'grou'; did you mean 'group'"):
+        found.values("grou")
 
 
 def test_values_that_are_no_colour_are_refused(dataset):

@@ -14,7 +14,7 @@ from trainspot import descriptors
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.frames import Origin
-from trainspot.maps.chart import EXPLORED, LABELLED, FrameMap
+from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
 from trainspot.report import map_page, maps
 from trainspot.report.data import ReportData
 from trainspot.report.figures.maps import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
@@ -57,8 +57,10 @@ def test_full_markers_are_labelled_and_open_ones_are_not(chart):
     assert sum(len(part.get_offsets()) for part in full) == len(chart) - count
     texts = " ".join(text.get_text() for text in axes.texts)
     assert texts == "Open: explored, not chosen. Full: labelled."
-    all_labelled = replace(chart, status=[LABELLED] * len(chart))
-    assert not frame_map(all_labelled, "strategy").axes[0].texts
+    for status in (LABELLED, UNLABELLED):
+        same = frame_map(replace(chart, status=[status] * len(chart)), "strategy").axes[0]
+        assert not same.texts
+        assert all(len(part.get_facecolors()) for part in same.collections)
 
 
 def test_the_legend_names_every_group_once(chart):

@@ -114,14 +114,12 @@ def frame_map(chart: FrameMap, key: str) -> Figure:
     """The map, its points coloured by ``key``.
 
     Full markers are frames that are labelled; small open ones were explored and not chosen, or are
-    not labelled.
+    not labelled. Where nothing is labelled all are full.
     """
     figure = new(6.3)
     axes = figure.subplots()
     values = chart.values(key)
-    is_open = np.array([status != LABELLED for status in chart.status], dtype=np.bool_)
-    if key == "status":
-        is_open &= np.array([status == EXPLORED for status in chart.status], dtype=np.bool_)
+    is_open = _is_open(chart, key)
     if is_scale(values):
         _scale(figure, axes, chart, values, is_open, label(key))
     else:
@@ -134,6 +132,14 @@ def frame_map(chart: FrameMap, key: str) -> Figure:
                     name = f"_{name}"  # once in the legend
     _frame(figure, axes, chart, key, is_open)
     return figure
+
+
+def _is_open(chart: FrameMap, key: str) -> NDArray[np.bool_]:
+    """Which markers are open, (N,); the colour itself tells the status if that is its key."""
+    if key == "status":
+        return np.array([status == EXPLORED for status in chart.status], dtype=np.bool_)
+    is_open = np.array([status != LABELLED for status in chart.status], dtype=np.bool_)
+    return is_open & (not is_open.all())
 
 
 def _points(
