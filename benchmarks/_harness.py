@@ -209,6 +209,11 @@ def compared(
     )
 
 
+def repeats(options: argparse.Namespace, usual: int) -> int:
+    """How often to measure: what ``--repeats`` says, else once for a trial, else ``usual``."""
+    return int(options.repeats or (1 if options.quick else usual))
+
+
 def say(text: str) -> None:
     """Progress, on standard error."""
     print(text, file=sys.stderr, flush=True)
@@ -241,6 +246,9 @@ def main(
         "--quick",
         action="store_true",
         help="tiny sizes, for trying it out: the figures mean little",
+    )
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help="measure so often, whatever the benchmark's usual"
     )
     if add_arguments is not None:
         add_arguments(parser)

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from _harness import Row, Target, compared, interleaved, main
+from _harness import Row, Target, compared, interleaved, main, repeats
 
 # isort: split
 import numpy as np
@@ -58,14 +58,14 @@ def inputs() -> list[Atoms]:
 
 
 # ── baseline ──────────────────────────────────────────────────────────────────
-def plain_loop(structures: list[Atoms], repeats: list[Any], copies: int, seed: int) -> int:
+def plain_loop(structures: list[Atoms], shapes: list[Any], copies: int, seed: int) -> int:
     """Make and store the frames one by one; returns how many."""
     from aiida.orm import StructureData
 
     rng = np.random.default_rng(seed)
     made = [*structures, *_isolated(structures)]
-    for atoms, repeat in zip(structures, repeats, strict=True):
-        cell = atoms.repeat(repeat)
+    for atoms, shape in zip(structures, shapes, strict=True):
+        cell = atoms.repeat(shape)
         made.append(cell)
         with_holes = set(rng.permutation(copies)[: int(_SHARE * copies)].tolist())
         for copy in range(copies):
@@ -131,7 +131,7 @@ def rate(work: Callable[[], int]) -> Callable[[], float]:
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
     """The explicit list by work chain and by pure function, then the default list."""
-    repeats, copies = (2, 3) if options.quick else (5, 50)
+    often, copies = repeats(options, 5), 3 if options.quick else 50
     plan = [step | ({"copies": copies} if step["kind"] == "rattle" else {}) for step in PLAN]
     default = PLAN[:1] if options.quick else DEFAULT_PLAN
     structures = inputs()
@@ -147,7 +147,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
                 "baseline": rate(lambda: plain_loop(structures, repetitions, copies, 1)),
                 "pure": rate(lambda: _pure(frames, plan)),
             },
-            repeats=repeats,
+            repeats=often,
         )
         work = f"three inputs, their supercells, {copies} rattled copies of each, isolated atoms"
         yield compared(
@@ -172,7 +172,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
                 "ours": rate(lambda: _work_chain(given, default)),
                 "pure": rate(lambda: _pure(frames, default)),
             },
-            repeats=repeats,
+            repeats=often,
         )
         kinds = ", ".join(step["kind"] for step in default)
         for name, side in (("work chain", "ours"), ("pure function and one node", "pure")):

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from _harness import Row, Target, compared, interleaved, main, seconds
+from _harness import Row, Target, compared, interleaved, main, repeats, seconds
 
 # isort: split
 import h5py
@@ -126,15 +126,15 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     with temporary_profile():
         nodes = {}
         for count in sizes:
-            repeats = 2 if options.quick else _REPEATS.get(count, 3)
-            node, groups, found = _writing(count, repeats)
+            often = repeats(options, _REPEATS.get(count, 3))
+            node, groups, found = _writing(count, often)
             yield from found
-            yield from _reading(count, repeats, node, groups)
+            yield from _reading(count, often, node, groups)
             nodes[count] = node
-        yield from _memory(nodes, 1 if options.quick else 3)
+        yield from _memory(nodes, repeats(options, 3))
 
 
-def _writing(count: int, repeats: int) -> tuple[Any, Any, list[Row]]:
+def _writing(count: int, often: int) -> tuple[Any, Any, list[Row]]:
     """The last nodes of both kinds, and the rows of writing them."""
     from aiida_trainspot.data.pes import PESData
 
@@ -152,7 +152,7 @@ def _writing(count: int, repeats: int) -> tuple[Any, Any, list[Row]]:
             "baseline": seconds(write_groups, before=salted.frames, after=keep("baseline")),
             "from frames": seconds(write, before=salted.frames),
         },
-        repeats=repeats,
+        repeats=often,
     )
     work = f"write and store {count} frames of ~100 atoms; baseline: one HDF5 group a frame"
     written = compared(
@@ -172,14 +172,14 @@ def _writing(count: int, repeats: int) -> tuple[Any, Any, list[Row]]:
     return kept["ours"], kept["baseline"], [written, from_frames]
 
 
-def _reading(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
+def _reading(count: int, often: int, node: Any, groups: Any) -> Iterator[Row]:
     samples = interleaved(
         {
             "ours": seconds(lambda: node.dataset),
             "baseline": seconds(lambda: read_groups(groups)),
             "frames": seconds(lambda: list(node)),
         },
-        repeats=repeats,
+        repeats=often,
     )
     yield compared(
         f"full read, {count} frames",
@@ -195,10 +195,10 @@ def _reading(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
         work=f"the same, but ours as {count} Frame objects with decoded metadata",
         unit="s",
     )
-    yield from _parts(count, repeats, node, groups)
+    yield from _parts(count, often, node, groups)
 
 
-def _parts(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
+def _parts(count: int, often: int, node: Any, groups: Any) -> Iterator[Row]:
     picked = np.random.default_rng(1).integers(0, count, _PICKED).tolist()
     with node.opened() as dataset, groups.as_path() as path, h5py.File(path, "r") as file:
         samples = interleaved(
@@ -207,7 +207,7 @@ def _parts(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
                 "baseline": seconds(lambda: read_energies(file)),
                 "from the node": seconds(lambda: node.column("energy")),
             },
-            repeats=max(3, repeats),
+            repeats=max(3, often),
             warm_up=True,
         )
         yield compared(
@@ -231,7 +231,7 @@ def _parts(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
                     lambda: [read_group(file[f"{i:06d}"]) for i in picked], divide=_PICKED
                 ),
             },
-            repeats=max(5, repeats),
+            repeats=max(5, often),
             warm_up=True,
         )
     yield compared(
@@ -243,13 +243,13 @@ def _parts(count: int, repeats: int, node: Any, groups: Any) -> Iterator[Row]:
     )
 
 
-def _memory(nodes: dict[int, Any], repeats: int) -> Iterator[Row]:
+def _memory(nodes: dict[int, Any], often: int) -> Iterator[Row]:
     from aiida_trainspot.data.pes import PESData
 
     single = PESData(make_dataset(1)).store()
     smallest = min(nodes)
     sides = {"one": _peak(single)} | {str(n): _peak(node) for n, node in nodes.items()}
-    samples = interleaved(sides, repeats=repeats)
+    samples = interleaved(sides, repeats=often)
     for count in nodes:
         work = f"growth of the resident memory of a fresh process that iterates {count} frames"
         yield compared(

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from _harness import Row, Target, compared, interleaved, main, say, seconds
+from _harness import Row, Target, compared, interleaved, main, repeats, say, seconds
 
 # isort: split
 import numpy as np
@@ -133,7 +133,7 @@ def _overhead(code: Any, options: argparse.Namespace) -> Iterator[Row]:
             "ours": lambda: stage(code, make_frames(many, salt())) / many,
             "baseline": lambda: one_job_a_frame(code, make_frames(few, salt())) / few,
         },
-        repeats=1 if options.quick else 5,
+        repeats=repeats(options, 5),
     )
     yield compared(
         f"engine overhead a cheap label, N = {many}",
@@ -174,7 +174,7 @@ def _collecting(options: argparse.Namespace) -> Iterator[Row]:
         results.append(_result(frame))
     samples = interleaved(
         {str(n): _collect(frames[:n], results[:n]) for n in sizes},
-        repeats=1 if options.quick else 3,
+        repeats=repeats(options, 3),
         warm_up=True,
     )
     work = "N stored results of pw.x (TrajectoryData) become one stored PESData, in a calcfunction"

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from _harness import Row, Target, compared, interleaved, main, seconds
+from _harness import Row, Target, compared, interleaved, main, repeats, seconds
 
 # isort: split
 import numpy as np
@@ -91,8 +91,8 @@ def _one_core(models: list[Path], options: argparse.Namespace) -> Iterator[Row]:
             "float64": side(lambda: batch.evaluate(dataset, double)),
             "baseline": side(lambda: ase_loop(calc, frames)),
         },
-        repeats=2 if options.quick else 5,
-        warm_up=True,
+        repeats=repeats(options, 5),
+        warm_up=not options.quick,
     )
     average = float(np.mean(dataset.n_atoms))
     work = f"4 members ({SIZE}) on {len(frames)} frames of {average:.0f} atoms on average, one core"
@@ -121,9 +121,7 @@ def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) ->
 
         return run
 
-    samples = interleaved(
-        {"ours": side(cores), "baseline": side(1)}, repeats=1 if options.quick else 5
-    )
+    samples = interleaved({"ours": side(cores), "baseline": side(1)}, repeats=repeats(options, 5))
     work = f"trainspot evaluate, 4 members, {count} frames, float32, {cores} processes against one"
     yield compared(
         f"committee evaluation, {cores} cores against one",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from _harness import Row, compared, interleaved, main
+from _harness import Row, compared, interleaved, main, repeats
 
 # isort: split
 import numpy as np
@@ -108,7 +108,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     import torch
 
     torch.set_num_threads(1)
-    cases: list[tuple[int, Ensemble, int]] = [(8, "nve", 1000), (64, "nve", 200), (64, "npt", 200)]
+    cases: list[tuple[int, Ensemble, int]] = [(8, "nve", 400), (64, "nve", 80), (64, "npt", 80)]
     if options.quick:
         cases = [(8, "npt", 4)]
     with tempfile.TemporaryDirectory() as folder:
@@ -126,8 +126,8 @@ def _case(frame: Frame, run: Run, model: Path, options: argparse.Namespace) -> I
             "baseline": rate(run.steps, lambda: with_ase(frame, run, model)),
             "float32": rate(run.steps, lambda: with_lammps(frame, run, model, "float32")),
         },
-        repeats=1 if options.quick else 5,
-        warm_up=True,
+        repeats=repeats(options, 5),
+        warm_up=not options.quick,
     )
     for dtype in ("float64", "float32"):
         yield compared(

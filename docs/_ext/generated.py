@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -235,7 +236,21 @@ def seams() -> str:
     return text + table(("name", "what it is", "object"), rows)
 
 
+# ── benchmarks ─────────────────────────────────────────────────────────────────
+def benchmarks() -> str:
+    """Tables of what was measured, from ``docs/benchmarks/*.json``."""
+    text = ""
+    for document in measured.documents():
+        head, rows = measured.section(document)
+        text += head + table(measured.HEADER, rows)
+        text += f"\nWhat was done, row by row:\n\n{measured.notes(document)}\n"
+    if not text:
+        raise ValueError("no benchmark results in docs/benchmarks")
+    return text
+
+
 PAGES = {
+    "benchmarks": benchmarks,
     "commands": commands,
     "campaign-file": campaign_file,
     "exit-codes": exit_codes,

@@ -101,7 +101,7 @@ def test_the_file_is_there_after_every_row(harness, tmp_path, capsys):
     assert status == 0
     assert seen == [["row 1"], ["row 1", "row 2"]]
     document = json.loads(target.read_text())
-    assert document["options"] == {"quick": False, "times": 3}
+    assert document["options"] == {"quick": False, "repeats": None, "times": 3}
     assert document["versions"].keys() >= {"trainspot", "numpy"}
     assert document["machine"]["cores"] >= 1
     assert [path.name for path in target.parent.iterdir()] == ["b.json"]
