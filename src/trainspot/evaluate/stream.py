@@ -24,10 +24,10 @@ from trainspot.evaluate.predictions import Predictions, RmseSum
 from trainspot.evaluate.statistics import Array
 from trainspot.potential import Potential
 
-BATCHES: Final = 8
-"""Batches in a slab."""
+BATCHES: Final = 2
+"""Batches in a slab: few, because at the end all processes but one wait for the last slab."""
 
-_WORTH: Final = 8
+_WORTH: Final = 32
 """Slabs a process must find to do, to be worth starting: it loads the models anew."""
 
 
@@ -107,9 +107,10 @@ def _results(
     frames: Dataset, models: Models, names: Sequence[str], max_atoms: int, jobs: int | None
 ) -> Iterator[tuple[Dataset, Predictions]]:
     """Each slab with its predictions, in order."""
-    spans = list(batch.spans(frames.n_atoms, BATCHES * max_atoms))
-    jobs = _jobs(len(spans), models.device) if jobs is None else min(jobs, max(1, len(spans)))
-    slabs = (frames[first:last] for first, last in spans)
+    n_atoms, most = frames.n_atoms, BATCHES * max_atoms
+    number = sum(1 for _ in batch.spans(n_atoms, most))
+    jobs = _jobs(number, models.device) if jobs is None else min(jobs, max(1, number))
+    slabs = (frames[first:last] for first, last in batch.spans(n_atoms, most))
     if jobs == 1:
         members = models.load()
         for slab in slabs:
