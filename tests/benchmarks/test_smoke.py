@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # What a benchmark must have measured: the beginnings of the names of its rows.
 EXPECTED = {
