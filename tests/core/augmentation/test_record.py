@@ -24,6 +24,7 @@ PLAN = [
     {"kind": "swap"},
     {"kind": "isolated"},
     {"kind": "isolated"},
+    {"kind": "isolated"},
 ]
 IDS = st.lists(st.integers(0, 2**256 - 1).map("{:064x}".format), max_size=6)
 
@@ -43,7 +44,8 @@ def test_it_counts_what_was_refused_by_step(made, record):
     assert record.frames == len(made.dataset)
     assert record.by_step["cluster_2"]["overlap"] > 0
     assert record.by_step["isolated_6"] == {"duplicate": 1}
-    assert record.by_step.keys() == {"cluster_2", "isolated_6"}
+    assert record.by_step["isolated_7"] == {"duplicate": 1}  # not that of the step before, too
+    assert record.by_step.keys() == {"cluster_2", "isolated_6", "isolated_7"}
     for reason, count in record.refused.items():
         assert count == sum(step.get(reason, 0) for step in record.by_step.values())
     made_by_cluster = record.strategies["cluster"] + record.by_step["cluster_2"]["overlap"]
@@ -73,6 +75,10 @@ def test_a_fingerprint_knows_no_order(ids, random):
     pieces.add(shuffled[2:])
     assert str(pieces) == str(Fingerprint(ids))
     assert len(str(pieces)) == 64
+
+
+def test_a_fingerprint_stays_as_long_as_an_id():
+    assert str(Fingerprint(["f" * 64, "0" * 63 + "3"])) == "0" * 63 + "2"
 
 
 def test_what_is_no_id_is_refused():
