@@ -323,3 +323,13 @@ def test_no_structures_is_an_error():
 def test_impossible_vacuum_is_refused(silicon, vacuum):
     with pytest.raises(InputError, match="vacuum"):
         augment(Dataset.from_frames([silicon]), [], 1, vacuum=vacuum)
+
+
+@pytest.mark.parametrize("atoms_first", [True, False])
+def test_isolated_atoms_of_what_alloys_bring(atoms_first, silicon):
+    alloy = {"kind": "alloy", "alloy_species": ["Si", "Ge", "C"]}
+    items = [alloy, {"kind": "isolated", "species": ["Sn"]}]
+    plan = parse_plan(items[::-1] if atoms_first else items)
+    made = augment(Dataset.from_frames([silicon]), plan, 1).dataset
+    atoms = [frame for frame in made if frame.origin.strategy == "isolated"]
+    assert sorted(str(frame.to_atoms().symbols) for frame in atoms) == ["C", "Ge", "Si", "Sn"]

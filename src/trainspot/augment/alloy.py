@@ -50,6 +50,11 @@ class Alloy(Strategy):
             raise ValueError("fractions are no shares that sum to 1")
         return self
 
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """The elements of the alloy."""
+        return self.alloy_species
+
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """At most ``copies`` frames of each parent, all different from it and from one another."""
         fixed = [atomic_numbers[name] for name in self.fixed_species]

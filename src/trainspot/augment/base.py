@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +54,16 @@ class Strategy(Parameters, ABC):
 
     kind: str
     _notes: Counter[str] = PrivateAttr(default_factory=Counter)
+
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """Elements that its frames may have and the inputs need not."""
+        return ()
+
+    def beside(self, brought: Sequence[str]) -> Self:
+        """The same strategy in a plan whose strategies bring these elements."""
+        del brought
+        return self
 
     @abstractmethod
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:

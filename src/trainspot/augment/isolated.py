@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from ase.data import ground_state_magnetic_moments
-from pydantic import Field
+from ase.data import atomic_numbers, ground_state_magnetic_moments
+from pydantic import Field, field_validator
 
 from trainspot.augment.base import Scope, Strategy, title
 from trainspot.frames import MOMENTS, Frame, Origin
 
 
 class Isolated(Strategy):
-    """One atom of each element of the inputs, alone in a cubic box, not periodic.
+    """One atom of each element of the inputs and alloys, alone in a cubic box, not periodic.
 
     With ``spin: hund`` it carries the magnetic moment of the free atom's ground state, by Hund's
     rule, as ``initial_magmoms``: the spin-polarised reference energy of an open shell lies up to
@@ -31,11 +31,29 @@ class Isolated(Strategy):
         "atom, which quantumespresso and ASE calculators with moments can",
     )
 
+    species: tuple[str, ...] = Field(
+        (),
+        description="elements besides those of the inputs; what alloys of the plan bring is added",
+    )
+
+    @field_validator("species")
+    @classmethod
+    def _elements(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if atomic_numbers.get(name, 0) < 1:
+                raise ValueError(f"'{name}' is no element")
+        return names
+
+    def beside(self, brought: Sequence[str]) -> Self:
+        """Also make the atoms of these elements."""
+        return self.model_copy(update={"species": tuple(sorted({*self.species, *brought}))})
+
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """One frame per element; where the inputs have such an atom already, that one."""
         del rng
         present = {int(f.numbers[0]): f for f in frames if len(f) == 1 and not f.pbc.any()}
-        for number in np.unique(np.concatenate([frame.numbers for frame in frames])).tolist():
+        more = np.array([atomic_numbers[name] for name in self.species], dtype=np.int64)
+        for number in np.unique(np.concatenate([*(f.numbers for f in frames), more])).tolist():
             known = present.get(number)
             if known is not None and self.spin == "hund" and MOMENTS not in known.arrays:
                 self.note(f"{title(known)} is an input and keeps its own spin state")

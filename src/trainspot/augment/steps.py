@@ -90,8 +90,9 @@ def steps_of(plan: Sequence[Strategy]) -> list[Step]:
     """
     met: Counter[str] = Counter()
     steps = []
+    brought = sorted({element for strategy in plan for element in strategy.brings})
     for place, strategy in enumerate(list(plan) or [Input()]):
-        steps.append(Step(strategy, place, met[strategy.kind]))
+        steps.append(Step(strategy.beside(brought), place, met[strategy.kind]))
         met[strategy.kind] += 1
     return sorted(steps, key=lambda step: not step.prepares)
 

@@ -33,7 +33,11 @@ TABLE = {
     },
     "cluster": {"copies": (2, 0), "max_atoms": (3, 1), "distance": ("auto", 0.0)},
     "input": {},
-    "isolated": {"box": (12.0, 0.0), "spin": ("hund", "up")},
+    "isolated": {
+        "box": (12.0, 0.0),
+        "spin": ("hund", "up"),
+        "species": (("Si", "Ge"), ("Xy",)),
+    },
     "rattle": {
         "copies": (3, 0),
         "fraction": (0.1, 0.0),
