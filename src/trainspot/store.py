@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, frame_id
+from trainspot.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def write(dataset: Dataset, target: Path | str) -> None:
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
     """One column, in blocks where it is read from disk; the bytes are the same."""
-    if not isinstance(column, h5py.Dataset):
+    if isinstance(column, np.ndarray):
         file.create_dataset(name, data=column, track_times=False)
         return
     target = file.create_dataset(name, shape=column.shape, dtype=column.dtype, track_times=False)
@@ -103,14 +104,19 @@ def opened(source: Path | str | IO[bytes], where: str = "") -> Iterator[Dataset]
         raise DataError("no such file", where=where) from None
     except OSError as error:
         raise DataError("not an HDF5 file, or damaged", where=where) from error
-    with file:
+    with file, _bytes_of(source) as raw:
         try:
-            columns = _columns(file, where)
+            columns = _columns(file, raw, where)
             _validate(columns, where)
         # h5py answers damaged metadata with whatever the broken field led it into
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError("damaged HDF5 file", where=where) from error
         yield Dataset(columns)
+
+
+def _bytes_of(source: Path | str | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    """The source open for reading bytes; one that the caller opened stays open."""
+    return Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source)
 
 
 def _place(source: Path | str | IO[bytes]) -> str:
@@ -183,7 +189,7 @@ def _blocks(column: Any) -> Iterator[tuple[int, NDArray[Any]]]:
         yield start, np.asarray(column[start : start + size])
 
 
-def _columns(file: h5py.File, where: str) -> dict[str, Any]:
+def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
     if file.attrs.get("format") != FORMAT:
         raise DataError("not a trainspot dataset", where=where)
     version = int(file.attrs.get("format_version", 0))
@@ -195,7 +201,7 @@ def _columns(file: h5py.File, where: str) -> dict[str, Any]:
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            columns[name] = item
+            columns[name] = stored(item, raw)
 
     file.visititems(visit)
     return columns

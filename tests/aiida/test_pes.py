@@ -23,6 +23,7 @@ from trainspot.evaluate.accuracy import accuracy
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame, Labels, Origin
 from trainspot.geometry import periodic_projector
+from trainspot.stored import StoredColumn
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
@@ -309,11 +310,12 @@ def test_what_cannot_be_written_or_read_is_refused(mixed, tmp_path):
 def test_reading_is_lazy_and_ends_with_the_block(frames):
     node = PESData(frames).store()
     with node.opened() as dataset:
-        assert isinstance(dataset.columns["positions"], h5py.Dataset)
+        assert isinstance(dataset.columns["positions"], StoredColumn)
         assert dataset[12].numbers.tolist() == [32]
         kept = dataset[2]
     assert kept.id == frames[2].id  # what was read stays
-    assert not dataset.columns["positions"]  # the file is closed
+    with pytest.raises(ValueError, match="closed"):
+        _ = dataset.columns["positions"][:1]
 
 
 def test_a_node_can_be_an_input(frames):

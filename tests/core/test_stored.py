@@ -1,0 +1,109 @@
+"""Columns read where they lie: the same numbers as through HDF5, and where they cannot be."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainspot.stored import StoredColumn, stored
+
+COLUMNS = {
+    "reals": np.linspace(-1.0, 1.0, 24).reshape(8, 3),
+    "matrices": np.arange(72, dtype=">i4").reshape(8, 3, 3),
+    "bits": np.array([True, False] * 4),
+    "texts": np.array([b"a", b"", b"bcd", b"x y", b"", b"e", b"f", b"gh"], dtype="S3"),
+    "bytes": np.arange(8, dtype=np.uint8),
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "columns.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in COLUMNS.items():
+            file.create_dataset(name, data=values)
+        file.create_dataset("packed", data=COLUMNS["reals"], compression="gzip")
+        file.create_dataset("words", data=["long", "short"])
+        file.create_dataset("unwritten", shape=(8,), dtype="f8")
+        file.create_dataset("nothing", shape=(0, 3), dtype="f8")
+        file.create_dataset("number", data=4.0)
+    return path
+
+
+@pytest.fixture
+def columns(path):
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        yield {name: stored(file[name], raw) for name in file}
+
+
+edges = st.one_of(st.none(), st.integers(-10, 10))
+
+
+@given(st.sampled_from(sorted(COLUMNS)), edges, edges, st.integers(-8, 7))
+def test_slices_are_those_of_the_array(path, name, start, stop, row):
+    expected = COLUMNS[name]
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        column = stored(file[name], raw)
+        assert isinstance(column, StoredColumn)
+        found = column[start:stop]
+        assert found.dtype == expected.dtype
+        assert np.array_equal(found, expected[start:stop])
+        assert found.shape == expected[start:stop].shape
+        assert np.array_equal(column[row], expected[row])
+        assert np.array_equal(column[...], expected)
+        assert np.array_equal(np.asarray(column), expected)
+        assert (len(column), column.shape, column.ndim) == (8, expected.shape, expected.ndim)
+
+
+def test_what_is_read_can_be_changed_without_harm(columns):
+    columns["reals"][2:4][:] = 0.0
+    assert np.array_equal(columns["reals"][...], COLUMNS["reals"])
+
+
+@pytest.mark.parametrize("name", ["packed", "words", "unwritten", "nothing"])
+def test_what_does_not_lie_in_one_piece_is_left_to_hdf5(columns, name):
+    assert isinstance(columns[name], h5py.Dataset)
+
+
+def test_a_file_with_a_block_before_it_is_left_to_hdf5(tmp_path):
+    path = tmp_path / "block.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("reals", data=COLUMNS["reals"])
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        assert isinstance(stored(file["reals"], raw), h5py.Dataset)
+
+
+def test_rows_that_do_not_exist_and_steps_are_refused(columns):
+    with pytest.raises(IndexError):
+        columns["reals"][8]
+    with pytest.raises(IndexError, match="one after another"):
+        columns["reals"][::2]
+    with pytest.raises(ValueError, match="read anew"):
+        np.array(columns["reals"], copy=False)
+    with pytest.raises(TypeError, match="a single number has no rows"):
+        len(columns["number"])
+
+
+def test_bytes_that_are_no_truth_values_are_true(path, tmp_path):
+    changed = tmp_path / "changed.h5"
+    with h5py.File(path, "r") as file:
+        offset = file["bits"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[offset] = 7
+    changed.write_bytes(content)
+    with h5py.File(changed, "r") as file, changed.open("rb") as raw:
+        found = stored(file["bits"], raw)[...]
+    assert found.tobytes() == COLUMNS["bits"].tobytes()
+
+
+def test_a_file_that_ends_too_early_is_an_error(columns, path, tmp_path):
+    short = tmp_path / "short.h5"
+    short.write_bytes(path.read_bytes()[: columns["reals"]._offset + 30])
+    with h5py.File(path, "r") as file, short.open("rb") as raw:
+        column = stored(file["reals"], raw)
+        assert column[0].tolist() == COLUMNS["reals"][0].tolist()
+        with pytest.raises(OSError, match="ends within a column"):
+            column[1]
