@@ -54,7 +54,7 @@ def toy_campaign() -> dict:
                 "vacancies": {"count": 1, "share": 0.25},
             },
         ],
-        "split": {"fractions": [0.5, 0.35, 0.15]},
+        "split": {"fractions": [0.36, 0.52, 0.12]},
         "label": {"engine": "ase", "calculator": "emt"},
         "train": {"engine": "toy", "committee": 3},
         "explore": {

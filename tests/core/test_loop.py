@@ -64,6 +64,18 @@ def test_calibration_pairs_were_in_no_training_set(result):
     assert any(c.fitted for turn in result.turns for c in turn.calibrations.values())
 
 
+def test_frames_are_judged_by_all_that_there_is(result):
+    """Thresholds are fitted, novelty has one too, and the batch is chosen among the flagged."""
+    for turn in result.turns:
+        judgement = turn.decision.judgement
+        assert not judgement.fallback
+        assert judgement.novelty["threshold"] > 0
+        assert set(judgement.selected) <= set(judgement.flagged)
+        assert turn.record["flagged_by"] == dict(judgement.flagged_by)
+    first = result.turns[0].decision.judgement
+    assert "(diverse)" in first.reasons[first.selected[0]]
+
+
 def test_judgements_are_scored_once_their_frames_are_labelled(result):
     scored = [turn.score for turn in result.turns]
     assert all(scored[:-1])
