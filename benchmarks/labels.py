@@ -146,13 +146,56 @@ def all_arms(base: Campaign) -> dict[str, Campaign]:
     return found
 
 
+# ── cells ─────────────────────────────────────────────────────────────────────
+_SMALL: Final = "campaign, 8 atoms"
+_LARGE: Final = "paper, 32 atoms"
+
+
+def cells(seeds: int, work: Path) -> Outcome:
+    """Nickel from small cells with the defaults, and from large ones with the paper's protocol.
+
+    Here the starts differ, for that is the question. Both are tested on large cells.
+    """
+    small = System([bulk("Ni", cubic=True).repeat((2, 1, 1))], "emt", 2500.0)
+    large = System([bulk("Ni", cubic=True).repeat((2, 2, 2))], "emt", 2500.0)
+    sides = {
+        _SMALL: (small, campaign(small, quick=False)),
+        _LARGE: (large, arms.as_in_the_paper(campaign(large, quick=False))),
+    }
+    test = None
+    tracks = []
+    for seed in range(SEED, SEED + seeds):
+        for arm, (system, made) in sides.items():
+            file = work / "cells" / f"{arm}-{seed}.json".replace(" ", "_")
+            if not file.is_file():
+                if test is None:
+                    test = testset.common_test(_frames(large), sides[_LARGE][1],
+                                               oracle.parse("emt"), 24)  # fmt: skip
+                task = trial.Task(arm, arms.seeded(made, seed), _frames(system), test, COST)
+                _run(task, "cells", file)
+            tracks.append(Track.from_dict(json.loads(file.read_text(encoding="utf-8"))))
+    return Outcome("cells", SEED, "emt", "toy", COST, {}, tracks)
+
+
 # ── running ───────────────────────────────────────────────────────────────────
+def _frames(system: System) -> Dataset:
+    return Dataset.from_frames(Frame.from_atoms(atoms) for atoms in system.structures)
+
+
+def _run(task: trial.Task, name: str, file: Path) -> None:
+    track = trial.run(task)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(track.to_dict()) + "\n", encoding="utf-8")
+    errors = ", ".join(f"{1000 * e:.0f}" for e in track.column("forces"))
+    harness.say(f"    {name}, {task.arm}, seed {track.seed}: {errors} meV/Å ({track.state})")
+
+
 def outcome(
     name: str, system: System, names: Sequence[str], seeds: int, work: Path, *, quick: bool
 ) -> Outcome:
     """Run what has not been run; every finished campaign is a file below ``work``."""
     base, reference = campaign(system, quick=quick), oracle.parse(system.oracle)
-    inputs = Dataset.from_frames(Frame.from_atoms(atoms) for atoms in system.structures)
+    inputs = _frames(system)
     chosen = {arm: made for arm, made in all_arms(base).items() if arm in names}
     test: Dataset | None = None
     tracks = []
@@ -162,11 +205,7 @@ def outcome(
             if not file.is_file():
                 if test is None:
                     test = testset.common_test(inputs, base, reference, 9 if quick else 45)
-                track = trial.run(trial.Task(arm, arms.seeded(made, seed), inputs, test, COST))
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(track.to_dict()) + "\n", encoding="utf-8")
-                errors = ", ".join(f"{1000 * e:.0f}" for e in track.column("forces"))
-                harness.say(f"    {name}, {arm}, seed {seed}: {errors} meV/Å ({track.state})")
+                _run(trial.Task(arm, arms.seeded(made, seed), inputs, test, COST), name, file)
             tracks.append(Track.from_dict(json.loads(file.read_text(encoding="utf-8"))))
     return Outcome(name, SEED, system.oracle, "toy", COST, {}, tracks)
 
@@ -218,6 +257,12 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
                     assert made.ratio is not None
                     if what == "labels":
                         ratios.setdefault((arm, base), []).append(made.ratio)
+    if options.cells:
+        found = cells(seeds, Path(options.work))
+        for what in SPENT:
+            made = row(f"cells: {_SMALL} / {_LARGE}, {SPENT[what]}", found, _SMALL, _LARGE, what)
+            if made is not None:
+                yield made
     for (arm, base), values in ratios.items():
         harness.say(f"  {arm} / {base}, labels, all systems: {geometric_mean(values):.2f}")
 

@@ -82,6 +82,9 @@ def needs(outcome: Outcome) -> Figure:
             axes.set_title(f"to {number(target * _FORCES.scale)} {_FORCES.unit}")
             if row is panels[-1]:
                 axes.set_xlabel(name[0].upper() + name[1:])
+    for column in panels.T:
+        ends = [float(axes.dataLim.xmax) for axes in column]
+        column[0].set_xlim(0.0, 1.05 * max([end for end in ends if np.isfinite(end)], default=1.0))
     return figure
 
 
@@ -100,6 +103,5 @@ def _dots(axes: Axes, outcome: Outcome, what: str, target: float) -> bool:
             axes.plot([middle] * 2, [place - 0.32, place + 0.32], color=colour, lw=2.4)
     axes.set_yticks(range(len(arms)), arms)
     axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.set_xlim(left=0)
     axes.grid(visible=False, axis="y")
     return shown

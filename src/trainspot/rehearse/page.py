@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import trainspot
 from trainspot.rehearse import figures
 from trainspot.rehearse.arms import ARMS, OURS, PAPER
@@ -30,7 +32,7 @@ def html(outcome: Outcome) -> str:
         facts=_facts(outcome),
         headline=headline(outcome),
         sentences=sentences(outcome),
-        seeds=len(outcome.seeds),
+        seeds=len(outcome.seeds) if "(between" in " ".join(sentences(outcome)) else 0,
         arms=[(arm, ARMS.get(arm, "")) for arm in outcome.arms],
         limits=LIMITS,
         notes=outcome.notes,
@@ -89,7 +91,7 @@ def _compared(found: Ratio) -> str:
     text = f"{number(found.value)} times"
     if found.interval:
         low, high = (number(end) for end in found.interval)
-        text += f" ({low} to {high})"
+        text += f" (between {low} and {high})"
     return text
 
 
@@ -202,7 +204,11 @@ def comparison(outcome: Outcome) -> Table:
 def _spread(values: list[float]) -> str:
     if not values:
         return NONE
-    return f"{number(median(values))} ({number(min(values))}-{number(max(values))})"
+    return f"{_needed(median(values))} ({_needed(min(values))}-{_needed(max(values))})"
+
+
+def _needed(value: float) -> str:
+    return number(value) if np.isfinite(value) else "never"
 
 
 def _count(values: list[int]) -> str:
