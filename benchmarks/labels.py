@@ -236,7 +236,12 @@ def row(name: str, found: Outcome, arm: str, base: str, what: str) -> harness.Ro
         repeats=ratio.seeds,
         target=judged,
         met=None if judged is None else judged.met_by(ratio.value),
-        note=f"{ratio.wins} of {ratio.seeds} seeds need less; the spread is a bootstrap interval",
+        note=f"{ratio.wins} of {ratio.seeds} seeds need less; "
+        + (
+            "the spread is a bootstrap interval"
+            if ratio.interval
+            else "no interval, for some seeds never got there"
+        ),
     )
 
 
@@ -271,6 +276,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="repetitions of every arm")
     parser.add_argument("--variants", action="store_true", help="defaults changed one at a time")
+    parser.add_argument("--cells", action="store_true", help="small cells against large ones")
     parser.add_argument("--work", default="build/labels", help="finished campaigns are kept here")
 
 
