@@ -54,7 +54,7 @@ print(json.dumps({
     "members": len(members),
     "concurrent": max(sum(o.ctime <= m.ctime < o.mtime for o in members) for m in members),
     "may_be_concurrent": members[0].caller.inputs.max_concurrent.value,
-    "chosen": [[j.outputs.judgement["selected"], j.outputs.judgement["audit"]] for j in judges],
+    "chosen": [[j.outputs.judgement["selected"], j.outputs.judgement["audit"]] for j in judges if not is_replaced(j)],
 }))
 """
 
