@@ -34,7 +34,7 @@ MOMENTS = (  # see saboteur.py
 # Run by ``verdi run`` inside the profile: what was labelled, how often, and what was chosen.
 QUESTION = """
 import json
-from aiida.orm import CalcFunctionNode, CalcJobNode, ProcessNode, QueryBuilder, WorkChainNode
+from aiida.orm import CalcFunctionNode, CalcJobNode, ProcessNode, QueryBuilder
 from aiida_trainspot.workflows.once import is_replaced
 everything = QueryBuilder().append(ProcessNode).all(flat=True)
 jobs = QueryBuilder().append(
@@ -45,6 +45,7 @@ members = [n for n in everything if n.process_label == "ToyTrainWorkChain" and n
 judges = QueryBuilder().append(
     CalcFunctionNode, filters={"attributes.process_label": "judge"}, tag="j"
 ).order_by({"j": "id"}).all(flat=True)
+judges = [j for j in judges if not is_replaced(j)]
 print(json.dumps({
     "labelled": [i for job in jobs for i in job.inputs.dataset.dataset.ids],
     "from_cache": [job.base.caching.is_created_from_cache for job in jobs],
@@ -54,7 +55,7 @@ print(json.dumps({
     "members": len(members),
     "concurrent": max(sum(o.ctime <= m.ctime < o.mtime for o in members) for m in members),
     "may_be_concurrent": members[0].caller.inputs.max_concurrent.value,
-    "chosen": [[j.outputs.judgement["selected"], j.outputs.judgement["audit"]] for j in judges if not is_replaced(j)],
+    "chosen": [[j.outputs.judgement["selected"], j.outputs.judgement["audit"]] for j in judges],
 }))
 """
 
