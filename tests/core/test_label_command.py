@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import ase.io
 import pytest
@@ -72,6 +73,29 @@ def test_bad_input_is_one_line_and_writes_nothing(frames, tmp_path, arguments, m
     assert message in result.output
     assert result.output.count("\n") == 1
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--failures", "out.h5"], "--failures out.h5: names a file that is used"),
+        (["--failures", "frames.extxyz"], "--failures frames.extxyz: names a file that is used"),
+        (["--journal", "out.h5"], "--journal out.h5: names a file that is used"),
+        (["--journal", "./frames.extxyz"], "--journal frames.extxyz: names a file that is used"),
+        (["--failures", "f.h5", "--journal", "f.h5"], "--journal f.h5: names a file that is used"),
+        (["--journal", "notes.txt"], "notes.txt: is no journal of a labelling run"),
+        (["--journal", "nowhere/journal"], "nowhere: no such folder"),
+    ],
+)
+def test_no_file_is_lost_to_another(frames, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("precious")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run(frames.name, "--calculator", "emt", *arguments, "-o", "out.h5")
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_nothing_labelled_is_a_failed_run(tmp_path):

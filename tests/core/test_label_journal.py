@@ -96,8 +96,9 @@ def test_a_torn_or_damaged_journal_gives_what_came_before(
     path = tmp_path_factory.mktemp("torn") / "journal"
     damaged = bytearray(whole[: cut % (len(whole) + 1)])
     intact = len(damaged)
-    if damaged and flip < 5000:
-        intact = flip % len(damaged)
+    start = len(journal._START)  # damaged there, nothing tells it from a foreign file
+    if len(damaged) > start and flip < 5000:
+        intact = start + flip % (len(damaged) - start)
         damaged[intact] ^= 1
     path.write_bytes(damaged)
     lines = whole[:intact].count(b"\n")
@@ -106,6 +107,17 @@ def test_a_torn_or_damaged_journal_gives_what_came_before(
     with journal.opened(path):  # what is torn is cut off, so that what is added can be read
         pass
     assert path.read_bytes() == b"".join(whole.splitlines(keepends=True)[:lines])
+
+
+@pytest.mark.parametrize("content", [b"2\nLattice", b"x", b"a journey is a long way to go"])
+def test_a_file_that_is_no_journal_is_left_alone(asked, tmp_path, content):
+    path = tmp_path / "frames.extxyz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is no journal of a labelling run"):
+        journal.read(path, asked, THEORY)
+    with pytest.raises(DataError, match="is no journal of a labelling run"):
+        journal.opened(path)
+    assert path.read_bytes() == content
 
 
 def test_a_journal_of_another_run_is_refused(asked, tmp_path):

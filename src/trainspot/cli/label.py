@@ -53,8 +53,7 @@ def label(
 
     A frame that fails is left out and reported, with its reason, in --failures.
     """
-    for path in filter(None, (output, failures_file)):
-        io.check_output(path)
+    _check_files(frames, output, failures_file, journal_file)
     runner, settings = _engine(engine, calculator, settings_file, config)
     known = Dataset.from_frames([]).merge(io.read(frames))
     todo = known.unlabelled()
@@ -72,6 +71,26 @@ def label(
     if journal_file is not None:
         journal_file.unlink()
     _report(len(labelled), result.failures, output)
+
+
+def _check_files(
+    frames: Path, output: Path, failures: Path | None, journal_file: Path | None
+) -> None:
+    """Refuse files that cannot be written, and one file for two things: one would be lost."""
+    for path in filter(None, (output, failures)):
+        io.check_output(path)
+    if journal_file is not None and not journal_file.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(journal_file.parent), hint="make it first")
+    pairs = ((output, failures, "--failures"), (output, journal_file, "--journal"),
+             (frames, journal_file, "--journal"), (failures, journal_file, "--journal"),
+             (frames, failures, "--failures"))  # fmt: skip
+    for one, other, option in pairs:
+        if one is not None and other is not None and one.resolve() == other.resolve():
+            raise InputError(
+                "names a file that is used for something else",
+                where=f"{option} {other}",
+                hint="give it another name",
+            )
 
 
 def _engine(

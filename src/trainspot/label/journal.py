@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from trainspot.dataset import Dataset
     from trainspot.frames import Frame
+
+_START: Final = b'00000000 {"id":"'
+"""How a journal starts, but for the eight digits of the first checksum."""
 
 
 def add(stream: IO[bytes], frame: Frame) -> None:
@@ -53,7 +57,7 @@ def read(path: Path, asked: Dataset, theory: str) -> LabelResult:
         theory: The level of theory it should have computed with.
 
     Raises:
-        DataError: A line is whole but not of this run.
+        DataError: A line is whole but not of this run, or the file is no journal.
     """
     done: dict[str, Frame] = {}
     frames = {frame.id: frame for frame in asked}
@@ -72,7 +76,11 @@ def read(path: Path, asked: Dataset, theory: str) -> LabelResult:
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The journal, to be added to; a line that an earlier run left torn is cut off."""
+    """The journal, to be added to; a line that an earlier run left torn is cut off.
+
+    Raises:
+        DataError: The file is no journal; it is left alone.
+    """
     if path.exists():
         os.truncate(path, sum(map(len, _whole(path))))
     return path.open("ab")
@@ -96,6 +104,11 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
 def _whole(path: Path) -> Iterator[bytes]:
     """The lines before the first that is torn or damaged."""
     with path.open("rb") as lines:
+        start = lines.read(len(_START))
+        # A file named by mistake has no whole line either, and would be cut down to nothing.
+        if not re.fullmatch(rb'[0-9a-f]{8} \{"id":"', start + _START[len(start) :]):
+            raise DataError("is no journal of a labelling run", where=str(path))
+        lines.seek(0)
         for line in lines:
             checksum, _, text = line.rstrip(b"\n").partition(b" ")
             if not line.endswith(b"\n") or checksum != _checksum(text):
