@@ -7,7 +7,8 @@ are always those of the structure itself, so that they do not depend on the mach
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,7 +59,8 @@ class Crystal:
             cell vectors, (3, 3), rows.
         order: Lattice points in the frame's cell.
         conventional: Cell vectors of the frame in units of the conventional ones, (3, 3), columns.
-        rotations: Of the space group, acting on fractional coordinates of the frame, (k, 3, 3).
+        rotations: Of the space group, acting on fractional coordinates of the frame, (k, 3, 3);
+            not whole numbers where the frame is a supercell of lower symmetry than the crystal.
         translations: That go with them, (k, 3).
     """
 
@@ -67,7 +69,7 @@ class Crystal:
     primitive: Integers
     order: int
     conventional: Floats
-    rotations: Integers
+    rotations: Floats
     translations: Floats
 
     def surface(self, miller: Sequence[int]) -> Surface:
@@ -127,15 +129,12 @@ def crystal_of(frame: Frame, symprec: float) -> Crystal | None:
         symprec: Å by which atoms may miss the place that symmetry gives them.
     """
     fractions = np.linalg.solve(frame.cell.T, frame.positions.T).T
-    with warnings.catch_warnings():
-        # Says of every call that errors will be raised one day, where None is returned today.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with _quiet():
         found = spglib.get_symmetry_dataset((frame.cell, fractions, _types(frame)), symprec)
     if found is None:
         return None
-    rotations = np.asarray(found.rotations, dtype=np.int64)
-    translations = np.asarray(found.translations, dtype=np.float64)
-    pure = translations[np.all(rotations == np.eye(3, dtype=np.int64), axis=(1, 2))]
+    identity = np.all(found.rotations == np.eye(3, dtype=np.int64), axis=(1, 2))
+    pure = np.asarray(found.translations, dtype=np.float64)[identity]
     order = len(pure)  # a group of translations modulo the cell: as many as its order
     generators = np.vstack([np.rint(pure * order), order * np.eye(3)]).astype(np.int64)
     _, sites = np.unique(found.mapping_to_primitive, return_index=True)
@@ -145,9 +144,32 @@ def crystal_of(frame: Frame, symprec: float) -> Crystal | None:
         hermite(generators),
         order,
         np.asarray(found.transformation_matrix, dtype=np.float64),
-        rotations,
-        translations,
+        *_space_group(found),
     )
+
+
+def _space_group(found: spglib.SpglibDataset) -> tuple[Floats, Floats]:
+    """Rotations (k, 3, 3) and translations (k, 3) of the crystal, in coordinates of the frame.
+
+    spglib itself leaves out those that do not map the frame's cell to itself: of a 2×1×1 supercell
+    of copper most. So the table of the space group is asked, in the conventional cell x' = P x + p.
+    """
+    with _quiet():
+        table = spglib.get_symmetry_from_database(found.hall_number)
+    whole = np.rint(found.transformation_matrix * _CENTRINGS) / _CENTRINGS  # P without distortions
+    back = np.linalg.inv(whole)
+    shift = np.asarray(found.origin_shift, dtype=np.float64)
+    turned = np.asarray(table["rotations"], dtype=np.float64)
+    moved = turned @ shift + table["translations"] - shift
+    return back @ turned @ whole, moved @ back.T
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what spglib says of every call: that one day it will raise, not return ``None``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _types(frame: Frame) -> Integers:

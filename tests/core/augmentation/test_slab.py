@@ -263,6 +263,16 @@ def test_equivalent_cuts_are_made_once(name, indices, kept):
     assert all("is equivalent to (" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("repeat", [(2, 1, 1), (3, 2, 1)])
+def test_a_supercell_has_the_symmetry_of_its_crystal(repeat):
+    indices = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1)]
+    found = made([Frame.from_atoms(CRYSTALS["diamond"] * repeat)], miller=indices, **SMALL)
+    assert [f.origin.parameters["miller"] for f in found.dataset] == [[1, 0, 0], [1, 1, 0]]
+    hexagonal = Frame.from_atoms(CRYSTALS["hcp"] * repeat)
+    found = made([hexagonal], miller=[(1, 1, 1)], terminations="all", **SMALL)
+    assert len(found.dataset) == 1, "the two gaps are equal by a rotation that repeat breaks"
+
+
 def test_any_cell_of_a_crystal_gives_its_slabs():
     cells = [bulk("C", a=3.567), CRYSTALS["diamond"], CRYSTALS["diamond"] * (2, 1, 3)]
     spectra = []
