@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ import numpy as np
 
 from trainspot import potential, processes
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError
+from trainspot.errors import InputError, NonFiniteError, RunError
 from trainspot.evaluate import batch, files
 from trainspot.evaluate.predictions import Predictions, RmseSum
 from trainspot.evaluate.statistics import Array
@@ -80,8 +81,10 @@ def evaluate_to_file(
         RMSE of each member by property over the labelled frames, (M,).
 
     Raises:
-        InputError: No model, a model twice, or an element that a model does not know.
+        InputError: No model, a model twice or that cannot be loaded, or an element that a model
+            does not know.
         NonFiniteError: A member of which no prediction is finite; the file is written.
+        RunError: A process died.
     """
     names = batch.member_names(models.paths)
     if not names:
@@ -128,7 +131,13 @@ def _results(
 
 def _first(waiting: deque[tuple[Dataset, Future[Predictions]]]) -> tuple[Dataset, Predictions]:
     slab, future = waiting.popleft()
-    return slab, future.result()
+    try:
+        return slab, future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that evaluated frames died",
+            hint="where memory was short, fewer jobs or a smaller max_atoms need less",
+        ) from error
 
 
 def _jobs(slabs: int, device: str) -> int:
@@ -144,11 +153,17 @@ _worker: dict[str, Any] = {}
 
 
 def _start(models: Models, max_atoms: int, names: tuple[str, ...]) -> None:
-    """Load the members once; each process keeps to one core (torch reads this when imported)."""
+    """Each process keeps to one core (torch reads this when imported)."""
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    _worker.update(members=models.load(), max_atoms=max_atoms, names=names)
+    _worker.update(models=models, max_atoms=max_atoms, names=names)
 
 
 def _evaluate(slab: Dataset) -> Predictions:
-    """A slab, with the members of this process."""
+    """A slab, with the members of this process, which are loaded for the first one.
+
+    Not by ``_start``: an error there reaches nobody but as a broken pool.
+    """
+    if "models" in _worker:
+        _worker["members"] = _worker["models"].load()
+        del _worker["models"]
     return batch.evaluate(slab, **_worker)

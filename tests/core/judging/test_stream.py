@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from trainspot import io, store
+from trainspot import io, processes, store
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError
+from trainspot.errors import InputError, NonFiniteError, RunError
 from trainspot.evaluate import batch, files, stream
 from trainspot.evaluate.batch import evaluate
 from trainspot.evaluate.predictions import Predictions, RmseSum
@@ -55,6 +59,27 @@ def test_nothing_appears_when_it_fails(models, make_dataset, tmp_path, jobs):
     silicon = make_dataset(4)  # the models know copper only
     with pytest.raises(InputError, match="does not know Si"):
         stream.evaluate_to_file(silicon, models, tmp_path / "p.h5", max_atoms=1, jobs=jobs)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_file_that_is_no_model_is_named(frames, models, tmp_path, jobs):
+    (tmp_path / "foreign.json").write_text("{}")
+    both = stream.Models((models.paths[0], tmp_path / "foreign.json"))
+    with pytest.raises(InputError, match=r"foreign\.json: no installed model kind"):
+        stream.evaluate_to_file(frames, both, tmp_path / "p.h5", max_atoms=8, jobs=jobs)
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_a_process_that_dies_is_a_failed_run(frames, models, tmp_path, monkeypatch):
+    def broken(*_):
+        found = Future()
+        found.set_exception(BrokenProcessPool("A process in the process pool was terminated"))
+        return SimpleNamespace(submit=lambda *_: found)
+
+    monkeypatch.setattr(processes, "pool", lambda *_: nullcontext(broken()))
+    with pytest.raises(RunError, match="a process that evaluated frames died"):
+        stream.evaluate_to_file(frames, models, tmp_path / "p.h5", max_atoms=8, jobs=2)
     assert not list(tmp_path.iterdir())
 
 
