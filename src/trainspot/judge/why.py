@@ -64,9 +64,9 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
         ``frame``, ``formula``, ``origin``, ``set``, ``label`` and ``failure`` of any frame. Of an
         explored one also ``explored`` (iteration, start, conditions), ``screen``, ``properties``
         (disagreement, threshold, predicted error = slope · Δ and, once there is a label, the true
-        one), ``worst_atom`` (index from 0), ``novelty``, ``nearest`` (the nearest frame that was
-        labelled), ``decision`` and ``reason``; these are ``None`` for frames that were never
-        explored.
+        one), ``worst_atom`` (index from 0; ``None`` where a prediction is not finite),
+        ``novelty``, ``nearest`` (the nearest frame that was labelled), ``decision`` and
+        ``reason``; these are ``None`` for frames that were never explored.
 
     Raises:
         InputError: No such frame, or several.
@@ -147,8 +147,6 @@ def _judging(frame: Frame, past: Past) -> dict[str, Any]:
     decision, _, reason = past.judgement.reasons[frame.id].partition(": ")
     refused = decision == "refused"
     predicted = past.predictions.select([frame.id])
-    atoms = predicted.atom_disagreement()
-    worst = int(np.argmax(atoms))
     conditions = ("temperature", "pressure", "ensemble", "time")
     return {
         "explored": {
@@ -160,14 +158,23 @@ def _judging(frame: Frame, past: Past) -> dict[str, Any]:
         },
         "screen": f"refused: {reason}" if refused else "passed",
         "properties": _properties(frame, predicted, past.calibrations),
-        "worst_atom": {
-            "index": worst,
-            "element": chemical_symbols[frame.numbers[worst]],
-            "disagreement": float(atoms[worst]),
-        },
+        "worst_atom": _worst_atom(frame, predicted),
         **_surroundings(frame, past),
         "decision": decision,
         "reason": reason,
+    }
+
+
+def _worst_atom(frame: Frame, predicted: Predictions) -> dict[str, Any] | None:
+    """The atom whose force is most in dispute; none where a prediction is not finite."""
+    if not predicted.is_finite[0]:
+        return None
+    atoms = predicted.atom_disagreement()
+    worst = int(np.argmax(atoms))
+    return {
+        "index": worst,
+        "element": chemical_symbols[frame.numbers[worst]],
+        "disagreement": float(atoms[worst]),
     }
 
 
@@ -269,11 +276,11 @@ def _judged_lines(found: Mapping[str, Any]) -> list[str]:
         )
         true = one["true_error"]
         lines.append(line if true is None else f"{line}, true error {true:.3g}")
-    worst = found["worst_atom"]
-    lines.append(
-        f"worst atom: {worst['index'] + 1} ({worst['element']}), disagreement "
-        f"{worst['disagreement']:.3g} eV/Å"
-    )
+    if worst := found["worst_atom"]:
+        lines.append(
+            f"worst atom: {worst['index'] + 1} ({worst['element']}), disagreement "
+            f"{worst['disagreement']:.3g} eV/Å"
+        )
     novelty, nearest = found["novelty"], found["nearest"]
     if novelty.get("distance") is not None:
         limit = novelty["threshold"]

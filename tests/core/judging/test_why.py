@@ -196,6 +196,8 @@ def test_predictions_that_are_not_finite_are_said(campaign):
     found, words = ask((broken, dataset, records), passed_over(past))
     assert found["properties"]["forces"]["disagreement"] is None
     assert "forces: a prediction is not finite" in words
+    assert found["worst_atom"] is None, "no atom is in dispute by 0 eV/Å"
+    assert "worst atom" not in words
 
 
 def test_without_the_library_the_rest_is_said(campaign, monkeypatch):
