@@ -167,8 +167,15 @@ def _other_results(atoms: Atoms, info: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(atoms: Atoms, info: Mapping[str, Any], theory: str) -> Labels:
     energy, forces = info.get(REF_ENERGY), atoms.arrays.get(REF_FORCES)
     stress = info.get(REF_STRESS)
+    results = _results(atoms, info)
+    for mine, name, ours in ((energy, "energy", REF_ENERGY), (forces, "forces", REF_FORCES)):
+        if (energy is None) != (forces is None) and mine is None and results.get(name) is not None:
+            other = REF_FORCES if name == "energy" else REF_ENERGY
+            raise InputError(
+                f"'{other}' and '{name}' are labels under two sets of names",
+                hint=f"call the latter '{ours}', or remove it",
+            )
     if energy is None and forces is None and stress is None:
-        results = _results(atoms, info)
         # With smearing the forces are the derivative of the free energy.
         energy = results.get("free_energy", results.get("energy"))
         forces, stress = results.get("forces"), results.get("stress")

@@ -49,6 +49,22 @@ def test_results_that_are_no_labels_are_kept(tmp_path, computed, suffix):
     assert not {"forces", "energy", "free_energy"} & (frame.info.keys() | frame.arrays.keys())
 
 
+def test_labels_under_two_sets_of_names_are_refused_not_dropped(tmp_path, computed):
+    path = tmp_path / "fe.extxyz"
+    computed.info["REF_energy"] = -3.8
+    ase.io.write(path, computed)
+    with pytest.raises(InputError, match="'REF_energy' and 'forces' are labels under two sets"):
+        io.read(path)
+    del computed.info["REF_energy"]
+    computed.arrays["REF_forces"] = np.zeros((2, 3))
+    ase.io.write(path, computed)
+    with pytest.raises(InputError, match="call the latter 'REF_energy', or remove it"):
+        io.read(path)
+    computed.info["REF_energy"] = -3.8  # now the results are those of something else, a model say
+    ase.io.write(path, computed)
+    assert io.read(path)[0].labels.energy == -3.8
+
+
 def test_one_energy_is_not_kept_twice(computed):
     computed.calc.results["free_energy"] = computed.calc.results["energy"]
     assert "energy_sigma0" not in io.from_ase(computed).info
