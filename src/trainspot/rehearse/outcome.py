@@ -131,8 +131,8 @@ class Outcome:
             "meaning": ARMS.get(arm, ""),
             "ended": dict(sorted(Counter(track.state for track in found).items())),
             "forces": _spread([track.points[-1].forces for track in found]),
-            "labels": _spread([track.points[-1].labels for track in found]),
-            "core_hours": _spread([track.points[-1].core_hours for track in found]),
+            "labels": _spread([track.labels for track in found]),
+            "core_hours": _spread([track.core_hours for track in found]),
             "runs": [track.to_dict() for track in found],
         }
 

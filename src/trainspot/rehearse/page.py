@@ -165,14 +165,14 @@ def endings(outcome: Outcome) -> Table:
                 arm,
                 _spread([point.forces * _FORCES.scale for point in last]),
                 _spread([point.forces_md * _FORCES.scale for point in last if point.forces_md]),
-                _count([point.labels for point in last]),
-                _spread([point.core_hours for point in last]),
+                _count([track.labels for track in tracks]),
+                _spread([track.core_hours for track in tracks]),
                 ", ".join(f"{sum(t.state == s for t in tracks)} {s}" for s in states),
             ]
         )
     return Table(
         "Where each arm ended: median over seeds, smallest to largest in brackets. Errors in "
-        f"{_FORCES.unit}.",
+        f"{_FORCES.unit}; labels and core-hours with those of a final audit.",
         ["Arm", "Force error", "of MD frames", "Labels", "Core-hours", "Ended (seeds)"],
         rows,
     )

@@ -67,12 +67,26 @@ class Track:
         seed: Its seed.
         state: How it ended, see ``loop.Result``.
         points: One for each iteration.
+        audited: Labels after the last training, of a final audit.
+        audit_hours: What they would have cost by DFT, core-hours.
     """
 
     arm: str
     seed: int
     state: str
     points: tuple[Point, ...]
+    audited: int = 0
+    audit_hours: float = 0.0
+
+    @property
+    def labels(self) -> int:
+        """All labels that were paid for."""
+        return self.points[-1].labels + self.audited
+
+    @property
+    def core_hours(self) -> float:
+        """What they would have cost by DFT."""
+        return self.points[-1].core_hours + self.audit_hours
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A figure of every point, (n,)."""
@@ -85,13 +99,16 @@ class Track:
             "seed": self.seed,
             "state": self.state,
             "points": [point.to_dict() for point in self.points],
+            "audited": self.audited,
+            "audit_hours": self.audit_hours,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Track:
         """The inverse of ``to_dict``."""
         points = tuple(Point(**point) for point in content["points"])
-        return cls(content["arm"], content["seed"], content["state"], points)
+        audit = content.get("audited", 0), content.get("audit_hours", 0.0)
+        return cls(content["arm"], content["seed"], content["state"], points, *audit)
 
 
 @dataclass(frozen=True)
@@ -125,7 +142,10 @@ def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
         engines = engines_of(task.campaign, Path(folder), task.foundation)
         result = loop.run(task.inputs, task.campaign, engines, progress=progress)
         points = tuple(_point(turn, task) for turn in result.turns)
-    return Track(task.arm, task.campaign.seed, result.state, points)
+    last = result.turns[-1].decision.dataset.labelled()
+    late = result.dataset.labelled().without(last.ids)
+    hours = task.cost.core_hours(late.n_atoms)
+    return Track(task.arm, task.campaign.seed, result.state, points, len(late), hours)
 
 
 def _point(turn: loop.Turn, task: Task) -> Point:

@@ -187,6 +187,22 @@ def test_a_campaign_without_structures_is_refused(tmp_path):
         arms.load(tmp_path / "campaign.yaml", {})
 
 
+def test_labels_of_the_final_audit_are_spent_too(file):
+    lenient = {"tolerance": {"energy": None, "forces": 50.0, "stress": None},
+               "stop.final_audit": 4, "select.novelty": None}  # fmt: skip
+    prepared = rehearsal.prepare(file, lenient, "emt", "toy", CostModel(), 1)
+    test = testset.common_test(prepared.inputs, prepared.campaigns["campaign"], prepared.oracle, 6)
+    task = trial.tasks(prepared.campaigns, prepared.inputs, test, prepared.cost, prepared.seeds)[0]
+    track = trial.run(task)
+    assert (track.state, len(track.points)) == ("converged", 1)
+    assert track.labels == track.points[0].labels + 4
+    assert track.core_hours > track.points[0].core_hours
+    made = dataclasses.replace(outcome(track), cost=prepared.cost)
+    assert made.to_dict()["arms"]["campaign"]["labels"]["median"] == track.labels
+    assert page.endings(made).rows[0][3].startswith(f"{track.labels} ")
+    assert Track.from_dict(json.loads(json.dumps(track.to_dict()))) == track
+
+
 # ── what is said of an outcome ────────────────────────────────────────────────
 def curve(arm, seed, *errors, step=10):
     points = [
