@@ -44,6 +44,8 @@ def common_test(
 ) -> Dataset:
     """Labelled test frames: two thirds from dynamics, one third from augmentation.
 
+    All from dynamics where augmentation makes nothing at random, as with ``augment: []``.
+
     Args:
         inputs: The structures of the campaign.
         campaign: Gives augmentation, temperatures, pressures, length of a run and seed.
@@ -57,14 +59,17 @@ def common_test(
     seed = derive_seed(campaign.seed, "rehearse", "test")
     # What augmentation makes of every seed (inputs, slabs, …) is training data, never test data.
     trained = prepare(inputs, campaign).ids
-    made = prepare(inputs, seeded(campaign, seed)).without(trained)
+    made = prepare(inputs, seeded(campaign, seed))
     made = made.take(made.n_atoms > 1)
     if not len(made):
         raise RunError("augmentation leaves no frame but single atoms", hint="give a structure")
-    drawn = generator(seed, "augmented").permutation(len(made))
-    augmented = made.take(np.sort(drawn[: max(1, frames // _AUGMENTED)]))
+    fresh = made.without(trained)
+    drawn = generator(seed, "augmented").permutation(len(fresh))
+    augmented = fresh.take(np.sort(drawn[: max(1, frames // _AUGMENTED)]))
+    made = fresh if len(fresh) else made  # dynamics leave where they start from
     progress("molecular dynamics with the oracle, for the common test frames")
     dynamics = _dynamics(made, campaign, oracle, max(1, frames - len(augmented)), seed)
+    dynamics = dynamics.without(trained)
     progress("labelling the common test frames")
     chosen = Dataset.concatenate([augmented, dynamics]).merge()
     kept = screen(chosen, made, None, campaign.screen).kept

@@ -108,6 +108,14 @@ def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
         assert not set(test.ids) & set(prepare(prepared.inputs, arms.seeded(campaign, seed)).ids)
 
 
+def test_without_augmentation_the_test_is_dynamics_alone(file):
+    prepared = rehearsal.prepare(file, {"augment": []}, "emt", "toy", CostModel(), 1)
+    test = testset.common_test(prepared.inputs, prepared.campaigns["campaign"], prepared.oracle, 6)
+    assert len(testset.of_dynamics(test)) == len(test) > 0
+    assert not set(test.ids) & set(prepared.inputs.ids)
+    assert test.is_labelled.all()
+
+
 def test_the_command_gives_curves_of_all_arms_and_seeds(ran, found):
     assert ran[0].exit_code == 0, ran[0].output
     assert list(found["arms"]) == ["campaign", "paper", "random"]
