@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainspot import loop
+from trainspot import loop, processes
 from trainspot.engines import engines_of
+from trainspot.errors import RunError
 from trainspot.evaluate.batch import evaluate
 from trainspot.rehearse.arms import seeded
 from trainspot.rehearse.testset import of_dynamics
@@ -188,19 +189,23 @@ def run_all(
     """Run tasks, in this process or in several; tracks come as they are finished.
 
     Raises:
-        RunError: See ``run``; what was running is waited for.
+        RunError: See ``run``, what was running is waited for; or a process died.
     """
     if min(workers, len(todo)) <= 1:
         for task in todo:
             name = f"{task.arm}, seed {task.campaign.seed}"
             yield run(task, lambda text, name=name: progress(f"{name}: {text}"))  # type: ignore[misc]
         return
-    # spawn, not fork: calculators and torch start threads, and forking those deadlocks
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes.pool(workers) as pool:
         running = [pool.submit(run, task) for task in todo]
         try:
             for future in as_completed(running):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that rehearsed a campaign died",
+                hint="where memory was short, fewer --workers need less",
+            ) from error
         finally:
             for future in running:
                 future.cancel()

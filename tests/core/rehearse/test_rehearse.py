@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ import yaml
 from ase.build import bulk
 from click.testing import CliRunner
 
+from trainspot import processes
 from trainspot.cli import main
-from trainspot.errors import InputError
+from trainspot.errors import InputError, RunError
 from trainspot.rehearse import arms, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
@@ -209,6 +214,15 @@ def test_labels_of_the_final_audit_are_spent_too(file):
     assert made.to_dict()["arms"]["campaign"]["labels"]["median"] == track.labels
     assert page.endings(made).rows[0][3].startswith(f"{track.labels} ")
     assert Track.from_dict(json.loads(json.dumps(track.to_dict()))) == track
+
+
+def test_a_process_that_dies_is_a_failed_run(monkeypatch):
+    dead = Future()
+    dead.set_exception(BrokenProcessPool("A process in the process pool was terminated"))
+    pool = SimpleNamespace(submit=lambda *_: dead)
+    monkeypatch.setattr(processes, "pool", lambda _: nullcontext(pool))
+    with pytest.raises(RunError, match="a process that rehearsed a campaign died"):
+        list(trial.run_all([None, None], 2))
 
 
 # ── what is said of an outcome ────────────────────────────────────────────────
