@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot.cli.options import json_option
+from trainspot.errors import InputError
 
 if TYPE_CHECKING:
     from trainspot.dataset import Dataset
@@ -41,6 +42,9 @@ def convert(
         if split or labelled:
             wanted = dataset.rows(split=split, labelled=True if labelled else None)
             dataset = dataset.take(wanted)
+        if not len(dataset):
+            chosen = " ".join([split or "", "labelled" if labelled else ""]).strip()
+            raise InputError(f"has no {chosen} frame", where=str(source))
         io.write(dataset, target)
         figures = _figures(dataset)
     if as_json:

@@ -21,11 +21,15 @@ _MAX_AUDIT: Final = 25
 
 
 def audit_size(settings: SelectSettings, flagged: int) -> int:
-    """How many frames the audit draws; ``auto``: a fifth of the batch, at most 25, rounded up."""
+    """How many frames the audit draws; ``auto``: a fifth of the batch, at most 25, rounded up.
+
+    Never the whole batch: what is left of a label budget must teach the committee something.
+    """
+    most = settings.max_frames - 1
     if settings.audit != "auto":
-        return min(settings.audit, settings.max_frames)
+        return min(settings.audit, most)
     batch = min(flagged, settings.max_frames)
-    return min(_MAX_AUDIT, -(-batch // _AUDIT_SHARE))
+    return min(_MAX_AUDIT, most, -(-batch // _AUDIT_SHARE))
 
 
 @dataclass(frozen=True, eq=False)

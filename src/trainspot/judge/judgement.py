@@ -36,7 +36,7 @@ class Judgement:
     Attributes:
         verdict: What happens next, see ``State``.
         selected: Ids chosen among the flagged (or at random, see ``fallback``).
-        audit: Ids drawn uniformly from the valid frames, or the final audit of unflagged ones;
+        audit: Ids drawn uniformly from the valid frames, or the final audit of those agreed on;
             disjoint from ``selected``.
         flagged: Ids of valid frames beyond a threshold, of disagreement or of novelty.
         refused: Frames that the screen refused, by reason.

@@ -77,7 +77,7 @@ class SelectSettings(_Settings):
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
         description="frames drawn uniformly from all valid ones, flagged or not; "
-        "auto: a fifth of the batch, at most 25",
+        "auto: a fifth of the batch, at most 25; never the whole of max_frames",
     )
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,

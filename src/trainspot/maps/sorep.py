@@ -11,15 +11,14 @@ vacuum and no size of a box enters.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 from scipy.sparse import coo_matrix
 
+from trainspot import processes
 from trainspot.errors import MissingExtraError
 from trainspot.geometry import Pairs, pairs_within, reduce_lattices
 from trainspot.maps.orbitals import Integrals, integrals, kinetic_energies
@@ -112,8 +111,7 @@ def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:
     if jobs < 2:
         yield from map(descriptor, frames)
         return
-    context = multiprocessing.get_context("spawn")  # OpenMP does not survive a fork
-    with ProcessPoolExecutor(jobs, context, _one_core) as pool:
+    with processes.pool(jobs, _one_core) as pool:
         yield from pool.map(descriptor, frames, chunksize=4)
 
 

@@ -74,6 +74,14 @@ def test_views_and_figures(tmp_path, atoms, same):
     assert "--E0s='{14: -2.5}'\n" in run(tmp_path / "a.h5", target)
 
 
+def test_a_view_without_frames_writes_nothing(tmp_path, atoms):
+    io.write(atoms, tmp_path / "a.h5")
+    chosen = ["--split", "validation", "--labelled"]
+    output = run(tmp_path / "a.h5", tmp_path / "b.h5", *chosen, fails=2)
+    assert output.strip() == f"Error: {tmp_path / 'a.h5'}: has no validation labelled frame"
+    assert not (tmp_path / "b.h5").exists()
+
+
 def test_a_file_may_be_replaced_by_itself(tmp_path, atoms):
     io.write(atoms, tmp_path / "a.h5")
     run(tmp_path / "a.h5", tmp_path / "a.h5", "--theory", "PBE")

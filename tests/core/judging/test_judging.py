@@ -156,7 +156,7 @@ def test_budget_and_disjointness(explored, predictions, seed, max_frames, audit)
     found = decide(explored, predictions, seed=seed, max_frames=max_frames, audit=audit)
     assert len(found.chosen) <= max_frames
     assert len(set(found.chosen)) == len(found.chosen)
-    assert len(found.audit) == min(audit, max_frames, 40)
+    assert len(found.audit) == min(audit, max_frames - 1, 40)
     assert set(found.chosen) <= set(explored.ids)
     rest = set(found.flagged) - set(found.audit)
     assert len(found.selected) == min(max_frames - len(found.audit), len(rest))
@@ -198,9 +198,10 @@ def test_audit_is_uniform_over_all_valid_frames(explored, predictions):
         ("auto", 1000, 21, 5),
         ("auto", 1000, 900, 25),
         ("auto", 12, 900, 3),
+        ("auto", 1, 900, 0),  # the last label of a budget teaches
         (0, 1000, 900, 0),
         (40, 1000, 3, 40),
-        (40, 10, 3, 10),
+        (40, 10, 3, 9),
     ],
 )
 def test_audit_size(audit, max_frames, flagged, size):
