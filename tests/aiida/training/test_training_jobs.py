@@ -94,7 +94,8 @@ def test_start_and_checkpoint_are_brought_along(program, pes):
 
 @pytest.mark.parametrize("engine", ["mace", "toy"])
 def test_unknown_settings_are_refused_before_anything_runs(engine, program, pes):
-    with SandboxFolder() as folder, pytest.raises(ValueError, match=r"train\.settings\.cutof"):
+    message = r"train\.settings: unknown setting 'cutof'"
+    with SandboxFolder() as folder, pytest.raises(ValueError, match=message):
         written(
             engine,
             folder,
