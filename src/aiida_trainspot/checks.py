@@ -235,11 +235,14 @@ def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterato
     if not len(frames):
         return
     few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
-    atoms = f"{few} to {many} atoms" if few < many else f"{many} atoms"
-    count = f"{len(frames)} frame" + ("s" if len(frames) > 1 else "")
-    yield Remark("note", f"{count} of {atoms} will be labelled first")
+    atoms = f"{few} to {_count(many, 'atom')}" if few < many else _count(many, "atom")
+    yield Remark("note", f"{_count(len(frames), 'frame')} of {atoms} will be labelled first")
     if campaign.label.engine == "quantumespresso":
         yield from _memory(campaign, frames, code)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("s" if number != 1 else "")
 
 
 def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:
@@ -261,7 +264,7 @@ def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator
         most, n_atoms = max((most, n_atoms), (needed, len(frame)))
     for reason, count in impossible.items():
         yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
-    yield Remark("note", f"the largest label, {n_atoms} atoms, takes about {most:.2g} GB")
+    yield Remark("note", f"the largest label, {_count(n_atoms, 'atom')}, takes about {most:.2g} GB")
     resources = builder.resources_of(campaign, code)
     asked = campaign.label.max_concurrent
     is_here = code.computer.transport_type == "core.local"

@@ -107,5 +107,5 @@ def test_a_campaign_on_silicon_can_now_be_started(first, home, tmp_path):
         "train: {engine: toy}\n",  # MACE takes seconds to say something, and has said it above
         encoding="utf-8",
     )
-    assert f"{path}: ready (1 frames of Si)" in trainspot(home, "check", str(path))
+    assert f"{path}: ready (1 structure of Si)" in trainspot(home, "check", str(path))
     assert trainspot(home, "status", "--json") == "[]\n"

@@ -36,5 +36,6 @@ def check(context: click.Context, file: Path, profile: str | None, as_json: bool
             click.echo(f"{remark.level}: {remark.text}", err=remark.level != "note")
         if not errors:
             species = ", ".join(dataset.species)
-            click.echo(f"{file}: ready ({len(dataset)} frames of {species})")
+            given = f"{len(dataset)} structure" + ("s" if len(dataset) != 1 else "")
+            click.echo(f"{file}: ready ({given} of {species})")
     context.exit(2 if errors else 0)
