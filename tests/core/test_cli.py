@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.metadata import entry_points
 
 import click
@@ -17,24 +15,6 @@ from trainspot import cli
 from trainspot.cli import main
 from trainspot.cli.options import config_option, given, output_option, seed_option
 from trainspot.errors import DataError, InputError, RunError
-
-BLOCK = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocked())
-sys.argv = {argv!r}
-from trainspot.cli import main
-main()
-"""
-
-
-def blocked(names, *argv):
-    """Run the program with some modules missing."""
-    code = BLOCK.format(names=set(names), argv=["trainspot", *argv])
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
 def failing(error):
@@ -59,7 +39,7 @@ def invoke(monkeypatch):
 
 # ── start-up ──────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], ["config", "--help"]])
-def test_help_imports_nothing_heavy(argv):
+def test_help_imports_nothing_heavy(argv, blocked):
     done = blocked({"aiida", "ase", "h5py", "mace", "matplotlib", "pydantic", "torch"}, *argv)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -85,7 +65,7 @@ def test_every_command_of_ours_can_be_loaded_and_explains_itself():
 
 
 @pytest.mark.parametrize("name", ["run", "status"])
-def test_without_aiida_the_pip_line_answers(name, tmp_path):
+def test_without_aiida_the_pip_line_answers(name, tmp_path, blocked):
     write(tmp_path / "si.cif", bulk("Si", cubic=True))
     (tmp_path / "c.yaml").write_text("structures: [si.cif]\n")
     argv = [str(tmp_path / "c.yaml")] if name == "run" else []
@@ -96,7 +76,7 @@ def test_without_aiida_the_pip_line_answers(name, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_config_works_without_aiida(tmp_path):
+def test_config_works_without_aiida(tmp_path, blocked):
     path = tmp_path / "campaign.yaml"
     path.write_text("name: x\nstructures: [a.cif]\n")
     done = blocked({"aiida", "torch", "mace"}, "config", "show", "--json", str(path))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from ase.build import bulk
@@ -14,24 +12,6 @@ from trainspot import io
 from trainspot.cli import main
 from trainspot.dataset import Dataset
 from trainspot.frames import Frame
-
-BLOCK = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocked())
-sys.argv = {argv!r}
-from trainspot.cli import main
-main()
-"""
-
-
-def blocked(names, *argv):
-    """Run the program with some modules missing."""
-    code = BLOCK.format(names=set(names), argv=["trainspot", "map", *argv])
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -47,9 +27,9 @@ def file(tmp_path):
     return path
 
 
-def test_a_file_needs_no_aiida(file, tmp_path):
+def test_a_file_needs_no_aiida(file, tmp_path, blocked):
     path = tmp_path / "map.csv"
-    done = blocked({"aiida", "plumpy"}, str(file), "-o", str(path), "--method", "pca",
+    done = blocked({"aiida", "plumpy"}, "map", str(file), "-o", str(path), "--method", "pca",
                    "--colour", "kind")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
@@ -105,8 +85,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["frames.h5"]
 
 
-def test_without_aiida_a_campaign_gets_the_pip_line():
-    done = blocked({"aiida"}, "silicon", "--method", "pca")
+def test_without_aiida_a_campaign_gets_the_pip_line(blocked):
+    done = blocked({"aiida"}, "map", "silicon", "--method", "pca")
     assert done.returncode == 2
     assert done.stderr.endswith(" is not installed; run: pip install 'trainspot[aiida]'\n")
     assert done.stderr.count("\n") == 1
@@ -121,9 +101,9 @@ def test_without_aiida_a_campaign_gets_the_pip_line():
         ("featomic", [], "descriptors"),
     ],
 )
-def test_a_missing_library_gets_the_pip_line(file, tmp_path, module, options, extra):
+def test_a_missing_library_gets_the_pip_line(file, tmp_path, module, options, extra, blocked):
     path = tmp_path / "map.html"
-    done = blocked({module}, str(file), "-o", str(path), *options)
+    done = blocked({module}, "map", str(file), "-o", str(path), *options)
     assert done.returncode == 2
     assert f"run: pip install 'trainspot[{extra}]'" in done.stderr
     assert done.stderr.count("\n") == 1

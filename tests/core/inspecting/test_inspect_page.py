@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -18,22 +17,6 @@ from trainspot.report.inspect.census import take_census
 
 HOSTILE = "<script>alert(1)</script>"
 SECTIONS = ["looks", "composition", "origins", "sizes", "distances", "labels", "words"]
-
-
-class Reader(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def all(self, name):
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 def printed(census) -> str:
@@ -57,9 +40,9 @@ def record_of(dataset, **changes):
     return Record(**(told | changes))
 
 
-def test_the_page_needs_nothing_else(dataset):
+def test_the_page_needs_nothing_else(dataset, read_page):
     text = page.html(take_census(dataset, "mixed.h5"), dataset)
-    reader = Reader(text)
+    reader = read_page(text)
     assert not reader.all("script")
     assert not reader.all("link")
     images = reader.all("img")
@@ -86,12 +69,12 @@ def hostile(silicon):
     return Dataset.from_frames([frame])
 
 
-def test_texts_of_the_user_are_only_text(hostile):
+def test_texts_of_the_user_are_only_text(hostile, read_page):
     census = take_census(hostile, HOSTILE + ".h5")
     census.record = record_of(hostile, by_step={HOSTILE: {HOSTILE: 1}}, notes=[HOSTILE])
     text = page.html(census, hostile)
     assert "<script" not in text
-    assert not Reader(text).all("script")
+    assert not read_page(text).all("script")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
@@ -104,10 +87,10 @@ def test_texts_of_the_user_do_not_command_the_terminal(hostile):
     assert HOSTILE in shown
 
 
-def test_terminal_and_page_show_the_same_numbers(dataset):
+def test_terminal_and_page_show_the_same_numbers(dataset, read_page):
     census = take_census(dataset, "mixed.h5")
     census.record = record_of(dataset)
-    shown, words = printed(census), Reader(page.html(census, dataset)).words
+    shown, words = printed(census), read_page(page.html(census, dataset)).words
     words = {word.strip() for word in words}
     for table in (tables.elements, tables.origins, tables.refusals, tables.distances):
         for row in table(census).rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from html.parser import HTMLParser
 
 import pytest
 
@@ -18,33 +17,14 @@ from trainspot.report.summary import summarise
 HOSTILE = "<script>alert('x')</script>\"&$\\frac"
 
 
-class Reader(HTMLParser):
-    """Collects tags with their attributes, and the text between them."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags = []
-        self.words = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def all(self, name):
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-
 @pytest.fixture(scope="module")
 def text(campaign):
     return page.html(campaign)
 
 
 @pytest.fixture(scope="module")
-def reader(text):
-    return Reader(text)
+def reader(text, read_page):
+    return read_page(text)
 
 
 def cells(reader):
@@ -106,7 +86,7 @@ def test_notes_stand_at_the_top(reader, campaign):
     assert 0 < words.index(campaign.notes[0]) < words.index("How accurate is it?")
 
 
-def test_hostile_names_stay_words(campaign):
+def test_hostile_names_stay_words(campaign, read_page):
     frames = [frame.with_(origin=Origin(strategy="$\\frac$<b>{")) for frame in campaign.dataset[:6]]
     record = {**campaign.records[0], "refused": {HOSTILE: 2},
               "reference": {"engine": HOSTILE}}  # fmt: skip
@@ -114,7 +94,7 @@ def test_hostile_names_stay_words(campaign):
     status = {**campaign.status, "name": HOSTILE, "state": HOSTILE, "id": HOSTILE,
               "notes": [HOSTILE], "iterations": [record], "exit": None}  # fmt: skip
     text = page.html(ReportData(status, Dataset.from_frames(frames)))
-    reader = Reader(text)
+    reader = read_page(text)
     assert not reader.all("script")
     assert "<b>{" not in text
     assert text.count(HOSTILE) == 0
@@ -125,16 +105,16 @@ def test_the_page_is_the_same_for_the_same_data(young_campaign):
     assert page.html(young_campaign) == page.html(young_campaign)
 
 
-def test_a_young_campaign_says_what_is_missing(young_campaign):
-    words = " ".join(Reader(page.html(young_campaign)).words)
+def test_a_young_campaign_says_what_is_missing(young_campaign, read_page):
+    words = " ".join(read_page(page.html(young_campaign)).words)
     assert "Too early to say" in words
     assert "No committee has been compared with reference labels yet." in words
     assert "Disagreement has not been calibrated yet." in words
 
 
-def test_an_empty_campaign_has_a_page(empty_campaign, tmp_path):
+def test_an_empty_campaign_has_a_page(empty_campaign, tmp_path, read_page):
     page.write(empty_campaign, tmp_path / "report.html")
-    reader = Reader((tmp_path / "report.html").read_text())
+    reader = read_page((tmp_path / "report.html").read_text())
     assert len(reader.all("img")) == 1  # the map of the frames that wait for labels
     assert "Nothing is labelled yet." in " ".join(reader.words)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
