@@ -170,40 +170,91 @@ def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
     return {EXTRA + name: np.concatenate(blocks), "has_" + EXTRA + name: mask}
 
 
-def frames_of(columns: Mapping[str, Any]) -> Iterator[Frame]:
-    """Frames of in-memory columns, without quantising again; their arrays are read-only views."""
-    columns = {name: frozen(column) for name, column in columns.items()}
-    edges = columns["offsets"].tolist()
-    texts = {n: (bytes(columns[n]), columns[f"{n}_offsets"].tolist()) for n in TEXT}
-    extras = [name.removeprefix(EXTRA) for name in columns if name.startswith(EXTRA)]
-    ids, theories = columns["id"].tolist(), columns["theory"].tolist()
-    for row, identity in enumerate(ids):
-        atoms = slice(edges[row], edges[row + 1])
-        text = {n: blob[o[row] : o[row + 1]] for n, (blob, o) in texts.items()}
-        seed, split = int(columns["seed"][row]), int(columns["split"][row])
-        yield Frame(
-            numbers=frozen(columns["numbers"][atoms].astype(np.int64)),
-            positions=columns["positions"][atoms],
-            cell=columns["cell"][row],
-            pbc=columns["pbc"][row],
-            id=identity.decode(),
-            labels=Labels(
-                float(columns["energy"][row]) if columns["has_energy"][row] else None,
-                columns["forces"][atoms] if columns["has_forces"][row] else None,
-                columns["stress"][row] if columns["has_stress"][row] else None,
-                theories[row].decode(),
-            ),
-            origin=Origin(
-                strategy=columns["strategy"][row].decode(),
-                parent=columns["parent"][row].decode(),
-                parameters=decode_metadata(text["parameters"]),
-                seed=None if seed < 0 else seed,
-                trajectory=columns["trajectory"][row].decode(),
-                iteration=int(columns["iteration"][row]),
-            ),
+class Block:
+    """Consecutive frames of some columns: what is kept of each frame is read, atoms when needed.
+
+    Args:
+        columns: Arrays or their on-disk stand-ins.
+        start: Row of the first frame.
+        stop: Row after the last one.
+    """
+
+    __slots__ = ("_columns", "_edges", "_extras", "_rows")
+
+    def __init__(self, columns: Mapping[str, Any], start: int, stop: int) -> None:
+        """Read the columns with one row a frame."""
+        self._columns = columns
+        self._rows = {name: frozen(columns[name][start:stop]) for name in PER_FRAME}
+        self._edges = {axis: columns[axis][start : stop + 1].tolist() for axis in axes(())}
+        self._extras = {
+            name.removeprefix(EXTRA): columns["has_" + name][start:stop].tolist()
+            for name in columns
+            if name.startswith(EXTRA)
+        }
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._rows["id"])
+
+    def frame(self, row: int) -> Frame:
+        """One frame, not quantised again; its arrays are read-only, and views where they can be.
+
+        Args:
+            row: Counted from the start of the block.
+
+        Raises:
+            DataError: Its metadata are damaged.
+        """
+        rows = self._rows
+        split = int(rows["split"][row])
+        return Frame(
+            numbers=self._atoms("numbers", row, np.int64),
+            positions=self._atoms("positions", row),
+            cell=rows["cell"][row],
+            pbc=rows["pbc"][row],
+            id=rows["id"][row].decode(),
+            labels=self._labels(row),
+            origin=self._origin(row),
             split=SPLITS[split - 1] if split else None,
-            arrays={
-                n: columns[EXTRA + n][atoms] for n in extras if columns["has_" + EXTRA + n][row]
-            },
-            info=decode_metadata(text["info"]),
+            arrays={n: self._atoms(EXTRA + n, row) for n, has in self._extras.items() if has[row]},
+            info=self._text("info", row),
         )
+
+    def _labels(self, row: int) -> Labels:
+        rows = self._rows
+        return Labels(
+            float(rows["energy"][row]) if rows["has_energy"][row] else None,
+            self._atoms("forces", row) if rows["has_forces"][row] else None,
+            rows["stress"][row] if rows["has_stress"][row] else None,
+            rows["theory"][row].decode(),
+        )
+
+    def _origin(self, row: int) -> Origin:
+        rows = self._rows
+        seed = int(rows["seed"][row])
+        return Origin(
+            strategy=rows["strategy"][row].decode(),
+            parent=rows["parent"][row].decode(),
+            parameters=self._text("parameters", row),
+            seed=None if seed < 0 else seed,
+            trajectory=rows["trajectory"][row].decode(),
+            iteration=int(rows["iteration"][row]),
+        )
+
+    def _atoms(self, name: str, row: int, dtype: Any = None) -> NDArray[Any]:
+        edges = self._edges["offsets"]
+        values: NDArray[Any] = self._columns[name][edges[row] : edges[row + 1]]
+        if dtype is not None:
+            values = values.astype(dtype)
+        values.flags.writeable = False
+        return values
+
+    def _text(self, name: str, row: int) -> dict[str, Any]:
+        start, stop = self._edges[f"{name}_offsets"][row : row + 2]
+        return decode_metadata(self._columns[name][start:stop].tobytes()) if stop > start else {}
+
+
+def frames_of(columns: Mapping[str, Any]) -> Iterator[Frame]:
+    """Frames of in-memory columns, see ``Block.frame``."""
+    block = Block(columns, 0, len(columns["energy"]))
+    return map(block.frame, range(len(block)))

@@ -17,6 +17,7 @@ from ase.data import chemical_symbols
 from trainspot.columns import (
     EXTRA,
     PER_FRAME,
+    Block,
     axes,
     columns_of,
     fixed_width,
@@ -35,6 +36,7 @@ CHUNK: Final = 512
 """Frames that are in memory at a time while a dataset is iterated."""
 
 _WINDOW: Final = 16 * CHUNK  # rows of which a view asks at a time whether they belong to it
+_BLOCKS: Final = 128  # chunks of which single frames are read: 65536 frames, 30 MB
 
 
 class Dataset(Sequence[Frame]):
@@ -45,12 +47,17 @@ class Dataset(Sequence[Frame]):
             ``PER_ATOM``, ``TEXT`` with offsets, and any extras. Not copied.
     """
 
-    __slots__ = ("_cache", "_columns")
+    __slots__ = ("_blocks", "_cache", "_columns")
 
     def __init__(self, columns: Mapping[str, Any]) -> None:
         """Wrap columns; use ``from_frames``, ``store.read`` or ``io.read`` to get them."""
         self._columns = columns
         self._cache: dict[str, NDArray[Any]] = {}
+        self._blocks: dict[int, Block] = {}
+
+    def __reduce__(self) -> Any:
+        """To another process go the columns alone."""
+        return Dataset, (self._columns,)
 
     # ── making ────────────────────────────────────────────────────────────────
     @classmethod
@@ -167,8 +174,8 @@ class Dataset(Sequence[Frame]):
             return self.take(range(start, stop, step))
         if np.ndim(index):
             return self.take(index)
-        row = range(len(self))[index]
-        return next(frames_of(self._rows(row, row + 1)))
+        number, row = divmod(range(len(self))[index], CHUNK)
+        return self._block(number).frame(row)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
@@ -316,6 +323,17 @@ class Dataset(Sequence[Frame]):
             ragged(source.column("offsets"), theirs)
         ]
         return Dataset(changed)
+
+    def _block(self, number: int) -> Block:
+        """A chunk of which single frames are asked for; those asked for last are kept."""
+        block = self._blocks.pop(number, None)
+        if block is None:
+            start = number * CHUNK
+            block = Block(self._columns, start, min(start + CHUNK, len(self)))
+            if len(self._blocks) >= _BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+        self._blocks[number] = block  # last in order
+        return block
 
     def _rows(self, start: int, stop: int) -> dict[str, Any]:
         """Columns of consecutive frames as plain arrays, reading nothing else."""

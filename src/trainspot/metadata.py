@@ -39,7 +39,7 @@ def decode_metadata(text: bytes) -> dict[str, Any]:
         DataError: The text is damaged.
     """
     try:
-        found = json.loads(text, object_hook=_decoded) if text else {}
+        found = _DECODER.decode(text.decode()) if text else {}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError("the metadata of a frame is damaged") from error
     if not isinstance(found, dict):
@@ -78,6 +78,9 @@ def _decoded(value: dict[str, Any]) -> Any:
     if _TUPLE in value:
         return tuple(value[_TUPLE])
     return value
+
+
+_DECODER: Final = json.JSONDecoder(object_hook=_decoded)
 
 
 def _numeric(name: str) -> np.dtype[Any]:

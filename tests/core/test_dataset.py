@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -129,6 +131,38 @@ def test_views_cross_the_internal_chunk_boundary():
     many = [Frame.make([14], [[x, 0, 0]], split=SPLITS[x % 2]) for x in range(2100)]
     found = Dataset.from_frames(many).frames(split="train")
     assert [f.positions[0, 0] for f in found] == list(range(0, 2100, 2))
+
+
+@given(st.lists(frames(), min_size=1, max_size=12), st.data())
+def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, given_frames, data):
+    path = tmp_path_factory.mktemp("single") / "frames.h5"
+    store.write(Dataset.from_frames(given_frames), path)
+    n = len(given_frames)
+    rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
+    small = {"CHUNK": 2, "_BLOCKS": 3}  # more blocks than are kept
+    with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:
+        for name, value in small.items():
+            patch.setattr(f"trainspot.dataset.{name}", value)
+        assert same([dataset[row] for row in rows], [given_frames[row] for row in rows])
+        assert len(dataset._blocks) <= 3, "memory does not grow with the frames asked for"
+
+
+def test_a_single_frame_cannot_be_changed(tmp_path, labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    store.write(dataset, tmp_path / "a.h5")
+    with store.opened(tmp_path / "a.h5") as lazy:
+        for frame in (dataset[2], lazy[2]):
+            arrays = (frame.numbers, frame.positions, frame.cell, frame.pbc, frame.labels.forces)
+            assert not any(array.flags.writeable for array in arrays)
+
+
+def test_another_process_gets_the_frames_alone(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    before = len(pickle.dumps(dataset))
+    assert same([dataset[3], dataset[0]], [labelled_frames[3], labelled_frames[0]])
+    assert dataset.ids
+    assert len(pickle.dumps(dataset)) == before, "what was read for single frames stays here"
+    assert same(pickle.loads(pickle.dumps(dataset)), labelled_frames)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
