@@ -177,7 +177,7 @@ def _collecting(options: argparse.Namespace) -> Iterator[Row]:
         repeats=repeats(options, 3),
         warm_up=True,
     )
-    work = "N stored results of pw.x (TrajectoryData) become one stored PESData, in a calcfunction"
+    work = "N stored results of pw.x (TrajectoryData) become one stored PESData, as in a campaign"
     yield from _growth("collecting results", work, "s/result", samples, sizes)
 
 
@@ -198,14 +198,18 @@ def _collect(frames: list[Frame], results: list[Any]) -> Callable[[], float]:
     from aiida.orm import Dict
 
     from aiida_trainspot.data.pes import PESData
-    from aiida_trainspot.functions.label import FRAME_KEY, gather_pw
+    from aiida_trainspot.functions.label import FRAME_KEY
+    from aiida_trainspot.workflows.label.gather import gather_calculations
 
     node = PESData(frames).store()
     keyed = {FRAME_KEY.format(row): result for row, result in enumerate(results)}
 
+    def run(label: str, function: Any, **inputs: Any) -> Any:
+        return function(**inputs, metadata={"call_link_label": label})
+
     def gather() -> Any:
         settings = Dict({"ecutwfc": 20.0, "ecutrho": 80.0})
-        return gather_pw(node, settings, Dict({}), **keyed)
+        return gather_calculations(run, "gather", node, settings, Dict({}), keyed)
 
     def check(made: Any) -> None:
         assert len(made["labelled"]) == len(frames)

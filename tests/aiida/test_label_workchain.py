@@ -15,6 +15,7 @@ from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import batches, deal, gather_parts, gather_pw, structures
+from aiida_trainspot.workflows.label.gather import gather_all, gather_calculations
 from trainspot.dataset import Dataset
 from trainspot.frames import Frame, Labels
 from trainspot.label import base
@@ -193,6 +194,8 @@ def test_results_of_pw_become_labels_or_failures(copper):
         PESData(copper),
         orm.Dict({"ecutwfc": 20.0, "ecutrho": 80.0}),
         orm.Dict({copper[1].id: {"reason": "no convergence", "exit_status": 410}}),
+        start=orm.Int(0),
+        count=orm.Int(len(copper)),
         frame_000000=good,
         frame_000002=no_forces,
         frame_000003=infinite,
@@ -210,3 +213,56 @@ def test_results_of_pw_become_labels_or_failures(copper):
         "no result",
     ]
     assert isinstance(result["failures"].dataset, Dataset)
+
+
+def gatherer():
+    """What runs calcfunctions, and what it was asked to run: label and number of inputs."""
+    asked = {}
+
+    def run(label, function, **inputs):
+        assert label not in asked, "a label is used once"
+        asked[label] = len(inputs)
+        return function(**inputs)
+
+    return run, asked
+
+
+def test_many_results_are_gathered_a_few_at_a_time(copper, monkeypatch):
+    monkeypatch.setattr("aiida_trainspot.workflows.label.gather.MOST_INPUTS", 2)
+    results = {
+        f"frame_{row:06d}": trajectory(
+            frame, energy=[float(row)], forces=[np.zeros((len(frame), 3))]
+        )
+        for row, frame in enumerate(copper)
+        if row != 2
+    }
+    run, asked = gatherer()
+    settings = orm.Dict({"ecutwfc": 20.0, "ecutrho": 80.0})
+    lost = orm.Dict({copper[2].id: {"reason": "died", "exit_status": 302}})
+    made = gather_calculations(run, "gather", PESData(copper), settings, lost, results)
+    rows = [row for row in range(len(copper)) if row != 2]
+    assert made["labelled"].dataset.ids == [copper[row].id for row in rows]
+    assert made["labelled"].dataset.column("energy").tolist() == rows
+    (failure,) = made["failures"].dataset
+    assert (failure.id, failure.info["failure"]["reason"]) == (copper[2].id, "died")
+    assert list(asked)[-1] == "gather"
+    assert max(asked.values()) <= 2 + 5  # besides the results: dataset, settings, lost, two rows
+
+
+def test_few_results_are_gathered_at_once(copper):
+    run, asked = gatherer()
+    settings = orm.Dict({"ecutwfc": 20.0, "ecutrho": 80.0})
+    made = gather_calculations(run, "gather", PESData(copper), settings, orm.Dict({}), {})
+    assert list(asked) == ["gather"]
+    assert made["failures"].dataset.ids == [frame.id for frame in copper]
+
+
+def test_many_parts_are_joined_before_they_are_put_in_order(copper, monkeypatch):
+    monkeypatch.setattr("aiida_trainspot.workflows.label.gather.MOST_INPUTS", 2)
+    done = [f.with_(labels=Labels(1.0, np.zeros((len(f), 3)), None, "t")) for f in copper]
+    parts = {f"labelled_{row}": PESData([frame]) for row, frame in enumerate(reversed(done))}
+    run, asked = gatherer()
+    made = gather_all(run, "gather", PESData(copper), orm.Dict({}), parts)
+    assert made["labelled"].dataset.ids == [frame.id for frame in copper]
+    assert len(made["failures"]) == 0
+    assert max(asked.values()) <= 2 + 2

@@ -79,14 +79,21 @@ def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureD
 
 @decision
 def gather_pw(
-    dataset: PESData, settings: Dict, lost: Dict, **trajectories: TrajectoryData
+    dataset: PESData,
+    settings: Dict,
+    lost: Dict,
+    start: Int,
+    count: Int,
+    **trajectories: TrajectoryData,
 ) -> dict[str, PESData]:
-    """Labels of frames from what their pw.x calculations left.
+    """Labels of consecutive frames from what their pw.x calculations left.
 
     Args:
-        dataset: The frames.
+        dataset: The frames, and perhaps others.
         settings: Settings of the engine, for the level of theory.
         lost: Why frames have no result: frame id → ``reason`` and ``exit_status``.
+        start: Row of the first frame.
+        count: Their number.
         trajectories: Result of the frame in row N under the key ``frame_N``.
     """
     theory = QuantumEspressoLabelEngine.theory(
@@ -94,7 +101,8 @@ def gather_pw(
     )
     reasons = lost.get_dict()
     done = []
-    for row, frame in enumerate(dataset.dataset):
+    frames = dataset[start.value : start.value + count.value]
+    for row, frame in enumerate(frames, start.value):
         result = trajectories.get(FRAME_KEY.format(row))
         if result is None:
             done.append(_lost(frame, reasons))
@@ -106,6 +114,12 @@ def gather_pw(
         else:
             done.append(base.retried(frame).with_(labels=labels))
     return _result(base.gathered(done))
+
+
+@decision
+def join(**parts: PESData) -> PESData:
+    """The frames of some parts, one part after another."""
+    return PESData(PESData.concatenate(parts[name] for name in sorted(parts)))
 
 
 @decision

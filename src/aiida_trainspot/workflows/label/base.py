@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiida.common.exceptions import EntryPointError
@@ -12,8 +13,9 @@ from aiida.plugins.entry_point import get_entry_point_names
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.label import PART_LABELS, gather_parts
+from aiida_trainspot.functions.label import PART_LABELS
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.label.gather import gather_all
 from aiida_trainspot.workflows.once import children, decide_once, strays
 from trainspot.errors import TrainspotError, UnknownNameError
 from trainspot.label import base
@@ -109,7 +111,7 @@ class LabelEngineWorkChain(WorkChain):
         return None
 
     def finish(self, gathered: Mapping[str, PESData]) -> None:
-        """Attach what a ``gather_…`` calcfunction returned."""
+        """Attach what was gathered."""
         self.out("labelled", gathered["labelled"])
         self.out("failures", gathered["failures"])
 
@@ -144,10 +146,7 @@ def rescued(
             rescuer.report(f"{why(part)} <{part.pk}>; what it had finished is kept")
             reason = {"reason": why(part), "exit_status": part.exit_status}
             lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
-    gathered: dict[str, PESData] = decide_once(
-        rescuer, "gather", gather_parts, dataset=dataset, lost=Dict(lost), **found
-    )
-    return gathered
+    return gather_all(partial(decide_once, rescuer), "gather", dataset, Dict(lost), found)
 
 
 def engine_workchain(name: str) -> type[LabelEngineWorkChain]:

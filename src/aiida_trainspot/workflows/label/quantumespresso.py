@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiida.engine import append_, if_, while_
@@ -13,11 +14,11 @@ from aiida_trainspot.functions.label import (
     FRAME_KEY,
     FRAME_LABELS,
     deal,
-    gather_pw,
     structures,
 )
 from aiida_trainspot.workflows.jobs import why
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.label.gather import gather_calculations
 from aiida_trainspot.workflows.label.pw import PwBaseWorkChain
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot.errors import InputError
@@ -228,9 +229,8 @@ def _gather_frames(
             trajectories[key] = child.outputs.output_trajectory
         else:
             lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
-    given = {"dataset": dataset, "settings": settings, "lost": Dict(lost)}
-    found: dict[str, PESData] = decide_once(workchain, label, gather_pw, **given, **trajectories)
-    return found
+    run = partial(decide_once, workchain)
+    return gather_calculations(run, label, dataset, settings, Dict(lost), trajectories)
 
 
 def _why_not(child: ProcessNode) -> dict[str, Any]:
