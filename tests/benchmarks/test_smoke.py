@@ -18,7 +18,10 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 EXPECTED = {
     "dataset": ["write + store", "full read", "energies only", "random frame", "peak memory"],
     "augment": ["augment, work chain", "augment, pure", "augment, default list"],
-    "evaluate": ["committee evaluation, float32", "committee evaluation, float64", "processor"],
+    "evaluate": [
+        *("committee evaluation, float32", "committee evaluation, float64"),
+        *("committee evaluation, 8 frames", "processor", "frames evaluated"),
+    ],
     "engine": ["engine overhead", "collecting results", "checkpoint"],
     "md": ["MD, npt"],
 }
