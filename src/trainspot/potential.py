@@ -16,7 +16,7 @@ from trainspot import plugins
 from trainspot.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
     from pathlib import Path
 
     from trainspot.frames import Frame, Labels
@@ -108,6 +108,37 @@ def kind_of(path: Path) -> str:
         where=str(path),
         hint=f"kinds: {', '.join(plugins.names(GROUP))}",
     )
+
+
+def members(paths: Iterable[Path]) -> list[Path]:
+    """Model files, with each folder that is no model itself replaced by the models in it.
+
+    So the folder of ``trainspot train`` stands for its committee.
+
+    Raises:
+        InputError: A folder without models.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir() or _recognised(path):
+            found.append(path)
+            continue
+        inside = [one for one in path.iterdir() if one.is_file() and _recognised(one)]
+        if not inside:
+            raise InputError(
+                "no model in this folder",
+                where=str(path),
+                hint="give model files, or the folder of trainspot train",
+            )
+        found += sorted(inside, key=lambda one: (len(one.name), one.name))
+    return found
+
+
+def _recognised(path: Path) -> bool:
+    try:
+        return bool(kind_of(path))
+    except InputError:
+        return False
 
 
 def load(path: Path, *, kind: str = "", dtype: str = "float64", device: str = "cpu") -> Potential:

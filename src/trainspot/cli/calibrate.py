@@ -14,9 +14,10 @@ from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
-from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.settings import parse_settings
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -57,18 +58,38 @@ def calibrate(
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     how = parse_settings(CalibrateSettings, settings)
-    pairs = collect_pairs(io.read(reference), Predictions.read(predictions))
+    pairs = _pairs(reference, predictions)
+    found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
+    text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+
+
+def _pairs(reference: Path, predictions: Path) -> Pairs:
+    """Δ and e of the held-out frames; frames without a set are taken for such, with a warning."""
+    frames = io.read(reference)
+    pairs = collect_pairs(frames, Predictions.read(predictions))
+    if not len(pairs):
+        raise InputError(
+            f"none of the frames of {predictions} is here with a label",
+            where=str(reference),
+            hint="give the labelled frames that were evaluated",
+        )
     if not pairs.held_out.any():
         raise InputError(
             "no labelled frame outside the training set was evaluated",
             where=str(reference),
             hint="evaluate validation frames",
         )
-    found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
-    text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
-    if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
-    click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+    unknown = int((frames.select(pairs.frame_ids).column("split") == 0).sum())
+    if unknown:
+        click.echo(
+            f"warning: {counted(unknown, 'frame')} of {reference} without a set: taken for frames "
+            "that the committee was not trained on; if it was, thresholds come out too high",
+            err=True,
+        )
+    return pairs
 
 
 def _tolerance(words: tuple[str, ...], config: Campaign | None) -> Tolerance:

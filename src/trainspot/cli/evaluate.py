@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from trainspot import io
+from trainspot import io, potential
 from trainspot.cli._values import SeveralValues
-from trainspot.cli.options import config_option, json_option, output_option
+from trainspot.cli.options import config_option, json_option, predictions_option
 from trainspot.errors import InputError
-from trainspot.evaluate import stream
+from trainspot.evaluate import files, stream
 from trainspot.evaluate.batch import member_names
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.judge.settings import UNITS
+from trainspot.wording import counted
 
 _DEFAULT = EvaluateSettings()
 
@@ -27,7 +30,7 @@ _DEFAULT = EvaluateSettings()
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Model files of the members; several after one --models.",
+    help="Model files of the members, several after one --models; or the folder of `train`.",
 )
 @click.option("--kind", default="", help="Kind of the models; recognised if not given.")
 @click.option(
@@ -48,31 +51,48 @@ _DEFAULT = EvaluateSettings()
 )
 @json_option
 @config_option
-@output_option
+@predictions_option
 def evaluate(
     frames: Path, models: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 ) -> None:
     """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file."""
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
-    committee = stream.Models(models, options["kind"], options["dtype"], options["device"])
+    paths = tuple(potential.members(models))
+    committee = stream.Models(paths, options["kind"], options["dtype"], options["device"])
     stderr = click.get_text_stream("stderr")
     with (
         io.opened(frames) as dataset,
         click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar,
     ):
         number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
-        rmse = stream.evaluate_to_file(
+        errors = stream.evaluate_to_file(
             dataset, committee, output, **sizes, source=str(frames), progress=bar.update
         )
-    names = member_names(models)
     if as_json:
-        listed = {name: values.tolist() for name, values in rmse.items()}
-        content = {"frames": number, "members": names, "rmse": listed}
-        click.echo(json.dumps(content, sort_keys=True))
+        by_set = {name: _listed(rmse) for name, rmse in errors.by_set.items()}
+        content = {"frames": number, "members": member_names(paths), "rmse": _listed(errors.rmse)}
+        click.echo(json.dumps(content | {"rmse_by_set": by_set}, sort_keys=True))
         return
-    click.echo(f"{number} frames by {len(models)} models: {output}")
-    for name, values in rmse.items():
-        click.echo(
-            f"{name}: RMSE of the members {', '.join(f'{v:.3g}' for v in values)} {UNITS[name]}"
-        )
+    click.echo(f"{counted(number, 'frame')} by {counted(len(paths), 'model')}: {output}")
+    for line in (*_errors(errors), *_disagreement(output)):
+        click.echo(line)
+
+
+def _listed(rmse: dict[str, Any]) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in rmse.items()}
+
+
+def _errors(errors: stream.Errors) -> Iterator[str]:
+    """Set by set: an error on training frames says nothing about others."""
+    for name, unit in UNITS.items():
+        for chosen, rmse in errors.by_set.items():
+            if name in rmse:
+                values = ", ".join(f"{value:.3g}" for value in rmse[name])
+                yield f"{name}, {chosen}: RMSE of the members {values} {unit}"
+
+
+def _disagreement(output: Path) -> Iterator[str]:
+    for name, values in files.disagreement(output).items():
+        middle, most = np.median(values), values.max()
+        yield f"{name}: disagreement {middle:.3g} (median), {most:.3g} (largest) {UNITS[name]}"

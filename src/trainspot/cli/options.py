@@ -16,6 +16,10 @@ from click.core import ParameterSource
 from trainspot.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.decorators import FC
+
     from trainspot.config.models import Campaign
 
 _SECTION_OF_COMMAND = {"md": "explore"}
@@ -62,14 +66,23 @@ seed_option = click.option(
     help="Everything random follows from this number.",
 )
 
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    callback=writable,
-    help="Where to write; the suffix decides: .h5, .extxyz, .db or .aselmdb for datasets.",
+
+def _output(text: str) -> Callable[[FC], FC]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        callback=writable,
+        help=text,
+    )
+
+
+output_option = _output(
+    "The dataset to write, or to replace; the suffix decides: .h5, .extxyz, .db or .aselmdb."
 )
+predictions_option = _output("The predictions to write, or to replace: .h5.")
+folder_option = _output("The folder to write; it must be empty or new.")
 
 config_option = click.option(
     "--config",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
-from trainspot.cli.options import config_option, output_option, seed_option
+from trainspot.cli.options import config_option, folder_option, seed_option
 from trainspot.config import document
 from trainspot.settings import parse_settings
 from trainspot.split import assign
 from trainspot.train import run
 from trainspot.train.base import member_seeds
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -29,7 +30,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Members at a time.")
 @click.option("--start", multiple=True, type=_FILE, help="Model to start from, or one a member.")
 @seed_option
-@output_option
+@folder_option
 @config_option
 def train(
     frames: Path,
@@ -44,7 +45,8 @@ def train(
 ) -> None:
     """Train a committee on the labelled frames of a dataset, into the folder OUTPUT.
 
-    Frames without a set are given one first; the test set is never touched.
+    Frames without a set are given one first, and kept with it as OUTPUT/dataset.h5; the test set
+    is never touched.
     """
     found = run.trainer(engine)
     same = config is not None and config.train.engine == engine
@@ -55,7 +57,8 @@ def train(
     if config and config.train.start == "foundation" and not start:
         start = (Path(config.train.foundation or ""),)
     shares = config.split.fractions if config else (0.8, 0.1, 0.1)
-    dataset = assign(io.read(frames), shares, seed=seed)
+    given = io.read(frames)
+    dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:
 
@@ -74,4 +77,10 @@ def train(
         )
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{len(results)} members trained: {output}")
+    click.echo(f"{counted(len(results), 'member')} trained: {output}")
+    if drawn := int((given.column("split") != dataset.column("split")).sum()):
+        # Whoever calibrates without these sets takes training frames for frames never seen.
+        frames = output / "dataset.h5"
+        io.write(dataset, frames)
+        click.echo(f"{counted(drawn, 'frame')} had no set: go on with {frames}, which has all sets")
+    click.echo(f"next: trainspot evaluate {frames} --models {output} -o predictions.h5")

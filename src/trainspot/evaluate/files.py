@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from trainspot import io
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
-from trainspot.evaluate.predictions import Predictions
+from trainspot.evaluate.predictions import PROPERTIES, Predictions
 
 FORMAT: Final = "trainspot-predictions"
 FORMAT_VERSION: Final = 1
@@ -112,6 +112,16 @@ def writing(
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
+    """Δ of energy, forces and stress of each frame that has it, (≤ N,); nothing for one model."""
+    with h5py.File(source, "r") as file:
+        if "disagreement" not in file:
+            return {}
+        found = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
+        found["stress"] = found["stress"][file["projector"][...].any(axis=(1, 2))]
+    return {name: values for name, values in found.items() if values.size}
 
 
 def read(source: Path | str | IO[bytes]) -> Predictions:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainspot import potential, processes
 from trainspot.dataset import Dataset
@@ -23,10 +24,13 @@ from trainspot.errors import InputError, NonFiniteError, RunError
 from trainspot.evaluate import batch, files
 from trainspot.evaluate.predictions import Predictions, RmseSum
 from trainspot.evaluate.statistics import Array
+from trainspot.frames import SPLITS
 from trainspot.potential import Potential
 
 BATCHES: Final = 2
 """Batches in a slab: few, because at the end all processes but one wait for the last slab."""
+
+NO_SET: Final = "no set"
 
 _WORTH: Final = 32
 """Slabs a process must find to do, to be worth starting: it loads the models anew."""
@@ -56,6 +60,28 @@ class Models:
         ]
 
 
+@dataclass(frozen=True)
+class Errors:
+    """How far each member is from the labels: RMSE in eV/atom, eV/Å, eV/Å³, (M,).
+
+    Attributes:
+        sums: Of the frames of each set, and of those without one (``no set``).
+    """
+
+    sums: dict[str, RmseSum]
+
+    @property
+    def rmse(self) -> dict[str, Array]:
+        """Of each property that has a label, over all frames."""
+        parts = list(self.sums.values())
+        return sum(parts[1:], start=parts[0]).rmse() if parts else {}
+
+    @property
+    def by_set(self) -> dict[str, dict[str, Array]]:
+        """The same for the frames of each set."""
+        return {name: found.rmse() for name, found in self.sums.items()}
+
+
 def evaluate_to_file(
     frames: Dataset,
     models: Models,
@@ -65,7 +91,7 @@ def evaluate_to_file(
     jobs: int | None = None,
     source: str = "",
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Array]:
+) -> Errors:
     """Write what each member says about each frame; memory does not grow with the frames.
 
     Args:
@@ -78,7 +104,7 @@ def evaluate_to_file(
         progress: Called with the number of frames that are done since the last call.
 
     Returns:
-        RMSE of each member by property over the labelled frames, (M,).
+        Errors of each member over the labelled frames.
 
     Raises:
         InputError: No model, a model twice or that cannot be loaded, or an element that a model
@@ -89,13 +115,14 @@ def evaluate_to_file(
     names = batch.member_names(models.paths)
     if not names:
         raise InputError("no model", hint="give one or more")
-    total: RmseSum | None = None
+    sums: dict[str, RmseSum] = {}
     useful = np.zeros(len(names), dtype=np.bool_)
     with files.writing(target, frames.n_atoms, names, source) as file:
         for labels, found in _results(frames, models, names, max_atoms, jobs):
             file.add(found)
-            part = RmseSum.of(found, labels)
-            total = part if total is None else total + part
+            for name, rows in _by_set(labels):
+                part = RmseSum.of(found.take(rows), labels)
+                sums[name] = sums[name] + part if name in sums else part
             useful |= [found.member(j).is_finite.any() for j in range(len(names))]
             if progress:
                 progress(len(found))
@@ -103,7 +130,15 @@ def evaluate_to_file(
         raise NonFiniteError(
             "no prediction is finite", where=names[int(useful.argmin())], hint="train it again"
         )
-    return total.rmse() if total else {}
+    return Errors(sums)
+
+
+def _by_set(frames: Dataset) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """The rows of each set that occurs."""
+    splits = frames.column("split")
+    for number, name in enumerate((NO_SET, *SPLITS)):
+        if (rows := np.flatnonzero(splits == number)).size:
+            yield name, rows
 
 
 def _results(

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
+from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
+from trainspot.frames import Frame, Labels
 
 
 @pytest.fixture
@@ -50,8 +53,38 @@ def test_evaluate(run, folder):
 
 def test_evaluate_one_model(run, folder):
     result = run("evaluate", "validation.extxyz", "--models", "m0.toy", "-o", "one.h5")
-    assert "32 frames by 1 models" in result.stdout
+    assert "32 frames by 1 model:" in result.stdout
+    assert "disagreement" not in result.stdout
     assert Predictions.read(folder / "one.h5").members == ("m0",)
+
+
+def test_errors_are_told_set_by_set_and_disagreement_without_labels(run, folder):
+    models = ("--models", "m0.toy", "m1.toy", "m2.toy")
+    words = run("evaluate", "frames.h5", *models, "-o", "sets.h5").stdout
+    assert "forces, train: RMSE of the members " in words
+    assert "forces, validation: RMSE of the members " in words
+    answer = json.loads(run("evaluate", "frames.h5", *models, "-o", "sets.h5", "--json").stdout)
+    by_set = answer["rmse_by_set"]
+    assert by_set["train"]["forces"] != by_set["validation"]["forces"]
+    bare = [frame.with_(labels=Labels()) for frame in io.read(folder / "frames.h5")]
+    io.write(Dataset.from_frames(bare), folder / "b.h5")
+    words = run("evaluate", "b.h5", *models, "-o", "bare.h5").stdout
+    assert "RMSE" not in words
+    largest = Predictions.read(folder / "bare.h5").disagreement()["forces"].max()
+    assert f"{largest:.3g} (largest) eV/Å" in words
+
+
+def test_the_folder_of_a_training_stands_for_its_committee(run, folder):
+    trained = folder / "trained"
+    trained.mkdir(exist_ok=True)
+    for j in (0, 1, 2):
+        (trained / f"m{j}.toy").write_bytes((folder / f"m{j}.toy").read_bytes())
+    (trained / "metrics.json").write_text("{}")
+    run("evaluate", "frames.h5", "--models", "trained", "-o", "whole.h5")
+    assert Predictions.read(folder / "whole.h5").members == ("m0", "m1", "m2")
+    (folder / "hollow").mkdir(exist_ok=True)
+    failed = run("evaluate", "frames.h5", "--models", "hollow", "-o", "no.h5", status=2)
+    assert "hollow: no model in this folder" in failed.stderr
 
 
 def test_calibrate(run, predicted):
@@ -64,6 +97,32 @@ def test_calibrate(run, predicted):
     words = run(*args, "energy=0.01", "--method", "regression").stdout
     assert words.startswith("energy: ")
     assert "\nforces: " in words
+
+
+def test_frames_without_a_set_are_not_quietly_taken_for_unseen(run, predicted, folder):
+    frames = io.read(folder / "frames.h5")
+    io.write(
+        Dataset.from_frames([frame.with_(split=None) for frame in frames]), folder / "bare.extxyz"
+    )
+    args = ("calibrate", predicted, "--tolerance", "forces=0.1", "--json", "--reference")
+    result = run(*args, "bare.extxyz")
+    assert json.loads(result.stdout)["forces"]["pairs"] == 48
+    assert "warning: 48 frames of bare.extxyz without a set" in result.stderr
+    assert run(*args, "frames.h5").stderr == ""
+
+
+def test_a_threshold_that_could_not_be_fitted_is_called_so(run, predicted, folder):
+    io.write(io.read(folder / "frames.h5").subset("validation")[:5], folder / "few.h5")
+    args = ("calibrate", predicted, "--reference", "few.h5", "--tolerance", "forces=0.1")
+    assert run(*args).stdout.startswith(
+        "forces: undetermined, no threshold could be fitted (5 pairs, too few); "
+    )
+
+
+def test_a_reference_of_other_frames_is_called_so(run, predicted, folder):
+    io.write(Dataset.from_frames([Frame.from_atoms(bulk("Cu"))]), folder / "other.h5")
+    result = run("calibrate", predicted, "--reference", "other.h5", status=2)
+    assert "none of the frames of" in result.stderr
 
 
 def test_calibrate_then_select(run, predicted, folder):

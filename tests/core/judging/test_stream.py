@@ -31,7 +31,7 @@ def frames(folder):
 
 def test_the_file_holds_what_memory_would(frames, models, tmp_path):
     done = []
-    rmse = stream.evaluate_to_file(
+    errors = stream.evaluate_to_file(
         frames, models, tmp_path / "p.h5", max_atoms=8, jobs=1, source="f", progress=done.append
     )
     found = Predictions.read(tmp_path / "p.h5")
@@ -41,7 +41,14 @@ def test_the_file_holds_what_memory_would(frames, models, tmp_path):
         np.testing.assert_allclose(getattr(found, name), getattr(whole, name), atol=1e-12)
     assert done == [4] * 12, "slabs of two batches of two frames"
     for name, values in whole.member_rmse(frames).items():
-        np.testing.assert_allclose(rmse[name], values)
+        np.testing.assert_allclose(errors.rmse[name], values)
+    assert errors.by_set.keys() == {"train", "validation"}
+    for part, rmse in errors.by_set.items():
+        chosen = frames.subset(part)
+        wanted = whole.select(chosen.ids).member_rmse(chosen)
+        assert rmse.keys() == wanted.keys()
+        for name, values in wanted.items():
+            np.testing.assert_allclose(rmse[name], values)
     found.write(tmp_path / "again.h5")
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "p.h5").read_bytes()
 
@@ -51,7 +58,7 @@ def test_processes_change_no_bit(folder, models, tmp_path):
         one = stream.evaluate_to_file(frames, models, tmp_path / "1.h5", max_atoms=8, jobs=1)
         two = stream.evaluate_to_file(frames, models, tmp_path / "2.h5", max_atoms=8, jobs=2)
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert all(np.array_equal(one.rmse[name], two.rmse[name]) for name in one.rmse)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -96,7 +103,7 @@ def test_a_useless_member_is_named_and_the_file_kept(frames, models, tmp_path, m
 
 
 def test_no_frames_and_no_models(frames, models, tmp_path):
-    assert stream.evaluate_to_file(frames[:0], models, tmp_path / "p.h5") == {}
+    assert stream.evaluate_to_file(frames[:0], models, tmp_path / "p.h5").rmse == {}
     assert len(Predictions.read(tmp_path / "p.h5")) == 0
     with pytest.raises(InputError, match="no model"):
         stream.evaluate_to_file(frames, stream.Models(()), tmp_path / "q.h5")

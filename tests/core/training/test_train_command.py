@@ -48,6 +48,20 @@ def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
     assert len(models[0].basis.phases) == 5
     report = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(report) == {"member_0", "member_1"}
+    assert "next: trainspot evaluate out/dataset.h5 --models out " in result.stdout
+    given, kept = io.read(frames), io.read(tmp_path / "out" / "dataset.h5")
+    assert kept.ids == given.ids
+    assert not (kept.column("split") == 0).any(), "whoever calibrates must know the training set"
+    trained = io.read(tmp_path / "out" / "member_0" / "dataset.h5").subset("train")
+    assert set(trained.ids) == set(kept.subset("train").ids)
+
+
+def test_a_dataset_with_sets_is_not_written_again(call, frames, tmp_path):
+    assert call("split", frames, "-o", "split.h5").exit_code == 0
+    result = call("train", "split.h5", "--engine", "toy", "--committee", 2, "-o", "out")
+    assert "had no set" not in result.stdout
+    assert "next: trainspot evaluate split.h5 --models out " in result.stdout
+    assert not (tmp_path / "out" / "dataset.h5").exists()
 
 
 def test_a_campaign_file_gives_the_defaults(call, frames, tmp_path):

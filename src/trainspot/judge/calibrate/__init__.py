@@ -112,6 +112,12 @@ class Calibration:
 
     def summary(self) -> str:
         """The essentials in one line."""
+        if not self.fitted:
+            why = f"Spearman {self.spearman:.2f}" if self.verdict == "poor" else "too few"
+            return (
+                f"{self.property}: {self.verdict}, no threshold could be fitted ({self.pairs} "
+                f"pairs, {why}); the tolerance of {self.tolerance:.4g} stands in for it"
+            )
         low, high = self.interval or (float("nan"), float("nan"))
         rates = ", ".join(
             f"{name} {'-' if value is None else f'{value:.2f}'}"
