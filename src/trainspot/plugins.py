@@ -47,15 +47,20 @@ def load(group: str, name: str, *, where: str = "") -> Any:
     """
     found = [point for point in _registered(entry_points, group) if point.name == name]
     if not found:
-        kind = group.removeprefix("trainspot.").replace("_", " ")
-        raise UnknownNameError(kind, name, names(group), where=where)
+        raise UnknownNameError(_kind(group), name, names(group), where=where)
     try:
         return found[0].load()
     except ModuleNotFoundError as error:
         extra = extra_for(error)
         if extra is None:
             raise
-        raise MissingExtraError(f"{group.removeprefix('trainspot.')} '{name}'", extra) from error
+        raise MissingExtraError(f"{_kind(group)} '{name}'", extra) from error
+
+
+def _kind(group: str) -> str:
+    """What a seam is called in messages; those named by a verb have engines."""
+    words = group.removeprefix("trainspot.").replace("_", " ")
+    return f"{words} engine" if words in {"label", "train", "explore"} else words
 
 
 @functools.cache

@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from trainspot.errors import InputError, UnknownNameError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 M = TypeVar("M", bound=BaseModel)
+
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a text",
+    "string_pattern_mismatch": "must look like label@computer",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+}
+
+
+def told(details: ErrorDetails) -> str:
+    """What pydantic found, in our words: ``must be at least 1``."""
+    template = _MESSAGES.get(details["type"])
+    if template is None:
+        text = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        return text[0].lower() + text[1:] if details["type"] != "trainspot" else text
+    return template.format(**details.get("ctx", {}))
 
 
 def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -> M:
@@ -27,10 +62,13 @@ def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)
+        first = found[0]
         if first["type"] == "extra_forbidden":
             name = str(first["loc"][-1])
             raise UnknownNameError("setting", name, model.model_fields, where=where) from None
-        place = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
+        field = first["loc"][:1]  # beyond it pydantic tells the members of a union apart
+        same = [details for details in found if details["loc"][:1] == field]
+        place = ".".join(str(part) for part in (first["loc"] if len(same) == 1 else field))
+        message = " or ".join(dict.fromkeys(told(details) for details in same))
         raise InputError(message, where=": ".join(filter(None, (where, place)))) from None

@@ -43,7 +43,7 @@ def test_frames_are_labelled_once_and_failures_kept_apart(frames, tmp_path):
     assert labelled.is_labelled.all()
     assert io.read(failures).species == ["W"]
     again = run(output, "--calculator", "emt", "-o", tmp_path / "again.h5")
-    assert "0 frames labelled" in again.output
+    assert "0 frames labelled (3 had labels), 0 failed" in again.output
     assert (tmp_path / "again.h5").read_bytes() == output.read_bytes()
 
 
@@ -53,6 +53,16 @@ def test_failures_without_a_file_of_their_own_stay_unlabelled(frames, tmp_path):
     assert result.exit_code == 0, result.output
     kept = io.read(output)
     assert (len(kept), int(kept.is_labelled.sum())) == (4, 3)
+    assert "3 frames labelled, 1 failed" in result.output
+    assert "--failures" not in result.output, "one failure has been told already"
+
+
+def test_a_calculator_takes_parameters_as_an_oracle_does(frames, tmp_path):
+    settings = tmp_path / "s.json"
+    settings.write_text(json.dumps({"calculator": "lj", "parameters": {"sigma": 2.3}}))
+    run(frames, "--calculator", "lj:sigma=2.3", "-o", tmp_path / "words.h5")
+    run(frames, "--settings", settings, "-o", tmp_path / "file.h5")
+    assert (tmp_path / "words.h5").read_bytes() == (tmp_path / "file.h5").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,8 @@ def test_failures_without_a_file_of_their_own_stay_unlabelled(frames, tmp_path):
         (["--engine", "quantumespresso"], "campaign"),
         (["--engine", "quantumespreso"], "did you mean 'quantumespresso'"),
         (["--calculator", "emu"], "did you mean 'emt'"),
-        ([], "calculator"),
+        ([], "no calculator; give --calculator: eam, emt, "),
+        (["--calculator", "lj:sigma"], "--calculator: 'sigma' is not KEY=VALUE"),
         (["--calculator", "emt", "--failures", "x.txt"], "suffix"),
         (["--settings", "nowhere.json"], "no such file"),
     ],
@@ -104,5 +115,22 @@ def test_nothing_labelled_is_a_failed_run(tmp_path):
     failures = tmp_path / "failures.h5"
     result = run(path, "--calculator", "emt", "-o", tmp_path / "o.h5", "--failures", failures)
     assert result.exit_code == 1
-    assert "no frame could be labelled" in result.output
+    assert "(W): no frame could be labelled; " in result.output
     assert len(io.read(failures)) == 1
+
+
+def test_elements_that_a_calculator_does_not_know_are_named(tmp_path):
+    ase.io.write(tmp_path / "m.extxyz", [bulk("MgO", "rocksalt", a=a) for a in (4.2, 4.3)])
+    result = run(tmp_path / "m.extxyz", "--calculator", "tersoff", "-o", tmp_path / "o.h5")
+    assert result.exit_code == 1
+    assert "calculator 'tersoff' raised StopIteration; perhaps it has no parameters for Mg, O" in (
+        result.output
+    )
+
+
+def test_several_failures_tell_where_the_other_reasons_are(tmp_path):
+    images = [bulk("Cu"), bulk("W"), bulk("Mo")]
+    ase.io.write(tmp_path / "m.extxyz", images)
+    result = run(tmp_path / "m.extxyz", "--calculator", "emt", "-o", tmp_path / "o.h5")
+    assert result.exit_code == 0
+    assert "--failures FILE keeps the reasons of all" in result.stderr

@@ -38,7 +38,9 @@ def test_load_returns_the_object(registered):
 
 def test_an_unknown_name_offers_the_nearest(registered):
     registered(quantumespresso="json:dumps")
-    with pytest.raises(UnknownNameError, match=r"c\.yaml:3: unknown label 'quantumespreso'; did"):
+    with pytest.raises(
+        UnknownNameError, match=r"c\.yaml:3: unknown label engine 'quantumespreso'; did"
+    ):
         plugins.load(GROUP, "quantumespreso", where="c.yaml:3")
 
 

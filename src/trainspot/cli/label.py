@@ -13,8 +13,9 @@ from trainspot.cli.options import config_option, given, output_option
 from trainspot.config import document
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, RunError
-from trainspot.label import base, journal
+from trainspot.label import base, calculators, journal
 from trainspot.settings import parse_settings
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -26,7 +27,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("frames", type=click.Path(path_type=Path))
 @click.option("--engine", default="ase", show_default=True, help="Label engine.")
-@click.option("--calculator", help="Engine ase: a name such as tblite, or module:Class.")
+@click.option(
+    "--calculator",
+    help="Engine ase: a name such as tblite, or module:Class; either with :KEY=VALUE,…",
+)
 @click.option("--settings", "settings_file", type=FILE, help="Engine settings, JSON or YAML.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes.")
 @click.option("--failures", "failures_file", type=FILE, help="Where frames go that failed.")
@@ -70,7 +74,7 @@ def label(
         io.write(result.failures, failures_file)
     if journal_file is not None:
         journal_file.unlink()
-    _report(len(labelled), result.failures, output)
+    _report(len(labelled), len(known) - len(todo), result.failures, output, failures_file)
 
 
 def _check_files(
@@ -107,7 +111,11 @@ def _engine(
     raw: dict[str, Any] = config.label.settings.model_dump() if config and same else {}
     raw |= document.read(settings_file).data if settings_file else {}
     if calculator is not None and (given("calculator") or "calculator" not in raw):
-        raw["calculator"] = calculator
+        raw["calculator"], parameters = calculators.parse(calculator, "--calculator")
+        raw |= {"parameters": parameters} if parameters else {}
+    if "calculator" in found.Settings.model_fields and "calculator" not in raw:
+        names = ", ".join(calculators.NAMES)
+        raise InputError("no calculator", hint=f"give --calculator: {names}, or module:Class")
     return runner, parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
 
 
@@ -130,10 +138,16 @@ def _run(
         return runner.label(todo, settings, workers=workers, done=done)
 
 
-def _report(labelled: int, failures: Dataset, output: Path) -> None:
-    click.echo(f"{labelled} frames labelled, {len(failures)} failed: {output}")
+def _report(
+    labelled: int, before: int, failures: Dataset, output: Path, failures_file: Path | None
+) -> None:
+    had = f" ({before} had labels)" if before else ""
+    click.echo(f"{counted(labelled, 'frame')} labelled{had}, {len(failures)} failed: {output}")
     for first in failures[:1]:
-        where, reason = f"frame {first.id[:12]}", first.info["failure"]["reason"]
+        formula = first.to_atoms().get_chemical_formula()
+        where, reason = f"frame {first.id[:12]} ({formula})", first.info["failure"]["reason"]
         if not labelled:
             raise RunError("no frame could be labelled", where=where, hint=reason)
         click.echo(f"first failure: {where}: {reason}", err=True)
+        if failures_file is None and len(failures) > 1:
+            click.echo("--failures FILE keeps the reasons of all", err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from trainspot.config.stages import EngineSection
 from trainspot.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.settings import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,29 +16,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from trainspot.config.document import Document, Location
-
-_MESSAGES: Final[Mapping[str, str]] = {
-    "missing": "is missing",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "finite_number": "must be a finite number",
-    "literal_error": "must be {expected}",
-    "model_type": "must be a mapping of keys to values",
-    "model_attributes_type": "must be a mapping of keys to values",
-    "string_too_short": "must not be empty",
-    "string_type": "must be a text",
-    "string_pattern_mismatch": "must look like label@computer",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "dict_type": "must be a mapping of keys to values",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-}
 
 
 def explain(error: ValidationError, root: type[BaseModel], document: Document) -> InputError:
@@ -69,7 +47,7 @@ def _one(
     if details["type"] == "extra_forbidden":
         known = _known_keys(root, location[:-1], document.data)
         return _of(UnknownNameError("key", str(location[-1]), known, where=where))
-    messages = dict.fromkeys(_message(item) for item in together)
+    messages = dict.fromkeys(told(item) for item in together)
     text = " or ".join(messages)
     if details["type"] in ("trainspot", "twice", "shares", "value_error"):
         what, _, hint = text.partition("; ")
@@ -82,14 +60,6 @@ def _one(
 
 def _of(error: TrainspotError) -> InputError:
     return InputError(error.what, where=error.where, hint=error.hint)
-
-
-def _message(details: ErrorDetails) -> str:
-    template = _MESSAGES.get(details["type"])
-    if template is None:
-        text = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        return text[0].lower() + text[1:] if details["type"] != "trainspot" else text
-    return template.format(**details.get("ctx", {}))
 
 
 def _line(document: Document, location: Location) -> int:

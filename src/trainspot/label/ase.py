@@ -7,6 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot import processes
@@ -115,8 +116,17 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
         stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
         labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
-        return failed(frame, f"{type(error).__name__}: {error}")
+        return failed(frame, _reason(error, frame, settings.calculator))
     return frame.with_(labels=labels)
+
+
+def _reason(error: Exception, frame: Frame, name: str) -> str:
+    """What a calculator raised; some look elements up, and say nothing, or no more than the key."""
+    raised = f"{type(error).__name__}: {error}".rstrip(": ")
+    if str(error) and not isinstance(error, KeyError):
+        return raised
+    elements = ", ".join(sorted({chemical_symbols[number] for number in frame.numbers}))
+    return f"calculator '{name}' raised {raised}; perhaps it has no parameters for {elements}"
 
 
 def _in_processes(

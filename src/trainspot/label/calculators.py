@@ -7,6 +7,8 @@ import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from trainspot.errors import InputError, MissingExtraError, UnknownNameError
 from trainspot.plugins import extra_for
 
@@ -83,6 +85,34 @@ _NAMED: Final[Mapping[str, str | Callable[..., Any]]] = {
 }
 NAMES: Final = tuple(sorted(_NAMED))
 """The convenient names."""
+
+
+def parse(text: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Name and parameters of a calculator as written on a command line.
+
+    Args:
+        text: ``NAME``, ``NAME:KEY=VALUE,…``, ``module:Class`` or ``module:Class:KEY=VALUE,…``.
+        where: What an error names as the place, such as an option.
+
+    Raises:
+        InputError: Something that is no ``KEY=VALUE``.
+    """
+    name, _, rest = text.partition(":")
+    if name not in NAMES and rest and "=" not in rest.partition(":")[0]:
+        of_module, _, rest = rest.partition(":")
+        name = f"{name}:{of_module}"
+    parameters: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise InputError(
+                f"'{item}' is not KEY=VALUE", where=where, hint=f"write {name}:KEY=VALUE"
+            )
+        try:
+            parameters[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"the value of '{item}' cannot be read", where=where) from error
+    return name, parameters
 
 
 def calculator(name: str, parameters: Mapping[str, Any]) -> Calculator:

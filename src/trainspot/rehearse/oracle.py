@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import yaml
+from typing import TYPE_CHECKING, Final
 
 from trainspot import potential
 from trainspot.errors import InputError
 from trainspot.explore.ase import PotentialCalculator
+from trainspot.label import calculators
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.base import labels_of
 from trainspot.label.calculators import NAMES, calculator
@@ -66,29 +65,11 @@ def parse(text: str) -> AseSettings:
 
 
 def _calculator(text: str) -> AseSettings:
-    name, _, rest = text.partition(":")
-    if name not in NAMES and rest and "=" not in rest.partition(":")[0]:
-        of_module, _, rest = rest.partition(":")
-        name = f"{name}:{of_module}"
-    elif name not in NAMES and ("/" in name or "." in name):
+    name, colon, _ = text.partition(":")
+    if name not in NAMES and not colon and ("/" in name or "." in name):
         raise InputError("no such model file", where=text)
-    parameters: dict[str, Any] = {}
-    for item in filter(None, rest.split(",")):
-        key, equals, value = item.partition("=")
-        if not (key and equals):
-            raise InputError(
-                f"'{item}' is not KEY=VALUE", where="--oracle", hint=f"write {name}:KEY=VALUE"
-            )
-        parameters[key.strip()] = _value(value, item)
+    name, parameters = calculators.parse(text, "--oracle")
     return AseSettings(calculator=name, parameters=parameters)
-
-
-def _value(text: str, item: str) -> Any:
-    """A number, a word, … as in a campaign file."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of '{item}' cannot be read", where="--oracle") from error
 
 
 def check(inputs: Dataset, settings: AseSettings) -> None:

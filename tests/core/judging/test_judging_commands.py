@@ -186,12 +186,18 @@ def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
         (("calibrate", "p.h5", "--reference", "frames.h5", "--tolerance", "forces=-1"), "positive"),
         (("calibrate", "p.h5", "--reference", "frames.h5", "--tolerance", "force=1"), "'forces'"),
         (("calibrate", "p.h5", "--reference", "frames.h5", "--method", "quantil"), "'quantile'"),
-        (("calibrate", "p.h5", "--reference", "frames.h5", "--quantile", "1.5"), "quantile"),
+        (
+            ("calibrate", "p.h5", "--reference", "frames.h5", "--quantile", "1.5"),
+            "quantile: must be less than 1",
+        ),
         (("calibrate", "frames.h5", "--reference", "frames.h5"), "not a trainspot predictions"),
         (("select", "p.h5", "--thresholds", "forces", "-o", "x.h5"), "write for example"),
         (("select", "p.h5", "--thresholds", "gone.json", "-o", "x.h5"), "gone.json"),
         (("select", "p.h5", "--thresholds", "forces=1", "-o", "x.cif"), "suffix"),
-        (("select", "p.h5", "--thresholds", "forces=1", "--audit", "x", "-o", "x.h5"), "audit"),
+        (
+            ("select", "p.h5", "--thresholds", "forces=1", "--audit", "x", "-o", "x.h5"),
+            "audit: must be 'auto' or must be a whole number",
+        ),
         (
             ("select", "p.h5", "--thresholds", "forces=1", "--method", "rndom", "-o", "x.h5"),
             "'random'",
