@@ -42,8 +42,10 @@ def told(details: ErrorDetails) -> str:
     """What pydantic found, in our words: ``must be at least 1``."""
     template = _MESSAGES.get(details["type"])
     if template is None:
-        text = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        return text[0].lower() + text[1:] if details["type"] != "trainspot" else text
+        text = details["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        # Our own messages stand as they are: they may start with an element.
+        is_ours = details["type"] in {"trainspot", "value_error"}
+        return text if is_ours else text[0].lower() + text[1:]
     return template.format(**details.get("ctx", {}))
 
 

@@ -73,6 +73,7 @@ def test_the_frames_are_those_of_the_plain_function(augmented, inputs, tmp_path)
     assert augmented.outputs.dataset.ids == made.dataset.ids
     assert augmented.outputs.report.get_dict() == {
         "refused": made.refused,
+        "by_step": made.by_step,
         "notes": made.notes,
         "frames": len(made.dataset),
     }
@@ -84,7 +85,7 @@ def test_the_frames_are_those_of_the_plain_function(augmented, inputs, tmp_path)
 def test_an_empty_plan_passes_the_inputs_on(inputs):
     node = run(inputs, [], vacuum=5.0)
     assert node.outputs.dataset.ids == augment(inputs, [], 0, vacuum=5.0).dataset.ids
-    assert node.outputs.report["notes"] == ["1 inputs are copies of another one"]
+    assert node.outputs.report["notes"] == ["1 input left out, the same as another one"]
 
 
 def test_the_default_plan_by_entry_point_and_builder(silicon):
@@ -200,7 +201,7 @@ def test_a_repeated_step_takes_what_was_made_before(inputs, monkeypatch):
     ("port", "value", "message"),
     [
         ("plan", [{"kind": "ratle"}], "did you mean 'rattle'"),
-        ("plan", [{"kind": "rattle", "copies": 0}], "rattle.copies must be greater"),
+        ("plan", [{"kind": "rattle", "copies": 0}], "rattle.copies must be at least"),
         ("vacuum", -1.0, "a vacuum of -1.0 Å"),
         ("vacuum", float("nan"), "a vacuum of nan Å"),
         ("fractions", [1, 1, 1], "are no split"),

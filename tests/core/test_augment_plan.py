@@ -167,7 +167,7 @@ def test_an_empty_plan_passes_the_inputs_on(silicon):
 def test_copies_among_the_inputs_are_noted(silicon):
     made = augment(Dataset.from_frames([silicon, silicon]), [], 1)
     assert made.dataset.ids == [silicon.id]
-    assert made.notes == ["1 inputs are copies of another one"]
+    assert made.notes == ["1 input left out, the same as another one"]
 
 
 def test_a_large_input_is_its_own_supercell(silicon):
@@ -277,7 +277,27 @@ def test_inputs_that_differ_in_their_vacuum_alone_are_one():
     part = running.pad_inputs(Dataset.from_frames(frames), 20.0)
     assert len(part.frames) == 1
     assert part.frames[0].labels.energy == -1.0
-    assert part.notes[-1] == "2 inputs are copies of another one"
+    assert part.notes[-1] == "2 inputs left out, the same as another one"
+
+
+def test_a_sheet_that_is_read_as_a_crystal_is_pointed_out():
+    sheet = graphene(vacuum=8.0)
+    given = Frame.from_atoms(sheet)
+    sheet.pbc = True
+    crystals = [Frame.from_atoms(sheet), Frame.from_atoms(sheet * (2, 1, 1))]
+    assert running.pad_inputs(Dataset.from_frames([given])).notes == []
+    (note,) = running.pad_inputs(Dataset.from_frames(crystals)).notes
+    assert note.startswith("input C2 ")
+    assert "16.0 Å without atoms along c, a periodic direction (and so has 1 other input)" in note
+    assert 'pbc="T T F"' in note
+
+
+def test_many_overlaps_of_a_strategy_are_a_note_with_a_remedy(silicon):
+    plan = parse_plan([{"kind": "cluster", "distance": 1.0}, {"kind": "rattle", "copies": 2}])
+    made = augment(Dataset.from_frames([silicon]), plan, 1)
+    refused = made.by_step["cluster_1"]["overlap"]
+    assert f"cluster: {refused} of 20 frames overlapped; try distance: auto" in made.notes
+    assert not [note for note in made.notes if note.startswith("rattle")]
 
 
 # ── bad input ─────────────────────────────────────────────────────────────────
@@ -288,10 +308,11 @@ def test_inputs_that_differ_in_their_vacuum_alone_are_one():
         ({"kind": "rattle", "copeis": 3}, "unknown key 'copeis'; did you mean 'copies'?"),
         ({"kind": "rattle", "strain": {"rang": 1}}, "unknown key 'rang'; did you mean 'range'?"),
         ({"kind": "rattle", "vacancies": {"shares": 1}}, "did you mean 'share'?"),
-        ({"kind": "rattle", "fraction": 1.5}, "rattle.fraction must be less than or equal to 1"),
+        ({"kind": "rattle", "fraction": 1.5}, "rattle.fraction must be at most 1"),
         ({"kind": "rattle", "fraction": float("nan")}, "rattle.fraction must be a finite number"),
         ({"kind": "strain", "range": [0.3, 0.1]}, "range must be two numbers in order"),
         ({"kind": "isolated", "box": -1}, "isolated.box must be greater than 0"),
+        ({"kind": "rattle", "copies": 0}, "rattle.copies must be at least 1"),
         ({"copies": 3}, "a strategy needs a 'kind'"),
     ],
 )

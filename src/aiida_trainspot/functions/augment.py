@@ -54,7 +54,12 @@ def merge_steps(inputs: PESData, plan: List, **parts: PESData) -> dict[str, PESD
     """
     found = {label: _part(node) for label, node in parts.items()}
     made = running.merge(_part(inputs), steps_of(plan), found)
-    report = {"refused": made.refused, "notes": made.notes, "frames": len(made.dataset)}
+    report = {
+        "refused": made.refused,
+        "by_step": made.by_step,
+        "notes": made.notes,
+        "frames": len(made.dataset),
+    }
     return {"dataset": PESData(made.dataset), "report": Dict(report)}
 
 

@@ -52,6 +52,9 @@ class Strategy(Parameters, ABC):
 
     scope: ClassVar[Scope] = Scope.PREPARED
 
+    against_overlap: ClassVar[str] = ""
+    """What to try where many of its frames overlap."""
+
     kind: str
     _notes: Counter[str] = PrivateAttr(default_factory=Counter)
 

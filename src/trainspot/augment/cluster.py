@@ -31,6 +31,7 @@ class Cluster(Strategy):
     """
 
     scope: ClassVar[Scope] = Scope.INPUTS
+    against_overlap: ClassVar[str] = "try distance: auto"
 
     kind: Literal["cluster"] = "cluster"
     copies: int = Field(20, ge=1, le=100_000, description="clusters per input")

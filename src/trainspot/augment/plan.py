@@ -15,6 +15,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import Frame
 from trainspot.geometry import describe_contact, worst_contact
+from trainspot.settings import told
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
     {"kind": "supercell"},
@@ -64,8 +65,7 @@ def _explained(error: ValidationError, model: type[Strategy], where: str) -> Inp
             fields = getattr(nested, "model_fields", {})
         return UnknownNameError("key", path[-1], fields, where=where)
     name = ".".join([model.model_fields["kind"].default, *path])
-    text = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    return InputError(f"{name} {text[0].lower()}{text[1:]}", where=where)
+    return InputError(f"{name} {told(first)}", where=where)
 
 
 def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:

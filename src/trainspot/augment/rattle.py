@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class Rattle(Strategy):
     two atoms would overlap, both are drawn again: in a cell of hundreds of atoms some pair nearly
     always does, and without that hardly any compressed frame would pass the screen.
     """
+
+    against_overlap: ClassVar[str] = "try a smaller fraction, or less compression"
 
     kind: Literal["rattle"] = "rattle"
     copies: int = Field(50, ge=1, le=100_000, description="frames per input")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from trainspot.augment import periodicity
 from trainspot.augment.base import Scope, Strategy, title
 from trainspot.augment.input import Input
 from trainspot.dataset import Dataset
@@ -19,9 +20,14 @@ from trainspot.errors import InputError
 from trainspot.frames import Frame
 from trainspot.geometry import overlapping, with_vacuum
 from trainspot.seeds import generator
+from trainspot.wording import counted
 
 VACUUM: Final = 15.0
 """Å of vacuum along every non-periodic direction."""
+
+
+_MANY: Final = 0.25
+"""Share of overlapping frames beyond which a strategy wants other parameters."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,10 @@ def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
     if len({frame.id for frame in frames}) < len(frames):  # they differed in their vacuum alone
         frames = list(Dataset.from_frames(frames).merge())
     if len(frames) < len(inputs):
-        notes.append(f"{len(inputs) - len(frames)} inputs are copies of another one")
+        left_out = counted(len(inputs) - len(frames), "input")
+        notes.append(f"{left_out} left out, the same as another one")
+    if text := periodicity.note(inputs):
+        notes.append(f"input {text}")
     return Part(frames, notes=notes)
 
 
@@ -157,7 +166,11 @@ def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VA
         else:
             overlaps += 1
     refused = {"overlap": overlaps, "duplicate": kept.duplicates}
-    return Part(list(kept.frames.values()), _counted(refused), notes + strategy.take_notes())
+    notes += strategy.take_notes()
+    if overlaps and overlaps >= _MANY * (overlaps + len(kept.frames)):
+        text = f"{strategy.kind}: {overlaps} of {overlaps + len(kept.frames)} frames overlapped"
+        notes.append("; ".join(filter(None, (text, strategy.against_overlap))))
+    return Part(list(kept.frames.values()), _counted(refused), notes)
 
 
 def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +123,8 @@ def _random_axes(frame: Frame, rng: np.random.Generator) -> list[Matrix]:
 
 class Strain(Deformation, Strategy):
     """Deform structures homogeneously."""
+
+    against_overlap: ClassVar[str] = "try less compression"
 
     kind: Literal["strain"] = "strain"
     copies: int = Field(10, ge=1, le=100_000, description="frames per input")

@@ -23,6 +23,7 @@ class Swap(Strategy):
     """
 
     scope: ClassVar[Scope] = Scope.MADE
+    against_overlap: ClassVar[str] = "elements of very different size exchange badly"
 
     kind: Literal["swap"] = "swap"
     share: float = Field(
@@ -42,7 +43,10 @@ class Swap(Strategy):
         able = [f for f in frames if len(f) > 2 and len(np.unique(f.numbers)) > 1]
         if len(able) < len(frames):
             left_out = f"{len(frames) - len(able)} of {len(frames)}"
-            self.note(f"{left_out} structures have fewer than three atoms or two elements")
+            self.note(
+                f"nothing to exchange in {left_out} structures: fewer than three atoms, or one "
+                "element"
+            )
         if not able:
             return
         number = max(1, int(self.share * len(able) + 0.5))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -64,7 +65,11 @@ def augment(
     for note in made.notes:
         click.echo(f"note: {note}", err=True)
     listed = ", ".join(f"{count} {name}" for name, count in record.strategies.items())
-    click.echo(f"{len(made.dataset)} frames ({listed}) written to {output}")
+    click.echo(f"{counted(len(made.dataset), 'frame')} ({listed}) written to {output}")
     if made.refused:
-        refused = ", ".join(f"{count} {reason}" for reason, count in made.refused.items())
+        refused = ", ".join(
+            f"{count} {reason} of {step}"
+            for step, reasons in made.by_step.items()
+            for reason, count in reasons.items()
+        )
         click.echo(f"refused: {refused}")

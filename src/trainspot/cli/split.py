@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -41,11 +42,18 @@ def split(
     from trainspot import split as splitting
     from trainspot.frames import SPLITS
 
-    dataset = splitting.assign(io.read(frames), fractions, seed)
+    given = io.read(frames)
+    dataset = splitting.assign(given, fractions, seed)
     io.write(dataset, output)
     counts = {name: len(dataset.subset(name)) for name in SPLITS}
     if as_json:
         click.echo(json.dumps({"sets": counts}, indent=1))
         return
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-    click.echo(f"{len(dataset)} frames ({listed}) written to {output}")
+    kept = int((given.column("split") != 0).sum())
+    had = f", {kept} of them had a set and kept it" if kept else ""
+    click.echo(f"{counted(len(dataset), 'frame')} ({listed}{had}) written to {output}")
+    if not counts["validation"]:
+        click.echo(
+            "note: no validation frames: thresholds cannot be fitted; see --fractions", err=True
+        )

@@ -22,7 +22,7 @@ SALT = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64, cubic=True))
 SHEET = Frame.from_atoms(mx2("MoTe2", "2H", a=3.52, thickness=3.6, vacuum=10) * (2, 2, 1))
 WATER = with_vacuum(Frame.from_atoms(molecule("H2O")), 15.0)
 SILICON = Frame.from_atoms(bulk("Si", cubic=True))
-UNABLE = "structures have fewer than three atoms or two elements"
+UNABLE = "structures: fewer than three atoms, or one element"
 ANY = st.sampled_from([SALT, SHEET, WATER])
 
 
@@ -111,20 +111,20 @@ def test_a_share_of_the_structures_is_swapped():
     salts = [Frame.from_atoms(cell) for cell in cells]
     found = made([*salts, SILICON], kind="swap", share=0.3)
     assert len(found.dataset) == 3
-    assert found.notes == [f"swap: 1 of 11 {UNABLE}"]
+    assert found.notes == [f"swap: nothing to exchange in 1 of 11 {UNABLE}"]
 
 
 def test_two_atoms_exchanged_are_the_same_structure():
     dimer = Frame.make([6, 8], [[0, 0, 0], [0, 0, 1.1]])
     found = made([dimer, Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.6))], kind="swap", share=1)
     assert len(found.dataset) == 0
-    assert found.notes[-1] == f"swap: 2 of 2 {UNABLE}"
+    assert found.notes[-1] == f"swap: nothing to exchange in 2 of 2 {UNABLE}"
 
 
 def test_one_element_gives_nothing_and_says_so():
     found = made([SILICON], kind="swap")
     assert len(found.dataset) == 0
-    assert found.notes == [f"swap: 1 of 1 {UNABLE}"]
+    assert found.notes == [f"swap: nothing to exchange in 1 of 1 {UNABLE}"]
 
 
 def test_swaps_are_made_in_what_was_made_before():

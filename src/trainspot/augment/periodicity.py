@@ -1,0 +1,52 @@
+"""Inputs that look less periodic than their file says: a sheet in a CIF file, say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from trainspot.augment.base import title
+from trainspot.frames import Frame
+from trainspot.geometry import full_cell, lengths, normals
+from trainspot.wording import counted
+
+WIDE: Final = 8.0
+"""Å between planes of atoms. Layers and pores of crystals are nearer; vacuum is wider."""
+
+REMEDY: Final = (
+    'for a sheet, wire or molecule say so in the file, such as extended XYZ with pbc="T T F"'
+)
+
+
+def empty_space(frame: Frame) -> tuple[float, str]:
+    """The widest space without atoms along a periodic direction, Å, and which direction that is.
+
+    It is measured along the normal of the two other cell vectors, across the boundary too; 0 where
+    nothing is periodic.
+    """
+    if not frame.pbc.any():
+        return 0.0, ""
+    cell = full_cell(frame.cell, frame.pbc)
+    across = normals(cell)
+    heights = np.abs((cell[0] * across[0]).sum()) / lengths(across)
+    places = np.sort(np.linalg.solve(cell.T, frame.positions.T) % 1.0, axis=1)
+    steps = np.diff(places, axis=1, append=places[:, :1] + 1.0).max(axis=1)
+    gaps = np.where(frame.pbc, steps * heights, 0.0)
+    widest = int(gaps.argmax())
+    return float(gaps[widest]), "abc"[widest]
+
+
+def note(inputs: Iterable[Frame]) -> str:
+    """What to tell about inputs with at least ``WIDE`` Å of emptiness in a periodic direction."""
+    found = [(frame, *empty_space(frame)) for frame in inputs]
+    wide = [(frame, gap, axis) for frame, gap, axis in found if gap >= WIDE]
+    if not wide:
+        return ""
+    frame, gap, axis = wide[0]
+    first = f"{title(frame)} has {gap:.1f} Å without atoms along {axis}, a periodic direction"
+    others = len(wide) - 1
+    have = "has" if others == 1 else "have"
+    more = f" (and so {have} {counted(others, 'other input')})" if others else ""
+    return f"{first}{more}; {REMEDY}"

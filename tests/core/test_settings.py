@@ -1,0 +1,42 @@
+"""What is wrong with settings, in our words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+from trainspot.errors import InputError
+from trainspot.settings import parse_settings
+
+
+class Model(BaseModel, extra="forbid"):
+    """Settings with one of everything."""
+
+    number: int = Field(1, ge=1)
+    either: Literal["auto"] | int = "auto"
+    element: str = "Mo"
+
+    @field_validator("element")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value != "Mo":
+            raise ValueError(f"{value} is unknown; write Mo")
+        return value
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"number": 0}, "f.yaml: number: must be at least 1"),
+        ({"number": "x"}, "f.yaml: number: must be a whole number"),
+        ({"either": "x"}, "f.yaml: either: must be 'auto' or must be a whole number"),
+        ({"element": "Mo2"}, "f.yaml: element: Mo2 is unknown; write Mo"),
+        ({"numbr": 3}, "f.yaml: unknown setting 'numbr'; did you mean 'number'?"),
+    ],
+)
+def test_one_line_in_our_words(raw, message):
+    with pytest.raises(InputError) as caught:
+        parse_settings(Model, raw, where="f.yaml")
+    assert str(caught.value) == message
