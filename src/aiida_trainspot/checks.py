@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from aiida.common.exceptions import ConfigurationError, NotExistent, ValidationError
@@ -20,8 +19,10 @@ from aiida_trainspot import builder
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
+from trainspot.foresight import Remark, foresee, foresee_sets
 from trainspot.label.pw_memory import memory
 from trainspot.loop import prepare
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,19 +33,6 @@ if TYPE_CHECKING:
 
 _BYTES_PER_GB: Final = 1e9
 _PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumespresso")
-
-
-@dataclass(frozen=True)
-class Remark:
-    """One thing the user should know.
-
-    Attributes:
-        level: An ``error`` stops the campaign; a ``warning`` does not; a ``note`` asks for nothing.
-        text: What, where, what to do.
-    """
-
-    level: Literal["error", "warning", "note"]
-    text: str
 
 
 def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Remark]:
@@ -65,6 +53,8 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
             remarks.append(_error(error))
     remarks += _answers(set(codes.values()), thorough=thorough)
     remarks += _concurrency(campaign, codes)
+    here = "label" in codes and codes["label"].computer.transport_type == "core.local"
+    remarks += foresee(campaign, dataset, here=here)
     if campaign.label.engine == "quantumespresso":
         remarks += _pseudopotentials(campaign, dataset)
     if thorough and not any(remark.level == "error" for remark in remarks):
@@ -228,21 +218,19 @@ def _pseudopotentials(campaign: Campaign, dataset: Dataset) -> Iterator[Remark]:
 def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterator[Remark]:
     """How many labels come first, how large they are, and whether their memory is there."""
     try:
-        frames = prepare(dataset, campaign).unlabelled()
+        prepared = prepare(dataset, campaign)
     except TrainspotError as error:
         yield _error(error)
         return
+    yield from foresee_sets(campaign, prepared)
+    frames = prepared.unlabelled()
     if not len(frames):
         return
     few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
-    atoms = f"{few} to {_count(many, 'atom')}" if few < many else _count(many, "atom")
-    yield Remark("note", f"{_count(len(frames), 'frame')} of {atoms} will be labelled first")
+    atoms = f"{few} to {counted(many, 'atom')}" if few < many else counted(many, "atom")
+    yield Remark("note", f"{counted(len(frames), 'frame')} of {atoms} will be labelled first")
     if campaign.label.engine == "quantumespresso":
         yield from _memory(campaign, frames, code)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("s" if number != 1 else "")
 
 
 def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:
@@ -264,7 +252,9 @@ def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator
         most, n_atoms = max((most, n_atoms), (needed, len(frame)))
     for reason, count in impossible.items():
         yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
-    yield Remark("note", f"the largest label, {_count(n_atoms, 'atom')}, takes about {most:.2g} GB")
+    yield Remark(
+        "note", f"the largest label, {counted(n_atoms, 'atom')}, takes about {most:.2g} GB"
+    )
     resources = builder.resources_of(campaign, code)
     asked = campaign.label.max_concurrent
     is_here = code.computer.transport_type == "core.local"

@@ -136,6 +136,13 @@ def test_slow_programs_are_started_only_if_asked(remarks, aiida_localhost, monke
     assert "does not answer: exit status 1" in text
 
 
+def test_what_the_file_alone_tells_is_told(remarks, toys):
+    toys["label"] |= {"calculator": "emt2"}
+    assert errors_of(remarks(toys, thorough=False)) == [
+        "label.calculator: unknown calculator 'emt2'; did you mean 'emt'?"
+    ]
+
+
 def test_more_jobs_than_the_daemon_holds_are_refused(remarks, toys):
     written = {**toys, "train": {**toys["train"], "max_concurrent": 100_000}}
     (text,) = errors_of(remarks(written))
@@ -178,7 +185,10 @@ def plane_waves(remarks, silicon, toys, monkeypatch):
         section = {"engine": "quantumespresso", "code": "ours@localhost", "kpoints_mesh": [2, 2, 2]}
         length = {"kind": "supercell", "min_length": 5.4 * cells}
         written = {**toys, "label": section | label, "augment": [length]}
-        return remarks(written | {"resources": resources or {}}, frame=frame)
+        few, *others = remarks(written | {"resources": resources or {}}, frame=frame)
+        assert few[0] == "warning"
+        assert few[1].startswith("0 validation frames at first: thresholds take 12")
+        return others
 
     return run
 

@@ -18,6 +18,11 @@ from trainspot.frames import SPLITS, Split
 _SMALLEST: Final = 1e-6  # distances below are rounding
 
 
+def frames_needed(share: float) -> int:
+    """The fewest validation frames of which this quantile can be taken."""
+    return math.ceil(round(share / (1.0 - share), 9))
+
+
 @dataclass(frozen=True)
 class Novelty:
     """How far from the training frames is too far.
@@ -89,7 +94,7 @@ class Space:
         n = len(validation)
         rank = math.ceil(round((n + 1) * share, 9))
         if not len(train) or rank > n:
-            need = math.ceil(round(share / (1.0 - share), 9))
+            need = frames_needed(share)
             note = f"no novelty flag: {n} validation frames, {need} are needed for {share:g}"
             return Novelty(share, None, n, note)
         distances = np.sort(nearest(validation, train)[0])

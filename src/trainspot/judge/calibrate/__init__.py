@@ -172,11 +172,25 @@ def calibrate(
     Raises:
         UnknownNameError: No such method.
     """
-    method: Method = plugins.load(GROUP, settings.method)(settings)
+    method = _method(settings)
     return {
         name: _calibration(name, *pairs.of(name), epsilon, method, settings.method, seed)
         for name, epsilon in tolerance.given.items()
     }
+
+
+def pairs_needed(settings: CalibrateSettings) -> int:
+    """Held-out frames without which no threshold is fitted.
+
+    Raises:
+        UnknownNameError: No such method.
+    """
+    return max(MIN_PAIRS, _method(settings).min_pairs)
+
+
+def _method(settings: CalibrateSettings) -> Method:
+    found: Method = plugins.load(GROUP, settings.method)(settings)
+    return found
 
 
 def _calibration(

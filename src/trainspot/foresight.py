@@ -1,0 +1,109 @@
+"""What can be foreseen of a campaign from its file and its frames, without any computer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from trainspot.augment import periodicity
+from trainspot.augment.isolated import Isolated
+from trainspot.augment.plan import parse_plan
+from trainspot.augment.steps import steps_of
+from trainspot.config.models import Campaign
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.frames import Frame
+from trainspot.judge.calibrate import pairs_needed
+from trainspot.judge.judgement import check_installed
+from trainspot.judge.space import frames_needed
+from trainspot.label.base import atomic_moment
+from trainspot.label.calculators import calculator
+from trainspot.seeds import generator
+from trainspot.wording import counted
+
+_SHARES: Final = (0.2, 0.3, 0.4)
+"""Shares of validation that are offered, the smallest first; a tenth stays for the test."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing the user should know.
+
+    Attributes:
+        level: An ``error`` stops the campaign; a ``warning`` does not; a ``note`` asks for nothing.
+        text: What, where, what to do.
+    """
+
+    level: Literal["error", "warning", "note"]
+    text: str
+
+
+def foresee(campaign: Campaign, inputs: Dataset, *, here: bool) -> Iterator[Remark]:
+    """What is known before any frame is made.
+
+    Args:
+        campaign: The resolved campaign.
+        inputs: The frames it starts from.
+        here: Labels are computed by this installation of Python, so that what cannot be imported
+            here is missing.
+    """
+    try:
+        check_installed(campaign.select)
+    except TrainspotError as error:
+        yield Remark("error", str(error))
+    if campaign.label.engine == "ase":
+        yield from _calculator(campaign, inputs, here)
+    if text := periodicity.note(inputs):
+        yield Remark("warning", text)
+
+
+def _calculator(campaign: Campaign, inputs: Dataset, here: bool) -> Iterator[Remark]:
+    settings: Any = campaign.label.settings
+    try:
+        made = calculator(settings.calculator, settings.parameters)
+    except InputError as error:
+        if here or isinstance(error, UnknownNameError):
+            yield Remark("error", f"label.calculator: {error}")
+        return
+    if {"magmom", "magmoms"} & set(made.implemented_properties):
+        return
+    if any(atomic_moment(frame) for frame in _atoms(campaign, inputs)):
+        text = f"calculator '{settings.calculator}' cannot start from a magnetic moment"
+        yield Remark("error", f"{text}, which isolated atoms have; set spin: none for isolated")
+
+
+def _atoms(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:
+    """The isolated atoms that will be labelled, and perhaps other frames."""
+    yield from inputs.unlabelled()
+    rng = generator(campaign.seed, "foresee")
+    for step in steps_of(parse_plan(list(campaign.augment or ()))):
+        if isinstance(step.strategy, Isolated):
+            yield from step.strategy.generate(list(inputs), rng)
+
+
+def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark]:
+    """Whether the first frames are enough to fit thresholds with.
+
+    Args:
+        campaign: The resolved campaign.
+        frames: Those that the first committee is trained and validated with, each with its set.
+    """
+    sets = [frame.split for frame in frames if len(frame) > 1]
+    n, novelty = sets.count("validation"), campaign.select.novelty
+    needed = pairs_needed(campaign.calibrate) if campaign.tolerance.given else 0
+    wanted = max(needed, 0 if novelty is None else frames_needed(novelty))
+    if n >= wanted:
+        return
+    lacks = []
+    if n < needed:
+        lacks.append(f"thresholds take {needed}, so that the first choices are random")
+    if wanted > needed:
+        lacks.append(f"the novelty flag takes {wanted}")
+    share = next((v for v in _SHARES if v * len(sets) >= wanted), None)
+    remedy = f"such as [{0.9 - share:.1f}, {share:.1f}, 0.1], or" if share else "and"
+    yield Remark(
+        "warning",
+        f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; set split.fractions, "
+        f"{remedy} make more frames (audits bring more in each iteration)",
+    )

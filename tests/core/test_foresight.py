@@ -1,0 +1,142 @@
+"""What is told of a campaign before anything is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk, graphene
+
+from trainspot import foresight
+from trainspot.config.document import Document
+from trainspot.config.load import resolve
+from trainspot.dataset import Dataset
+from trainspot.errors import MissingExtraError
+from trainspot.foresight import foresee, foresee_sets
+from trainspot.frames import MOMENTS, Frame
+from trainspot.judge.space import frames_needed
+
+COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
+PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]
+
+
+def campaign(**changes):
+    stages = {
+        "structures": ["x.cif"],
+        "label": {"engine": "ase", "calculator": "emt"},
+        "train": {"engine": "toy"},
+        "explore": {"engine": "ase"},
+    }
+    return resolve(Document(Path("c.yaml"), stages | changes)).campaign
+
+
+def told(asked, frames=(COPPER,), *, here=True):
+    found = list(foresee(asked, Dataset.from_frames(list(frames)), here=here))
+    assert all("\n" not in remark.text for remark in found)
+    return [(remark.level, remark.text) for remark in found]
+
+
+def test_a_sound_campaign_gives_no_remark():
+    assert told(campaign(augment=[{"kind": "input"}, {"kind": "isolated"}])) == []
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_an_unknown_calculator_is_an_error_wherever_it_runs(here):
+    asked = campaign(label={"engine": "ase", "calculator": "emt2"})
+    assert told(asked, here=here) == [
+        ("error", "label.calculator: unknown calculator 'emt2'; did you mean 'emt'?")
+    ]
+
+
+def test_a_module_may_be_missing_here_and_present_there():
+    asked = campaign(label={"engine": "ase", "calculator": "no.such:Calculator"})
+    ((level, text),) = told(asked, here=True)
+    assert level == "error"
+    assert "cannot be imported" in text
+    assert told(asked, here=False) == []
+
+
+def test_moments_with_a_calculator_that_has_none_are_an_error():
+    blind = {"engine": "ase", "calculator": "lj"}
+    ((level, text),) = told(campaign(augment=PLAN, label=blind))
+    assert level == "error"
+    assert text == (
+        "calculator 'lj' cannot start from a magnetic moment, which isolated atoms have; "
+        "set spin: none for isolated"
+    )
+    assert told(campaign(augment=PLAN)) == [], "emt has moments"
+    atom = Frame.make([29], [[5, 5, 5]], np.eye(3) * 10, False, arrays={MOMENTS: np.ones(1)})
+    assert told(campaign(augment=[], label=blind), [COPPER, atom])[0][0] == "error"
+
+
+def test_atoms_that_have_no_moment_are_no_trouble():
+    zinc = Frame.from_atoms(bulk("Zn"))
+    blind = {"engine": "ase", "calculator": "lj"}
+    assert told(campaign(augment=PLAN, label=blind), [zinc]) == []
+
+
+def test_a_missing_library_is_an_error(monkeypatch):
+    def missing(_):
+        raise MissingExtraError("the library for descriptors", "descriptors")
+
+    monkeypatch.setattr(foresight, "check_installed", missing)
+    ((level, text),) = told(campaign(augment=[]))
+    assert (level, "pip install 'trainspot[descriptors]'" in text) == ("error", True)
+
+
+def test_a_sheet_read_as_a_crystal_is_a_warning():
+    sheet = graphene(vacuum=8.0)
+    sheet.pbc = True
+    ((level, text),) = told(campaign(augment=[]), [Frame.from_atoms(sheet)])
+    assert level == "warning"
+    assert "16.0 Å without atoms along c" in text
+
+
+# ── sets ──────────────────────────────────────────────────────────────────────
+def sets_of(train, validation):
+    atoms = bulk("Cu", cubic=True)
+    frames = []
+    for number in range(train + validation):
+        atoms.positions[0, 0] = 0.01 * number
+        frames.append(
+            Frame.from_atoms(atoms).with_(split="train" if number < train else "validation")
+        )
+    return frames
+
+
+def warned(asked, train, validation):
+    return [remark.text for remark in foresee_sets(asked, sets_of(train, validation))]
+
+
+def test_enough_validation_frames_need_no_word():
+    assert warned(campaign(), 30, 19) == []
+    assert warned(campaign(select={"novelty": None}), 30, 12) == []
+
+
+def test_too_few_for_thresholds_and_a_share_that_helps():
+    (text,) = warned(campaign(), 60, 5)
+    assert text == (
+        "5 validation frames at first: thresholds take 12, so that the first choices are random, "
+        "and the novelty flag takes 19; set split.fractions, such as [0.6, 0.3, 0.1], or make more "
+        "frames (audits bring more in each iteration)"
+    )
+
+
+def test_too_few_for_novelty_alone_or_however_they_are_shared():
+    (text,) = warned(campaign(), 6, 13)
+    assert text.startswith("13 validation frames at first: the novelty flag takes 19; ")
+    assert "set split.fractions, and make more frames" in text
+
+
+def test_the_method_and_the_share_say_how_many():
+    (text,) = warned(campaign(select={"novelty": 0.5}), 30, 1)
+    assert "thresholds take 12" in text
+    assert "novelty" not in text
+    assert [frames_needed(share) for share in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
+
+
+def test_isolated_atoms_are_in_no_validation_set():
+    atom = Frame.make([29], [[5, 5, 5]], np.eye(3) * 10, False).with_(split="validation")
+    (remark,) = foresee_sets(campaign(), [atom] * 30)
+    assert remark.text.startswith("0 validation frames")
