@@ -153,6 +153,17 @@ def test_watching_ends_with_the_campaign(exit_status, expected, campaign, monkey
     assert _watch.watch(campaign.node) == expected
 
 
+def test_the_end_tells_what_was_lacking_and_what_comes_next():
+    few = {"random_choice": True, "calibration": {"forces": {"pairs": 5}}}
+    report = {"stage": "train", "exit": None, "iterations": []}
+    assert [str(line) for line in _watch.closing(report, 7)] == ["stage: train"]
+    ended = report | {"exit": {"status": 420, "label": "max_iterations"}, "iterations": [few]}
+    first, lacking, last = (str(line) for line in _watch.closing(ended, 7))
+    assert first == "max_iterations"
+    assert "thresholds take 12 labelled frames" in lacking
+    assert last == "next: trainspot report 7; trainspot export 7 -o FOLDER"
+
+
 def test_a_log_gets_one_line_a_stage(campaign, monkeypatch, capsys):
     pauses = iter([lambda: None, lambda: None, lambda: campaign.end(0, "")])
     monkeypatch.setattr(_watch.time, "sleep", lambda _: next(pauses)())

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aiida_trainspot.status import Progress, progress, status
+from trainspot.report.summary import too_few
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
@@ -42,7 +43,7 @@ def watch(node: WorkChainNode) -> int:
         console.print(f"It goes on. Look again: trainspot status {node.pk} --watch")
         return 0
     report = status(node)
-    console.print(table(report), _ending(report))
+    console.print(table(report), *closing(report, node.pk))
     return 0 if report["exit"]["status"] in (0, 420, 421) else 1
 
 
@@ -88,7 +89,17 @@ def _line(now: Progress) -> Group | Text:
     return Group(text, ProgressBar(total=now.jobs, completed=now.done, width=40))
 
 
-def _ending(report: dict[str, Any]) -> Text:
+def closing(report: dict[str, Any], pk: int) -> list[Text]:
+    """What follows the table: where it stands, what was lacking, and what to do next."""
     ending = report["exit"]
-    text = f"{ending['label']}: {ending['message']}" if ending.get("message") else ending["label"]
-    return Text(text, style="green" if ending["status"] == 0 else "yellow")
+    if ending is None:
+        lines = [Text(f"stage: {report['stage']}")]
+    else:
+        message = f": {ending['message']}" if ending.get("message") else ""
+        style = "green" if ending["status"] == 0 else "yellow"
+        lines = [Text(f"{ending['label']}{message}", style=style)]
+    if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
+        lines.append(Text(lacking, style="yellow"))
+    if ending is not None and report["iterations"]:
+        lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
+    return lines

@@ -23,7 +23,7 @@ def status(
     load(profile)
     from rich.console import Console
 
-    from aiida_trainspot.cli._watch import table, watch
+    from aiida_trainspot.cli._watch import closing, table, watch
     from aiida_trainspot.status import status as report
 
     if identifier is None:
@@ -44,4 +44,4 @@ def status(
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))
         return
-    Console().print(table(now), (now["exit"] or {"label": f"stage: {now['stage']}"})["label"])
+    Console().print(table(now), *closing(now, node.pk))

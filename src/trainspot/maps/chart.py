@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -107,7 +108,7 @@ class FrameMap:
             "notes": self.notes,
             "frames": self._records(colour),
         }
-        return json.dumps(content, indent=1) + "\n"
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     def to_csv(self, colour: str) -> str:
         """The same as a table with a header; what is not known is empty."""
@@ -158,7 +159,8 @@ def _metadata(frames: Dataset, key: str) -> list[Any]:
         raise UnknownNameError("colour", key, [*COLOURS, *sorted(known)])
     if not all(value is None or isinstance(value, str | int | float) for value in found):
         raise InputError(f"'{key}' of the frames is neither a number nor a text")
-    return found
+    # Not a number is not known either: no scale could show it, and JSON has no word for it.
+    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in found]
 
 
 def check(descriptor: Descriptor, method: Method) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.report.figures.counts import count_of
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainspot.report.data import ReportData
 
 Answer = Literal["yes", "partly", "no", "unknown"]
@@ -175,7 +178,21 @@ def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
         limits.append("The campaign stopped at its largest number of iterations; more may help.")
     if record.get("random_choice"):
         limits.append("Without a calibration, the last frames were chosen at random.")
+        if lacking := too_few(record):
+            limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
+
+
+def too_few(record: Mapping[str, Any]) -> str:
+    """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
+    made = (record.get("calibration") or {}).values()
+    pairs = max((int(one.get("pairs") or 0) for one in made), default=0)
+    if not record.get("random_choice") or pairs >= MIN_PAIRS:
+        return ""
+    return (
+        f"thresholds take {MIN_PAIRS} labelled frames outside the training set, of which there "
+        f"were {pairs}: a larger share of validation (split.fractions) brings more"
+    )
 
 
 def _data_limits(data: ReportData, record: dict[str, Any]) -> list[str]:

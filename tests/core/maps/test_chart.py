@@ -121,6 +121,20 @@ def test_coordinates_for_other_programs(found):
     assert list(rows[0]) == ["id", "x", "y", "status", "iteration", "strategy", "split", "group"]
 
 
+def test_what_is_not_a_number_is_not_known(dataset):
+    values = [1.5, float("nan"), np.float64("inf"), None, 2.5, np.float32("nan")]
+    frames = [f.with_(info={"t": v}) for f, v in zip(dataset[:6], values, strict=True)]
+    found = make(Dataset.from_frames(frames), method="pca")
+    assert found.values("t") == [1.5, None, None, None, 2.5, None]
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    content = json.loads(found.to_json("t"), parse_constant=refuse)
+    assert [row["t"] for row in content["frames"]] == [1.5, None, None, None, 2.5, None]
+    assert "nan" not in found.to_csv("t")
+
+
 def test_sorep_takes_the_other_descriptor(dataset):
     told = []
     found = make(dataset[:7], descriptor="sorep", method="pca", progress=lambda *p: told.append(p))

@@ -70,9 +70,26 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
         "demonstration quality", "pw-0123456789ab", "quantumespresso", "vacancies",
         "trainspot.calculator(", "models/member_0.toy", "elements=Si",
         f"{campaign.iterations[-1].calibration['forces'].sigma:.3g}",
-        "Not yet within the tolerance", "## Limits",
+        "Not yet within the tolerance", "## Limits", 'atoms.calc.results["excess"]',
     ):  # fmt: skip
         assert part in card
+
+
+def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign, models, crystal):
+    made = {
+        key: replace(one, fitted=False) for key, one in campaign.iterations[-1].calibration.items()
+    }
+    folder = export(
+        tmp_path / "raw",
+        dataset=campaign.dataset,
+        models=models,
+        calibration=made,
+        status=campaign.status,
+    )
+    crystal.calc = trainspot.calculator(folder)
+    crystal.get_forces()
+    assert "excess" not in crystal.calc.results
+    assert '"excess"' not in (folder / "README.md").read_text()
 
 
 def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, models, crystal):

@@ -12,7 +12,7 @@ from trainspot.frames import Origin
 from trainspot.report import page, tables
 from trainspot.report.data import ReportData
 from trainspot.report.quantities import BY_KEY, duration, number, plus_minus
-from trainspot.report.summary import summarise
+from trainspot.report.summary import summarise, too_few
 
 HOSTILE = "<script>alert('x')</script>\"&$\\frac"
 
@@ -186,6 +186,18 @@ def test_random_choice_and_final_audit_are_told(campaign):
     summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
     assert "chosen at random" in " ".join(summary.limits)
     assert "final audit found 3 unflagged" in " ".join(summary.sentences)
+
+
+def test_too_few_frames_for_thresholds_are_told_with_a_remedy(campaign):
+    few = {"forces": {"verdict": "undetermined", "pairs": 5, "fitted": False}}
+    last = {**campaign.records[-1], "random_choice": True, "calibration": few}
+    assert "thresholds take 12 labelled frames" in too_few(last)
+    assert "there were 5: a larger share of validation (split.fractions)" in too_few(last)
+    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    assert any(limit.startswith("Thresholds take 12") for limit in summary.limits)
+    enough = {"forces": {"verdict": "poor", "pairs": 30, "fitted": False}}
+    assert too_few({**last, "calibration": enough}) == ""
+    assert too_few({**last, "random_choice": False}) == ""
 
 
 def test_without_test_frames_the_summary_says_so(campaign):
