@@ -58,6 +58,8 @@ def setup(
     missing = [finding.item for finding in findings if finding.state == "missing"]
     if "daemon" in missing:
         raise RunError("there is no daemon", hint=findings[-1].hint)
+    if not as_json:
+        click.echo("next: trainspot init STRUCTURE, which writes campaign.yaml")
 
 
 def _show(finding: Finding) -> None:

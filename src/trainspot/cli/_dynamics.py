@@ -12,6 +12,7 @@ from trainspot.errors import RunError
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.ase import AseExplorer, AseSettings
 from trainspot.settings import parse_settings
+from trainspot.wording import counted
 
 
 class Range(click.ParamType):
@@ -31,6 +32,16 @@ class Range(click.ParamType):
         except (TypeError, ValueError):
             self.fail(f"'{value}' is neither a number nor LOW:HIGH.", param, ctx)
         return low, high
+
+
+def mobile(starts: Dataset) -> Dataset:
+    """The frames without single atoms, which have nowhere to go, if there are others."""
+    found = starts.take(starts.n_atoms > 1)
+    if not len(found) or len(found) == len(starts):
+        return starts
+    alone = counted(len(starts) - len(found), "single atom")
+    click.echo(f"note: {alone} left out, which cannot be explored", err=True)
+    return found
 
 
 def runs_of(starts: Dataset, options: dict[str, Any]) -> list[scheduling.Run]:

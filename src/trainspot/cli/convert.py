@@ -10,6 +10,7 @@ import click
 
 from trainspot.cli.options import json_option
 from trainspot.errors import InputError
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.dataset import Dataset
@@ -43,8 +44,15 @@ def convert(
             wanted = dataset.rows(split=split, labelled=True if labelled else None)
             dataset = dataset.take(wanted)
         if not len(dataset):
-            chosen = " ".join([split or "", "labelled" if labelled else ""]).strip()
-            raise InputError(f"has no {chosen} frame", where=str(source))
+            what = f"no {'labelled ' if labelled else ''}frame" + (
+                f" of the set {split}" * bool(split)
+            )
+            hint = (
+                "assign sets first: trainspot split"
+                if split and not found.column("split").any()
+                else ""
+            )
+            raise InputError(f"has {what}", where=str(source), hint=hint)
         io.write(dataset, target)
         figures = _figures(dataset)
     if as_json:
@@ -52,12 +60,19 @@ def convert(
         return
     theories = ", ".join(name or "unnamed" for name in dataset.theories)
     at = f" at the level of theory {theories}" if theories else ""
-    click.echo(
-        f"{figures['frames']} frames ({figures['labelled']} labelled{at}) written to {target}"
-    )
+    frames = counted(figures["frames"], "frame")
+    click.echo(f"{frames} ({figures['labelled']} labelled{at}) written to {target}")
+    if "" in dataset.theories:
+        click.echo(
+            "note: name the level of theory with --theory NAME, to tell labels apart", err=True
+        )
     if target.suffix == ".aselmdb":
         numbers, e0s = figures["atomic_numbers"], figures["e0s"]
-        missing = "" if [*e0s] == numbers else ", completed: not every element has an isolated atom"
+        missing = (
+            ""
+            if [*e0s] == numbers
+            else ", with the energies of elements that have no isolated atom added"
+        )
         click.echo(f"MACE needs --atomic_numbers='{numbers}' --E0s='{e0s}'{missing}")
 
 

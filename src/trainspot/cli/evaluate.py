@@ -47,7 +47,8 @@ _DEFAULT = EvaluateSettings()
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Processes; by default one for each core where there is enough to do.",
+    help="Processes of one thread each; by default one for each core where there is enough to do. "
+    "A single process uses as many threads as OMP_NUM_THREADS allows.",
 )
 @json_option
 @config_option

@@ -10,6 +10,7 @@ import click
 
 from trainspot.cli.options import seed_option
 from trainspot.errors import InputError
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.dataset import Dataset
@@ -106,7 +107,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     if as_json:
         click.echo(found.to_json(key), nl=False)
     else:
-        click.echo(f"map: {len(found)} frames, {found.title}, by {key}: {output}")
+        click.echo(f"map: {counted(len(found), 'frame')}, {found.title}, by {key}: {output}")
 
 
 def _frames(

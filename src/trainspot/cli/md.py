@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io, potential, store
-from trainspot.cli._dynamics import Range, refuse_failures, runs_of, settings_of
+from trainspot.cli._dynamics import Range, mobile, refuse_failures, runs_of, settings_of
 from trainspot.cli.options import config_option, output_option, seed_option
 from trainspot.dataset import Dataset
 from trainspot.explore import trajectory
 from trainspot.explore.ase import AseExplorer
 from trainspot.explore.schedule import start_frames
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -23,11 +24,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("structures", nargs=-1, required=True, type=_FILE)
-@click.option("--model", required=True, type=_FILE, help="Trained model.")
+@click.option("--model", required=True, type=click.Path(path_type=Path),
+              help="Trained model, or the folder of `trainspot export`.")  # fmt: skip
 @click.option("--kind", default="", help="Kind of the model; recognised if not given.")
 @click.option("--ensemble", default="auto", type=click.Choice(["auto", "nvt", "npt", "nve"]))
-@click.option("--temperature", default="300", type=Range(), help="K, or LOW:HIGH.")
-@click.option("--pressure", default="0", type=Range(), help="kbar, or LOW:HIGH.")
+@click.option(
+    "--temperature", default="300", show_default=True, type=Range(), help="K, or LOW:HIGH."
+)
+@click.option("--pressure", default="0", show_default=True, type=Range(), help="kbar, or LOW:HIGH.")
 @click.option("--time", default=1.0, show_default=True, help="Length of a run, ps.")
 @click.option("--timestep", default=1.0, show_default=True, help="fs.")
 @click.option("--sample-every", default=0.1, show_default=True, help="ps.")
@@ -40,7 +44,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @config_option
 @output_option
 def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Run molecular dynamics from every frame of STRUCTURES, through ASE.
+    """Run molecular dynamics from every frame of STRUCTURES but single atoms, through ASE.
 
     Extended XYZ output carries energy, forces and momenta; HDF5 output is a dataset of bare
     frames. The ensemble auto is npt on periodic axes, nvt where there are none. A run that
@@ -49,7 +53,7 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
     for path in filter(None, (output, options["failures_file"])):
         io.check_output(path)
     starts = Dataset.from_frames([]).merge(*(io.read(path) for path in structures))
-    runs = runs_of(starts, options)
+    runs = runs_of(mobile(starts), options)
     model = potential.load(
         options["model"], kind=options["kind"], dtype=options["dtype"], device=options["device"]
     )
@@ -68,7 +72,8 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
         store.write(result.explored, output)
     else:
         trajectory.write(snapshots, output)
-    click.echo(f"{len(result.explored)} frames from {len(runs)} runs: {output}")
+    frames, asked = counted(len(result.explored), "frame"), counted(len(runs), "run")
+    click.echo(f"{frames} from {asked}: {output}")
     if options["failures_file"] is not None:
         io.write(result.failures, options["failures_file"])
     else:

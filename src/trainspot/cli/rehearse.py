@@ -55,6 +55,8 @@ def rehearse(output: Path | None, as_json: bool, **options: Any) -> None:
         from trainspot.rehearse.page import text
 
         click.echo(text(outcome))
+        if output is not None:
+            click.echo(f"page: {output}")
 
 
 def _run(changes: dict[str, Any], options: dict[str, Any]) -> Outcome:

@@ -81,5 +81,7 @@ def select(
         click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
         return
     if note := judgement.novelty["note"]:
-        click.echo(note, err=True)
+        click.echo(note if known else f"{note}; --known gives them", err=True)
     click.echo(f"{judgement.summary()}: {output}")
+    if not judgement.chosen:
+        click.echo("nothing to label: no frame is beyond the thresholds, or all are known")

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 _WIDTH = 34
 # Sections a first campaign decides about; the rest stays at its defaults until it is looked up.
-_SECTIONS = ("label", "train", "explore", "tolerance", "calibrate", "select", "stop", "budget")
+_SECTIONS = (
+    "split",
+    "label",
+    "train",
+    "explore",
+    "tolerance",
+    "calibrate",
+    "select",
+    "stop",
+    "budget",
+)
 
 
 def template(name: str, structures: Sequence[str], *, seed: int, protocol: str) -> str:

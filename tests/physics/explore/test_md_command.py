@@ -59,6 +59,19 @@ def test_hdf5_is_the_dataset_and_the_seed_decides(md):
     assert not first.is_labelled.any()
 
 
+def test_single_atoms_are_left_out_with_a_note(md, toy_model):
+    _, frame = toy_model
+    atom = Frame.make(frame.numbers[:1], [[5.0, 5.0, 5.0]], np.eye(3) * 10, False)
+    io.write(Dataset.from_frames([frame, atom]), "both.h5")
+    words = ("--time", 0.02, "--sample-every", 0.01, "-o", "t.h5")
+    done = md("both.h5", *words)
+    assert done.exit_code == 0, done.output
+    assert "note: 1 single atom left out, which cannot be explored" in done.stderr
+    assert "2 frames from 1 run: t.h5" in done.stdout
+    io.write(Dataset.from_frames([atom]), "atom.h5")
+    assert "a single atom cannot be explored" in md("atom.h5", *words).stderr
+
+
 def test_a_schedule_is_followed(md, toy_model):
     _, frame = toy_model
     starts = Dataset.from_frames([frame])

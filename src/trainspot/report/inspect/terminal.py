@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from trainspot.report.inspect import page, tables
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.report.inspect.census import Census
@@ -21,8 +22,8 @@ def show(census: Census, console: Console) -> None:
     labelled = census.labels["forces"]
     console.print(
         Text(
-            f"{_printable(census.source)}: {census.frames} frames, {census.atoms} atoms, "
-            f"{labelled} frames with forces"
+            f"{_printable(census.source)}: {counted(census.frames, 'frame')}, "
+            f"{counted(census.atoms, 'atom')}, {labelled} with forces"
         )
     )
     found = [
