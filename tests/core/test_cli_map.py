@@ -12,6 +12,7 @@ from trainspot import io
 from trainspot.cli import main
 from trainspot.dataset import Dataset
 from trainspot.frames import Frame
+from trainspot.maps import chart
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["frames.h5"]
+
+
+def test_a_colour_is_refused_before_the_map_is_made(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chart, "make", None)  # would be a TypeError
+    done = CliRunner().invoke(main, ["map", "frames.h5", "--method", "pca", "--colour", "kin"])
+    assert done.exit_code == 2
+    assert "unknown colour 'kin'" in done.stderr
 
 
 def test_without_aiida_a_campaign_gets_the_pip_line(blocked):

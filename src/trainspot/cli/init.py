@@ -29,10 +29,13 @@ def init(
 ) -> None:
     """Write a commented campaign file for STRUCTURES (files that ASE reads)."""
     from trainspot import io
+    from trainspot.augment import periodicity
     from trainspot.augment.plan import check_inputs
     from trainspot.config.load import load, protocols
     from trainspot.config.template import template
     from trainspot.errors import UnknownNameError
+    from trainspot.frames import Frame
+    from trainspot.wording import counted
 
     if protocol not in protocols():
         raise UnknownNameError("protocol", protocol, protocols())
@@ -40,16 +43,18 @@ def init(
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     if output.exists() and not force:
         raise InputError("exists already", where=str(output), hint="--force overwrites it")
-    formulas, count = [], 0
+    formulas, read = [], list[Frame]()
     for path in structures:
         frames = io.read(path)
         check_inputs(frames, str(path))
-        count += len(frames)
+        read += frames
         formulas += [frame.to_atoms().get_chemical_formula(empirical=True) for frame in frames]
     folder = output.absolute().parent
     relative = [os.path.relpath(path.absolute(), folder) for path in structures]
     text = template(name or formulas[0], relative, seed=seed, protocol=protocol)
     output.write_text(text, encoding="utf-8")
     load(output)
-    click.echo(f"{output}: {count} structure{'s' if count != 1 else ''}", err=True)
+    if note := periodicity.note(read):
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{output}: {counted(len(read), 'structure')}", err=True)
     click.echo(f"next: trainspot check {output}", err=True)

@@ -91,6 +91,8 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     map_page.check_output(output)
     chart.check(options["descriptor"], options["method"])
     name, dataset, met = _frames(target, explored, profile)
+    if colour is not None:
+        chart.check_colour(colour, dataset, *([met] if met is not None else []))
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1, file=stderr, hidden=not stderr.isatty()) as bar:
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -15,7 +15,7 @@ import numpy as np
 from trainspot import descriptors as structural
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import SPLITS
+from trainspot.frames import SPLITS, Frame
 from trainspot.maps import sorep
 from trainspot.maps.embed import TITLES, Method, embed, need
 from trainspot.seeds import generator
@@ -151,7 +151,8 @@ def _record_keys(colour: str) -> list[str]:
     return list(dict.fromkeys(["status", "iteration", "strategy", "split", colour]))
 
 
-def _metadata(frames: Dataset, key: str) -> list[Any]:
+def _metadata(frames: Iterable[Frame], key: str) -> list[Any]:
+    frames = list(frames)
     found = [frame.info.get(key) for frame in frames]
     found = [value.item() if isinstance(value, np.generic) else value for value in found]
     if all(value is None for value in found):
@@ -161,6 +162,17 @@ def _metadata(frames: Dataset, key: str) -> list[Any]:
         raise InputError(f"'{key}' of the frames is neither a number nor a text")
     # Not a number is not known either: no scale could show it, and JSON has no word for it.
     return [None if isinstance(v, float) and not math.isfinite(v) else v for v in found]
+
+
+def check_colour(key: str, *datasets: Dataset) -> None:
+    """Refuse a colour that no frame has, before anything is computed.
+
+    Raises:
+        UnknownNameError: Neither one of ``COLOURS`` nor a key of the frames' metadata.
+        InputError: Its values are neither numbers nor texts.
+    """
+    if key not in COLOURS:
+        _metadata([frame for dataset in datasets for frame in dataset], key)
 
 
 def check(descriptor: Descriptor, method: Method) -> None:

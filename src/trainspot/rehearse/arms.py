@@ -13,6 +13,7 @@ from trainspot.config.explain import explain
 from trainspot.config.load import Loaded, resolve
 from trainspot.config.models import Campaign
 from trainspot.errors import InputError
+from trainspot.train import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     Raises:
         InputError: No such trainer.
     """
+    run.trainer(trainer, where="--trainer")
     notes = [f"labels: {oracle.calculator} instead of {campaign.label.engine}"]
     changed: dict[str, Any] = {
         "label": {

@@ -88,6 +88,13 @@ class MaceSettings(BaseModel):
         default_factory=dict, description="other keys of mace_run_train, passed through"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_parts(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "hidden_irreps" in values:
+            raise ValueError("hidden_irreps is written as its parts: num_channels and max_L")
+        return values
+
     @field_validator("extra")
     @classmethod
     def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:

@@ -293,6 +293,17 @@ def test_the_template_is_the_defaults(campaign_file):
     assert load(campaign_file(head=uncommented)).campaign == load(campaign_file()).campaign
 
 
+def test_init_points_out_a_sheet_that_is_read_as_a_crystal(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    sheet = bulk("Si")
+    sheet.cell[2] = [0.0, 0.0, 20.0]
+    write("sheet.cif", sheet)
+    done = CliRunner().invoke(main, ["init", "sheet.cif"])
+    assert done.exit_code == 0, done.output
+    assert "without atoms along c, a periodic direction" in done.stderr
+    assert "periodic" not in CliRunner().invoke(main, ["init", "si.cif", "-o", "b.yaml"]).stderr
+
+
 def test_init_writes_a_file_that_loads_and_never_overwrites(folder, monkeypatch):
     monkeypatch.chdir(folder)
     run = CliRunner().invoke

@@ -172,7 +172,7 @@ def test_several_processes_give_the_same(prepared, found):
     [
         (["--oracle", "emtt"], "did you mean 'emt'"),
         (["--oracle", "tersoff"], "the oracle cannot compute Al8"),
-        (["--oracle", "emt", "--trainer", "toyy"], "did you mean 'toy'"),
+        (["--oracle", "emt", "--trainer", "toyy"], "--trainer: unknown train engine 'toyy'; did"),
         (["--oracle", "emt", "--set", "explore.tmie=1"], "did you mean 'time'"),
         (["--oracle", "emt", "--set", "explore.time"], "is not KEY=VALUE"),
         (["--oracle", "emt", "--set", "seed=1", "seed=2"], "seed is given twice"),

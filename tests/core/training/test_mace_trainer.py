@@ -178,6 +178,7 @@ def test_a_checkpoint_goes_where_mace_looks_and_belongs_to_the_seed(dataset, tmp
     ("values", "message"),
     [
         ({"rmax": 4}, "Extra inputs"),
+        ({"hidden_irreps": "8x0e"}, "its parts: num_channels and max_L"),
         ({"r_max": float("nan")}, "r_max"),
         ({"stage_two": 10, "max_num_epochs": 10}, "before max_num_epochs"),
         ({"max_L": 2, "max_ell": 1}, "max_L must not exceed"),
