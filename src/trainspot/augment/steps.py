@@ -26,7 +26,7 @@ VACUUM: Final = 15.0
 """Å of vacuum along every non-periodic direction."""
 
 
-_MANY: Final = 0.25
+_MANY: Final = 0.15
 """Share of overlapping frames beyond which a strategy wants other parameters."""
 
 

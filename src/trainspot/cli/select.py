@@ -60,6 +60,8 @@ def select(
     if given("novelty"):
         options["novelty"] = None if novelty == "none" else novelty
     by = parse_settings(SelectSettings, base | options)
+    # A number that is asked for is drawn also where nothing is flagged, as a final audit is.
+    audit = by.audit if given("audit") and by.audit != "auto" else 0
     predicted = Predictions.read(predictions)
     explored = frames_of(predicted, predictions, frames)
     judgement = judge(
@@ -70,7 +72,7 @@ def select(
         JudgeSettings(
             screen=config.screen if config else ScreenSettings(),
             select=by,
-            stop=StopSettings(final_audit=0),
+            stop=StopSettings(final_audit=audit),
         ),
         iteration=1,
         seed=seed,

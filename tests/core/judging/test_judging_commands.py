@@ -159,6 +159,13 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     assert "nothing to label: no frame is beyond the thresholds" in nothing.stdout
 
 
+def test_an_audit_that_is_asked_for_is_drawn_where_nothing_is_flagged(run, predicted, folder):
+    args = ("select", predicted, "--thresholds", "forces=9", "-o", "audit.h5")
+    assert "0 flagged, 0 selected, 3 for the audit" in run(*args, "--audit", 3).stdout
+    assert len(io.read(folder / "audit.h5")) == 3
+    assert "0 for the audit" in run(*args, "--audit", 0).stdout
+
+
 def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
     (folder / "campaign.yaml").write_text(
         "seed: 3\nlabel: {engine: ase, calculator: emt}\ntrain: {engine: toy}\n"
