@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from trainspot import io
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
 from trainspot.evaluate.mace import MacePotential
@@ -129,6 +130,22 @@ def test_fine_tuning_on_fewer_elements_starts_near_the_old_model(trained, tmp_pa
     assert tuned.numbers == (29,)
     old, new = predict(MacePotential.load(trained.model), copper[0]), predict(tuned, copper[0])
     assert np.allclose(old[0].forces, new[0].forces, atol=1e-5)
+
+
+def test_programs_can_read_what_is_printed(trained, dataset, tmp_path):
+    """MACE prints a line about optional libraries when it is imported."""
+    io.write(dataset, tmp_path / "frames.h5")
+    command = [find_executable("trainspot"), "evaluate", "frames.h5", "--models", trained.model]
+    done = subprocess.run(
+        [*command, "-o", "p.h5", "--json"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["frames"] == len(dataset)
+    assert done.stderr == ""
 
 
 # ── predictions ───────────────────────────────────────────────────────────────

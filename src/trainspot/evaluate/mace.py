@@ -9,7 +9,9 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,7 +38,8 @@ def _torch() -> Any:
         MissingExtraError: Torch or MACE is not installed.
     """
     try:
-        with warnings.catch_warnings():
+        # Our own output may be JSON; MACE prints which optional libraries are not there.
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             # MACE sets the variable itself, and torch complains at every file e3nn reads
             warnings.filterwarnings("ignore", message="Environment variable TORCH_FORCE_NO_WEIGHTS")
             import_module("mace.modules")
