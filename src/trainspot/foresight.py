@@ -101,9 +101,10 @@ def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark
     if wanted > needed:
         lacks.append(f"the novelty flag takes {wanted}")
     share = next((v for v in _SHARES if v * len(sets) >= wanted), None)
-    remedy = f"such as [{0.9 - share:.1f}, {share:.1f}, 0.1], or" if share else "and"
-    yield Remark(
-        "warning",
-        f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; set split.fractions, "
-        f"{remedy} make more frames (audits bring more in each iteration)",
-    )
+    if share is None:
+        remedy = "make more frames, and more of them validation frames (split.fractions)"
+    else:
+        shares = f"[{0.9 - share:.1f}, {share:.1f}, 0.1]"
+        remedy = f"set split.fractions, such as {shares}, or make more frames"
+    text = f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; {remedy}"
+    yield Remark("warning", f"{text} (audits bring more in each iteration)")

@@ -126,7 +126,7 @@ def test_too_few_for_thresholds_and_a_share_that_helps():
 def test_too_few_for_novelty_alone_or_however_they_are_shared():
     (text,) = warned(campaign(), 6, 13)
     assert text.startswith("13 validation frames at first: the novelty flag takes 19; ")
-    assert "set split.fractions, and make more frames" in text
+    assert "; make more frames, and more of them validation frames (split.fractions)" in text
 
 
 def test_the_method_and_the_share_say_how_many():
