@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,20 @@ def test_demonstration_pseudopotentials_need_ld1(aiida_profile_clean, tmp_path):
     broken = pseudos.generate_demo_family(tmp_path / "ld1.x")
     assert broken.state == "missing"
     assert "ld1.x does not answer" in broken.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='archive', port=443): "
+            "Max retries exceeded with url: /api (Caused by NameResolutionError)",
+            "no connection to the archive",
+        ),
+        ("Critical: a family of this name exists", "Critical: a family of this name exists"),
+    ],
+)
+def test_why_pseudopotentials_are_missing_is_short(said, reason):
+    program = "import sys; sys.exit(sys.argv[1])"
+    assert pseudos._failure([sys.executable, "-c", program, said]) == reason
+    assert pseudos._failure([sys.executable, "-c", "pass"]) == ""

@@ -73,6 +73,8 @@ def _failure(command: Sequence[str]) -> str:
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    if any("requests.exceptions.ConnectionError" in line for line in lines):
+        return "no connection to the archive"
     telling = [line for line in lines if "rror" in line or "ritical" in line]
     return " ".join((telling or lines or [f"exit status {done.returncode}"])[-1].split())[:200]
 

@@ -53,7 +53,8 @@ def calibrate(
 ) -> None:
     """Calibrate the disagreement in PREDICTIONS against labelled frames.
 
-    Frames of the training set are left out: their errors say nothing about new frames.
+    Frames of the training set are left out: their errors say nothing about new frames. All others
+    count, validation and test frames alike.
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")

@@ -186,6 +186,9 @@ def _images(path: Path) -> list[Atoms]:
             raise
         raise type(error)(error.what, where=str(path), hint=error.hint) from error
     except Exception as error:  # ASE's readers raise whatever they meet
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # An empty message, or the format's bare name, says nothing about the file.
+        said = " ".join(str(error).split())
+        is_bare = said == path.suffix.removeprefix(".") or not said
+        reason = f"ASE's reader raised {type(error).__name__}" if is_bare else said
         raise InputError(f"cannot be read as a structure ({reason})", where=str(path)) from error
     return found if isinstance(found, list) else [found]

@@ -133,7 +133,8 @@ INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
     ("name", "content", "message"),
     [
         ("missing.cif", None, "no such file"),
-        ("broken.cif", "not a cif", "cannot be read as a structure"),
+        ("broken.cif", "not a cif", "as a structure .ASE's reader raised AssertionError"),
+        ("note.pdf", "not a structure", "as a structure .ASE's reader raised "),
         ("empty.extxyz", "", "contains no structure|cannot be read"),
         ("broken.extxyz", "2\nLattice\nSi 0 0\n", "cannot be read"),
         ("broken.h5", "nonsense", "not an HDF5 file"),
