@@ -107,4 +107,4 @@ def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark
         shares = f"[{0.9 - share:.1f}, {share:.1f}, 0.1]"
         remedy = f"set split.fractions, such as {shares}, or make more frames"
     text = f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; {remedy}"
-    yield Remark("warning", f"{text} (audits bring more in each iteration)")
+    yield Remark("warning", f"{text}; audits bring some in each iteration")

@@ -119,7 +119,7 @@ def test_too_few_for_thresholds_and_a_share_that_helps():
     assert text == (
         "5 validation frames at first: thresholds take 12, so that the first choices are random, "
         "and the novelty flag takes 19; set split.fractions, such as [0.6, 0.3, 0.1], or make more "
-        "frames (audits bring more in each iteration)"
+        "frames; audits bring some in each iteration"
     )
 
 
