@@ -12,6 +12,7 @@ from aiida.engine.processes import control
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, WorkChainNode
 from click.testing import CliRunner
 from plumpy import ProcessState
+from rich.text import Text
 
 from aiida_trainspot.cli import _watch
 from aiida_trainspot.cli.stop import stop
@@ -151,6 +152,15 @@ def test_watching_ends_with_the_campaign(exit_status, expected, campaign, monkey
 
     monkeypatch.setattr(_watch.time, "sleep", sleep)
     assert _watch.watch(campaign.node) == expected
+
+
+def test_every_closing_line_stands_for_itself(campaign, monkeypatch, capsys):
+    monkeypatch.setattr(_watch, "closing", lambda *_: [Text("one"), Text("two")])
+    campaign.end(0, "")
+    _watch.watch(campaign.node)
+    shown = CliRunner().invoke(main, ["status", "silicon"]).stdout
+    for text in (shown, capsys.readouterr().err):
+        assert text.splitlines()[-2:] == ["one", "two"]
 
 
 def test_the_end_tells_what_was_lacking_and_what_comes_next():

@@ -43,7 +43,7 @@ def watch(node: WorkChainNode) -> int:
         console.print(f"It goes on. Look again: trainspot status {node.pk} --watch")
         return 0
     report = status(node)
-    console.print(table(report), *closing(report, node.pk))
+    console.print(table(report), *closing(report, node.pk), sep="\n")
     return 0 if report["exit"]["status"] in (0, 420, 421) else 1
 
 

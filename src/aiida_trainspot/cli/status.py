@@ -44,4 +44,4 @@ def status(
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))
         return
-    Console().print(table(now), *closing(now, node.pk))
+    Console().print(table(now), *closing(now, node.pk), sep="\n")
