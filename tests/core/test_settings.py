@@ -33,7 +33,7 @@ class Model(BaseModel, extra="forbid"):
         ({"number": "x"}, "f.yaml: number: must be a whole number"),
         ({"either": "x"}, "f.yaml: either: must be 'auto' or must be a whole number"),
         ({"element": "Mo2"}, "f.yaml: element: Mo2 is unknown; write Mo"),
-        ({"numbr": 3}, "f.yaml: unknown setting 'numbr'; did you mean 'number'?"),
+        ({"elements": 3}, "f.yaml: unknown setting 'elements'; did you mean 'element'?"),
     ],
 )
 def test_one_line_in_our_words(raw, message):
