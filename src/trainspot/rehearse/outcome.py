@@ -11,6 +11,7 @@ import numpy as np
 from trainspot.rehearse.arms import ARMS, OURS
 from trainspot.rehearse.statistics import Ratio, median, ratio, reach
 from trainspot.seeds import generator
+from trainspot.train.toy import ToyTrainer
 
 if TYPE_CHECKING:
     from trainspot.rehearse.cost import CostModel
@@ -19,26 +20,23 @@ if TYPE_CHECKING:
 SPENT: Final = {"labels": "labels", "core_hours": "core-hours"}
 """What is spent to reach an error: key and name."""
 
-LIMITS: Final = (
-    (
-        "The oracle is not DFT. It says how the choices compare on a landscape of its kind, and "
-        "nothing about a potential for research."
-    ),
-    (
-        "A toy committee is a linear fit that sees no angles: it learns other things first than "
-        "MACE does, and disagrees in another way. Differences between arms may be smaller, larger "
-        "or reversed with the real trainer."
-    ),
-    (
-        "Core-hours are estimated from the number of atoms alone. Vacuum, elements, k-points, "
-        "failures, training and molecular dynamics are not counted."
-    ),
-    (
-        "The test frames are the structures, temperatures and pressures of this campaign. An arm "
-        "that prepares for other conditions is not rewarded for it here."
-    ),
+_ORACLE: Final = (
+    "The oracle is not DFT. It says how the choices compare on a landscape of its kind, and "
+    "nothing about a potential for research."
 )
-"""What a rehearsal does not tell."""
+_TOY: Final = (
+    "A toy committee is a linear fit that sees no angles: it learns other things first than "
+    "MACE does, and disagrees in another way. Differences between arms may be smaller, larger "
+    "or reversed with the real trainer."
+)
+_COST: Final = (
+    "Core-hours are estimated from the number of atoms alone. Vacuum, elements, k-points, "
+    "failures, training and molecular dynamics are not counted."
+)
+_TEST: Final = (
+    "The test frames are the structures, temperatures and pressures of this campaign. An arm "
+    "that prepares for other conditions is not rewarded for it here."
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,12 @@ class Outcome:
         """Names of the arms, in the order of ``ARMS`` and then of the tracks."""
         met = dict.fromkeys(track.arm for track in self.tracks)
         return [*(arm for arm in ARMS if arm in met), *(arm for arm in met if arm not in ARMS)]
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What the rehearsal does not tell; the trainer decides what belongs here."""
+        toy = (_TOY,) if self.trainer == ToyTrainer.name else ()
+        return (_ORACLE, *toy, _COST, _TEST)
 
     @property
     def seeds(self) -> list[int]:
@@ -122,7 +126,7 @@ class Outcome:
             "notes": self.notes,
             "arms": {arm: self._arm(arm) for arm in self.arms},
             "targets": [self._target(target) for target in self.targets()],
-            "limits": list(LIMITS),
+            "limits": list(self.limits),
         }
 
     def _arm(self, arm: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import trainspot
 from trainspot.rehearse import figures
 from trainspot.rehearse.arms import ARMS, OURS, PAPER
-from trainspot.rehearse.outcome import LIMITS, SPENT
+from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import median
 from trainspot.report.page import Section, render
 from trainspot.report.pictures import Picture
@@ -34,7 +34,7 @@ def html(outcome: Outcome) -> str:
         sentences=sentences(outcome),
         seeds=len(outcome.seeds) if "(between" in " ".join(sentences(outcome)) else 0,
         arms=[(arm, ARMS.get(arm, "")) for arm in outcome.arms],
-        limits=LIMITS,
+        limits=outcome.limits,
         notes=outcome.notes,
         sections=_sections(outcome),
         version=trainspot.__version__,
@@ -231,5 +231,5 @@ def text(outcome: Outcome) -> str:
         widths = [max(len(row[k]) for row in rows) for k in range(len(table.header))]
         lines += ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)) for row in rows]
         lines.append("")
-    lines += [f"Cost of a label: {outcome.cost.words()}.", *LIMITS[:2]]
+    lines += [f"Cost of a label: {outcome.cost.words()}.", *outcome.limits[:2]]
     return "\n".join(line.rstrip() for line in lines)

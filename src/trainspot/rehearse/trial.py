@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +16,7 @@ import numpy as np
 
 from trainspot import loop, processes
 from trainspot.engines import engines_of
-from trainspot.errors import RunError
+from trainspot.errors import RunError, TrainingError
 from trainspot.evaluate.batch import evaluate
 from trainspot.rehearse.arms import seeded
 from trainspot.rehearse.testset import of_dynamics
@@ -139,14 +142,29 @@ def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
     Raises:
         RunError: See ``loop.run``.
     """
-    with tempfile.TemporaryDirectory(prefix="trainspot-rehearse-") as folder:
-        engines = engines_of(task.campaign, Path(folder), task.foundation)
+    with _folder() as folder:
+        engines = engines_of(task.campaign, folder, task.foundation)
         result = loop.run(task.inputs, task.campaign, engines, progress=progress)
         points = tuple(_point(turn, task) for turn in result.turns)
     last = result.turns[-1].decision.dataset.labelled()
     late = result.dataset.labelled().without(last.ids)
     hours = task.cost.core_hours(late.n_atoms)
     return Track(task.arm, task.campaign.seed, result.state, points, len(late), hours)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for the trainings; it stays if one fails, for the error names a file in it."""
+    folder = Path(tempfile.mkdtemp(prefix="trainspot-rehearse-"))
+    failed = False
+    try:
+        yield folder
+    except TrainingError:
+        failed = True
+        raise
+    finally:
+        if not failed:
+            shutil.rmtree(folder)
 
 
 def _point(turn: loop.Turn, task: Task) -> Point:
@@ -196,7 +214,7 @@ def run_all(
             name = f"{task.arm}, seed {task.campaign.seed}"
             yield run(task, lambda text, name=name: progress(f"{name}: {text}"))  # type: ignore[misc]
         return
-    with processes.pool(workers) as pool:
+    with processes.pool(workers, _one_core) as pool:
         running = [pool.submit(run, task) for task in todo]
         try:
             for future in as_completed(running):
@@ -209,3 +227,9 @@ def run_all(
         finally:
             for future in running:
                 future.cancel()
+
+
+def _one_core() -> None:
+    """Campaigns side by side share the cores, unless the user says otherwise; torch reads this."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

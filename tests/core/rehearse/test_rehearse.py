@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import tempfile
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
@@ -18,7 +20,7 @@ from click.testing import CliRunner
 
 from trainspot import processes
 from trainspot.cli import main
-from trainspot.errors import InputError, RunError
+from trainspot.errors import InputError, RunError, TrainingError
 from trainspot.rehearse import arms, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
@@ -220,9 +222,46 @@ def test_a_process_that_dies_is_a_failed_run(monkeypatch):
     dead = Future()
     dead.set_exception(BrokenProcessPool("A process in the process pool was terminated"))
     pool = SimpleNamespace(submit=lambda *_: dead)
-    monkeypatch.setattr(processes, "pool", lambda _: nullcontext(pool))
+    monkeypatch.setattr(processes, "pool", lambda *_: nullcontext(pool))
     with pytest.raises(RunError, match="a process that rehearsed a campaign died"):
         list(trial.run_all([None, None], 2))
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "1"), ({"OMP_NUM_THREADS": "4"}, "4")])
+def test_each_of_several_processes_keeps_to_one_core(monkeypatch, given, used):
+    started = []
+
+    def submit(*_):
+        done = Future()
+        done.set_result("a track")
+        return done
+
+    def pool(workers, initializer):
+        started.append(workers)
+        initializer()
+        return nullcontext(SimpleNamespace(submit=submit))
+
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(processes, "pool", pool)
+    assert list(trial.run_all([None, None], 2)) == ["a track"] * 2
+    assert started == [2]
+    assert os.environ["OMP_NUM_THREADS"] == used
+
+
+@pytest.mark.parametrize(("error", "kept"), [(TrainingError, True), (RunError, False)])
+def test_the_folder_of_a_failed_training_is_kept(prepared, tmp_path, monkeypatch, error, kept):
+    def fail(*_):
+        folder = next(tmp_path.iterdir())
+        (folder / "train.err").write_text("out of memory")
+        raise error("mace_run_train ended with status 1", hint=f"see {folder / 'train.err'}")
+
+    engines = SimpleNamespace(label=lambda frames: (frames, frames.take([])), train=fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(trial, "engines_of", lambda *_: engines)
+    task = trial.tasks(prepared.campaigns, prepared.inputs, None, CostModel(), [1])[0]
+    with pytest.raises(error, match=r"train\.err"):
+        trial.run(task)
+    assert [path.name for path in tmp_path.rglob("train.err")] == ["train.err"] * kept
 
 
 # ── what is said of an outcome ────────────────────────────────────────────────
@@ -285,6 +324,15 @@ def test_an_arm_that_never_got_there_has_no_ratio():
     assert target["needed"]["paper"]["labels"]["high"] is not None
     assert made.ratio("campaign", "paper", "labels", 0.1).value is None
     json.dumps(made.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("trainer", "said"), [("toy", True), ("mace", False)])
+def test_what_a_toy_committee_cannot_tell_is_said_of_toys_only(trainer, said):
+    tracks = [curve(arm, 1, 0.4, 0.1) for arm in ("campaign", "paper")]
+    made = dataclasses.replace(outcome(*tracks), trainer=trainer)
+    for text in (page.html(made), page.text(made), " ".join(made.to_dict()["limits"])):
+        assert ("toy committee" in text) == said
+        assert "The oracle is not DFT" in text
 
 
 def test_tracks_survive_being_written():
