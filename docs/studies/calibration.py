@@ -4,12 +4,14 @@ Committees of four small MACE models are trained on some motifs of the silicon s
 (Zuo et al., J. Phys. Chem. A 124, 731 (2020)) and judge frames of the others::
 
     python docs/studies/calibration.py --data mlearn-si --work build/calibration  # trains: hours
-    python docs/studies/calibration.py                                # judges again: seconds
+    python docs/studies/calibration.py --data mlearn-si --hold-outs vacancies     # that one again
+    python docs/studies/calibration.py                                # judges again: a minute
 
-The first form writes its pairs of disagreement and error to ``calibration-pairs.json`` beside this
-file; the second reads them. Both write the results and the figures of the page
-``docs/explanation/calibration-study.md``. The data have no isolated atom, so reference energies are
-fitted by least squares, and their virials are not used: sign, unit and order are not documented.
+The first two forms write their pairs of disagreement and error to ``calibration-pairs.json`` beside
+this file, where hold-outs that were not asked for stay as they are; the third reads them. All write
+the results and the figures of the page ``docs/explanation/calibration-study.md``. The data have no
+isolated atom, so reference energies are fitted by least squares, and their virials are not used:
+sign, unit and order are not documented.
 """
 
 from __future__ import annotations
@@ -147,12 +149,20 @@ def _member_rmse(held: Dataset, predictions: Predictions, name: str) -> Any:
     return predictions.select(mine.ids).member_rmse(mine)["forces"]
 
 
+def joined(file: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """The pairs of a file with those found now in place of theirs, in the order of the study."""
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    both = known | found
+    return {name: both[name] for name in [*HOLD_OUTS, *both] if name in both}
+
+
 def main() -> None:
     """Train or read; judge; draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, help="folder with training.extxyz and test.extxyz")
     parser.add_argument("--work", type=Path, default=Path("build/calibration"))
-    parser.add_argument("--hold-outs", nargs="+", choices=HOLD_OUTS, default=list(HOLD_OUTS))
+    parser.add_argument("--hold-outs", nargs="+", choices=HOLD_OUTS, default=list(HOLD_OUTS),
+                        help="which to train for; the pairs of others are kept")  # fmt: skip
     parser.add_argument("--pairs", type=Path, default=HERE / "calibration-pairs.json")
     parser.add_argument("--results", type=Path, default=HERE / "calibration-results.json")
     parser.add_argument("--figures", type=Path, default=HERE.parent / "images")
@@ -160,7 +170,8 @@ def main() -> None:
     if options.data is not None:
         frames = read_data(options.data)
         found = {name: pairs(*predicted(frames, name, options.work)) for name in options.hold_outs}
-        options.pairs.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        content = json.dumps(joined(options.pairs, found))
+        options.pairs.write_text(content + "\n", encoding="utf-8")
     studied = json.loads(options.pairs.read_text(encoding="utf-8"))
     results = judging.results(studied, SEED)
     options.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

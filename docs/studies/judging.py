@@ -172,13 +172,13 @@ def _key(method: str) -> str:
 
 @styled
 def scatter(studied: dict[str, Any], found: dict[str, Any]) -> Any:
-    """Error against disagreement, and against descriptor distance, of every pool."""
-    figure = new(7.0)
-    grid = figure.subplots(2, len(studied), sharey=True, squeeze=False)
-    for (name, columns), (top, bottom) in zip(studied.items(), grid.T, strict=True):
+    """Error against disagreement, and against descriptor distance; a row for each hold-out."""
+    figure = new(0.8 + 2.9 * len(studied))
+    grid = figure.subplots(len(studied), 2, sharey="row", squeeze=False)
+    for (name, columns), (left, right) in zip(studied.items(), grid, strict=True):
         study = Study(columns)
-        made = found[name]["judged"][_key("quantile")]
-        for axes, x in ((top, study.delta), (bottom, study.distance)):
+        threshold = found[name]["judged"][_key("quantile")]["threshold"]
+        for axes, x in ((left, study.delta), (right, study.distance)):
             for motif, colour in COLOURS.items():
                 rows = study.pool & (study.motif == motif) & (study.delta > 1e-4)
                 axes.scatter(x[rows], study.error[rows], s=14, color=colour, alpha=0.65, lw=0,
@@ -187,19 +187,18 @@ def scatter(studied: dict[str, Any], found: dict[str, Any]) -> Any:
             axes.set(xscale="log", yscale="log")
             for axis in (axes.xaxis, axes.yaxis):
                 plain_log(axis, (1.0, 2.0, 5.0))
-        slope = SHOWN / made["threshold"]
-        limits = np.array(top.get_xlim())
-        top.plot(limits, slope * limits, color="#1A1A1A", lw=1.3, label="calibration (quantile)")
-        top.set_xlim(limits)
-        top.axvline(made["threshold"], color=MISSED, lw=1.2, label="threshold τ")
-        bottom.axvline(study.limit, color="#CC79A7", lw=1.2, label="threshold of novelty")
+        limits, errors = np.array(left.get_xlim()), left.get_ylim()
+        left.plot(limits, SHOWN / threshold * limits, color="#1A1A1A", lw=1.3,
+                  label="calibration (quantile)")  # fmt: skip
+        left.set(xlim=limits, ylim=errors)
+        left.axvline(threshold, color=MISSED, lw=1.2, label="threshold τ")
+        right.axvline(study.limit, color="#CC79A7", lw=1.2, label="threshold of novelty")
         rho = found[name]["spearman"]
-        subtitle(top, f"never saw: {name}", f"rank correlation {rho['forces']:.2f}")
-        subtitle(bottom, "", f"rank correlation {rho['distance']:.2f}")
-        top.set_xlabel("Disagreement Δ (eV/Å)")
-        bottom.set_xlabel("Distance to the nearest training frame")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("Force error e (eV/Å)")
+        subtitle(left, f"never saw: {name}", f"rank correlation {rho['forces']:.2f}")
+        subtitle(right, "", f"rank correlation {rho['distance']:.2f}")
+        left.set_ylabel("Force error e (eV/Å)")
+    grid[-1, 0].set_xlabel("Disagreement Δ (eV/Å)")
+    grid[-1, 1].set_xlabel("Distance to the nearest training frame")
     shared_legend(figure, grid.flat)
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ def judging():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    sys.path.insert(0, str(STUDIES))
+    try:
+        yield importlib.import_module("calibration")
+    finally:
+        sys.path.remove(str(STUDIES))
 
 
 @pytest.fixture
@@ -93,3 +103,27 @@ def test_the_figures_are_drawn(judging, columns, tmp_path, monkeypatch):
     studied = {"made-up": columns}
     judging.draw(studied, judging.results(studied, 1), tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".png"]
+
+
+def test_hold_outs_are_added_to_the_pairs_of_others(calibration, tmp_path):
+    file = tmp_path / "pairs.json"
+    assert calibration.joined(file, {"vacancies": 1}) == {"vacancies": 1}
+    file.write_text(json.dumps({"surfaces": 2, "vacancies": 3}))
+    both = calibration.joined(file, {"vacancies": 4, "bulk MD": 5})
+    assert list(both.items()) == [("surfaces", 2), ("bulk MD", 5), ("vacancies", 4)]
+
+
+def test_only_the_hold_outs_asked_for_are_trained(calibration, columns, tmp_path, monkeypatch):
+    trained = []
+    known, written = tmp_path / "pairs.json", tmp_path / "results.json"
+    known.write_text(json.dumps({"surfaces": columns}))
+    monkeypatch.setattr(calibration, "read_data", lambda _: None)
+    monkeypatch.setattr(calibration, "predicted", lambda _, name, __: trained.append(name) or ())
+    monkeypatch.setattr(calibration, "pairs", lambda: columns)
+    monkeypatch.setattr(calibration.judging, "DRAWS", 2)
+    files = ["--pairs", str(known), "--results", str(written), "--figures", str(tmp_path)]
+    call = ["calibration.py", "--data", ".", "--hold-outs", "bulk MD", *files]
+    monkeypatch.setattr(sys, "argv", call)
+    calibration.main()
+    assert trained == ["bulk MD"]
+    assert list(json.loads(written.read_text())) == ["surfaces", "bulk MD"]
