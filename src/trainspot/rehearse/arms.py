@@ -74,7 +74,10 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
         InputError: No such trainer.
     """
     run.trainer(trainer, where="--trainer")
-    notes = [f"labels: {oracle.calculator} instead of {campaign.label.engine}"]
+    notes = []
+    if campaign.label.settings != oracle:
+        theirs = getattr(campaign.label.settings, "calculator", campaign.label.engine)
+        notes.append(f"labels: {oracle.calculator} instead of {theirs}")
     changed: dict[str, Any] = {
         "label": {
             "engine": "ase",

@@ -98,6 +98,18 @@ def test_engines_of_the_user_are_replaced_and_said_so(file):
     assert "dynamics: ase instead of lammps" in prepared.notes
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ({"engine": "ase", "calculator": "emt"}, []),
+        ({"engine": "ase", "calculator": "lj"}, ["labels: emt instead of lj"]),
+        ({"engine": "quantumespresso"}, ["labels: emt instead of quantumespresso"]),
+    ],
+)
+def test_a_reference_that_is_replaced_is_said_so(file, label, said):
+    assert rehearsal.prepare(file, {"label": label}, "emt", "toy", CostModel(), 1).notes == said
+
+
 def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
     campaign = prepared.campaigns["campaign"]
     test = testset.common_test(prepared.inputs, campaign, prepared.oracle, 12)
