@@ -34,6 +34,8 @@ if TYPE_CHECKING:
               help="Of the number of atoms in the cost of a label.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,
               help="Campaigns that run at the same time.")  # fmt: skip
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), callback=writable,
+              help="Folder of finished campaigns; those in it are not run again.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               callback=writable, help="The page (HTML).")  # fmt: skip
 @json_option
@@ -79,6 +81,7 @@ def _run(changes: dict[str, Any], options: dict[str, Any]) -> Outcome:
         return rehearsal.run(
             test_frames=options["test_frames"],
             workers=options["workers"],
+            keep=options["keep"],
             on_message=lambda text: bar.update(0, text),
             on_done=lambda text: bar.update(1, text),
         )

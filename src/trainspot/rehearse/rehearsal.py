@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 from trainspot.config.load import foundation_file, read_inputs
 from trainspot.dataset import Dataset
 from trainspot.frames import Labels
-from trainspot.rehearse import arms, oracle
+from trainspot.rehearse import arms, kept, oracle
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.testset import common_test, of_dynamics
 from trainspot.rehearse.trial import run_all, tasks
 from trainspot.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trainspot.config.models import Campaign
     from trainspot.label.ase import AseSettings
     from trainspot.rehearse.cost import CostModel
+    from trainspot.rehearse.trial import Task, Track
 
 
 def _silent(_: str) -> None:
@@ -61,6 +62,7 @@ class Rehearsal:
         *,
         test_frames: int,
         workers: int = 1,
+        keep: Path | None = None,
         on_message: Callable[[str], None] = _silent,
         on_done: Callable[[str], None] = _silent,
     ) -> Outcome:
@@ -69,19 +71,23 @@ class Rehearsal:
         Args:
             test_frames: How many common test frames are asked for.
             workers: Campaigns that run at the same time, each in a process.
+            keep: Folder, made if need be; campaigns finished in it are not run again.
             on_message: Told what happens.
             on_done: Told when the test frames and each campaign are ready.
 
         Raises:
+            DataError: The file of a kept campaign is damaged.
             RunError: A campaign cannot go on, or no test frame could be made.
         """
+        if keep is not None:
+            keep.mkdir(exist_ok=True)
         first = next(iter(self.campaigns.values()))
         test = common_test(self.inputs, first, self.oracle, test_frames, progress=on_message)
         moving = len(of_dynamics(test))
         on_done("common test frames")
         todo = tasks(self.campaigns, self.inputs, test, self.cost, self.seeds, self.foundation)
         tracks = []
-        for track in run_all(todo, workers, on_message):
+        for track in self._tracks(todo, workers, keep, on_message):
             tracks.append(track)
             on_done(f"{track.arm}, seed {track.seed}: {track.state}")
         return Outcome(
@@ -94,6 +100,24 @@ class Rehearsal:
             tracks=tracks,
             notes=self.notes,
         )
+
+    def _tracks(
+        self,
+        todo: Sequence[Task],
+        workers: int,
+        keep: Path | None,
+        on_message: Callable[[str], None],
+    ) -> Iterator[Track]:
+        """Those that are kept, then the others as they are finished."""
+        if keep is None:
+            yield from (track for _, track in run_all(todo, workers, on_message))
+            return
+        known = [kept.read(keep, task) for task in todo]
+        yield from filter(None, known)
+        left = [task for task, track in zip(todo, known, strict=True) if track is None]
+        for task, track in run_all(left, workers, on_message):
+            kept.write(keep, task, track)
+            yield track
 
 
 def prepare(

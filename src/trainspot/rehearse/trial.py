@@ -203,7 +203,7 @@ def tasks(
 
 def run_all(
     todo: Sequence[Task], workers: int, progress: Callable[[str], None] = lambda _: None
-) -> Iterator[Track]:
+) -> Iterator[tuple[Task, Track]]:
     """Run tasks, in this process or in several; tracks come as they are finished.
 
     Raises:
@@ -212,13 +212,13 @@ def run_all(
     if min(workers, len(todo)) <= 1:
         for task in todo:
             name = f"{task.arm}, seed {task.campaign.seed}"
-            yield run(task, lambda text, name=name: progress(f"{name}: {text}"))  # type: ignore[misc]
+            yield task, run(task, lambda text, name=name: progress(f"{name}: {text}"))  # type: ignore[misc]
         return
     with processes.pool(workers, _one_core) as pool:
-        running = [pool.submit(run, task) for task in todo]
+        running = {pool.submit(run, task): task for task in todo}
         try:
             for future in as_completed(running):
-                yield future.result()
+                yield running[future], future.result()
         except BrokenProcessPool as error:
             raise RunError(
                 "a process that rehearsed a campaign died",

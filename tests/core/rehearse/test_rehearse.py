@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from trainspot import processes
 from trainspot.cli import main
-from trainspot.errors import InputError, RunError, TrainingError
+from trainspot.errors import DataError, InputError, RunError, TrainingError
 from trainspot.rehearse import arms, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
@@ -181,6 +181,38 @@ def test_several_processes_give_the_same(prepared, found):
     }
 
 
+def test_finished_campaigns_are_kept_and_not_run_again(prepared, tmp_path, monkeypatch):
+    names = ["campaign", "random"]
+    few = dataclasses.replace(
+        prepared,
+        campaigns={name: prepared.campaigns[name] for name in names},
+        seeds=prepared.seeds[:1],
+    )
+    ran = []
+    real = trial.run
+
+    def run(task, progress=None):
+        ran.append(task.arm)
+        if len(ran) == 2:
+            raise RunError("the lights went out")
+        return real(task)
+
+    monkeypatch.setattr(trial, "run", run)
+    with pytest.raises(RunError, match="lights"):
+        few.run(test_frames=6, keep=tmp_path / "kept")
+    (file,) = (tmp_path / "kept").iterdir()
+    again = few.run(test_frames=6, keep=tmp_path / "kept")
+    assert ran == ["campaign", "random", "random"]
+    assert sorted(track.arm for track in again.tracks) == names
+    assert json.loads(file.read_text()) == again.of("campaign")[0].to_dict()
+
+    few.run(test_frames=7, keep=tmp_path / "kept")  # other test frames are another rehearsal
+    assert ran[3:] == names
+    file.write_text(file.read_text()[:50])
+    with pytest.raises(DataError, match="is damaged; remove it"):
+        few.run(test_frames=6, keep=tmp_path / "kept")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -194,6 +226,7 @@ def test_several_processes_give_the_same(prepared, found):
         (["--oracle", "emt", "--set", "seed=["], "is not YAML"),
         (["--oracle", "emt", "--set", "structures=[none.cif]"], "nothing matches 'none.cif'"),
         (["--oracle", "emt", "-o", "nowhere/page.html"], "no such folder"),
+        (["--oracle", "emt", "--keep", "nowhere/kept"], "no such folder"),
         (["--oracle", "emt", "--seeds", "0"], "--seeds"),
         ([], "--oracle"),
     ],
@@ -255,7 +288,7 @@ def test_each_of_several_processes_keeps_to_one_core(monkeypatch, given, used):
 
     monkeypatch.setattr(os, "environ", dict(given))
     monkeypatch.setattr(processes, "pool", pool)
-    assert list(trial.run_all([None, None], 2)) == ["a track"] * 2
+    assert list(trial.run_all([None, None], 2)) == [(None, "a track")] * 2
     assert started == [2]
     assert os.environ["OMP_NUM_THREADS"] == used
 
