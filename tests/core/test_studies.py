@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainspot.rehearse import arms, rehearsal
+from trainspot.rehearse.cost import CostModel
+
 STUDIES = Path(__file__).parents[2] / "docs" / "studies"
 
 
@@ -22,12 +25,22 @@ def judging():
 
 
 @pytest.fixture(scope="module")
-def calibration():
+def study():
+    """Imports a script by name; they import one another."""
     sys.path.insert(0, str(STUDIES))
-    try:
-        yield importlib.import_module("calibration")
-    finally:
-        sys.path.remove(str(STUDIES))
+    yield importlib.import_module
+    sys.path.remove(str(STUDIES))
+
+
+@pytest.fixture(scope="module")
+def calibration(study):
+    return study("calibration")
+
+
+@pytest.fixture(scope="module")
+def stated():
+    """What the spot check with MACE printed."""
+    return json.loads((STUDIES / "labels-mace.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -127,3 +140,25 @@ def test_only_the_hold_outs_asked_for_are_trained(calibration, columns, tmp_path
     calibration.main()
     assert trained == ["bulk MD"]
     assert list(json.loads(written.read_text())) == ["surfaces", "bulk MD"]
+
+
+def test_the_spot_check_with_mace_says_what_its_campaigns_did(study, stated):
+    found = study("labels_mace").outcome(stated)
+    assert found.to_dict() == stated
+    assert (found.trainer, found.arms) == ("mace", list(arms.ARMS))
+
+
+def test_the_campaign_of_the_spot_check_is_the_one_that_was_run(stated):
+    file, seeds = STUDIES / "labels-mace.yaml", len(stated["seeds"])
+    made = rehearsal.prepare(file, {}, "tersoff", "mace", CostModel(), seeds)
+    assert sorted(made.seeds) == stated["seeds"]
+    assert made.campaigns[arms.OURS].stop.max_iterations == max(
+        len(run["points"]) for arm in stated["arms"].values() for run in arm["runs"]
+    )
+
+
+def test_the_spot_check_is_drawn(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["labels_mace.py", "--figures", str(tmp_path)])
+    study("labels_mace").main()
+    assert [path.name for path in tmp_path.iterdir()] == ["labels-mace.png"]
+    assert "random" in capsys.readouterr().out
