@@ -105,13 +105,16 @@ def band(
 
     Args:
         curves: (spent, error) of each seed.
-        points: Of the axis.
+        points: Of the axis, besides those of the curves.
 
     Returns:
-        Axis, median, smallest and largest error, (points,) each; empty where nothing is common.
+        Axis, median, smallest and largest error, (n,) each; empty where nothing is common.
     """
     low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    axis = np.linspace(low, high, points) if high >= low else np.zeros(0)
+    known = np.concatenate([x for x, _ in curves])
+    # the points themselves as well, so that the median of one curve is the curve
+    axis = np.union1d(np.linspace(low, high, points), known[(known >= low) & (known <= high)])
+    axis = axis if high >= low else np.zeros(0)
     logs = np.array([np.interp(axis, x, np.log(y)) for x, y in curves])
     return (
         axis,

@@ -99,6 +99,14 @@ def test_a_band_covers_what_all_seeds_have():
     assert len(band(apart)[0]) == 0
 
 
+def test_the_median_of_one_curve_is_the_curve():
+    spent, error = np.array([42.0, 52.0, 61.0]), np.array([0.12, 0.08, 0.16])
+    axis, middle, low, high = band([(spent, error)])
+    assert len(axis) > 50
+    for line in (middle, low, high):
+        np.testing.assert_allclose(line[np.isin(axis, spent)], error)
+
+
 def test_the_cost_of_labels():
     model = CostModel(seconds=3600.0, exponent=2.0)
     assert model.core_hours([8]) == pytest.approx(1.0)
