@@ -1,9 +1,9 @@
 r"""The spot check of the study of labels with MACE: its tables and its figure, from its JSON.
 
-The campaigns are those of one command, which takes the better part of an hour of one core::
+The campaigns are those of one command, which takes about 25 minutes of one core::
 
-    trainspot rehearse docs/studies/labels-mace.yaml --oracle tersoff --trainer mace --seeds 3 \
-        --test-frames 36 -o labels-mace.html --json > docs/studies/labels-mace.json
+    trainspot rehearse docs/studies/labels-mace.yaml --oracle tersoff --trainer mace --seeds 2 \
+        --test-frames 36 --keep kept --json > docs/studies/labels-mace.json
     python docs/studies/labels_mace.py
 
 The second line reads what the first has written, prints what it found, and draws the figure of the
