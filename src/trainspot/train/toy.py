@@ -46,6 +46,7 @@ CONFIG: Final = "toy.json"
 METRICS: Final = "metrics.json"
 START: Final = "start.toy"
 _MIN_SCALE: Final = 1e-3
+_BATCH: Final = 32  # frames whose equations are in memory at a time
 
 
 class ToySettings(BaseModel):
@@ -217,7 +218,7 @@ def _draw_basis(
     )
     if not frames:
         return plain
-    rho = np.concatenate([plain.densities(find_pairs([f], settings.cutoff)) for f in frames])
+    rho = plain.densities(find_pairs(frames, settings.cutoff))
     scale = np.maximum(rho.std(axis=0), _MIN_SCALE * max(1.0, float(rho.max(initial=0.0))))
     return Basis(**(vars(plain) | {"scale": scale}))
 
@@ -232,55 +233,66 @@ def _solve(
     """The coefficients, (S, F), that explain what ``known`` (E0s and core) leaves over."""
     size = prior.size
     gram, moment = np.zeros((size, size)), np.zeros(size)
-    for frame, count in zip(frames, times, strict=True):
-        if count:
-            design, target = _equations(frame, known, settings)
-            gram += count * design.T @ design
-            moment += count * design.T @ target
+    drawn = [(frame, count) for frame, count in zip(frames, times, strict=True) if count]
+    for start in range(0, len(drawn), _BATCH):
+        batch = drawn[start : start + _BATCH]
+        design, target = _equations([frame for frame, _ in batch], known, settings)
+        rows = np.repeat([count for _, count in batch], [len(block) for block in design])
+        stacked = np.concatenate(design)
+        weighted = stacked.T * rows
+        gram += weighted @ stacked
+        moment += weighted @ np.concatenate(target)
     penalty = settings.ridge * max(float(np.trace(gram)) / size, 1e-12)
     gram[np.diag_indices(size)] += penalty
     shift = np.linalg.solve(gram, moment + penalty * prior.ravel())
     return np.asarray(shift.reshape(prior.shape))
 
 
-def _equations(frame: Frame, known: ToyPotential, settings: ToySettings) -> tuple[Array, Array]:
-    """Weighted rows (n, S F) and right-hand side (n,) of one frame's energy, forces and stress."""
-    basis, pairs = known.basis, find_pairs([frame], known.cutoff)
-    base = known.predict(pairs)[0]
-    assert base.forces is not None
+def _equations(
+    frames: Sequence[Frame], known: ToyPotential, settings: ToySettings
+) -> tuple[list[Array], list[Array]]:
+    """Weighted rows (n, S F) and right-hand side (n,) of each frame's energy, forces and stress."""
+    basis, pairs = known.basis, find_pairs(frames, known.cutoff)
     energy, forces, strain = _design(basis, pairs)
-    labels, size = frame.labels, energy.size
-    rows: list[Array] = []
-    targets: list[Any] = []
-    if labels.energy is not None and base.energy is not None:
-        weight = settings.energy_weight / len(frame)
-        rows.append(weight * energy.reshape(1, size))
-        targets.append([weight * (labels.energy - base.energy)])
-    if labels.forces is not None:
-        rows.append(settings.forces_weight * forces.reshape(-1, size))
-        targets.append(settings.forces_weight * (labels.forces - base.forces).ravel())
-    if labels.stress is not None and base.stress is not None and frame.pbc.all():
-        weight = settings.stress_weight
-        rows.append(weight / pairs.volumes[0] * strain.reshape(-1, size))
-        targets.append(weight * (labels.stress - base.stress).ravel())
-    return np.concatenate(rows), np.concatenate(targets)
+    size = energy[0].size
+    designs, targets = [], []
+    for row, (frame, base) in enumerate(zip(frames, known.predict(pairs), strict=True)):
+        assert base.forces is not None
+        labels, atoms = frame.labels, slice(*pairs.offsets[row : row + 2])
+        rows: list[Array] = []
+        right: list[Any] = []
+        if labels.energy is not None and base.energy is not None:
+            weight = settings.energy_weight / len(frame)
+            rows.append(weight * energy[row].reshape(1, size))
+            right.append([weight * (labels.energy - base.energy)])
+        if labels.forces is not None:
+            rows.append(settings.forces_weight * forces[atoms].reshape(-1, size))
+            right.append(settings.forces_weight * (labels.forces - base.forces).ravel())
+        if labels.stress is not None and base.stress is not None and frame.pbc.all():
+            weight = settings.stress_weight
+            rows.append(weight / pairs.volumes[row] * strain[row].reshape(-1, size))
+            right.append(weight * (labels.stress - base.stress).ravel())
+        designs.append(np.concatenate(rows))
+        targets.append(np.concatenate(right))
+    return designs, targets
 
 
 def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
-    """Energy (S, F), forces (n, 3, S, F), ∂E/∂ε (3, 3, S, F) of unit coefficients, one frame."""
+    """Energy (N, S, F), forces (A, 3, S, F), ∂E/∂ε (N, 3, 3, S, F) of unit coefficients."""
     species, rho = basis.species(pairs.numbers), basis.densities(pairs)
-    n_species, n_features = len(basis.numbers), basis.n_features
-    energy = np.zeros((n_species, n_features))
-    np.add.at(energy, species, basis.features(rho))
+    n_species, n_features, n_frames = len(basis.numbers), basis.n_features, len(pairs.volumes)
+    energy = np.zeros((n_frames, n_species, n_features))
+    np.add.at(energy, (pairs.frame_of_atom, species), basis.features(rho))
     _, slopes = basis.radial(pairs.distances)
     gradients = basis.gradients(rho).reshape(len(rho), n_features, n_species, -1)
     pulls = np.einsum("pfk,pk->pf", gradients[pairs.i, :, species[pairs.j]], slopes)
     forces = np.zeros((len(rho), 3, n_species, n_features))
-    strain = np.zeros((3, 3, n_species, n_features))
+    strain = np.zeros((n_frames, 3, 3, n_species, n_features))
     for centre in range(n_species):
         mine = (species[pairs.i] == centre)[:, None]
-        forces[:, :, centre], strains = derivatives(pairs, np.where(mine, pulls, 0.0))
-        strain[:, :, centre] = strains[0]
+        forces[:, :, centre], strain[..., centre, :] = derivatives(
+            pairs, np.where(mine, pulls, 0.0)
+        )
     return energy, forces, strain
 
 
@@ -289,8 +301,7 @@ def _rmse(model: ToyPotential, name: str, frames: Sequence[Frame]) -> dict[str, 
     if not frames:
         return {}
     energies, forces = [], []
-    for frame in frames:
-        found = model.predict(model.prepare([frame]))[0]
+    for frame, found in zip(frames, model.predict(model.prepare(frames)), strict=True):
         if frame.labels.energy is not None and found.energy is not None:
             energies.append((found.energy - frame.labels.energy) / len(frame))
         if frame.labels.forces is not None and found.forces is not None:

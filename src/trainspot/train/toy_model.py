@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase.data import covalent_radii
+from scipy.sparse import csr_array
 from vesin import NeighborList
 
 from trainspot.errors import DataError, InputError
@@ -40,6 +41,7 @@ FORMAT: Final = "trainspot-toy"
 FORMAT_VERSION: Final = 1
 _HEADER: Final = "header.npy"
 _MIN_DISTANCE: Final = 1e-3  # Å
+_FEW: Final = 9  # columns
 
 
 @dataclass(frozen=True)
@@ -183,15 +185,24 @@ def derivatives(pairs: Pairs, slopes: Array) -> tuple[Array, Array]:
         Forces, (A, 3) or (A, 3, F), and ∂E/∂ε (eV, not divided by the volume), (N, 3, 3[, F]).
     """
     tail = slopes.shape[1:]
+    n_atoms, n_frames = len(pairs.numbers), len(pairs.volumes)
     units = pairs.vectors / pairs.distances[:, None]
     pulls = np.einsum("p...,px->px...", slopes, units)
-    forces = np.zeros((len(pairs.numbers), 3, *tail))
-    np.add.at(forces, pairs.i, pulls)
-    np.subtract.at(forces, pairs.j, pulls)
-    strain = np.zeros((len(pairs.volumes), 3, 3, *tail))
+    forces = _summed(pairs.i, pulls, n_atoms) - _summed(pairs.j, pulls, n_atoms)
     moments = np.einsum("px...,py->pxy...", pulls, pairs.vectors)
-    np.add.at(strain, pairs.frame_of_atom[pairs.i], moments)
-    return forces, strain
+    strain = _summed(pairs.frame_of_atom[pairs.i], moments, n_frames)
+    return forces.reshape(n_atoms, 3, *tail), strain.reshape(n_frames, 3, 3, *tail)
+
+
+def _summed(rows: NDArray[np.int64], values: Array, size: int) -> Array:
+    """Sums of the values, (P, …), that belong to each row, (size, …)."""
+    if values[:1].size <= _FEW:
+        found = np.zeros((size, *values.shape[1:]))
+        np.add.at(found, rows, values)
+        return found
+    # With many columns a sparse product is several times faster.
+    sums = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), (size, len(rows)))
+    return np.asarray(sums @ values.reshape(len(rows), -1))
 
 
 class ToyPotential:
