@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from ase import Atoms
@@ -39,7 +40,7 @@ from trainspot.frames import Frame
 from trainspot.label.ase import AseLabelEngine
 from trainspot.rehearse import arms, oracle, testset, trial
 from trainspot.rehearse.cost import CostModel
-from trainspot.rehearse.curves import Comparison, Curves, compare
+from trainspot.rehearse.curves import RESAMPLES, Comparison, Curves, compare
 from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import geometric_mean
 from trainspot.rehearse.trial import Track
@@ -208,22 +209,30 @@ class Runner:
     seeds: Sequence[int]
     quick: bool = False
 
-    def tracks(self, name: str, sides: Mapping[str, tuple[System, Campaign]],
-               tested: System) -> dict[str, list[Track]]:  # fmt: skip
+    def tracks(
+        self,
+        name: str,
+        sides: Mapping[str, tuple[System, Campaign]],
+        tested: System,
+        few: Mapping[str, int] = MappingProxyType({}),
+    ) -> dict[str, list[Track]]:
         """The tracks of each arm, by seed.
 
         Args:
             name: Of the study.
             sides: What each arm runs on, and its campaign.
             tested: Gives the structures of the common test.
+            few: How many seeds an arm has, if not all.
         """
         found: dict[str, list[Track]] = {arm: [] for arm in sides}
         test: Dataset | None = None
-        for seed in self.seeds:
+        for k, seed in enumerate(self.seeds):
             for arm, (system, made) in sides.items():
+                if k >= few.get(arm, len(self.seeds)):
+                    continue
                 file = self.work / name / f"{arm}-{seed}.json".replace(" ", "_")
                 if not file.is_file():
-                    test = test or self._test(tested, made)
+                    test = self._test(tested, made) if test is None else test
                     given = start(system, made, seed)
                     self._run(trial.Task(arm, arms.seeded(made, seed), given, test, COST), file)
                 found[arm].append(Track.from_dict(json.loads(file.read_text(encoding="utf-8"))))
@@ -249,25 +258,45 @@ Tracks = Mapping[str, Mapping[str, Sequence[Track]]]
 """By system and arm."""
 
 
-def compared(found: Tracks, arm: str, base: str, what: str, way: float) -> Comparison:
+def _seeds(tracks: Mapping[str, Sequence[Track]], arm: str, base: str) -> list[int]:
+    """The seeds that both arms have."""
+    mine, theirs = ({track.seed for track in tracks[one]} for one in (arm, base))
+    return sorted(mine & theirs)
+
+
+def compared(
+    found: Tracks, arm: str, base: str, what: str, way: float, resamples: int = RESAMPLES
+) -> Comparison:
     """An arm against another, on all systems given, over the seeds that both have."""
     pairs = []
     for tracks in found.values():
         sides = [{track.seed: track for track in tracks[one]} for one in (arm, base)]
-        seeds = sorted(sides[0].keys() & sides[1].keys())
         mine, theirs = (
-            Curves.of([(side[s].column(what), side[s].column("forces")) for s in seeds])
+            Curves.of(
+                [
+                    (side[seed].column(what), side[seed].column("forces"))
+                    for seed in _seeds(tracks, arm, base)
+                ]
+            )
             for side in sides
         )
         pairs.append((mine, theirs))
-    return compare(pairs, way, generator(SEED, "labels", "bootstrap", arm, base, what))
+    rng = generator(SEED, "labels", "bootstrap", arm, base, what)
+    return compare(pairs, way, rng, resamples)
 
 
 def row(
-    found: Tracks, arm: str, base: str, what: str, way: float, *, judged: bool = False
+    found: Tracks,
+    arm: str,
+    base: str,
+    what: str,
+    way: float = HEADLINE,
+    *,
+    judged: bool = False,
+    resamples: int = RESAMPLES,
 ) -> harness.Row | None:
     """One comparison; ``None`` if nothing was learned."""
-    made = compared(found, arm, base, what, way)
+    made = compared(found, arm, base, what, way, resamples)
     where = "all systems" if len(found) > 1 else next(iter(found))
     name = f"{where}: {arm} / {base}, {SPENT[what]}, {WAYS[way]}"
     if made.ratio is None:
@@ -287,28 +316,30 @@ def row(
         ratio=made.ratio,
         ratio_is="ours / baseline",
         spread=made.interval or (made.ratio, made.ratio),
-        repeats=min(len(tracks[arm]) for tracks in found.values()),
+        repeats=min(len(_seeds(tracks, arm, base)) for tracks in found.values()),
         target=TARGET if judged else None,
         met=TARGET.met_by(made.ratio) if judged else None,
         note=beyond + ("" if made.interval else "; no interval"),
     )
 
 
-def _rows_of(found: Tracks, arm: str, base: str) -> Iterator[harness.Row | None]:
+def _rows_of(found: Tracks, arm: str, base: str, *, quick: bool) -> Iterator[harness.Row | None]:
     """All systems at every error, then each system at that of the headline."""
-    judged = (arm, base) in ((arms.OURS, arms.PAPER), (arms.OURS, arms.RANDOM))
+    judged = arm == arms.OURS and base in (arms.PAPER, arms.RANDOM)
+    resamples = 50 if quick else RESAMPLES
     for what in SPENT:
         for way in sorted(WAYS, key=lambda way: way != HEADLINE):
-            yield row(found, arm, base, what, way, judged=judged and way == HEADLINE)
-        for name, tracks in found.items():
-            yield row({name: tracks}, arm, base, what, HEADLINE)
+            meant = judged and way == HEADLINE
+            yield row(found, arm, base, what, way, judged=meant, resamples=resamples)
+        for name, tracks in found.items() if len(found) > 1 else ():
+            yield row({name: tracks}, arm, base, what, resamples=resamples)
 
 
 _SMALL: Final = "defaults, 8 atoms"
 _LARGE: Final = "paper, 32 atoms"
 
 
-def _cells(runner: Runner) -> dict[str, list[Track]]:
+def _cells(runner: Runner, number: int) -> dict[str, list[Track]]:
     """Nickel from small cells with the defaults, and from large ones with the paper's protocol.
 
     Here the starts differ, for that is the question. Both are tested on large cells.
@@ -316,7 +347,7 @@ def _cells(runner: Runner) -> dict[str, list[Track]]:
     small, large = _nickel((2, 1, 1)), _nickel((2, 2, 2))
     theirs = arms.as_in_the_paper(campaign(large, quick=runner.quick))
     sides = {_SMALL: (small, campaign(small, quick=runner.quick)), _LARGE: (large, theirs)}
-    return runner.tracks("cells", sides, large)
+    return runner.tracks("cells", sides, large, dict.fromkeys(sides, number))
 
 
 def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
@@ -332,14 +363,16 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
     for name, system in list(systems().items())[: 1 if options.quick else None]:
         every = all_arms(campaign(system, quick=options.quick))
         sides = {arm: (system, every[arm]) for arm in wanted}
-        found[name] = runner.tracks(name, sides, system)
+        few = dict.fromkeys(VARIANTS, options.variants)
+        found[name] = runner.tracks(name, sides, system, few)
     for arm, base in pairs:
-        yield from filter(None, _rows_of(found, arm, base))
+        yield from filter(None, _rows_of(found, arm, base, quick=options.quick))
+    large: dict[str, dict[str, list[Track]]] = {}
     if options.cells:
-        found["cells"] = _cells(runner)
-        yield from filter(None, _rows_of({"cells": found["cells"]}, _SMALL, _LARGE))
+        large = {"cells": _cells(runner, options.cells)}
+        yield from filter(None, _rows_of(large, _SMALL, _LARGE, quick=options.quick))
     if options.tracks:
-        _keep(found, options.tracks)
+        _keep(found | large, Path(options.tracks))
 
 
 def _keep(found: Tracks, file: Path) -> None:
@@ -357,10 +390,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="repetitions of every arm")
     parser.add_argument("--first", type=int, default=SEED, help="the first seed")
-    parser.add_argument("--variants", action="store_true", help="defaults changed one at a time")
-    parser.add_argument("--cells", action="store_true", help="small cells against large ones")
+    for name, what in (
+        ("--variants", "defaults changed one at a time"),
+        ("--cells", "small cells against large ones"),
+    ):
+        parser.add_argument(
+            name, type=int, default=0, metavar="SEEDS", help=f"{what}, on so many seeds"
+        )
     parser.add_argument("--work", default="build/labels", help="finished campaigns are kept here")
-    parser.add_argument("--tracks", type=Path, metavar="FILE", help="write all curves here")
+    parser.add_argument("--tracks", metavar="FILE", help="write all curves here")
 
 
 if __name__ == "__main__":

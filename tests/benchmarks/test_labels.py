@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainspot.rehearse.cost import CostModel
-from trainspot.rehearse.outcome import Outcome
+from trainspot import loop
 from trainspot.rehearse.trial import Point, Track
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "labels.py"
@@ -54,38 +53,75 @@ def test_there_are_three_systems_and_the_paper_is_untouched(labels):
 def track(arm, seed, step):
     points = [
         Point(20 + step * k, 0.1 * (20 + step * k), error, error, 0.01, 30, 9, 10)
-        for k, error in enumerate((0.4, 0.1))
+        for k, error in enumerate((0.4, 0.2, 0.1))
     ]
     return Track(arm, seed, "exhausted", tuple(points))
 
 
 def test_a_row_is_the_ratio_of_what_is_needed(labels):
-    tracks = [track("campaign", s, 10) for s in range(5)] + [
-        track("paper", s, 60) for s in range(5)
-    ]
-    found = Outcome("made-up", 1, "emt", "toy", CostModel(), {}, tracks)
-    row = labels.row("made-up", found, "campaign", "paper", "labels")
-    assert row.ours == pytest.approx(30)
-    assert row.baseline == pytest.approx(80)
-    assert row.ratio == pytest.approx(30 / 80)
+    found = {
+        name: {arm: [track(arm, s, step) for s in range(5)] for arm, step in steps.items()}
+        for name, steps in (
+            ("made-up", {"campaign": 10, "paper": 60}),
+            ("other", {"campaign": 20, "paper": 20}),
+        )
+    }
+    row = labels.row({"made-up": found["made-up"]}, "campaign", "paper", "labels", judged=True)
+    # Three quarters of the way from 0.4 to 0.1 eV/Å: one and a half steps.
+    assert row.ours == pytest.approx(35, abs=0.2)
+    assert row.baseline == pytest.approx(110, abs=1)
+    assert row.ratio == pytest.approx(35 / 110, rel=1e-2)
     assert row.met
-    assert not labels.row("made-up", found, "paper", "campaign", "labels").target
-    flat = [track("campaign", s, 10) for s in range(5)]
-    idle = [Track("paper", s, "exhausted", (flat[0].points[0],)) for s in range(5)]
-    nothing = Outcome("made-up", 1, "emt", "toy", CostModel(), {}, [*flat, *idle])
-    assert labels.row("made-up", nothing, "campaign", "paper", "labels") is None
+    assert row.note == "beyond the start 0.17 (0.17 to 0.17)"
+    both = labels.row(found, "campaign", "paper", "labels")
+    assert both.ratio == pytest.approx(row.ratio**0.5)
+    assert both.target is None
+    assert "all systems" in both.name
+    whole = labels.row({"made-up": found["made-up"]}, "paper", "campaign", "core_hours", 1.0)
+    assert (whole.ours, whole.baseline) == pytest.approx((14.0, 4.0), rel=1e-2)
+
+
+def test_nothing_learned_is_no_row(labels):
+    idle = [Track("paper", s, "exhausted", track("", s, 1).points[:1]) for s in range(5)]
+    tracks = {"campaign": [track("campaign", s, 10) for s in range(5)], "paper": idle}
+    assert labels.row({"made-up": tracks}, "campaign", "paper", "labels") is None
+
+
+def test_only_seeds_that_both_have_are_compared(labels):
+    tracks = {
+        "campaign": [track("campaign", s, 10) for s in range(3)],
+        "paper": [track("paper", s, 20) for s in (1, 2, 5, 7)],
+    }
+    row = labels.row({"made-up": tracks}, "campaign", "paper", "labels")
+    assert row.repeats == 2
+
+
+def test_all_arms_of_a_seed_share_their_start(labels):
+    system = labels.systems()["nickel"]
+    made = labels.campaign(system, quick=True)
+    first, again, other = (labels.start(system, made, s) for s in (1, 1, 2))
+    assert first.ids == again.ids
+    assert first.ids != other.ids
+    assert first.is_labelled.all()
+    assert len(first.subset("validation")) >= 19  # enough for a threshold of novelty
+    assert loop.prepare(first, made).ids == first.ids
 
 
 def test_it_runs_and_keeps_what_it_has(tmp_path):
     target = tmp_path / "labels.json"
+    curves = tmp_path / "curves.json"
     call = [sys.executable, str(FILE), "--quick", "--work", str(tmp_path), "--json", str(target)]
+    call += ["--tracks", str(curves)]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kept = sorted(path.name for path in (tmp_path / "aluminium").iterdir())
-    assert len(kept) == 6
+    assert len(kept) == 10  # five arms, two seeds
     again = subprocess.run(call, capture_output=True, text=True, check=False)
     assert "seed 20" in done.stderr
     assert "seed 20" not in again.stderr  # nothing was run twice
+    tracks = json.loads(curves.read_text(encoding="utf-8"))
+    assert {len(one["points"]) for one in tracks} <= {1, 2}
+    assert {one["system"] for one in tracks} == {"aluminium"}
     if target.is_file():  # there are rows where every arm has learned
         document = json.loads(target.read_text(encoding="utf-8"))
         assert all(row["ratio"] > 0 for row in document["rows"])

@@ -17,8 +17,8 @@ from scipy.optimize import isotonic_regression
 
 Array = NDArray[np.float64]
 
-_POINTS: Final = 200
-_RESAMPLES: Final = 2000
+_POINTS: Final = 150
+RESAMPLES: Final = 2000
 _ROUNDING: Final = 1e-9
 
 
@@ -125,7 +125,7 @@ def needs(
     seeds = np.arange(len(ours.logs)) if rows is None else rows
     both = [side.mean(seeds) for side in (ours, theirs)]
     start, end = float(np.mean([fit[0] for fit in both])), max(float(fit[-1]) for fit in both)
-    if end >= start:
+    if end >= start - _ROUNDING:
         return None
     goal = start - way * (start - end)
     mine, other = (
@@ -137,7 +137,10 @@ def needs(
 
 
 def compare(
-    pairs: Sequence[tuple[Curves, Curves]], way: float, rng: np.random.Generator
+    pairs: Sequence[tuple[Curves, Curves]],
+    way: float,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Geometric mean over systems, with a bootstrap over seeds.
 
@@ -148,11 +151,12 @@ def compare(
         pairs: Our curves and theirs, of each system.
         way: See ``needs``.
         rng: Draws the resamples.
+        resamples: How many.
     """
     found = tuple(needs(ours, theirs, way) for ours, theirs in pairs)
     ratio, beyond = _mean(found)
     drawn = []
-    for _ in range(_RESAMPLES):
+    for _ in range(resamples):
         rows = [rng.integers(len(ours.logs), size=len(ours.logs)) for ours, _ in pairs]
         drawn.append(_mean([needs(*pair, way, row) for pair, row in zip(pairs, rows, strict=True)]))
     intervals = [
