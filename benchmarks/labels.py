@@ -120,7 +120,7 @@ def campaign(system: System, *, quick: bool) -> Campaign:
         "label": {"engine": "ase", "calculator": system.oracle},
         "train": {
             "engine": "toy", "committee": 3 if quick else 4,
-            "settings": {"ridge": 1e-4, "n_random": 40},
+            "settings": {"ridge": 1e-4, "n_random": 120},
         },
         "explore": {
             "engine": "ase", "starts": 2 if quick else 8, "temperature": [300, system.hottest],
