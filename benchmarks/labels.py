@@ -124,7 +124,7 @@ def campaign(system: System, *, quick: bool) -> Campaign:
         },
         "explore": {
             "engine": "ase", "starts": 2 if quick else 8, "temperature": [300, system.hottest],
-            "time": 0.06 if quick else 0.2, "sample_every": 0.02, "timestep": 2.0,
+            "time": 0.06 if quick else 0.12, "sample_every": 0.012, "timestep": 2.0,
             "ensemble": "nvt",
         },
         "evaluate": {"dtype": "float64"},
