@@ -169,6 +169,7 @@ VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
     "quantile 0.5": {"calibrate": {"quantile": 0.5}},
     "quantile 0.9": {"calibrate": {"quantile": 0.9}},
     "no audit": {"select": {"audit": 0}},
+    "selected train": {"select": {"held_out": "audit"}},
 }
 """Defaults changed one at a time."""
 

@@ -64,6 +64,25 @@ def test_calibration_pairs_were_in_no_training_set(result):
     assert any(c.fitted for turn in result.turns for c in turn.calibrations.values())
 
 
+def test_what_was_selected_may_all_be_trained_on(aluminium, toy_campaign, tmp_path, result):
+    """With ``held_out: audit`` only audit frames may join the sets that measure."""
+    content = {**toy_campaign, "select": {**toy_campaign["select"], "held_out": "audit"}}
+    made = campaign_of(content)
+    found = loop.run(aluminium, made, engines_of(made, tmp_path))
+
+    def held_out(of):
+        """Explored frames outside the training set, and those of them that were selected."""
+        explored = of.dataset.labelled()
+        explored = explored.take(explored.column("iteration") > 0)
+        measures = set(explored.ids) - set(explored.subset("train").ids)
+        return measures, measures & {i for t in of.turns for i in t.decision.judgement.selected}
+
+    assert held_out(result)[1]  # by default selected frames are shared out as all others
+    measures, selected = held_out(found)
+    assert not selected
+    assert measures <= {i for t in found.turns for i in t.decision.judgement.audit}
+
+
 def test_frames_are_judged_by_all_that_there_is(result):
     """Thresholds are fitted, novelty has one too, and the batch is chosen among the flagged."""
     for turn in result.turns:

@@ -6,9 +6,11 @@ and only here, so that the same seed selects the same frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
@@ -193,8 +195,19 @@ def decide(
     if spent:
         judgement = replace(judgement, selected=(), audit=())
     unique = explored.select(dict.fromkeys(explored.ids))
-    joined = dataset.merge(unique.select(judgement.chosen))
+    chosen = unique.select(judgement.chosen)
+    if rules.judge.select.held_out == "audit":
+        chosen = trained_on(chosen, judgement.selected)
+    joined = dataset.merge(chosen)
     return Decision(judgement, joined, budget_spent=spent)
+
+
+def trained_on(frames: Dataset, ids: Collection[str]) -> Dataset:
+    """The frames with some of them in the training set already; a set given before stays."""
+    split, chosen = frames.column("split").copy(), set(ids)
+    mine = np.array([identity in chosen for identity in frames.ids], dtype=np.bool_)
+    split[mine & (split == 0)] = 1 + SPLITS.index("train")
+    return frames.with_columns(split=split)
 
 
 def score(

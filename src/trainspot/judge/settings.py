@@ -79,6 +79,11 @@ class SelectSettings(_Settings):
         description="frames drawn uniformly from all valid ones, flagged or not; "
         "auto: a fifth of the batch, at most 25; never the whole of max_frames",
     )
+    held_out: Literal["all", "audit"] = Field(
+        "all",
+        description="explored frames that may join the validation and the test set: all that are "
+        "labelled; or those of the audit alone, so that whatever was selected is trained on",
+    )
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,
         description="also flag frames farther from all training frames than this share of the "
