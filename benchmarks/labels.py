@@ -2,8 +2,8 @@
 
 Work: whole campaigns through ``trainspot.rehearse`` on three systems with ASE's EMT as the oracle:
 aluminium (bulk, vacancy, surface), copper-gold (two metals and an alloy), hot nickel. Toy
-committees of four, molecular dynamics through ASE, eight iterations with ten labels each, chosen
-among eighty explored frames. The start is forty gently rattled cells, half of them held out so that
+committees of three, molecular dynamics through ASE, six iterations with ten labels each, chosen
+among sixty explored frames. The start is forty gently rattled cells, half of them held out so that
 thresholds can be fitted, far from what the dynamics meets. The arms of a seed share the start, and
 all committees are tested on the same 120 frames, which no campaign chose.
 Baselines: the protocol of the paper exactly, and random choice among all explored frames. Besides
@@ -119,11 +119,13 @@ def campaign(system: System, *, quick: bool) -> Campaign:
         "seed": SEED,
         "label": {"engine": "ase", "calculator": system.oracle},
         "train": {
-            "engine": "toy", "committee": 3 if quick else 4,
-            "settings": {"ridge": 1e-4, "n_random": 120},
+            # EMT reaches beyond the cutoff of 4.5 Å that the toy trainer has by default: with that
+            # an error is left which no label lowers.
+            "engine": "toy", "committee": 3,
+            "settings": {"ridge": 1e-4, "n_random": 120, "cutoff": 6.0, "n_radial": 12},
         },
         "explore": {
-            "engine": "ase", "starts": 2 if quick else 8, "temperature": [300, system.hottest],
+            "engine": "ase", "starts": 2 if quick else 6, "temperature": [300, system.hottest],
             "time": 0.06 if quick else 0.12, "sample_every": 0.012, "timestep": 2.0,
             "ensemble": "nvt",
         },
@@ -132,7 +134,7 @@ def campaign(system: System, *, quick: bool) -> Campaign:
         # 50 meV/Å is what the paper asks of its own campaigns.
         "tolerance": {"energy": None, "forces": 0.05, "stress": None},
         "select": {"max_frames": 4 if quick else 10},
-        "stop": {"max_iterations": 2 if quick else 8},
+        "stop": {"max_iterations": 2 if quick else 6},
     })  # fmt: skip
 
 
