@@ -48,8 +48,8 @@ from trainspot.seeds import generator
 
 COST: Final = CostModel()
 TARGET: Final = harness.Target(0.8, sense="at most")
-SEED: Final = 3001
-"""The first seed; strategies were developed on others, from 2026 on."""
+SEED: Final = 4001
+"""The first seed; the study was developed on others, 2026 to 2029 and 3001."""
 
 WAYS: Final = {0.5: "half of the way", 0.75: "three quarters of the way", 1.0: "the whole way"}
 """How far the errors compared lie on the way that both arms go; see ``curves.needs``."""
@@ -130,9 +130,9 @@ def campaign(system: System, *, quick: bool) -> Campaign:
             "ensemble": "nvt",
         },
         "evaluate": {"dtype": "float64"},
-        # Forces alone: one property, so that a threshold is one number and the arms compare.
-        # 50 meV/Å is what the paper asks of its own campaigns.
-        "tolerance": {"energy": None, "forces": 0.05, "stress": None},
+        # Forces alone: one property, so that a threshold is one number and the arms compare. The
+        # tolerance is below what these committees reach, so that few campaigns end by themselves.
+        "tolerance": {"energy": None, "forces": 0.02, "stress": None},
         "select": {"max_frames": 4 if quick else 10},
         "stop": {"max_iterations": 2 if quick else 6},
     })  # fmt: skip

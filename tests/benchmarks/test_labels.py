@@ -117,8 +117,8 @@ def test_it_runs_and_keeps_what_it_has(tmp_path):
     kept = sorted(path.name for path in (tmp_path / "aluminium").iterdir())
     assert len(kept) == 10  # five arms, two seeds
     again = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert "seed 30" in done.stderr
-    assert "seed 30" not in again.stderr  # nothing was run twice
+    assert "seed 40" in done.stderr
+    assert "seed 40" not in again.stderr  # nothing was run twice
     tracks = json.loads(curves.read_text(encoding="utf-8"))
     assert {len(one["points"]) for one in tracks} <= {1, 2}
     assert {one["system"] for one in tracks} == {"aluminium"}
