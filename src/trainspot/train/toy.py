@@ -283,9 +283,7 @@ def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
     n_species, n_features, n_frames = len(basis.numbers), basis.n_features, len(pairs.volumes)
     energy = np.zeros((n_frames, n_species, n_features))
     np.add.at(energy, (pairs.frame_of_atom, species), basis.features(rho))
-    _, slopes = basis.radial(pairs.distances)
-    gradients = basis.gradients(rho).reshape(len(rho), n_features, n_species, -1)
-    pulls = np.einsum("pfk,pk->pf", gradients[pairs.i, :, species[pairs.j]], slopes)
+    pulls = basis.pulls(rho, pairs)
     forces = np.zeros((len(rho), 3, n_species, n_features))
     strain = np.zeros((n_frames, 3, 3, n_species, n_features))
     for centre in range(n_species):

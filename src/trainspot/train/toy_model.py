@@ -17,6 +17,8 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -63,12 +65,12 @@ class Pairs:
     vectors: Array
     volumes: Array
 
-    @property
+    @cached_property
     def distances(self) -> Array:
         """Å, (P,); never zero, so that atoms on top of each other repel and do not crash."""
         return np.asarray(np.maximum(np.linalg.norm(self.vectors, axis=1), _MIN_DISTANCE))
 
-    @property
+    @cached_property
     def frame_of_atom(self) -> NDArray[np.int64]:
         """Frame of each atom, (A,)."""
         return np.repeat(np.arange(len(self.volumes)), np.diff(self.offsets))
@@ -143,9 +145,10 @@ class Basis:
         slope = -6.0 * distances[:, None] / self.cutoff**2 * inside**2
         return gauss * inside**3, gauss * (slope - offset / step**2 * inside**3)
 
-    def densities(self, pairs: Pairs) -> Array:
-        """Radial density around every atom in every element, (A, S K)."""
-        values, _ = self.radial(pairs.distances)
+    def densities(self, pairs: Pairs, values: Array | None = None) -> Array:
+        """Radial density around every atom in every element, (A, S K); from g_k if known."""
+        if values is None:
+            values, _ = self.radial(pairs.distances)
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))
         np.add.at(rho, (pairs.i, self.species(pairs.numbers)[pairs.j]), values)
         return rho.reshape(len(pairs.numbers), -1)
@@ -156,12 +159,25 @@ class Basis:
         waves = np.cos(x @ self.weights + self.phases) - np.cos(self.phases)
         return np.concatenate([x, waves], axis=1)
 
-    def gradients(self, rho: Array) -> Array:
-        """∂(features)/∂rho, (A, F, S K)."""
-        linear = np.broadcast_to(np.diag(1.0 / self.scale), (len(rho), *(len(self.scale),) * 2))
+    def gradients(self, rho: Array, coefficients: Array) -> Array:
+        """∂(coefficients · features)/∂rho of every atom, (A, S K); coefficients (A, F)."""
+        width = len(self.scale)
         sines = np.sin(rho / self.scale @ self.weights + self.phases)
-        waves = -sines[:, :, None] * (self.weights / self.scale[:, None]).T
-        return np.concatenate([linear, waves], axis=1)
+        waves = (sines * coefficients[:, width:]) @ self.weights.T
+        return np.asarray((coefficients[:, :width] - waves) / self.scale)
+
+    def pulls(self, rho: Array, pairs: Pairs) -> Array:
+        """∂(features of atom i)/∂r of each directed pair, 1/Å, (P, F)."""
+        _, slopes = self.radial(pairs.distances)
+        found = np.zeros((len(slopes), self.n_features))
+        sines = np.sin(rho / self.scale @ self.weights + self.phases)
+        neighbour, width = self.species(pairs.numbers)[pairs.j], len(self.centres)
+        for element in range(len(self.numbers)):
+            rows, block = neighbour == element, slice(element * width, (element + 1) * width)
+            steep = slopes[rows] / self.scale[block]
+            found[rows, block] = steep
+            found[rows, len(self.scale) :] = -sines[pairs.i[rows]] * (steep @ self.weights[block])
+        return found
 
     def core(self, pairs: Pairs) -> tuple[Array, Array]:
         """Half the repulsion of each directed pair (eV) and its derivative (eV/Å), (P,)."""
@@ -189,9 +205,13 @@ def derivatives(pairs: Pairs, slopes: Array) -> tuple[Array, Array]:
     units = pairs.vectors / pairs.distances[:, None]
     pulls = np.einsum("p...,px->px...", slopes, units)
     forces = _summed(pairs.i, pulls, n_atoms) - _summed(pairs.j, pulls, n_atoms)
-    moments = np.einsum("px...,py->pxy...", pulls, pairs.vectors)
-    strain = _summed(pairs.frame_of_atom[pairs.i], moments, n_frames)
-    return forces.reshape(n_atoms, 3, *tail), strain.reshape(n_frames, 3, 3, *tail)
+    strain = np.zeros((n_frames, 3, 3, *tail))
+    columns = pulls.reshape(len(pulls), 3 * int(np.prod(tail)))
+    ends = np.searchsorted(pairs.i, pairs.offsets)  # pairs are sorted by their first atom
+    for frame, (start, stop) in enumerate(pairwise(ends.tolist())):
+        moments = pairs.vectors[start:stop].T @ columns[start:stop]
+        strain[frame] = np.swapaxes(moments.reshape(3, 3, *tail), 0, 1)
+    return forces.reshape(n_atoms, 3, *tail), strain
 
 
 def _summed(rows: NDArray[np.int64], values: Array, size: int) -> Array:
@@ -289,12 +309,12 @@ class ToyPotential:
         """Energy (eV), forces (eV/Å), stress (eV/Å³; where a direction is periodic)."""
         pairs, basis = prepared, self.basis
         species = basis.species(pairs.numbers)
-        rho = basis.densities(pairs)
+        values, slopes = basis.radial(pairs.distances)
+        rho = basis.densities(pairs, values)
         weights = self.coefficients[species]
         atomic = self.e0s[species] + np.sum(basis.features(rho) * weights, axis=1)
-        pull = np.einsum("af,afd->ad", weights, basis.gradients(rho))
+        pull = basis.gradients(rho, weights)
         channels = pull.reshape(len(rho), len(self.numbers), -1)[pairs.i, species[pairs.j]]
-        _, slopes = basis.radial(pairs.distances)
         core, core_slope = basis.core(pairs)
         np.add.at(atomic, pairs.i, core)
         forces, strain = derivatives(pairs, np.sum(channels * slopes, axis=1) + core_slope)

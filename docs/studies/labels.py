@@ -1,0 +1,84 @@
+"""Draws the learning curves of the study of labels, from the tracks beside this file.
+
+::
+    python docs/studies/labels.py
+
+The tracks come from ``benchmarks/labels.py --tracks docs/studies/labels-tracks.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from trainspot.rehearse.curves import Curves
+from trainspot.rehearse.trial import Track
+from trainspot.report.figures.panels import plain_log, shared_legend
+from trainspot.report.style import new, styled
+from trainspot.seeds import generator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HERE: Final = Path(__file__).parent
+IMAGE: Final = HERE.parent / "images" / "labels-curves.png"
+ARMS: Final = {
+    "campaign": ("defaults, batches of ten", "#0072B2", "-"),
+    "paper": ("paper, batches of ten", "#D55E00", "-"),
+    "random": ("random choice, batches of ten", "#1A1A1A", "-"),
+    "campaign, all flagged": ("defaults, all flagged", "#0072B2", ":"),
+    "paper, all flagged": ("paper, all flagged", "#D55E00", ":"),
+}
+"""Name, colour and line of each arm that is drawn."""
+
+Found = Mapping[str, Mapping[str, Sequence[Track]]]
+
+
+def read(file: Path = HERE / "labels-tracks.json") -> Found:
+    """The tracks by system and arm."""
+    found: dict[str, dict[str, list[Track]]] = defaultdict(lambda: defaultdict(list))
+    for content in json.loads(file.read_text(encoding="utf-8")):
+        track = Track.from_dict(content)
+        found[content["system"]][track.arm].append(track)
+    return found
+
+
+@styled
+def figure(found: Found) -> Figure:
+    """Mean over seeds of ln(error) against labels, and 95 % of its bootstrap."""
+    systems = [name for name in found if name != "cells"]
+    drawn = new(3.6)
+    panels = drawn.subplots(1, len(systems))
+    for axes, name in zip(panels, systems, strict=True):
+        for arm in ARMS:
+            _curve(axes, found[name][arm], arm)
+        axes.set(xlabel="Labels", yscale="log", title=name)
+        plain_log(axes.yaxis, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    panels[0].set_ylabel("Force RMSE on the common test (meV/Å)")
+    shared_legend(drawn, panels)
+    return drawn
+
+
+def _curve(axes: Axes, tracks: Sequence[Track], arm: str) -> None:
+    name, colour, line = ARMS[arm]
+    curves = Curves.of([(t.column("labels"), 1000.0 * t.column("forces")) for t in tracks])
+    rng = generator(0, "figure", arm)
+    drawn = [curves.mean(rng.integers(len(tracks), size=len(tracks))) for _ in range(500)]
+    low, high = np.exp(np.quantile(drawn, [0.025, 0.975], axis=0))
+    # Beyond what half of the seeds have spent, a mean curve is made of those that stopped.
+    shown = curves.axis <= np.median([t.column("labels")[-1] for t in tracks])
+    axes.fill_between(curves.axis[shown], low[shown], high[shown], color=colour, alpha=0.10, lw=0)
+    middle = np.exp(curves.mean(np.arange(len(tracks))))
+    axes.plot(curves.axis[shown], middle[shown], color=colour, ls=line, lw=2.0, label=name)
+
+
+if __name__ == "__main__":
+    figure(read()).savefig(IMAGE)
