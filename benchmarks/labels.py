@@ -165,13 +165,16 @@ def _frames(system: System) -> Dataset:
 
 
 # ── arms ──────────────────────────────────────────────────────────────────────
+FRUGAL: Final = "frugal"
+"""The protocol of this name, whose batch of a sixth is ten of the sixty frames explored here."""
+
 VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
     "random of the flagged": {"select": {"method": "random"}},
     "no novelty": {"select": {"novelty": None}},
     "quantile 0.5": {"calibrate": {"quantile": 0.5}},
     "quantile 0.9": {"calibrate": {"quantile": 0.9}},
     "no audit": {"select": {"audit": 0}},
-    "selected train": {"select": {"held_out": "audit"}},
+    FRUGAL: {"select": {"held_out": "audit"}},
 }
 """Defaults changed one at a time."""
 

@@ -48,7 +48,7 @@ def template(name: str, structures: Sequence[str], *, seed: int, protocol: str) 
         "",
         _line("name", name, fields["name"].description),
         _line("seed", seed, fields["seed"].description),
-        _line("protocol", protocol, "default, fast, paper or stringent"),
+        _line("protocol", protocol, "default, fast, frugal, paper or stringent"),
         _line("structures", list(structures), "anything ASE reads; globs allowed"),
         "",
         _line("# augment", [], f"default: {kinds}; [] for none"),

@@ -18,6 +18,18 @@ from trainspot.seeds import generator
 
 _AUDIT_SHARE: Final = 5
 _MAX_AUDIT: Final = 25
+_LEAST: Final = 10
+
+
+def limited(settings: SelectSettings, valid: int) -> SelectSettings:
+    """The settings with ``max_frames`` lowered to the share of so many valid frames.
+
+    Not below ``_LEAST``: of a small exploration a share would be too few to learn from.
+    """
+    if settings.share == 1.0:
+        return settings
+    most = max(_LEAST, round(settings.share * valid))
+    return settings.model_copy(update={"max_frames": min(settings.max_frames, most)})
 
 
 def audit_size(settings: SelectSettings, flagged: int) -> int:
@@ -113,8 +125,9 @@ class Draws:
 
     def _batch(self) -> Drawn:
         """The batch of an iteration that another one follows."""
-        select, pool = self.settings.select, self.pool
+        pool = self.pool
         everybody = pool.ids()
+        select = limited(self.settings.select, len(everybody))
         flagged = pool.ids(pool.disagrees | pool.novel)
         new = set(everybody) - set(pool.repeated)
         wanted = [i for i in (everybody if self.fallback else flagged) if i in new]

@@ -74,6 +74,14 @@ class SelectSettings(_Settings):
         "and from one another); random; ranked (not alone)",
     )
     max_frames: int = Field(1000, ge=1, description="frames labelled an iteration, audit included")
+    share: float = Field(
+        1.0,
+        gt=0.0,
+        le=1.0,
+        description="share of the valid explored frames labelled an iteration at most, audit "
+        "included, but never fewer than 10 frames for it; small batches need fewer labels and "
+        "more trainings",
+    )
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
         description="frames drawn uniformly from all valid ones, flagged or not; "

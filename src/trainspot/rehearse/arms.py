@@ -109,7 +109,8 @@ def arms(campaign: Campaign) -> dict[str, Campaign]:
 def as_in_the_paper(campaign: Campaign) -> Campaign:
     """The campaign with every choice of judging, selecting and stopping that the paper makes.
 
-    The batch and the number of iterations stay the user's, as do the tolerances.
+    ``max_frames`` and the number of iterations stay the user's, as do the tolerances; a ``share``
+    of the explored frames is none of the paper's choices.
     """
     loaded = resolve(document.Document(_nowhere(), {"protocol": PAPER}))
     paper = loaded.campaign.model_dump(mode="json")
@@ -125,6 +126,7 @@ def at_random(campaign: Campaign) -> Campaign:
     A tolerance of (almost) nothing flags every frame, and ``random`` chooses among the flagged.
     """
     drawn = as_in_the_paper(campaign).model_dump(mode="json")
+    drawn["select"]["share"] = campaign.select.share  # as many labels an iteration
     given = campaign.tolerance.model_dump()
     tolerance = {name: None if value is None else _NOTHING for name, value in given.items()}
     return _with(

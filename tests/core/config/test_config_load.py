@@ -87,11 +87,11 @@ def test_augmentation_defaults_to_the_list_for_structures_and_to_none_for_a_data
 # ── protocols ─────────────────────────────────────────────────────────────────
 def test_the_protocols_are_known_and_described():
     found = protocols()
-    assert list(found) == ["default", "fast", "paper", "stringent"]
+    assert list(found) == ["default", "fast", "frugal", "paper", "stringent"]
     assert all(found.values())
 
 
-@pytest.mark.parametrize("name", ["fast", "paper", "stringent"])
+@pytest.mark.parametrize("name", ["fast", "frugal", "paper", "stringent"])
 def test_a_protocol_holds_differences_only(name, campaign_file):
     default = dict(leaves(load(campaign_file()).campaign.model_dump(mode="json")))
     found = load(campaign_file(f"protocol: {name}\n"))

@@ -64,6 +64,24 @@ def decide(explored, predictions, known=(), calibrations=None, iteration=1, seed
     )
 
 
+# ── batches ───────────────────────────────────────────────────────────────────
+def test_a_share_of_the_explored_frames_bounds_the_batch(explored, predict):
+    noisy = predict(explored, noise=1.0)
+    whole = decide(explored, noisy)
+    assert len(whole.chosen) == 40
+    found = decide(explored, noisy, share=0.4)
+    assert len(found.chosen) == 16
+    assert found.chosen == decide(explored, noisy, max_frames=16).chosen
+    assert len(decide(explored, noisy, share=0.4, max_frames=7).chosen) == 7
+    assert len(decide(explored, noisy, share=0.05).chosen) == 10  # fewer would teach too little
+
+
+def test_the_share_is_one_of_the_valid_frames(explored, predict):
+    noisy = predict(explored, noise=1.0)
+    known = explored.ids[:10]
+    assert len(decide(explored, noisy, known, share=0.5).chosen) == 15
+
+
 # ── screen ────────────────────────────────────────────────────────────────────
 def crystal(scale=1.0, parent="", shift=0.0):
     positions = np.array([[0, 0, 0], [1.36, 1.36, 1.36]]) * scale

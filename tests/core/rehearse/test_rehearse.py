@@ -76,6 +76,15 @@ def test_the_arms_differ_in_judging_only(prepared):
     assert random.tolerance.stress is None
 
 
+def test_random_choice_takes_as_many_and_the_paper_as_it_would(prepared):
+    content = prepared.campaigns["campaign"].model_dump(mode="json")
+    content["select"] |= {"share": 0.2, "held_out": "audit"}
+    made = arms.arms(type(prepared.campaigns["campaign"]).model_validate(content))
+    assert made["random"].select.share == 0.2
+    assert made["paper"].select.share == 1.0
+    assert made["paper"].select.held_out == made["random"].select.held_out == "all"
+
+
 def test_random_choice_flags_every_valid_frame(prepared):
     task = trial.tasks(
         {"random": prepared.campaigns["random"]},
