@@ -6,8 +6,9 @@ committees of three, molecular dynamics through ASE, six iterations with ten lab
 among sixty explored frames. The start is forty gently rattled cells, half of them held out so that
 thresholds can be fitted, far from what the dynamics meets. The arms of a seed share the start, and
 all committees are tested on the same 120 frames, which no campaign chose.
-Baselines: the protocol of the paper exactly, and random choice among all explored frames. Besides
-batches of ten, the defaults and the paper run with the batch both have by default: all flagged.
+Baselines: the protocol of the paper, and random choice among all explored frames, both with batches
+of ten too. The defaults and the paper also run with the batch both have when nothing is said: all
+flagged frames. ``frugal`` is the protocol of that name.
 Measure: ln(error) averaged over seeds and made non-increasing (``trainspot.rehearse.curves``); what
 two arms need to go three quarters of the way that both go. ``ratio`` of all systems is a geometric
 mean, ``spread`` its 95 % bootstrap interval over paired seeds.
@@ -26,18 +27,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from ase import Atoms
-from ase.build import bulk, fcc111
-
-from trainspot import loop
-from trainspot.config.document import Document
-from trainspot.config.load import resolve
+from _labels import (
+    FRUGAL,
+    SEED,
+    VARIANTS,
+    WHOLE,
+    System,
+    all_arms,
+    augmented,
+    campaign,
+    frames_of,
+    nickel,
+    start,
+    systems,
+)
 from trainspot.config.models import Campaign
 from trainspot.dataset import Dataset
-from trainspot.frames import Frame
-from trainspot.label.ase import AseLabelEngine
 from trainspot.rehearse import arms, oracle, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.curves import RESAMPLES, Comparison, Curves, compare
@@ -48,156 +55,22 @@ from trainspot.seeds import generator
 
 COST: Final = CostModel()
 TARGET: Final = harness.Target(0.8, sense="at most")
-SEED: Final = 4001
-"""The first seed; the study was developed on others, 2026 to 2029 and 3001."""
-
 WAYS: Final = {0.5: "half of the way", 0.75: "three quarters of the way", 1.0: "the whole way"}
 """How far the errors compared lie on the way that both arms go; see ``curves.needs``."""
 
 HEADLINE: Final = 0.75
 
 
-# ── systems ───────────────────────────────────────────────────────────────────
-def _without_first(atoms: Atoms) -> Atoms:
-    rest = atoms.copy()
-    del rest[0]
-    return rest
-
-
-def _copper_gold(repeat: tuple[int, int, int] = (2, 1, 1)) -> list[Atoms]:
-    """Copper, gold and an ordered alloy of equal parts, 8 atoms each unless repeated more."""
-    alloy = bulk("Cu", a=3.87, cubic=True)
-    alloy.symbols = ["Cu", "Cu", "Au", "Au"]
-    cells = [bulk("Cu", cubic=True), bulk("Au", cubic=True), alloy]
-    return [cell.repeat(repeat) for cell in cells]
-
-
-def _aluminium() -> list[Atoms]:
-    """Bulk, vacancy and (111) surface: 8, 7 and 8 atoms."""
-    cell = bulk("Al", cubic=True).repeat((2, 1, 1))
-    slab = fcc111("Al", (2, 1, 4), vacuum=7.5)
-    slab.pbc = (True, True, False)
-    return [cell, _without_first(cell), slab]
-
-
-@dataclass(frozen=True)
-class System:
-    """What a campaign is run on.
-
-    Attributes:
-        structures: Its inputs.
-        oracle: Its reference.
-        hottest: Of the exploration, K.
-    """
-
-    structures: Sequence[Atoms]
-    oracle: str
-    hottest: float
-
-
-def _nickel(repeat: tuple[int, int, int]) -> System:
-    return System([bulk("Ni", cubic=True).repeat(repeat)], "emt", 2500.0)
-
-
-def systems() -> dict[str, System]:
-    """The systems, by name."""
-    return {
-        "aluminium": System(_aluminium(), "emt", 900.0),
-        "copper-gold": System(_copper_gold(), "emt", 1200.0),
-        "nickel": _nickel((2, 1, 1)),
-    }
-
-
-def _resolved(content: dict[str, Any]) -> Campaign:
-    return resolve(Document(Path("labels"), content)).campaign
-
-
-def campaign(system: System, *, quick: bool) -> Campaign:
-    """The campaign that all arms vary; what is not said here has its default."""
-    return _resolved({
-        "dataset": "given",
-        "seed": SEED,
-        "label": {"engine": "ase", "calculator": system.oracle},
-        "train": {
-            # EMT reaches beyond the cutoff of 4.5 Å that the toy trainer has by default: with that
-            # an error is left which no label lowers.
-            "engine": "toy", "committee": 3,
-            "settings": {"ridge": 1e-4, "n_random": 120, "cutoff": 6.0, "n_radial": 12},
-        },
-        "explore": {
-            "engine": "ase", "starts": 2 if quick else 6, "temperature": [300, system.hottest],
-            "time": 0.06 if quick else 0.12, "sample_every": 0.012, "timestep": 2.0,
-            "ensemble": "nvt",
-        },
-        "evaluate": {"dtype": "float64"},
-        # Forces alone: one property, so that a threshold is one number and the arms compare. The
-        # tolerance is below what these committees reach, so that few campaigns end by themselves.
-        "tolerance": {"energy": None, "forces": 0.02, "stress": None},
-        "select": {"max_frames": 4 if quick else 10},
-        "stop": {"max_iterations": 2 if quick else 6},
-    })  # fmt: skip
-
-
-def augmented(system: System, made: Campaign) -> Campaign:
-    """The same campaign when it still has to make its start."""
-    content = made.model_dump(mode="json") | {
-        "dataset": None,
-        "structures": ["given"],
-        "augment": [
-            {"kind": "input"},
-            {"kind": "isolated"},
-            {"kind": "rattle", "fraction": 0.05, "copies": 38 // len(system.structures),
-             "strain": {"range": [-0.02, 0.02]}},
-        ],
-        "split": {"fractions": [0.5, 0.5, 0.0]},
-    }  # fmt: skip
-    return Campaign.model_validate(content)
-
-
-def start(system: System, made: Campaign, seed: int) -> Dataset:
-    """What all arms of a seed start from: labelled frames, half of them held out."""
-    frames = loop.prepare(_frames(system), arms.seeded(augmented(system, made), seed))
-    return AseLabelEngine().label(frames, oracle.parse(system.oracle)).labelled
-
-
-def _frames(system: System) -> Dataset:
-    return Dataset.from_frames(Frame.from_atoms(atoms) for atoms in system.structures)
-
-
-# ── arms ──────────────────────────────────────────────────────────────────────
-FRUGAL: Final = "frugal"
-"""The protocol of this name, whose batch of a sixth is ten of the sixty frames explored here."""
-
-VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
-    "random of the flagged": {"select": {"method": "random"}},
-    "no novelty": {"select": {"novelty": None}},
-    "quantile 0.5": {"calibrate": {"quantile": 0.5}},
-    "quantile 0.9": {"calibrate": {"quantile": 0.9}},
-    "no audit": {"select": {"audit": 0}},
-    FRUGAL: {"select": {"held_out": "audit"}},
-}
-"""Defaults changed one at a time."""
-
-WHOLE: Final = ", all flagged"
-"""What an arm is called whose batch is the default: every flagged frame."""
-
-_WHOLE: Final = {"select": {"max_frames": 1000}, "stop": {"max_iterations": 3}}
-
-
-def all_arms(base: Campaign) -> dict[str, Campaign]:
-    """The campaign, its two baselines, its variants, and the batches of the default."""
-    found = arms.arms(base)
-    found |= {name: _changed(base, sections) for name, sections in VARIANTS.items()}
-    for name in (arms.OURS, arms.PAPER):
-        found[name + WHOLE] = _changed(found[name], _WHOLE)
-    return found
-
-
-def _changed(base: Campaign, sections: Mapping[str, Mapping[str, Any]]) -> Campaign:
-    content = base.model_dump(mode="json")
-    for section, values in sections.items():
-        content[section] |= values
-    return Campaign.model_validate(content)
+PAIRS: Final = (
+    (arms.OURS, arms.PAPER),
+    (arms.OURS, arms.RANDOM),
+    (arms.OURS + WHOLE, arms.PAPER + WHOLE),
+    (FRUGAL, arms.PAPER + WHOLE),
+    (FRUGAL, arms.PAPER),
+    (FRUGAL, arms.RANDOM),
+    (arms.PAPER, arms.PAPER + WHOLE),
+)
+"""What is compared with what."""
 
 
 # ── running ───────────────────────────────────────────────────────────────────
@@ -247,7 +120,7 @@ class Runner:
     def _test(self, system: System, made: Campaign) -> Dataset:
         made = arms.seeded(augmented(system, made), SEED)
         reference = oracle.parse(system.oracle)
-        return testset.common_test(_frames(system), made, reference, 9 if self.quick else 120)
+        return testset.common_test(frames_of(system), made, reference, 9 if self.quick else 120)
 
     @staticmethod
     def _run(task: trial.Task, file: Path) -> None:
@@ -331,7 +204,7 @@ def row(
 
 def _rows_of(found: Tracks, arm: str, base: str, *, quick: bool) -> Iterator[harness.Row | None]:
     """All systems at every error, then each system at that of the headline."""
-    judged = arm == arms.OURS and base in (arms.PAPER, arms.RANDOM)
+    judged = (arm, base) in PAIRS[:4] or (arm, base) == (FRUGAL, arms.RANDOM)
     resamples = 50 if quick else RESAMPLES
     for what in SPENT:
         for way in sorted(WAYS, key=lambda way: way != HEADLINE):
@@ -350,7 +223,7 @@ def _cells(runner: Runner, number: int) -> dict[str, list[Track]]:
 
     Here the starts differ, for that is the question. Both are tested on large cells.
     """
-    small, large = _nickel((2, 1, 1)), _nickel((2, 2, 2))
+    small, large = nickel((2, 1, 1)), nickel((2, 2, 2))
     theirs = arms.as_in_the_paper(campaign(large, quick=runner.quick))
     sides = {_SMALL: (small, campaign(small, quick=runner.quick)), _LARGE: (large, theirs)}
     return runner.tracks("cells", sides, large, dict.fromkeys(sides, number))
@@ -360,11 +233,9 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
     """The campaign against its baselines, then what was asked for besides."""
     seeds = range(options.first, options.first + (2 if options.quick else options.seeds))
     runner = Runner(Path(options.work), seeds, options.quick)
-    wanted = [*arms.ARMS, arms.OURS + WHOLE, arms.PAPER + WHOLE]
+    wanted = [*arms.ARMS, FRUGAL, arms.OURS + WHOLE, arms.PAPER + WHOLE]
     wanted += VARIANTS if options.variants else ()
-    pairs = [(arms.OURS, arms.PAPER), (arms.OURS, arms.RANDOM)]
-    pairs += [(arms.OURS, arms.PAPER + WHOLE), (arms.OURS + WHOLE, arms.PAPER + WHOLE)]
-    pairs += [(one, arms.OURS) for one in wanted if one in VARIANTS]
+    pairs = [*PAIRS, *((one, arms.OURS) for one in VARIANTS if one in wanted)]
     found: dict[str, dict[str, list[Track]]] = {}
     for name, system in list(systems().items())[: 1 if options.quick else None]:
         every = all_arms(campaign(system, quick=options.quick))

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from trainspot import loop
+from trainspot.config.document import Document
+from trainspot.config.load import resolve
+from trainspot.judge.draws import limited
 from trainspot.rehearse.trial import Point, Track
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "labels.py"
@@ -48,6 +51,18 @@ def test_there_are_three_systems_and_the_paper_is_untouched(labels):
             for section, values in changed.items():
                 base[section] |= values
             assert made[name].model_dump() == base
+
+
+def test_the_frugal_arm_is_the_protocol(labels):
+    made = labels.all_arms(labels.campaign(labels.systems()["nickel"], quick=False))["frugal"]
+    plan = made.explore.plan
+    explored = plan.starts * round(plan.time / plan.sample_every)
+    protocol = resolve(Document(Path("x"), {"protocol": "frugal", "structures": ["x"]})).campaign
+    assert limited(protocol.select, explored).max_frames == made.select.max_frames
+    assert protocol.select.held_out == made.select.held_out
+    same = {"share", "max_frames"}
+    assert made.select.model_dump(exclude=same) == protocol.select.model_dump(exclude=same)
+    assert made.calibrate == protocol.calibrate
 
 
 def track(arm, seed, step):
@@ -115,7 +130,7 @@ def test_it_runs_and_keeps_what_it_has(tmp_path):
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kept = sorted(path.name for path in (tmp_path / "aluminium").iterdir())
-    assert len(kept) == 10  # five arms, two seeds
+    assert len(kept) == 12  # six arms, two seeds
     again = subprocess.run(call, capture_output=True, text=True, check=False)
     assert "seed 40" in done.stderr
     assert "seed 40" not in again.stderr  # nothing was run twice
