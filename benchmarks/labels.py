@@ -68,6 +68,7 @@ PAIRS: Final = (
     (FRUGAL, arms.PAPER + WHOLE),
     (FRUGAL, arms.PAPER),
     (FRUGAL, arms.RANDOM),
+    (FRUGAL, arms.OURS),
     (arms.PAPER, arms.PAPER + WHOLE),
 )
 """What is compared with what."""
