@@ -19,9 +19,8 @@ from matplotlib.ticker import MaxNLocator
 
 from trainspot.rehearse.curves import Curves
 from trainspot.rehearse.trial import Track
-from trainspot.report.figures.panels import plain_log, shared_legend
+from trainspot.report.figures.panels import plain_log
 from trainspot.report.style import new, styled
-from trainspot.seeds import generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +32,7 @@ ARMS: Final = {
     "campaign": ("defaults, batches of ten", "#0072B2", "-"),
     "paper": ("paper, batches of ten", "#D55E00", "-"),
     "random": ("random choice, batches of ten", "#1A1A1A", "-"),
+    "frugal": ("frugal, batches of ten", "#009E73", "-"),
     "campaign, all flagged": ("defaults, all flagged", "#0072B2", ":"),
     "paper, all flagged": ("paper, all flagged", "#D55E00", ":"),
 }
@@ -52,7 +52,7 @@ def read(file: Path = HERE / "labels-tracks.json") -> Found:
 
 @styled
 def figure(found: Found) -> Figure:
-    """Mean over seeds of ln(error) against labels, and 95 % of its bootstrap."""
+    """Mean over seeds of ln(error) against labels; without bands, for arms are paired."""
     systems = [name for name in found if name != "cells"]
     drawn = new(3.6)
     panels = drawn.subplots(1, len(systems))
@@ -63,22 +63,18 @@ def figure(found: Found) -> Figure:
         plain_log(axes.yaxis, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
         axes.xaxis.set_major_locator(MaxNLocator(5))
     panels[0].set_ylabel("Force RMSE on the common test (meV/Å)")
-    shared_legend(drawn, panels)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return drawn
 
 
 def _curve(axes: Axes, tracks: Sequence[Track], arm: str) -> None:
     name, colour, line = ARMS[arm]
     curves = Curves.of([(t.column("labels"), 1000.0 * t.column("forces")) for t in tracks])
-    rng = generator(0, "figure", arm)
-    drawn = [curves.mean(rng.integers(len(tracks), size=len(tracks))) for _ in range(500)]
-    low, high = np.exp(np.quantile(drawn, [0.025, 0.975], axis=0))
     # Beyond what half of the seeds have spent, a mean curve is made of those that stopped.
     shown = curves.axis <= np.median([t.column("labels")[-1] for t in tracks])
-    axes.fill_between(curves.axis[shown], low[shown], high[shown], color=colour, alpha=0.10, lw=0)
     middle = np.exp(curves.mean(np.arange(len(tracks))))
     axes.plot(curves.axis[shown], middle[shown], color=colour, ls=line, lw=2.0, label=name)
 
 
 if __name__ == "__main__":
-    figure(read()).savefig(IMAGE)
+    figure(read()).savefig(IMAGE, dpi=130)
