@@ -118,7 +118,10 @@ def find(identifier: str) -> Any:
     if (found := named.first()) is not None:
         return found[0]
     try:
-        node = load_node(identifier)
+        try:
+            node = load_node(identifier)
+        except NotExistent:  # one in forty uuids begins with eight digits, and is taken for a pk
+            node = load_node(uuid=identifier)
     except (NotExistent, MultipleObjectsError, ValueError) as error:
         raise InputError(
             f"no campaign '{identifier}'", hint="trainspot status lists the campaigns"

@@ -224,6 +224,13 @@ def test_campaigns_are_found_by_name_pk_and_uuid(campaign):
         find(str(Dict({}).store().pk))
 
 
+def test_a_uuid_may_begin_like_a_pk(aiida_profile_clean):
+    node = next(n for n in iter(WorkChainNode, None) if n.uuid[:5].isdigit() and n.uuid[0] != "0")
+    node.set_process_label("TrainsPotWorkChain")
+    node.store()
+    assert find(node.uuid[:5]).pk == node.pk
+
+
 def test_the_command_shows_one_campaign_or_all(campaign):
     campaign.turn(1, RECORD)
     run = CliRunner().invoke
