@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
@@ -38,3 +39,22 @@ def ld1x(pwx) -> Path:
 def silicon_upf(ld1x, tmp_path_factory) -> Path:
     """The demonstration pseudopotential of silicon."""
     return generate("Si", [str(ld1x)], tmp_path_factory.mktemp("pseudo"))
+
+
+@pytest.fixture(scope="session")
+def tiny_mace() -> dict[str, Any]:
+    """Settings of the smallest MACE that trains, in a second."""
+    return {
+        "r_max": 4.0,
+        "num_channels": 2,
+        "max_L": 0,
+        "max_ell": 1,
+        "correlation": 2,
+        "num_radial_basis": 4,
+        "MLP_irreps": "4x0e",
+        "lr": 0.02,
+        "batch_size": 100,
+        "loss": "universal",
+        "max_num_epochs": 3,
+        "extra": {"radial_MLP": "[8]"},
+    }

@@ -23,20 +23,6 @@ from trainspot.train.run import find_executable
 
 pytestmark = pytest.mark.engine
 
-TINY = {
-    "r_max": 4.0,
-    "num_channels": 2,
-    "max_L": 0,
-    "max_ell": 1,
-    "correlation": 2,
-    "num_radial_basis": 4,
-    "MLP_irreps": "4x0e",
-    "lr": 0.02,
-    "batch_size": 100,
-    "loss": "universal",
-    "max_num_epochs": 3,
-    "extra": {"radial_MLP": "[8]"},
-}
 SEED = 31
 
 
@@ -57,15 +43,19 @@ def emt_frames(numbers, n_frames, seed):
     return frames
 
 
-def train(folder, dataset, **changes):
-    starts = {key: changes.pop(key) for key in ("start", "checkpoint") if key in changes}
-    settings = MaceSettings(**(TINY | changes))
-    MaceTrainer.write_inputs(folder, dataset, settings, SEED, **starts)
-    command = [find_executable(MaceTrainer.executable), *MaceTrainer.arguments(settings)]
-    threads = {"OMP_NUM_THREADS": "1"}
-    with (folder / "out").open("w") as out:
-        subprocess.run(command, cwd=folder, env=os.environ | threads, stdout=out, stderr=out)  # noqa: PLW1510
-    return MaceTrainer.read_outputs(folder)
+@pytest.fixture(scope="module")
+def train(tiny_mace):
+    def train(folder, dataset, **changes):
+        starts = {key: changes.pop(key) for key in ("start", "checkpoint") if key in changes}
+        settings = MaceSettings(**(tiny_mace | changes))
+        MaceTrainer.write_inputs(folder, dataset, settings, SEED, **starts)
+        command = [find_executable(MaceTrainer.executable), *MaceTrainer.arguments(settings)]
+        threads = {"OMP_NUM_THREADS": "1"}
+        with (folder / "out").open("w") as out:
+            subprocess.run(command, cwd=folder, env=os.environ | threads, stdout=out, stderr=out)  # noqa: PLW1510
+        return MaceTrainer.read_outputs(folder)
+
+    return train
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +64,7 @@ def dataset():
 
 
 @pytest.fixture(scope="module")
-def trained(dataset, tmp_path_factory):
+def trained(dataset, train, tmp_path_factory):
     """A tiny copper-gold model: no isolated atoms, a batch size larger than the training set."""
     return train(tmp_path_factory.mktemp("mace"), dataset)
 
@@ -110,7 +100,7 @@ def test_a_training_leaves_model_checkpoint_metrics_and_a_warning(trained):
     assert kind_of(trained.model) == "mace"
 
 
-def test_a_checkpoint_is_continued_from_not_started_over(trained, dataset, tmp_path):
+def test_a_checkpoint_is_continued_from_not_started_over(trained, dataset, tmp_path, train):
     result = train(tmp_path, dataset, checkpoint=trained.checkpoint, max_num_epochs=5)
     first = int(trained.checkpoint.stem.rpartition("-")[2])
     assert [epoch["epoch"] for epoch in result.metrics] == list(range(first, 5))
@@ -118,7 +108,7 @@ def test_a_checkpoint_is_continued_from_not_started_over(trained, dataset, tmp_p
     assert result.metrics[0]["train_loss"] < before
 
 
-def test_fine_tuning_on_fewer_elements_starts_near_the_old_model(trained, tmp_path):
+def test_fine_tuning_on_fewer_elements_starts_near_the_old_model(trained, tmp_path, train):
     copper = Dataset.from_frames(emt_frames([29] * 4, 4, 2))
     e0s = {"Cu": float(MacePotential.load(trained.model)._e0s[0])}
     result = train(

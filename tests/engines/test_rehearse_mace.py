@@ -14,32 +14,18 @@ from trainspot.rehearse.cost import CostModel
 
 pytestmark = pytest.mark.engine
 
-TINY = {
-    "r_max": 3.5,
-    "num_channels": 2,
-    "max_L": 0,
-    "max_ell": 1,
-    "correlation": 2,
-    "num_radial_basis": 4,
-    "MLP_irreps": "4x0e",
-    "lr": 0.02,
-    "batch_size": 8,
-    "loss": "universal",
-    "max_num_epochs": 2,
-    "default_dtype": "float32",
-    "extra": {"radial_MLP": "[8]"},
-}
+CHANGED = {"r_max": 3.5, "batch_size": 8, "max_num_epochs": 2, "default_dtype": "float32"}
 
 
 @pytest.fixture
-def prepared(toy_campaign, tmp_path):
+def prepared(toy_campaign, tiny_mace, tmp_path):
     """The user's campaign alone: silicon cells, Tersoff, two members."""
     bulk("Si", a=5.43, cubic=True).write(tmp_path / "si.cif")
     content = toy_campaign | {
         "structures": ["si.cif"],
         "split": {"fractions": [0.4, 0.5, 0.1]},
         "label": {"engine": "ase", "calculator": "tersoff"},
-        "train": {"engine": "mace", "committee": 2, "settings": TINY},
+        "train": {"engine": "mace", "committee": 2, "settings": tiny_mace | CHANGED},
         "explore": toy_campaign["explore"] | {"starts": 2, "time": 0.02},
         "evaluate": {"dtype": "float32"},
         "stop": {"max_iterations": 2},
@@ -50,7 +36,7 @@ def prepared(toy_campaign, tmp_path):
 
 
 def test_a_campaign_with_mace_runs_through(prepared):
-    assert prepared.campaigns[arms.OURS].train.settings.r_max == TINY["r_max"]
+    assert prepared.campaigns[arms.OURS].train.settings.r_max == CHANGED["r_max"]
     (track,) = prepared.run(test_frames=3).tracks
     first, second = track.points
     assert track.state == "exhausted"

@@ -29,7 +29,7 @@ class Counting:
 
     @classmethod
     def load(cls, path, *, dtype="float64", device="cpu"):
-        raise NotImplementedError
+        return cls(1.0)
 
     def prepare(self, frames):
         self.calls.append([len(frame) for frame in frames])
