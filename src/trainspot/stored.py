@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from io import BufferedReader
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from types import EllipsisType
 
     from numpy.typing import NDArray
-
-_AT_ONCE: Final = 1 << 20  # bytes; small enough that the system never reads less than asked for
 
 
 class StoredColumn:
@@ -32,12 +30,14 @@ class StoredColumn:
 
     __slots__ = ("_offset", "_row", "_source", "dtype", "shape")
 
-    def __init__(self, source: IO[bytes], data: h5py.Dataset, offset: int) -> None:
+    def __init__(
+        self, source: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], offset: int
+    ) -> None:
         """A column whose bytes start at ``offset`` of ``source``; see ``stored``."""
         self._source = source
         self._offset = offset
-        self.shape: tuple[int, ...] = data.shape
-        self.dtype: np.dtype[Any] = data.dtype
+        self.shape = shape
+        self.dtype = dtype
         self._row = self.dtype.itemsize * math.prod(self.shape[1:])
 
     @property
@@ -75,38 +75,43 @@ class StoredColumn:
         return np.asarray(self[...], dtype=dtype)
 
     def _rows(self, start: int, stop: int) -> NDArray[Any]:
-        size = (stop - start) * self._row
-        offset = self._offset + start * self._row
-        if size < _AT_ONCE and isinstance(self._source, BufferedReader):
-            found = bytearray(os.pread(self._source.fileno(), size, offset))
-        else:  # also a part of a larger file, which knows where it lies
+        shape = (stop - start, *self.shape[1:])
+        found = self._bytes(self._offset + start * self._row, (stop - start) * self._row)
+        if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
+            return np.asarray(found.reshape(shape) != 0)
+        return found.view(self.dtype).reshape(shape)
+
+    def _bytes(self, offset: int, size: int) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = np.empty(size, np.uint8)
+        read = 0
+        if isinstance(self._source, BufferedReader) and size:
+            read = os.preadv(self._source.fileno(), [found.data], offset)
+        if read < size:  # a part of a larger file, which knows where it lies; or over 2 GB
             self._source.seek(offset)
-            found = bytearray(self._source.read(size))
+            found = np.frombuffer(bytearray(self._source.read(size)), np.uint8)
         if len(found) < size:
             raise OSError("the file ends within a column")
-        shape = (stop - start, *self.shape[1:])
-        if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
-            return np.asarray(np.frombuffer(found, np.uint8).reshape(shape) != 0)
-        return np.frombuffer(found, self.dtype).reshape(shape)
+        return found
 
 
-def stored(data: h5py.Dataset, source: IO[bytes]) -> StoredColumn | h5py.Dataset:
+def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.Dataset:
     """A dataset of an HDF5 file as a column that is read directly, or as it is where it cannot be.
 
     It can where its numbers lie in one piece, in the type that numpy has for them: what ``store``
     writes, and most others.
 
     Args:
-        data: Of an open file.
+        data: Of an open file without a user block.
         source: The same file, open for reading bytes.
     """
-    layout = data.id.get_create_plist()
-    offset = data.id.get_offset()  # None where nothing is written, or not in one piece
-    plain = (
-        layout.get_layout() == h5py.h5d.CONTIGUOUS
-        and layout.get_external_count() == 0
-        and data.file.userblock_size == 0
-        and data.id.get_type() == h5py.h5t.py_create(data.dtype, logical=True)
-        and data.dtype.kind in "biufS"
-    )
-    return StoredColumn(source, data, offset) if plain and offset is not None else data
+    dtype = data.dtype
+    offset = data.get_offset()  # None where nothing is written, or not in one piece
+    if offset is not None and dtype.kind in "biufS":
+        layout = data.get_create_plist()
+        if (
+            layout.get_layout() == h5py.h5d.CONTIGUOUS
+            and layout.get_external_count() == 0
+            and data.get_type() == h5py.h5t.py_create(dtype, logical=True)
+        ):
+            return StoredColumn(source, data.shape, dtype, offset)
+    return h5py.Dataset(data)

@@ -73,6 +73,17 @@ def test_lazy_frames_are_the_same(rich, path):
         assert columns(lazy.take([12, 3, -1])) == columns(rich.take([12, 3, -1]))
 
 
+def test_a_file_with_a_block_before_it_is_read_by_hdf5(rich, path, tmp_path):
+    moved = tmp_path / "moved.h5"
+    with h5py.File(path) as source, h5py.File(moved, "w", userblock_size=512) as target:
+        target.attrs.update(source.attrs)
+        for name in source:
+            source.copy(name, target)
+    with store.opened(moved) as lazy:
+        assert isinstance(lazy.columns["positions"], h5py.Dataset)
+    assert columns(store.read(moved)) == columns(rich)
+
+
 class Counting(io.FileIO):
     """A file that counts what is read of it."""
 
