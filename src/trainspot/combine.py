@@ -136,15 +136,19 @@ def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[A
 
 
 def _label_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
-    """By what copies are ranked for their labels: the most complete, then the lowest energy."""
-    names = ("has_forces", "has_energy", "has_stress", "energy")
+    """By what copies are ranked for their labels: the most complete, then the lowest energy.
+
+    The level of theory decides last, for a copy without a label can have one as well.
+    """
+    names = ("has_forces", "has_energy", "has_stress", "energy", "theory")
     lists = [columns[name].tolist() for name in names]
 
     def rank(row: int) -> tuple[Any, ...]:
-        forces, energy, stress, value = (values[row] for values in lists)
+        forces, energy, stress, value, theory = (values[row] for values in lists)
         atoms = slice(columns["offsets"][row], columns["offsets"][row + 1])
         numbers = columns["forces"][atoms].tobytes() + columns["stress"][row].tobytes()
-        return (not (forces and energy), not energy, not forces, not stress, value, numbers)
+        complete = (not (forces and energy), not energy, not forces, not stress)
+        return (*complete, value, numbers, not theory, theory)
 
     return rank
 

@@ -215,6 +215,13 @@ def test_filter_and_subsets(labelled_frames):
     assert len(dataset.filter(lambda f: f.split is None)) == 3
 
 
+def test_a_level_of_theory_without_a_label_does_not_depend_on_the_order():
+    frame = Frame.make([14], [[0.0, 0.0, 0.0]])
+    named = frame.with_(labels=Labels(theory="one"))
+    for pair in ([frame, named], [named, frame]):
+        assert Dataset.from_frames([]).merge(Dataset.from_frames(pair))[0].labels.theory == "one"
+
+
 # ── merging: what a frame is must not depend on which side it comes from ──────
 def groups_of_copies():
     """A few geometries, each in several parts with labels, sets and origins of their own."""
