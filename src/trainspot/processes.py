@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive the program they work for."""
+"""Worker processes that do not outlive the program they work for, and what programs run with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from typing import Any, Final
+
+HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
+"""Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
+
+
+def environment(threads: int | str) -> dict[str, str]:
+    """Environment variables of a program that computes with torch.
+
+    Args:
+        threads: How many it may use.
+    """
+    return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), **HUGE_PAGES}
 
 
 def pool(

@@ -138,6 +138,16 @@ def test_programs_can_read_what_is_printed(trained, dataset, tmp_path):
     assert done.stderr == ""
 
 
+def test_torch_is_asked_for_huge_pages_unless_told_otherwise(trained, monkeypatch):
+    name = "THP_MEM_ALLOC_ENABLE"
+    monkeypatch.delenv(name, raising=False)
+    MacePotential.load(trained.model)
+    assert os.environ[name] == "1"
+    monkeypatch.setenv(name, "0")
+    MacePotential.load(trained.model)
+    assert os.environ[name] == "0"
+
+
 # ── predictions ───────────────────────────────────────────────────────────────
 def test_predictions_are_those_of_maces_own_calculator(trained, model, frames):
     from mace.calculators import MACECalculator

@@ -12,14 +12,12 @@ from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
 from trainspot import plugins
 from trainspot.errors import InputError
+from trainspot.processes import environment
 from trainspot.settings import parse_settings
 from trainspot.train.base import GROUP
 
 if TYPE_CHECKING:
     from aiida.engine.processes.process_spec import CalcJobProcessSpec
-
-# One thread unless asked for more: members that run side by side would otherwise fight for cores.
-ONE_THREAD = {"MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class TrainCalculation(TrainspotCalculation):
@@ -52,7 +50,8 @@ class TrainCalculation(TrainspotCalculation):
         spec.output("metrics", valid_type=Dict, help="`epochs`, a list, and `warnings`.")
         options = spec.inputs["metadata"]["options"]
         options["parser_name"].default = "trainspot.train"
-        options["environment_variables"].default = lambda: dict(ONE_THREAD)
+        # One thread unless asked for more: members side by side would otherwise fight for cores.
+        options["environment_variables"].default = lambda: environment(threads=1)
 
     @classmethod
     def trainer(cls) -> Any:

@@ -9,6 +9,7 @@ from aiida.orm import AbstractCode, Dict, Int
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.workflows.once import SubmitsOnce
+from trainspot.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +57,8 @@ def max_concurrent_port(spec: WorkChainSpec) -> None:
 def with_threads(options: dict[str, Any]) -> dict[str, Any]:
     """Job options in which the program uses as many threads as cores were asked for."""
     cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
-    threads = {"MKL_NUM_THREADS": cores, "OMP_NUM_THREADS": cores}
-    return options | {"environment_variables": threads | options.get("environment_variables", {})}
+    variables = environment(cores) | options.get("environment_variables", {})
+    return options | {"environment_variables": variables}
 
 
 def why(process: ProcessNode) -> str:

@@ -6,6 +6,7 @@ handled once for all engines, and the stress refers to the volume of the frame's
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 import zipfile
@@ -19,6 +20,7 @@ from ase.data import chemical_symbols
 from ase.geometry import complete_cell
 from vesin import NeighborList
 
+from trainspot import processes
 from trainspot.errors import DataError, InputError, MissingExtraError
 from trainspot.frames import Labels
 
@@ -37,6 +39,8 @@ def _torch() -> Any:
     Raises:
         MissingExtraError: Torch or MACE is not installed.
     """
+    for name, value in processes.HUGE_PAGES.items():
+        os.environ.setdefault(name, value)
     try:
         # Our own output may be JSON; MACE prints which optional libraries are not there.
         with warnings.catch_warnings(), redirect_stdout(StringIO()):

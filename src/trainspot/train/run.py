@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot import plugins
+from trainspot import plugins, processes
 from trainspot.errors import InputError, MissingExtraError, TrainingError
 from trainspot.train.base import GROUP
 
@@ -133,10 +133,10 @@ def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    threads = {key: os.environ.get(key, "1") for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    variables = processes.environment(threads=1) | os.environ
     with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
         return subprocess.Popen(  # noqa: S603  (our own command line)
-            command, cwd=folder, env=os.environ | threads, stdout=out, stderr=err
+            command, cwd=folder, env=variables, stdout=out, stderr=err
         )
 
 

@@ -62,7 +62,8 @@ def test_input_files_of_mace(program, pes, file_regression):
     assert names == ["config.yaml", "notes.json", "train.extxyz", "validation.extxyz"]
     assert info.codes_info[0].cmdline_params == ["--config", "config.yaml"]
     assert ("checkpoints/*.pt", ".", 2) in info.retrieve_list
-    assert process.node.get_option("environment_variables")["OMP_NUM_THREADS"] == "1"
+    variables = process.node.get_option("environment_variables")
+    assert (variables["OMP_NUM_THREADS"], variables["THP_MEM_ALLOC_ENABLE"]) == ("1", "1")
     file_regression.check("\n".join(f"### {n}\n{t}" for n, t in texts.items()))
 
 

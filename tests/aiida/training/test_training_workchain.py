@@ -177,6 +177,7 @@ def test_a_program_gets_as_many_threads_as_cores():
     own = {"environment_variables": {"OMP_NUM_THREADS": "3", "X": "y"}}
     found = with_threads(own)["environment_variables"]
     assert (found["OMP_NUM_THREADS"], found["X"]) == ("3", "y")
+    assert found["THP_MEM_ALLOC_ENABLE"] == "1"
 
 
 # ── real ──────────────────────────────────────────────────────────────────────

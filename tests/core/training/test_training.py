@@ -124,6 +124,23 @@ def test_members_run_in_their_folders_and_leave_models(tmp_path):
     assert seen[-1] == [1.0, 1.0, 1.0]
 
 
+def test_the_program_gets_one_thread_and_huge_pages_unless_told_otherwise(tmp_path, monkeypatch):
+    script = (
+        "import os, pathlib; pathlib.Path('model').write_text("
+        "os.environ['OMP_NUM_THREADS'] + os.environ['THP_MEM_ALLOC_ENABLE'])"
+    )
+    for name, variables, expected in (
+        ("plain", {}, "11"),
+        ("told", {"OMP_NUM_THREADS": "2", "THP_MEM_ALLOC_ENABLE": "0"}, "20"),
+    ):
+        for variable in ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE"):
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        run.train_committee(scripted(script), None, None, tmp_path / name, seeds=[1], workers=1)
+        assert (tmp_path / name / "member_0.txt").read_text() == expected
+
+
 def test_no_more_members_at_once_than_workers(tmp_path):
     script = (
         "import os, pathlib, time; here = pathlib.Path('../busy'); here.mkdir(exist_ok=True);"
