@@ -141,21 +141,33 @@ VARIANTS: Final[Mapping[str, dict[str, Any]]] = {
 """Defaults changed one at a time."""
 
 WHOLE: Final = ", all flagged"
-"""What an arm is called whose batch is the default: every flagged frame."""
+"""What an arm is called that labels every flagged frame, as the paper does."""
+
+THIRD: Final = ", a third"
+"""What an arm is called whose batch is a third of what was explored: twenty of sixty frames."""
+
+TRAINED: Final = ", all selected trained on"
+"""Added to the name of an arm none of whose selected frames is held out."""
 
 FRUGAL: Final = "frugal"
 """The protocol of this name: its batch of a sixth is ten of the sixty frames explored here."""
 
-_WHOLE: Final = {"select": {"max_frames": 1000}, "stop": {"max_iterations": 3}}
+_AUDIT: Final = {"select": {"held_out": "audit"}}
+_WHOLE: Final = {"select": {"max_frames": 1000, "share": 1.0}, "stop": {"max_iterations": 3}}
+_THIRD: Final = {"select": {"max_frames": 1000, "share": 0.33}, "stop": {"max_iterations": 4}}
 
 
 def all_arms(base: Campaign) -> dict[str, Campaign]:
-    """The campaign, its two baselines, its variants, and the batches of the default."""
+    """The campaign, its two baselines, its variants, and other batches of all of these."""
     found = arms.arms(base)
     found |= {name: _changed(base, sections) for name, sections in VARIANTS.items()}
-    found[FRUGAL] = _changed(base, {"select": {"held_out": "audit"}})
+    found[FRUGAL] = _changed(base, _AUDIT)
     for name in (arms.OURS, arms.PAPER):
         found[name + WHOLE] = _changed(found[name], _WHOLE)
+    third = _changed(base, _THIRD)
+    found[arms.OURS + THIRD] = third
+    found[arms.OURS + THIRD + TRAINED] = _changed(third, _AUDIT)
+    found[arms.RANDOM + THIRD] = arms.at_random(third)
     return found
 
 

@@ -7,8 +7,9 @@ among sixty explored frames. The start is forty gently rattled cells, half of th
 thresholds can be fitted, far from what the dynamics meets. The arms of a seed share the start, and
 all committees are tested on the same 120 frames, which no campaign chose.
 Baselines: the protocol of the paper, and random choice among all explored frames, both with batches
-of ten too. The defaults and the paper also run with the batch both have when nothing is said: all
-flagged frames. ``frugal`` is the protocol of that name.
+of ten too. The defaults also run with the batch they have when nothing is said, a third of what was
+explored, random choice with the same, and the paper with its own, all flagged frames. ``frugal`` is
+the protocol of that name.
 Measure: ln(error) averaged over seeds and made non-increasing (``trainspot.rehearse.curves``); what
 two arms need to go three quarters of the way that both go. ``ratio`` of all systems is a geometric
 mean, ``spread`` its 95 % bootstrap interval over paired seeds.
@@ -32,6 +33,8 @@ from typing import Final
 from _labels import (
     FRUGAL,
     SEED,
+    THIRD,
+    TRAINED,
     VARIANTS,
     WHOLE,
     System,
@@ -61,15 +64,32 @@ WAYS: Final = {0.5: "half of the way", 0.75: "three quarters of the way", 1.0: "
 HEADLINE: Final = 0.75
 
 
-PAIRS: Final = (
+ARMS: Final = (
+    *arms.ARMS,
+    FRUGAL,
+    *(arms.OURS + THIRD, arms.RANDOM + THIRD),
+    *(arms.OURS + WHOLE, arms.PAPER + WHOLE),
+)
+"""What runs if nothing else is asked for."""
+
+JUDGED: Final = (
+    (arms.OURS + THIRD, arms.PAPER + WHOLE),
+    (arms.OURS + THIRD, arms.RANDOM + THIRD),
+    (FRUGAL, arms.PAPER + WHOLE),
+    (FRUGAL, arms.RANDOM),
     (arms.OURS, arms.PAPER),
     (arms.OURS, arms.RANDOM),
-    (arms.OURS + WHOLE, arms.PAPER + WHOLE),
-    (FRUGAL, arms.PAPER + WHOLE),
+)
+"""What is compared with a baseline; the first two are the defaults with their own batch."""
+
+PAIRS: Final = (
+    *JUDGED,
     (FRUGAL, arms.PAPER),
-    (FRUGAL, arms.RANDOM),
     (FRUGAL, arms.OURS),
+    (arms.OURS + WHOLE, arms.PAPER + WHOLE),
+    (arms.OURS + THIRD, arms.OURS + WHOLE),
     (arms.PAPER, arms.PAPER + WHOLE),
+    (arms.OURS + THIRD + TRAINED, arms.OURS + THIRD),
 )
 """What is compared with what."""
 
@@ -205,7 +225,7 @@ def row(
 
 def _rows_of(found: Tracks, arm: str, base: str, *, quick: bool) -> Iterator[harness.Row | None]:
     """All systems at every error, then each system at that of the headline."""
-    judged = (arm, base) in PAIRS[:4] or (arm, base) == (FRUGAL, arms.RANDOM)
+    judged = (arm, base) in JUDGED
     resamples = 50 if quick else RESAMPLES
     for what in SPENT:
         for way in sorted(WAYS, key=lambda way: way != HEADLINE):
@@ -234,16 +254,15 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
     """The campaign against its baselines, then what was asked for besides."""
     seeds = range(options.first, options.first + (2 if options.quick else options.seeds))
     runner = Runner(Path(options.work), seeds, options.quick)
-    wanted = [*arms.ARMS, FRUGAL, arms.OURS + WHOLE, arms.PAPER + WHOLE]
-    wanted += VARIANTS if options.variants else ()
-    pairs = [*PAIRS, *((one, arms.OURS) for one in VARIANTS if one in wanted)]
+    wanted = [*(options.arms or ARMS), *(VARIANTS if options.variants else ())]
+    pairs = [*PAIRS, *((one, arms.OURS) for one in VARIANTS)]
     found: dict[str, dict[str, list[Track]]] = {}
     for name, system in list(systems().items())[: 1 if options.quick else None]:
         every = all_arms(campaign(system, quick=options.quick))
         sides = {arm: (system, every[arm]) for arm in wanted}
         few = dict.fromkeys(VARIANTS, options.variants)
         found[name] = runner.tracks(name, sides, system, few)
-    for arm, base in pairs:
+    for arm, base in ((arm, base) for arm, base in pairs if {arm, base} <= set(wanted)):
         yield from filter(None, _rows_of(found, arm, base, quick=options.quick))
     large: dict[str, dict[str, list[Track]]] = {}
     if options.cells:
@@ -268,6 +287,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="repetitions of every arm")
     parser.add_argument("--first", type=int, default=SEED, help="the first seed")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone, by name")
     for name, what in (
         ("--variants", "defaults changed one at a time"),
         ("--cells", "small cells against large ones"),

@@ -65,6 +65,19 @@ def test_the_frugal_arm_is_the_protocol(labels):
     assert made.calibrate == protocol.calibrate
 
 
+def test_the_arm_of_a_third_has_the_batch_of_the_defaults(labels):
+    """And the rest of what is judged, selected and calibrated at its default, too."""
+    made = labels.all_arms(labels.campaign(labels.systems()["nickel"], quick=False))
+    defaults = resolve(Document(Path("x"), {"structures": ["x"]})).campaign
+    for name in ("campaign, a third", "random, a third"):
+        assert made[name].select.share == defaults.select.share
+        assert made[name].select.max_frames == defaults.select.max_frames
+    assert made["campaign, a third"].select == defaults.select
+    assert made["campaign, a third"].calibrate == defaults.calibrate
+    paper = resolve(Document(Path("x"), {"protocol": "paper", "structures": ["x"]})).campaign
+    assert made["paper, all flagged"].select == paper.select
+
+
 def track(arm, seed, step):
     points = [
         Point(20 + step * k, 0.1 * (20 + step * k), error, error, 0.01, 30, 9, 10)
@@ -126,16 +139,17 @@ def test_it_runs_and_keeps_what_it_has(tmp_path):
     target = tmp_path / "labels.json"
     curves = tmp_path / "curves.json"
     call = [sys.executable, str(FILE), "--quick", "--work", str(tmp_path), "--json", str(target)]
-    call += ["--tracks", str(curves)]
+    call += ["--tracks", str(curves), "--arms", "campaign", "campaign, a third", "random, a third"]
+    call += ["paper, all flagged"]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kept = sorted(path.name for path in (tmp_path / "aluminium").iterdir())
-    assert len(kept) == 12  # six arms, two seeds
+    assert len(kept) == 8  # four arms, two seeds
     again = subprocess.run(call, capture_output=True, text=True, check=False)
     assert "seed 40" in done.stderr
     assert "seed 40" not in again.stderr  # nothing was run twice
     tracks = json.loads(curves.read_text(encoding="utf-8"))
-    assert {len(one["points"]) for one in tracks} <= {1, 2, 3}
+    assert {len(one["points"]) for one in tracks} <= {1, 2, 3, 4}
     assert {one["system"] for one in tracks} == {"aluminium"}
     if target.is_file():  # there are rows where every arm has learned
         document = json.loads(target.read_text(encoding="utf-8"))

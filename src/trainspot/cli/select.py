@@ -34,7 +34,13 @@ _DEFAULT = SelectSettings()
 @click.option("--frames", type=click.Path(path_type=Path), help="The frames, if they moved.")
 @click.option("--known", type=click.Path(path_type=Path), help="Frames never to select again.")
 @click.option("--starts", type=click.Path(path_type=Path), help="Start frames of the MD.")
-@click.option("--max-frames", type=int, default=_DEFAULT.max_frames, show_default=True)
+@click.option(
+    "--max-frames",
+    type=int,
+    default=_DEFAULT.max_frames,
+    show_default=True,
+    help="If given, select.share of the campaign file does not count.",
+)
 @click.option("--method", default=_DEFAULT.method, show_default=True)
 @click.option("--audit", default=str(_DEFAULT.audit), show_default=True, help="auto or a number.")
 @click.option("--novelty", help="none, or a share of the validation frames among --known.")
@@ -55,7 +61,9 @@ def select(
     """Screen and flag the frames of PREDICTIONS, and write those worth labelling."""
     io.check_output(output)
     known, starts = (options.pop(name) for name in ("known", "starts"))
-    base = config.select.model_dump() if config else {}
+    base = config.select.model_dump() if config else {"share": 1.0}
+    if given("max_frames"):
+        base["share"] = 1.0
     novelty = options.pop("novelty")
     if given("novelty"):
         options["novelty"] = None if novelty == "none" else novelty

@@ -75,12 +75,12 @@ class SelectSettings(_Settings):
     )
     max_frames: int = Field(1000, ge=1, description="frames labelled an iteration, audit included")
     share: float = Field(
-        1.0,
+        0.33,
         gt=0.0,
         le=1.0,
         description="share of the valid explored frames labelled an iteration at most, audit "
         "included, but never fewer than 10 frames for it; small batches need fewer labels and "
-        "more trainings",
+        "more trainings; 1: all that are flagged",
     )
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",

@@ -51,7 +51,7 @@ def predictions(explored, predict):
 def decide(explored, predictions, known=(), calibrations=None, iteration=1, seed=7, **options):
     """Judged as in the paper; what needs descriptors has a file of its own."""
     stop = options.pop("stop", StopSettings())
-    options = {"method": "random", "novelty": None, "near_duplicate": 0.0} | options
+    options = {"method": "random", "novelty": None, "near_duplicate": 0.0, "share": 1.0} | options
     return judge(
         explored,
         predictions,

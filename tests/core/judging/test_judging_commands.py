@@ -184,6 +184,18 @@ def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
     assert json.loads(run(*args, *asked).stdout)["selected"] == answer["selected"]
 
 
+def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predicted, folder):
+    (folder / "campaign.yaml").write_text("select: {share: 0.5}\n")
+    args = ("select", predicted, "--thresholds", "forces=1e-6", "--audit", 0, "-o", "v.h5")
+    config = ("--config", "campaign.yaml")
+
+    def selected(*more):
+        return len(json.loads(run(*args, "--json", *more).stdout)["selected"])
+
+    assert selected(*config) == 24
+    assert selected(*config, "--max-frames", 1000) == selected() > 24
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

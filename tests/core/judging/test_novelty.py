@@ -266,7 +266,7 @@ def test_a_strategy_is_given_what_it_needs(explored, known, predict, monkeypatch
             return judged.frames.ids[:budget]
 
     monkeypatch.setattr("trainspot.judge.judgement.strategy", lambda name: Spy())
-    options = {"threshold": 0.2, "audit": 3, "novelty": None, "near_duplicate": 0.0}
+    options = {"threshold": 0.2, "audit": 3, "novelty": None, "near_duplicate": 0.0, "share": 1.0}
     found = decide(explored, predict(explored, noise=1.0), known, **options)
     ((judged, budget),) = seen
     space = Space.of(explored.select(found.audit), known, DescriptorSettings())
