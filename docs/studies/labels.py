@@ -3,7 +3,8 @@
 ::
     python docs/studies/labels.py
 
-The tracks come from ``benchmarks/labels.py --tracks docs/studies/labels-tracks.json``.
+The tracks come from ``benchmarks/labels.py --tracks docs/studies/labels-tracks.json``, and those of
+the second part from the same with other seeds and arms.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE: Final = Path(__file__).parent
-IMAGE: Final = HERE.parent / "images" / "labels-curves.png"
-ARMS: Final = {
+IMAGES: Final = HERE.parent / "images"
+Arms = Mapping[str, tuple[str, str, str]]
+ARMS: Final[Arms] = {
     "campaign": ("defaults, batches of ten", "#0072B2", "-"),
     "paper": ("paper, batches of ten", "#D55E00", "-"),
     "random": ("random choice, batches of ten", "#1A1A1A", "-"),
@@ -38,10 +40,18 @@ ARMS: Final = {
 }
 """Name, colour and line of each arm that is drawn."""
 
+THIRD: Final[Arms] = {
+    "campaign, a third": ("defaults, a third", "#0072B2", "-"),
+    "random, a third": ("random choice, a third", "#1A1A1A", "-"),
+    "campaign, all flagged": ("the rules of the defaults, all flagged", "#0072B2", ":"),
+    "paper, all flagged": ("paper, all flagged", "#D55E00", ":"),
+}
+"""The same for the second part."""
+
 Found = Mapping[str, Mapping[str, Sequence[Track]]]
 
 
-def read(file: Path = HERE / "labels-tracks.json") -> Found:
+def read(file: Path) -> Found:
     """The tracks by system and arm."""
     found: dict[str, dict[str, list[Track]]] = defaultdict(lambda: defaultdict(list))
     for content in json.loads(file.read_text(encoding="utf-8")):
@@ -51,14 +61,14 @@ def read(file: Path = HERE / "labels-tracks.json") -> Found:
 
 
 @styled
-def figure(found: Found) -> Figure:
+def figure(found: Found, arms: Arms) -> Figure:
     """Mean over seeds of ln(error) against labels; without bands, for arms are paired."""
     systems = [name for name in found if name != "cells"]
     drawn = new(3.6)
     panels = drawn.subplots(1, len(systems))
     for axes, name in zip(panels, systems, strict=True):
-        for arm in ARMS:
-            _curve(axes, found[name][arm], arm)
+        for arm, look in arms.items():
+            _curve(axes, found[name][arm], *look)
         axes.set(xlabel="Labels", yscale="log", title=name)
         plain_log(axes.yaxis, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -67,8 +77,7 @@ def figure(found: Found) -> Figure:
     return drawn
 
 
-def _curve(axes: Axes, tracks: Sequence[Track], arm: str) -> None:
-    name, colour, line = ARMS[arm]
+def _curve(axes: Axes, tracks: Sequence[Track], name: str, colour: str, line: str) -> None:
     curves = Curves.of([(t.column("labels"), 1000.0 * t.column("forces")) for t in tracks])
     # Beyond what half of the seeds have spent, a mean curve is made of those that stopped.
     shown = curves.axis <= np.median([t.column("labels")[-1] for t in tracks])
@@ -77,4 +86,8 @@ def _curve(axes: Axes, tracks: Sequence[Track], arm: str) -> None:
 
 
 if __name__ == "__main__":
-    figure(read()).savefig(IMAGE, dpi=130)
+    for name, drawn, arms in (
+        ("labels-tracks.json", "labels-curves.png", ARMS),
+        ("labels-third-tracks.json", "labels-third.png", THIRD),
+    ):
+        figure(read(HERE / name), arms).savefig(IMAGES / drawn, dpi=130)
