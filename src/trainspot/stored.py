@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from io import BufferedReader
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import h5py
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import EllipsisType
 
     from numpy.typing import NDArray
+
+_SMALL: Final = 1 << 16  # bytes, below which a copy costs less than an array
 
 
 class StoredColumn:
@@ -78,17 +80,22 @@ class StoredColumn:
         shape = (stop - start, *self.shape[1:])
         found = self._bytes(self._offset + start * self._row, (stop - start) * self._row)
         if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
-            return np.asarray(found.reshape(shape) != 0)
-        return found.view(self.dtype).reshape(shape)
+            return np.asarray(np.ndarray(shape, np.uint8, found) != 0)
+        return np.ndarray(shape, self.dtype, found)
 
-    def _bytes(self, offset: int, size: int) -> NDArray[np.uint8]:
-        found: NDArray[np.uint8] = np.empty(size, np.uint8)
-        read = 0
-        if isinstance(self._source, BufferedReader) and size:
-            read = os.preadv(self._source.fileno(), [found.data], offset)
-        if read < size:  # a part of a larger file, which knows where it lies; or over 2 GB
+    def _bytes(self, offset: int, size: int) -> bytearray | NDArray[np.uint8]:
+        found: bytearray | NDArray[np.uint8]
+        if not isinstance(self._source, BufferedReader):  # part of a file: it knows where it lies
             self._source.seek(offset)
-            found = np.frombuffer(bytearray(self._source.read(size)), np.uint8)
+            found = bytearray(self._source.read(size))
+        elif size < _SMALL:
+            found = bytearray(os.pread(self._source.fileno(), size, offset))
+        else:  # read in place, of which Linux does 2 GB at a time
+            found = np.empty(size, np.uint8)
+            done = 0
+            while more := os.preadv(self._source.fileno(), [found[done:].data], offset + done):
+                done += more
+            found = found[:done]
         if len(found) < size:
             raise OSError("the file ends within a column")
         return found

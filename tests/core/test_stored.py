@@ -99,3 +99,20 @@ def test_a_file_that_ends_too_early_is_an_error(columns, path, tmp_path):
         assert column[0].tolist() == COLUMNS["reals"][0].tolist()
         with pytest.raises(OSError, match="ends within a column"):
             column[1]
+
+
+def test_many_rows_are_read_in_place_and_checked_as_well(tmp_path):
+    path, short = tmp_path / "long.h5", tmp_path / "short.h5"
+    expected = np.arange(40_000.0).reshape(-1, 2)
+    with h5py.File(path, "w") as file:
+        file["many"] = expected
+        file["bits"] = expected[:, 0] % 3 == 0
+        file["bits8"] = np.tile(file["bits"][:], 8)
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        many, bits = stored(file["many"].id, raw), stored(file["bits8"].id, raw)
+        assert np.array_equal(many[...], expected)
+        assert np.array_equal(many[11_000:19_999], expected[11_000:19_999])
+        assert np.array_equal(bits[...], file["bits8"][:])
+        short.write_bytes(path.read_bytes()[: many._offset + expected.nbytes - 8])
+        with short.open("rb") as cut, pytest.raises(OSError, match="ends within a column"):
+            stored(file["many"].id, cut)[...]
