@@ -260,7 +260,7 @@ def rows(options: argparse.Namespace) -> Iterator[harness.Row]:
     for name, system in list(systems().items())[: 1 if options.quick else None]:
         every = all_arms(campaign(system, quick=options.quick))
         sides = {arm: (system, every[arm]) for arm in wanted}
-        few = dict.fromkeys(VARIANTS, options.variants)
+        few = dict.fromkeys(VARIANTS, options.variants) if options.variants else {}
         found[name] = runner.tracks(name, sides, system, few)
     for arm, base in ((arm, base) for arm, base in pairs if {arm, base} <= set(wanted)):
         yield from filter(None, _rows_of(found, arm, base, quick=options.quick))
@@ -287,7 +287,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="repetitions of every arm")
     parser.add_argument("--first", type=int, default=SEED, help="the first seed")
-    parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone, by name")
+    every = list(all_arms(campaign(nickel((1, 1, 1)), quick=True)))
+    parser.add_argument(
+        "--arms", nargs="+", metavar="ARM", choices=every, help="these arms alone, by name"
+    )
     for name, what in (
         ("--variants", "defaults changed one at a time"),
         ("--cells", "small cells against large ones"),

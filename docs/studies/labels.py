@@ -35,7 +35,7 @@ ARMS: Final[Arms] = {
     "paper": ("paper, batches of ten", "#D55E00", "-"),
     "random": ("random choice, batches of ten", "#1A1A1A", "-"),
     "frugal": ("frugal, batches of ten", "#009E73", "-"),
-    "campaign, all flagged": ("defaults, all flagged", "#0072B2", ":"),
+    "campaign, all flagged": ("the rules of the defaults, all flagged", "#0072B2", ":"),
     "paper, all flagged": ("paper, all flagged", "#D55E00", ":"),
 }
 """Name, colour and line of each arm that is drawn."""

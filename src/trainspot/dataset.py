@@ -27,6 +27,7 @@ from trainspot.columns import (
     ragged,
 )
 from trainspot.combine import LABELS, concatenated, merged, taken
+from trainspot.errors import DataError
 from trainspot.frames import SPLITS, Frame, Split
 
 if TYPE_CHECKING:
@@ -150,13 +151,25 @@ class Dataset(Sequence[Frame]):
         """How often each value of a text column such as ``strategy`` or ``theory`` occurs."""
         return dict(Counter(value.decode() for value in self.column(name).tolist()))
 
-    def e0s(self) -> dict[int, float]:
+    def e0s(self, theory: str | None = None) -> dict[int, float]:
         """Energy (eV) of the isolated atom of each element, from labelled one-atom frames.
 
         Of several atoms of one element the lowest energy counts: they differ by their spin state,
         or by how far the calculation got, and the reference is the ground state.
+
+        Args:
+            theory: Level of theory of the labels; may be omitted where all atoms have one.
+
+        Raises:
+            DataError: Atoms at several levels of theory, and none was named.
         """
         alone = (self.n_atoms == 1) & self.is_labelled & ~self.column("pbc").any(axis=1)
+        theories = self.column("theory")
+        if theory is not None:
+            alone &= theories == theory.encode()
+        elif len(found := np.unique(theories[alone])) > 1:
+            named = ", ".join(f"'{name.decode()}'" for name in found)
+            raise DataError(f"isolated atoms at several levels of theory: {named}", hint="name one")
         rows = np.flatnonzero(alone)
         numbers = self.column("numbers")[self.column("offsets")[rows]]
         energies = self.column("energy")[rows]
@@ -172,7 +185,7 @@ class Dataset(Sequence[Frame]):
             if step == 1:  # neighbours: nothing else is read
                 return Dataset(self._rows(start, max(start, stop)))
             return self.take(range(start, stop, step))
-        if np.ndim(index):
+        if not isinstance(index, int) and np.ndim(index):
             return self.take(index)
         number, row = divmod(range(len(self))[index], CHUNK)
         return self._block(number).frame(row)

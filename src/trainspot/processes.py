@@ -14,12 +14,8 @@ HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
 def environment(threads: int | str) -> dict[str, str]:
-    """Environment variables of a program that computes with torch.
-
-    Args:
-        threads: How many it may use.
-    """
-    return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), **HUGE_PAGES}
+    """Environment variables of a program that may use so many threads."""
+    return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
 
 
 def pool(

@@ -203,7 +203,9 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
     def visit(name: bytes) -> None:
         item = h5py.h5o.open(file.id, name)
         if isinstance(item, h5py.h5d.DatasetID):
-            columns[name.decode()] = stored(item, raw) if readable else h5py.Dataset(item)
+            columns[name.decode()] = (
+                stored(item, raw) if readable else h5py.Dataset(item, readonly=True)
+            )
 
     h5py.h5o.visit(file.id, visit)  # a third of what visititems takes
     return columns

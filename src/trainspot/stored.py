@@ -121,4 +121,4 @@ def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.D
             and data.get_type() == h5py.h5t.py_create(dtype, logical=True)
         ):
             return StoredColumn(source, data.shape, dtype, offset)
-    return h5py.Dataset(data)
+    return h5py.Dataset(data, readonly=True)

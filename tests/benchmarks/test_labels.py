@@ -76,6 +76,7 @@ def test_the_arm_of_a_third_has_the_batch_of_the_defaults(labels):
     assert made["campaign, a third"].calibrate == defaults.calibrate
     paper = resolve(Document(Path("x"), {"protocol": "paper", "structures": ["x"]})).campaign
     assert made["paper, all flagged"].select == paper.select
+    assert {*labels.ARMS, *(arm for pair in labels.PAIRS for arm in pair)} <= set(made)
 
 
 def track(arm, seed, step):

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, graphene, graphene_nanoribbon, molecule, mx2
+from ase.build import bulk, graphene, graphene_nanoribbon, make_supercell, molecule, mx2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +39,15 @@ FEW = {
 """Less work; the rest of the parameters as they come."""
 
 
+def distorted_sheet():
+    """MoTe2 in its 1T-prime form: two units, in which rows of metal pair up to zigzag chains."""
+    atoms = mx2("MoTe2", "1T", a=3.5, thickness=3.6, vacuum=8)
+    rectangle = make_supercell(atoms, [[1, 0, 0], [1, 2, 0], [0, 0, 1]])
+    moved = next(atom for atom in rectangle if atom.symbol == "Mo")
+    moved.y += 0.4
+    return rectangle
+
+
 def tilted_sheet():
     atoms = mx2("MoTe2", "1T", a=3.5, thickness=3.6, vacuum=4)
     atoms.rotate(40, (1, 2, 0), rotate_cell=True)
@@ -60,10 +69,11 @@ ZOO = {
     "crystal": bulk("Si"),
     "left-handed crystal": left_handed(),
     "one atom": bulk("Cu"),
-    "450 atoms": bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (4, 4, 3),
+    "450 atoms": bulk("Ti", a=2.95, c=4.68) * (5, 5, 9),
     "sheet": graphene(vacuum=3),
     "sheet along the first vector": sheet_along(0),
     "sheet along the second vector": sheet_along(1),
+    "distorted sheet": distorted_sheet(),
     "tilted sheet": tilted_sheet(),
     "ribbon": graphene_nanoribbon(2, 2, type="zigzag", saturated=True, vacuum=3),
     "chain of one atom": Atoms("Au", cell=[[0, 0, 0], [0.5, 2.5, 0], [0, 0, 0]], pbc=[0, 1, 0]),
@@ -106,7 +116,7 @@ def test_any_structure_is_treated_or_refused_with_a_reason(frame, seed):
 
 
 def test_no_frame_of_the_default_plan_equals_another():
-    for name in ("crystal", "left-handed crystal", "tilted sheet", "ribbon", "molecule"):
+    for name in ("crystal", "left-handed crystal", "distorted sheet", "ribbon", "molecule"):
         made = augment(
             Dataset.from_frames([Frame.from_atoms(ZOO[name])]), parse_plan(DEFAULT_PLAN), 2
         )

@@ -53,6 +53,17 @@ def test_an_empty_dataset_answers_everything():
     assert len(empty.merge(empty)) == len(Dataset.concatenate([])) == len(empty[[]]) == 0
 
 
+def test_reference_energies_belong_to_one_level_of_theory():
+    def atom(energy, theory, shift):
+        labels = Labels(energy, np.zeros((1, 3)), theory=theory)
+        return Frame.make([14], [[shift, 0.0, 0.0]], labels=labels)
+
+    mixed = Dataset.from_frames([atom(-2.5, "pbe", 0.0), atom(-100.0, "lda", 1.0)])
+    assert (mixed.e0s("pbe"), mixed.e0s("lda"), mixed.e0s("scan")) == ({14: -2.5}, {14: -100.0}, {})
+    with pytest.raises(DataError, match="several levels of theory: 'lda', 'pbe'"):
+        mixed.e0s()
+
+
 def test_replacing_columns(labelled_frames):
     dataset = Dataset.from_frames(labelled_frames)
     changed = dataset.with_columns(iteration=np.full(12, 3), theory=["pbe"] * 12)

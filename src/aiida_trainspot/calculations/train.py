@@ -12,7 +12,7 @@ from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
 from trainspot import plugins
 from trainspot.errors import InputError
-from trainspot.processes import environment
+from trainspot.processes import HUGE_PAGES, environment
 from trainspot.settings import parse_settings
 from trainspot.train.base import GROUP
 
@@ -51,7 +51,7 @@ class TrainCalculation(TrainspotCalculation):
         options = spec.inputs["metadata"]["options"]
         options["parser_name"].default = "trainspot.train"
         # One thread unless asked for more: members side by side would otherwise fight for cores.
-        options["environment_variables"].default = lambda: environment(threads=1)
+        options["environment_variables"].default = lambda: environment(threads=1) | HUGE_PAGES
 
     @classmethod
     def trainer(cls) -> Any:

@@ -251,10 +251,14 @@ class PESData(Data):
         with self.opened() as dataset:
             return dataset.counts(name)
 
-    def e0s(self) -> dict[int, float]:
-        """Energy (eV) of the isolated atom of each element, by atomic number."""
+    def e0s(self, theory: str | None = None) -> dict[int, float]:
+        """Energy (eV) of the isolated atom of each element, by atomic number; ``Dataset.e0s``.
+
+        Raises:
+            DataError: Atoms at several levels of theory, and none was named.
+        """
         with self.opened() as dataset:
-            return dataset.e0s()
+            return dataset.e0s(theory)
 
     def accuracy(self, predictions: Predictions | SinglefileData | Path | str) -> Accuracy:
         """Disagreement and error of a committee for each frame, in the order of the frames.

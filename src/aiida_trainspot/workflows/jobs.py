@@ -54,10 +54,15 @@ def max_concurrent_port(spec: WorkChainSpec) -> None:
     )
 
 
-def with_threads(options: dict[str, Any]) -> dict[str, Any]:
-    """Job options in which the program uses as many threads as cores were asked for."""
+def with_threads(options: dict[str, Any], **variables: str) -> dict[str, Any]:
+    """Job options in which the program uses as many threads as cores were asked for.
+
+    Args:
+        options: What was asked for; its environment variables stay.
+        variables: Others, for what is not in the options.
+    """
     cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
-    variables = environment(cores) | options.get("environment_variables", {})
+    variables = environment(cores) | variables | options.get("environment_variables", {})
     return options | {"environment_variables": variables}
 
 

@@ -37,6 +37,9 @@ _DEFAULT = CalibrateSettings()
 )
 @click.option("--method", default=_DEFAULT.method, show_default=True)
 @click.option("--quantile", type=float, default=_DEFAULT.quantile, show_default=True)
+@click.option(
+    "--miss-rate", type=float, default=_DEFAULT.miss_rate, show_default=True, help="Of conformal."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the JSON here too.")
 @seed_option
 @json_option

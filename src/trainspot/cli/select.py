@@ -39,7 +39,7 @@ _DEFAULT = SelectSettings()
     type=int,
     default=_DEFAULT.max_frames,
     show_default=True,
-    help="If given, select.share of the campaign file does not count.",
+    help="If given, select.share of the campaign file does not count; without one there is none.",
 )
 @click.option("--method", default=_DEFAULT.method, show_default=True)
 @click.option("--audit", default=str(_DEFAULT.audit), show_default=True, help="auto or a number.")

@@ -196,7 +196,7 @@ def _properties(
             "threshold": made.threshold,
             "tolerance": made.tolerance,
             "exceeds": value > made.threshold,
-            "predicted_error": made.slope * value if is_finite else None,
+            "predicted_error": made.slope * value if is_finite and made.fitted else None,
             "true_error": float(error[name][0]) if has[name][0] and is_finite else None,
         }
     return found
@@ -270,9 +270,11 @@ def _judged_lines(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"{name}: a prediction is not finite")
             continue
         word = "exceeds" if one["exceeds"] else "is within"
+        predicted = one["predicted_error"]
         line = (
             f"{name}: disagreement {one['disagreement']:.3g} {word} {one['threshold']:.3g} "
-            f"{one['unit']}; predicted error {one['predicted_error']:.3g}"
+            f"{one['unit']}; "
+            + ("not calibrated" if predicted is None else f"predicted error {predicted:.3g}")
         )
         true = one["true_error"]
         lines.append(line if true is None else f"{line}, true error {true:.3g}")

@@ -1,7 +1,7 @@
 """The campaigns a rehearsal compares: the user's, the paper's protocol, and random choice.
 
 All three share structures, augmentation, trainer, exploration, tolerances and limits; they differ
-in how frames are judged and chosen, and only in that.
+in how frames are judged and chosen, and in how many: the paper labels whatever is flagged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAPER: Final = "paper"
 RANDOM: Final = "random"
 ARMS: Final = {
     OURS: "the campaign file as it is",
-    PAPER: "the same campaign judged by the protocol of the paper",
+    PAPER: "the same campaign judged by the protocol of the paper, which labels all it flags",
     RANDOM: "frames chosen at random from all that were explored, without thresholds",
 }
 """Name and meaning of what is compared."""

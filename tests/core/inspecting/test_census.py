@@ -11,7 +11,7 @@ from ase.neighborlist import neighbor_list
 from trainspot.augment.record import Fingerprint
 from trainspot.dataset import CHUNK, Dataset
 from trainspot.frames import Frame, Labels, Origin
-from trainspot.report.inspect.census import take_census
+from trainspot.report.inspect.census import isolated_atoms, take_census
 from trainspot.report.inspect.distances import REACH, nearest_by_pair
 
 
@@ -140,6 +140,16 @@ def test_a_sample_is_drawn_by_seed(dataset):
     assert all(one.sampled and one.distances.frames == 3 for one in takes)
     assert told[0] == told[1]
     assert len(set(told)) > 1
+
+
+def test_of_several_isolated_atoms_the_lowest_is_the_reference():
+    def atom(energy, shift):
+        labels = Labels(energy, np.zeros((1, 3)), theory="pbe")
+        return Frame.make([14], [[shift, 0.0, 0.0]], labels=labels)
+
+    for energies in ((-2.5, -1.0), (-1.0, -2.5)):
+        dataset = Dataset.from_frames(atom(e, float(k)) for k, e in enumerate(energies))
+        assert isolated_atoms(dataset) == {"pbe": {14: -2.5}}
 
 
 def test_everything_is_json(census):

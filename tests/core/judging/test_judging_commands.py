@@ -125,6 +125,18 @@ def test_a_reference_of_other_frames_is_called_so(run, predicted, folder):
     assert "none of the frames of" in result.stderr
 
 
+def test_the_rate_of_misses_of_conformal_is_asked_for_or_the_campaigns(run, predicted, folder):
+    (folder / "campaign.yaml").write_text("calibrate: {method: conformal, miss_rate: 0.4}\n")
+    args = ("calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1")
+
+    def threshold(*more):
+        return json.loads(run(*args, "--json", *more).stdout)["forces"]["threshold"]
+
+    lax, strict = threshold("--config", "campaign.yaml"), threshold("--method", "conformal")
+    assert lax > strict
+    assert threshold("--method", "conformal", "--miss-rate", 0.4) == lax
+
+
 def test_calibrate_then_select(run, predicted, folder):
     run("calibrate", predicted, "--reference", "frames.h5", "-o", "c.json")
     args = ("select", predicted, "--thresholds", "c.json", "--max-frames", 7, "--audit", 2)

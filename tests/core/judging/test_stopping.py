@@ -103,7 +103,7 @@ def test_defaults_are_the_documented_ones():
     assert Tolerance().given == {"energy": 0.001, "forces": 0.1, "stress": 0.001}
     made = CalibrateSettings()
     assert (made.method, made.quantile, made.miss_rate) == ("quantile", 0.67, 0.1)
-    assert SelectSettings().max_frames == 1000
+    assert (SelectSettings().max_frames, SelectSettings().share) == (1000, 0.33)
     assert StopSettings().max_iterations == 10
     assert StopSettings().final_audit == 20
     screen = ScreenSettings()

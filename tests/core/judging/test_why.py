@@ -98,6 +98,16 @@ def ask(campaign, identity):
     return found, "\n".join(in_words(found))
 
 
+def test_nothing_is_predicted_without_a_calibration(campaign):
+    past, dataset, records = campaign
+    unfitted = {name: replace(made, fitted=False) for name, made in past.calibrations.items()}
+    found = why(
+        past.judgement.selected[0], [replace(past, calibrations=unfitted)], dataset, records
+    )
+    assert found["properties"]["forces"]["predicted_error"] is None
+    assert "eV/Å; not calibrated" in "\n".join(in_words(found))
+
+
 def passed_over(past):
     return next(i for i in past.explored.ids[:12] if i not in past.judgement.chosen)
 

@@ -11,6 +11,7 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.train import TrainCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
+from trainspot.processes import HUGE_PAGES
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -45,7 +46,7 @@ class TrainMemberWorkChain(RestartWorkChain):
             "code": self.inputs.code,
             "settings": self.inputs.settings,
             "seed": self.inputs.seed,
-            "metadata": {"options": with_threads(self.inputs.options.get_dict())},
+            "metadata": {"options": with_threads(self.inputs.options.get_dict(), **HUGE_PAGES)},
         }
         if "start" in self.inputs:
             self.ctx.inputs["start"] = self.inputs.start

@@ -185,7 +185,7 @@ def take_census(
 
 
 def isolated_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
-    """Energies (eV) of the labelled isolated atoms: level of theory → atomic number → energy."""
+    """Lowest energies (eV) of the isolated atoms: level of theory → atomic number → energy."""
     columns, found = dataset.columns, dict[str, dict[int, float]]()
     for start in range(0, len(dataset), CHUNK):
         stop = min(start + CHUNK, len(dataset))
@@ -195,8 +195,9 @@ def isolated_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
         for row in np.flatnonzero(alone).tolist():
             atom, frame = int(edges[row]), start + row
             theory = bytes(columns["theory"][frame]).decode()
-            number = int(columns["numbers"][atom])
-            found.setdefault(theory, {})[number] = float(columns["energy"][frame])
+            number, energy = int(columns["numbers"][atom]), float(columns["energy"][frame])
+            known = found.setdefault(theory, {})
+            known[number] = min(energy, known.get(number, energy))
     return found
 
 
