@@ -207,7 +207,7 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
                 stored(item, raw) if readable else h5py.Dataset(item, readonly=True)
             )
 
-    h5py.h5o.visit(file.id, visit)  # a third of what visititems takes
+    h5py.h5o.visit(file.id, visit)  # half of what visititems takes
     return columns
 
 
