@@ -45,6 +45,7 @@ def collect(node: WorkChainNode) -> ReportData:
     found = status(node)
     config = node.inputs.config.get_dict() if "config" in node.inputs else {}
     found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
+    found["calibrate"] = config.get("calibrate") or {}
     found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
     pairs = _during(node, "pairs") | _returned(node, "pairs")
     predictions = _evaluated(node) | _returned(node, "predictions")

@@ -74,6 +74,7 @@ def campaign(aiida_profile, dataset, predictions, tmp_path):
     config = Dict(
         {
             "tolerance": {"energy": 0.01, "forces": 0.5, "stress": None},
+            "calibrate": {"method": "quantile", "quantile": 0.9, "miss_rate": 0.1},
             "label": {"engine": "x", "settings": {"pseudo_family": "trainspot-demonstration"}},
         }
     )
@@ -137,6 +138,7 @@ def test_everything_is_collected(campaign, dataset, predictions):
     data = collect(campaign)
     assert data.dataset.ids == dataset.ids
     assert data.tolerance == {"energy": 0.01, "forces": 0.5}
+    assert data.calibrate == CalibrateSettings(quantile=0.9)
     assert "demonstration quality" in data.notes[0]
     assert data.status["exit"]["label"] == "max_iterations"
     (iteration,) = data.iterations
@@ -153,6 +155,7 @@ def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
     data = collect(young)
     assert data.dataset.ids == dataset.ids
     assert data.iterations == []
+    assert data.calibrate == CalibrateSettings()
     assert data.explored is None
     assert data.notes == []
     with pytest.raises(InputError, match="no trained committee yet"):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from trainspot import store
 from trainspot.errors import DataError
@@ -23,6 +24,7 @@ from trainspot.evaluate.statistics import inside
 from trainspot.frames import SPLITS, Split
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.pairs import Pairs
+from trainspot.judge.settings import CalibrateSettings
 from trainspot.report.quantities import BY_KEY
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class ReportData:
 
     Attributes:
         status: The campaign as in ``trainspot status --json``; optional keys ``tolerance``
-            (property → eV, Å units) and ``notes`` (sentences for the reader).
+            (property → eV, Å units), ``calibrate`` (that section of the campaign file) and
+            ``notes`` (sentences for the reader).
         dataset: The final dataset.
         iterations: In order; may be empty, or lack those that are still running.
         explored: Frames that exploration met in all iterations, chosen or not, if they are known.
@@ -107,6 +110,18 @@ class ReportData:
         for iteration in self.iterations:
             given |= {key: made.tolerance for key, made in iteration.calibration.items()}
         return {key: float(given[key]) for key in BY_KEY if given.get(key) is not None}
+
+    @property
+    def calibrate(self) -> CalibrateSettings:
+        """How the campaign fits its thresholds; the defaults if its record does not say.
+
+        Raises:
+            DataError: What the record says are no such settings.
+        """
+        try:
+            return CalibrateSettings.model_validate(self.status.get("calibrate") or {})
+        except ValidationError as error:
+            raise DataError("these are no calibration settings", where="calibrate") from error
 
     @property
     def notes(self) -> list[str]:

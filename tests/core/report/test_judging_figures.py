@@ -13,7 +13,8 @@ from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size
 from trainspot.report import figures, pictures
-from trainspot.report.data import IterationData
+from trainspot.report.data import IterationData, ReportData
+from trainspot.report.figures.judging import sizes
 
 
 @pytest.fixture
@@ -61,8 +62,24 @@ def test_smaller_committees(campaign, last):
         stress=np.tile(last.predictions.stress, (2, 1, 1, 1)),
         members=tuple("abcdefgh"),
     )
-    sizes = by_size(frames, many, tolerance, CalibrateSettings())
-    assert max(len(score.calibrations["forces"]) for score in sizes) == MAX_COMMITTEES
+    found = by_size(frames, many, tolerance, CalibrateSettings())
+    assert max(len(score.calibrations["forces"]) for score in found) == MAX_COMMITTEES
+
+
+@pytest.mark.parametrize("chosen", [{"quantile": 0.9}, {"method": "conformal", "miss_rate": 0.3}])
+def test_smaller_committees_are_calibrated_as_the_campaign_is(campaign, last, chosen):
+    """The whole committee among them gets the very thresholds of the campaign."""
+    frames, settings = campaign.dataset.labelled(), CalibrateSettings(**chosen)
+    pairs = collect_pairs(frames.take(frames.n_atoms > 1), last.predictions)
+    own = calibrate(pairs, Tolerance(**campaign.tolerance), settings, 0)
+    iteration = replace(last, calibration=own)
+    known = ReportData({**campaign.status, "calibrate": settings.model_dump()}, campaign.dataset)
+    (whole,) = sizes(known, iteration)[-1].calibrations["forces"]
+    assert whole == own["forces"]
+    (plain,) = sizes(campaign, iteration)[-1].calibrations["forces"]  # its record does not say
+    fallback = CalibrateSettings(method=settings.method)
+    assert plain == calibrate(pairs, Tolerance(**campaign.tolerance), fallback, 0)["forces"]
+    assert plain.threshold != whole.threshold
 
 
 def test_the_page_takes_them_up(campaign):

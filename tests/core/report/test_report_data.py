@@ -71,3 +71,10 @@ def test_motifs_are_sorted_by_error(campaign):
 def test_frames_that_left_the_dataset_are_not_compared(campaign):
     smaller = ReportData(campaign.status, campaign.dataset.subset("test"), campaign.iterations)
     assert list(smaller.clouds(campaign.iterations[-1], "forces")) == ["test"]
+
+
+@pytest.mark.parametrize("damage", [{"quantile": 2.0}, {"sort": "x"}, [1]])
+def test_calibration_settings_that_are_none_are_refused(campaign, damage):
+    data = ReportData({**campaign.status, "calibrate": damage}, campaign.dataset)
+    with pytest.raises(DataError, match="no calibration settings"):
+        _ = data.calibrate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainspot.judge.diagnostics import coverage_curve, rate_map
-from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.judge.settings import Tolerance
 from trainspot.judge.sizes import SizeScore, by_size
 from trainspot.report.figures.panels import absent, iteration_axis, plain_log, subtitle
 from trainspot.report.quantities import QUANTITIES, Quantity
@@ -163,14 +163,18 @@ def committee_sizes(data: ReportData, iteration: IterationData) -> Figure:
 
 
 def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
-    """The calibrations of smaller committees on the held-out frames of an iteration."""
+    """The calibrations of smaller committees on the held-out frames of an iteration.
+
+    They are fitted as the campaign fits its own, so that those of the whole committee are its own.
+    """
     if iteration.predictions is None or "forces" not in iteration.calibration:
         return []
     known = {key: made.tolerance for key, made in iteration.calibration.items()}
     tolerance = Tolerance(**{key: known.get(key) for key in ("energy", "forces", "stress")})
     frames = data.dataset.labelled()
     frames = frames.take(frames.n_atoms > 1)
-    settings = CalibrateSettings(method=iteration.calibration["forces"].method)
+    method = iteration.calibration["forces"].method  # known even where the settings are not
+    settings = data.calibrate.model_copy(update={"method": method})
     return by_size(frames, iteration.predictions, tolerance, settings)
 
 
