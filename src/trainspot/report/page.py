@@ -108,7 +108,7 @@ def sections(data: ReportData) -> list[Section]:
             "and picks what to label next: frames that are flagged, and a random audit.",
             "No iteration has ended yet.",
             _present(pictures.counts(data)),
-            _filled(tables.iterations(data), tables.refusals(data)),
+            _filled(tables.iterations(data), tables.flags(data), tables.refusals(data)),
         ),
         Section(
             "explored",

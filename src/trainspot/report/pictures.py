@@ -158,8 +158,9 @@ def counts(data: ReportData) -> Picture | None:
     if not data.records:
         return None
     caption = (
-        "Frames in each step of each iteration. Selected and audit frames are labelled at the "
-        "start of the next iteration."
+        "Frames in each step of each iteration. Flagged are frames on which the committee "
+        "disagrees beyond a threshold, or that are novel. Selected and audit frames are labelled "
+        "at the start of the next iteration."
     )
     alt = "Bar charts of the numbers in the table of iterations below."
     return Picture(data_uri(figures.counts(data)), caption, alt)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trainspot.judge.calibrate import MIN_PAIRS
+from trainspot.judge.judgement import NOVELTY
 from trainspot.report.figures.counts import count_of
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
@@ -169,10 +170,12 @@ def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
     if explored and flagged is not None:
         valid = max(1, explored - (count_of(record, "refused") or 0))
         if flagged / valid > _MANY_FLAGGED:
+            novel = (record.get("flagged_by") or {}).get(NOVELTY)
+            more = f", or that are novel to it ({novel})" if novel else ""
             limits.append(
                 f"In the last exploration {flagged} of {valid} valid frames "
                 f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
-                "structures on which the committee is unsure."
+                f"structures on which the committee is unsure{more}."
             )
     if _exit(data)[0] == _MAX_ITERATIONS:
         limits.append("The campaign stopped at its largest number of iterations; more may help.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.judge.judgement import NOVELTY
 from trainspot.report.figures.counts import composition_table, count_of
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 from trainspot.report.style import SETS
@@ -56,6 +57,26 @@ def refusals(data: ReportData) -> Table:
     return Table(caption, ["Iteration", *reasons], rows if reasons else [])
 
 
+def flags(data: ReportData) -> Table:
+    """What flagged frames in each iteration, and beyond which distance a frame was novel."""
+    rows = []
+    for record in data.records:
+        by = record.get("flagged_by")
+        if by is None:  # judged before causes were recorded
+            continue
+        cells = [record.get("flagged"), *(by.get(key) for key in (*BY_KEY, NOVELTY))]
+        cells.append(record.get("near_duplicates"))
+        shown = [NONE if cell is None else str(cell) for cell in cells]
+        rows.append([str(record["n"]), _novelty(record.get("novelty")), *shown])
+    caption = (
+        "Flagged frames by cause; a frame with several counts for each. A frame is novel beyond "
+        "this descriptor distance to the nearest training frame. Near-duplicates of known or of "
+        "other explored frames were left out of what is selected."
+    )
+    header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
+    return Table(caption, [*header, "Novelty", "Near-duplicates"], rows, row_headers=2)
+
+
 def errors(data: ReportData) -> Table:
     """RMSE of the members per iteration and set, and of the committee on the final test frames."""
     rows = []
@@ -92,19 +113,20 @@ def calibrations(data: ReportData) -> Table:
                 _interval(made.get("interval")),
                 f"{_shown(made.get('threshold'), quantity.scale)} {quantity.unit}",
                 str(made.get("pairs", NONE)),
-                str(made.get("held_out", NONE)),
-                *(_rate(made.get(name)) for name in ("spearman", "tpr", "ppv")),
+                _rate(made.get("spearman")),
+                *(_with_interval(made, name) for name in ("tpr", "ppv")),
                 str(made.get("verdict") or NONE),
                 "yes" if made.get("fitted") else "no",
             ]
         )
     header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
-    header += ["Held out", "ρ", "TPR", "PPV", "Verdict", "Fitted"]
+    header += ["ρ", "TPR", "PPV", "Verdict", "Fitted"]
     caption = (
         "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
         "Threshold τ: the disagreement above which a frame is flagged (the tolerance itself where "
-        "nothing could be fitted). Pairs of disagreement and error, and how many of them were in "
-        "no training set. ρ: rank correlation."
+        "nothing could be fitted). Pairs of disagreement and error, of frames that were in no "
+        "training set. ρ: rank correlation. TPR and PPV: on the same pairs, in brackets their "
+        "95 % intervals."
     )
     return Table(caption, header, rows, row_headers=3)
 
@@ -115,20 +137,23 @@ def prospective(data: ReportData) -> Table:
     for record in data.records:
         for key, quantity in BY_KEY.items():
             found = (record.get("prospective") or {}).get(key)
-            if found:
-                cells = [_with_interval(found, name) for name in ("tpr", "ppv", "coverage")]
-                cells.append(_with_interval(found.get("audit") or {}, "miss_rate"))
-                rows.append(
-                    [str(record["n"]), quantity.title, *cells, str(found.get("pairs", NONE))]
-                )
+            if not found:
+                continue
+            start = [str(record["n"]), quantity.title]
+            rows.append([*start, "whole batch", *_scored(found), NONE, _count(found)])
+            if audit := found.get("audit"):
+                missed = _with_interval(audit, "miss_rate")
+                rows.append([*start, "audit alone", *_scored(audit), missed, _count(audit)])
     caption = (
-        "Prospective test: frames that were flagged, or not, before they were labelled. "
+        "Prospective test: frames that were flagged by their disagreement, or not, before they "
+        "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "
+        "TPR; the audit was drawn from all valid frames, so that its shares are unbiased. "
         "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
-        "coverage: share of the errors below slope × disagreement; missed: share of the audit "
-        "frames, drawn from all, that were bad and not flagged. In brackets 95 % intervals."
+        "coverage: share of the errors below slope × disagreement; missed: share of the frames "
+        "that were bad and not flagged. In brackets 95 % intervals."
     )
-    header = ["Iteration", "Property", "TPR", "PPV", "Coverage", "Missed", "Frames"]
-    return Table(caption, header, rows, row_headers=2)
+    header = ["Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Missed", "Frames"]
+    return Table(caption, header, rows, row_headers=3)
 
 
 def timings(data: ReportData) -> Table:
@@ -200,6 +225,23 @@ def _with_interval(found: dict[str, Any], name: str) -> str:
     ends = found.get(f"{name}_interval")
     shown = _rate(found.get(name))
     return f"{shown} [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else shown
+
+
+def _scored(found: dict[str, Any]) -> list[str]:
+    return [_with_interval(found, name) for name in ("tpr", "ppv", "coverage")]
+
+
+def _count(found: dict[str, Any]) -> str:
+    return str(found.get("pairs", NONE))
+
+
+def _novelty(found: dict[str, Any] | None) -> str:
+    """The threshold of novelty, or why there was none."""
+    if not found:
+        return NONE
+    if found.get("threshold") is not None:
+        return number(found["threshold"])
+    return str(found.get("note") or "switched off")
 
 
 def _rate(value: float | None) -> str:

@@ -18,6 +18,17 @@ from trainspot.report.data import IterationData, ReportData
 TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
 HARDNESS = {"vacancies": 2.6, "md": 1.6, "strain": 1.2, "rattle": 1.0, "isolated": 0.02}
 
+FEW = "no novelty flag: 8 validation frames, 19 are needed for 0.95"
+FLAGS = (
+    {"flagged_by": {"energy": 41, "forces": 88, "stress": 12}, "near_duplicates": 0,
+     "novelty": {"share": 0.95, "threshold": None, "validation": 8, "note": FEW}},
+    {"flagged_by": {"energy": 19, "forces": 52, "stress": 3, "novelty": 17}, "near_duplicates": 5,
+     "novelty": {"share": 0.95, "threshold": 0.04321, "validation": 21, "note": ""}},
+    {"flagged_by": {"energy": 2, "forces": 18, "stress": 0}, "near_duplicates": 1,
+     "novelty": {"share": None, "threshold": None, "validation": 0, "note": ""}},
+)  # fmt: skip
+"""Without a novelty flag for want of frames, with one, and switched off by the user."""
+
 
 def make_frame(rng, strategy, split, iteration):
     """A silicon cell whose labels come from springs, so that numbers have sensible sizes."""
@@ -128,6 +139,7 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
                 "explored": 120,
                 "refused": {"overlap": 7 - 2 * n, "force": 1},
                 "flagged": (93, 61, 22)[n - 1],
+                **FLAGS[n - 1],
                 "selected": 22,
                 "audit": 6,
                 "prospective": {
@@ -137,6 +149,15 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
                         "pairs": 28,
                         "tpr_interval": [0.7, 0.98],
                         "ppv_interval": None,
+                        "audit": {
+                            "tpr": 0.83,
+                            "ppv": 0.71,
+                            "pairs": 6,
+                            "tpr_interval": [0.44, 0.97],
+                            "ppv_interval": [0.36, 0.92],
+                            "miss_rate": 0.17,
+                            "miss_rate_interval": [0.03, 0.56],
+                        },
                     }
                 },
                 "seconds": {"label": 118.0 / n, "train": 91.5, "explore": 30.2, "evaluate": 5.3},

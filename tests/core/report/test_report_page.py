@@ -68,11 +68,14 @@ def test_every_number_of_the_status_is_there(reader, campaign):
         for key, made in record["calibration"].items():
             quantity = BY_KEY[key]
             assert f"{number(made['threshold'] * quantity.scale)} {quantity.unit}" in shown
-            assert {number(made["slope"]), f"{made['tpr']:.2f}", f"{made['ppv']:.2f}"} <= shown
+            rates = {f"{made[k]:.2f} [{made[f'{k}_interval'][0]:.2f}, "
+                     f"{made[f'{k}_interval'][1]:.2f}]" for k in ("tpr", "ppv")}  # fmt: skip
+            assert {number(made["slope"]), *rates} <= shown
             assert {str(made["pairs"]), made["verdict"], made["method"]} <= shown
         for key in ("labelled", "labelled_total", "explored", "flagged", "selected", "audit"):
             assert str(record[key]) in shown
         assert {str(v) for v in record["sets"].values()} <= shown
+        assert {str(v) for v in record["flagged_by"].values()} <= shown
         assert set(record["refused"]) <= shown
         assert {duration(v) for v in record["seconds"].values()} <= shown
         assert f"{record['prospective']['forces']['ppv']:.2f}" in shown
@@ -122,10 +125,59 @@ def test_an_empty_campaign_has_a_page(empty_campaign, tmp_path, read_page):
 
 def test_tables_are_as_wide_as_their_headers(campaign):
     made = [getattr(tables, name)(campaign) for name in
-            ("iterations", "refusals", "errors", "calibrations", "prospective", "timings",
+            ("iterations", "flags", "refusals", "errors", "calibrations", "prospective", "timings",
              "composition", "motifs")]  # fmt: skip
     assert all(table.rows for table in made)
     assert all(len(row) == len(table.header) for table in made for row in table.rows)
+
+
+def test_every_cause_of_a_flag_is_counted(campaign):
+    table = tables.flags(campaign)
+    assert table.header == [
+        "Iteration", "Novel beyond", "Flagged", "Energy per atom", "Forces", "Stress", "Novelty",
+        "Near-duplicates",
+    ]  # fmt: skip
+    few = "no novelty flag: 8 validation frames, 19 are needed for 0.95"
+    assert table.rows == [
+        ["1", few, "93", "41", "88", "12", "–", "0"],
+        ["2", "0.0432", "61", "19", "52", "3", "17", "5"],
+        ["3", "switched off", "22", "2", "18", "0", "–", "1"],
+    ]
+
+
+def test_causes_that_were_not_recorded_are_not_made_up(campaign):
+    added = ("flagged_by", "near_duplicates", "novelty")
+    old = {k: v for k, v in campaign.records[0].items() if k not in added}
+    assert not tables.flags(with_records(campaign, old)).rows
+    partly = with_records(campaign, {**old, "flagged_by": {"forces": 7}})
+    assert tables.flags(partly).rows == [["1", "–", "93", "–", "7", "–", "–", "–"]]
+
+
+def test_the_audit_stands_besides_the_whole_batch(campaign):
+    batch, audit = tables.prospective(campaign).rows[:2]
+    assert batch == [
+        "1", "Forces", "whole batch", "0.91 [0.70, 0.98]", "0.74", "–", "–", "28",
+    ]  # fmt: skip
+    assert audit == [
+        "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–",
+        "0.17 [0.03, 0.56]", "6",
+    ]  # fmt: skip
+    found = {k: v for k, v in campaign.records[0]["prospective"]["forces"].items() if k != "audit"}
+    alone = with_records(campaign, {**campaign.records[0], "prospective": {"forces": found}})
+    assert tables.prospective(alone).rows == [batch]
+
+
+def test_novelty_is_explained_and_counted_in_the_answer(reader, campaign):
+    assert {"Novelty", "TPR, PPV"} <= cells(reader)
+    novel = summarise(with_records(campaign, campaign.records[1])).limits
+    assert any(limit.endswith("the committee is unsure, or that are novel to it (17).")
+               for limit in novel)  # fmt: skip
+    unsure = summarise(with_records(campaign, campaign.records[0])).limits
+    assert any(limit.endswith("on which the committee is unsure.") for limit in unsure)
+
+
+def with_records(campaign, *records):
+    return ReportData({**campaign.status, "iterations": list(records)}, campaign.dataset)
 
 
 # ── the answer ────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ STEPS: Final = (
     ("labelled", "Newly labelled"),
     ("explored", "Explored by MD"),
     ("refused", "Refused by the screen"),
-    ("flagged", "Flagged: beyond a threshold"),
+    ("flagged", "Flagged: unsure or novel"),
     ("selected", "Selected for labelling"),
     ("audit", "Audit: drawn at random"),
 )
