@@ -135,6 +135,15 @@ def trust(data: ReportData) -> list[Picture]:
             f"Curves of observed against expected coverage. {listed}.",
         ),
     ]
+    if len(along := figures.mapped(data)) > 1:
+        listed = ", ".join(str(one.n) for one in along)
+        caption = (
+            "The same maps of the forces along the campaign, on common axes. With better "
+            "committees the pairs move to smaller errors and disagreements. Grey: no pair is so "
+            "large or so small."
+        )
+        alt = f"Maps of TPR and PPV of the forces for iterations {listed}."
+        found.insert(1, Picture(data_uri(figures.force_rate_maps(along)), caption, alt))
     if len(fitted) > 1:
         alt = "Line charts of slope and rank correlation against iteration, as in the table below."
         caption = (

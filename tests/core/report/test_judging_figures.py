@@ -33,6 +33,36 @@ def test_the_maps_are_the_rates(last):
     assert dot.get_xydata()[0] == pytest.approx([1000 * made.threshold, 1000 * made.tolerance])
 
 
+def test_the_maps_along_the_campaign_are_those_of_each_iteration(campaign):
+    along = figures.mapped(campaign)
+    assert [one.n for one in along] == [1, 2, 3]
+    figure = figures.force_rate_maps(along)
+    for iteration in along:
+        found = rate_map(*iteration.pairs.of("forces"))
+        made = iteration.calibration["forces"]
+        for key in ("tpr", "ppv"):
+            title = f"Iteration {iteration.n}: {key.upper()}"
+            panel = next(a for a in figure.axes if a.get_title(loc="left") == title)
+            drawn = np.ma.filled(panel.collections[0].get_array(), np.nan)
+            np.testing.assert_allclose(drawn.reshape(60, 60), getattr(found, key))
+            (dot,) = [line for line in panel.lines if line.get_marker() == "o"]
+            used = [1000 * made.threshold, 1000 * made.tolerance]
+            assert dot.get_xydata()[0] == pytest.approx(used)
+            low, high = panel.get_xlim()
+            assert low <= 1000 * found.threshold[0] < 1000 * found.threshold[-1] <= high
+            low, high = panel.get_ylim()
+            assert low <= 1000 * found.tolerance[0] < 1000 * found.tolerance[-1] <= high
+
+
+def test_of_many_iterations_the_first_and_the_last_are_mapped(campaign, last):
+    unfitted = replace(last.calibration["forces"], fitted=False)
+    lost = IterationData(99, None, last.pairs, {"forces": unfitted})
+    many = [replace(last, n=n) for n in range(1, 10)]
+    data = ReportData(campaign.status, campaign.dataset, [*many, lost, IterationData(100)])
+    assert [one.n for one in figures.mapped(data)] == [1, 3, 5, 7, 9]
+    assert figures.mapped(ReportData(campaign.status, campaign.dataset)) == []
+
+
 def test_coverage_names_the_area(last):
     texts = [t.get_text() for a in figures.coverage(last).axes for t in a.texts]
     area = f"{last.calibration['forces'].miscalibration:.3f}"
@@ -84,7 +114,10 @@ def test_smaller_committees_are_calibrated_as_the_campaign_is(campaign, last, ch
 
 def test_the_page_takes_them_up(campaign):
     captions = [picture.caption for picture in pictures.trust(campaign)]
-    assert [caption.split(" ")[0] for caption in captions] == ["TPR", "How", "Does", "Would"]
+    first = [caption.split(" ")[0] for caption in captions]
+    assert first == ["TPR", "The", "How", "Does", "Would"]
+    single = ReportData(campaign.status, campaign.dataset, campaign.iterations[-1:])
+    assert [p.caption.split(" ")[0] for p in pictures.trust(single)] == ["TPR", "How", "Would"]
 
 
 def test_without_pairs_the_panels_say_so(campaign):

@@ -4,7 +4,14 @@ Figures of something a campaign does not have yet say so in the panel instead of
 """
 
 from trainspot.report.figures.counts import composition, counts
-from trainspot.report.figures.judging import committee_sizes, coverage, drift, rate_maps
+from trainspot.report.figures.judging import (
+    committee_sizes,
+    coverage,
+    drift,
+    force_rate_maps,
+    mapped,
+    rate_maps,
+)
 from trainspot.report.figures.quality import parity, rmse
 from trainspot.report.figures.trust import calibration
 
@@ -15,6 +22,8 @@ __all__ = [
     "counts",
     "coverage",
     "drift",
+    "force_rate_maps",
+    "mapped",
     "parity",
     "rate_maps",
     "rmse",
