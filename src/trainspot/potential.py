@@ -57,7 +57,9 @@ class Potential(Protocol):
 
 @dataclass(frozen=True)
 class ErrorBars:
-    """Standard errors of a prediction, about two thirds of the true errors are smaller.
+    """Standard errors of a prediction: about two thirds of the errors of frames are smaller.
+
+    How many errors of single atoms the bars of atoms cover is another question.
 
     Attributes:
         energy: eV/atom.

@@ -21,8 +21,8 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     """The mean of a committee, with error bars, for ASE.
 
     ``results`` has ``energy`` (eV), ``free_energy``, ``forces`` (n, 3) in eV/Å and, with periodic
-    axes, ``stress`` (6,) in eV/Å³, all means over the members; and error bars, of which about two
-    thirds of the true errors are smaller (see ``CommitteePotential``):
+    axes, ``stress`` (6,) in eV/Å³, all means over the members; and error bars (what they cover:
+    see ``CommitteePotential``):
 
     - ``energy_uncertainty``: of the total energy, eV;
     - ``forces_uncertainty``: of each atom, (n,), eV/Å: its root mean square over the atoms is the

@@ -38,7 +38,8 @@ class CommitteePotential:
 
     Error bars are scale × disagreement (formula: ``trainspot.evaluate.statistics``, sample
     variance). The scale was fitted on frames like those of the test set; far from them the bar is
-    a hint at best.
+    a hint at best. Bars of atoms have the scale that was fitted on averages over frames; how many
+    errors of single atoms they cover was not measured.
 
     Args:
         members: The committee.

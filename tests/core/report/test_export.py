@@ -75,6 +75,7 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
         "trainspot.calculator(", "models/member_0.toy", "elements=Si",
         f"{campaign.iterations[-1].calibration['forces'].sigma:.3g}",
         "Not yet within the tolerance", "## Limits", 'atoms.calc.results["excess"]',
+        "how many errors of single atoms it covers was not measured",
     ):  # fmt: skip
         assert part in card
 
