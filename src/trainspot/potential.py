@@ -90,6 +90,15 @@ class Uncertain(Protocol):
         """Predictions as of ``predict``, each with its error bars."""
 
 
+@runtime_checkable
+class Composite(Protocol):
+    """A kind of which a model is a folder of members; evaluation takes these one by one."""
+
+    @classmethod
+    def files(cls, path: Path) -> list[Path]:
+        """The model files of the members, in order; ``DataError`` if the folder is damaged."""
+
+
 def kind_of(path: Path) -> str:
     """The registered kind that recognises a model file, or a folder that is one.
 
@@ -113,24 +122,30 @@ def kind_of(path: Path) -> str:
 
 
 def members(paths: Iterable[Path]) -> list[Path]:
-    """Model files, with each folder that is no model itself replaced by the models in it.
+    """Model files, with each folder replaced by the models in it.
 
-    So the folder of ``trainspot train`` stands for its committee.
+    So the folder of ``trainspot train`` or of ``trainspot export`` stands for its committee. A
+    folder that is a model without members stays.
 
     Raises:
         InputError: A folder without models.
+        DataError: The folder of an export is damaged.
     """
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir() or _recognised(path):
+        if not path.is_dir():
             found.append(path)
+            continue
+        if _recognised(path):
+            plugin = plugins.load(GROUP, kind_of(path))
+            found += plugin.files(path) if isinstance(plugin, Composite) else [path]
             continue
         inside = [one for one in path.iterdir() if one.is_file() and _recognised(one)]
         if not inside:
             raise InputError(
                 "no model in this folder",
                 where=str(path),
-                hint="give model files, or the folder of trainspot train",
+                hint="give model files, or the folder of trainspot train or export",
             )
         found += sorted(inside, key=lambda one: (len(one.name), one.name))
     return found

@@ -11,8 +11,10 @@ import click
 import numpy as np
 
 from trainspot import io, potential
+from trainspot.cli import _bars
 from trainspot.cli._values import SeveralValues
 from trainspot.cli.options import config_option, json_option, predictions_option
+from trainspot.committee.potential import KIND
 from trainspot.errors import InputError
 from trainspot.evaluate import files, stream
 from trainspot.evaluate.batch import member_names
@@ -30,7 +32,8 @@ _DEFAULT = EvaluateSettings()
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Model files of the members, several after one --models; or the folder of `train`.",
+    help="Model files of the members, several after one --models; or the folder of `train` or "
+    "`export`.",
 )
 @click.option("--kind", default="", help="Kind of the models; recognised if not given.")
 @click.option(
@@ -56,11 +59,17 @@ _DEFAULT = EvaluateSettings()
 def evaluate(
     frames: Path, models: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 ) -> None:
-    """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file."""
+    """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file.
+
+    With the folder of `trainspot export` also its calibrated error bars.
+    """
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
-    paths = tuple(potential.members(models))
-    committee = stream.Models(paths, options["kind"], options["dtype"], options["device"])
+    paths, calibrated = tuple(potential.members(models)), _bars.Calibrated.of(models)
+    if calibrated is None and any(_bars.is_export(path) for path in models):
+        click.echo(_bars.ALONE, err=True)
+    kind = "" if calibrated and options["kind"] == KIND else options["kind"]  # of its members
+    committee = stream.Models(paths, kind, options["dtype"], options["device"])
     stderr = click.get_text_stream("stderr")
     with (
         io.opened(frames) as dataset,
@@ -68,15 +77,23 @@ def evaluate(
     ):
         number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
         errors = stream.evaluate_to_file(
-            dataset, committee, output, **sizes, source=str(frames), progress=bar.update
+            dataset,
+            committee,
+            output,
+            **sizes,
+            source=str(frames),
+            trust=calibrated.trust if calibrated else None,
+            progress=bar.update,
         )
     if as_json:
         by_set = {name: _listed(rmse) for name, rmse in errors.by_set.items()}
         content = {"frames": number, "members": member_names(paths), "rmse": _listed(errors.rmse)}
-        click.echo(json.dumps(content | {"rmse_by_set": by_set}, sort_keys=True))
+        content |= {"rmse_by_set": by_set} | (calibrated.content(output) if calibrated else {})
+        click.echo(json.dumps(content, sort_keys=True))
         return
     click.echo(f"{counted(number, 'frame')} by {counted(len(paths), 'model')}: {output}")
-    for line in (*_errors(errors), *_disagreement(output)):
+    bars = calibrated.lines(output) if calibrated else ()
+    for line in (*_errors(errors), *_disagreement(output), *bars):
         click.echo(line)
 
 

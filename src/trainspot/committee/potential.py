@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,25 +11,36 @@ import numpy as np
 
 from trainspot import geometry, potential
 from trainspot.committee import CALIBRATION, MODELS, read_calibration
-from trainspot.errors import InputError
+from trainspot.errors import DataError, InputError
 from trainspot.evaluate.predictions import PROPERTIES, Predictions
+from trainspot.evaluate.trust import Trust, calibrated
 from trainspot.frames import Frame, Labels
 from trainspot.potential import ErrorBars, Potential
 
 KIND: Final = "committee"
 
 
-@dataclass(frozen=True)
-class Trust:
-    """What a calibration says of one property.
+def trust_of(content: Mapping[str, Any], where: str) -> dict[str, Trust]:
+    """What a calibration says of each property that was fitted.
 
-    Attributes:
-        scale: Standard error per disagreement.
-        threshold: Disagreement above which a frame would be labelled.
+    Args:
+        content: See ``read_calibration``.
+        where: The folder, for the message.
+
+    Raises:
+        DataError: It is damaged.
     """
-
-    scale: float
-    threshold: float
+    found = {}
+    for name, one in content["properties"].items():
+        try:
+            scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
+            if one["fitted"]:
+                found[name] = Trust(float(scale), float(threshold))
+        except (TypeError, ValueError):
+            raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
+        if name not in PROPERTIES:
+            raise DataError(f"a calibration of '{name}', which is unknown", where=where)
+    return found
 
 
 class CommitteePotential:
@@ -70,6 +80,16 @@ class CommitteePotential:
         return path.is_dir() and (path / CALIBRATION).is_file()
 
     @classmethod
+    def files(cls, path: Path) -> list[Path]:
+        """The model files of an exported committee, in its order.
+
+        Raises:
+            InputError: Not such a folder.
+            DataError: A file is damaged.
+        """
+        return [path / MODELS / name for name in read_calibration(path)["models"]]
+
+    @classmethod
     def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
         """Load an exported committee.
 
@@ -77,17 +97,8 @@ class CommitteePotential:
             InputError: Not such a folder, or a model kind that is not installed.
             DataError: A file is damaged.
         """
-        content = read_calibration(path)
-        members = [
-            potential.load(path / MODELS / name, dtype=dtype, device=device)
-            for name in content["models"]
-        ]
-        fitted = {name: one for name, one in content["properties"].items() if one["fitted"]}
-        trust = {
-            name: Trust(float(one.get("sigma") or one["slope"]), float(one.get("threshold", "inf")))
-            for name, one in fitted.items()
-        }
-        return cls(members, trust)
+        members = [potential.load(one, dtype=dtype, device=device) for one in cls.files(path)]
+        return cls(members, trust_of(read_calibration(path), str(path)))
 
     def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
         """What the members need, shared where they can."""
@@ -125,15 +136,16 @@ class CommitteePotential:
         if len(self.members) < 2:
             nothing = np.full(len(frame), math.nan)
             return mean, ErrorBars(math.nan, nothing, None, frozenset(), None)
-        delta = {name: float(value[0]) for name, value in found.disagreement().items()}
-        scale = {name: self.trust[name].scale if name in self.trust else 1.0 for name in PROPERTIES}
-        judged = [delta[name] / one.threshold for name, one in self.trust.items()]
+        raw = found.disagreement()
+        known = calibrated(raw, found.has_stress, self.trust)
+        of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
+        scale = self.trust["forces"].scale if "forces" in self.trust else 1.0
         bars = ErrorBars(
-            energy=scale["energy"] * delta["energy"],
-            forces=scale["forces"] * np.sqrt(found.forces.var(axis=0, ddof=1).mean(axis=1)),
-            stress=scale["stress"] * delta["stress"] if has_stress else None,
+            energy=of_frame["energy"],
+            forces=scale * np.sqrt(found.forces.var(axis=0, ddof=1).mean(axis=1)),
+            stress=of_frame["stress"] if has_stress else None,
             calibrated=frozenset(self.trust),
-            excess=max(judged) if judged else None,
+            excess=of_frame.get("excess"),
         )
         return mean, bars
 

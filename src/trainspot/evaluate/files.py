@@ -3,14 +3,17 @@
 ``frame_id`` (N,), ``offsets`` (N+1,), ``energy`` (M, N), ``forces`` (M, A, 3), ``stress``
 (M, N, 3, 3), ``projector`` (N, 3, 3), and for readers of other programs the group
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
-(absent for a single model). Attributes: ``format``, ``format_version``, ``members``, ``source``.
+(absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
+error bars of the calibrated properties and ``excess``, (N,) each (see ``evaluate.trust``); a bar
+has the attributes ``scale`` and ``threshold``. Attributes of the file: ``format``,
+``format_version``, ``members``, ``source``.
 Bytes depend on the content alone.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -23,6 +26,7 @@ from trainspot import io
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
 from trainspot.evaluate.predictions import PROPERTIES, Predictions
+from trainspot.evaluate.trust import Trust, calibrated
 
 FORMAT: Final = "trainspot-predictions"
 FORMAT_VERSION: Final = 1
@@ -54,11 +58,18 @@ def write(predictions: Predictions, target: Path | str) -> None:
 class Writer:
     """A file of predictions that grows frame by frame; made by ``writing``."""
 
-    def __init__(self, file: h5py.File, n_atoms: NDArray[np.int64], n_members: int) -> None:
+    def __init__(
+        self,
+        file: h5py.File,
+        n_atoms: NDArray[np.int64],
+        n_members: int,
+        trust: Mapping[str, Trust],
+    ) -> None:
         """Lay out the columns, whose sizes are known from the start."""
         self._file = file
         self._row = self._atom = 0
         self._committee = n_members > 1
+        self._trust = trust if self._committee else {}
         sizes = {"M": n_members, "N": len(n_atoms), "A": int(n_atoms.sum()), "3": 3}
         for name, (dtype, axes) in _COLUMNS.items():
             if name != "offsets":
@@ -66,10 +77,12 @@ class Writer:
                 file.create_dataset(name, shape=shape, dtype=dtype, track_times=False)
         offsets = np.concatenate([[0], np.cumsum(n_atoms)]).astype("i8")
         file.create_dataset("offsets", data=offsets, track_times=False)
-        for name in _DISAGREEMENT if self._committee else ():
-            file.create_dataset(
-                f"disagreement/{name}", shape=(len(n_atoms),), dtype="f8", track_times=False
-            )
+        extra = [f"disagreement/{name}" for name in _DISAGREEMENT if self._committee]
+        extra += [f"calibrated/{name}" for name in (*self._trust, "excess") if self._trust]
+        for name in extra:
+            file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
+        for name, one in self._trust.items():
+            file[f"calibrated/{name}"].attrs.update(scale=one.scale, threshold=one.threshold)
 
     def add(self, block: Predictions) -> None:
         """The next frames, in order."""
@@ -80,14 +93,21 @@ class Writer:
         for name in ("energy", "stress"):
             self._file[name][:, rows] = getattr(block, name)
         self._file["forces"][:, atoms] = block.forces
-        for name, values in (block.disagreement() if self._committee else {}).items():
+        delta = block.disagreement() if self._committee else {}
+        for name, values in delta.items():
             self._file[f"disagreement/{name}"][rows] = values
+        for name, values in calibrated(delta, block.has_stress, self._trust).items():
+            self._file[f"calibrated/{name}"][rows] = values
         self._row, self._atom = rows.stop, atoms.stop
 
 
 @contextmanager
 def writing(
-    target: Path | str, n_atoms: NDArray[np.int64], members: Sequence[str], source: str = ""
+    target: Path | str,
+    n_atoms: NDArray[np.int64],
+    members: Sequence[str],
+    source: str = "",
+    trust: Mapping[str, Trust] | None = None,
 ) -> Iterator[Writer]:
     """A file of predictions to fill; it appears whole when the block ends, or not at all.
 
@@ -96,6 +116,7 @@ def writing(
         n_atoms: Atoms of each frame, (N,).
         members: Names of the members.
         source: Where the frames came from.
+        trust: Calibration of this committee, for error bars; of a single model it is ignored.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
@@ -108,7 +129,7 @@ def writing(
             file.attrs["format_version"] = FORMAT_VERSION
             file.attrs["members"] = list(members)
             file.attrs["source"] = source
-            yield Writer(file, n_atoms, len(members))
+            yield Writer(file, n_atoms, len(members), trust or {})
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -122,6 +143,18 @@ def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
         found = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
         found["stress"] = found["stress"][file["projector"][...].any(axis=(1, 2))]
     return {name: values for name, values in found.items() if values.size}
+
+
+def frame_ids(source: Path) -> list[str]:
+    """Ids of the frames, in order."""
+    with h5py.File(source, "r") as file:
+        return [identity.decode() for identity in file["frame_id"][...].tolist()]
+
+
+def error_bars(source: Path) -> dict[str, NDArray[np.float64]]:
+    """Calibrated bars and ``excess`` of each frame, (N,); nothing where there are none."""
+    with h5py.File(source, "r") as file:
+        return {name: column[...] for name, column in file.get("calibrated", {}).items()}
 
 
 def read(source: Path | str | IO[bytes]) -> Predictions:

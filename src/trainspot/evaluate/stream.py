@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from trainspot.errors import InputError, NonFiniteError, RunError
 from trainspot.evaluate import batch, files
 from trainspot.evaluate.predictions import Predictions, RmseSum
 from trainspot.evaluate.statistics import Array
+from trainspot.evaluate.trust import Trust
 from trainspot.frames import SPLITS
 from trainspot.potential import Potential
 
@@ -90,6 +91,7 @@ def evaluate_to_file(
     max_atoms: int = 512,
     jobs: int | None = None,
     source: str = "",
+    trust: Mapping[str, Trust] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Errors:
     """Write what each member says about each frame; memory does not grow with the frames.
@@ -101,6 +103,7 @@ def evaluate_to_file(
         max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
         jobs: Processes; by default one for each core where there is enough to do.
         source: Where the frames came from, kept in the file.
+        trust: Calibration of this committee: the file then has error bars too.
         progress: Called with the number of frames that are done since the last call.
 
     Returns:
@@ -117,7 +120,7 @@ def evaluate_to_file(
         raise InputError("no model", hint="give one or more")
     sums: dict[str, RmseSum] = {}
     useful = np.zeros(len(names), dtype=np.bool_)
-    with files.writing(target, frames.n_atoms, names, source) as file:
+    with files.writing(target, frames.n_atoms, names, source, trust) as file:
         for labels, found in _results(frames, models, names, max_atoms, jobs):
             file.add(found)
             for name, rows in _by_set(labels):

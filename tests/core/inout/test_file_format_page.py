@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from trainspot import io
 from trainspot.columns import PER_ATOM, PER_FRAME, TEXT
+from trainspot.evaluate import files
+from trainspot.evaluate.trust import Trust
 from trainspot.frames import SPLITS
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "file-format.md"
@@ -42,12 +45,32 @@ def test_the_reader_reads(page, rich, tmp_path):
 
 def test_every_column_is_described(page):
     types = {"f8": "float64", "?": "bool", "u1": "uint8", "i4": "int32", "i8": "int64"}
+    lines = page.partition("## Predictions")[0].splitlines()
     rows = {
         name: cells[1].strip()
-        for cells in (line.strip("|").split("|") for line in page.splitlines() if "`" in line)
+        for cells in (line.strip("|").split("|") for line in lines if "`" in line)
         if len(cells) == 4
         for name in re.findall(r"`(\w+)`", cells[0])
     }
     expected = {n: types.get(t, t) for n, (t, _) in (PER_FRAME | PER_ATOM).items()}
     assert rows == expected
     assert all(f"`{name}_offsets`" in page for name in TEXT)
+
+
+def test_all_of_the_predictions_is_described(page, tmp_path):
+    trust = dict.fromkeys(("energy", "forces", "stress"), Trust(1.0, 1.0))
+    with files.writing(tmp_path / "p.h5", np.array([2, 3]), ["a", "b"], trust=trust):
+        pass
+    columns: set[str] = set()
+    with h5py.File(tmp_path / "p.h5") as file:
+        file.visititems(lambda name, at: columns.add(name) if hasattr(at, "shape") else None)
+        attributes = {*file.attrs, *file["calibrated/forces"].attrs}
+    section = page.partition("## Predictions")[2]
+    table = [line for line in section.splitlines() if line.startswith("| `")]
+    found = {name for row in table for name in re.findall(r"^\| `([\w/]+)`", row)}
+    for group in ("disagreement", "calibrated"):
+        (row,) = (row for row in table if row.startswith(f"| `{group}/NAME`"))
+        found |= {f"{group}/{name}" for name in re.findall(r"`([a-z]\w+)`", row.split("|")[4])}
+        found -= {f"{group}/NAME", f"{group}/scale"}
+    assert found == columns
+    assert all(f"`{name}`" in section for name in attributes)

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.stress import voigt_6_to_full_3x3_stress
+from click.testing import CliRunner
 
 import trainspot
 from trainspot import io, potential, store
+from trainspot.cli import main
+from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
 from trainspot.frames import Frame
 from trainspot.report.export import export, plain
@@ -44,6 +47,14 @@ def exported(campaign, models, tmp_path):
         calibration=campaign.iterations[-1].calibration,
         status=campaign.status,
     )
+
+
+def _rattled(rng, number):
+    """Silicon that gets worse and worse."""
+    for k in range(number):
+        atoms = bulk("Si", a=5.44, cubic=True)
+        atoms.positions += rng.normal(0, 0.005 + 0.03 * k, (8, 3))
+        yield Frame.from_atoms(atoms)
 
 
 @pytest.fixture
@@ -134,11 +145,22 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
 
 def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code, files = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    content = json.loads((exported / "calibration.json").read_text())
+    for name in ("energy", "stress"):  # the forces alone decide
+        content["properties"][name]["threshold"] = 1e3
+    (exported / "calibration.json").write_text(json.dumps(content))
     exported.rename(exported.parent / "silicon-potential")
     monkeypatch.chdir(exported.parent)
     found = {}
     exec(compile(code, PAGE.name, "exec"), found)
+    io.write(Dataset.from_frames(_rattled(np.random.default_rng(2), 12)), "trajectory.h5")
+    (line,) = re.findall(r"^\$ trainspot (evaluate .*)$", text, re.MULTILINE)
+    words = CliRunner().invoke(main, line.split(), catch_exceptions=False).stdout
+    exec(compile(files, PAGE.name, "exec"), {})
+    kept = len(io.read("doubtful.h5"))
+    assert 0 < kept < 12
+    assert f"frames not to trust: {kept} of 12 (by forces {kept})" in words
     assert found["forces"].shape == (8, 3)
     assert found["bars"].shape == (8,)
     results = found["atoms"].calc.results
@@ -148,7 +170,6 @@ def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
 
 
 def test_the_atoms_bars_add_up_to_the_disagreement_of_the_frame(exported, crystal):
-    from trainspot.dataset import Dataset
     from trainspot.evaluate.batch import evaluate
 
     crystal.calc = calc = trainspot.calculator(exported)

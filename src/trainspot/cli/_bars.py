@@ -1,0 +1,152 @@
+"""What ``trainspot evaluate`` says of the error bars of an exported committee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainspot import wording
+from trainspot.committee import read_calibration
+from trainspot.committee.potential import CommitteePotential, trust_of
+from trainspot.evaluate import files
+from trainspot.evaluate.predictions import PROPERTIES
+from trainspot.evaluate.trust import Trust
+from trainspot.judge.settings import UNITS
+
+SHOWN: Final = 10
+"""Doubtful frames that are named on the screen."""
+
+ALONE: Final = (
+    "note: no calibrated error bars: a calibration holds for its own committee, so give "
+    "the folder of one export alone"
+)
+
+
+def is_export(path: Path) -> bool:
+    """Whether this is a folder of ``trainspot export``."""
+    return CommitteePotential.recognises(path)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The calibration of an exported folder, and what it says of predictions.
+
+    Attributes:
+        properties: As in ``calibration.json``.
+        trust: Of the properties that were fitted.
+    """
+
+    properties: dict[str, dict[str, Any]]
+    trust: dict[str, Trust]
+
+    @classmethod
+    def of(cls, models: Sequence[Path]) -> Calibrated | None:
+        """Of the committee that these models are, if they are one exported folder.
+
+        Raises:
+            DataError: The folder is damaged.
+        """
+        if len(models) != 1 or not is_export(models[0]):
+            return None
+        content = read_calibration(models[0])
+        return cls(content["properties"], trust_of(content, str(models[0])))
+
+    @property
+    def missing(self) -> str:
+        """Properties without a calibration and why, or nothing."""
+        return ", ".join(
+            f"{name} ({self._reason(name)})" for name in PROPERTIES if name not in self.trust
+        )
+
+    def _reason(self, name: str) -> str:
+        one = self.properties.get(name)
+        if one is None:
+            return "no tolerance"
+        pairs = f", {wording.counted(one['pairs'], 'pair')}" if "pairs" in one else ""
+        return f"{one.get('verdict', 'not fitted')}{pairs}"
+
+    def lines(self, output: Path) -> Iterator[str]:
+        """For the screen: bars, what has none, and the frames not to trust.
+
+        Args:
+            output: The file of predictions.
+        """
+        bars = files.error_bars(output)
+        summary = self._summary(bars)
+        for name, one in summary.items():
+            middle, largest, unit = one["median"], one["largest"], UNITS[name]
+            tolerance = f", tolerance {one['tolerance']:.4g}" if one["tolerance"] else ""
+            yield (
+                f"{name}: calibrated error bar {middle:.3g} (median), {largest:.3g} (largest) "
+                f"{unit}{tolerance}"
+            )
+        if self.missing:
+            yield f"not calibrated, so without error bars: {self.missing}"
+        if self.trust and not bars:
+            yield "a committee of one has no error bars"
+        if "excess" in bars:
+            yield from _doubts(bars["excess"], {n: one["beyond"] for n, one in summary.items()})
+
+    def content(self, output: Path) -> dict[str, Any]:
+        """For programs: ``calibrated`` by property, and ``doubtful`` with the worst frame first.
+
+        Args:
+            output: The file of predictions.
+        """
+        bars = files.error_bars(output)
+        found: dict[str, Any] = {
+            name: {key: one.get(key) for key in ("fitted", "verdict", "pairs", "tolerance")}
+            for name, one in self.properties.items()
+        }
+        for name, one in self._summary(bars).items():
+            found[name] |= {key: _json(value) for key, value in one.items()}
+        excess = bars.get("excess", np.zeros(0))
+        ids = files.frame_ids(output)
+        doubtful = [
+            {"frame": row, "id": ids[row], "excess": _json(excess[row])} for row in _beyond(excess)
+        ]
+        return {"calibrated": found, "doubtful": doubtful}
+
+    def _summary(self, bars: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
+        """Median and largest bar, and how many are beyond; not of what no frame has."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in (name for name in PROPERTIES if name in bars):
+            values = bars[name][~np.isnan(bars[name])]
+            if values.size:
+                limit = self.trust[name].scale * self.trust[name].threshold
+                found[name] = {
+                    "median": float(np.median(values)),
+                    "largest": float(values.max()),
+                    "beyond": int((values > limit).sum()),
+                    "tolerance": self.properties[name].get("tolerance"),
+                }
+        return found
+
+
+def _beyond(excess: NDArray[np.float64]) -> list[int]:
+    """Rows of the frames that a campaign would have labelled, the worst first."""
+    order = np.argsort(-excess, kind="stable")
+    return [int(row) for row in order[excess[order] > 1.0]]
+
+
+def _doubts(excess: NDArray[np.float64], beyond: dict[str, int]) -> Iterator[str]:
+    rows = _beyond(excess)
+    if not rows:
+        yield f"frames not to trust: none of {len(excess)}"
+        return
+    why = ", ".join(f"{name} {number}" for name, number in beyond.items() if number)
+    yield f"frames not to trust: {len(rows)} of {len(excess)}" + (f" (by {why})" if why else "")
+    named = ", ".join(f"{row} ({excess[row]:.3g})" for row in rows[:SHOWN])
+    rest = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    yield f"worst, numbers from 0 (and excess, above 1): {named}{rest}"
+
+
+def _json(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if value is None or math.isfinite(value) else None

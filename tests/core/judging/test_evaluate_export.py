@@ -1,0 +1,228 @@
+"""``trainspot evaluate`` with the folder of ``trainspot export``: every member, and error bars."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import trainspot
+from trainspot import io
+from trainspot.cli import main
+from trainspot.dataset import Dataset
+from trainspot.evaluate import files
+from trainspot.evaluate.predictions import PROPERTIES, Predictions
+from trainspot.evaluate.trust import Trust, calibrated
+from trainspot.frames import Frame, Labels
+from trainspot.judge.calibrate import calibrate
+from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.settings import UNITS, CalibrateSettings, Tolerance
+from trainspot.report.export import export
+
+MEMBERS = ("m0", "m1", "m2")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args, status=0):
+        result = CliRunner().invoke(main, ["evaluate", *[str(a) for a in args]])
+        assert result.exit_code == status, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def fitted(folder, tmp_path_factory):
+    """The calibrations of the three toy models, whose tolerances divide the frames."""
+    output = tmp_path_factory.mktemp("fitted") / "p.h5"
+    models = [str(folder / f"{name}.toy") for name in MEMBERS]
+    args = ["evaluate", str(folder / "frames.h5"), "--models", *models, "-o", str(output)]
+    assert CliRunner().invoke(main, [*args, "--dtype", "float64"]).exit_code == 0
+    pairs = collect_pairs(io.read(folder / "frames.h5"), Predictions.read(output))
+    large = {name: float(np.quantile(pairs.of(name)[1], 0.8)) for name in PROPERTIES}
+    found = calibrate(pairs, Tolerance(**large), CalibrateSettings(), seed=0)
+    return {name: replace(one, fitted=True, verdict="good") for name, one in found.items()}
+
+
+@pytest.fixture
+def make(folder, tmp_path):
+    """An exported folder, with ``calibration`` and the members named."""
+
+    def write(name, calibration, members=MEMBERS):
+        return export(
+            tmp_path / name,
+            dataset=io.read(folder / "frames.h5")[:2],
+            models={f"{member}.toy": folder / f"{member}.toy" for member in members},
+            calibration=calibration,
+            status={"name": "copper"},
+        )
+
+    return write
+
+
+@pytest.fixture
+def bare(folder, tmp_path):
+    """A trajectory without labels, its last frame a dimer in a vacuum."""
+    frames = [frame.with_(labels=Labels(), split=None) for frame in io.read(folder / "frames.h5")]
+    dimer = Frame.make([29, 29], [[0, 0, 0], [0, 0, 2.2]], np.eye(3) * 12.0, [False] * 3)
+    io.write(Dataset.from_frames([*frames, dimer]), tmp_path / "bare.extxyz")
+    return tmp_path / "bare.extxyz"
+
+
+def test_the_folder_stands_for_its_members(run, make, fitted, folder):
+    make("export", fitted)
+    run(folder / "frames.h5", "--models", "export", "-o", "whole.h5")
+    single = [folder / f"{name}.toy" for name in MEMBERS]
+    run(folder / "frames.h5", "--models", *single, "-o", "single.h5")
+    whole, single = Predictions.read("whole.h5"), Predictions.read("single.h5")
+    assert whole.members == MEMBERS
+    np.testing.assert_array_equal(whole.forces, single.forces)
+    found = files.disagreement("whole.h5")
+    np.testing.assert_array_equal(found["forces"], whole.disagreement()["forces"])
+
+
+def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
+    run(bare, "--models", make("export", fitted), "-o", "p.h5", "--dtype", "float64")
+    bars = files.error_bars("p.h5")
+    assert set(bars) == {*PROPERTIES, "excess"}
+    calculator = trainspot.calculator("export")
+    for row, frame in enumerate(io.read(bare)):
+        atoms = frame.to_atoms()
+        atoms.calc = calculator
+        atoms.get_forces()
+        found = calculator.results
+        assert bars["energy"][row] * len(frame) == pytest.approx(found["energy_uncertainty"])
+        whole = np.sqrt(np.mean(found["forces_uncertainty"] ** 2))
+        assert bars["forces"][row] == pytest.approx(whole)
+        assert bars["excess"][row] == pytest.approx(found["excess"])
+        if row < len(bars["stress"]) - 1:
+            assert bars["stress"][row] == pytest.approx(found["stress_uncertainty"])
+    assert math.isnan(bars["stress"][-1]), "a molecule has no stress, nor a bar of 0 for it"
+    with h5py.File("p.h5") as file:
+        one = fitted["forces"]
+        assert dict(file["calibrated/forces"].attrs) == {
+            "scale": one.sigma, "threshold": one.threshold,
+        }  # fmt: skip
+
+
+def test_one_learns_which_frames_not_to_trust(run, make, fitted, bare):
+    args = (bare, "--models", make("export", fitted), "-o", "p.h5")
+    words = run(*args).stdout
+    bars = files.error_bars("p.h5")
+    delta = files.disagreement("p.h5")
+    rows = sorted(np.flatnonzero(bars["excess"] > 1), key=lambda row: -bars["excess"][row])
+    assert 10 < len(rows) < 49
+    for name in PROPERTIES:
+        values, one = bars[name][np.isfinite(bars[name])], fitted[name]
+        assert (
+            f"{name}: calibrated error bar {np.median(values):.3g} (median), {values.max():.3g} "
+            f"(largest) {UNITS[name]}, tolerance {one.tolerance:.4g}\n"
+        ) in words
+    worst = rows[0]
+    why = ", ".join(f"{n} {(delta[n] > fitted[n].threshold).sum()}" for n in PROPERTIES)
+    assert f"\nframes not to trust: {len(rows)} of 49 (by {why})\n" in words
+    assert f"above 1): {worst} ({bars['excess'][worst]:.3g}), {rows[1]} (" in words
+    assert words.endswith(f") and {len(rows) - 10} more\n")
+    assert "not calibrated" not in words
+    answer = json.loads(run(*args, "--json").stdout)
+    assert [one["frame"] for one in answer["doubtful"]] == rows
+    ids = io.read(bare).ids
+    assert [one["id"] for one in answer["doubtful"]] == [ids[row] for row in rows]
+    assert answer["doubtful"][0]["excess"] == pytest.approx(bars["excess"][worst])
+    forces = answer["calibrated"]["forces"]
+    assert (forces["fitted"], forces["verdict"]) == (True, "good")
+    assert forces["largest"] == pytest.approx(bars["forces"].max())
+    assert forces["median"] == pytest.approx(np.median(bars["forces"]))
+    assert forces["beyond"] == (delta["forces"] > fitted["forces"].threshold).sum()
+    assert forces["tolerance"] == fitted["forces"].tolerance
+
+
+def test_where_all_is_well_no_frame_is_named(run, make, fitted, bare):
+    wide = {name: replace(one, threshold=1e3) for name, one in fitted.items()}
+    words = run(bare, "--models", make("export", wide), "-o", "p.h5").stdout
+    assert words.endswith("frames not to trust: none of 49\n")
+
+
+def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
+    few = replace(fitted["energy"], fitted=False, verdict="undetermined", pairs=5)
+    args = (bare, "--models", make("part", {"energy": few, "forces": fitted["forces"]}))
+    words = run(*args, "-o", "part.h5").stdout
+    assert words.count("not calibrated") == 1
+    assert (
+        "\nnot calibrated, so without error bars: energy (undetermined, 5 pairs), stress (no "
+        "tolerance)\n"
+    ) in words
+    assert "energy: calibrated" not in words
+    assert "forces: calibrated error bar " in words
+    assert set(files.error_bars("part.h5")) == {"forces", "excess"}
+    answer = json.loads(run(*args, "-o", "part.h5", "--json").stdout)["calibrated"]
+    assert answer["energy"] == {
+        "fitted": False, "verdict": "undetermined", "pairs": 5,
+        "tolerance": fitted["energy"].tolerance,
+    }  # fmt: skip
+    args = (bare, "--models", make("none", {"energy": few}), "-o", "none.h5")
+    words = run(*args).stdout
+    assert "error bars: energy (undetermined, 5 pairs), forces (no tolerance), stress (" in words
+    assert "calibrated error bar " not in words
+    assert "not to trust" not in words
+    assert files.error_bars("none.h5") == {}
+    with h5py.File("none.h5") as file:
+        assert "calibrated" not in file
+    assert json.loads(run(*args, "--json").stdout)["doubtful"] == []
+
+
+def test_a_calibration_is_not_lent_to_other_committees(run, make, fitted, bare, folder):
+    two = make("two", fitted, members=("m0", "m1"))
+    result = run(bare, "--models", two, folder / "m2.toy", "-o", "p.h5")
+    assert "note: no calibrated error bars: a calibration holds for its own commi" in result.stderr
+    assert "calibrated" not in result.stdout
+    assert Predictions.read("p.h5").members == MEMBERS
+    assert files.error_bars("p.h5") == {}
+    assert run(bare, "--models", *(two / "models").iterdir(), "-o", "p.h5").stderr == ""
+
+
+def test_a_committee_of_one_has_no_bars(run, make, fitted, bare):
+    words = run(bare, "--models", make("lonely", fitted, members=("m1",)), "-o", "p.h5").stdout
+    assert "49 frames by 1 model" in words
+    assert "a committee of one has no error bars" in words
+    assert "calibrated error bar" not in words
+
+
+@pytest.mark.parametrize("kind", ["committee", "toy"])
+def test_the_kind_may_be_named(run, make, fitted, bare, kind):
+    run(bare, "--models", make("export", fitted), "--kind", kind, "-o", "p.h5")
+    assert Predictions.read("p.h5").members == MEMBERS
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"forces": {"slope": "x", "fitted": True}},
+        {"forces": {"slope": None, "fitted": True}},
+        {"charges": {"slope": 1.0, "fitted": True}},
+    ],
+)
+def test_a_damaged_calibration_is_refused(run, make, fitted, bare, properties):
+    path = make("export", fitted) / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"properties": properties}))
+    failed = run(bare, "--models", "export", "-o", "p.h5", status=2)
+    assert "export: " in failed.stderr
+    assert "calibration of '" in failed.stderr
+    assert not path.parent.with_name("p.h5").exists()
+
+
+def test_frames_that_are_not_finite_are_doubtful():
+    delta = {"forces": np.array([0.1, np.inf]), "stress": np.array([0.2, np.inf])}
+    has_stress = np.array([False, True])
+    found = calibrated(delta, has_stress, {"forces": Trust(2.0, math.inf)})
+    np.testing.assert_array_equal(found["forces"], [0.2, np.inf])
+    np.testing.assert_array_equal(found["excess"], [0.0, np.inf])
+    assert calibrated(delta, has_stress, {}) == {}
