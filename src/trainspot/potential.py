@@ -16,12 +16,15 @@ from trainspot import plugins
 from trainspot.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Sequence
     from pathlib import Path
 
     from trainspot.frames import Frame, Labels
 
 GROUP = "trainspot.models"
+
+BARS = ("energy", "forces", "stress")
+"""What error bars are of."""
 
 
 @runtime_checkable
@@ -65,7 +68,6 @@ class ErrorBars:
         energy: eV/atom.
         forces: Of each atom, (n,), eV/Å.
         stress: eV/Å³; ``None`` where no axis is periodic.
-        calibrated: Properties whose bars were fitted to true errors; others are raw disagreements.
         excess: The largest Δ/τ over the judged properties: above 1 a campaign would have labelled
             the frame; ``None`` if no threshold is known.
     """
@@ -73,7 +75,6 @@ class ErrorBars:
     energy: float
     forces: NDArray[np.float64]
     stress: float | None
-    calibrated: frozenset[str]
     excess: float | None
 
     @property
@@ -84,7 +85,13 @@ class ErrorBars:
 
 @runtime_checkable
 class Uncertain(Protocol):
-    """A potential that knows how far to trust it."""
+    """A potential that knows how far to trust it.
+
+    Attributes:
+        calibrated: Properties whose bars were fitted to true errors; others are raw disagreements.
+    """
+
+    calibrated: frozenset[str]
 
     def predict_with_bars(self, prepared: Any) -> list[tuple[Labels, ErrorBars]]:
         """Predictions as of ``predict``, each with its error bars."""
@@ -97,6 +104,16 @@ class Composite(Protocol):
     @classmethod
     def files(cls, path: Path) -> list[Path]:
         """The model files of the members, in order; ``DataError`` if the folder is damaged."""
+
+
+def caution(calibrated: Collection[str]) -> str:
+    """What a user of error bars must be told before using them, or ``""`` if all is well.
+
+    Args:
+        calibrated: See ``Uncertain``.
+    """
+    raw = ", ".join(name for name in BARS if name not in calibrated)
+    return raw and f"error bars of {raw} are not calibrated: raw disagreements, mostly too small"
 
 
 def kind_of(path: Path) -> str:

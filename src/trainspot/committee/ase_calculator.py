@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from trainspot.committee.potential import CommitteePotential
 from trainspot.errors import InputError, NonFiniteError
 from trainspot.evaluate.predictions import PROPERTIES
 from trainspot.frames import Frame
+from trainspot.potential import caution
 
 
 class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
@@ -31,7 +33,8 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
       labelled this structure. Only with a calibration.
 
-    A committee of one has no error bars.
+    A committee of one has no error bars. Where a property is not calibrated its bar is a raw
+    disagreement, and making the calculator warns of it.
 
     Args:
         committee: The members and what is known of their errors.
@@ -43,11 +46,14 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         """Keep the committee."""
         super().__init__()
         self.committee = committee
+        text = caution(committee.calibrated) if len(committee.members) > 1 else ""
+        if text:
+            warnings.warn(text, stacklevel=3)  # of who called trainspot.calculator
 
     @property
     def is_calibrated(self) -> dict[str, bool]:
         """For which properties the error bar is calibrated, not a raw disagreement."""
-        return {name: name in self.committee.trust for name in PROPERTIES}
+        return {name: name in self.committee.calibrated for name in PROPERTIES}
 
     def calculate(
         self,

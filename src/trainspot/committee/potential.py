@@ -69,6 +69,7 @@ class CommitteePotential:
             raise InputError("a committee needs at least one model")
         self.members = list(members)
         self.trust = dict(trust or {})
+        self.calibrated = frozenset(self.trust)
         self.cutoff = max(member.cutoff for member in members)
         known = set.intersection(*(set(member.numbers) for member in members))
         self.numbers = tuple(sorted(known))
@@ -135,7 +136,7 @@ class CommitteePotential:
         )
         if len(self.members) < 2:
             nothing = np.full(len(frame), math.nan)
-            return mean, ErrorBars(math.nan, nothing, None, frozenset(), None)
+            return mean, ErrorBars(math.nan, nothing, None, None)
         raw = found.disagreement()
         known = calibrated(raw, found.has_stress, self.trust)
         of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
@@ -144,7 +145,6 @@ class CommitteePotential:
             energy=of_frame["energy"],
             forces=scale * np.sqrt(found.forces.var(axis=0, ddof=1).mean(axis=1)),
             stress=of_frame["stress"] if has_stress else None,
-            calibrated=frozenset(self.trust),
             excess=of_frame.get("excess"),
         )
         return mean, bars

@@ -15,7 +15,8 @@ The model can be the folder of an exported committee, whose mean then drives the
 bars, and three more words ask for them: ``uncertainty=FILE`` for a table with a row every
 ``every=100`` steps (see ``watch.COLUMNS``), and ``stop=0.5``, which ends the runs of the section
 as soon as the bar of the force on any atom exceeds so many eV/Å. With either of them an atom
-property ``d_uncertainty`` can be dumped.
+property ``d_uncertainty`` can be dumped. Where bars are not calibrated, a line of the log and a
+comment above the table say so.
 
 A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
 """
@@ -106,7 +107,7 @@ class Directive:
                 hint="name the folder of an exported committee",
             )
         table = Path(self.uncertainty) if self.uncertainty else None
-        return Watch(lmp, table, self.every, self.stop)
+        return Watch(lmp, table, self.every, self.stop, calibrated=model.calibrated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,8 @@ def _execute(
                 if section.directive and forces is None and _due(step, lmp):
                     model = _load(section.directive, models, where)
                     watch = section.directive.watch(lmp, model, where)
+                    if watch is not None and watch.warning:
+                        _print(lmp, f"WARNING: {watch.warning}")
                     forces = Forces(lmp, model, section.directive.elements, watch)
                 _command(lmp, step, forces)
             except RunError as error:
@@ -213,10 +216,15 @@ def _execute(
 
 def _say(lmp: Any, text: str) -> None:
     """Write into the log of LAMMPS, which was told to hurry, that it need not."""
+    _print(lmp, text)
+    lmp.command("timer timeout off")
+
+
+def _print(lmp: Any, text: str) -> None:
+    """Write on the screen and into the log of LAMMPS."""
     plain = text.replace("Å", "A").encode("ascii", "replace").decode()  # all that LAMMPS writes
     quoted = plain.replace("$", "").replace('"', "'")  # it would expand them
     lmp.command(f'print "{quoted}"')
-    lmp.command("timer timeout off")
 
 
 def _due(step: Command, lmp: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainspot.errors import InputError
+from trainspot.potential import BARS, caution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,21 +28,36 @@ COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "excess")
 class Watch:
     """Keeps an eye on the error bars while LAMMPS runs.
 
+    Attributes:
+        warning: What is to be said before the run of bars that are not calibrated, or ``""``. The
+            table says it too, in a comment above its header.
+
     Args:
         lmp: A running LAMMPS whose box exists; gets the atom property.
         table: File that gets a row every ``every`` steps, or ``None``.
         every: Steps between two rows.
         limit: Error bar of the force on an atom, eV/Å, beyond which the run ends, or ``None``.
+        calibrated: See ``potential.Uncertain``.
 
     Raises:
         InputError: The table cannot be written.
     """
 
     def __init__(
-        self, lmp: Any, table: Path | None, every: int = 100, limit: float | None = None
+        self,
+        lmp: Any,
+        table: Path | None,
+        every: int = 100,
+        limit: float | None = None,
+        *,
+        calibrated: frozenset[str],
     ) -> None:
         """Add the atom property and begin the table."""
         self.stopped = ""
+        raw = [name for name in BARS if name not in calibrated]
+        self.warning = caution(calibrated)
+        if limit is not None and "forces" in raw:
+            self.warning += f"; stop={limit:g} acts on them"
         self._lmp, self._every, self._limit = lmp, every, limit
         self._last = -1
         self._file: IO[str] | None = None
@@ -50,6 +66,8 @@ class Watch:
                 self._file = table.open("w", encoding="utf-8", newline="")
             except OSError as error:
                 raise InputError("cannot be written", where=str(table)) from error
+            if raw:
+                self._file.write(f"# not calibrated, raw disagreements: {', '.join(raw)}\n")
             self._row(COLUMNS)
         lmp.command(f"fix trainspot_bars all property/atom {PROPERTY}")
 

@@ -102,7 +102,8 @@ def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign,
         calibration=made,
         status=campaign.status,
     )
-    crystal.calc = trainspot.calculator(folder)
+    with pytest.warns(UserWarning, match="energy, forces, stress are not calibrated"):
+        crystal.calc = trainspot.calculator(folder)
     crystal.get_forces()
     assert "excess" not in crystal.calc.results
     assert '"excess"' not in (folder / "README.md").read_text()
@@ -197,7 +198,14 @@ def test_unfitted_bars_are_raw_disagreements(campaign, models, tmp_path, crystal
     poor = {"forces": replace(made, fitted=False, slope=7.0, verdict="poor")}
     folder = export(tmp_path / "out", dataset=campaign.dataset, models=models, calibration=poor,
                     status=campaign.status)  # fmt: skip
-    calc = trainspot.calculator(folder)
+    with pytest.warns(UserWarning, match="not calibrated") as record:
+        calc = trainspot.calculator(folder)
+    (warning,) = record
+    assert str(warning.message) == (
+        "error bars of energy, forces, stress are not calibrated: raw disagreements, mostly too "
+        "small"
+    )
+    assert warning.filename == __file__
     assert calc.is_calibrated == {"energy": False, "forces": False, "stress": False}
     crystal.calc = calc
     forces = np.array([m.predict(m.prepare([Frame.from_atoms(crystal)]))[0].forces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,11 +100,13 @@ def test_bars_of_lammps_are_those_of_ase(run, export, tmp_path):
     done = run(f"model={export} uncertainty=bars.csv every=5", *DUMP, "run 12")
     assert (done.returncode, done.stderr) == (0, "")
     with (tmp_path / "bars.csv").open(newline="") as file:
+        assert next(file) == "# not calibrated, raw disagreements: energy, stress\n"
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [0, 5, 10]
     images = ase.io.read(tmp_path / "run.dump", ":", format="lammps-dump-text")
     assert len(images) == 3
-    calculator = trainspot.calculator(export)
+    with pytest.warns(UserWarning, match="bars of energy, stress are not calibrated"):
+        calculator = trainspot.calculator(export)
     assert calculator.is_calibrated == {"energy": False, "forces": True, "stress": False}
     for row, atoms in zip(rows, images, strict=True):
         atoms.calc = calculator
@@ -133,6 +136,43 @@ def test_a_run_ends_at_the_limit_and_what_follows_is_done(run, export, tmp_path)
     assert (tmp_path / "end.data").is_file()
     rows = (tmp_path / "bars.csv").read_text().splitlines()
     assert len(rows) < 4, "the second run was not begun"
+
+
+def _recalibrated(export, folder, properties):
+    """The same export with another calibration."""
+    shutil.copytree(export, folder)
+    content = json.loads((export / "calibration.json").read_text())
+    (folder / "calibration.json").write_text(json.dumps(content | {"properties": properties}))
+    return folder
+
+
+def test_raw_disagreements_are_called_so_before_a_run(run, export, tmp_path):
+    _recalibrated(export, tmp_path / "raw", {})
+    done = run("model=raw uncertainty=bars.csv stop=1000", "fix 1 all nve", "run 3")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = (
+        "WARNING: error bars of energy, forces, stress are not calibrated: raw disagreements, "
+        "mostly too small; stop=1000 acts on them"
+    )
+    for text in (done.stdout, (tmp_path / "log.lammps").read_text()):
+        lines = text.splitlines()
+        assert lines.count(said) == 1
+        assert text.index(said) < text.index("Step ")
+    table = (tmp_path / "bars.csv").read_text().splitlines()
+    assert table[0] == "# not calibrated, raw disagreements: energy, forces, stress"
+    assert table[1].startswith("step,energy,forces")
+    part = run(f"model={export} stop=1000", "fix 1 all nve", "run 1").stdout
+    assert "WARNING: error bars of energy, stress are not calibrated" in part
+    assert "acts on them" not in part, "the limit is on forces, which are calibrated"
+
+
+def test_nothing_is_said_where_all_is_calibrated_or_no_bars_are_asked_for(run, export, tmp_path):
+    one = {"slope": 2.0, "sigma": 3.0, "threshold": 0.05, "fitted": True}
+    _recalibrated(export, tmp_path / "all", dict.fromkeys(("energy", "forces", "stress"), one))
+    done = run("model=all uncertainty=bars.csv stop=1000", "fix 1 all nve", "run 1")
+    assert "calibrated" not in done.stdout
+    assert (tmp_path / "bars.csv").read_text().startswith("step,energy,forces")
+    assert "calibrated" not in run(f"model={export}", "fix 1 all nve", "run 1").stdout
 
 
 def test_a_single_model_has_no_bars(run, export, tmp_path):
@@ -171,10 +211,11 @@ def test_bars_follow_the_trust(export, argon):
 
     def bars(trust):
         committee = CommitteePotential(members, trust)
+        assert committee.calibrated == frozenset(trust)
         return committee.predict_with_bars(committee.prepare(frame))[0][1]
 
     raw, known = bars({}), bars({"stress": Trust(4.0, 0.5)})
-    assert (raw.excess, raw.calibrated) == (None, frozenset())
+    assert raw.excess is None
     assert known.stress == pytest.approx(4.0 * raw.stress)
     assert known.excess == pytest.approx(raw.stress / 0.5)
     np.testing.assert_array_equal(known.forces, raw.forces)
