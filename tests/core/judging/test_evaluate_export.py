@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import trainspot
 from trainspot import io
 from trainspot.cli import main
+from trainspot.cli._bars import Calibrated
 from trainspot.dataset import Dataset
 from trainspot.evaluate import files
 from trainspot.evaluate.predictions import PROPERTIES, Predictions
@@ -226,3 +227,17 @@ def test_frames_that_are_not_finite_are_doubtful():
     np.testing.assert_array_equal(found["forces"], [0.2, np.inf])
     np.testing.assert_array_equal(found["excess"], [0.0, np.inf])
     assert calibrated(delta, has_stress, {}) == {}
+
+
+def test_json_has_no_infinity(make_dataset, predict, tmp_path):
+    found = predict(make_dataset(3))
+    found.forces[1, found.offsets[1]] = np.inf
+    trust = {"forces": Trust(2.0, 1e3)}
+    with files.writing(tmp_path / "p.h5", found.n_atoms, found.members, trust=trust) as file:
+        file.add(found)
+    properties = {"forces": {"slope": 2.0, "fitted": True}}
+    answer = Calibrated(properties, trust).content(tmp_path / "p.h5")
+    json.dumps(answer, allow_nan=False)
+    assert answer["doubtful"] == [{"frame": 1, "id": found.ids[1], "excess": None}]
+    forces = answer["calibrated"]["forces"]
+    assert (forces["largest"], forces["beyond"]) == (None, 1)
