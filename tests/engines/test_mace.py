@@ -203,6 +203,14 @@ def test_single_precision_is_close_and_does_not_share(trained, model, frames):
         MacePotential.load(trained.model, dtype="float16")
 
 
+def test_a_device_that_is_not_there_is_refused(trained, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="no GPU here that torch can use, for device 'cuda'"):
+        MacePotential.load(trained.model, device="cuda")
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        MacePotential.load(trained.model, device="gpu")
+
+
 def test_foreign_elements_and_damaged_files_are_refused(trained, model, tmp_path):
     with pytest.raises(InputError, match="not trained on Si"):
         model.prepare([Frame.make([14], [[0, 0, 0]])])

@@ -53,6 +53,21 @@ def _torch() -> Any:
     return torch
 
 
+def _device(torch: Any, name: str) -> Any:
+    """A device that torch can use.
+
+    Raises:
+        InputError: It is unknown, or not there.
+    """
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"unknown device '{name}'", hint="use cpu or cuda") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"no GPU here that torch can use, for device '{name}'", hint="use cpu")
+    return found
+
+
 class MacePotential:
     """A MACE member on one device; see ``trainspot.potential.Potential``.
 
@@ -74,7 +89,7 @@ class MacePotential:
         self.head = next((i for i, h in enumerate(heads) if h.lower() == "default"), len(heads) - 1)
         self.cutoff = float(model.r_max)
         self.numbers = tuple(int(z) for z in model.atomic_numbers)
-        self.dtype, self.device = getattr(torch, dtype), torch.device(device)
+        self.dtype, self.device = getattr(torch, dtype), _device(torch, device)
         self.graph_key: Hashable = (self.kind, self.cutoff, self.numbers, dtype, device)
         self._e0s = e0s[self.head].double().cpu().numpy()
         self._model = model.to(device=self.device, dtype=self.dtype).eval()
@@ -96,12 +111,14 @@ class MacePotential:
 
         Raises:
             DataError: Not a MACE model, or damaged.
+            InputError: The device is unknown, or not there.
         """
         if not cls.recognises(path):
             raise DataError("not a MACE model, or damaged", where=str(path))
         torch = _torch()
+        place = _device(torch, device)
         try:
-            model = torch.load(path, map_location=device, weights_only=False)
+            model = torch.load(path, map_location=place, weights_only=False)
         except (RuntimeError, OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
             raise DataError("the model cannot be loaded", where=str(path)) from error
         return cls(model, dtype=dtype, device=device)
