@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv  ## a whole campaign on silicon with real DFT, in about ten minutes
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
-demo-quick: venv  ## the same with a semi-empirical reference, in less than four minutes
+demo-quick: venv  ## the same with a semi-empirical reference, in about four minutes
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo-quick
 
 test: venv lint docs  ## everything that CI checks: linters, types, docs, all tests, coverage
