@@ -177,13 +177,18 @@ class Block:
         columns: Arrays or their on-disk stand-ins.
         start: Row of the first frame.
         stop: Row after the last one.
+        own: Frames get arrays of atoms of their own, so that one that is kept does not keep the
+            atoms of all others in memory.
     """
 
-    __slots__ = ("_columns", "_edges", "_extras", "_rows")
+    __slots__ = ("_columns", "_edges", "_extras", "_own", "_rows")
 
-    def __init__(self, columns: Mapping[str, Any], start: int, stop: int) -> None:
+    def __init__(
+        self, columns: Mapping[str, Any], start: int, stop: int, *, own: bool = False
+    ) -> None:
         """Read the columns with one row a frame."""
         self._columns = columns
+        self._own = own
         self._rows = {name: frozen(columns[name][start:stop]) for name in PER_FRAME}
         self._edges = {axis: columns[axis][start : stop + 1].tolist() for axis in axes(())}
         self._extras = {
@@ -246,6 +251,8 @@ class Block:
         values: NDArray[Any] = self._columns[name][edges[row] : edges[row + 1]]
         if dtype is not None:
             values = values.astype(dtype)
+        elif self._own:
+            values = values.copy()
         values.flags.writeable = False
         return values
 
@@ -254,7 +261,7 @@ class Block:
         return decode_metadata(self._columns[name][start:stop].tobytes()) if stop > start else {}
 
 
-def frames_of(columns: Mapping[str, Any]) -> Iterator[Frame]:
-    """Frames of in-memory columns, see ``Block.frame``."""
-    block = Block(columns, 0, len(columns["energy"]))
+def frames_of(columns: Mapping[str, Any], *, own: bool = False) -> Iterator[Frame]:
+    """Frames of in-memory columns, see ``Block``."""
+    block = Block(columns, 0, len(columns["energy"]), own=own)
     return map(block.frame, range(len(block)))

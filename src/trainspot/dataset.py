@@ -192,8 +192,9 @@ class Dataset(Sequence[Frame]):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
-        for chunk in self.chunks(CHUNK):
-            yield from frames_of(chunk.columns)
+        own = not isinstance(self._columns["positions"], np.ndarray)
+        for start in range(0, len(self), CHUNK):  # nothing holds a chunk while the next is read
+            yield from frames_of(self._rows(start, min(start + CHUNK, len(self))), own=own)
 
     def frames(
         self, *, split: Split | None = None, labelled: bool | None = None
@@ -209,7 +210,8 @@ class Dataset(Sequence[Frame]):
             return
         for rows in self._view(split, labelled):
             for start in range(0, len(rows), CHUNK):
-                yield from frames_of(self.take(rows[start : start + CHUNK]).columns)
+                chosen = rows[start : start + CHUNK]
+                yield from frames_of(self.take(chosen).columns, own=True)
 
     def rows(self, *, split: Split | None = None, labelled: bool | None = None) -> NDArray[np.intp]:
         """Row numbers of a view, see ``frames``; nothing but what decides them is read."""

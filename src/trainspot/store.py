@@ -197,17 +197,16 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
         raise DataError(f"written by a newer trainspot (layout {version})", where=where)
     if version < 1:
         raise DataError(f"unknown layout {version}", where=where)
-    columns: dict[str, Any] = {}
     readable = file.userblock_size == 0
-
-    def visit(name: bytes) -> None:
+    names: list[bytes] = []
+    h5py.h5o.visit(file.id, names.append)  # half of what visititems takes
+    columns: dict[str, Any] = {}
+    for name in names:
         item = h5py.h5o.open(file.id, name)
         if isinstance(item, h5py.h5d.DatasetID):
             columns[name.decode()] = (
                 stored(item, raw) if readable else h5py.Dataset(item, readonly=True)
             )
-
-    h5py.h5o.visit(file.id, visit)  # half of what visititems takes
     return columns
 
 

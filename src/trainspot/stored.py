@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from io import BufferedReader
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -111,14 +112,16 @@ def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.D
         data: Of an open file without a user block.
         source: The same file, open for reading bytes.
     """
-    dtype = data.dtype
-    offset = data.get_offset()  # None where nothing is written, or not in one piece
-    if offset is not None and dtype.kind in "biufS":
-        layout = data.get_create_plist()
-        if (
-            layout.get_layout() == h5py.h5d.CONTIGUOUS
-            and layout.get_external_count() == 0
-            and data.get_type() == h5py.h5t.py_create(dtype, logical=True)
-        ):
-            return StoredColumn(source, data.shape, dtype, offset)
+    offset = data.get_offset()  # None where nothing is written, or not in one piece of this file
+    if offset is not None and (dtype := _plain(data.get_type().encode())) is not None:
+        return StoredColumn(source, data.shape, dtype, offset)
     return h5py.Dataset(data, readonly=True)
+
+
+@cache
+def _plain(encoded: bytes) -> np.dtype[Any] | None:
+    """The numpy type of an encoded HDF5 type whose bytes mean the same to both."""
+    found = h5py.h5t.decode(encoded)
+    dtype = found.dtype
+    same = dtype.kind in "biufS" and found == h5py.h5t.py_create(dtype, logical=True)
+    return dtype if same else None

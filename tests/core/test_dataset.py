@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trainspot import store
-from trainspot.dataset import Dataset
+from trainspot.dataset import CHUNK, Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, Frame, Labels, Origin
 
@@ -131,6 +132,25 @@ def test_views_cross_the_internal_chunk_boundary():
     many = [Frame.make([14], [[x, 0, 0]], split=SPLITS[x % 2]) for x in range(2100)]
     found = Dataset.from_frames(many).frames(split="train")
     assert [f.positions[0, 0] for f in found] == list(range(0, 2100, 2))
+
+
+@pytest.mark.parametrize("view", [{}, {"labelled": False}])
+def test_iteration_holds_one_chunk_and_a_kept_frame_only_itself(tmp_path, view):
+    frame = Frame.make([14] * 50, np.random.default_rng(1).uniform(0, 9, (50, 3)))
+    held = {}
+    for n_chunks in (1, 4):
+        path = tmp_path / f"{n_chunks}.h5"
+        store.write(Dataset.from_frames([frame]).take(np.zeros(n_chunks * CHUNK, int)), path)
+        with store.opened(path) as dataset:
+            found = dataset.frames(**view)
+            tracemalloc.start()
+            kept = [one for row, one in enumerate(found) if row % CHUNK == 0]
+            held[n_chunks] = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert same(kept, [frame] * n_chunks)
+    chunk = CHUNK * frame.positions.nbytes
+    assert held[4][1] < held[1][1] + chunk / 2, "no chunk is held while the next is read"
+    assert held[4][0] < chunk, "no chunk is kept by a frame of it"
 
 
 @given(st.lists(frames(), min_size=1, max_size=12), st.data())

@@ -32,6 +32,16 @@ def path(tmp_path_factory):
         file.create_dataset("unwritten", shape=(8,), dtype="f8")
         file.create_dataset("nothing", shape=(0, 3), dtype="f8")
         file.create_dataset("number", data=4.0)
+        outside = [(path.with_name("outside.bin"), 0, h5py.h5f.UNLIMITED)]
+        file.create_dataset("outside", data=COLUMNS["reals"], external=outside)
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_layout(h5py.h5d.COMPACT)
+        space, kind = h5py.h5s.create_simple((8,)), h5py.h5t.NATIVE_DOUBLE
+        h5py.h5d.create(file.id, b"compact", kind, space, layout)
+        padded = h5py.h5t.STD_I16LE.copy()  # twelve bits, for which numpy has no type
+        padded.set_precision(12)
+        h5py.h5d.create(file.id, b"padded", padded, space)
+        file["padded"][...] = 1
     return path
 
 
@@ -65,7 +75,9 @@ def test_what_is_read_can_be_changed_without_harm(columns):
     assert np.array_equal(columns["reals"][...], COLUMNS["reals"])
 
 
-@pytest.mark.parametrize("name", ["packed", "words", "unwritten", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["packed", "words", "unwritten", "nothing", "outside", "compact", "padded"]
+)
 def test_what_does_not_lie_in_one_piece_is_left_to_hdf5(columns, name):
     assert isinstance(columns[name], h5py.Dataset)
 
