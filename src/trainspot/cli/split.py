@@ -42,17 +42,19 @@ def split(
     from trainspot import split as splitting
     from trainspot.frames import SPLITS
 
-    given = io.read(frames)
-    dataset = splitting.assign(given, fractions, seed)
-    io.write(dataset, output)
-    counts = {name: len(dataset.subset(name)) for name in SPLITS}
+    with io.opened(frames) as given:
+        had_one = given.column("split") != 0
+        dataset = splitting.assign(given, fractions, seed)
+        io.write(dataset, output)
+        sets = dataset.column("split")
+    counts = {name: int((sets == code).sum()) for code, name in enumerate(SPLITS, start=1)}
     if as_json:
         click.echo(json.dumps({"sets": counts}, indent=1))
         return
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-    kept = int((given.column("split") != 0).sum())
+    kept = int(had_one.sum())
     had = f", {kept} of them had a set and kept it" if kept else ""
-    click.echo(f"{counted(len(dataset), 'frame')} ({listed}{had}) written to {output}")
+    click.echo(f"{counted(len(sets), 'frame')} ({listed}{had}) written to {output}")
     if not counts["validation"]:
         click.echo(
             "note: no validation frames: thresholds cannot be fitted; see --fractions", err=True
