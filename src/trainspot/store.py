@@ -21,7 +21,7 @@ from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, frame_id
-from trainspot.stored import stored
+from trainspot.stored import stored, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ FORMAT: Final = "trainspot-dataset"
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".h5"
 
+_ALIGNMENT: Final = 8  # bytes: numbers can be used where they lie in a buffer of the file
 _BLOCK_BYTES: Final = 1 << 18  # what is read, checked and written at a time
 
 
@@ -46,7 +47,9 @@ def write(dataset: Dataset, target: Path | str) -> None:
     path = Path(target)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with h5py.File(scratch, "w", libver="v110") as file:
+        with h5py.File(
+            scratch, "w", libver="v110", alignment_threshold=1, alignment_interval=_ALIGNMENT
+        ) as file:
             file.attrs["format"] = FORMAT
             file.attrs["format_version"] = FORMAT_VERSION
             for name in sorted(dataset.columns):
@@ -79,11 +82,11 @@ def read(source: Path | str | IO[bytes], where: str = "") -> Dataset:
     place = where or _place(source)
     with opened(source, place) as dataset:
         try:
-            whole = Dataset({name: dataset.column(name) for name in dataset.columns})
+            found = Dataset(whole(dataset.columns))
         except OSError as error:  # a chunk or block inside the file
             raise DataError("damaged HDF5 file", where=place) from error
-    check_values(whole, place)
-    return whole
+    check_values(found, place)
+    return found
 
 
 @contextmanager

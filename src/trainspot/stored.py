@@ -16,11 +16,13 @@ import h5py
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import EllipsisType
 
     from numpy.typing import NDArray
 
 _SMALL: Final = 1 << 16  # bytes, below which a copy costs less than an array
+_SPARSE: Final = 1.1  # times the bytes of its columns: a larger file is not read in one piece
 
 
 class StoredColumn:
@@ -29,15 +31,16 @@ class StoredColumn:
     Attributes:
         shape: Of the whole column.
         dtype: Of its numbers.
+        source: The file it is read from.
     """
 
-    __slots__ = ("_offset", "_row", "_source", "dtype", "shape")
+    __slots__ = ("_offset", "_row", "dtype", "shape", "source")
 
     def __init__(
         self, source: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], offset: int
     ) -> None:
         """A column whose bytes start at ``offset`` of ``source``; see ``stored``."""
-        self._source = source
+        self.source = source
         self._offset = offset
         self.shape = shape
         self.dtype = dtype
@@ -77,29 +80,56 @@ class StoredColumn:
             raise ValueError("a stored column is always read anew")
         return np.asarray(self[...], dtype=dtype)
 
-    def _rows(self, start: int, stop: int) -> NDArray[Any]:
-        shape = (stop - start, *self.shape[1:])
-        found = self._bytes(self._offset + start * self._row, (stop - start) * self._row)
-        if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
-            return np.asarray(np.ndarray(shape, np.uint8, found) != 0)
-        return np.ndarray(shape, self.dtype, found)
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where in the file its bytes begin and end."""
+        return self._offset, self._offset + len(self) * self._row
 
-    def _bytes(self, offset: int, size: int) -> bytearray | NDArray[np.uint8]:
-        found: bytearray | NDArray[np.uint8]
-        if not isinstance(self._source, BufferedReader):  # part of a file: it knows where it lies
-            self._source.seek(offset)
-            found = bytearray(self._source.read(size))
-        elif size < _SMALL:
-            found = bytearray(os.pread(self._source.fileno(), size, offset))
-        else:  # read in place, of which Linux does 2 GB at a time
-            found = np.empty(size, np.uint8)
-            done = 0
-            while more := os.preadv(self._source.fileno(), [found[done:].data], offset + done):
-                done += more
-            found = found[:done]
-        if len(found) < size:
-            raise OSError("the file ends within a column")
-        return found
+    def within(self, buffer: NDArray[np.uint8], start: int) -> NDArray[Any]:
+        """The whole column as a view of the bytes of its file from ``start`` on, where it can be.
+
+        Args:
+            buffer: Holds all bytes of the column.
+            start: Where in the file the buffer begins.
+        """
+        found = self._array(len(self), buffer, self._offset - start)
+        return found if found.flags.aligned else found.copy()
+
+    def _rows(self, start: int, stop: int) -> NDArray[Any]:
+        size = (stop - start) * self._row
+        found = _read(self.source, self._offset + start * self._row, size)
+        return self._array(stop - start, found)
+
+    def _array(
+        self, rows: int, found: bytearray | NDArray[np.uint8], offset: int = 0
+    ) -> NDArray[Any]:
+        shape = (rows, *self.shape[1:])
+        if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
+            return np.asarray(np.ndarray(shape, np.uint8, found, offset) != 0)
+        return np.ndarray(shape, self.dtype, found, offset)
+
+
+def _read(source: IO[bytes], offset: int, size: int) -> bytearray | NDArray[np.uint8]:
+    """``size`` bytes of a file.
+
+    Raises:
+        OSError: The file ends before.
+    """
+    found: bytearray | NDArray[np.uint8]
+    if not isinstance(source, BufferedReader):  # part of a file: it knows where it lies
+        source.seek(offset)
+        found = bytearray(source.read(size))
+    elif size < _SMALL:
+        found = bytearray(os.pread(source.fileno(), size, offset))
+    else:  # read in place, of which Linux does 2 GB at a time
+        found = np.empty(size, np.uint8)
+        done = 0
+        while more := os.preadv(source.fileno(), [found[done:].data], offset + done):
+            done += more
+        found = found[:done]
+    if len(found) < size:
+        raise OSError("the file ends within a column")
+    return found
 
 
 def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.Dataset:
@@ -125,3 +155,31 @@ def _plain(encoded: bytes) -> np.dtype[Any] | None:
     dtype = found.dtype
     same = dtype.kind in "biufS" and found == h5py.h5t.py_create(dtype, logical=True)
     return dtype if same else None
+
+
+def whole(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """All columns of a file in memory, read in one piece where they fill most of it.
+
+    A large buffer costs fewer page faults than the many small ones of single columns. The arrays
+    are read-only views of it, and it lives as long as any of them.
+
+    Args:
+        columns: Of one file, as ``stored`` gave them.
+
+    Raises:
+        OSError: The file ends within a column.
+    """
+    found = {name: one for name, one in columns.items() if isinstance(one, StoredColumn)}
+    places = [one.place for one in found.values()]
+    start = min((begin for begin, _ in places), default=0)
+    size = max((end for _, end in places), default=0) - start
+    if size > _SPARSE * sum(end - begin for begin, end in places) + _SMALL:
+        found = {}  # something else lies between them
+    read: dict[str, NDArray[Any]] = {}
+    if found:
+        buffer = np.frombuffer(_read(next(iter(found.values())).source, start, size), np.uint8)
+        buffer.flags.writeable = False
+        read = {name: one.within(buffer, start) for name, one in found.items()}
+    return {
+        name: read[name] if name in read else np.asarray(columns[name][...]) for name in columns
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -256,10 +257,16 @@ def test_a_block_that_cannot_be_decompressed_is_refused(frames, tmp_path):
         PESData.from_file(path)
 
 
-def test_a_stored_node_whose_file_was_damaged_names_itself(frames, monkeypatch):
-    node = PESData(frames).store()
-    monkeypatch.setattr(node.base.repository, "open", lambda *_: io.BytesIO(b"\x89HDF nothing"))
-    with pytest.raises(DataError, match=rf"PESData<{node.pk}>: not an HDF5 file, or damaged"):
-        next(iter(node))
-    with pytest.raises(DataError, match=rf"PESData<{node.pk}>: not an HDF5 file, or damaged"):
-        _ = node.dataset
+def test_a_stored_node_whose_file_was_damaged_or_lost_names_itself(frames):
+    node = PESData(frames[::-1]).store()  # a file of its own: no other node shares it
+    with node.base.repository.open(node.FILENAME, "rb") as handle:
+        path = Path(handle.name)
+    path.chmod(0o600)
+    path.write_bytes(b"\x89HDF nothing")
+    for read in (lambda: next(iter(node)), lambda: node.dataset):
+        with pytest.raises(DataError, match=rf"PESData<{node.pk}>: not an HDF5 file, or damaged"):
+            read()
+    path.unlink()
+    for read in (lambda: next(iter(node)), lambda: node.dataset):
+        with pytest.raises(DataError, match=rf"PESData<{node.pk}>: .* missing from the AiiDA rep"):
+            read()

@@ -47,6 +47,20 @@ def test_every_column_comes_back(rich, path):
         assert columns(store.read(handle)) == columns(rich)
 
 
+def test_numbers_are_aligned_in_the_file(path):
+    with h5py.File(path, "r") as file:
+        places: dict[str, int | None] = {}
+        file.visititems(
+            lambda name, item: (
+                places.update({name: item.id.get_offset()})
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
+    assert len([place for place in places.values() if place is not None]) > 20
+    assert all(place % 8 == 0 for place in places.values() if place is not None)
+
+
 def test_an_empty_dataset_can_be_stored(tmp_path):
     store.write(Dataset.from_frames([]), tmp_path / "empty.h5")
     assert len(store.read(tmp_path / "empty.h5")) == 0

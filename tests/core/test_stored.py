@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.stored import StoredColumn, stored
+from trainspot.stored import StoredColumn, stored, whole
 
 COLUMNS = {
     "reals": np.linspace(-1.0, 1.0, 24).reshape(8, 3),
@@ -138,3 +139,58 @@ def test_many_rows_are_read_in_place_and_checked_as_well(tmp_path, monkeypatch):
         short.write_bytes(path.read_bytes()[: many._offset + expected.nbytes - 8])
         with short.open("rb") as cut, pytest.raises(OSError, match="ends within a column"):
             stored(file["many"].id, cut)[...]
+
+
+def test_a_whole_file_is_read_in_one_piece(path, tmp_path, monkeypatch):
+    """What HDF5 must read comes from HDF5, and what is not aligned is copied."""
+    aligned = tmp_path / "aligned.h5"
+    with h5py.File(aligned, "w", alignment_threshold=1, alignment_interval=8) as file:
+        for name, values in COLUMNS.items():
+            file.create_dataset(name, data=values)
+    odd = tmp_path / "odd.h5"
+    with h5py.File(odd, "w") as file:
+        file["three"] = np.arange(3, dtype=np.uint8)
+        file["reals"] = COLUMNS["reals"]
+    reads = []
+    read = os.pread
+    monkeypatch.setattr(os, "pread", lambda *given: reads.append(given) or read(*given))
+    for place, views in (
+        (aligned, {"reals", "matrices", "texts", "bytes"}),
+        (odd, {"three"}),
+        (path, set()),
+    ):
+        reads.clear()
+        with h5py.File(place, "r") as file, place.open("rb") as raw:
+            names = [name for name in file if name != "number"]
+            found = whole({name: stored(file[name].id, raw) for name in names})
+            expected = {name: file[name][...] for name in names}
+        assert len(reads) == 1
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+            assert found[name].dtype == values.dtype
+            assert found[name].flags.aligned
+        buffer = {id(_root(found[name])) for name in views}
+        assert len(buffer) == min(1, len(views))
+
+
+def test_columns_far_apart_are_read_one_by_one(tmp_path):
+    path = tmp_path / "sparse.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.arange(4.0)
+        file["between"] = np.zeros(1_000_000)
+        file["b"] = np.arange(5)
+    with h5py.File(path, "r") as file, path.open("rb") as raw:
+        tracemalloc.start()
+        found = whole({name: stored(file[name].id, raw) for name in "ab"})
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert found["a"].tolist() == [0, 1, 2, 3]
+    assert found["b"].tolist() == [0, 1, 2, 3, 4]
+    assert held < 1_000_000
+
+
+def _root(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base

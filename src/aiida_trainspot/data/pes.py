@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, BinaryIO, ClassVar, Self
 
 from aiida.common.exceptions import ValidationError
 from aiida.orm import Data, SinglefileData
@@ -115,7 +115,7 @@ class PESData(Data):
     @property
     def dataset(self) -> Dataset:
         """The whole dataset in memory."""
-        with self.base.repository.open(self.FILENAME, "rb") as handle:
+        with self._file() as handle:
             return store.read(handle, self._name)
 
     @contextmanager
@@ -125,11 +125,22 @@ class PESData(Data):
         Raises:
             DataError: The file is damaged.
         """
-        with (
-            self.base.repository.open(self.FILENAME, "rb") as handle,
-            store.opened(handle, self._name) as data,
-        ):
+        with self._file() as handle, store.opened(handle, self._name) as data:
             yield data
+
+    @contextmanager
+    def _file(self) -> Iterator[BinaryIO]:
+        """The open file; of a stored node by its key, for which AiiDA asks its index once."""
+        if not self.is_stored:
+            with self.base.repository.open(self.FILENAME, "rb") as handle:
+                yield handle
+            return
+        key = self.base.repository.get_object(self.FILENAME).key
+        with closing(self.backend.get_repository().iter_object_streams([key])) as streams:
+            for _, handle in streams:
+                yield handle
+                return
+        raise DataError("its file is missing from the AiiDA repository", where=self._name)
 
     @property
     def _name(self) -> str:
