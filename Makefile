@@ -8,6 +8,8 @@ PYTHON ?= $(firstword $(shell for v in 3.11 3.12 3.13; do command -v python$$v; 
 export VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What users have: no linters, no tests, no documentation.
+RUNTIME := $(VENV)/.runtime
 # The tests' own place for Quantum ESPRESSO; a user's set-up is neither needed nor touched.
 TEST_HOME := $(CURDIR)/.trainspot
 JOBS ?= 2
@@ -20,16 +22,20 @@ help:  ## list the targets
 
 venv: $(STAMP)  ## make .venv, or renew it when pyproject.toml or constraints.txt changed
 
-$(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+$(STAMP): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
-demo: venv  ## a whole campaign on silicon with real DFT, in about ten minutes
+$(RUNTIME): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $(RUNTIME)
+
+demo: $(RUNTIME)  ## a whole campaign on silicon with real DFT, in about ten minutes
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo
 
-demo-quick: venv  ## the same with a semi-empirical reference, in about four minutes
+demo-quick: $(RUNTIME)  ## the same with a semi-empirical reference, in about four minutes
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh demo-quick
 
 test: venv lint docs  ## everything that CI checks: linters, types, docs, all tests, coverage
