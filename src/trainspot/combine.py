@@ -22,6 +22,7 @@ LABELS: Final = ("energy", "stress", "has_energy", "has_forces", "has_stress", "
 """Per-frame columns that labels consist of; ``forces`` is the per-atom one."""
 
 _BLOCK_BYTES: Final = 1 << 18  # what is read of a column on disk at a time
+_BLOCK_ROWS: Final = 1 << 16
 
 
 def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -41,17 +42,80 @@ def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
     return found
 
 
+class Part:
+    """Some rows of a column, in runs, which are read when they are asked for.
+
+    Args:
+        column: An array or its on-disk stand-in.
+        starts: First row of each run, (R,), none negative.
+        edges: Where each run begins in the part, and where the last one ends, (R + 1,).
+    """
+
+    __slots__ = ("_column", "_edges", "_starts", "dtype", "shape")
+
+    def __init__(self, column: Any, starts: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
+        """Remember which rows; nothing is read."""
+        self._column, self._starts, self._edges = column, starts, edges
+        self.dtype: np.dtype[Any] = column.dtype
+        self.shape: tuple[int, ...] = (int(edges[-1]), *column.shape[1:])
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Consecutive rows, or all of them (``...``), as a new array."""
+        start, stop, step = (slice(None) if key is Ellipsis else key).indices(len(self))
+        if step != 1:
+            raise IndexError("rows of a part are read one after another")
+        found = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        for low in range(start, stop, _BLOCK_ROWS):  # row numbers weigh more than some columns
+            high = min(low + _BLOCK_ROWS, stop)
+            found[low - start : high - start] = picked(self._column, self._rows(low, high))
+        return found
+
+    def _rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Which rows of the column consecutive rows of the part are; at least one."""
+        first = int(np.searchsorted(self._edges, start, side="right")) - 1
+        last = int(np.searchsorted(self._edges, stop, side="left"))
+        edges = self._edges[first : last + 1]
+        skipped = start - int(edges[0])
+        rows = spread(self._starts[first:last], np.diff(edges))
+        return rows[skipped : skipped + stop - start]
+
+
 def taken(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The columns of some frames, by row (none negative), in the given order."""
+    """The columns of some frames, by row (none negative), in the given order; all in memory."""
     masks = [name for name in columns if is_mask(name)]
     found: dict[str, Any] = {name: picked(columns[name], rows) for name in (*PER_FRAME, *masks)}
     for axis, names in axes(columns).items():
-        starts = picked(columns[axis], rows)
-        lengths = picked(columns[axis], rows + 1) - starts
-        where = spread(starts, lengths)
-        found[axis] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        starts, found[axis] = _runs(columns[axis], rows)
+        where = spread(starts, np.diff(found[axis]))
         found |= {name: picked(columns[name], where) for name in names}
     return found
+
+
+def parts(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The same as ``taken``, but nothing is read before it is asked for; see ``Part``."""
+    masks = [name for name in columns if is_mask(name)]
+    edges = np.arange(len(rows) + 1)
+    found: dict[str, Any] = {n: Part(columns[n], rows, edges) for n in (*PER_FRAME, *masks)}
+    for axis, names in axes(columns).items():
+        starts, found[axis] = _runs(columns[axis], rows)
+        found |= {name: Part(columns[name], starts, found[axis]) for name in names}
+    return found
+
+
+def _runs(offsets: Any, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the rows of a ragged column start, (R,), and their offsets in a new one, (R + 1,)."""
+    starts = picked(offsets, rows)
+    lengths = picked(offsets, rows + 1) - starts
+    return starts, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def concatenated(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from trainspot.columns import (
     is_mask,
     ragged,
 )
-from trainspot.combine import LABELS, concatenated, merged, taken
+from trainspot.combine import LABELS, concatenated, merged, parts, taken
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, Frame, Split
 
@@ -267,6 +267,20 @@ class Dataset(Sequence[Frame]):
             IndexError: A row that does not exist.
             ValueError: A mask of another length.
         """
+        columns = {**self._columns, **self._cache}  # what was read already is not read again
+        return Dataset(taken(columns, self._checked(rows)))
+
+    def part(self, rows: ArrayLike | range) -> Dataset:
+        """The same as ``take``, but of a dataset on disk nothing is read before it is asked for.
+
+        Raises:
+            IndexError: A row that does not exist.
+            ValueError: A mask of another length.
+        """
+        return Dataset(parts(self._columns, self._checked(rows)))
+
+    def _checked(self, rows: ArrayLike | range) -> NDArray[np.int64]:
+        """Row numbers, none negative."""
         chosen = np.asarray(rows)
         if chosen.dtype == np.bool_:
             if chosen.shape != (len(self),):
@@ -277,8 +291,7 @@ class Dataset(Sequence[Frame]):
         chosen = chosen.astype(np.int64)
         if np.any((chosen < -len(self)) | (chosen >= len(self))):
             raise IndexError(f"row out of range in a dataset of {len(self)} frames")
-        columns = {**self._columns, **self._cache}  # what was read already is not read again
-        return Dataset(taken(columns, np.where(chosen < 0, chosen + len(self), chosen)))
+        return np.where(chosen < 0, chosen + len(self), chosen)
 
     def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
         """The frames for which ``keep`` is true."""

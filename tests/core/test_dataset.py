@@ -167,6 +167,39 @@ def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, give
         assert len(dataset._blocks) <= 3, "memory does not grow with the frames asked for"
 
 
+@given(st.lists(frames(), min_size=1, max_size=12), st.data())
+def test_a_part_is_what_is_taken_and_reads_when_asked(tmp_path_factory, given_frames, data):
+    path = tmp_path_factory.mktemp("part") / "frames.h5"
+    store.write(Dataset.from_frames(given_frames), path)
+    n = len(given_frames)
+    rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
+    size = data.draw(st.integers(1, 7))
+    blocks = data.draw(st.integers(1, 5))
+    with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:
+        patch.setattr("trainspot.combine._BLOCK_ROWS", blocks)
+        part, taken = dataset.part(rows), dataset.take(rows)
+        assert part.ids == taken.ids
+        assert same(
+            [f for chunk in part.chunks(size) for f in chunk], [given_frames[r] for r in rows]
+        )
+        assert same([part[row] for row in range(len(rows))], list(taken))
+        store.write(part, path.with_name("part.h5"))
+        store.write(taken, path.with_name("taken.h5"))
+    assert path.with_name("part.h5").read_bytes() == path.with_name("taken.h5").read_bytes()
+
+
+def test_a_part_has_no_other_rows_than_those_asked_for(labelled_frames):
+    dataset = Dataset.from_frames(labelled_frames)
+    with pytest.raises(IndexError, match="out of range"):
+        dataset.part([12])
+    column = dataset.part([3, 1]).columns["energy"]
+    assert (column.ndim, len(column), column.shape, column.dtype) == (1, 2, (2,), np.float64)
+    assert column[...].tolist() == [labelled_frames[row].labels.energy for row in (3, 1)]
+    assert column[5:9].tolist() == column[1:1].tolist() == []
+    with pytest.raises(IndexError, match="one after another"):
+        column[::2]
+
+
 def test_a_single_frame_cannot_be_changed(tmp_path, labelled_frames):
     dataset = Dataset.from_frames(labelled_frames)
     store.write(dataset, tmp_path / "a.h5")

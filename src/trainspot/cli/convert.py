@@ -42,7 +42,7 @@ def convert(
         dataset = io.with_theory(found, theory)
         if split or labelled:
             wanted = dataset.rows(split=split, labelled=True if labelled else None)
-            dataset = dataset.take(wanted)
+            dataset = dataset.part(wanted)
         if not len(dataset):
             what = f"no {'labelled ' if labelled else ''}frame" + (
                 f" of the set {split}" * bool(split)
