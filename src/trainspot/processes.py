@@ -1,9 +1,10 @@
-"""Worker processes that do not outlive the program they work for, and what programs run with."""
+"""Processes that do not outlive the program they work for, and what programs run with."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,15 @@ HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 def environment(threads: int | str) -> dict[str, str]:
     """Environment variables of a program that may use so many threads."""
     return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+
+
+def ends_with_parent(command: list[str]) -> list[str]:
+    """The command such that it ends with the process that starts it, even if that is killed.
+
+    The kernel sees to it, where there is util-linux; elsewhere the command stays as it is.
+    """
+    setpriv = shutil.which("setpriv")
+    return command if setpriv is None else [setpriv, "--pdeathsig", "TERM", *command]
 
 
 def pool(

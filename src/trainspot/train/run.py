@@ -136,7 +136,7 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     variables = processes.environment(threads=1) | processes.HUGE_PAGES | os.environ
     with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
         return subprocess.Popen(  # noqa: S603  (our own command line)
-            command, cwd=folder, env=variables, stdout=out, stderr=err
+            processes.ends_with_parent(command), cwd=folder, env=variables, stdout=out, stderr=err
         )
 
 

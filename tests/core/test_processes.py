@@ -1,0 +1,65 @@
+"""Processes that end with the one that started them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trainspot import processes
+
+_PARENT = """
+import subprocess, sys, time
+from trainspot import processes
+
+child = subprocess.Popen(processes.ends_with_parent([sys.executable, "-c", sys.argv[1]]))
+time.sleep(600)
+"""
+_CHILD = (
+    "import os, time, pathlib; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
+)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_ends_with_the_process_that_started_it(tmp_path, how):
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, _CHILD], cwd=tmp_path)
+    child = 0
+    try:
+        file = tmp_path / "pid"
+        child = int(waited(lambda: file.exists() and file.read_text()))
+        assert alive(child)
+        parent.send_signal(how)
+        parent.wait(timeout=60)
+        assert waited(lambda: not alive(child))
+    finally:
+        parent.kill()
+        if child and alive(child):
+            os.kill(child, signal.SIGKILL)
+
+
+def waited(question, seconds: float = 60.0):
+    """The first answer that is true."""
+    end = time.monotonic() + seconds
+    while not (answer := question()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return answer
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs, which a zombie does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_without_util_linux_a_command_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert processes.ends_with_parent(["program", "-x"]) == ["program", "-x"]
