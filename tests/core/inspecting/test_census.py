@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import graphene
 from ase.neighborlist import neighbor_list
 
 from trainspot.augment.record import Fingerprint
@@ -217,3 +218,16 @@ def test_examples_of_every_strategy(dataset, mixed):
 def test_every_frame_may_be_an_example(dataset):
     drawn = [take_census(dataset, "x", sample=1, seed=s).examples["rattle"] for s in range(20)]
     assert {row for rows in drawn for row in rows} == set(range(6))
+
+
+def test_sheets_that_claim_to_be_crystals_are_pointed_out(silicon):
+    sheet = graphene(vacuum=7.5)
+    frames = [silicon]
+    for pbc in ((True, True, False), (True, True, True)):
+        sheet.pbc = pbc
+        frames.append(Frame.from_atoms(sheet))
+    whole = take_census(Dataset.from_frames(frames), "a.h5")
+    (remark,) = whole.remarks
+    assert remark.startswith("1 of 3 frames measured: 8 Å or more without atoms along a periodic")
+    assert remark.endswith('such as extended XYZ with pbc="T T F".')
+    assert take_census(Dataset.from_frames(frames[:2]), "a.h5").remarks == []

@@ -132,12 +132,13 @@ def test_notes_on_samples_overlaps_and_theories(silicon):
     ]
     dataset = Dataset.from_frames(frames)
     notes = page.notes(take_census(dataset, "x"))
-    assert len(notes) == 3
-    assert "forces on 10 atoms are zero" in notes[0]
-    assert "Si–Si comes as close as 1.00 Å, below 1.33 Å" in notes[1]
-    assert "2 levels of theory" in notes[2]
+    assert len(notes) == 4
+    assert "1 of 2 frames measured: 8 Å or more without atoms" in notes[0]
+    assert "forces on 10 atoms are zero" in notes[1]
+    assert "Si–Si comes as close as 1.00 Å, below 1.33 Å" in notes[2]
+    assert "2 levels of theory" in notes[3]
     told = page.notes(take_census(dataset, "x", sample=1, seed=9))
-    assert "in 1 of 2 frames, drawn at random (seed 9)" in told[0]
+    assert "in 1 of 2 frames, drawn at random (seed 9)" in " ".join(told)
     assert page.notes(take_census(Dataset.from_frames([silicon]), "x")) == []
 
 

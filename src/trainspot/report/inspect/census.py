@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import atomic_masses, chemical_symbols
 from ase.formula import Formula
 
+from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
 from trainspot.dataset import CHUNK
 from trainspot.frames import SPLITS
@@ -16,6 +17,7 @@ from trainspot.report.inspect.bins import Histogram, Tally
 from trainspot.report.inspect.distances import Distances
 from trainspot.seeds import generator
 from trainspot.units import U_PER_A3_IN_G_PER_CM3
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,17 +167,24 @@ def take_census(
     census.atom_energies = isolated_atoms(dataset)
     chosen = _sampled(len(dataset), sample, seed)
     counters = _Elements(), _Examples(seed)
-    done = 0
+    done = wide = 0
     for chunk in dataset.chunks(CHUNK):
         _count_frames(census, chunk)
         for counter in counters:
             counter.add(chunk, done)
         stop = done + len(chunk)
         rows = chosen[np.searchsorted(chosen, done) : np.searchsorted(chosen, stop)] - done
-        census.distances.add(list(chunk.take(rows)))
+        measured = list(chunk.take(rows))
+        census.distances.add(measured)
+        wide += sum(empty_space(frame)[0] >= WIDE for frame in measured)
         done = stop
         if progress:
             progress(done)
+    if wide:
+        census.remarks.append(
+            f"{wide} of {counted(census.distances.frames, 'frame')} measured: {WIDE:g} Å or more "
+            f"without atoms along a periodic direction; {REMEDY}."
+        )
     elements, examples = counters
     census.elements, census.examples = elements.counts(), examples.rows()
     census.origins = dict(
