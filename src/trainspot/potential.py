@@ -60,13 +60,13 @@ class Potential(Protocol):
 
 @dataclass(frozen=True)
 class ErrorBars:
-    """Standard errors of a prediction: about two thirds of the errors of frames are smaller.
-
-    How many errors of single atoms the bars of atoms cover is another question.
+    """Standard errors of a prediction: about two thirds of the errors are smaller.
 
     Attributes:
         energy: eV/atom.
-        forces: Of each atom, (n,), eV/Å.
+        forces: Of the force on each atom, (n,), eV/Å, root mean square over its components.
+        frame_forces: Of the forces of the whole frame, root mean square over its atoms, eV/Å. Its
+            scale is another than that of single atoms.
         stress: eV/Å³; ``None`` where no axis is periodic.
         excess: The largest Δ/τ over the judged properties: above 1 a campaign would have labelled
             the frame; ``None`` if no threshold is known.
@@ -74,13 +74,9 @@ class ErrorBars:
 
     energy: float
     forces: NDArray[np.float64]
+    frame_forces: float
     stress: float | None
     excess: float | None
-
-    @property
-    def frame_force(self) -> float:
-        """The bar of the forces of the whole frame, root mean square over atoms, eV/Å."""
-        return float(np.sqrt(np.mean(self.forces**2)))
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
+from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
@@ -21,6 +22,7 @@ from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
+    from trainspot.dataset import Dataset
 
 _DEFAULT = CalibrateSettings()
 
@@ -62,18 +64,19 @@ def calibrate(
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     how = parse_settings(CalibrateSettings, settings)
-    pairs = _pairs(reference, predictions)
+    frames, predicted = io.read(reference), Predictions.read(predictions)
+    pairs = _pairs(frames, predicted, reference, predictions)
     found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
+    found = with_atom_scale(found, frames, predicted)
     text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
     if output is not None:
         output.write_text(text + "\n", encoding="utf-8")
     click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
 
 
-def _pairs(reference: Path, predictions: Path) -> Pairs:
+def _pairs(frames: Dataset, predicted: Predictions, reference: Path, predictions: Path) -> Pairs:
     """Δ and e of the held-out frames; frames without a set are taken for such, with a warning."""
-    frames = io.read(reference)
-    pairs = collect_pairs(frames, Predictions.read(predictions))
+    pairs = collect_pairs(frames, predicted)
     if not len(pairs):
         raise InputError(
             f"none of the frames of {predictions} is here with a label",

@@ -27,8 +27,8 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     see ``CommitteePotential``):
 
     - ``energy_uncertainty``: of the total energy, eV;
-    - ``forces_uncertainty``: of each atom, (n,), eV/Å: its root mean square over the atoms is the
-      calibrated disagreement of the frame;
+    - ``forces_uncertainty``: of each atom, (n,), eV/Å;
+    - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
     - ``stress_uncertainty``: eV/Å³;
     - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
       labelled this structure. Only with a calibration.
@@ -94,6 +94,7 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
             return
         self.results["energy_uncertainty"] = bars.energy * len(frame)
         self.results["forces_uncertainty"] = bars.forces
+        self.results["frame_forces_uncertainty"] = bars.frame_forces
         if bars.stress is not None:
             self.results["stress_uncertainty"] = bars.stress
         if bars.excess is not None:

@@ -34,8 +34,9 @@ def trust_of(content: Mapping[str, Any], where: str) -> dict[str, Trust]:
     for name, one in content["properties"].items():
         try:
             scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
+            atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
             if one["fitted"]:
-                found[name] = Trust(float(scale), float(threshold))
+                found[name] = Trust(float(scale), float(threshold), atoms)
         except (TypeError, ValueError):
             raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
         if name not in PROPERTIES:
@@ -47,9 +48,9 @@ class CommitteePotential:
     """The mean of a committee; see ``trainspot.potential.Potential`` and ``Uncertain``.
 
     Error bars are scale × disagreement (formula: ``trainspot.evaluate.statistics``, sample
-    variance). The scale was fitted on frames like those of the test set; far from them the bar is
-    a hint at best. Bars of atoms have the scale that was fitted on averages over frames; how many
-    errors of single atoms they cover was not measured.
+    variance). The scales, one for frames and one for the forces on single atoms, were fitted on
+    frames like those of the test set; far from them a bar is a hint at best. Where none was fitted
+    for atoms they have that of frames.
 
     Args:
         members: The committee.
@@ -136,14 +137,15 @@ class CommitteePotential:
         )
         if len(self.members) < 2:
             nothing = np.full(len(frame), math.nan)
-            return mean, ErrorBars(math.nan, nothing, None, None)
+            return mean, ErrorBars(math.nan, nothing, math.nan, None, None)
         raw = found.disagreement()
         known = calibrated(raw, found.has_stress, self.trust)
         of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
-        scale = self.trust["forces"].scale if "forces" in self.trust else 1.0
+        trust = self.trust.get("forces", Trust(1.0, math.inf))
         bars = ErrorBars(
             energy=of_frame["energy"],
-            forces=scale * np.sqrt(found.forces.var(axis=0, ddof=1).mean(axis=1)),
+            forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
+            frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
             excess=of_frame.get("excess"),
         )

@@ -18,10 +18,13 @@ class Trust:
     Attributes:
         scale: Standard error per disagreement.
         threshold: Disagreement above which a frame would be labelled.
+        atom_scale: Standard error of the force on a single atom per disagreement about it;
+            ``None``: not fitted.
     """
 
     scale: float
     threshold: float
+    atom_scale: float | None = None
 
 
 def calibrated(

@@ -89,7 +89,7 @@ class Watch:
         beyond = self._limit is not None and largest > self._limit
         if (step % self._every == 0 or beyond) and step != self._last:
             self._last = step
-            values = (bars.energy, bars.frame_force, largest, bars.stress, bars.excess)
+            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.excess)
             self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
         if beyond:
             self.stopped = (

@@ -15,6 +15,7 @@ import numpy as np
 from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import SPLITS
+from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
 from trainspot.judge.calibrate import Calibration, calibrate
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
@@ -154,7 +155,8 @@ def thresholds(
     """
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    return pairs, calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    found = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    return pairs, with_atom_scale(found, validation, predictions)
 
 
 def decide(
@@ -232,20 +234,27 @@ def score(
     """
     present = set(dataset.ids)
 
-    def pairs_of(ids: tuple[str, ...]) -> Pairs:
-        rows = dataset.select([identity for identity in ids if identity in present])
-        return collect_pairs(rows, predictions, trained=())
+    def frames_of(ids: tuple[str, ...]) -> Dataset:
+        return dataset.select([identity for identity in ids if identity in present])
 
-    audit = pairs_of(judgement.audit)
+    audited = frames_of(judgement.audit)
+    audit = collect_pairs(audited, predictions, trained=())
     missed = misses(audit, rules.tolerance)
     if judgement.verdict is State.AUDIT:
         # Only unflagged frames: no rate can be read off them, and no threshold fitted to them.
         stop = rules.judge.stop
         conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
         return Score({}, audit_pairs, missed, conclusion)
-    both = Pairs.concatenate([pairs_of(judgement.selected), audit])
-    batch = prospective(both, calibrations, rules.tolerance)
-    unbiased = prospective(audit, calibrations, rules.tolerance)
+    together = frames_of((*judgement.selected, *judgement.audit))
+    batch, unbiased = (
+        with_atom_coverage(
+            prospective(pairs, calibrations, rules.tolerance), calibrations, frames, predictions
+        )
+        for pairs, frames in (
+            (collect_pairs(together, predictions, trained=()), together),
+            (audit, audited),
+        )
+    )
     found = {
         name: rate.to_dict() | {"audit": unbiased[name].to_dict()} for name, rate in batch.items()
     }

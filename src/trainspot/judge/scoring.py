@@ -52,6 +52,8 @@ class Rates:
         coverage_interval: 95 % interval (Wilson) of ``coverage``.
         miscalibration: Area between expected and observed coverage, see
             ``judge.diagnostics``; ``None`` without a standard error.
+        atom_coverage: Of forces, share of the atoms whose error their bar covers, see
+            ``judge.atoms``; 0.68 is meant. ``None`` without a scale for atoms.
     """
 
     tpr: float | None
@@ -64,6 +66,7 @@ class Rates:
     coverage: float | None = None
     coverage_interval: Interval | None = None
     miscalibration: float | None = None
+    atom_coverage: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""

@@ -98,6 +98,10 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
     ]
+    forces = calibration.get("forces")
+    of_atoms = forces if forces is not None and forces.fitted and forces.atom_sigma else None
+    scored = [(r.get("prospective") or {}).get("forces") or {} for r in data.records]
+    shares = [one["atom_coverage"] for one in scored if one.get("atom_coverage") is not None]
     return environment.get_template("model_card.md.j2").render(
         name=data.name,
         version=trainspot.__version__,
@@ -111,6 +115,8 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         errors=tables.errors(latest),
         composition=tables.composition(data),
         bars=bars,
+        of_atoms=of_atoms,
+        atoms_covered=shares[-1] if shares else None,
     )
 
 

@@ -140,19 +140,26 @@ def prospective(data: ReportData) -> Table:
             if not found:
                 continue
             start = [str(record["n"]), quantity.title]
-            rows.append([*start, "whole batch", *_scored(found), NONE, _count(found)])
+            atoms = _rate(found.get("atom_coverage"))
+            rows.append([*start, "whole batch", *_scored(found), atoms, NONE, _count(found)])
             if audit := found.get("audit"):
-                missed = _with_interval(audit, "miss_rate")
-                rows.append([*start, "audit alone", *_scored(audit), missed, _count(audit)])
+                atoms, missed = (
+                    _rate(audit.get("atom_coverage")),
+                    _with_interval(audit, "miss_rate"),
+                )
+                rows.append([*start, "audit alone", *_scored(audit), atoms, missed, _count(audit)])
     caption = (
         "Prospective test: frames that were flagged by their disagreement, or not, before they "
         "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "
         "TPR; the audit was drawn from all valid frames, so that its shares are unbiased. "
         "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
-        "coverage: share of the errors below slope × disagreement; missed: share of the frames "
-        "that were bad and not flagged. In brackets 95 % intervals."
+        "coverage: share of the errors below slope × disagreement; atoms: share of the forces on "
+        "single atoms whose error is below its bar, of which 0.68 is meant; missed: share of the "
+        "frames that were bad and not flagged. In brackets 95 % intervals."
     )
-    header = ["Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Missed", "Frames"]
+    header = [
+        *("Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Atoms", "Missed", "Frames")
+    ]
     return Table(caption, header, rows, row_headers=3)
 
 

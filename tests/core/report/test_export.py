@@ -91,6 +91,29 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
         assert part in card
 
 
+def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, crystal):
+    made = campaign.iterations[-1].calibration
+    own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atoms=480)}
+    last = {**campaign.records[-1], "prospective": {"forces": {"tpr": 0.9, "atom_coverage": 0.71}}}
+    status = campaign.status | {"iterations": [*campaign.records[:-1], last]}
+    folder = export(tmp_path / "atoms", dataset=campaign.dataset, models=models, calibration=own,
+                    status=status)  # fmt: skip
+    card = (folder / "README.md").read_text()
+    assert "a scale of its own, 3.25, fitted in the same way to\n480 atoms of such frames." in card
+    assert "judged before they were labelled it covered 71 %." in card
+    assert "was not measured" not in card
+    crystal.calc = trainspot.calculator(folder)
+    crystal.get_forces()
+    members = crystal.calc.committee.members
+    frame = Frame.from_atoms(crystal)
+    forces = np.array([m.predict(m.prepare([frame]))[0].forces for m in members])
+    spread = np.sqrt(forces.var(axis=0, ddof=1).mean(axis=1))
+    results = crystal.calc.results
+    assert np.allclose(results["forces_uncertainty"], 3.25 * spread)
+    whole = made["forces"].sigma * np.sqrt(np.mean(spread**2))
+    assert results["frame_forces_uncertainty"] == pytest.approx(whole)
+
+
 def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign, models, crystal):
     made = {
         key: replace(one, fitted=False) for key, one in campaign.iterations[-1].calibration.items()

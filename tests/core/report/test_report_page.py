@@ -156,15 +156,20 @@ def test_causes_that_were_not_recorded_are_not_made_up(campaign):
 def test_the_audit_stands_besides_the_whole_batch(campaign):
     batch, audit = tables.prospective(campaign).rows[:2]
     assert batch == [
-        "1", "Forces", "whole batch", "0.91 [0.70, 0.98]", "0.74", "–", "–", "28",
+        "1", "Forces", "whole batch", "0.91 [0.70, 0.98]", "0.74", "–", "–", "–", "28",
     ]  # fmt: skip
     assert audit == [
-        "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–",
+        "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–", "–",
         "0.17 [0.03, 0.56]", "6",
     ]  # fmt: skip
     found = {k: v for k, v in campaign.records[0]["prospective"]["forces"].items() if k != "audit"}
     alone = with_records(campaign, {**campaign.records[0], "prospective": {"forces": found}})
     assert tables.prospective(alone).rows == [batch]
+    measured = with_records(campaign, {
+        **campaign.records[0], "prospective": {"forces": found | {"atom_coverage": 0.704}},
+    })  # fmt: skip
+    assert tables.prospective(measured).header[6] == "Atoms"
+    assert tables.prospective(measured).rows[0][6] == "0.70"
 
 
 def test_novelty_is_explained_and_counted_in_the_answer(reader, campaign):

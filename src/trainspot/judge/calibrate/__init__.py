@@ -88,6 +88,9 @@ class Calibration:
         sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, whatever the
             method; ``None`` if undetermined.
         miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
+        atom_sigma: Of forces, standard error of a single atom per disagreement about it; see
+            ``judge.atoms``.
+        atoms: That it was fitted to.
     """
 
     property: str
@@ -109,6 +112,8 @@ class Calibration:
     nominal: float | None = None
     sigma: float | None = None
     miscalibration: float | None = None
+    atom_sigma: float | None = None
+    atoms: int | None = None
 
     def summary(self) -> str:
         """The essentials in one line."""
