@@ -12,7 +12,7 @@ import numpy as np
 from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge.calibrate import Calibration, calibrate
-from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Property, Tolerance
 
 MAX_COMMITTEES: Final = 12
@@ -26,10 +26,12 @@ class SizeScore:
     Attributes:
         size: Members.
         calibrations: Of each property, one for each committee of this size that was tried.
+        pairs: What they were fitted to, of each of these committees.
     """
 
     size: int
     calibrations: Mapping[Property, tuple[Calibration, ...]]
+    pairs: tuple[Pairs, ...]
 
 
 def by_size(
@@ -52,13 +54,10 @@ def by_size(
         if len(chosen) > MAX_COMMITTEES:
             rows = np.linspace(0, len(chosen) - 1, MAX_COMMITTEES).round().astype(int)
             chosen = [chosen[row] for row in rows]
-        made = [
-            calibrate(collect_pairs(dataset, _of(predictions, rows)), tolerance, settings, 0)
-            for rows in chosen
-        ]
-        found.append(
-            SizeScore(size, {name: tuple(one[name] for one in made) for name in tolerance.given})
-        )
+        pairs = tuple(collect_pairs(dataset, _of(predictions, rows)) for rows in chosen)
+        made = [calibrate(one, tolerance, settings, 0) for one in pairs]
+        calibrations = {name: tuple(one[name] for one in made) for name in tolerance.given}
+        found.append(SizeScore(size, calibrations, pairs))
     return found
 
 

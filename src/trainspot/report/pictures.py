@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainspot.judge.sizes import MAX_COMMITTEES
 from trainspot.report import figures
 from trainspot.report.quantities import QUANTITIES, number
 from trainspot.report.style import SETS, data_uri
@@ -151,14 +152,35 @@ def trust(data: ReportData) -> list[Picture]:
             "every iteration; below the dotted line no threshold is fitted."
         )
         found.append(Picture(data_uri(figures.drift(data)), caption, alt))
-    if last.predictions is not None and len(last.predictions.members) > 2:
+    return [*found, *committees(data, last)]
+
+
+def committees(data: ReportData, last: IterationData) -> list[Picture]:
+    """What smaller committees than that of an iteration would do; empty where there are none."""
+    if last.predictions is None or len(last.predictions.members) < 3:
+        return []
+    scores = figures.sizes(data, last)
+    members = len(last.predictions.members)
+    caption = (
+        "Would fewer members do? The force calibration of every smaller committee that can be "
+        f"formed of the {members} members of iteration {last.n}, on the same held-out frames; "
+        "the line is their mean."
+    )
+    if any(len(score.pairs) >= MAX_COMMITTEES for score in scores):
+        caption += f" Of one size at most {MAX_COMMITTEES} are tried."
+    alt = "Rank correlation, TPR and PPV against the number of members."
+    found = [Picture(data_uri(figures.committee_sizes(scores)), caption, alt)]
+    shown = figures.mapped_sizes(scores)
+    if len(shown) > 1:
         caption = (
-            "Would fewer members do? The force calibration of every smaller committee that can be "
-            f"formed of the {len(last.predictions.members)} members of iteration {last.n}, on the "
-            "same held-out frames; the line is their mean."
+            "TPR (above) and PPV (below) of the forces by the number of members, on common axes. "
+            "Every committee of a size puts in all its pairs, so that the map is that of one drawn "
+            "at random. Dots are the thresholds that each of them would use, the white line is the "
+            "median of their calibrations. Grey: no pair is so large or so small."
         )
-        alt = "Rank correlation, TPR and PPV against the number of members."
-        found.append(Picture(data_uri(figures.committee_sizes(data, last)), caption, alt))
+        listed = ", ".join(str(score.size) for score in shown)
+        alt = f"Maps of TPR and PPV of the forces for committees of {listed} members."
+        found.append(Picture(data_uri(figures.size_rate_maps(shown)), caption, alt))
     return found
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.diagnostics import rate_map
-from trainspot.judge.pairs import collect_pairs
+from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size
 from trainspot.report import figures, pictures
 from trainspot.report.data import IterationData, ReportData
 from trainspot.report.figures.judging import sizes
+from trainspot.report.figures.rates import MOST_MAPS, mapped_sizes
 
 
 @pytest.fixture
@@ -85,43 +87,120 @@ def test_smaller_committees(campaign, last):
     assert [len(score.calibrations["forces"]) for score in scores] == [6, 4, 1]
     whole = calibrate(collect_pairs(frames, last.predictions), tolerance, CalibrateSettings(), 0)
     assert scores[-1].calibrations["forces"][0] == whole["forces"]
-    many = replace(
-        last.predictions,
-        energy=np.tile(last.predictions.energy, (2, 1)),
-        forces=np.tile(last.predictions.forces, (2, 1, 1)),
-        stress=np.tile(last.predictions.stress, (2, 1, 1, 1)),
-        members=tuple("abcdefgh"),
-    )
-    found = by_size(frames, many, tolerance, CalibrateSettings())
+    found = by_size(frames, eight(last.predictions), tolerance, CalibrateSettings())
     assert max(len(score.calibrations["forces"]) for score in found) == MAX_COMMITTEES
 
 
-@pytest.mark.parametrize("chosen", [{"quantile": 0.9}, {"method": "conformal", "miss_rate": 0.3}])
-def test_smaller_committees_are_calibrated_as_the_campaign_is(campaign, last, chosen):
-    """The whole committee among them gets the very thresholds of the campaign."""
-    frames, settings = campaign.dataset.labelled(), CalibrateSettings(**chosen)
-    pairs = collect_pairs(frames.take(frames.n_atoms > 1), last.predictions)
-    own = calibrate(pairs, Tolerance(**campaign.tolerance), settings, 0)
-    iteration = replace(last, calibration=own)
-    known = ReportData({**campaign.status, "calibrate": settings.model_dump()}, campaign.dataset)
-    (whole,) = sizes(known, iteration)[-1].calibrations["forces"]
-    assert whole == own["forces"]
-    (plain,) = sizes(campaign, iteration)[-1].calibrations["forces"]  # its record does not say
-    fallback = CalibrateSettings(method=settings.method)
-    assert plain == calibrate(pairs, Tolerance(**campaign.tolerance), fallback, 0)["forces"]
-    assert plain.threshold != whole.threshold
+def eight(predictions):
+    """A committee of twice as many members."""
+    return replace(
+        predictions,
+        energy=np.tile(predictions.energy, (2, 1)),
+        forces=np.tile(predictions.forces, (2, 1, 1)),
+        stress=np.tile(predictions.stress, (2, 1, 1, 1)),
+        members=tuple("abcdefgh"),
+    )
+
+
+def committee(predictions, rows):
+    """Some members of a committee."""
+    return replace(
+        predictions, energy=predictions.energy[rows], forces=predictions.forces[rows],
+        stress=predictions.stress[rows], members=tuple(predictions.members[r] for r in rows),
+    )  # fmt: skip
+
+
+def test_the_maps_of_a_size_hold_the_pairs_of_all_its_committees(campaign, last):
+    scores = sizes(campaign, last)
+    figure = figures.size_rate_maps(mapped_sizes(scores))
+    frames = campaign.dataset.labelled()
+    frames = frames.take(frames.n_atoms > 1)
+    for score in scores:
+        every = [
+            collect_pairs(frames, committee(last.predictions, list(rows))).of("forces")
+            for rows in combinations(range(4), score.size)
+        ]
+        found = rate_map(*np.concatenate(every, axis=1))
+        made = score.calibrations["forces"]
+        for key in ("tpr", "ppv"):
+            title = f"{score.size} members: {key.upper()}"
+            panel = next(a for a in figure.axes if a.get_title(loc="left") == title)
+            drawn = np.ma.filled(panel.collections[0].get_array(), np.nan)
+            np.testing.assert_allclose(drawn.reshape(60, 60), getattr(found, key))
+            dots = [line.get_xydata()[0] for line in panel.lines if line.get_marker() == "o"]
+            assert np.array(dots) == pytest.approx(
+                np.array([[1000 * one.threshold, 1000 * one.tolerance] for one in made])
+            )
+            (line,) = [line for line in panel.lines if line.get_marker() != "o"]
+            x, y = line.get_data()
+            assert y / x == pytest.approx(np.median([one.slope for one in made]))
+            low, high = panel.get_xlim()
+            assert low <= 1000 * found.threshold[0] < 1000 * found.threshold[-1] <= high
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == ["6 committees", "4 committees", "1 committee"]
+
+
+def test_of_many_sizes_the_smallest_and_the_largest_are_mapped(campaign, last):
+    large = replace(last, predictions=eight(last.predictions))
+    scores = sizes(campaign, large)
+    assert [score.size for score in scores] == [2, 3, 4, 5, 6, 7, 8]
+    shown = mapped_sizes(scores)
+    assert [score.size for score in shown] == [2, 4, 5, 6, 8]
+    assert len(shown) == MOST_MAPS
+    assert len(figures.size_rate_maps(shown).axes) == 2 * MOST_MAPS + 1
+
+
+def test_sizes_without_pairs_or_judged_forces_have_no_map(campaign, last):
+    scores = sizes(campaign, last)
+    few = [replace(one, pairs=(pairs_of(one.pairs[0], 2),)) for one in scores]
+    assert mapped_sizes(few) == []
+    unjudged = [replace(one, calibrations={}) for one in scores]
+    assert mapped_sizes(unjudged) == []
+    assert mapped_sizes([]) == []
+
+
+def pairs_of(pairs, count):
+    """The first held-out pairs alone."""
+    rows = np.flatnonzero(pairs.held_out)[:count]
+    return Pairs(
+        tuple(pairs.frame_ids[row] for row in rows),
+        {name: values[rows] for name, values in pairs.delta.items()},
+        {name: values[rows] for name, values in pairs.error.items()},
+        pairs.held_out[rows],
+    )
+
+
+def test_an_unfitted_size_has_dots_and_no_line(campaign, last):
+    (whole,) = sizes(campaign, last)[-1:]
+    lost = replace(whole.calibrations["forces"][0], fitted=False)
+    figure = figures.size_rate_maps([replace(whole, calibrations={"forces": (lost,)})])
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o"]
+
+
+def test_small_committees_have_nothing_to_compare(campaign, last):
+    """Two members have no smaller committee, and without predictions nothing can be formed."""
+    two = replace(last, predictions=committee(last.predictions, [0, 1]))
+    three = replace(last, predictions=committee(last.predictions, [0, 1, 2]))
+    for changed, count in ((two, 0), (replace(last, predictions=None), 0), (three, 2)):
+        assert len(pictures.committees(campaign, changed)) == count
+    large = replace(last, predictions=eight(last.predictions))
+    tried, maps = pictures.committees(campaign, large)
+    assert tried.caption.endswith("Of one size at most 12 are tried.")
+    assert maps.alt == "Maps of TPR and PPV of the forces for committees of 2, 4, 5, 6, 8 members."
 
 
 def test_the_page_takes_them_up(campaign):
     captions = [picture.caption for picture in pictures.trust(campaign)]
     first = [caption.split(" ")[0] for caption in captions]
-    assert first == ["TPR", "The", "How", "Does", "Would"]
+    assert first == ["TPR", "The", "How", "Does", "Would", "TPR"]
     single = ReportData(campaign.status, campaign.dataset, campaign.iterations[-1:])
-    assert [p.caption.split(" ")[0] for p in pictures.trust(single)] == ["TPR", "How", "Would"]
+    assert [p.caption.split(" ")[0] for p in pictures.trust(single)] == [
+        "TPR", "How", "Would", "TPR"
+    ]  # fmt: skip
 
 
 def test_without_pairs_the_panels_say_so(campaign):
     nothing = IterationData(1)
     for figure in (figures.rate_maps(nothing), figures.coverage(nothing),
-                   figures.committee_sizes(campaign, nothing)):  # fmt: skip
+                   figures.committee_sizes(sizes(campaign, nothing))):  # fmt: skip
         assert all(axes.texts for axes in figure.axes)

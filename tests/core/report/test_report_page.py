@@ -35,7 +35,7 @@ def test_it_needs_nothing_else(reader, text):
     assert not reader.all("script")
     assert not reader.all("link")
     images = reader.all("img")
-    assert len(images) == 13
+    assert len(images) == 14
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in images)
     without_data = re.sub(r'src="data:[^"]*"', "", text)
     assert not re.search(r"https?:|//|url\(|@import", without_data)

@@ -8,11 +8,16 @@ from trainspot.report.figures.judging import (
     committee_sizes,
     coverage,
     drift,
-    force_rate_maps,
-    mapped,
-    rate_maps,
+    sizes,
 )
 from trainspot.report.figures.quality import parity, rmse
+from trainspot.report.figures.rates import (
+    force_rate_maps,
+    mapped,
+    mapped_sizes,
+    rate_maps,
+    size_rate_maps,
+)
 from trainspot.report.figures.trust import calibration
 
 __all__ = [
@@ -24,7 +29,10 @@ __all__ = [
     "drift",
     "force_rate_maps",
     "mapped",
+    "mapped_sizes",
     "parity",
     "rate_maps",
     "rmse",
+    "size_rate_maps",
+    "sizes",
 ]

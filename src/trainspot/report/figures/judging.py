@@ -1,134 +1,26 @@
-"""How far the judge can be trusted: rates over all thresholds, coverage, drift, committee size."""
+"""How far the judge can be trusted: coverage, drift, committee size."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainspot.judge.diagnostics import coverage_curve, rate_map
+from trainspot.judge.diagnostics import coverage_curve
 from trainspot.judge.settings import Tolerance
 from trainspot.judge.sizes import SizeScore, by_size
-from trainspot.report.figures.panels import absent, iteration_axis, plain_log, subtitle
-from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity
-from trainspot.report.style import GREY, LINE, MISSED, new, styled
+from trainspot.report.figures.panels import absent, iteration_axis, subtitle, usable
+from trainspot.report.quantities import QUANTITIES
+from trainspot.report.style import GREY, LINE, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from trainspot.judge.calibrate import Calibration
-    from trainspot.judge.diagnostics import RateMap
     from trainspot.report.data import IterationData, ReportData
-
-_RATES = ("tpr", "ppv")
-_FEWEST: Final = 3
-MOST_MAPS: Final = 5
-"""Iterations whose maps stand side by side; more would be too narrow to read."""
-
-
-@styled
-def rate_maps(iteration: IterationData) -> Figure:
-    """TPR and PPV over all tolerances and thresholds (the insets of the paper's figure 5)."""
-    figure = new(5.6)
-    grid = figure.subplots(2, 3)
-    mesh = None
-    for column, quantity in enumerate(QUANTITIES):
-        delta, error = _usable(iteration, quantity)
-        for axes, key in zip(grid[:, column], _RATES, strict=True):
-            if len(delta) < _FEWEST:
-                axes.set_title(quantity.title)
-                absent(axes, "too few pairs")
-                continue
-            mesh = _draw_map(axes, rate_map(delta, error), quantity, key)
-            _map_axes(axes, quantity, iteration.calibration.get(quantity.key), key)
-    if mesh is not None:
-        bar = figure.colorbar(mesh, ax=grid, shrink=0.6, pad=0.02)
-        bar.set_label("TPR, PPV")
-    return figure
-
-
-@styled
-def force_rate_maps(iterations: Sequence[IterationData]) -> Figure:
-    """The same maps of the forces alone, one column an iteration, on common axes."""
-    figure = new(4.4)
-    grid = figure.subplots(2, len(iterations), sharex=True, sharey=True, squeeze=False)
-    forces = BY_KEY["forces"]
-    mesh, spans = None, []
-    for column, iteration in zip(grid.T, iterations, strict=True):
-        found = rate_map(*_usable(iteration, forces))
-        made = iteration.calibration["forces"]
-        spans.append([*found.threshold[[0, -1]], *found.tolerance[[0, -1]]])
-        for axes, key in zip(column, _RATES, strict=True):
-            axes.set(xscale="log", yscale="log", facecolor="#BDBDBD")
-            axes.set_title(f"Iteration {iteration.n}: {key.upper()}")
-            axes.grid(visible=False)
-            mesh = _draw_map(axes, found, forces, key)
-            _draw_calibration(axes, forces, made, found.threshold[[0, -1]] * forces.scale)
-        column[1].set_xlabel(f"Threshold τ ({forces.unit})")
-    for axes in grid[:, 0]:
-        axes.set_ylabel(f"Tolerance ε ({forces.unit})")
-    low, high = np.min(spans, axis=0) * forces.scale, np.max(spans, axis=0) * forces.scale
-    axes = grid[0, 0]
-    axes.set(xlim=(low[0], high[1]), ylim=(low[2], high[3]))
-    for axis, ratio in ((axes.xaxis, high[1] / low[0]), (axes.yaxis, high[3] / low[2])):
-        most = 300 if len(iterations) < 5 else 30
-        plain_log(axis, (1.0, 3.0) if ratio < most else (1.0,))
-    if mesh is not None:
-        figure.colorbar(mesh, ax=grid, shrink=0.6, pad=0.02).set_label("TPR, PPV")
-    return figure
-
-
-def mapped(data: ReportData) -> list[IterationData]:
-    """Iterations whose forces have a fitted threshold and a map; evenly chosen if many."""
-    found = [
-        it for it in data.iterations
-        if (made := it.calibration.get("forces")) and made.fitted
-        and len(_usable(it, BY_KEY["forces"])[0]) >= _FEWEST
-    ]  # fmt: skip
-    rows = np.linspace(0, len(found) - 1, min(len(found), MOST_MAPS)).round().astype(int)
-    return [found[row] for row in rows]
-
-
-def _draw_map(axes: Axes, found: RateMap, quantity: Quantity, key: str) -> QuadMesh:
-    return axes.pcolormesh(
-        found.threshold * quantity.scale,
-        found.tolerance * quantity.scale,
-        getattr(found, key),
-        cmap="cividis", vmin=0.0, vmax=1.0, shading="nearest", rasterized=True,
-    )  # fmt: skip
-
-
-def _draw_calibration(
-    axes: Axes, quantity: Quantity, made: Calibration, ends: NDArray[np.float64]
-) -> None:
-    """What was used as a dot, and the calibration as a line between two thresholds as shown."""
-    if made.fitted:
-        axes.plot(ends, made.slope * ends, color="white", lw=1.4, ls="-")
-    axes.plot(
-        [made.threshold * quantity.scale], [made.tolerance * quantity.scale],
-        marker="o", ms=8, mfc=MISSED, mec="white", mew=1.5,
-    )  # fmt: skip
-
-
-def _map_axes(axes: Axes, quantity: Quantity, made: Calibration | None, key: str) -> None:
-    axes.set(xscale="log", yscale="log")
-    axes.set(
-        xlabel=f"Threshold τ ({quantity.unit})",
-        ylabel=f"Tolerance ε ({quantity.unit})",
-        title=f"{quantity.title}: {key.upper()}",
-    )
-    limits = axes.get_xlim(), axes.get_ylim()
-    for axis, (low, high) in zip((axes.xaxis, axes.yaxis), limits, strict=True):
-        plain_log(axis, (1.0, 3.0) if high < 300 * low else (1.0,))
-    axes.grid(visible=False)
-    if made is not None:
-        _draw_calibration(axes, quantity, made, np.array(limits[0]))
-    axes.set(xlim=limits[0], ylim=limits[1])
 
 
 @styled
@@ -137,7 +29,7 @@ def coverage(iteration: IterationData) -> Figure:
     figure = new(3.5)
     for axes, quantity in zip(figure.subplots(1, 3), QUANTITIES, strict=True):
         made = iteration.calibration.get(quantity.key)
-        delta, error = _usable(iteration, quantity)
+        delta, error = usable(iteration.pairs, quantity)
         axes.set_title(quantity.title)
         if made is None or made.sigma is None or not len(delta):
             absent(axes, "no error bars")
@@ -190,10 +82,13 @@ def _drift_panels(top: Axes, bottom: Axes, fitted: Sequence[tuple[int, Calibrati
 
 
 @styled
-def committee_sizes(data: ReportData, iteration: IterationData) -> Figure:
-    """Rank correlation, TPR and PPV of the force calibration against the number of members."""
+def committee_sizes(scores: Sequence[SizeScore]) -> Figure:
+    """Rank correlation, TPR and PPV of the force calibration against the number of members.
+
+    Args:
+        scores: As ``sizes`` makes them.
+    """
     figure = new(2.9)
-    scores = sizes(data, iteration)
     readings: tuple[tuple[str, Callable[[Calibration], float | None]], ...] = (
         ("Rank correlation ρ", lambda one: one.spearman),
         ("TPR", lambda one: one.tpr),
@@ -232,14 +127,3 @@ def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
     method = iteration.calibration["forces"].method  # known even where the settings are not
     settings = data.calibrate.model_copy(update={"method": method})
     return by_size(frames, iteration.predictions, tolerance, settings)
-
-
-def _usable(
-    iteration: IterationData, quantity: Quantity
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Δ and e (eV, Å) of the pairs that have a logarithm."""
-    if iteration.pairs is None:
-        return np.zeros(0), np.zeros(0)
-    delta, error = iteration.pairs.of(quantity.key)
-    good: Any = (delta > 0) & (error > 0)
-    return delta[good], error[good]

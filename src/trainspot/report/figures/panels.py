@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from trainspot.judge.pairs import Pairs
+    from trainspot.report.quantities import Quantity
+
 SET_LABELS: Final = {name: name for name in SETS} | {"none": "no set"}
 
 
@@ -98,6 +101,17 @@ def square_log(axes: Axes, parts: Sequence[NDArray[np.float64]]) -> tuple[float,
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis, steps)
     return low, high
+
+
+def usable(
+    pairs: Pairs | None, quantity: Quantity
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Δ and e (eV, Å) of the pairs that have a logarithm."""
+    if pairs is None:
+        return np.zeros(0), np.zeros(0)
+    delta, error = pairs.of(quantity.key)
+    good = (delta > 0) & (error > 0)
+    return delta[good], error[good]
 
 
 def plain_log(axis: Axis, steps: Sequence[float]) -> None:
