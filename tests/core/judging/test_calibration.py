@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from trainspot import plugins
 from trainspot.errors import DataError, UnknownNameError
@@ -74,14 +77,76 @@ def test_exact_proportion_is_recovered_by_every_method(method):
     assert found.spearman == pytest.approx(1.0)
 
 
-def test_planted_rates():
-    """TPR and PPV agree with a large independent sample of the same error model."""
-    found = fit(*planted(2000, seed=1))
-    delta, error = planted(100_000, seed=2)
-    flagged, wrong = delta > found.threshold, error > 0.1
-    assert found.tpr == pytest.approx((flagged & wrong).sum() / wrong.sum(), abs=0.03)
-    assert found.ppv == pytest.approx((flagged & wrong).sum() / flagged.sum(), abs=0.03)
-    assert found.tpr_interval[0] < found.tpr < found.tpr_interval[1]
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("slope", "spread"), [(2.0, 0.3), (1.2, 0.6)])
+def test_planted_slope_and_rates_of_every_method(method, slope, spread):
+    """What the model implies for each method, within four standard errors of so many pairs.
+
+    Rates scatter because frames are counted, and because they are taken at a fitted threshold.
+    """
+    count = 8000
+    found = fit(*planted(count, slope, spread, seed=1), method)
+    expected, error = planted_slope(method, slope, spread, count)
+    assert found.slope == pytest.approx(expected, rel=4 * error)
+    tau = 0.1 / expected
+    exact = planted_rates(tau, slope, spread)
+    near = planted_rates(tau * (1 + error), slope, spread)
+    measured = (found.tpr, found.tpr_interval), (found.ppv, found.ppv_interval)
+    for (rate, interval), p, moved, share in zip(
+        measured, exact[:2], near[:2], exact[2:], strict=True
+    ):
+        scatter = math.sqrt(p * (1 - p) / (share * count)) + abs(moved - p)
+        assert rate == pytest.approx(p, abs=4 * scatter)
+        assert scatter < 0.02, "else the comparison says nothing"
+        assert interval[0] < rate < interval[1]
+
+
+def planted_rates(tau, slope, spread):
+    """TPR and PPV at ε = 0.1 of ``planted`` without sampling, and the shares they are taken of.
+
+    Those are the shares of wrong and of flagged frames.
+    """
+    center = math.log(0.05)
+    wrong = norm.sf(math.log(0.1 / slope), center, math.hypot(0.7, spread))
+    flagged = norm.sf(math.log(tau), center, 0.7)
+    both, _ = quad(
+        lambda x: norm.pdf(x, center, 0.7) * norm.cdf((math.log(slope / 0.1) + x) / spread),
+        math.log(tau),
+        center + 8 * 0.7,
+    )
+    return both / wrong, both / flagged, wrong, flagged
+
+
+def planted_slope(method, slope, spread, count):
+    """The slope ε/τ that a method finds in infinitely many pairs of ``planted``, in closed form.
+
+    And its relative standard error with so many pairs, from the influence of single pairs on the
+    logarithm of the slope, averaged over a fine grid of the two normal variables.
+    """
+    steps = norm.ppf((np.arange(600) + 0.5) / 600)
+    delta = 0.05 * np.exp(0.7 * steps[:, None])
+    error = slope * delta * np.exp(spread * steps)
+    defaults = CalibrateSettings()
+    if method == "regression":  # Σ e² / Σ Δe
+        found = slope * math.exp(1.5 * spread**2)
+        influence = (error**2 - found * delta * error) / np.mean(error**2)
+    elif method == "scale":  # moments of a log-normal variable below its 0.9 quantile
+        cut, wide = norm.ppf(0.9), math.hypot(0.7, spread)
+        kept = norm.cdf(cut - 2 * wide) / norm.cdf(cut - 2 * 0.7)
+        found = slope * math.exp(spread**2) * math.sqrt(kept)
+        influence = 0.5 * (trimmed(error, slope * 0.05, wide, cut) - trimmed(delta, 0.05, 0.7, cut))
+    else:
+        p = {"quantile": defaults.quantile, "conformal": 1 - defaults.miss_rate}[method]
+        found = slope * math.exp(spread * norm.ppf(p))
+        influence = (p - (error <= found * delta)) * spread / norm.pdf(norm.ppf(p))
+    return found, math.sqrt(np.mean(influence**2) / count)
+
+
+def trimmed(values, median, width, cut):
+    """Influence on the logarithm of the mean square below the quantile exp(cut·width)·median."""
+    largest = (median * math.exp(cut * width)) ** 2
+    below = median**2 * math.exp(2 * width**2) * norm.cdf(cut - 2 * width)
+    return (np.minimum(values**2, largest) - below - (1 - norm.cdf(cut)) * largest) / below
 
 
 def test_higher_quantile_misses_less():
@@ -188,58 +253,6 @@ def test_spearman_of_ranks():
     assert spearman(x, -x) == pytest.approx(-1.0)
     assert spearman(x[:2], x[:2]) == 0.0
     assert spearman(x, np.ones(50)) == 0.0
-
-
-# ── pairs ─────────────────────────────────────────────────────────────────────
-def test_collected_pairs_know_what_was_trained_on(make_dataset, predict):
-    train, validation = make_dataset(4, split="train"), make_dataset(3, seed=5, split="validation")
-    dataset = train.merge(validation)
-    pairs = collect_pairs(dataset, predict(dataset))
-    assert pairs.held_out.tolist() == [False] * 4 + [True] * 3
-    assert len(pairs.of("forces")[0]) == 3
-    audit = collect_pairs(train, predict(dataset), trained=())
-    assert audit.held_out.all()
-    some = collect_pairs(dataset, predict(dataset), trained=dataset.ids[5:])
-    assert some.held_out.tolist() == [True] * 5 + [False] * 2
-
-
-def test_only_labelled_and_evaluated_frames_make_pairs(make_dataset, predict):
-    dataset = make_dataset(5)
-    p = predict(dataset.take([1, 2, 3]))
-    partly = dataset.with_columns(has_energy=[True, True, False, True, True])
-    assert collect_pairs(partly, p).frame_ids == (dataset.ids[1], dataset.ids[3])
-
-
-def test_frames_without_stress_have_no_stress_pair(make_dataset, predict):
-    dataset = make_dataset(3).merge(make_dataset(2, seed=8, pbc=False))
-    pairs = collect_pairs(dataset, predict(dataset))
-    assert len(pairs) == 5
-    assert len(pairs.of("stress")[0]) == 3
-
-
-def test_concatenated_pairs_keep_the_last_judgement(make_dataset, predict):
-    dataset = make_dataset(4)
-    old, new = predict(dataset.take([0, 1, 2]), seed=1), predict(dataset.take([2, 3]), seed=2)
-    audit, validation = collect_pairs(dataset, old), collect_pairs(dataset, new)
-    together = Pairs.concatenate([audit, validation])
-    assert set(together.frame_ids) == set(dataset.ids)
-    row = together.frame_ids.index(dataset.ids[2])
-    assert together.delta["forces"][row] == validation.delta["forces"][0]
-    assert len(Pairs.concatenate([])) == 0
-
-
-def test_pairs_round_trip(make_dataset, predict):
-    dataset = make_dataset(2).merge(make_dataset(2, seed=8, pbc=False))
-    pairs = collect_pairs(dataset, predict(dataset))
-    back = Pairs.from_dict(json.loads(json.dumps(pairs.to_dict(), allow_nan=False)))
-    assert back.frame_ids == pairs.frame_ids
-    for name in ("energy", "forces", "stress"):
-        np.testing.assert_array_equal(back.delta[name], pairs.delta[name])
-        np.testing.assert_array_equal(back.error[name], pairs.error[name])
-    with pytest.raises(DataError):
-        Pairs.from_dict({"frame_ids": []})
-    with pytest.raises(DataError, match="lengths"):
-        Pairs.from_dict(pairs.to_dict() | {"held_out": [True]})
 
 
 def test_a_real_committee_is_calibrated(make_dataset, predict):
