@@ -66,6 +66,15 @@ def outer_shells(number: int) -> list[Shell]:
     return shells
 
 
+def has_orbitals(number: int) -> bool:
+    """Whether the set has this element, by atomic number."""
+    try:
+        _basis(number)
+    except InputError:
+        return False
+    return True
+
+
 @functools.cache
 def _basis(number: int) -> list[Any]:
     """The outer shells of an element as PySCF wants them.
@@ -123,13 +132,15 @@ class Integrals:
         harmonics and L = \|l - l'\|, \|l - l'\| + 2, …, l + l'.
 
         Args:
-            vectors: From the first atom to the second, Å, (p, 3), none zero.
+            vectors: From the first atom to the second, Å, (p, 3). Of one that is zero the direction
+                does not matter.
 
         Returns:
             Overlap, (p, rows, columns), and kinetic energy in eV, same shape.
         """
         distances = np.linalg.norm(vectors, axis=1)
-        harmonics = _harmonics(max(self.rows) + max(self.columns), vectors / distances[:, None])
+        units = vectors / np.where(distances > 0, distances, 1.0)[:, None]
+        harmonics = _harmonics(max(self.rows) + max(self.columns), units)
         radial = self.radial(distances / BOHR)
         starts, stops = _edges(self.rows), _edges(self.columns)
         found = np.empty((2, len(vectors), starts[-1], stops[-1]))

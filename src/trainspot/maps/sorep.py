@@ -12,7 +12,7 @@ vacuum and no size of a box enters.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
@@ -26,6 +26,7 @@ from trainspot.plugins import extra_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -109,7 +110,8 @@ def need() -> None:
 
 def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:
     if jobs < 2:
-        yield from map(descriptor, frames)
+        with _one_thread():
+            yield from map(descriptor, frames)
         return
     with processes.pool(jobs, _one_core) as pool:
         yield from pool.map(descriptor, frames, chunksize=4)
@@ -117,10 +119,19 @@ def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:
 
 def _one_core() -> None:
     """Each process keeps to one core (PySCF and BLAS read this when they are imported)."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _one_thread()
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread: matrices are small, and threads that wait take time from others.
+
+    Two threads on two busy cores took 30 times as long for 64 atoms of silicon.
+    """
     from threadpoolctl import threadpool_limits
 
-    os.environ["OMP_NUM_THREADS"] = "1"
-    threadpool_limits(1)
+    found: AbstractContextManager[Any] = threadpool_limits(1)
+    return found
 
 
 def descriptor(frame: Frame) -> Floats:
@@ -167,8 +178,7 @@ def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
     vectors = frame.cell[frame.pbc]
     if not len(vectors):
         return np.zeros((1, 3)), np.ones(1)
-    reciprocal = 2 * np.pi * np.linalg.pinv(reduce_lattices(vectors[None])[0]).T
-    counts = np.ceil(np.linalg.norm(reciprocal, axis=1) / spacing - 1e-6).astype(int).clip(1)
+    reciprocal, counts = (found[0] for found in divisions(vectors[None], spacing))
     grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1)
     points = grid.reshape(-1, len(counts))
     mirrored = -points % counts
@@ -178,8 +188,25 @@ def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
     return (points[kept] / counts) @ reciprocal, np.array(shares) / len(points)
 
 
+def divisions(vectors: Floats, spacing: float) -> tuple[Floats, NDArray[np.int64]]:
+    """How finely meshes divide the reciprocal vectors of reduced lattices.
+
+    Args:
+        vectors: Periodic vectors of k lattices of one rank, Å, (k, d, 3).
+        spacing: Largest distance of neighbours, 1/Å.
+
+    Returns:
+        Reciprocal vectors, 1/Å, (k, d, 3), and the points along each, (k, d).
+    """
+    reciprocal = 2 * np.pi * np.linalg.pinv(reduce_lattices(vectors)).swapaxes(1, 2)
+    counts = np.ceil(np.linalg.norm(reciprocal, axis=2) / spacing - 1e-6)
+    return np.asarray(reciprocal), counts.astype(np.int64).clip(1)
+
+
 class _Assembly:
     """Overlap and kinetic energy of a frame: integrals once, phases for every wave vector.
+
+    One row of ``parts`` is an element of a matrix, one column a lattice vector.
 
     Phases go with lattice vectors, so that matrices are real where k and -k are equivalent, which
     is a factor of four in time.
@@ -194,22 +221,28 @@ class _Assembly:
         tables = {(a, b): integrals(a, b) for a in atoms for b in atoms}
         pairs = pairs_within(frame, max(table.cutoff for table in tables.values()))
         parts = [_entries(frame, starts, pairs, *key, table) for key, table in tables.items()]
-        self.rows, self.columns, self.overlap, self.kinetic, self.owner = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
+        places, overlap, kinetic, owner = (np.concatenate(one) for one in zip(*parts, strict=True))
         sites = frame.positions
-        self.shifts = pairs.vectors - (sites[pairs.second] - sites[pairs.first])
+        shifts = pairs.vectors - (sites[pairs.second] - sites[pairs.first])
+        # Many pairs, few lattice vectors: their phases are all that changes with a wave vector.
+        steps = np.rint(shifts @ np.linalg.pinv(frame.cell)).astype(np.int64)
+        _, first, owned = np.unique(steps, axis=0, return_index=True, return_inverse=True)
+        self.shifts = shifts[first]
+        shape = (self.size**2, len(first))
+        entries = (places, owned.ravel()[owner])
+        self.parts = [coo_matrix((one, entries), shape).tocsr() for one in (overlap, kinetic)]
 
     def matrices(self, wave: Floats) -> tuple[Matrix, Matrix]:
         """Overlap and kinetic energy (eV) at a wave vector (1/Å)."""
-        phases = np.exp(1j * (self.shifts @ wave))
-        if np.abs(phases.imag).max(initial=0.0) < _REAL:
-            phases = phases.real
-        phases = phases[self.owner]
+        angles = self.shifts @ wave
+        is_real = np.abs(np.sin(angles)).max(initial=0.0) < _REAL
+        phases = np.cos(angles) if is_real else np.stack([np.cos(angles), np.sin(angles)], axis=1)
         found = []
-        for values, diagonal in ((self.overlap, 1.0), (self.kinetic, self.onsite)):
-            places = (self.rows, self.columns)
-            upper = coo_matrix((values * phases, places), (self.size, self.size)).toarray()
+        for part, diagonal in zip(self.parts, (1.0, self.onsite), strict=True):
+            upper = part @ phases
+            if not is_real:
+                upper = upper.view(np.complex128)
+            upper = upper.reshape(self.size, self.size)
             matrix = upper + upper.conj().T
             matrix[np.diag_indices(self.size)] += diagonal
             found.append(matrix)
@@ -218,8 +251,8 @@ class _Assembly:
 
 def _entries(
     frame: Frame, starts: NDArray[np.int64], pairs: Pairs, a: int, b: int, table: Integrals
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
-    """Matrix elements of the pairs of two elements: row, column, overlap, kinetic, which pair."""
+) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
+    """Matrix elements of the pairs of two elements: where, overlap, kinetic, which pair."""
     mine = np.flatnonzero(
         (frame.numbers[pairs.first] == a)
         & (frame.numbers[pairs.second] == b)
@@ -229,10 +262,8 @@ def _entries(
     _, n, m = overlap.shape
     rows = starts[pairs.first[mine]][:, None, None] + np.arange(n)[:, None]
     columns = starts[pairs.second[mine]][:, None, None] + np.arange(m)
-    shape = overlap.shape
     return (
-        np.broadcast_to(rows, shape).ravel(),
-        np.broadcast_to(columns, shape).ravel(),
+        (rows * starts[-1] + columns).ravel(),
         overlap.ravel(),
         kinetic.ravel(),
         np.repeat(mine, n * m),

@@ -185,10 +185,13 @@ def test_outer_shells(symbol, shells):
 
 
 def test_atoms_that_coincide_lose_their_dependent_orbitals_alone():
-    near, nearer = (sorep.levels(frame(Atoms("C2", [[0, 0, 0], [0, 0, z]]))) for z in (0.3, 1e-3))
+    near, nearer, same = (
+        sorep.levels(frame(Atoms("C2", [[0, 0, 0], [0, 0, z]]))) for z in (0.3, 1e-3, 0.0)
+    )
     assert near.weights.sum() == pytest.approx(4.0)
-    assert nearer.weights.sum() == pytest.approx(2.0)
-    assert np.allclose(nearer.energies, np.sort(orbitals.kinetic_energies(6)), rtol=1e-2)
+    for one in (nearer, same):
+        assert one.weights.sum() == pytest.approx(2.0)
+        assert np.allclose(one.energies, np.sort(orbitals.kinetic_energies(6)), rtol=1e-2)
 
 
 def test_nothing_is_left_out_of_a_compressed_crystal():
