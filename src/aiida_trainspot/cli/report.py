@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from aiida_trainspot.profile import find, load, profile_option
+from trainspot.cli.progress import counting
 from trainspot.errors import InputError
 
 
@@ -35,7 +36,8 @@ def report(identifier: str, output: Path, data: Path | None, profile: str | None
     from trainspot.report import page
 
     found = collect(find(identifier))
-    page.write(found, output)
+    with counting("report") as progress:
+        page.write(found, output, progress)
     click.echo(f"report: {output}")
     if data is not None:
         found.write(data)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GROUP = "trainspot.commands"
 """Entry-point group of the commands that need AiiDA."""
 
-_NOT_COMMANDS = {"options"}
+_NOT_COMMANDS = {"options", "progress"}
 
 # The order in which a campaign meets them; anything else follows in alphabetical order.
 _ORDER = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot.cli.options import seed_option
+from trainspot.cli.progress import counting
 from trainspot.errors import InputError
 from trainspot.wording import counted
 
@@ -75,6 +76,8 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     output: Path,
     colour: str | None,
     explored: Path | None,
+    max_atoms: int | None,
+    max_frames: int | None,
     jobs: int | None,
     profile: str | None,
     as_json: bool,
@@ -86,6 +89,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     its identifier or its name.
     """
     from trainspot.maps import chart
+    from trainspot.maps.choice import Limits
     from trainspot.report import map_page
 
     map_page.check_output(output)
@@ -93,14 +97,9 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     name, dataset, met = _frames(target, explored, profile)
     if colour is not None:
         chart.check_colour(colour, dataset, *([met] if met is not None else []))
-    stderr = click.get_text_stream("stderr")
-    with click.progressbar(length=1, file=stderr, hidden=not stderr.isatty()) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        found = chart.make(dataset, explored=met, jobs=jobs or _cores(), progress=show, **options)
+    options |= {"limits": Limits(max_atoms, max_frames), "jobs": jobs or _cores()}
+    with counting("map") as progress:
+        found = chart.make(dataset, explored=met, progress=progress, **options)
     key = colour or found.automatic()
     found.values(key)  # refuses what nobody knows before anything is written
     map_page.write(found, output, key, name)

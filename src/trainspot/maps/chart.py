@@ -17,8 +17,8 @@ from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import SPLITS, Frame
 from trainspot.maps import sorep
+from trainspot.maps.choice import NO_LIMITS, Limits, choose
 from trainspot.maps.embed import TITLES, Method, embed, need
-from trainspot.seeds import generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,14 +195,13 @@ def make(
     descriptor: Descriptor = "structural",
     method: Method = "tsne",
     seed: int = 0,
-    max_atoms: int | None = None,
-    max_frames: int | None = None,
+    limits: Limits = NO_LIMITS,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> FrameMap:
     """Put frames on a map.
 
-    Isolated atoms are left out: alone far from everything, they would squeeze the rest.
+    Isolated atoms are left out, and for ``sorep`` frames with an element that has no basis.
 
     Args:
         dataset: The frames of a campaign, or any.
@@ -210,26 +209,26 @@ def make(
         descriptor: What similarity means.
         method: How the plane is found.
         seed: What is random follows from this.
-        max_atoms: Larger frames are left out; by default as ``MAX_ATOMS`` says.
-        max_frames: Of more frames some are drawn at random, at most half of them explored ones
-            unless the dataset is smaller; by default as ``MAX_FRAMES`` says.
+        limits: Larger frames are left out; of more, or of more than can be described in time, some
+            are drawn at random, at most half of them explored ones unless the dataset is smaller.
+            By default as ``MAX_ATOMS`` and ``MAX_FRAMES`` say, without a limit in time. Frames
+            that would take a twentieth of the time alone are left out.
         jobs: Processes for the descriptor ``sorep``.
         progress: Called with frames done and all frames while they are described.
 
     Raises:
-        InputError: No frame is left to show, or an element without a basis.
+        InputError: No frame is left to show; or the time is too short for half of the frames, or
+            for the integrals between all elements.
         MissingExtraError: A library is not installed.
     """
-    if max_atoms is None:
-        max_atoms = MAX_ATOMS[descriptor]
-    notes: list[str] = []
-    others = dataset[:0] if explored is None else explored.without(dataset.ids)
-    parts = _suitable([_unique(dataset), _unique(others)], max_atoms, notes)
-    if not sum(map(len, parts)):
-        raise InputError(
-            "no frame is left for a map", hint=" ".join(notes) or "the dataset is empty"
-        )
-    mine, theirs = _drawn(parts, max_frames or MAX_FRAMES[descriptor], seed, notes)
+    if limits.atoms is None and limits.seconds is None:
+        limits = limits._replace(atoms=MAX_ATOMS[descriptor])
+    if limits.frames is None:
+        limits = limits._replace(frames=MAX_FRAMES[descriptor])
+    others = dataset[:0] if explored is None else explored
+    if descriptor == "sorep":
+        sorep.need()
+    mine, theirs, notes = choose(dataset, others, limits, seed, orbitals=descriptor == "sorep")
     shown = Dataset.concatenate([mine, theirs])
     vectors = _vectors(shown, descriptor, jobs, progress)
     points, used = embed(vectors, method, seed)
@@ -254,46 +253,3 @@ def _vectors(
     total = len(frames)
     told = None if progress is None else lambda done: progress(done, total)
     return sorep.describe(frames, jobs=jobs, progress=told)
-
-
-def _unique(frames: Dataset) -> Dataset:
-    _, first = np.unique(frames.column("id"), return_index=True)
-    return frames if len(first) == len(frames) else frames.take(np.sort(first))
-
-
-def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> list[Dataset]:
-    """Without isolated atoms and frames that are too large."""
-    alone, large = 0, 0
-    kept = []
-    for frames in parts:
-        sizes = frames.n_atoms
-        is_alone = (sizes == 1) & ~frames.column("pbc").any(axis=1)
-        is_large = sizes > (sizes.max(initial=0) if max_atoms is None else max_atoms)
-        alone, large = alone + int(is_alone.sum()), large + int(is_large.sum())
-        kept.append(frames.take(~is_alone & ~is_large))
-    if alone:
-        notes.append(f"Left out: {_count(alone)} of a single atom.")
-    if large:
-        notes.append(f"Left out: {_count(large)} of more than {max_atoms} atoms (--max-atoms).")
-    return kept
-
-
-def _count(number: int) -> str:
-    return f"{number} frame" + ("" if number == 1 else "s")
-
-
-def _drawn(parts: list[Dataset], most: int, seed: int, notes: list[str]) -> tuple[Dataset, Dataset]:
-    """At most so many frames, in their order: the dataset first, but half for the others."""
-    mine, theirs = parts
-    total = len(mine) + len(theirs)
-    if total <= most:
-        return mine, theirs
-    share = max(min(len(mine), most - most // 2), most - len(theirs))
-    rng = generator(seed, "map", "frames")
-    counts = min(share, len(mine)), most - min(share, len(mine))
-    rows = [
-        np.sort(rng.choice(len(part), size=count, replace=False))
-        for part, count in zip(parts, counts, strict=True)
-    ]
-    notes.append(f"Drawn at random: {most} of {total} frames (--max-frames).")
-    return mine.take(rows[0]), theirs.take(rows[1])

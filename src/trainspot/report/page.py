@@ -15,6 +15,8 @@ from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trainspot.report.data import ReportData
     from trainspot.report.pictures import Picture
     from trainspot.report.tables import Table
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page; shown with ``missing`` as its text when it has nothing else."""
+    """A part of the page.
+
+    It is shown with ``missing`` as its text when it has nothing else, and ends with ``remarks``.
+    """
 
     key: str
     title: str
@@ -31,6 +36,7 @@ class Section:
     pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     gallery: list[Picture] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def render(template: str, **content: Any) -> str:
@@ -45,8 +51,13 @@ def render(template: str, **content: Any) -> str:
     return environment.get_template(template).render(**content)
 
 
-def html(data: ReportData) -> str:
-    """The page as text: no scripts, no request to anywhere, the same for the same data."""
+def html(data: ReportData, progress: Callable[[int, int], None] | None = None) -> str:
+    """The page as text: no scripts, no request to anywhere, the same for the same data.
+
+    Args:
+        data: The campaign.
+        progress: Called with the frames done and all frames of the part that takes longest.
+    """
     return render(
         "report.html.j2",
         name=data.name,
@@ -55,14 +66,16 @@ def html(data: ReportData) -> str:
         tiles=_tiles(data),
         notes=data.notes,
         summary=summarise(data),
-        sections=sections(data),
+        sections=sections(data, progress),
         version=trainspot.__version__,
     )
 
 
-def write(data: ReportData, target: Path | str) -> None:
-    """Write the page, atomically: the file appears whole or not at all."""
-    save(html(data), target)
+def write(
+    data: ReportData, target: Path | str, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write the page, atomically: the file appears whole or not at all. Arguments as ``html``."""
+    save(html(data, progress), target)
 
 
 def save(text: str, target: Path | str) -> None:
@@ -76,11 +89,11 @@ def save(text: str, target: Path | str) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def sections(data: ReportData) -> list[Section]:
+def sections(data: ReportData, progress: Callable[[int, int], None] | None = None) -> list[Section]:
     """The parts of the page in reading order."""
     paired = [it for it in reversed(data.iterations) if it.pairs is not None and len(it.pairs)]
     calibrated = [pictures.calibration(data, it, again=n > 0) for n, it in enumerate(paired)]
-    explored = maps.explored(data)
+    explored = maps.explored(data, progress)
     return [
         Section(
             "accuracy",
@@ -118,6 +131,7 @@ def sections(data: ReportData) -> list[Section]:
             explored.missing,
             explored.pictures,
             explored.tables,
+            remarks=explored.remarks,
         ),
         Section(
             "data",

@@ -15,6 +15,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import InputError, MissingExtraError, UnknownNameError
 from trainspot.maps import chart
 from trainspot.maps.chart import COLOURS, EXPLORED, LABELLED, UNLABELLED, make
+from trainspot.maps.choice import Limits
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +39,12 @@ def test_similar_frames_are_near(found):
 
 
 def test_large_frames_are_left_out_and_said_so(dataset):
-    assert set(make(dataset, method="pca", max_atoms=2).values("atoms")) == {2}
-    assert make(dataset, method="pca", max_atoms=2).notes[1] == (
+    assert set(make(dataset, method="pca", limits=Limits(atoms=2)).values("atoms")) == {2}
+    assert make(dataset, method="pca", limits=Limits(atoms=2)).notes[1] == (
         "Left out: 2 frames of more than 2 atoms (--max-atoms)."
     )
     with pytest.raises(InputError, match=r"no frame is left .*more than 1 atoms \(--max-atoms\)"):
-        make(dataset, method="pca", max_atoms=1)
+        make(dataset, method="pca", limits=Limits(atoms=1))
 
 
 def test_nothing_is_refused():
@@ -52,17 +53,17 @@ def test_nothing_is_refused():
 
 
 def test_of_many_frames_some_are_drawn_half_of_them_explored(dataset, explored):
-    drawn = make(dataset, explored=explored, method="pca", max_frames=5, seed=1)
+    drawn = make(dataset, explored=explored, method="pca", limits=Limits(frames=5), seed=1)
     assert drawn.status.count(EXPLORED) == 2
     assert drawn.notes[-1] == "Drawn at random: 5 of 13 frames (--max-frames)."
-    again, other = (make(dataset, explored=explored, method="pca", max_frames=5, seed=s)
+    again, other = (make(dataset, explored=explored, method="pca", limits=Limits(frames=5), seed=s)
                     for s in (1, 2))  # fmt: skip
     assert again.frames.ids == drawn.frames.ids != other.frames.ids
     order = [*dataset.ids, *explored.ids]
     assert sorted(drawn.frames.ids, key=order.index) == drawn.frames.ids
-    few = make(dataset[:1], explored=explored, method="pca", max_frames=3)
+    few = make(dataset[:1], explored=explored, method="pca", limits=Limits(frames=3))
     assert few.status.count(EXPLORED) == 2
-    many = make(dataset, explored=explored[1:2], method="pca", max_frames=8)
+    many = make(dataset, explored=explored[1:2], method="pca", limits=Limits(frames=8))
     assert many.status.count(EXPLORED) == 1
 
 

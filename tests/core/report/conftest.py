@@ -13,6 +13,7 @@ from trainspot.geometry import periodic_projector
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.report import maps
 from trainspot.report.data import IterationData, ReportData
 
 TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
@@ -174,6 +175,14 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
         "iterations": records,
     }
     return ReportData(status, dataset, iterations)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_of_time():
+    """The kinetic map of a page is made of few frames here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maps, "KINETIC_SECONDS", 1.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ import pytest
 from trainspot import descriptors
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
-from trainspot.frames import Origin
+from trainspot.frames import Frame, Origin
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
-from trainspot.report import map_page, maps
+from trainspot.report import map_page, maps, page
 from trainspot.report.data import ReportData
 from trainspot.report.figures.maps import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
 from trainspot.report.style import COLOURS
@@ -177,7 +178,77 @@ def test_the_report_shows_the_labelled_and_the_merely_explored(campaign):
     assert table.header == ["Iteration", "Labelled", "Explored, not chosen", "All"]
     assert sum(int(row[2]) for row in table.rows) == 4
     assert "t-SNE" in found.pictures[0].caption
-    assert not found.missing
+    assert (found.missing, found.remarks) == ("", [])
+
+
+def test_the_report_has_the_map_of_the_paper_with_as_many_frames_as_there_is_time_for(campaign):
+    met = Dataset.from_frames([f.with_(labels=type(f.labels)()) for f in campaign.dataset[1:90]])
+    told = []
+    data = replace(campaign, dataset=campaign.dataset[90:], explored=met)
+    found = maps.explored(data, lambda *counted: told.append(counted))
+    caption, alt = found.pictures[1].caption, found.pictures[1].alt
+    assert "spectrum of the kinetic energy (SOREP)" in caption
+    drawn = int(re.search(r"Drawn at random: (\d+) of 108 frames, as many", caption)[1])
+    assert told == [(n, drawn) for n in range(1, drawn + 1)]
+    assert 20 <= drawn < 60
+    labelled, explored = map(int, re.search(r": (\d+) labelled, (\d+) explored", alt).groups())
+    assert labelled + explored == drawn
+    assert labelled >= min(19, drawn / 2), "the labelled ones come first"
+    assert "trainspot map with --descriptor sorep draws more" in caption
+    assert [table.caption for table in found.tables] == ["Frames on the first map."]
+    assert maps.explored(data).pictures == found.pictures
+
+
+def test_a_map_of_everybody_offers_no_more(campaign):
+    few = replace(campaign, dataset=campaign.dataset[1:9])
+    assert "draws more" not in maps.explored(few).pictures[1].caption
+
+
+def test_without_pyscf_one_line_says_how_to_get_it_and_nothing_else_changes(campaign, monkeypatch):
+    few = replace(campaign, dataset=campaign.dataset[:9])
+    both = maps.explored(few)
+    monkeypatch.setitem(sys.modules, "pyscf.gto", None)
+    alone = maps.explored(few)
+    assert alone.pictures == both.pictures[:1]
+    assert [table.rows for table in alone.tables] == [table.rows for table in both.tables]
+    (remark,) = alone.remarks
+    assert remark == (
+        "A second map, by the kinetic SOREP descriptor of the paper, needs a library: PySCF, which "
+        "the descriptor 'sorep' needs, is not installed; run: pip install 'trainspot[map]'."
+    )
+    assert unescape(page.html(few)).count(remark) == 1
+
+
+def test_without_featomic_the_map_of_the_paper_stands_alone(campaign, monkeypatch):
+    monkeypatch.setattr(descriptors, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "featomic", None)
+    found = maps.explored(replace(campaign, dataset=campaign.dataset[:9]))
+    (kinetic,) = found.pictures
+    assert "t-SNE keeps neighbours" in kinetic.caption
+    assert (found.tables, found.missing) == ([], "")
+    assert "pip install 'trainspot[descriptors]'" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"numbers": [97, 97]}, "2 frames with Bk, of which the ANO-RCC basis has no orbitals"),
+        (
+            {"cell": np.diag([0.3, 0.3, 6.0])},
+            "2 of 2 frames would take more than 0.04 s each; trainspot map --desc",
+        ),
+    ],
+)
+def test_what_the_paper_s_descriptor_cannot_take_is_said(change, reason):
+    made = {"numbers": [14, 14], "cell": np.diag([5.0, 5.0, 6.0])} | change
+    frames = [
+        Frame.make(made["numbers"], [[0, 0, 0], [0, 0, z]], made["cell"], True) for z in (2.3, 2.5)
+    ]
+    found = maps.explored(ReportData({}, Dataset.from_frames(frames)))
+    (remark,) = found.remarks
+    assert remark.startswith("A second map, by the kinetic SOREP descriptor of the paper, is not")
+    assert reason in remark
+    assert len(found.pictures) == 1
 
 
 def test_without_the_libraries_the_report_says_how_to_get_them(campaign, monkeypatch):
@@ -188,9 +259,11 @@ def test_without_the_libraries_the_report_says_how_to_get_them(campaign, monkeyp
     assert "pip install 'trainspot[map]'" in caption
     monkeypatch.setattr(descriptors, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "featomic", None)
+    monkeypatch.setitem(sys.modules, "pyscf.gto", None)
     found = maps.explored(few)
     assert not found.pictures
     assert "pip install 'trainspot[descriptors]'" in found.missing
+    assert "pip install 'trainspot[map]'" in found.remarks[0]
 
 
 def test_a_campaign_of_atoms_alone_has_no_map(campaign):

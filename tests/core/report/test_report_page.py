@@ -35,7 +35,7 @@ def test_it_needs_nothing_else(reader, text):
     assert not reader.all("script")
     assert not reader.all("link")
     images = reader.all("img")
-    assert len(images) == 14
+    assert len(images) == 15
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in images)
     without_data = re.sub(r'src="data:[^"]*"', "", text)
     assert not re.search(r"https?:|//|url\(|@import", without_data)
@@ -118,7 +118,7 @@ def test_a_young_campaign_says_what_is_missing(young_campaign, read_page):
 def test_an_empty_campaign_has_a_page(empty_campaign, tmp_path, read_page):
     page.write(empty_campaign, tmp_path / "report.html")
     reader = read_page((tmp_path / "report.html").read_text())
-    assert len(reader.all("img")) == 1  # the map of the frames that wait for labels
+    assert len(reader.all("img")) == 2  # the maps of the frames that wait for labels
     assert "Nothing is labelled yet." in " ".join(reader.words)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
