@@ -218,6 +218,24 @@ def test_processes_share_the_work_and_change_nothing():
     assert sorep.describe(dataset[:0]).shape == (0, 181)
 
 
+def test_one_thread_is_enough_and_more_come_back():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return [library["num_threads"] for library in threadpool_info()]
+
+    seen = []
+    dataset = Dataset.from_frames([frame(WATER), frame(rattled(WATER))])
+    sorep.describe(dataset)  # loads the libraries that are counted
+    with threadpool_limits(2):
+        before = threads()
+        sorep.describe(dataset, progress=lambda _: seen.append(threads()))
+        after = threads()
+    assert 2 in before
+    assert after == before
+    assert seen == [[1] * len(before)] * 2
+
+
 def test_an_element_without_orbitals_is_refused():
     with pytest.raises(InputError, match="no orbitals for Bk; use the structural descriptor"):
         sorep.descriptor(frame(Atoms("Bk")))
