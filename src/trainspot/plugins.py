@@ -28,6 +28,7 @@ _EXTRA_OF_MODULE = {
     "pyscf": "map",
     "sklearn": "map",
     "tblite": "tblite",
+    "threadpoolctl": "map",
     "torch": "mace",
     "umap": "umap",
 }

@@ -95,17 +95,19 @@ def describe(
 
 
 def need() -> None:
-    """Import PySCF.
+    """Import PySCF and what keeps it to one thread.
 
     Raises:
-        MissingExtraError: It is not installed.
+        MissingExtraError: One is not installed.
     """
     try:
         import pyscf.gto  # noqa: F401
+        import threadpoolctl  # noqa: F401
     except ModuleNotFoundError as error:
         if extra_for(error) != "map":
             raise
-        raise MissingExtraError("PySCF, which the descriptor 'sorep' needs,", "map") from error
+        name = "PySCF" if (error.name or "").startswith("pyscf") else error.name
+        raise MissingExtraError(f"{name}, which the descriptor 'sorep' needs,", "map") from error
 
 
 def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:

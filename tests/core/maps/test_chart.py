@@ -157,4 +157,8 @@ def test_missing_libraries_are_told_before_work(monkeypatch):
     with pytest.raises(MissingExtraError, match=r"PySCF.*pip install 'trainspot\[map\]'"):
         chart.check("sorep", "pca")
     monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    with pytest.raises(MissingExtraError, match=r"threadpoolctl, .*pip install 'trainspot\[map\]'"):
+        chart.check("sorep", "pca")
+    monkeypatch.undo()
     chart.check("sorep", "tsne")
