@@ -10,6 +10,8 @@ from typing import Any, get_args
 import click
 import yaml
 
+from trainspot.committee import CALIBRATION, checked
+from trainspot.committee.potential import CommitteePotential
 from trainspot.errors import DataError, InputError, UnknownNameError
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.settings import Property
@@ -96,19 +98,41 @@ def changes_of(words: Iterable[str], option: str) -> dict[str, Any]:
 
 
 def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
-    """The calibrations in a JSON file of ours, or thresholds given as ``forces=0.05``.
+    """The calibrations of a JSON file or an exported folder, or thresholds as ``forces=0.05``.
 
     Raises:
-        InputError: No such file, or neither.
+        InputError: No such file, or none of these, or no property is calibrated.
+        DataError: A damaged or foreign file.
     """
     path = Path(words[0])
-    if len(words) > 1 or path.suffix != ".json":
+    is_folder = CommitteePotential.recognises(path)
+    if len(words) > 1 or not (is_folder or path.suffix == ".json"):
         given = by_property(words, option)
         return {name: Calibration.given(name, value) for name, value in given.items()}
+    found = _read_calibrations(path / CALIBRATION if is_folder else path)
+    if not found:
+        raise InputError(
+            "no property was calibrated here",
+            where=str(path),
+            hint=f"give numbers: {option} forces=0.05",
+        )
+    return found
+
+
+def _read_calibrations(path: Path) -> dict[str, Calibration]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Calibration.from_dict(values) for name, values in content.items()}
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
-    except (ValueError, AttributeError, DataError) as error:
+    except ValueError as error:
         raise DataError("not a file of calibrations", where=str(path)) from error
+    if isinstance(content, dict) and "format" in content:  # what `trainspot export` writes
+        content = checked(content, path)["properties"]
+    try:
+        found = {name: Calibration.from_dict(values) for name, values in content.items()}
+        good = all(0 < one.threshold < float("inf") for one in found.values())
+    except (AttributeError, TypeError, DataError):
+        good = False
+    if not good or not found.keys() <= set(get_args(Property)):
+        raise DataError("not a file of calibrations", where=str(path))
+    return found

@@ -29,7 +29,8 @@ _DEFAULT = SelectSettings()
     "--thresholds",
     required=True,
     multiple=True,
-    help="The JSON file of `trainspot calibrate`, or numbers such as forces=0.05.",
+    help="The JSON file of `trainspot calibrate`, the folder of `trainspot export` or its "
+    "calibration.json, or numbers such as forces=0.05.",
 )
 @click.option("--frames", type=click.Path(path_type=Path), help="The frames, if they moved.")
 @click.option("--known", type=click.Path(path_type=Path), help="Frames never to select again.")
@@ -72,10 +73,13 @@ def select(
     audit = by.audit if given("audit") and by.audit != "auto" else 0
     predicted = Predictions.read(predictions)
     explored = frames_of(predicted, predictions, frames)
+    limits = calibrations(thresholds, "--thresholds")
+    for made in (one for one in limits.values() if not one.fitted):
+        click.echo(f"warning: {made.summary()}", err=True)
     judgement = judge(
         explored,
         predicted,
-        calibrations(thresholds, "--thresholds"),
+        limits,
         io.read(known) if known else explored[:0],
         JudgeSettings(
             screen=config.screen if config else ScreenSettings(),

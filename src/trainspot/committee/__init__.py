@@ -57,6 +57,15 @@ def read_calibration(root: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise DataError("not JSON, or damaged", where=str(path)) from error
+    return checked(content, path)
+
+
+def checked(content: Any, path: Path) -> dict[str, Any]:
+    """The content of a ``calibration.json``, wherever the file is.
+
+    Raises:
+        DataError: It is damaged or not ours.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError("not a calibration of ours", where=str(path))
     if int(content.get("format_version", 0)) > FORMAT_VERSION:
@@ -70,4 +79,4 @@ def read_calibration(root: Path) -> dict[str, Any]:
         good = False
     if not good:
         raise DataError("the list of models or properties is damaged", where=str(path))
-    return content
+    return dict(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -241,3 +242,71 @@ def test_json_has_no_infinity(make_dataset, predict, tmp_path):
     assert answer["doubtful"] == [{"frame": 1, "id": found.ids[1], "excess": None}]
     forces = answer["calibrated"]["forces"]
     assert (forces["largest"], forces["beyond"]) == (None, 1)
+
+
+# ── select, with the thresholds of an export ──────────────────────────────────
+@pytest.fixture
+def select(run, folder):
+    def call(thresholds, status=0):
+        if not Path("p.h5").exists():
+            models = [folder / f"{name}.toy" for name in MEMBERS]
+            run(folder / "frames.h5", "--models", *models, "-o", "p.h5")
+        args = ("select", "p.h5", "--thresholds", thresholds, "--json", "-o", "next.h5")
+        result = CliRunner().invoke(main, [str(a) for a in (*args, "--audit", "0")])
+        assert result.exit_code == status, result.output
+        return result
+
+    return call
+
+
+def test_thresholds_of_an_export_select_what_its_calibration_flags(make, fitted, select):
+    made = make("export", fitted)
+    Path("thresholds.json").write_text(
+        json.dumps({name: one.to_dict() for name, one in fitted.items()})
+    )
+    wanted = json.loads(select("thresholds.json").stdout)
+    found = [select(place) for place in (made, made / "calibration.json")]
+    assert all(json.loads(result.stdout) == wanted for result in found)
+    assert all(result.stderr == "" for result in found)
+    delta = Predictions.read("p.h5").disagreement()
+    beyond = np.any([delta[name] > one.threshold for name, one in fitted.items()], axis=0)
+    assert 0 < beyond.sum() < len(beyond)
+    assert len(wanted["flagged"]) == beyond.sum()
+
+
+def test_a_threshold_that_was_never_fitted_is_called_so(make, fitted, select):
+    unsure = replace(fitted["forces"], fitted=False, verdict="undetermined", pairs=5)
+    result = select(make("export", fitted | {"forces": unsure}))
+    assert result.stderr.startswith(
+        "warning: forces: undetermined, no threshold could be fitted (5 pairs, too few)"
+    )
+    assert result.stderr.count("warning") == 1
+
+
+def test_an_export_without_any_calibration_has_no_thresholds(make, select):
+    failed = select(make("export", {}), status=2)
+    assert "export: no property was calibrated here; give numbers: " in failed.stderr
+    assert not Path("next.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"format": "other"}, "not a calibration of ours"),
+        ({"properties": {"forces": {"slope": 1.0, "fitted": True}}}, "not a file of calibrations"),
+        ({"properties": {}, "models": 3}, "the list of models or properties is damaged"),
+    ],
+)
+def test_a_damaged_calibration_of_an_export_is_refused(make, fitted, select, change, complaint):
+    path = make("export", fitted) / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert complaint in select(path, status=2).stderr
+
+
+@pytest.mark.parametrize("threshold", [0.0, math.inf, "large", None])
+def test_a_threshold_is_a_positive_number(fitted, select, tmp_path, threshold):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"forces": fitted["forces"].to_dict() | {"threshold": threshold}}))
+    assert "not a file of calibrations" in select(path, status=2).stderr
+    path.write_text(json.dumps({"force": fitted["forces"].to_dict()}))
+    assert "not a file of calibrations" in select(path, status=2).stderr
