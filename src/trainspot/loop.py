@@ -27,6 +27,8 @@ from trainspot.judge.iteration import (
     Rules,
     Score,
     Work,
+    comparison_set,
+    completed,
     decide,
     evaluation_set,
     finished_record,
@@ -35,6 +37,7 @@ from trainspot.judge.iteration import (
     score,
     thresholds,
     training_set,
+    unseen,
 )
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
@@ -88,6 +91,11 @@ class Turn:
     explored: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
     starts: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
 
+    def predictions_of(self, frames: Dataset) -> Predictions:
+        """What the committee says of any frames; it sees only those it has not predicted yet."""
+        new = unseen(frames, self.predictions)
+        return completed(frames, self.predictions, evaluate(new, self.committee))
+
 
 @dataclass
 class Result:
@@ -113,13 +121,13 @@ class Result:
     @property
     def records(self) -> list[dict[str, Any]]:
         """The figures of all iterations, as ``trainspot status --json`` shows them."""
-        test = self.dataset.labelled().subset("test")
+        test = comparison_set(self.dataset, everything=False)
         return [
             finished_record(
                 turn.record,
                 turn.score.to_dict() if turn.score else None,
                 test,
-                evaluate(test, turn.committee),
+                turn.predictions_of(test),
             )
             for turn in self.turns
         ]

@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNode
 from ase.build import bulk
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 
 from aiida_trainspot.builder import get_builder
 from aiida_trainspot.cli.why import why
+from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.status import status
 from trainspot import loop
 from trainspot.config.document import Document
@@ -60,6 +63,29 @@ def judgements(node):
     return [child.outputs.judgement.get_dict() for child in found]
 
 
+def evaluated(node, label):
+    """Ids of the frames that a job of the campaign evaluated."""
+    links = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
+    return [identity for job in links.all_nodes() for identity in job.inputs.dataset.dataset.ids]
+
+
+def check_that_no_frame_is_evaluated_twice(node, plain):
+    """By one committee, and that its predictions are complete all the same."""
+    final = node.outputs.dataset.dataset.labelled()
+    for n, compared in ((1, final.subset("test")), (2, final)):
+        first = set(evaluated(node, f"iteration_{n}_evaluate"))
+        later = evaluated(node, f"compare_{n}")
+        assert sorted(later) == sorted(set(compared.ids) - first)
+        assert len(later) < len(compared)
+        made = node.outputs.predictions[f"iteration_{n}"]
+        assert made.creator.process_label == "complete_predictions"
+        found = read_predictions(made)
+        assert found.ids == compared.ids
+        wanted = plain.turns[n - 1].predictions_of(compared)
+        np.testing.assert_allclose(found.forces, wanted.forces, atol=1e-6)
+    assert set(later) <= set(final.subset("train").ids)  # what it learned from, and nothing else
+
+
 @pytest.mark.slow
 def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_campaign, tmp_path):
     content = toy_campaign | {"stop": {"max_iterations": 2}}
@@ -89,6 +115,8 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
             assert found[key] == wanted[key]
         assert found["common_test"] == pytest.approx(wanted["common_test"], rel=1e-6)
     assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
+
+    check_that_no_frame_is_evaluated_twice(node, plain)
 
     # why each frame was chosen, read from the graph
     past = loop.history(plain, campaign)

@@ -14,6 +14,7 @@ from trainspot.config.load import resolve
 from trainspot.dataset import Dataset
 from trainspot.engines import engines_of
 from trainspot.errors import InputError, RunError
+from trainspot.evaluate.batch import evaluate
 from trainspot.frames import Frame
 from trainspot.judge.why import why
 from trainspot.label.base import failed
@@ -47,6 +48,27 @@ def test_the_loop_learns(result, campaign):
     assert all(r["selected"] + r["audit"] <= campaign.select.max_frames for r in records)
     assert records[1]["labelled"] == records[0]["selected"] + records[0]["audit"]
     assert records[-1]["labelled_total"] == int(result.dataset.is_labelled.sum())
+
+
+def test_no_committee_evaluates_a_frame_twice(result, monkeypatch):
+    labelled = result.dataset.labelled()
+    for turn in result.turns:
+        seen = []
+
+        def counted(frames, committee, seen=seen):
+            seen.extend(frames.ids)
+            return evaluate(frames, committee)
+
+        monkeypatch.setattr(loop, "evaluate", counted)
+        for frames in (labelled.subset("test"), labelled):
+            seen.clear()
+            found = turn.predictions_of(frames)
+            assert sorted(seen) == sorted(set(frames.ids) - set(turn.predictions.ids))
+            assert len(seen) < len(frames)
+            afresh = evaluate(frames, turn.committee)
+            assert found.ids == afresh.ids
+            for name in ("energy", "forces", "stress", "projector", "offsets"):
+                np.testing.assert_allclose(getattr(found, name), getattr(afresh, name), atol=1e-9)
 
 
 def test_calibration_pairs_were_in_no_training_set(result):

@@ -1,6 +1,9 @@
-"""Reading predictions out of their node."""
+"""Predictions out of their node and into one."""
 
 from __future__ import annotations
+
+import tempfile
+from pathlib import Path
 
 from aiida.orm import SinglefileData
 
@@ -11,3 +14,11 @@ def read_predictions(node: SinglefileData) -> Predictions:
     """The predictions in a node; ``DataError`` if the file is damaged or foreign."""
     with node.open(mode="rb") as handle:
         return Predictions.read(handle)
+
+
+def written_predictions(predictions: Predictions) -> SinglefileData:
+    """A node with the file of predictions, under the name that jobs give it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "predictions.h5"
+        predictions.write(path)
+        return SinglefileData(path)

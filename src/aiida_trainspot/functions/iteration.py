@@ -8,7 +8,7 @@ from aiida.orm import Bool, Dict, Int, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
-from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.functions.files import read_predictions, written_predictions
 from trainspot.config.models import Campaign
 from trainspot.judge import iteration as pure
 from trainspot.judge.calibrate import Calibration
@@ -52,10 +52,29 @@ def evaluation_set(dataset: PESData, explored: PESData) -> PESData:
 
 
 @decision
-def comparison_set(dataset: PESData, everything: Bool) -> PESData:
-    """The final test frames, or all labelled frames, without unlabelled ones."""
-    labelled = dataset.dataset.labelled()
-    return PESData(labelled if everything.value else labelled.subset("test"))
+def comparison_set(
+    dataset: PESData, predictions: SinglefileData, everything: Bool
+) -> dict[str, Any]:
+    """Which final test frames, or which of all labelled ones, a committee has yet to predict.
+
+    ``unseen`` holds them, ``compared`` counts them and those it predicted when it was judged.
+    """
+    frames = pure.comparison_set(dataset.dataset, everything=everything.value)
+    new = pure.unseen(frames, read_predictions(predictions))
+    return {"unseen": PESData(new), "compared": Int(len(frames))}
+
+
+@decision
+def complete_predictions(
+    dataset: PESData,
+    everything: Bool,
+    predictions: SinglefileData,
+    added: SinglefileData | None = None,
+) -> SinglefileData:
+    """A committee's predictions for the frames it is compared on, old and added ones together."""
+    frames = pure.comparison_set(dataset.dataset, everything=everything.value)
+    parts = [read_predictions(node) for node in (predictions, added) if node is not None]
+    return written_predictions(pure.completed(frames, *parts))
 
 
 @decision

@@ -289,25 +289,37 @@ class TrainsPotWorkChain(CampaignBase):
         return bool(self.ctx.compared < self.ctx.judged and self.ctx.dataset.n_labelled > 0)
 
     def run_compare(self) -> None:
-        """Let a committee predict the final test frames; the last one all labelled frames."""
+        """Let a committee predict what it has not met of the final test frames.
+
+        The last committee is compared on all labelled frames.
+        """
         n = self.ctx.compared + 1
-        last = Bool(n == self.ctx.judged)
-        frames = self._decide(
-            decisions.comparison_set, n, dataset=self.ctx.dataset, everything=last
-        )
-        self.ctx.compare = None
-        if len(frames):
-            self._evaluate(frames, n, f"compare_{n}", "compare")
+        found = self._decide(decisions.comparison_set, n, **self._comparison(n))
+        self.ctx.compare, self.ctx.comparable = None, found["compared"].value > 0
+        if len(found["unseen"]):
+            self._evaluate(found["unseen"], n, f"compare_{n}", "compare")
+
+    def _comparison(self, n: int) -> dict[str, Any]:
+        """What committee n is compared on, and what it has said already."""
+        return {
+            "dataset": self.ctx.dataset,
+            "everything": Bool(n == self.ctx.judged),
+            "predictions": self.ctx[f"predictions_{n}"],
+        }
 
     def inspect_compare(self) -> None:
         """Complete the record of the iteration."""
         n = self.ctx.compared = self.ctx.compared + 1
         self.out(f"pairs.iteration_{n}", self.ctx[f"pairs_{n}"])
-        if self.ctx.compare is None or not self.ctx.compare.is_finished_ok:
+        job = self.ctx.compare
+        if not self.ctx.comparable or (job is not None and not job.is_finished_ok):
             self.report(f"committee {n} was not compared on the final test frames")
             self.out(f"iterations.iteration_{n}", self.ctx[f"record_{n}"])
             return
-        predictions = self.ctx.compare.outputs.predictions
+        added = {} if job is None else {"added": job.outputs.predictions}
+        predictions = self._decide(
+            decisions.complete_predictions, n, **self._comparison(n), **added
+        )
         score = {"score": self.ctx[f"score_{n}"]} if f"score_{n}" in self.ctx else {}
         record = self._decide(
             decisions.finish_record,

@@ -72,7 +72,7 @@ def _define_outputs(spec: WorkChainSpec) -> None:
         "lammps_models": "What `trainspot-lmp` loads: the same files.",
         "checkpoints": "What trainings can be continued from.",
         "predictions": "Of each iteration's committee for the final test frames; the last one's "
-        "for all labelled frames.",
+        "for all labelled frames. Each frame was evaluated once by a committee.",
     }
     for name, text in helps.items():
         spec.output_namespace(name, valid_type=SinglefileData, dynamic=True, help=text)

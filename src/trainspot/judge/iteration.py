@@ -139,6 +139,27 @@ def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
     return Dataset.concatenate(held_out).merge(explored)
 
 
+def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
+    """What committees are compared on: the labelled test frames, or all labelled frames."""
+    labelled = dataset.labelled()
+    return labelled if everything else labelled.subset("test")
+
+
+def unseen(frames: Dataset, predictions: Predictions) -> Dataset:
+    """The frames that the committee of these predictions has not predicted yet."""
+    return frames.without(predictions.ids)
+
+
+def completed(frames: Dataset, *parts: Predictions) -> Predictions:
+    """What one committee has said of these frames at different times, in their order.
+
+    Args:
+        frames: Each with its prediction in one of the parts.
+        parts: Of the committee when it was judged, and for ``unseen`` frames.
+    """
+    return Predictions.concatenate(parts).select(frames.ids)
+
+
 def thresholds(
     dataset: Dataset, predictions: Predictions, audit_pairs: Pairs, rules: Rules
 ) -> tuple[Pairs, dict[str, Calibration]]:
