@@ -8,6 +8,7 @@ correlation 2, cutoff 4.5 Å). At random the forces are small, so that dynamics 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,18 @@ def make_model(path: Path, seed: int) -> Path:
 def make_committee(folder: Path, members: int = 4) -> list[Path]:
     """Model files of members that differ in their seed."""
     return [make_model(folder / f"member_{j}.model", seed=j) for j in range(members)]
+
+
+def make_small_frames(count: int, seed: int = 0) -> Iterator[Frame]:
+    """The same in small: 2 to 8 atoms, 5 on average, in any run of eight frames."""
+    rng = np.random.default_rng(seed)
+    shapes = [(1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1)]
+    for index in range(count):
+        name, size = (("Si", 5.43), ("SiC", 4.36))[index % 2]
+        cell = bulk(name, "diamond" if name == "Si" else "zincblende", a=size)
+        atoms = cell.repeat(shapes[index // 2 % len(shapes)])
+        atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
+        yield Frame.from_atoms(atoms)
 
 
 def make_frames(count: int, seed: int = 0) -> list[Frame]:

@@ -9,6 +9,10 @@ and the whole with its start.
 Baseline: MACE's own ASE calculator for the whole committee, float64, frame after frame in a loop
 (it shares the graph between the members). For the scaling: the same program with one process.
 
+Memory: how much more all processes of ``trainspot evaluate`` hold at their peaks, with two members
+and 1000, 10 000 and 50 000 frames of 2 to 8 atoms, than for a frame each, one at a time. All sets
+have the same mixture of sizes, and all batches hold as many atoms as they may.
+
 An iteration: a toy campaign (aluminium by EMT) is run, and the frames that each committee
 evaluated are counted, against the whole labelled dataset and the exploration.
 
@@ -21,6 +25,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,7 +41,8 @@ from _harness import Row, Target, compared, interleaved, main, repeats, seconds
 import numpy as np
 from ase.build import bulk
 
-from _models import SIZE, make_committee, make_frames
+from _models import SIZE, make_committee, make_frames, make_small_frames
+from _processes import can_measure, peak_memory
 from trainspot import loop, store
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -70,12 +76,14 @@ def ase_loop(calc: Any, frames: list[Frame]) -> float:
 
 
 def rows(options: argparse.Namespace) -> Iterator[Row]:
-    """One core, then all, then a campaign."""
+    """One core, then all, their memory, then a campaign."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = make_committee(folder)
         yield from _one_core(models, options)
         yield from _all_cores(models, folder, options)
+        if can_measure():
+            yield from _memory(models[:2], folder, options)
         yield _per_iteration(folder, quick=options.quick)
 
 
@@ -165,15 +173,60 @@ def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) ->
 
 def _program(models: list[Path], frames: Path, jobs: int) -> tuple[float, float]:
     """Wall time and processor time (s) of one run of ``trainspot evaluate``."""
-    command = [str(Path(sys.executable).with_name("trainspot")), "evaluate", str(frames)]
-    command += ["--models", *map(str, models), "--jobs", str(jobs)]
-    command += ["-o", str(frames.with_name("predictions.h5"))]
+    command = _command(models, frames, jobs)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     elapsed = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return elapsed, sum(a - b for a, b in zip(after[:2], before[:2], strict=True))
+
+
+def _command(models: list[Path], frames: Path, jobs: int) -> list[str]:
+    command = [str(Path(sys.executable).with_name("trainspot")), "evaluate", str(frames)]
+    command += ["--models", *map(str, models), "--jobs", str(jobs)]
+    return [*command, "-o", str(frames.with_name("predictions.h5"))]
+
+
+# ── memory ────────────────────────────────────────────────────────────────────
+def _memory(models: list[Path], folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    cores = len(os.sched_getaffinity(0))
+    sizes = (8, 16) if options.quick else (1_000, 10_000, 50_000)
+    for count in (cores, *sizes):
+        frames = Dataset.from_frames(make_small_frames(count))
+        store.write(frames, folder / f"small-{count}.h5")
+
+    def side(count: int, max_atoms: int) -> Callable[[], float]:
+        command = _command(models, folder / f"small-{count}.h5", cores)
+        return lambda: peak_memory([*command, "--max-atoms", str(max_atoms)])
+
+    batch_size = 8 if options.quick else 512
+    sides = {"start": side(cores, 1)} | {str(n): side(n, batch_size) for n in sizes}
+    peaks = interleaved(sides, repeats=repeats(options, 3))
+    growth = {
+        name: [peak - start for peak, start in zip(values, peaks["start"], strict=True)]
+        for name, values in peaks.items()
+    }
+    smallest = sizes[0]
+    for count in sizes[1:]:
+        yield compared(
+            f"peak memory, {count} frames against {smallest}",
+            growth,
+            ours=str(count),
+            baseline=str(smallest),
+            ratio_is="ours / baseline",
+            work=f"by how much the peaks of all processes of trainspot evaluate, with {cores} "
+            f"workers, 2 members, and batches of {batch_size} atoms, grow from a frame in each "
+            f"worker to {count} frames of 2 to 8 atoms, against {smallest}",
+            unit="MiB",
+            target=Target(1.2, sense="at most"),
+            note=f"with what every process imports and loads: {_middle(peaks[str(count)])} MiB "
+            f"against {_middle(peaks[str(smallest)])} MiB",
+        )
+
+
+def _middle(values: list[float]) -> str:
+    return f"{statistics.median(values):.0f}"
 
 
 # ── an iteration ──────────────────────────────────────────────────────────────
