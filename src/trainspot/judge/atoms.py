@@ -1,4 +1,4 @@
-"""Error bars of single atoms: their own scale, and how many errors they cover.
+"""Error bars of single atoms: their own scale, and how many errors it covers.
 
 The error of a frame is an average over its atoms, and so is its disagreement: what the scale of
 frames covers of the errors of single atoms is another number, mostly near it and sometimes not.
@@ -7,31 +7,48 @@ frames covers of the errors of single atoms is another number, mostly near it an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.judge.calibrate import NEGLIGIBLE, Calibration
+from trainspot.judge.calibrate import MIN_PAIRS, NEGLIGIBLE, Calibration
 from trainspot.judge.diagnostics import sigma_per_delta
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trainspot.dataset import Dataset
     from trainspot.evaluate.predictions import Predictions
     from trainspot.evaluate.statistics import Array
     from trainspot.judge.scoring import Rates
 
+_Z: Final = 1.959964  # of a normal distribution, 95 % in the middle
 
-class AtomPairs(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class AtomPairs:
     """Disagreement and error of the force on each atom of some frames, eV/Å.
 
     Attributes:
         delta: Root mean square over the three components of the spread of the members, (A,).
         error: The same of the error of their mean, (A,).
+        frame: Which frame an atom is of, (A,), ascending.
     """
 
     delta: Array
     error: Array
+    frame: NDArray[np.int64]
+
+    def usable(self, tolerance: float) -> AtomPairs:
+        """Without the atoms whose Δ or e is zero by symmetry, as for frames.
+
+        Args:
+            tolerance: ε of the forces.
+        """
+        least = NEGLIGIBLE * tolerance
+        kept = (self.delta > least) & (self.error > least)
+        return AtomPairs(self.delta[kept], self.error[kept], self.frame[kept])
 
 
 def collect_atoms(
@@ -48,14 +65,13 @@ def collect_atoms(
     """
     labelled = dataset.labelled()
     out = set(labelled.subset("train").ids if trained is None else trained)
-    known = set(predictions.ids) - out
+    finite = predictions.is_finite.tolist()
+    known = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - out
     chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in known))
     mine = predictions.select(chosen.ids)
-    finite = np.repeat(mine.is_finite, chosen.n_atoms)
-    delta = mine.atom_disagreement()
     off = mine.forces.mean(axis=0, dtype=np.float64) - chosen.column("forces")
-    error = np.sqrt(np.mean(off**2, axis=1))
-    return AtomPairs(delta[finite], error[finite])
+    frame = np.repeat(np.arange(len(chosen)), chosen.n_atoms)
+    return AtomPairs(mine.atom_disagreement(), np.sqrt(np.mean(off**2, axis=1)), frame)
 
 
 def with_atom_scale(
@@ -65,6 +81,8 @@ def with_atom_scale(
 ) -> dict[str, Calibration]:
     """The same calibrations, that of the forces with the scale of single atoms if it was fitted.
 
+    It needs as many frames as a threshold does, since atoms of one frame are much alike.
+
     Args:
         calibrations: Of each property.
         dataset: Labelled frames; those of the training set are left out.
@@ -73,13 +91,11 @@ def with_atom_scale(
     made = calibrations.get("forces")
     if made is None or not made.fitted:
         return dict(calibrations)
-    delta, error = collect_atoms(dataset, predictions)
-    usable = (delta > NEGLIGIBLE * made.tolerance) & (error > NEGLIGIBLE * made.tolerance)
-    if not usable.any():
+    pairs = collect_atoms(dataset, predictions).usable(made.tolerance)
+    if len(np.unique(pairs.frame)) < MIN_PAIRS:
         return dict(calibrations)
-    scale = sigma_per_delta(delta[usable], error[usable])
-    found = replace(made, atom_sigma=scale, atoms=int(usable.sum()))
-    return {**calibrations, "forces": found}
+    scale = sigma_per_delta(pairs.delta, pairs.error)
+    return {**calibrations, "forces": replace(made, atom_sigma=scale, atoms=len(pairs.delta))}
 
 
 def with_atom_coverage(
@@ -96,11 +112,35 @@ def with_atom_coverage(
         dataset: The frames, labelled since.
         predictions: What they were judged by.
     """
-    scale = calibrations["forces"].atom_sigma if "forces" in calibrations else None
-    if scale is None or "forces" not in rates:
+    made = calibrations.get("forces")
+    if made is None or made.atom_sigma is None or "forces" not in rates:
         return dict(rates)
-    delta, error = collect_atoms(dataset, predictions, trained=())
-    if not len(delta):
+    pairs = collect_atoms(dataset, predictions, trained=()).usable(made.tolerance)
+    if not len(pairs.delta):
         return dict(rates)
-    share = float(np.mean(error <= scale * delta))
-    return {**rates, "forces": replace(rates["forces"], atom_coverage=share)}
+    covered = pairs.error <= made.atom_sigma * pairs.delta
+    found = replace(
+        rates["forces"],
+        atom_coverage=float(np.mean(covered)),
+        atom_coverage_interval=_interval(covered, pairs.frame),
+        atoms=len(covered),
+    )
+    return {**rates, "forces": found}
+
+
+def _interval(covered: NDArray[np.bool_], frame: NDArray[np.int64]) -> tuple[float, float] | None:
+    """95 % interval of a share of atoms that come in frames, whose atoms are much alike.
+
+    The share is a ratio of two sums over frames, with the variance of such a ratio (W. G. Cochran,
+    Sampling Techniques, 3rd ed., Wiley 1977, section 2.11). ``None`` for a single frame.
+    """
+    sizes = np.bincount(frame)
+    hits = np.bincount(frame, weights=covered)
+    kept = sizes > 0
+    n = int(kept.sum())
+    if n < 2:
+        return None
+    share = float(np.mean(covered))
+    off = hits[kept] - share * sizes[kept]
+    width = _Z * float(np.sqrt(n / (n - 1) * np.sum(off**2))) / len(covered)
+    return max(0.0, share - width), min(1.0, share + width)

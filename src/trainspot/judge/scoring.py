@@ -54,6 +54,8 @@ class Rates:
             ``judge.diagnostics``; ``None`` without a standard error.
         atom_coverage: Of forces, share of the atoms whose error their bar covers, see
             ``judge.atoms``; 0.68 is meant. ``None`` without a scale for atoms.
+        atom_coverage_interval: 95 % interval of ``atom_coverage``, frames counted as drawn.
+        atoms: That ``atom_coverage`` is of.
     """
 
     tpr: float | None
@@ -67,6 +69,8 @@ class Rates:
     coverage_interval: Interval | None = None
     miscalibration: float | None = None
     atom_coverage: float | None = None
+    atom_coverage_interval: Interval | None = None
+    atoms: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""

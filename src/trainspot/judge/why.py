@@ -17,6 +17,7 @@ from trainspot.descriptors import DescriptorSettings
 from trainspot.errors import InputError, MissingExtraError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame
+from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import KNOWN, Judgement
 from trainspot.judge.settings import UNITS
@@ -63,8 +64,9 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
     Returns:
         ``frame``, ``formula``, ``origin``, ``set``, ``label`` and ``failure`` of any frame. Of an
         explored one also ``explored`` (iteration, start, conditions), ``screen``, ``properties``
-        (disagreement, threshold, predicted error = slope · Δ and, once there is a label, the true
-        one), ``worst_atom`` (index from 0; ``None`` where a prediction is not finite),
+        (disagreement, threshold, predicted standard error, which is that of the error bars, and,
+        once there is a label, the true error), ``worst_atom`` (index from 0, and the same;
+        ``None`` where a prediction is not finite),
         ``novelty``, ``nearest`` (the nearest frame that was labelled), ``decision`` and
         ``reason``; these are ``None`` for frames that were never explored.
 
@@ -158,23 +160,29 @@ def _judging(frame: Frame, past: Past) -> dict[str, Any]:
         },
         "screen": f"refused: {reason}" if refused else "passed",
         "properties": _properties(frame, predicted, past.calibrations),
-        "worst_atom": _worst_atom(frame, predicted),
+        "worst_atom": _worst_atom(frame, predicted, past.calibrations.get("forces")),
         **_surroundings(frame, past),
         "decision": decision,
         "reason": reason,
     }
 
 
-def _worst_atom(frame: Frame, predicted: Predictions) -> dict[str, Any] | None:
+def _worst_atom(
+    frame: Frame, predicted: Predictions, made: Calibration | None
+) -> dict[str, Any] | None:
     """The atom whose force is most in dispute; none where a prediction is not finite."""
     if not predicted.is_finite[0]:
         return None
     atoms = predicted.atom_disagreement()
     worst = int(np.argmax(atoms))
+    true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
+    scale = (made.atom_sigma or made.sigma) if made is not None and made.fitted else None
     return {
         "index": worst,
         "element": chemical_symbols[frame.numbers[worst]],
         "disagreement": float(atoms[worst]),
+        "predicted_error": None if scale is None else scale * float(atoms[worst]),
+        "true_error": float(true[worst]) if len(true) else None,
     }
 
 
@@ -196,7 +204,9 @@ def _properties(
             "threshold": made.threshold,
             "tolerance": made.tolerance,
             "exceeds": value > made.threshold,
-            "predicted_error": made.slope * value if is_finite and made.fitted else None,
+            "predicted_error": (
+                (made.sigma or made.slope) * value if is_finite and made.fitted else None
+            ),
             "true_error": float(error[name][0]) if has[name][0] and is_finite else None,
         }
     return found
@@ -263,6 +273,12 @@ def _explored_lines(explored: Mapping[str, Any], screen: str) -> list[str]:
     return [", ".join([where, *said]), f"screen: {screen}"]
 
 
+def _errors(one: Mapping[str, Any]) -> str:
+    predicted, true = one["predicted_error"], one["true_error"]
+    said = "not calibrated" if predicted is None else f"predicted error {predicted:.3g}"
+    return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
+
+
 def _judged_lines(found: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, one in found["properties"].items():
@@ -270,18 +286,14 @@ def _judged_lines(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"{name}: a prediction is not finite")
             continue
         word = "exceeds" if one["exceeds"] else "is within"
-        predicted = one["predicted_error"]
-        line = (
+        lines.append(
             f"{name}: disagreement {one['disagreement']:.3g} {word} {one['threshold']:.3g} "
-            f"{one['unit']}; "
-            + ("not calibrated" if predicted is None else f"predicted error {predicted:.3g}")
+            f"{one['unit']}{_errors(one)}"
         )
-        true = one["true_error"]
-        lines.append(line if true is None else f"{line}, true error {true:.3g}")
     if worst := found["worst_atom"]:
         lines.append(
             f"worst atom: {worst['index'] + 1} ({worst['element']}), disagreement "
-            f"{worst['disagreement']:.3g} eV/Å"
+            f"{worst['disagreement']:.3g} eV/Å{_errors(worst)}"
         )
     novelty, nearest = found["novelty"], found["nearest"]
     if novelty.get("distance") is not None:

@@ -98,10 +98,6 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
     ]
-    forces = calibration.get("forces")
-    of_atoms = forces if forces is not None and forces.fitted and forces.atom_sigma else None
-    scored = [(r.get("prospective") or {}).get("forces") or {} for r in data.records]
-    shares = [one["atom_coverage"] for one in scored if one.get("atom_coverage") is not None]
     return environment.get_template("model_card.md.j2").render(
         name=data.name,
         version=trainspot.__version__,
@@ -115,9 +111,25 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         errors=tables.errors(latest),
         composition=tables.composition(data),
         bars=bars,
-        of_atoms=of_atoms,
-        atoms_covered=shares[-1] if shares else None,
+        forces=calibration.get("forces"),
+        covered=_atoms_covered(data),
     )
+
+
+def _atoms_covered(data: ReportData) -> str:
+    """How many errors of atoms the bars covered when they were last put to the test, or nothing."""
+    for record in reversed(data.records):
+        batch = (record.get("prospective") or {}).get("forces") or {}
+        for found, which in ((batch.get("audit") or {}, "audit"), (batch, "labelled")):
+            if (share := found.get("atom_coverage")) is not None:
+                ends = found.get("atom_coverage_interval")
+                interval = f" ({ends[0]:.0%} to {ends[1]:.0%})" if ends else ""
+                return (
+                    f"In iteration {record['n']} the scale of then covered {share:.0%}{interval} "
+                    f"of the errors of the {found['atoms']} atoms of the {which} frames, which "
+                    "were predicted before they were labelled."
+                )
+    return ""
 
 
 def plain(text: object) -> str:

@@ -140,14 +140,11 @@ def prospective(data: ReportData) -> Table:
             if not found:
                 continue
             start = [str(record["n"]), quantity.title]
-            atoms = _rate(found.get("atom_coverage"))
+            atoms = _with_interval(found, "atom_coverage")
             rows.append([*start, "whole batch", *_scored(found), atoms, NONE, _count(found)])
             if audit := found.get("audit"):
-                atoms, missed = (
-                    _rate(audit.get("atom_coverage")),
-                    _with_interval(audit, "miss_rate"),
-                )
-                rows.append([*start, "audit alone", *_scored(audit), atoms, missed, _count(audit)])
+                rest = [_with_interval(audit, name) for name in ("atom_coverage", "miss_rate")]
+                rows.append([*start, "audit alone", *_scored(audit), *rest, _count(audit)])
     caption = (
         "Prospective test: frames that were flagged by their disagreement, or not, before they "
         "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "

@@ -11,8 +11,13 @@ from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame, Labels
 from trainspot.geometry import periodic_projector
-from trainspot.judge.atoms import collect_atoms, with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import calibrate
+from trainspot.judge.atoms import (
+    _interval,
+    collect_atoms,
+    with_atom_coverage,
+    with_atom_scale,
+)
+from trainspot.judge.calibrate import MIN_PAIRS, calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, Tolerance
@@ -66,7 +71,49 @@ def test_the_scale_covers_68_percent_of_other_atoms(rng, factor):
     # Quantile and share are both of a sample: four standard errors of either.
     atoms = min(len(validation.column("numbers")), len(test.column("numbers")))
     assert share == pytest.approx(0.6827, abs=4 * np.sqrt(2 * 0.22 / atoms))
-    assert replace(scored["forces"], atom_coverage=None) == rates["forces"]
+    assert scored["forces"].atoms == len(test.column("numbers"))
+    nothing = {"atom_coverage": None, "atom_coverage_interval": None, "atoms": None}
+    assert replace(scored["forces"], **nothing) == rates["forces"]
+
+
+def test_the_interval_knows_that_atoms_come_in_frames(rng):
+    """Atoms that are drawn one by one have a binomial interval; copies of one atom do not."""
+    dataset, predictions = planted(rng, 90, 1.0)
+    made = with_atom_scale(fitted(dataset, predictions), dataset, predictions)
+    rates = prospective(collect_pairs(dataset, predictions), made, TOLERANCE)
+    found = with_atom_coverage(rates, made, dataset, predictions)["forces"]
+    low, high = found.atom_coverage_interval
+    binomial = 1.96 * np.sqrt(found.atom_coverage * (1 - found.atom_coverage) / found.atoms)
+    assert (high - low) / 2 == pytest.approx(binomial, rel=0.25)
+    assert (high + low) / 2 == pytest.approx(found.atom_coverage)
+    covered, frame = np.repeat([True, False, True], 50), np.repeat([0, 1, 2], 50)
+    low, high = _interval(covered, frame)
+    alone = np.std([1, 0, 1], ddof=1) / np.sqrt(3)  # of three independent values
+    assert low == pytest.approx(2 / 3 - 1.96 * alone, rel=1e-3)
+    assert high == 1.0
+    assert _interval(covered[:50], frame[:50]) is None
+
+
+def test_atoms_at_rest_say_nothing(rng):
+    dataset, predictions = planted(rng, 60, 1.0)
+    made = with_atom_scale(fitted(dataset, predictions), dataset, predictions)
+    rates = prospective(collect_pairs(dataset, predictions), made, TOLERANCE)
+    moving = with_atom_coverage(rates, made, dataset, predictions)["forces"]
+    still = dataset.column("offsets")[:-1]  # the first atom of each frame errs by nothing
+    forces = predictions.forces.copy()
+    forces[:, still] = dataset.column("forces")[still]
+    found = with_atom_coverage(rates, made, dataset, replace(predictions, forces=forces))["forces"]
+    assert found.atoms == moving.atoms - 60
+    assert found.atom_coverage < 0.8
+
+
+@pytest.mark.parametrize(("frames", "known"), [(MIN_PAIRS - 1, False), (MIN_PAIRS, True)])
+def test_atoms_of_few_frames_have_no_scale(rng, frames, known):
+    dataset, predictions = planted(rng, 60, 1.0)
+    validation = dataset.subset("validation")
+    made = fitted(validation, predictions)
+    found = with_atom_scale(made, validation[:frames], predictions)["forces"]
+    assert (found.atom_sigma is not None) is known
 
 
 def test_pairs_of_atoms_by_hand(rng):
@@ -91,7 +138,8 @@ def test_pairs_of_atoms_by_hand(rng):
 def test_frames_that_are_not_finite_are_left_out(rng):
     dataset, predictions = planted(rng, 6, 1.0)
     forces = predictions.forces.copy()
-    forces[2, predictions.offsets[4]] = np.nan
+    forces[2, predictions.offsets[4]] = np.inf
+    forces[3, predictions.offsets[4]] = -np.inf
     broken = collect_atoms(dataset, replace(predictions, forces=forces))
     whole = collect_atoms(dataset, predictions)
     size = int(np.diff(predictions.offsets)[4])

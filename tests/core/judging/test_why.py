@@ -64,7 +64,8 @@ def campaign(predict):
     forces = predictions.forces.copy()
     forces[:, 8 * 2 + 5] += np.linspace(-3, 3, 4)[:, None]  # atom 5 of frame 2 is the worst
     predictions = replace(predictions, forces=forces)
-    given = {"forces": replace(Calibration.given("forces", 0.2), slope=1.5)}
+    made = replace(Calibration.given("forces", 0.2), slope=1.5, sigma=1.25, atom_sigma=1.75)
+    given = {"forces": made}
     judgement = judge(
         explored,
         predictions,
@@ -124,10 +125,13 @@ def test_a_labelled_frame(campaign):
     forces = found["properties"]["forces"]
     mine = past.predictions.select([identity])
     assert forces["disagreement"] == pytest.approx(mine.disagreement()["forces"][0])
-    assert forces["predicted_error"] == pytest.approx(1.5 * forces["disagreement"])
+    assert forces["predicted_error"] == pytest.approx(1.25 * forces["disagreement"])
     frame = campaign[1].by_id(identity)
     error = np.sqrt(np.square(mine.forces.mean(axis=0) - frame.labels.forces).mean())
     assert forces["true_error"] == pytest.approx(error)
+    worst = found["worst_atom"]
+    off = (mine.forces.mean(axis=0) - frame.labels.forces)[worst["index"]]
+    assert worst["true_error"] == pytest.approx(np.sqrt(np.mean(off**2)))
     assert found["decision"] == "selected"
     assert found["set"] == "train"
     for part in (
@@ -155,8 +159,12 @@ def test_the_nearest_labelled_frame_and_the_novelty(campaign):
 
 def test_the_worst_atom(campaign):
     found, words = ask(campaign, campaign[0].explored.ids[2])
-    assert found["worst_atom"]["index"] == 5
+    worst = found["worst_atom"]
+    assert worst["index"] == 5
     assert "worst atom: 6 (Si), disagreement" in words
+    assert worst["predicted_error"] == pytest.approx(1.75 * worst["disagreement"])
+    assert worst["true_error"] is None, "it has no label"
+    assert ", true error" not in words
 
 
 def test_a_refused_frame(campaign):

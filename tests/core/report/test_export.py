@@ -94,13 +94,20 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
 def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, crystal):
     made = campaign.iterations[-1].calibration
     own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atoms=480)}
-    last = {**campaign.records[-1], "prospective": {"forces": {"tpr": 0.9, "atom_coverage": 0.71}}}
-    status = campaign.status | {"iterations": [*campaign.records[:-1], last]}
+    rest = {"tpr": 0.9, "atom_coverage": 0.81, "atom_coverage_interval": None, "atoms": 224}
+    audit = rest | {"atom_coverage": 0.71, "atom_coverage_interval": [0.6, 0.82], "atoms": 48}
+    first, second, last = campaign.records
+    second = {**second, "prospective": {"forces": rest | {"audit": audit}}}
+    last = {**last, "prospective": {}}  # its frames were not labelled any more
+    status = campaign.status | {"iterations": [first, second, last]}
     folder = export(tmp_path / "atoms", dataset=campaign.dataset, models=models, calibration=own,
                     status=status)  # fmt: skip
     card = (folder / "README.md").read_text()
     assert "a scale of its own, 3.25, fitted in the same way to\n480 atoms of such frames." in card
-    assert "judged before they were labelled it covered 71 %." in card
+    assert (
+        "In iteration 2 the scale of then covered 71% (60% to 82%) of the errors of the 48 atoms "
+        "of the audit frames, which were predicted before they were labelled."
+    ) in card
     assert "was not measured" not in card
     crystal.calc = trainspot.calculator(folder)
     crystal.get_forces()

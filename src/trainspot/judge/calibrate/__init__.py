@@ -90,7 +90,7 @@ class Calibration:
         miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
         atom_sigma: Of forces, standard error of a single atom per disagreement about it; see
             ``judge.atoms``.
-        atoms: That it was fitted to.
+        atoms: Number of atoms that ``atom_sigma`` was fitted to.
     """
 
     property: str
