@@ -82,7 +82,7 @@ def spread(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
 
 
 def fixed_width(name: str, values: Sequence[str | bytes]) -> NDArray[np.bytes_]:
-    """Short ASCII texts as a fixed-width column; refused rather than truncated."""
+    """Short texts as a fixed-width column; refused rather than truncated."""
     dtype = PER_FRAME[name][0]
     encoded = [v if isinstance(v, bytes) else v.encode("utf-8") for v in values]
     for value in encoded:
@@ -208,8 +208,14 @@ class Block:
             row: Counted from the start of the block.
 
         Raises:
-            DataError: Its metadata are damaged.
+            DataError: Its texts or metadata are damaged.
         """
+        try:
+            return self._frame(row)
+        except UnicodeDecodeError as error:
+            raise DataError("the texts of a frame are damaged") from error
+
+    def _frame(self, row: int) -> Frame:
         rows = self._rows
         split = int(rows["split"][row])
         return Frame(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -329,9 +329,11 @@ class Dataset(Sequence[Frame]):
             if name not in PER_FRAME or name in {"id", "cell", "pbc"}:
                 raise ValueError(f"column '{name}' cannot be replaced")
             dtype, shape = PER_FRAME[name]
-            array = np.asarray(values)
             if dtype.startswith("S"):
-                array = fixed_width(name, array.astype("S").tolist())
+                texts = values.tolist() if isinstance(values, np.ndarray) else values
+                array: NDArray[Any] = fixed_width(name, cast("Sequence[str | bytes]", texts))
+            else:
+                array = np.asarray(values)
             if array.shape != (len(self), *shape):
                 raise ValueError(f"column '{name}' has shape {array.shape}")
             changed[name] = array.astype(dtype)

@@ -154,7 +154,7 @@ def check_frames(dataset: Dataset, where: str) -> None:
     for number in range(1, len(dataset) + 1):
         try:
             frame = next(frames)
-        except (DataError, UnicodeDecodeError) as error:
+        except DataError as error:
             raise DataError(f"the texts of frame {number} are damaged", where=where) from error
         except OSError as error:
             raise DataError("damaged HDF5 file", where=where) from error
@@ -174,6 +174,18 @@ def _set(block: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(block <= len(SPLITS))
 
 
+def _readable(block: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(block.tobytes().isascii() or all(map(_is_utf8, block.tolist())))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 _RULES: Final = (
     *(
         (name, _finite, "column '{}' holds a number that is not finite")
@@ -181,6 +193,11 @@ _RULES: Final = (
     ),
     ("numbers", _element, "column '{}' holds an unknown element"),
     ("split", _set, "column '{}' holds an unknown set"),
+    *(
+        (name, _readable, "column '{}' holds a damaged text")
+        for name, (dtype, _) in PER_FRAME.items()
+        if dtype.startswith("S")
+    ),
 )
 
 

@@ -217,7 +217,7 @@ def test_what_is_damaged_or_foreign_is_refused(frames, tmp_path, kind):
         (at("positions", (0, 0), 0.25), "the id of frame 1 is not that of its geometry"),
         (at("numbers", -1, 14), "the id of frame 14 is not that of its geometry"),
         (at("info", 0, 255), "the texts of frame 14 are damaged"),
-        (at("strategy", 3, b"\xff"), "the texts of frame 4 are damaged"),
+        (at("strategy", 3, b"\xff"), "column 'strategy' holds a damaged text"),
     ],
 )
 def test_a_file_that_was_changed_after_it_was_written_is_refused(frames, tmp_path, change, message):

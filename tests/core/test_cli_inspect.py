@@ -115,7 +115,7 @@ def _damaged(path, column, value):
         (["c.yaml"], "c.yaml: "),
         (["text.h5"], "text.h5: not an HDF5 file, or damaged"),
         (["empty.h5"], "empty.h5: contains no frames"),
-        (["words.h5"], "words.h5: the texts of a frame are damaged"),
+        (["words.h5"], "words.h5: column 'strategy' holds a damaged text"),
         (["ids.h5"], "ids.h5: 'zz"),
         (["info.h5"], "info.h5: the metadata of a frame is damaged"),
         (["a.h5", "-o", "a.h5"], "a.h5: unknown suffix '.h5'; use .html"),

@@ -80,6 +80,15 @@ def test_replacing_columns(labelled_frames):
         dataset.with_columns(strategy=["x" * 33] * 12)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_a_new_text_may_have_any_letters(labelled_frames, kind):
+    """UTF-8, as in the file, for lists and for arrays of numpy."""
+    changed = Dataset.from_frames(labelled_frames).with_columns(theory=kind(["PBE, 60 Ry, é"] * 12))
+    assert changed.theories == ["PBE, 60 Ry, é"]
+    old = changed.column("theory").copy()
+    assert changed.with_columns(theory=old).theories == changed.theories
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

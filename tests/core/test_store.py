@@ -265,6 +265,11 @@ def test_a_foreign_column_is_refused_rather_than_dropped(path):
         ("numbers", 0, 0, "unknown element"),
         ("numbers", 0, 119, "unknown element"),
         ("split", 0, 9, "unknown set"),
+        ("id", 0, b"\xff", "'id' holds a damaged text"),
+        ("theory", 5, b"pb\xc3", "'theory' holds a damaged text"),
+        ("strategy", 3, b"\xc3(", "'strategy' holds a damaged text"),
+        ("parent", 1, b"\x80", "'parent' holds a damaged text"),
+        ("trajectory", 2, b"\xff", "'trajectory' holds a damaged text"),
     ],
 )
 def test_nonsense_in_a_file_is_refused(path, name, place, value, message):
@@ -272,6 +277,23 @@ def test_nonsense_in_a_file_is_refused(path, name, place, value, message):
         file[name][place] = value
     with pytest.raises(DataError, match=message):
         store.read(path)
+
+
+def test_half_a_letter_is_not_completed_by_the_next_text(path):
+    """The columns are no text as a whole: each row is one of its own."""
+    with h5py.File(path, "r+") as file:
+        file["theory"][0], file["theory"][1] = b"x" * 63 + b"\xc3", b"\xa9"
+    with pytest.raises(DataError, match="'theory' holds a damaged text"):
+        store.read(path)
+
+
+def test_texts_damaged_after_the_file_was_opened_are_an_error_of_ours(path):
+    with h5py.File(path, "r+") as file:
+        file["theory"][0] = b"\xff"
+    with store.opened(path) as lazy:
+        for read in (lambda: lazy[0], lambda: list(lazy), lambda: list(lazy.frames(split=None))):
+            with pytest.raises(DataError, match="the texts of a frame are damaged"):
+                read()
 
 
 def test_a_frame_without_atoms_is_refused(path):
@@ -309,7 +331,8 @@ def test_a_truncated_file_is_refused(length):
     [
         ("positions", (0, 0), 0.25, "the id of frame 1 is not that of its geometry"),
         ("info", 0, 255, "the texts of frame 13 are damaged"),
-        ("strategy", 3, b"\xff", "the texts of frame 4 are damaged"),
+        ("parameters", 0, 255, "the texts of frame 14 are damaged"),
+        ("strategy", 3, b"\xff", "column 'strategy' holds a damaged text"),
         ("energy", 0, np.nan, "not finite"),
     ],
 )

@@ -75,11 +75,20 @@ def test_calculator_results_are_labels(tmp_path):
     results = {"energy": -1.5, "forces": np.ones((2, 3)), "stress": np.arange(6.0)}
     atoms.calc = SinglePointCalculator(atoms, **results)
     ase.io.write(tmp_path / "si.extxyz", atoms)
-    frame = io.read(tmp_path / "si.extxyz", theory="pbe")[0]
+    frame = io.read(tmp_path / "si.extxyz", theory="PBE, 2 Å⁻¹")[0]
     assert frame.labels.energy == -1.5
-    assert frame.labels.theory == "pbe"
+    assert frame.labels.theory == "PBE, 2 Å⁻¹"
     np.testing.assert_allclose(frame.labels.stress, [[0, 5, 4], [5, 1, 3], [4, 3, 2]])
     assert not {"energy", "stress"} & frame.info.keys()
+
+
+def test_labels_without_a_name_get_one_beside_those_that_have_one(silicon):
+    frames = [
+        Frame.make([32], [[0, 0, shift]], labels=Labels(energy=-1.0, theory=theory))
+        for shift, theory in enumerate(["", "hängt", ""])
+    ]
+    named = io.with_theory(Dataset.from_frames([silicon, *frames]), "täglich")
+    assert named.counts("theory") == {"": 1, "täglich": 2, "hängt": 1}
 
 
 def test_predictions_in_a_trajectory_are_no_labels(tmp_path):

@@ -81,8 +81,6 @@ def _sound(where: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(error.what, where=error.where or where, hint=error.hint) from error
-    except UnicodeDecodeError as error:
-        raise DataError("the texts of a frame are damaged", where=where) from error
     except OSError as error:
         if error.filename is not None:  # the page, not the dataset
             raise
