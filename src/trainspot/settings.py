@@ -28,6 +28,8 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "string_type": "must be a text",
     "string_pattern_mismatch": "must look like label@computer",
     "tuple_type": "must be a list",
+    "too_short": "must list at least {min_length}",
+    "too_long": "must list at most {max_length}",
     "list_type": "must be a list",
     "dict_type": "must be a mapping of keys to values",
     "int_type": "must be a whole number",

@@ -66,6 +66,32 @@ def test_overlapping_atoms_name_the_file_and_write_nothing(call, tmp_path):
     assert not (tmp_path / "a.h5").exists()
 
 
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_a_plan_that_makes_nothing_says_why_and_writes_nothing(call, tmp_path, json_):
+    (tmp_path / "c.yaml").write_text(
+        "structures: [si.cif]\naugment: [{kind: swap}, {kind: vacancies, count: 7}]\n"
+    )
+    result = call("augment", "si.cif", "-o", "a.h5", "--config", "c.yaml", *json_)
+    assert result.exit_code == 1
+    assert not result.stdout
+    *notes, error = result.stderr.splitlines()
+    assert notes[0].startswith("note: swap: nothing to exchange in 1 of 1 structures")
+    assert notes[1].startswith("note: vacancies: fewer than 3 atoms would remain in Si8")
+    assert len(notes) == 2
+    assert error == "Error: no strategy made a frame; the notes say why"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "si.cif"]
+
+
+def test_a_plan_of_which_everything_is_refused_counts_it(call, tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "structures: [si.cif]\naugment: [{kind: strain, copies: 3, range: [-0.8, -0.7]}]\n"
+    )
+    result = call("augment", "si.cif", "-o", "a.h5", "--config", "c.yaml")
+    assert result.exit_code == 1
+    assert "refused: 3 overlap of strain_1" in result.output
+    assert not (tmp_path / "a.h5").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from trainspot.frames import MOMENTS, Frame, Origin
 
@@ -41,6 +42,15 @@ class Parameters(BaseModel):
     """Validated parameters: nothing unknown, nothing infinite, never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``yes`` where a number is wanted, which pydantic takes for 1."""
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and wanted in (int, float):
+            raise PydanticKnownError("int_type" if wanted is int else "float_type")
+        return value
 
 
 class Strategy(Parameters, ABC):

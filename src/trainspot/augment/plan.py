@@ -64,8 +64,12 @@ def _explained(error: ValidationError, model: type[Strategy], where: str) -> Inp
             nested: Any = fields[part].default_factory
             fields = getattr(nested, "model_fields", {})
         return UnknownNameError("key", path[-1], fields, where=where)
+    found = [first]
+    if path and path[-1].startswith("literal["):  # or something else: both branches failed
+        path.pop()
+        found = [details for details in error.errors() if details["loc"][:-1] == first["loc"][:-1]]
     name = ".".join([model.model_fields["kind"].default, *path])
-    return InputError(f"{name} {told(first)}", where=where)
+    return InputError(f"{name} {' or '.join(map(told, found))}", where=where)
 
 
 def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.errors import RunError
 from trainspot.wording import counted
 
 if TYPE_CHECKING:
+    from trainspot.augment.steps import Augmented
     from trainspot.config.models import Campaign
 
 
@@ -56,20 +58,29 @@ def augment(
     items = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
     plan = plans.parse_plan(items)
     made = plans.augment(Dataset.concatenate(parts), plan, seed, vacuum=vacuum)
+    if not as_json or not len(made.dataset):
+        for note in made.notes:
+            click.echo(f"note: {note}", err=True)
+    if not len(made.dataset):
+        _tell_refused(made, err=True)
+        raise RunError("no strategy made a frame", hint="the notes say why")
     record = Record.of(made, plan, seed=seed, vacuum=vacuum)
     io.write(made.dataset, output)
     record.write(output)
     if as_json:
         click.echo(json.dumps(record.to_dict(), indent=1, ensure_ascii=False))
         return
-    for note in made.notes:
-        click.echo(f"note: {note}", err=True)
     listed = ", ".join(f"{count} {name}" for name, count in record.strategies.items())
     click.echo(f"{counted(len(made.dataset), 'frame')} ({listed}) written to {output}")
+    _tell_refused(made)
+
+
+def _tell_refused(made: Augmented, *, err: bool = False) -> None:
+    """One line, on the error output if ``err``; none if nothing was refused."""
     if made.refused:
         refused = ", ".join(
             f"{count} {reason} of {step}"
             for step, reasons in made.by_step.items()
             for reason, count in reasons.items()
         )
-        click.echo(f"refused: {refused}")
+        click.echo(f"refused: {refused}", err=err)

@@ -81,6 +81,33 @@ def test_the_table_knows_all_strategies_and_parameters():
         assert set(row) == set(fields) - {"kind"}
 
 
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"kind": "cluster", "distance": 0}, "distance must be 'auto' or must be greater than 0.2"),
+        ({"kind": "cluster", "distance": "far"}, "distance must be 'auto' or must be a number"),
+        ({"kind": "slab", "miller": []}, "miller must list at least 1"),
+        ({"kind": "slab", "miller": [[1, 1, 0, 1]]}, "miller.0 must list at most 3"),
+        ({"kind": "strain", "range": [0.1]}, "range.1 is missing"),
+        ({"kind": "rattle", "copies": True}, "copies must be a whole number"),
+        ({"kind": "rattle", "fraction": True}, "fraction must be a number"),
+        (
+            {"kind": "rattle", "vacancies": {"count": True}},
+            "vacancies.count must be a whole number",
+        ),
+        (
+            {"kind": "rattle", "strain": {"range": "wide", "mode": "up"}},
+            "strain.range must be a list",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(item, message):
+    """Also a truth value, which is what YAML makes of ``yes``, where a number is wanted."""
+    with pytest.raises(InputError) as refused:
+        parse_plan([item])
+    assert str(refused.value) == f"{item['kind']}.{message}"
+
+
 @pytest.mark.parametrize(("kind", "name", "other", "bad"), ROWS)
 def test_every_parameter_changes_something_and_is_checked(kind, name, other, bad):
     item = {"kind": kind, **CHEAP[kind]}
