@@ -141,23 +141,6 @@ def _outer(vectors: Floats, chosen: NDArray[np.bool_]) -> Floats:
     return result
 
 
-def stress_mask(pbc: ArrayLike, cell: ArrayLike) -> NDArray[np.bool_]:
-    """Which Cartesian stress components mean something, (…, 3, 3).
-
-    A component counts if both its directions lie in the periodic space: all nine for bulk, the
-    in-plane ones for a sheet in a Cartesian plane, none for clusters. A sheet that is tilted
-    against the axes keeps only the axes it contains; project with ``periodic_projector`` instead.
-
-    Args:
-        pbc: (…, 3).
-        cell: Å, (…, 3, 3).
-    """
-    projector = periodic_projector(cell, pbc)
-    inside = np.abs(np.diagonal(projector, axis1=-2, axis2=-1) - 1.0) < _SLACK
-    result: NDArray[np.bool_] = inside[..., :, None] & inside[..., None, :]
-    return result
-
-
 # ── lattices ──────────────────────────────────────────────────────────────────
 def reduce_lattices(bases: ArrayLike) -> Floats:
     """Minkowski-reduced bases of many lattices at once.
@@ -397,4 +380,13 @@ def _layer(frame: Frame, whole: Floats, axis: int) -> _Layer:
     start = wrapped[order[(int(np.argmax(gaps)) + 1) % len(order)]]
     joined = wrapped + (wrapped < start)
     turns = np.rint(joined - levels / height)
-    return _Layer(height, height, float((1.0 - gaps.max()) * height), turns - turns.min())
+    turns -= turns.min()
+    if _collide(frame, turns[:, None] * whole[axis]):  # they were no parts of one layer
+        return _Layer(height, height, extent, still)
+    return _Layer(height, height, float((1.0 - gaps.max()) * height), turns)
+
+
+def _collide(frame: Frame, shifts: Floats) -> bool:
+    """Whether atoms overlap only when they are shifted."""
+    moved = Frame.make(frame.numbers, frame.positions + shifts, frame.cell, frame.pbc)
+    return overlapping(moved) and not overlapping(frame)

@@ -128,14 +128,6 @@ def test_projector_keeps_periodic_vectors_and_kills_their_normals(seed, pbc):
     assert np.allclose(both, [projector, np.eye(3)])
 
 
-def test_stress_mask_follows_periodicity():
-    cell = np.diag([3.0, 4.0, 20.0])
-    masks = geometry.stress_mask([[1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]], [cell] * 4)
-    assert masks.sum(axis=(1, 2)).tolist() == [9, 4, 1, 0]
-    assert masks[1, :2, :2].all()
-    assert masks[2, 1, 1]
-
-
 # ── incomplete cells ──────────────────────────────────────────────────────────
 @given(seed=SEED, pbc=PBC, missing=PBC)
 @settings(max_examples=60, deadline=None)
@@ -220,6 +212,17 @@ def test_a_layer_cut_by_the_boundary_is_whole():
     wider = geometry.with_vacuum(frame, 22.0)
     assert geometry.vacuum_gaps(wider)[2] == pytest.approx(22.0)
     assert wider.cell[2, 2] == pytest.approx(23.0)
+
+
+def test_atoms_that_would_overlap_were_not_cut_off_by_the_boundary():
+    """Two molecules in a box that is shorter than they are apart: they stay where they are."""
+    frame = Frame.make(
+        [8, 1, 8, 1], [[5, 5, z] for z in (0.2, 1.2, 8.0, 9.0)], np.diag([25.0, 25.0, 9.3]), False
+    )
+    assert geometry.vacuum_gaps(frame)[2] == pytest.approx(0.5)
+    wide = geometry.with_vacuum(frame, 15.0)
+    assert np.array_equal(wide.positions, frame.positions)
+    assert geometry.vacuum_gaps(wide)[2] == pytest.approx(15.0)
 
 
 @pytest.mark.parametrize("cell", [np.zeros((3, 3)), np.diag([2.0, 0, 0]), np.eye(3) * 0.5])
