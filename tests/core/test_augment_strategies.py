@@ -163,10 +163,11 @@ def test_strain_leaves_vacuum_alone_and_stays_in_range(seed, mode):
         assert low - 1e-6 <= factors.min() <= factors.max() <= high + 1e-6
 
 
+@pytest.mark.parametrize("hand", [1, -1], ids=["right-handed", "left-handed"])
 @pytest.mark.parametrize("periodic", [1, 3])
 @pytest.mark.parametrize("mode", ["isotropic", "axial", "full"])
-def test_modes_of_strain(mode, periodic):
-    cell = np.array([[4.0, 0, 0], [1.0, 5.0, 0], [0.5, -1.0, 6.0]])
+def test_modes_of_strain(mode, periodic, hand):
+    cell = np.array([[4.0, 0, 0], [1.0, 5.0, 0], [0.5, -1.0, hand * 6.0]])
     pbc = np.arange(3) < periodic
     parent = Frame.make([6], [[0.5, 0.5, 0.5]], cell, pbc)
     before = np.linalg.norm(cell, axis=1)
