@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from typing import Any, Final
 
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
@@ -22,10 +24,19 @@ def environment(threads: int | str) -> dict[str, str]:
 def ends_with_parent(command: list[str]) -> list[str]:
     """The command such that it ends with the process that starts it, even if that is killed.
 
-    The kernel sees to it, where there is util-linux; elsewhere the command stays as it is.
+    The kernel sees to it, where there is util-linux 2.33 or newer; elsewhere the command stays as
+    it is. What counts as the parent is the thread that starts the command.
     """
     setpriv = shutil.which("setpriv")
-    return command if setpriv is None else [setpriv, "--pdeathsig", "TERM", *command]
+    return [*_guard(setpriv), *command] if setpriv else command
+
+
+@cache
+def _guard(setpriv: str) -> tuple[str, ...]:
+    """What to put before a command; nothing if this ``setpriv`` is too old."""
+    guard = (setpriv, "--pdeathsig", "TERM")
+    tried = subprocess.run([*guard, setpriv, "--version"], capture_output=True, check=False)  # noqa: S603
+    return () if tried.returncode else guard
 
 
 def pool(

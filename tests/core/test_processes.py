@@ -60,6 +60,17 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_older_util_linux_is_not_asked_for_what_it_does_not_know(tmp_path, monkeypatch, known):
+    """That of RHEL 8 (2.32) has a ``setpriv`` without ``--pdeathsig``."""
+    program = tmp_path / "setpriv"
+    program.write_text(f"#!/bin/sh\necho unrecognized option >&2\nexit {0 if known else 1}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    guard = [str(program), "--pdeathsig", "TERM"] if known else []
+    assert processes.ends_with_parent(["program", "-x"]) == [*guard, "program", "-x"]
+
+
 def test_without_util_linux_a_command_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert processes.ends_with_parent(["program", "-x"]) == ["program", "-x"]
