@@ -33,6 +33,7 @@ def roomy(n=4):
 def tilted_sheet():
     atoms = graphene(vacuum=8).repeat((2, 2, 1))
     atoms.positions[1::2, 2] += 0.8
+    atoms.cell[2] += [3.0, -1.0, 0.0]  # vacuum is measured along the normal, not along this vector
     atoms.rotate(35, "x", rotate_cell=True)
     return Frame.from_atoms(atoms)
 
