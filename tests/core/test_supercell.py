@@ -58,6 +58,14 @@ def test_diagonal_supercell_is_the_optimum(seed, pbc, n_atoms, min_length, max_a
         assert image_distance(made.cell, pbc) == pytest.approx(best, abs=1e-5)
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_length_that_is_just_reached_is_enough(silicon, times):
+    (made,) = Supercell(min_length=times * 5.43, max_atoms=600).generate([silicon], None)
+    assert len(made) == 8 * times**3
+    (made,) = Supercell(min_length=times * 5.43 + 1e-3, max_atoms=600).generate([silicon], None)
+    assert len(made) > 8 * times**3
+
+
 def test_diamond_is_repeated_alike_in_all_directions():
     (made,) = Supercell().generate([Frame.from_atoms(bulk("C", a=3.57))], None)
     assert made.origin.parameters["matrix"] == np.diag([6, 6, 6]).tolist()
