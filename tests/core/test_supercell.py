@@ -98,6 +98,7 @@ def test_general_supercell_is_the_best_of_all_sublattices(seed, limit):
     (made,) = strategy.generate([frame], rng)
     assert len(made) <= limit
     assert image_distance(made.cell, made.pbc) >= best - 1e-6
+    assert np.linalg.det(made.origin.parameters.get("matrix", np.eye(3))) > 0
 
 
 @pytest.mark.parametrize("name", ["NaCl", "sheet", "wire"])

@@ -157,6 +157,16 @@ def test_alloys_are_distinct_and_leave_fixed_elements_alone(seed, copies):
         assert not np.array_equal(frame.numbers, SALT.numbers)
 
 
+def test_of_few_alloys_all_are_found_but_the_input_itself():
+    four = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64, cubic=True))
+    item = {"kind": "alloy", "alloy_species": ["Na", "K"], "fixed_species": ["Cl"], "copies": 20}
+    found = made([four], **item)
+    assert len(found.dataset) == 2**4 - 1
+    assert four.id not in found.dataset
+    assert found.refused == {}
+    assert found.notes[0].startswith("alloy: only 15 different alloys found for Cl4Na4")
+
+
 def test_fractions_are_kept_as_nearly_as_sites_allow():
     gold = Frame.from_atoms(bulk("Au", cubic=True) * (2, 2, 2))
     found = made([gold], kind="alloy", alloy_species=["Au", "Cu"], copies=30,
