@@ -24,7 +24,9 @@ class Isolated(Strategy):
     scope: ClassVar[Scope] = Scope.INPUTS
 
     kind: Literal["isolated"] = "isolated"
-    box: float = Field(15.0, gt=0, le=100, description="edge of the cubic box, Å")
+    box: float = Field(
+        15.0, gt=0, le=100, description="edge of the cubic box, Å; the vacuum of the plan at least"
+    )
     spin: Literal["none", "hund"] = Field(
         "none",
         description="none: no moment, as in the paper; hund: start from the moment of the free "
