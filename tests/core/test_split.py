@@ -223,6 +223,13 @@ def test_empty_sets_are_filled_from_the_largest_stratum():
     assert counts(done, "slab") == [1, 0, 0]
 
 
+@pytest.mark.parametrize("new", [1, 2, 3])
+def test_sets_that_earlier_frames_fill_are_not_filled_again(new):
+    done = assign(of([frame(n) for n in range(10)]), seed=1)
+    again = assign(Dataset.concatenate([done, of([frame(20 + n) for n in range(new)])]), seed=1)
+    assert counts(again) == [8 + new, 1, 1]
+
+
 def test_a_set_without_a_share_stays_empty():
     assert counts(assign(of([frame(n) for n in range(10)]), (0.9, 0.1, 0.0), seed=1)) == [9, 1, 0]
 
