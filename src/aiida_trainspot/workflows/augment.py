@@ -115,7 +115,7 @@ class DatasetAugmentationWorkChain(WorkChain):
         )
         self.out("report", made["report"])
         if not len(made["dataset"]):
-            return exit_codes.NO_FRAMES.because("every frame was refused; see the output 'report'")
+            return exit_codes.NO_FRAMES.because("no strategy made one; see the output 'report'")
         self.ctx.augmented = made["dataset"]
         return None
 
