@@ -175,7 +175,8 @@ def _set(block: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _readable(block: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray(block.tobytes().isascii() or all(map(_is_utf8, block.tolist())))
+    is_ascii = np.ascontiguousarray(block).view(np.int8).min() >= 0  # nearly always, and fast
+    return np.asarray(is_ascii or all(map(_is_utf8, block.tolist())))
 
 
 def _is_utf8(text: bytes) -> bool:
