@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ def can_measure() -> bool:
     return (_PROC / "self" / "status").exists()
 
 
-def peak_memory(command: Sequence[str]) -> float:
+def peak_memory(command: Sequence[str], environment: Mapping[str, str]) -> float:
     """Run a program; the peak resident memory (MiB) of its processes, each at its own time, summed.
 
     Pages that processes share count in each of them. The system keeps the peak of a process
@@ -26,12 +27,15 @@ def peak_memory(command: Sequence[str]) -> float:
 
     Args:
         command: The program and its arguments.
+        environment: What is added to the variables of this process.
 
     Raises:
         CalledProcessError: It failed.
     """
     peaks: dict[int, float] = {}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as program:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=os.environ | dict(environment)
+    ) as program:
         while program.poll() is None:
             for pid in _family(program.pid):
                 peaks[pid] = max(peaks.get(pid, 0.0), _peak(pid))

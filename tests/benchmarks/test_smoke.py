@@ -20,7 +20,8 @@ EXPECTED = {
     "augment": ["augment, work chain", "augment, pure", "augment, default list"],
     "evaluate": [
         *("committee evaluation, float32", "committee evaluation, float64"),
-        *("committee evaluation, 8 frames", "processor", "peak memory", "frames evaluated"),
+        *("committee evaluation, 8 frames", "processor", "memory for", "peak memory"),
+        "frames evaluated",
     ],
     "engine": ["engine overhead", "collecting results", "checkpoint"],
     "md": ["MD, npt"],
