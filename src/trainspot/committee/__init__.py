@@ -68,7 +68,10 @@ def checked(content: Any, path: Path) -> dict[str, Any]:
     """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError("not a calibration of ours", where=str(path))
-    if int(content.get("format_version", 0)) > FORMAT_VERSION:
+    version = content.get("format_version", 0)
+    if not isinstance(version, int):
+        raise DataError("its format_version is damaged", where=str(path))
+    if version > FORMAT_VERSION:
         raise DataError("written by a newer trainspot", where=str(path))
     try:
         good = all(Path(name).name == name for name in content["models"])

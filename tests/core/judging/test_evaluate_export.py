@@ -293,6 +293,8 @@ def test_an_export_without_any_calibration_has_no_thresholds(make, select):
     ("change", "complaint"),
     [
         ({"format": "other"}, "not a calibration of ours"),
+        ({"format_version": None}, "its format_version is damaged"),
+        ({"format_version": "x"}, "its format_version is damaged"),
         ({"properties": {"forces": {"slope": 1.0, "fitted": True}}}, "not a file of calibrations"),
         ({"properties": {}, "models": 3}, "the list of models or properties is damaged"),
     ],

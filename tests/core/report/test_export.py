@@ -302,6 +302,8 @@ def test_without_models_there_is_nothing_to_export(campaign, tmp_path):
         ("{", DataError),
         ('{"format": "other"}', DataError),
         ('{"format": "trainspot-calibration", "format_version": 99}', DataError),
+        ('{"format": "trainspot-calibration", "format_version": null}', DataError),
+        ('{"format": "trainspot-calibration", "format_version": "x"}', DataError),
         ('{"format": "trainspot-calibration", "models": ["../x"], "properties": {}}', DataError),
         ('{"format": "trainspot-calibration", "models": [], "properties": {}}', InputError),
         (None, InputError),
