@@ -37,7 +37,6 @@ from trainspot.judge.iteration import (
     score,
     thresholds,
     training_set,
-    unseen,
 )
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
@@ -93,7 +92,7 @@ class Turn:
 
     def predictions_of(self, frames: Dataset) -> Predictions:
         """What the committee says of any frames; it sees only those it has not predicted yet."""
-        new = unseen(frames, self.predictions)
+        new = frames.without(self.predictions.ids)
         return completed(frames, self.predictions, evaluate(new, self.committee))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from trainspot.dataset import Dataset
 from trainspot.engines import engines_of
 from trainspot.errors import InputError, RunError
 from trainspot.evaluate.batch import evaluate
+from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame
+from trainspot.judge.iteration import completed
 from trainspot.judge.why import why
 from trainspot.label.base import failed
 
@@ -69,6 +72,19 @@ def test_no_committee_evaluates_a_frame_twice(result, monkeypatch):
             assert found.ids == afresh.ids
             for name in ("energy", "forces", "stress", "projector", "offsets"):
                 np.testing.assert_allclose(getattr(found, name), getattr(afresh, name), atol=1e-9)
+
+
+def test_completing_predictions_copies_only_what_is_compared(result):
+    """Most of what was judged are explored frames, which no comparison needs."""
+    turn = result.turns[0]
+    compared = result.dataset.labelled().select(turn.predictions.ids[:1])
+    judged = Predictions.concatenate([turn.predictions] * 50)
+    tracemalloc.start()
+    found = completed(compared, judged)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.ids == compared.ids
+    assert peak < judged.forces.nbytes
 
 
 def test_calibration_pairs_were_in_no_training_set(result):

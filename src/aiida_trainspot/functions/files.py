@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiida.orm import SinglefileData
 
+from trainspot.evaluate import files
 from trainspot.evaluate.predictions import Predictions
 
 
@@ -14,6 +15,12 @@ def read_predictions(node: SinglefileData) -> Predictions:
     """The predictions in a node; ``DataError`` if the file is damaged or foreign."""
     with node.open(mode="rb") as handle:
         return Predictions.read(handle)
+
+
+def predicted_ids(node: SinglefileData) -> list[str]:
+    """Ids of the frames in a node of predictions, of which nothing else is read."""
+    with node.open(mode="rb") as handle:
+        return files.frame_ids(handle)
 
 
 def written_predictions(predictions: Predictions) -> SinglefileData:

@@ -8,7 +8,7 @@ from aiida.orm import Bool, Dict, Int, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
-from aiida_trainspot.functions.files import read_predictions, written_predictions
+from aiida_trainspot.functions.files import predicted_ids, read_predictions, written_predictions
 from trainspot.config.models import Campaign
 from trainspot.judge import iteration as pure
 from trainspot.judge.calibrate import Calibration
@@ -60,7 +60,7 @@ def comparison_set(
     ``unseen`` holds them, ``compared`` counts them and those it predicted when it was judged.
     """
     frames = pure.comparison_set(dataset.dataset, everything=everything.value)
-    new = pure.unseen(frames, read_predictions(predictions))
+    new = frames.without(predicted_ids(predictions))
     return {"unseen": PESData(new), "compared": Int(len(frames))}
 
 

@@ -145,7 +145,7 @@ def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
     return {name: values for name, values in found.items() if values.size}
 
 
-def frame_ids(source: Path) -> list[str]:
+def frame_ids(source: Path | IO[bytes]) -> list[str]:
     """Ids of the frames, in order."""
     with h5py.File(source, "r") as file:
         return [identity.decode() for identity in file["frame_id"][...].tolist()]

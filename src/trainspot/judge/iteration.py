@@ -145,19 +145,17 @@ def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
     return labelled if everything else labelled.subset("test")
 
 
-def unseen(frames: Dataset, predictions: Predictions) -> Dataset:
-    """The frames that the committee of these predictions has not predicted yet."""
-    return frames.without(predictions.ids)
-
-
 def completed(frames: Dataset, *parts: Predictions) -> Predictions:
     """What one committee has said of these frames at different times, in their order.
 
     Args:
         frames: Each with its prediction in one of the parts.
-        parts: Of the committee when it was judged, and for ``unseen`` frames.
+        parts: Of the committee when it was judged, and for the frames it had not met then.
     """
-    return Predictions.concatenate(parts).select(frames.ids)
+    wanted = set(frames.ids)
+    # First of each part: most of what was judged are explored frames, which are many.
+    kept = [part.take(np.array([i in wanted for i in part.ids], dtype=np.bool_)) for part in parts]
+    return Predictions.concatenate(kept).select(frames.ids)
 
 
 def thresholds(
