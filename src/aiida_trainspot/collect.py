@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida.common.links import LinkType
@@ -22,6 +23,8 @@ from trainspot.judge.why import Past
 from trainspot.report.data import IterationData, ReportData
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiida.orm import WorkChainNode
 
 DEMONSTRATION: Final = (
@@ -113,28 +116,64 @@ def failures(node: WorkChainNode) -> Dataset:
     return Dataset.concatenate(found).merge()
 
 
-def models(node: WorkChainNode) -> dict[str, bytes]:
-    """The latest committee: file name → content.
+@dataclass(frozen=True)
+class Committee:
+    """A committee and what was calibrated on its own predictions.
+
+    Attributes:
+        models: File name → content.
+        calibration: Of each property; empty if it was not judged.
+        note: What a user must know of it, or nothing.
+    """
+
+    models: dict[str, bytes]
+    calibration: Mapping[str, Calibration]
+    note: str = ""
+
+
+def committee(node: WorkChainNode, data: ReportData) -> Committee:
+    """The committee that was judged last, or without any judgement the one trained last.
+
+    A newer one may be there while its iteration runs, or after that failed, but a calibration
+    holds for its own committee alone. So trainings are read, not the outputs of the campaign,
+    where earlier versions put the newest models beside the calibration of the judged ones.
+
+    Args:
+        node: A ``TrainsPotWorkChain``.
+        data: See ``collect``.
 
     Raises:
         InputError: Nothing was trained yet.
     """
-    committee = dict(node.outputs.models) if "models" in node.outputs else {}
-    for stage in stages_of(node):
-        if "models" not in node.outputs and "models" in stage.node.outputs:
-            committee = dict(stage.node.outputs.models)
-    if not committee:
+    trained = {
+        stage.iteration: stage.node.outputs.models
+        for stage in stages_of(node)
+        if stage.name == "train" and stage.node.is_finished_ok
+    }
+    judged = data.iterations[-1] if data.iterations else None
+    last = max(trained, default=0)
+    n = last if judged is None else judged.n
+    if n not in trained:
         raise InputError(
             "this campaign has no trained committee yet",
             where=node.label or str(node.pk),
             hint="trainspot status tells how far it is",
         )
+    if judged is None:
+        note = f"This committee, of iteration {n}, was not judged: its error bars have no scale."
+    elif last > n:
+        note = (
+            f"A newer committee, of iteration {last}, was trained but not judged. This is the one "
+            f"of iteration {n}, to which the calibration belongs."
+        )
+    else:
+        note = ""
     found = {}
-    for key, model in sorted(committee.items()):
+    for key, model in sorted(trained[n].items()):
         suffix = model.filename.rpartition(".")[2]
         with model.open(mode="rb") as handle:
             found[f"{key}.{suffix}"] = handle.read()
-    return found
+    return Committee(found, {} if judged is None else judged.calibration, note)
 
 
 def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from aiida_trainspot.builder import get_builder
 from aiida_trainspot.cli.why import why
+from aiida_trainspot.collect import collect, committee
 from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.status import status
 from trainspot import loop
@@ -117,6 +118,17 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
 
     check_that_no_frame_is_evaluated_twice(node, plain)
+
+    # what an export takes
+    kept = committee(node, collect(node))
+    assert kept.models.keys() == {f"member_{j}.toy" for j in range(3)}
+    for name, content in kept.models.items():
+        model = node.outputs.models[name.removesuffix(".toy")]
+        assert model.get_content(mode="rb") == content
+    assert {
+        n: c.to_dict() for n, c in kept.calibration.items()
+    } == node.outputs.calibration.get_dict()
+    assert kept.note == ""
 
     # why each frame was chosen, read from the graph
     past = loop.history(plain, campaign)

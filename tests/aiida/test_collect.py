@@ -40,6 +40,27 @@ def predictions(dataset, rng):
     )  # fmt: skip
 
 
+def trained(campaign, iteration, *contents, exit_status=0):
+    """Store a training of an iteration that has ended, with a model of each content."""
+    from aiida.common.links import LinkType
+    from aiida.engine import ProcessState
+    from aiida.orm import CalcJobNode, SinglefileData, WorkChainNode
+
+    stage, job = WorkChainNode(), CalcJobNode(process_type="aiida.calculations:trainspot.toy")
+    stage.base.links.add_incoming(campaign, LinkType.CALL_WORK, f"iteration_{iteration}_train")
+    stage.store()
+    job.base.links.add_incoming(stage, LinkType.CALL_CALC, "members")
+    job.store()
+    models = [SinglefileData(io.BytesIO(content), filename="model.toy") for content in contents]
+    for j, model in enumerate(models):
+        model.base.links.add_incoming(job, LinkType.CREATE, f"model_{j}")
+        model.store()
+        model.base.links.add_incoming(stage, LinkType.RETURN, f"models__member_{j}")
+    stage.set_process_state(ProcessState.FINISHED)
+    stage.set_exit_status(exit_status)
+    return models
+
+
 def met_in_exploration(dataset):
     """Two frames of the dataset and one that was not chosen, unlabelled."""
     frames = [frame.with_(labels=Labels(), split=None) for frame in dataset[:2]]
@@ -51,7 +72,7 @@ def met_in_exploration(dataset):
 
 @pytest.fixture
 def campaign(aiida_profile, dataset, predictions, tmp_path):
-    """A finished campaign of one iteration, stored node by node as AiiDA would."""
+    """A campaign of one judged iteration, stored node by node as AiiDA would, which has ended."""
     from aiida.common.links import LinkType
     from aiida.engine import ProcessState
     from aiida.orm import CalcJobNode, Dict, SinglefileData, WorkChainNode
@@ -101,16 +122,14 @@ def campaign(aiida_profile, dataset, predictions, tmp_path):
         "pairs__iteration_1": Dict(pairs.to_dict()),
         "calibration": Dict(record["calibration"]),
         "predictions__iteration_1": SinglefileData(tmp_path / "predictions.h5"),
-        "models__member_0": SinglefileData(io.BytesIO(b"zero"), filename="model.toy"),
-        "models__member_1": SinglefileData(io.BytesIO(b"one"), filename="model.toy"),
     }
+    trained(node, 1, b"zero", b"one")
     for number, (name, one) in enumerate(outputs.items()):
         one.base.links.add_incoming(job, LinkType.CREATE, f"output_{number}")
         one.store()
         one.base.links.add_incoming(node, LinkType.RETURN, name)
     node.set_process_state(ProcessState.FINISHED)
     node.set_exit_status(420)
-    node.seal()
     return node
 
 
@@ -133,7 +152,7 @@ def young(aiida_profile, dataset):
 
 
 def test_everything_is_collected(campaign, dataset, predictions):
-    from aiida_trainspot.collect import collect, models
+    from aiida_trainspot.collect import collect, committee
 
     data = collect(campaign)
     assert data.dataset.ids == dataset.ids
@@ -146,11 +165,14 @@ def test_everything_is_collected(campaign, dataset, predictions):
     assert len(iteration.pairs) == 12
     assert set(iteration.calibration) == {"energy", "forces"}
     assert data.explored.ids == met_in_exploration(dataset).ids
-    assert models(campaign) == {"member_0.toy": b"zero", "member_1.toy": b"one"}
+    found = committee(campaign, data)
+    assert found.models == {"member_0.toy": b"zero", "member_1.toy": b"one"}
+    assert found.calibration == iteration.calibration
+    assert found.note == ""
 
 
 def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
-    from aiida_trainspot.collect import collect, models
+    from aiida_trainspot.collect import collect, committee
 
     data = collect(young)
     assert data.dataset.ids == dataset.ids
@@ -159,7 +181,7 @@ def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
     assert data.explored is None
     assert data.notes == []
     with pytest.raises(InputError, match="no trained committee yet"):
-        models(young)
+        committee(young, data)
 
 
 def test_the_report_command_writes_page_and_data(campaign, tmp_path):
@@ -222,3 +244,42 @@ def test_the_export_command_writes_the_folder(campaign, tmp_path):
     assert result.exit_code == 0
     assert (tmp_path / "out" / "models" / "member_1.toy").read_bytes() == b"one"
     assert "trainspot.calculator" in result.output
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("returned", [False, True])
+def test_a_committee_that_was_not_judged_has_not_the_bars_of_another(campaign, tmp_path, returned):
+    """While the second iteration explores, or when that failed in an earlier version."""
+    from aiida.common.links import LinkType
+
+    from aiida_trainspot.cli.export import export
+
+    for j, model in enumerate(trained(campaign, 2, b"two", b"three")):
+        if returned:
+            model.base.links.add_incoming(campaign, LinkType.RETURN, f"models__member_{j}")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(export, [campaign.uuid, "-o", str(out)], catch_exceptions=False)
+    assert (out / "models" / "member_0.toy").read_bytes() == b"zero"
+    assert set(json.loads((out / "calibration.json").read_text())["properties"])
+    said = "A newer committee, of iteration 2, was trained but not judged."
+    assert result.stderr.startswith(f"note: {said} This is the one of iteration 1, to which")
+    assert said in (out / "README.md").read_text()
+
+
+def test_a_training_that_failed_made_no_committee(campaign):
+    from aiida_trainspot.collect import collect, committee
+
+    trained(campaign, 2, b"two", exit_status=305)
+    assert committee(campaign, collect(campaign)).note == ""
+
+
+def test_without_a_judgement_the_last_committee_has_no_calibration(young, tmp_path):
+    from aiida_trainspot.cli.export import export
+
+    trained(young, 1, b"zero", b"one")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(export, [young.uuid, "-o", str(out)], catch_exceptions=False)
+    assert (out / "models" / "member_1.toy").read_bytes() == b"one"
+    assert json.loads((out / "calibration.json").read_text())["properties"] == {}
+    assert result.stderr.startswith("note: This committee, of iteration 1, was not judged")
+    assert "was not judged" in (out / "README.md").read_text()

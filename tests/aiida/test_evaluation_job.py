@@ -146,10 +146,12 @@ def test_bad_inputs_are_refused_before_anything_runs(inputs, name, value, messag
 def parse(inputs, aiida_localhost, tmp_path):
     """Parse a job that left the given files (name: content), without running one."""
 
-    def call(files, exit_status=None, scheduler=""):
+    def call(files, exit_status=None, scheduler="", **options):
         node = orm.CalcJobNode(computer=aiida_localhost, process_type=f"aiida.calculations:{NAME}")
         node.set_option("resources", {"num_machines": 1})
         node.set_option("scheduler_stderr", "_scheduler-stderr.txt")
+        for name, value in options.items():
+            node.set_option(name, value)
         links = {"dataset": inputs["dataset"]}
         links |= {f"models__{name}": model for name, model in inputs["models"].items()}
         for label, source in links.items():
@@ -212,6 +214,9 @@ def test_members_of_which_nothing_is_finite(parse, file_of):
     one_bad_frame = np.zeros((2, 6))
     one_bad_frame[:, 3] = np.nan
     assert parse({"predictions.h5": file_of(energy=one_bad_frame)})[1].exit_status == 0
+    outputs, process = parse({"predictions.h5": file_of(energy=energy)}, allow_non_finite=True)
+    assert process.exit_status == 0
+    assert set(outputs) == {"predictions"}
 
 
 def test_killed_jobs(parse, file_of):

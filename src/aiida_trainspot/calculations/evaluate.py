@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DATASET = "dataset.h5"
 PREDICTIONS = "predictions.h5"
+ALLOW_NON_FINITE = "allow_non_finite"
 
 
 class EvaluationCalculation(TrainspotCalculation):
@@ -51,6 +52,12 @@ class EvaluationCalculation(TrainspotCalculation):
             help="The other keys of EvaluateSettings: max_atoms, device, jobs.",
         )
         spec.inputs["models"].validator = _some_model
+        spec.input(
+            f"metadata.options.{ALLOW_NON_FINITE}",
+            valid_type=bool,
+            required=False,
+            help="Succeed even if no prediction of a member is finite, as of few frames it may be.",
+        )
         spec.output("predictions", valid_type=SinglefileData, help="HDF5, see the contract.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.evaluate"
 

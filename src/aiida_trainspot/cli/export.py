@@ -20,17 +20,26 @@ from aiida_trainspot.profile import find, load, profile_option
 )
 @profile_option
 def export(identifier: str, output: Path, profile: str | None) -> None:
-    """Write what campaign ID made into a folder, ready for ASE and LAMMPS."""
+    """Write what campaign ID made into a folder, ready for ASE and LAMMPS.
+
+    The committee is the one that was judged last, with its calibration.
+    """
     load(profile)
-    from aiida_trainspot.collect import collect, models
+    from aiida_trainspot.collect import collect, committee
     from trainspot.report.export import export as write
 
     node = find(identifier)
-    committee = models(node)
     found = collect(node)
-    last = found.iterations[-1].calibration if found.iterations else {}
+    chosen = committee(node, found)
+    notes = [chosen.note] if chosen.note else []
     folder = write(
-        output, dataset=found.dataset, models=committee, calibration=last, status=found.status
+        output,
+        dataset=found.dataset,
+        models=chosen.models,
+        calibration=chosen.calibration,
+        status={**found.status, "notes": [*found.notes, *notes]},
     )
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(f"export: {folder}")
     click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiida.orm import SinglefileData
 
-from aiida_trainspot.calculations.evaluate import PREDICTIONS
+from aiida_trainspot.calculations.evaluate import ALLOW_NON_FINITE, PREDICTIONS
 from aiida_trainspot.parsers.base import TrainspotParser, required
 from trainspot.errors import DataError
 from trainspot.evaluate.predictions import Predictions
@@ -26,4 +26,5 @@ class EvaluationParser(TrainspotParser):
         if len(predictions.members) != len(self.node.inputs.models):
             raise DataError("holds another number of members", where=PREDICTIONS)
         self.out("predictions", SinglefileData(path, filename=PREDICTIONS))
-        predictions.check_finite()
+        if not self.node.get_option(ALLOW_NON_FINITE):
+            predictions.check_finite()

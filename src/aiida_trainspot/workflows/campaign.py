@@ -297,7 +297,7 @@ class TrainsPotWorkChain(CampaignBase):
         found = self._decide(decisions.comparison_set, n, **self._comparison(n))
         self.ctx.compare, self.ctx.comparable = None, found["compared"].value > 0
         if len(found["unseen"]):
-            self._evaluate(found["unseen"], n, f"compare_{n}", "compare")
+            self._evaluate(found["unseen"], n, f"compare_{n}", "compare", allow_non_finite=True)
 
     def _comparison(self, n: int) -> dict[str, Any]:
         """What committee n is compared on, and what it has said already."""
@@ -312,7 +312,9 @@ class TrainsPotWorkChain(CampaignBase):
         n = self.ctx.compared = self.ctx.compared + 1
         self.out(f"pairs.iteration_{n}", self.ctx[f"pairs_{n}"])
         job = self.ctx.compare
-        if not self.ctx.comparable or (job is not None and not job.is_finished_ok):
+        # A checkpoint of an earlier version lacks it: there a job predicted all that is compared.
+        comparable = self.ctx.get("comparable", job is not None)
+        if not comparable or (job is not None and not job.is_finished_ok):
             self.report(f"committee {n} was not compared on the final test frames")
             self.out(f"iterations.iteration_{n}", self.ctx[f"record_{n}"])
             return
@@ -337,8 +339,9 @@ class TrainsPotWorkChain(CampaignBase):
         self.out("dataset", self.ctx.dataset)
         if len(self.ctx.failed):
             self.out("failures", self.ctx.failed)
-        if self.ctx.trained:
-            outputs = self.ctx[f"committee_{self.ctx.trained}"].outputs
+        if self.ctx.trained:  # a committee that was not judged does not go with a calibration
+            last = self.ctx.judged or self.ctx.trained
+            outputs = self.ctx[f"committee_{last}"].outputs
             for key in sorted(outputs.models):
                 self.out(f"models.{key}", outputs.models[key])
                 self.out(f"lammps_models.{key}", outputs.models[key])

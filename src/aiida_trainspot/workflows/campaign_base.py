@@ -74,8 +74,10 @@ class CampaignBase(WorkChain):
         models = self.ctx[f"committee_{iteration}"].outputs.models
         return {key: models[key] for key in sorted(models)}
 
-    def _evaluate(self, frames: PESData, iteration: int, label: str, key: str) -> None:
-        options = self.inputs.options.evaluate.get_dict()
+    def _evaluate(
+        self, frames: PESData, iteration: int, label: str, key: str, **extra: bool
+    ) -> None:
+        options = self.inputs.options.evaluate.get_dict() | extra
         decisive, practical = self.campaign.evaluate.settings.parted()
         child = submit_once(
             self,

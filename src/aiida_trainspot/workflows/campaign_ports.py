@@ -66,9 +66,9 @@ def _define_inputs(spec: WorkChainSpec) -> None:
 def _define_outputs(spec: WorkChainSpec) -> None:
     spec.output("dataset", valid_type=PESData, help="All frames; the last chosen may lack labels.")
     spec.output("failures", valid_type=PESData, required=False, help="Frames without labels.")
-    spec.output("calibration", valid_type=Dict, required=False, help="Of the last iteration.")
+    spec.output("calibration", valid_type=Dict, required=False, help="Of these models.")
     helps = {
-        "models": "The latest committee.",
+        "models": "The committee judged last; if none was, the one trained last.",
         "lammps_models": "What `trainspot-lmp` loads: the same files.",
         "checkpoints": "What trainings can be continued from.",
         "predictions": "Of each iteration's committee for the final test frames; the last one's "
