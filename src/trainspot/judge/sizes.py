@@ -34,6 +34,28 @@ class SizeScore:
     pairs: tuple[Pairs, ...]
 
 
+def comparable(dataset: Dataset, pairs: Pairs, predictions: Predictions) -> Dataset:
+    """The frames a committee was calibrated with of which its smaller committees can be judged.
+
+    Those are the validation frames of its time, and audit frames that went to a held-out set.
+    Other audit frames were judged by earlier committees and then trained on by this one. Held-out
+    frames that are not among the pairs are kept for tests, or were labelled later because they
+    were flagged: no random ones.
+
+    Args:
+        dataset: Frames with their labels and sets, from then or later: sets never change.
+        pairs: What the committee was calibrated with.
+        predictions: Of the committee.
+
+    Returns:
+        In the order of the pairs.
+    """
+    labelled, predicted = dataset.labelled(), set(predictions.ids)
+    held_out = {i for split in ("validation", "test") for i in labelled.subset(split).ids}
+    counted = zip(pairs.frame_ids, pairs.held_out, strict=True)
+    return labelled.select(i for i, out in counted if out and i in held_out and i in predicted)
+
+
 def by_size(
     dataset: Dataset,
     predictions: Predictions,

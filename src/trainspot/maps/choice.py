@@ -134,12 +134,14 @@ def _affordable(
     count = total - sum(map(len, kept))
     if count > total / 2:
         raise InputError(
-            f"{count} of {counted(total, 'frame')} would take more than {most:.1g} s each",
+            f"{count} of {counted(total, 'frame')} would take more than {most:.1g} s each to "
+            "describe",
             hint=_PATIENCE,
         )
     if count:
         notes.append(
-            f"Left out: {counted(count, 'frame')} that would take more than {most:.1g} s each."
+            f"Left out: {counted(count, 'frame')} that would take more than {most:.1g} s each to "
+            "describe."
         )
     return kept, left
 

@@ -9,6 +9,7 @@ from trainspot.judge.sizes import MAX_COMMITTEES
 from trainspot.report import figures
 from trainspot.report.quantities import QUANTITIES, number
 from trainspot.report.style import SETS, data_uri
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.report.data import IterationData, ReportData
@@ -156,16 +157,25 @@ def trust(data: ReportData) -> list[Picture]:
 
 
 def committees(data: ReportData, last: IterationData) -> list[Picture]:
-    """What smaller committees than that of an iteration would do; empty where there are none."""
+    """What smaller committees than that of an iteration would do; empty where none can be judged."""
     if last.predictions is None or len(last.predictions.members) < 3:
         return []
     scores = figures.sizes(data, last)
+    if last.pairs is None or not scores:
+        return []
     members = len(last.predictions.members)
     caption = (
         "Would fewer members do? The force calibration of every smaller committee that can be "
         f"formed of the {members} members of iteration {last.n}, on the same held-out frames; "
         "the line is their mean."
     )
+    total = int(last.pairs.held_out.sum())
+    if missing := total - len(scores[0].pairs[0]):
+        caption += (
+            f" Of the {counted(total, 'frame')} of its own calibration {missing} "
+            f"{'is' if missing == 1 else 'are'} left out: audit frames that went into its training "
+            "set, or frames without its prediction."
+        )
     if any(len(score.pairs) >= MAX_COMMITTEES for score in scores):
         caption += f" Of one size at most {MAX_COMMITTEES} are tried."
     alt = "Rank correlation, TPR and PPV against the number of members."

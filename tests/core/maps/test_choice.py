@@ -80,6 +80,7 @@ def test_frames_that_would_take_too_long_are_left_out_and_said_so():
     assert kept.ids == small.ids
     (note,) = notes
     assert note.startswith("Left out: 2 frames that would take more than ")
+    assert note.endswith(" s each to describe.")
     with pytest.raises(InputError, match="2 of 3 frames would take more than"):
         chosen(Dataset.concatenate([small[:1], large]), seconds=seconds)
 

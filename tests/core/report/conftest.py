@@ -10,9 +10,9 @@ from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame, Labels, Origin
 from trainspot.geometry import periodic_projector
-from trainspot.judge.calibrate import calibrate
+from trainspot.judge.iteration import NO_PAIRS, Rules, evaluation_set, thresholds
 from trainspot.judge.pairs import collect_pairs
-from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.report import maps
 from trainspot.report.data import IterationData, ReportData
 
@@ -64,12 +64,16 @@ def make_dataset(rng, sizes):
     return Dataset.from_frames(frames)
 
 
-def make_predictions(rng, dataset, scale, members=4):
-    """Reference plus an error common to all members and one of each member's own."""
+def make_predictions(rng, dataset, scale, n, members=4):
+    """Reference plus an error common to all members and one of each member's own.
+
+    The committee of iteration ``n`` errs less on what it was trained on.
+    """
     n_atoms = dataset.n_atoms
     hard = np.array([HARDNESS[s.decode()] for s in dataset.column("strategy").tolist()])
     size = scale * hard * rng.lognormal(0, 0.55, len(dataset))
-    size *= np.where(dataset.column("split") == 1, 0.6, 1.0)
+    trained = (dataset.column("split") == 1) & (dataset.column("iteration") < n)
+    size *= np.where(trained, 0.6, 1.0)
     atoms = np.repeat(size, n_atoms)[:, None]
 
     def disturbed(reference, sizes, common):
@@ -106,18 +110,28 @@ def rmse_record(dataset, predictions):
     return record
 
 
+def audited(dataset):
+    """What the first judgement chose as its audit: of every set, as they were shared out since."""
+    met = dataset.take(dataset.column("iteration") == 1)
+    of_sets = [met.subset("train").take(range(4)), met.subset("validation").take(range(1)),
+               met.subset("test").take(range(1))]  # fmt: skip
+    return Dataset.concatenate(of_sets)
+
+
 def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
     rng = np.random.default_rng(seed)
     sizes = {"rattle": (36, 0), "strain": (24, 0), "vacancies": (18, 0), "md": (30, 1)}
     dataset = make_dataset(rng, sizes)
-    everything = [make_predictions(rng, dataset, scale) for scale in scales]
+    everything = [make_predictions(rng, dataset, scale, n) for n, scale in enumerate(scales, 1)]
+    rules = Rules(TOLERANCE, CalibrateSettings(), JudgeSettings(), seed)
+    audit_pairs = collect_pairs(audited(dataset), everything[0], trained=())
     iterations, records = [], []
     total = 58
     for n, predictions in enumerate(everything, start=1):
         held_out = dataset.ids if n == len(scales) else dataset.subset("test").ids
-        pairs = collect_pairs(dataset, predictions.select(
-            [*dataset.subset("validation").ids, *dataset.subset("test").ids]))  # fmt: skip
-        made = calibrate(pairs, TOLERANCE, CalibrateSettings(), seed)
+        known = dataset.take(dataset.column("iteration") < n)
+        judged = predictions.select(evaluation_set(known, known.take([])).ids)
+        pairs, made = thresholds(known, judged, audit_pairs if n > 1 else NO_PAIRS, rules)
         iterations.append(IterationData(n, predictions.select(held_out), pairs, made))
         new = 58 if n == 1 else 28
         total += 0 if n == 1 else new

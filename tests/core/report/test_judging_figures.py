@@ -10,8 +10,9 @@ import pytest
 
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.diagnostics import rate_map
+from trainspot.judge.iteration import NO_PAIRS, Rules, thresholds
 from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size
 from trainspot.report import figures, pictures
 from trainspot.report.data import IterationData, ReportData
@@ -91,6 +92,83 @@ def test_smaller_committees(campaign, last):
     assert max(len(score.calibrations["forces"]) for score in found) == MAX_COMMITTEES
 
 
+@pytest.mark.parametrize("chosen", [{"quantile": 0.9}, {"method": "conformal", "miss_rate": 0.3}])
+def test_smaller_committees_are_calibrated_as_the_campaign_is(campaign, last, chosen):
+    """Without audits, the whole committee among them gets the campaign's own calibration."""
+    settings = CalibrateSettings(**chosen)
+    rules = Rules(Tolerance(**campaign.tolerance), settings, JudgeSettings(), 0)
+    pairs, own = thresholds(campaign.dataset, last.predictions, NO_PAIRS, rules)
+    iteration = replace(last, pairs=pairs, calibration=own)
+    known = ReportData({**campaign.status, "calibrate": settings.model_dump()}, campaign.dataset)
+    whole = sizes(known, iteration)[-1]
+    assert whole.pairs[0].frame_ids == pairs.frame_ids
+    for key, one in own.items():
+        assert whole.calibrations[key] == (replace(one, atom_sigma=None, atoms=None),)
+    (plain,) = sizes(campaign, iteration)[-1].calibrations["forces"]  # its record does not say
+    fallback = CalibrateSettings(method=settings.method)
+    assert plain == calibrate(pairs, rules.tolerance, fallback, 0)["forces"]
+    assert plain.threshold != whole.calibrations["forces"][0].threshold
+
+
+def test_committees_of_all_sizes_are_judged_by_the_campaigns_own_pairs(campaign, last):
+    """Of audit frames those that the committee was not trained on, as it predicts them itself."""
+    dataset, trained = campaign.dataset, set(campaign.dataset.subset("train").ids)
+    validation, test = (dataset.subset(name).ids for name in ("validation", "test"))
+    once = [identity for identity in last.pairs.frame_ids if identity in trained]
+    assert len(once) == 4  # audit frames, judged by an earlier committee
+    scores = sizes(campaign, last)
+    for pairs in (pairs for score in scores for pairs in score.pairs):
+        assert pairs.held_out.all()
+        assert set(pairs.frame_ids) == set(last.pairs.frame_ids) - trained
+        assert set(validation) < set(pairs.frame_ids)
+        assert len(set(test) & set(pairs.frame_ids)) == 1  # the other test frames do not calibrate
+    (whole,) = scores[-1].pairs
+    again = collect_pairs(dataset.select(whole.frame_ids), last.predictions)
+    np.testing.assert_array_equal(whole.delta["forces"], again.delta["forces"])
+
+
+def test_frames_labelled_since_then_do_not_count(campaign, last):
+    """Held-out frames that a judgement chose are no random ones."""
+    first = replace(campaign.iterations[0], predictions=last.predictions)
+    assert set(campaign.dataset.subset("validation").ids) > set(first.pairs.frame_ids)
+    for score in sizes(campaign, first):
+        assert all(pairs.frame_ids == first.pairs.frame_ids for pairs in score.pairs)
+
+
+def test_frames_without_a_set_or_not_held_out_do_not_count(campaign, last):
+    split, held_out = campaign.dataset.column("split").copy(), last.pairs.held_out.copy()
+    lost = campaign.dataset.subset("validation").ids[:2]
+    split[np.isin(campaign.dataset.column("id"), np.array(lost[:1], dtype="S64"))] = 0
+    held_out[last.pairs.frame_ids.index(lost[1])] = False
+    dataset = campaign.dataset.with_columns(split=split)
+    changed = replace(last, pairs=replace(last.pairs, held_out=held_out))
+    (pairs,) = sizes(ReportData(campaign.status, dataset), changed)[-1].pairs
+    (before,) = sizes(campaign, last)[-1].pairs
+    assert set(before.frame_ids) - set(pairs.frame_ids) == set(lost)
+
+
+def test_pairs_that_smaller_committees_lack_are_counted(campaign, last):
+    tried, _ = pictures.committees(campaign, last)
+    assert "Of the 27 frames of its own calibration 4 are left out:" in tried.caption
+    some = [i for i in last.predictions.ids if i != campaign.dataset.subset("validation").ids[0]]
+    fewer = replace(last, predictions=last.predictions.select(some))
+    assert " 5 are left out:" in pictures.committees(campaign, fewer)[0].caption
+    validation = campaign.dataset.subset("validation")
+    whole = replace(last, pairs=collect_pairs(validation, last.predictions))
+    assert "left out" not in pictures.committees(campaign, whole)[0].caption
+    one = whole.pairs.frame_ids[1:]
+    fewer = replace(whole, predictions=last.predictions.select(one))
+    assert " 1 is left out:" in pictures.committees(campaign, fewer)[0].caption
+
+
+def test_where_too_few_pairs_are_left_there_are_no_figures(campaign, last):
+    ids = [i for i in last.pairs.frame_ids if i not in set(campaign.dataset.subset("train").ids)]
+    for count, expected in ((11, 0), (12, 2)):
+        few = replace(last, predictions=last.predictions.select(ids[:count]))
+        assert len(pictures.committees(campaign, few)) == expected
+    assert pictures.committees(campaign, replace(last, pairs=None)) == []
+
+
 def eight(predictions):
     """A committee of twice as many members."""
     return replace(
@@ -113,8 +191,9 @@ def committee(predictions, rows):
 def test_the_maps_of_a_size_hold_the_pairs_of_all_its_committees(campaign, last):
     scores = sizes(campaign, last)
     figure = figures.size_rate_maps(mapped_sizes(scores))
-    frames = campaign.dataset.labelled()
-    frames = frames.take(frames.n_atoms > 1)
+    trained = set(campaign.dataset.subset("train").ids)
+    ids = [identity for identity in last.pairs.frame_ids if identity not in trained]
+    frames = campaign.dataset.select(ids)
     for score in scores:
         every = [
             collect_pairs(frames, committee(last.predictions, list(rows))).of("forces")

@@ -235,7 +235,7 @@ def test_without_featomic_the_map_of_the_paper_stands_alone(campaign, monkeypatc
         ({"numbers": [97, 97]}, "2 frames with Bk, of which the ANO-RCC basis has no orbitals"),
         (
             {"cell": np.diag([0.3, 0.3, 6.0])},
-            "2 of 2 frames would take more than 0.04 s each; trainspot map --desc",
+            "2 of 2 frames would take more than 0.04 s each to describe; trainspot map --desc",
         ),
     ],
 )

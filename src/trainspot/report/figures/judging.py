@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.diagnostics import coverage_curve
 from trainspot.judge.settings import Tolerance
-from trainspot.judge.sizes import SizeScore, by_size
+from trainspot.judge.sizes import SizeScore, by_size, comparable
 from trainspot.report.figures.panels import absent, iteration_axis, subtitle, usable
 from trainspot.report.quantities import QUANTITIES
 from trainspot.report.style import GREY, LINE, new, styled
@@ -114,16 +115,23 @@ def committee_sizes(scores: Sequence[SizeScore]) -> Figure:
 
 
 def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
-    """The calibrations of smaller committees on the held-out frames of an iteration.
+    """The calibrations of smaller committees on the frames that an iteration was calibrated with.
 
-    They are fitted as the campaign fits its own, so that those of the whole committee are its own.
+    They are fitted as the campaign fits its own, to the pairs that ``comparable`` leaves. Before
+    the first audit those of the whole committee are the campaign's own, but for the bootstrap's
+    seed; later, audit frames count as this committee predicts them, if it was not trained on them.
+
+    Returns:
+        By size; empty if too few pairs are left to fit a threshold.
     """
-    if iteration.predictions is None or "forces" not in iteration.calibration:
+    pairs, predictions = iteration.pairs, iteration.predictions
+    if pairs is None or predictions is None or "forces" not in iteration.calibration:
         return []
     known = {key: made.tolerance for key, made in iteration.calibration.items()}
     tolerance = Tolerance(**{key: known.get(key) for key in ("energy", "forces", "stress")})
-    frames = data.dataset.labelled()
-    frames = frames.take(frames.n_atoms > 1)
     method = iteration.calibration["forces"].method  # known even where the settings are not
     settings = data.calibrate.model_copy(update={"method": method})
-    return by_size(frames, iteration.predictions, tolerance, settings)
+    frames = comparable(data.dataset, pairs, predictions)
+    if len(frames) < pairs_needed(settings):
+        return []
+    return by_size(frames, predictions, tolerance, settings)
