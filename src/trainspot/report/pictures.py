@@ -157,7 +157,7 @@ def trust(data: ReportData) -> list[Picture]:
 
 
 def committees(data: ReportData, last: IterationData) -> list[Picture]:
-    """What smaller committees than that of an iteration would do; empty where none can be judged."""
+    """What smaller committees than that of an iteration would do; empty where there are none."""
     if last.predictions is None or len(last.predictions.members) < 3:
         return []
     scores = figures.sizes(data, last)
@@ -172,9 +172,8 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
     total = int(last.pairs.held_out.sum())
     if missing := total - len(scores[0].pairs[0]):
         caption += (
-            f" Of the {counted(total, 'frame')} of its own calibration {missing} "
-            f"{'is' if missing == 1 else 'are'} left out: audit frames that went into its training "
-            "set, or frames without its prediction."
+            f" Missing: {missing} of the {counted(total, 'frame')} of its own calibration; audit "
+            "frames that went into its training set and frames without its prediction cannot count."
         )
     if any(len(score.pairs) >= MAX_COMMITTEES for score in scores):
         caption += f" Of one size at most {MAX_COMMITTEES} are tried."

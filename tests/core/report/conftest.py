@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -132,6 +134,7 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
         known = dataset.take(dataset.column("iteration") < n)
         judged = predictions.select(evaluation_set(known, known.take([])).ids)
         pairs, made = thresholds(known, judged, audit_pairs if n > 1 else NO_PAIRS, rules)
+        made["forces"] = replace(made["forces"], atom_sigma=None, atoms=None)  # see test_export
         iterations.append(IterationData(n, predictions.select(held_out), pairs, made))
         new = 58 if n == 1 else 28
         total += 0 if n == 1 else new
