@@ -212,7 +212,10 @@ def _memory(models: list[Path], folder: Path, options: argparse.Namespace) -> It
     sides = {"few": side(few, tight=True), "many": side(many, tight=True)}
     sides |= {"few, free": side(few, tight=False), "many, free": side(many, tight=False)}
     peaks = interleaved(sides, repeats=repeats(options, 1))
-    growth = [after - before for after, before in zip(peaks["many"], peaks["few"], strict=True)]
+    growth = [
+        max(after - before, 2**-10)  # a kB, the unit of the system: nothing grew
+        for after, before in zip(peaks["many"], peaks["few"], strict=True)
+    ]
     work = f"trainspot evaluate, one process, 2 members, {many} frames of 2 to 8 atoms"
     yield compared(
         f"memory for {many - few} more frames, of what they weigh",
