@@ -153,12 +153,17 @@ def test_iteration_holds_one_chunk_and_a_kept_frame_only_itself(tmp_path, view):
     assert held[4][0] < chunk, "no chunk is kept by a frame of it"
 
 
-@given(st.lists(frames(), min_size=1, max_size=12), st.data())
-def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, given_frames, data):
-    path = tmp_path_factory.mktemp("single") / "frames.h5"
+def written(tmp_path_factory, given_frames, data):
+    """A file of the frames, and rows of it in any order, from the end too."""
+    path = tmp_path_factory.mktemp("written") / "frames.h5"
     store.write(Dataset.from_frames(given_frames), path)
     n = len(given_frames)
-    rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
+    return path, data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
+
+
+@given(st.lists(frames(), min_size=1, max_size=12), st.data())
+def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, given_frames, data):
+    path, rows = written(tmp_path_factory, given_frames, data)
     small = {"CHUNK": 2, "_BLOCKS": 3}  # more blocks than are kept
     with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:
         for name, value in small.items():
@@ -169,10 +174,7 @@ def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, give
 
 @given(st.lists(frames(), min_size=1, max_size=12), st.data())
 def test_a_part_is_what_is_taken_and_reads_when_asked(tmp_path_factory, given_frames, data):
-    path = tmp_path_factory.mktemp("part") / "frames.h5"
-    store.write(Dataset.from_frames(given_frames), path)
-    n = len(given_frames)
-    rows = data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
+    path, rows = written(tmp_path_factory, given_frames, data)
     size = data.draw(st.integers(1, 7))
     blocks = data.draw(st.integers(1, 5))
     with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:

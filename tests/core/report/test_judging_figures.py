@@ -25,6 +25,14 @@ def last(campaign):
     return campaign.iterations[-1]
 
 
+def showing(figure, title, values):
+    """The panel of this title, which shows these values."""
+    panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == title)
+    drawn = np.ma.filled(panel.collections[0].get_array(), np.nan)
+    np.testing.assert_allclose(drawn.reshape(60, 60), values)
+    return panel
+
+
 def test_the_maps_are_the_rates(last):
     figure = figures.rate_maps(last)
     panel = next(a for a in figure.axes if a.get_title(loc="left") == "Forces: TPR")
@@ -45,9 +53,7 @@ def test_the_maps_along_the_campaign_are_those_of_each_iteration(campaign):
         made = iteration.calibration["forces"]
         for key in ("tpr", "ppv"):
             title = f"Iteration {iteration.n}: {key.upper()}"
-            panel = next(a for a in figure.axes if a.get_title(loc="left") == title)
-            drawn = np.ma.filled(panel.collections[0].get_array(), np.nan)
-            np.testing.assert_allclose(drawn.reshape(60, 60), getattr(found, key))
+            panel = showing(figure, title, getattr(found, key))
             (dot,) = [line for line in panel.lines if line.get_marker() == "o"]
             used = [1000 * made.threshold, 1000 * made.tolerance]
             assert dot.get_xydata()[0] == pytest.approx(used)
@@ -200,9 +206,7 @@ def test_the_maps_of_a_size_hold_the_pairs_of_all_its_committees(campaign, last)
         made = score.calibrations["forces"]
         for key in ("tpr", "ppv"):
             title = f"{score.size} members: {key.upper()}"
-            panel = next(a for a in figure.axes if a.get_title(loc="left") == title)
-            drawn = np.ma.filled(panel.collections[0].get_array(), np.nan)
-            np.testing.assert_allclose(drawn.reshape(60, 60), getattr(found, key))
+            panel = showing(figure, title, getattr(found, key))
             dots = [line.get_xydata()[0] for line in panel.lines if line.get_marker() == "o"]
             assert np.array(dots) == pytest.approx(
                 np.array([[1000 * one.threshold, 1000 * one.tolerance] for one in made])
