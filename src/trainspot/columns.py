@@ -52,6 +52,16 @@ EXTRA: Final = "arrays/"
 """Prefix of per-atom extras; ``has_arrays/<name>`` tells which frames have one."""
 
 
+_ROW: Final = np.dtype([(name, *kind) for name, kind in PER_FRAME.items()], align=True)
+"""All of a frame that has one row, side by side."""
+
+_SHORT: Final = ("numbers", *TEXT)
+"""Ragged columns of single bytes, of which a block keeps its part where that is short."""
+
+_KEPT: Final = 1 << 16
+"""Bytes, the longest part of one that a block keeps: 512 frames of 128 atoms."""
+
+
 def is_mask(name: str) -> bool:
     """Whether a column is the ``has_…`` mask of a per-atom extra."""
     return name.startswith("has_" + EXTRA)
@@ -61,6 +71,11 @@ def axes(columns: Iterable[str]) -> dict[str, list[str]]:
     """For each offsets column the ragged columns it cuts."""
     atoms = [*PER_ATOM, *(name for name in columns if name.startswith(EXTRA))]
     return {"offsets": atoms} | {f"{name}_offsets": [name] for name in TEXT}
+
+
+def _axis(name: str) -> str:
+    """The offsets that cut a ragged column."""
+    return f"{name}_offsets" if name in TEXT else "offsets"
 
 
 def frozen(array: Any) -> NDArray[Any]:
@@ -171,38 +186,46 @@ def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
 
 
 class Block:
-    """Consecutive frames of some columns: what is kept of each frame is read, atoms when needed.
+    """Consecutive frames of some columns: small things are read at once, atoms when needed.
 
     Args:
         columns: Arrays or their on-disk stand-ins.
         start: Row of the first frame.
         stop: Row after the last one.
-        own: Frames get arrays of atoms of their own, so that one that is kept does not keep the
-            atoms of all others in memory.
+        own: Frames get arrays of their own, so that one that is kept does not keep all others in
+            memory.
     """
 
-    __slots__ = ("_columns", "_edges", "_extras", "_own", "_rows")
+    __slots__ = ("_edges", "_extras", "_own", "_ragged", "_rows")
 
     def __init__(
         self, columns: Mapping[str, Any], start: int, stop: int, *, own: bool = False
     ) -> None:
-        """Read the columns with one row a frame."""
-        self._columns = columns
+        """Read the columns with one row a frame, and elements and texts where they are short."""
         self._own = own
-        self._rows = {name: frozen(columns[name][start:stop]) for name in PER_FRAME}
+        self._rows = np.empty(stop - start, _ROW)
+        for name in PER_FRAME:
+            self._rows[name] = columns[name][start:stop]
+        self._rows.setflags(write=False)
         self._edges = {axis: columns[axis][start : stop + 1].tolist() for axis in axes(())}
         self._extras = {
             name.removeprefix(EXTRA): columns["has_" + name][start:stop].tolist()
             for name in columns
             if name.startswith(EXTRA)
         }
+        names = [*PER_ATOM, *TEXT, *(EXTRA + name for name in self._extras)]
+        self._ragged = {name: (columns[name], 0) for name in names}
+        for name in _SHORT:
+            edges = self._edges[_axis(name)]
+            if edges[-1] - edges[0] <= _KEPT:
+                self._ragged[name] = columns[name][edges[0] : edges[-1]], edges[0]
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self._rows["id"])
+        return len(self._rows)
 
     def frame(self, row: int) -> Frame:
-        """One frame, not quantised again; its arrays are read-only, and views where they can be.
+        """One frame, not quantised again; its arrays are read-only.
 
         Args:
             row: Counted from the start of the block.
@@ -216,55 +239,61 @@ class Block:
             raise DataError("the texts of a frame are damaged") from error
 
     def _frame(self, row: int) -> Frame:
-        rows = self._rows
-        split = int(rows["split"][row])
+        found = dict(zip(PER_FRAME, self._rows.item(row), strict=True))
+        split = found["split"]
         return Frame(
             numbers=self._atoms("numbers", row, np.int64),
             positions=self._atoms("positions", row),
-            cell=rows["cell"][row],
-            pbc=rows["pbc"][row],
-            id=rows["id"][row].decode(),
-            labels=self._labels(row),
-            origin=self._origin(row),
+            cell=self._small(found["cell"]),
+            pbc=self._small(found["pbc"]),
+            id=found["id"].decode(),
+            labels=self._labels(row, found),
+            origin=self._origin(row, found),
             split=SPLITS[split - 1] if split else None,
             arrays={n: self._atoms(EXTRA + n, row) for n, has in self._extras.items() if has[row]},
             info=self._text("info", row),
         )
 
-    def _labels(self, row: int) -> Labels:
-        rows = self._rows
+    def _labels(self, row: int, found: Mapping[str, Any]) -> Labels:
         return Labels(
-            float(rows["energy"][row]) if rows["has_energy"][row] else None,
-            self._atoms("forces", row) if rows["has_forces"][row] else None,
-            rows["stress"][row] if rows["has_stress"][row] else None,
-            rows["theory"][row].decode(),
+            found["energy"] if found["has_energy"] else None,
+            self._atoms("forces", row) if found["has_forces"] else None,
+            self._small(found["stress"]) if found["has_stress"] else None,
+            found["theory"].decode(),
         )
 
-    def _origin(self, row: int) -> Origin:
-        rows = self._rows
-        seed = int(rows["seed"][row])
+    def _origin(self, row: int, found: Mapping[str, Any]) -> Origin:
         return Origin(
-            strategy=rows["strategy"][row].decode(),
-            parent=rows["parent"][row].decode(),
+            strategy=found["strategy"].decode(),
+            parent=found["parent"].decode(),
             parameters=self._text("parameters", row),
-            seed=None if seed < 0 else seed,
-            trajectory=rows["trajectory"][row].decode(),
-            iteration=int(rows["iteration"][row]),
+            seed=None if found["seed"] < 0 else found["seed"],
+            trajectory=found["trajectory"].decode(),
+            iteration=found["iteration"],
         )
+
+    def _small(self, values: NDArray[Any]) -> NDArray[Any]:
+        if self._own:
+            values = values.copy()
+            values.setflags(write=False)
+        return values
 
     def _atoms(self, name: str, row: int, dtype: Any = None) -> NDArray[Any]:
-        edges = self._edges["offsets"]
-        values: NDArray[Any] = self._columns[name][edges[row] : edges[row + 1]]
+        values = self._slice(name, row)
         if dtype is not None:
             values = values.astype(dtype)
-        elif self._own:
+        elif self._own and isinstance(self._ragged[name][0], np.ndarray):
             values = values.copy()
-        values.flags.writeable = False
+        values.setflags(write=False)
         return values
 
     def _text(self, name: str, row: int) -> dict[str, Any]:
-        start, stop = self._edges[f"{name}_offsets"][row : row + 2]
-        return decode_metadata(self._columns[name][start:stop].tobytes()) if stop > start else {}
+        return decode_metadata(self._slice(name, row).tobytes())
+
+    def _slice(self, name: str, row: int) -> NDArray[Any]:
+        edges, (column, first) = self._edges[_axis(name)], self._ragged[name]
+        values: NDArray[Any] = column[edges[row] - first : edges[row + 1] - first]
+        return values
 
 
 def frames_of(columns: Mapping[str, Any], *, own: bool = False) -> Iterator[Frame]:

@@ -37,7 +37,7 @@ CHUNK: Final = 512
 """Frames that are in memory at a time while a dataset is iterated."""
 
 _WINDOW: Final = 16 * CHUNK  # rows of which a view asks at a time whether they belong to it
-_BLOCKS: Final = 128  # chunks of which single frames are read: 65536 frames, 30 MB
+_BLOCKS: Final = 128  # chunks of which single frames are read: 65536 frames, 55 MB at most
 
 
 class Dataset(Sequence[Frame]):
@@ -192,7 +192,7 @@ class Dataset(Sequence[Frame]):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
-        own = not isinstance(self._columns["positions"], np.ndarray)
+        own = self._is_on_disk
         for start in range(0, len(self), CHUNK):  # nothing holds a chunk while the next is read
             yield from frames_of(self._rows(start, min(start + CHUNK, len(self))), own=own)
 
@@ -354,12 +354,16 @@ class Dataset(Sequence[Frame]):
         ]
         return Dataset(changed)
 
+    @property
+    def _is_on_disk(self) -> bool:
+        return not isinstance(self._columns["positions"], np.ndarray)
+
     def _block(self, number: int) -> Block:
         """A chunk of which single frames are asked for; those asked for last are kept."""
         block = self._blocks.pop(number, None)
         if block is None:
             start = number * CHUNK
-            block = Block(self._columns, start, min(start + CHUNK, len(self)))
+            block = Block(self._columns, start, min(start + CHUNK, len(self)), own=self._is_on_disk)
             if len(self._blocks) >= _BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
         self._blocks[number] = block  # last in order

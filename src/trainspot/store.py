@@ -21,7 +21,7 @@ from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, frame_id
-from trainspot.stored import stored, whole
+from trainspot.stored import Layout, placed, stored, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,18 +69,21 @@ def _write_column(file: h5py.File, name: str, column: Any) -> None:
         target[start : start + len(block)] = block
 
 
-def read(source: Path | str | IO[bytes], where: str = "") -> Dataset:
+def read(
+    source: Path | str | IO[bytes], where: str = "", *, layout: Layout | None = None
+) -> Dataset:
     """Read a whole dataset into memory.
 
     Args:
         source: A path, or an open binary file.
         where: What messages call it, if not by its path.
+        layout: See ``opened``.
 
     Raises:
         DataError: Not a dataset of ours, or damaged.
     """
     place = where or _place(source)
-    with opened(source, place) as dataset:
+    with opened(source, place, layout=layout) as dataset:
         try:
             found = Dataset(whole(dataset.columns))
         except OSError as error:  # a chunk or block inside the file
@@ -90,31 +93,39 @@ def read(source: Path | str | IO[bytes], where: str = "") -> Dataset:
 
 
 @contextmanager
-def opened(source: Path | str | IO[bytes], where: str = "") -> Iterator[Dataset]:
+def opened(
+    source: Path | str | IO[bytes], where: str = "", *, layout: Layout | None = None
+) -> Iterator[Dataset]:
     """Open a dataset lazily: columns and frames are read from disk when asked for.
 
     Args:
         source: A path, or an open binary file.
         where: What messages call it, if not by its path.
+        layout: What ``stored.layout`` said of the columns of this very file, where it is known;
+            HDF5 is then not asked again.
 
     Raises:
         DataError: Not a dataset of ours, or damaged.
     """
     where = where or _place(source)
-    try:
-        file = h5py.File(source, "r")
-    except FileNotFoundError:
-        raise DataError("no such file", where=where) from None
-    except OSError as error:
-        raise DataError("not an HDF5 file, or damaged", where=where) from error
-    with file, _bytes_of(source) as raw:
+    hdf5 = nullcontext(None) if layout is not None else _hdf5(source, where)
+    with hdf5 as file, _bytes_of(source) as raw:
         try:
-            columns = _columns(file, raw, where)
+            columns = _columns(file, raw, where) if layout is None else placed(layout, raw)
             _validate(columns, where)
         # h5py answers damaged metadata with whatever the broken field led it into
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError("damaged HDF5 file", where=where) from error
         yield Dataset(columns)
+
+
+def _hdf5(source: Path | str | IO[bytes], where: str) -> h5py.File:
+    try:
+        return h5py.File(source, "r")
+    except FileNotFoundError:
+        raise DataError("no such file", where=where) from None
+    except OSError as error:
+        raise DataError("not an HDF5 file, or damaged", where=where) from error
 
 
 def _bytes_of(source: Path | str | IO[bytes]) -> AbstractContextManager[IO[bytes]]:

@@ -10,7 +10,7 @@ import math
 import os
 from functools import cache
 from io import BufferedReader
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 import h5py
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from types import EllipsisType
 
     from numpy.typing import NDArray
+
+Layout: TypeAlias = "dict[str, list[Any]]"
+"""Where the columns of a file lie: offset in bytes, shape and type of each, JSON values."""
 
 _SMALL: Final = 1 << 16  # bytes, below which a copy costs less than an array
 _SPARSE: Final = 1.1  # times the bytes of its columns: a larger file is not read in one piece
@@ -85,6 +88,11 @@ class StoredColumn:
         """Where in the file its bytes begin and end."""
         return self._offset, self._offset + len(self) * self._row
 
+    @property
+    def layout(self) -> list[Any]:
+        """Offset in bytes, shape and type, as JSON values: all that reading it takes."""
+        return [self._offset, list(self.shape), self.dtype.str]
+
     def within(self, buffer: NDArray[np.uint8], start: int) -> NDArray[Any]:
         """The whole column as a view of the bytes of its file from ``start`` on, where it can be.
 
@@ -143,9 +151,35 @@ def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.D
         source: The same file, open for reading bytes.
     """
     offset = data.get_offset()  # None where nothing is written, or not in one piece of this file
+    if offset is None and 0 in data.shape:
+        offset = 0
     if offset is not None and (dtype := _plain(data.get_type().encode())) is not None:
         return StoredColumn(source, data.shape, dtype, offset)
     return h5py.Dataset(data, readonly=True)
+
+
+def layout(columns: Mapping[str, Any]) -> Layout | None:
+    """Where the columns of a file lie, see ``placed``; ``None`` if one is read by h5py.
+
+    Args:
+        columns: Of one file, as ``stored`` gave them.
+    """
+    if not all(isinstance(column, StoredColumn) for column in columns.values()):
+        return None
+    return {name: column.layout for name, column in columns.items()}
+
+
+def placed(layout: Layout, source: IO[bytes]) -> dict[str, StoredColumn]:
+    """The columns of a file whose layout is known already, without asking HDF5 for it.
+
+    Args:
+        layout: What ``layout`` said of a file with the same bytes.
+        source: The file, open for reading bytes.
+    """
+    return {
+        name: StoredColumn(source, tuple(shape), np.dtype(dtype), offset)
+        for name, (offset, shape, dtype) in layout.items()
+    }
 
 
 @cache

@@ -52,7 +52,9 @@ def test_summaries_need_no_file(frames, monkeypatch):
     monkeypatch.setattr(store, "opened", None)
     monkeypatch.setattr(store, "read", None)
     assert (len(node), node.n_labelled, node.species) == (13, 12, ["Si", "Ge"])
-    assert node.base.attributes.all == {
+    told = node.base.attributes.all
+    assert set(told.pop("layout")) == set(Dataset.from_frames(frames).columns)
+    assert told == {
         "n_frames": 13,
         "n_labelled": 12,
         "n_atoms": 97,
@@ -127,7 +129,9 @@ def test_a_file_with_nonsense_numbers_cannot_be_stored(frames, tmp_path):
         damaged(PESData(frames), (tmp_path / "x.h5").read_bytes()).store()
 
 
-@pytest.mark.parametrize("name", ["n_frames", "n_labelled", "n_atoms", "species", "theories"])
+@pytest.mark.parametrize(
+    "name", ["n_frames", "n_labelled", "n_atoms", "species", "theories", "layout"]
+)
 def test_attributes_that_disagree_with_the_file_cannot_be_stored(frames, name):
     node = PESData(frames)
     node.base.attributes.set(name, 3 if name.startswith("n_") else ["Xx"])

@@ -14,6 +14,7 @@ from aiida.common.exceptions import ValidationError
 from aiida.manage import get_manager
 from aiida.orm import load_node
 
+from aiida_trainspot.data import pes
 from aiida_trainspot.data.pes import PESData
 from trainspot import store
 from trainspot.columns import EXTRA
@@ -124,9 +125,40 @@ def test_one_slice_reads_no_other_frames(monkeypatch, node, frames):
     assert node[-1].id == frames[-1].id
 
 
+# ── the layout is known ───────────────────────────────────────────────────────
+def everything(node) -> dict:
+    with node.opened() as dataset:
+        columns = {name: dataset.columns[name][...].tolist() for name in dataset.columns}
+    whole = {name: values.tolist() for name, values in node.dataset.columns.items()}
+    assert whole == columns
+    return columns
+
+
+def test_a_node_is_read_without_asking_hdf5(monkeypatch, frames):
+    node = PESData(frames).store()
+    expected = {n: v.tolist() for n, v in Dataset.from_frames(frames).columns.items()}
+    monkeypatch.setattr(h5py, "File", None)
+    assert everything(load_node(node.pk)) == expected
+
+
+def test_a_node_whose_layout_is_not_known_is_read_by_hdf5(monkeypatch, frames):
+    expected = everything(PESData(frames).store())
+    with monkeypatch.context() as before:
+        before.setattr(pes, "layout", lambda _: None)
+        node = PESData(frames).store()
+    assert node.base.attributes.get("layout") is None
+    assert everything(load_node(node.pk)) == expected
+
+
+def test_an_empty_node_is_read_without_hdf5_too(monkeypatch):
+    node = PESData().store()
+    monkeypatch.setattr(h5py, "File", None)
+    assert len(node.dataset) == len(list(node)) == 0
+
+
 # ── packed repositories ───────────────────────────────────────────────────────
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
-def test_a_maintained_repository_is_read_the_same(frames, compress):
+def test_a_maintained_repository_is_read_the_same(monkeypatch, frames, compress):
     node = PESData([*frames, *many(40)]).store()
     expected = {n: node.column(n).tolist() for n in ("energy", "positions", "id")}
     storage = get_manager().get_profile_storage()
@@ -145,6 +177,9 @@ def test_a_maintained_repository_is_read_the_same(frames, compress):
     ]
     assert len(nested) == 36
     assert len(set(nested)) == 36
+    with monkeypatch.context() as without:
+        without.setattr(h5py, "File", None)
+        assert everything(again)["energy"] == expected["energy"]
     clone = again.clone().store()  # validated once more
     assert clone.base.caching.get_hash() == node.base.caching.get_hash()
 
@@ -264,7 +299,7 @@ def test_a_stored_node_whose_file_was_damaged_or_lost_names_itself(frames):
     path.chmod(0o600)
     path.write_bytes(b"\x89HDF nothing")
     for read in (lambda: next(iter(node)), lambda: node.dataset):
-        with pytest.raises(DataError, match=rf"PESData<{node.pk}>: not an HDF5 file, or damaged"):
+        with pytest.raises(DataError, match=rf"PESData<{node.pk}>: damaged HDF5 file"):
             read()
     path.unlink()
     for read in (lambda: next(iter(node)), lambda: node.dataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tracemalloc
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.stored import StoredColumn, stored, whole
+from trainspot.stored import StoredColumn, layout, placed, stored, whole
 
 COLUMNS = {
     "reals": np.linspace(-1.0, 1.0, 24).reshape(8, 3),
@@ -76,11 +77,29 @@ def test_what_is_read_can_be_changed_without_harm(columns):
     assert np.array_equal(columns["reals"][...], COLUMNS["reals"])
 
 
-@pytest.mark.parametrize(
-    "name", ["packed", "words", "unwritten", "nothing", "outside", "compact", "padded"]
-)
+@pytest.mark.parametrize("name", ["packed", "words", "unwritten", "outside", "compact", "padded"])
 def test_what_does_not_lie_in_one_piece_is_left_to_hdf5(columns, name):
     assert isinstance(columns[name], h5py.Dataset)
+
+
+def test_columns_can_be_placed_without_hdf5(columns, path):
+    ours = {n: column for n, column in columns.items() if isinstance(column, StoredColumn)}
+    assert set(ours) == {*COLUMNS, "nothing", "number"}
+    told = json.loads(json.dumps(layout(ours)))
+    with path.open("rb") as raw:
+        found = placed(told, raw)
+        single = found.pop("number")
+        together = whole(found)
+        for name, values in (COLUMNS | {"nothing": np.zeros((0, 3))}).items():
+            assert found[name].dtype == values.dtype
+            assert np.array_equal(found[name][...], values)
+            assert np.array_equal(together[name], values)
+            assert together[name].shape == values.shape
+    assert (single.shape, single.dtype) == ((), np.float64)
+
+
+def test_there_is_no_layout_where_hdf5_is_needed(columns):
+    assert layout(columns) is None
 
 
 def test_rows_that_do_not_exist_and_steps_are_refused(columns):

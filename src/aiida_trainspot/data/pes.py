@@ -19,6 +19,7 @@ from trainspot.errors import DataError
 from trainspot.evaluate.accuracy import Accuracy, accuracy
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import Frame, Split
+from trainspot.stored import Layout, layout
 
 
 class PESData(Data):
@@ -63,7 +64,8 @@ class PESData(Data):
             path = Path(folder) / self.FILENAME
             store.write(frames, path)
             self.base.repository.put_object_from_file(path, self.FILENAME)
-        self.base.attributes.set_many(_summary(frames))
+            with store.opened(path) as written:
+                self.base.attributes.set_many(_summary(written))
         if metadata:
             self.base.attributes.set("metadata", dict(metadata))
 
@@ -116,7 +118,7 @@ class PESData(Data):
     def dataset(self) -> Dataset:
         """The whole dataset in memory."""
         with self._file() as handle:
-            return store.read(handle, self._name)
+            return store.read(handle, self._name, layout=self._layout)
 
     @contextmanager
     def opened(self) -> Iterator[Dataset]:
@@ -125,8 +127,11 @@ class PESData(Data):
         Raises:
             DataError: The file is damaged.
         """
-        with self._file() as handle, store.opened(handle, self._name) as data:
-            yield data
+        with (
+            self._file() as handle,
+            store.opened(handle, self._name, layout=self._layout) as dataset,
+        ):
+            yield dataset
 
     @contextmanager
     def _file(self) -> Iterator[BinaryIO]:
@@ -141,6 +146,12 @@ class PESData(Data):
                 yield handle
                 return
         raise DataError("its file is missing from the AiiDA repository", where=self._name)
+
+    @property
+    def _layout(self) -> Layout | None:
+        """Where the columns lie in the file, which was checked when the node was stored."""
+        found: Layout | None = self.base.attributes.get("layout", None)
+        return found
 
     @property
     def _name(self) -> str:
@@ -311,7 +322,7 @@ class PESData(Data):
         if self.base.repository.list_object_names() != [self.FILENAME]:
             raise ValidationError(f"a PESData holds exactly one file, '{self.FILENAME}'")
         try:
-            with self.opened() as dataset:
+            with self._file() as handle, store.opened(handle, self._name) as dataset:
                 store.check_values(dataset, self._name)
                 summary = _summary(dataset)
         except DataError as error:
@@ -322,11 +333,12 @@ class PESData(Data):
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
-    """What can be asked of a node without reading its file."""
+    """What can be asked of a node without reading its file, and where in it the columns lie."""
     return {
         "n_frames": len(dataset),
         "n_labelled": int(dataset.is_labelled.sum()),
         "n_atoms": int(dataset.n_atoms.sum()),
         "species": dataset.species,
         "theories": dataset.theories,
+        "layout": layout(dataset.columns),
     }
