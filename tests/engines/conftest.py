@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+import torch
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from aiida_trainspot.profile import home
 from aiida_trainspot.pseudo import generate
@@ -58,3 +62,72 @@ def tiny_mace() -> dict[str, Any]:
         "max_num_epochs": 3,
         "extra": {"radial_MLP": "[8]"},
     }
+
+
+# ── a mocked GPU ──────────────────────────────────────────────────────────────
+# It has memory of its own, which the processor cannot reach, and gives true numbers: tensors are
+# moved there with the device `meta`, which every build of torch knows, and computed with by the
+# processor. An operation between tensors of both memories fails, as it would with a GPU. What this
+# cannot show: speed, the size of a real memory, and kernels that round in another way.
+DEVICE = torch.device("meta")
+
+
+class _There(torch.Tensor):
+    """A tensor in the memory of the mocked GPU."""
+
+    @staticmethod
+    def __new__(cls, data: torch.Tensor) -> Self:
+        layout = {"strides": data.stride(), "storage_offset": data.storage_offset()}
+        return torch.Tensor._make_wrapper_subclass(
+            cls, data.size(), dtype=data.dtype, device=DEVICE, **layout
+        )
+
+    def __init__(self, data: torch.Tensor) -> None:
+        self.data_here = data
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None) -> Any:
+        return _run(func, args, kwargs or {})
+
+
+class MockedGPU(TorchDispatchMode):
+    """While it lasts, the device ``meta`` is a GPU.
+
+    Attributes:
+        operations: How many were run on it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
+        self.operations += any(isinstance(x, _There) for x in tree_leaves((args, kwargs)))
+        return _run(func, args, kwargs or {})
+
+
+def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    name = func.overloadpacket.__name__
+    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+    there = any(isinstance(x, _There) for x in tensors)
+    left = [x for x in tensors if x.dim() and not isinstance(x, _There)]
+    if there and left and name not in {"_to_copy", "copy_"}:
+        raise RuntimeError(f"{name}: {len(left)} tensors are not on the device")
+    device = kwargs.get("device")
+    if device is not None:
+        there = device == DEVICE
+        kwargs = kwargs | {"device": torch.device("cpu")}
+    args_here, kwargs_here = tree_map(
+        lambda x: x.data_here if isinstance(x, _There) else x, (args, kwargs)
+    )
+    found = func(*args_here, **kwargs_here)
+    if name.endswith("_") and not name.endswith("__"):  # in place
+        return args[0]
+    return tree_map(lambda x: _There(x) if there and isinstance(x, torch.Tensor) else x, found)
+
+
+@pytest.fixture
+def mocked_gpu() -> Iterator[MockedGPU]:
+    """A mocked GPU, there as the device ``meta`` while the test lasts."""
+    with MockedGPU() as gpu:
+        yield gpu

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
@@ -209,6 +210,40 @@ def test_a_device_that_is_not_there_is_refused(trained, monkeypatch):
         MacePotential.load(trained.model, device="cuda")
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         MacePotential.load(trained.model, device="gpu")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_on_a_mocked_gpu_are_those_of_the_processor(
+    trained, frames, monkeypatch, mocked_gpu, dtype
+):
+    """There is no GPU here: see ``conftest`` for what takes its place."""
+    read, places = torch.load, []
+
+    def load(path, *, map_location, **options):
+        places.append(map_location)
+        return read(path, map_location="cpu", **options)  # the mock cannot be read to from a file
+
+    monkeypatch.setattr("torch.load", load)
+    expected = predict(MacePotential.load(trained.model, dtype=dtype), *frames)
+    assert mocked_gpu.operations == 0
+    found = predict(MacePotential.load(trained.model, dtype=dtype, device="meta"), *frames)
+    assert mocked_gpu.operations > 500
+    assert places == [torch.device("cpu"), torch.device("meta")]
+    for one, other in zip(found, expected, strict=True):
+        assert one.energy == other.energy
+        assert np.array_equal(one.forces, other.forces)
+        assert (one.stress is None) == (other.stress is None)
+        assert one.stress is None or np.array_equal(one.stress, other.stress)
+
+
+def test_a_tensor_that_is_not_moved_fails_on_the_mocked_gpu(trained, frames, mocked_gpu):
+    model = torch.load(trained.model, map_location="cpu", weights_only=False)
+    there = MacePotential(model, device="meta")
+    prepared = there.prepare(frames)
+    prepared["graph"]["unit_shifts"] = prepared["graph"]["unit_shifts"].cpu()
+    with pytest.raises(RuntimeError, match="not on the device"):
+        there.predict(prepared)
+    assert mocked_gpu.operations
 
 
 def test_foreign_elements_and_damaged_files_are_refused(trained, model, tmp_path):
