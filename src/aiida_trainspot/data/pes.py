@@ -87,11 +87,8 @@ class PESData(Data):
             InputError: No such file, or structures that cannot be used.
             DataError: A dataset file that is damaged or foreign.
         """
-        if Path(path).suffix != store.SUFFIX:
-            return cls(io.read(path, theory=theory), metadata=metadata)
-        with store.opened(path) as dataset:
-            store.check_frames(dataset, str(path))
-            return cls(io.with_theory(dataset, theory), metadata=metadata)
+        with io.opened(path, theory=theory) as dataset:
+            return cls(dataset, metadata=metadata)
 
     @classmethod
     def from_ase(

@@ -32,12 +32,10 @@ def convert(
     IN is .h5, .extxyz, .db, .aselmdb, or any other file ASE reads; OUT is one of the first four.
     Names the level of theory of a dataset from elsewhere with --theory.
     """
-    from trainspot import io, store
+    from trainspot import io
 
     io.check_output(target)
     with io.opened(source) as found:
-        if source.suffix == store.SUFFIX:
-            store.check_frames(found, str(source))
         io.check_theory(found, theory, str(source))
         dataset = io.with_theory(found, theory)
         if split or labelled:

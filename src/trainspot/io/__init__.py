@@ -53,16 +53,21 @@ SUFFIXES: Final = (store.SUFFIX, *extxyz.SUFFIXES, *database.SUFFIXES)
 def read(path: Path | str, *, theory: str = "") -> Dataset:
     """Frames of a file: our HDF5, or any format ASE reads (all images).
 
+    Every frame is checked, for the file may have been damaged or changed since it was written.
+
     Args:
         path: The file; ``.h5`` is ours.
         theory: Level of theory of labels that come without one.
 
     Raises:
         InputError: No such file, unreadable, empty, or a structure that cannot be used.
+        DataError: An HDF5 file that is foreign or damaged; the message names the frame.
     """
     path = _existing(path)
     if path.suffix == store.SUFFIX:
-        return with_theory(store.read(path), theory)
+        dataset = store.read(path)
+        store.check_frames(dataset, str(path))
+        return with_theory(dataset, theory)
     images = _images(path)
     if not images:
         raise InputError("contains no structure", where=str(path))
@@ -75,11 +80,12 @@ def opened(path: Path | str, *, theory: str = "") -> Iterator[Dataset]:
 
     Raises:
         InputError: As ``read``.
+        DataError: As ``read``.
     """
     path = _existing(path)
     if path.suffix == store.SUFFIX:
         with store.opened(path) as dataset:
-            store.check_values(dataset, str(path))
+            store.check_frames(dataset, str(path))
             yield with_theory(dataset, theory)
     else:
         yield read(path, theory=theory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 from ase import Atoms
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from trainspot import io
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.errors import DataError, InputError
 from trainspot.frames import Frame, Labels, Origin
 from trainspot.io.atoms import DERIVED_INFO, RESERVED
 
@@ -182,6 +183,27 @@ def test_files_that_are_cut_off_get_one_clear_line(tmp_path, labelled_frames, su
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=rf"a\.{suffix}: (is cut off|cannot be read|not an HDF5)"):
         io.read(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "message"),
+    [
+        ("positions", 0, 0.25, "the id of frame 1 is not that of its geometry"),
+        ("info", -1, 255, "the texts of frame 3 are damaged"),
+    ],
+)
+def test_a_frame_that_was_changed_after_it_was_written_is_named(
+    tmp_path, column, row, value, message
+):
+    path = tmp_path / "x.h5"
+    places = [[[0, 0, 0], [0, 0, 2.2 + i]] for i in range(3)]
+    io.write(Dataset.from_frames(Frame.make([14, 6], p, info={"a": 1}) for p in places), path)
+    with h5py.File(path, "r+") as file:
+        file[column][row] = value
+    with pytest.raises(DataError, match=rf"x\.h5: {message}"):
+        io.read(path)
+    with pytest.raises(DataError, match=rf"x\.h5: {message}"), io.opened(path):
+        pass
 
 
 def test_a_folder_is_called_one(tmp_path):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trainspot import io
 from trainspot.augment import record as records
-from trainspot.errors import DataError, InputError
+from trainspot.errors import InputError
 from trainspot.report.inspect.census import Census, take_census
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -38,7 +37,7 @@ def inspected(
         InputError: No such file, unreadable, damaged, or without frames; nothing is written.
     """
     told = records.read(record) if record else None
-    with io.opened(source) as dataset, _sound(str(source)):
+    with io.opened(source) as dataset:
         if not len(dataset):
             raise InputError("contains no frames", where=str(source))
         total = len(dataset)
@@ -72,16 +71,3 @@ def _remember(census: Census, source: Path, told: records.Record | None) -> None
         census.remarks.append(
             f"The record of the augmentation is about other frames, {told.frames} of them."
         )
-
-
-@contextmanager
-def _sound(where: str) -> Iterator[None]:
-    """Errors that only a damaged file can cause, in one line."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(error.what, where=error.where or where, hint=error.hint) from error
-    except OSError as error:
-        if error.filename is not None:  # the page, not the dataset
-            raise
-        raise DataError("damaged HDF5 file", where=where) from error
