@@ -28,8 +28,11 @@ GRID: Final = 1e-8
 MOMENTS: Final = "initial_magmoms"
 """Name of the per-atom extra with the moments that a label starts from, µB, (n,); that of ASE."""
 
+_POINTS: Final = 1e8  # of the grid in 1 Å: unlike GRID a whole number, exact as a double
+
 # Beyond 2**51 grid points, 2e7 Å, doubles cannot tell neighbouring points apart reliably.
-_MAX_COORDINATE: Final = 2.0**51 * GRID
+MAX_COORDINATE: Final = 2.0**51 * GRID
+"""Å; positions and cells are below."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -42,9 +45,11 @@ def quantise(lengths: ArrayLike) -> NDArray[np.float64]:
         InputError: A value is not finite, or too large for the grid (2e7 Å).
     """
     values = np.array(lengths, dtype=np.float64)
-    if not np.all(np.abs(values) < _MAX_COORDINATE):  # also catches nan
+    if not np.all(np.abs(values) < MAX_COORDINATE):  # also catches nan
         raise InputError("a position or cell vector is not finite or beyond 2e7 Å")
-    return np.rint(values / GRID) * GRID + 0.0  # no negative zeros: equal frames, equal bytes
+    # Divided, not multiplied: of all doubles that is the one nearest to the decimals, so that a
+    # file with eight of them comes back unchanged. No negative zeros: equal frames, equal bytes.
+    return np.rint(values / GRID) / _POINTS + 0.0
 
 
 def frame_id(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> str:

@@ -218,11 +218,19 @@ def pairs_within(frame: Frame, cutoff: float) -> Pairs:
 
     finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     found: tuple[NDArray[Any], ...] = finder.compute(
-        frame.positions, frame.cell, frame.pbc, quantities="PDd"
+        frame.positions, _compact(frame.cell, frame.pbc), frame.pbc, quantities="PDd"
     )
     indices, vectors, distances = found
     first, second = indices.astype(np.int64).T
     return Pairs(first, second, vectors, distances)
+
+
+def _compact(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
+    """The cell, or where it is skewed a reduced one of its lattice: far fewer images are near."""
+    compact = cell.copy()
+    if pbc.any():
+        compact[pbc] = reduce_lattices(cell[pbc][None])[0]
+    return compact if np.sum(compact**2) < _SHRINKS * np.sum(cell**2) else cell
 
 
 def nearest_distances(frame: Frame) -> Floats:

@@ -8,7 +8,6 @@ Bytes depend on the content alone, so equal datasets make equal files.
 from __future__ import annotations
 
 import math
-import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -20,7 +19,8 @@ from ase.data import chemical_symbols
 from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
-from trainspot.frames import SPLITS, frame_id
+from trainspot.frames import MAX_COORDINATE, SPLITS, frame_id
+from trainspot.outputs import replacing
 from trainspot.stored import Layout, placed, stored, whole
 
 if TYPE_CHECKING:
@@ -44,19 +44,16 @@ def write(dataset: Dataset, target: Path | str) -> None:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
     """
     check_values(dataset, "dataset")
-    path = Path(target)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(
-            scratch, "w", libver="v110", alignment_threshold=1, alignment_interval=_ALIGNMENT
-        ) as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["format_version"] = FORMAT_VERSION
-            for name in sorted(dataset.columns):
-                _write_column(file, name, dataset.columns[name])
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with (
+        replacing(target) as path,
+        h5py.File(
+            path, "w", libver="v110", alignment_threshold=1, alignment_interval=_ALIGNMENT
+        ) as file,
+    ):
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        for name in sorted(dataset.columns):
+            _write_column(file, name, dataset.columns[name])
 
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
@@ -177,6 +174,10 @@ def _finite(block: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(block))
 
 
+def _on_grid(block: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(block) < MAX_COORDINATE)  # also finite
+
+
 def _element(block: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((block >= 1) & (block < len(chemical_symbols)))
 
@@ -201,7 +202,11 @@ def _is_utf8(text: bytes) -> bool:
 _RULES: Final = (
     *(
         (name, _finite, "column '{}' holds a number that is not finite")
-        for name in ("cell", "positions", "energy", "forces", "stress")
+        for name in ("energy", "forces", "stress")
+    ),
+    *(
+        (name, _on_grid, "column '{}' holds a number that is not finite or beyond 2e7 Å")
+        for name in ("cell", "positions")
     ),
     ("numbers", _element, "column '{}' holds an unknown element"),
     ("split", _set, "column '{}' holds an unknown set"),
@@ -236,6 +241,8 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
     for name in names:
         item = h5py.h5o.open(file.id, name)
         if isinstance(item, h5py.h5d.DatasetID):
+            if item.get_create_plist().get_external_count():
+                raise DataError("points to other files, which are not read", where=where)
             columns[name.decode()] = (
                 stored(item, raw) if readable else h5py.Dataset(item, readonly=True)
             )

@@ -150,6 +150,16 @@ def test_a_node_whose_layout_is_not_known_is_read_by_hdf5(monkeypatch, frames):
     assert everything(load_node(node.pk)) == expected
 
 
+def test_a_node_from_before_layouts_can_be_cloned(monkeypatch, frames):
+    with monkeypatch.context() as before:
+        before.setattr(pes, "layout", lambda _: None)
+        node = PESData(frames)
+        node.base.attributes.delete("layout")
+        node.store()
+    clone = load_node(node.pk).clone().store()
+    assert everything(clone) == everything(node)
+
+
 def test_an_empty_node_is_read_without_hdf5_too(monkeypatch):
     node = PESData().store()
     monkeypatch.setattr(h5py, "File", None)

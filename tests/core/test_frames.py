@@ -34,6 +34,14 @@ def test_quantising_leaves_no_negative_zero_and_keeps_its_input():
     assert once[2] == pytest.approx(1.23456789, abs=1e-15)
 
 
+@given(st.integers(-(10**12), 10**12))
+def test_decimals_on_the_grid_are_not_changed(points):
+    """A file with eight decimals, as most programs write, comes back as it was."""
+    whole, rest = divmod(abs(points), 10**8)
+    value = float(f"{'-' * (points < 0)}{whole}.{rest:08d}")
+    assert quantise([value])[0] == value
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e8])
 def test_what_does_not_fit_the_grid_is_refused(value):
     with pytest.raises(InputError, match="not finite or beyond"):

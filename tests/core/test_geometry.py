@@ -30,6 +30,9 @@ def images(pbc, reach=4):
     return np.array(list(itertools.product(*ranges)))
 
 
+PLANES = [(True, True, True), (True, True, False), (False, True, True)]
+
+
 @given(seed=SEED, pbc=PBC)
 @settings(max_examples=60, deadline=None)
 def test_image_distance_is_the_shortest_lattice_vector(seed, pbc):
@@ -45,6 +48,32 @@ def test_image_distance_is_the_shortest_lattice_vector(seed, pbc):
     assert found == pytest.approx(np.linalg.norm(vectors, axis=1).min())
     if all(pbc):  # another basis of the same lattice
         assert geometry.image_distance(skew @ cell, pbc) == pytest.approx(found)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 7, 400]), st.sampled_from(PLANES))
+def test_pairs_do_not_depend_on_how_skewed_the_cell_is(seed, tilt, pbc):
+    """Searching a cell that is 400 times as skewed as it is wide would take minutes."""
+    rng = np.random.default_rng(seed)
+    cell = np.round(np.diag([3.0, 3.3, 3.6]) + rng.uniform(-0.2, 0.2, (3, 3)), 8)
+    sites = np.round(rng.uniform(0, 3, (3, 3)), 8)
+    skewed = cell.copy()
+    axes = np.flatnonzero(pbc)
+    for target, source in itertools.pairwise(axes.tolist()):
+        skewed[source] += tilt * skewed[target]
+    plain, found = (
+        geometry.pairs_within(Frame.make([6, 7, 8], sites, box, pbc), 5.0) for box in (cell, skewed)
+    )
+    assert _ends(found) == _ends(plain)
+
+
+def _ends(pairs: geometry.Pairs) -> list[tuple]:
+    """Each pair from either end, so that it does not matter which one it is listed from."""
+    ends = zip(pairs.first, pairs.second, np.round(pairs.vectors, 3).tolist(), strict=True)
+    return sorted(
+        (*sorted((int(i), int(j))), *sorted([[x + 0.0 for x in v], [0.0 - x for x in v]]))
+        for i, j, v in ends
+    )
 
 
 def test_image_distance_of_a_skewed_cell_is_shorter_than_its_vectors():

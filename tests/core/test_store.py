@@ -262,6 +262,7 @@ def test_a_foreign_column_is_refused_rather_than_dropped(path):
         ("positions", (0, 0), np.nan, "'positions' holds a number that is not finite"),
         ("cell", (0, 0, 0), np.inf, "'cell' holds a number that is not finite"),
         ("forces", (3, 1), np.nan, "'forces' holds a number that is not finite"),
+        ("positions", (0, 0), 1e308, "beyond 2e7 Å"),
         ("numbers", 0, 0, "unknown element"),
         ("numbers", 0, 119, "unknown element"),
         ("split", 0, 9, "unknown set"),
@@ -371,6 +372,15 @@ def test_offsets_that_fall_between_two_blocks_are_found(rich, tmp_path):
         file["offsets"][row] = 0
     with pytest.raises(DataError, match="column 'offsets' is damaged"):
         store.read(tmp_path / "a.h5")
+
+
+def test_numbers_outside_the_file_are_not_read(path, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(14 * 8))
+    with h5py.File(path, "r+") as file:
+        del file["energy"]
+        file.create_dataset("energy", (14,), "f8", external=[(tmp_path / "secret", 0, 112)])
+    with pytest.raises(DataError, match="points to other files, which are not read"):
+        store.read(path)
 
 
 def test_links_out_of_the_file_are_not_followed(path, tmp_path):

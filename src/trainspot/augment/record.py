@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.errors import DataError, InputError
+from trainspot.outputs import replacing
 
 if TYPE_CHECKING:
     from trainspot.augment.base import Strategy
@@ -97,15 +97,9 @@ class Record:
 
     def write(self, dataset: Path) -> None:
         """Keep it beside a dataset file, atomically."""
-        path = beside(dataset)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            scratch.write_text(
-                json.dumps(self.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
-            )
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        with replacing(beside(dataset)) as path:
+            path.write_text(text, encoding="utf-8")
 
 
 def beside(dataset: Path) -> Path:

@@ -8,6 +8,7 @@ modules' docstrings without importing them, so that ``trainspot --help`` is inst
 from __future__ import annotations
 
 import ast
+import os
 import traceback
 from contextlib import contextmanager
 from importlib import import_module
@@ -126,9 +127,10 @@ def _one_line(*, with_traceback: bool = False) -> Iterator[None]:
         failure = _OneLine(str(missing), missing.exit_code)
         cause = error
     except OSError as error:  # a full disk, a folder without permission: not our bug, one line
-        if error.filename is None:
+        if error.errno is None:
             raise
-        failure = _OneLine(f"{error.filename}: {error.strerror}", RunError.exit_code)
+        place = f"{error.filename}: " if error.filename is not None else ""
+        failure = _OneLine(place + os.strerror(error.errno), RunError.exit_code)
         cause = error
     else:
         return

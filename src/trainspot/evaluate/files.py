@@ -12,7 +12,6 @@ Bytes depend on the content alone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
 from trainspot.evaluate.predictions import PROPERTIES, Predictions
 from trainspot.evaluate.trust import Trust, calibrated
+from trainspot.outputs import replacing
 
 FORMAT: Final = "trainspot-predictions"
 FORMAT_VERSION: Final = 1
@@ -121,18 +121,12 @@ def writing(
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
     """
-    path = Path(target)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(scratch, "w", libver="v110") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["members"] = list(members)
-            file.attrs["source"] = source
-            yield Writer(file, n_atoms, len(members), trust or {})
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(target) as path, h5py.File(path, "w", libver="v110") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["members"] = list(members)
+        file.attrs["source"] = source
+        yield Writer(file, n_atoms, len(members), trust or {})
 
 
 def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:

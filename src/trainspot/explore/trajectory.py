@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from trainspot.outputs import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -40,9 +42,5 @@ def snapshot(frame: Frame, atoms: Atoms) -> Atoms:
 
 def write(snapshots: Sequence[Atoms], path: Path) -> None:
     """Write snapshots as extended XYZ (ase names: energy, forces, momenta), atomically."""
-    scratch = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as scratch:
         ase.io.write(scratch, list(snapshots), format="extxyz")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

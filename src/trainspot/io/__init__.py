@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from ase import Atoms
 
 from trainspot import store
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError
+from trainspot.errors import InputError, MissingExtraError, RunError
 from trainspot.io import database, extxyz
 from trainspot.io.atoms import (
     REF_ENERGY,
@@ -28,6 +27,7 @@ from trainspot.io.atoms import (
     to_ase,
 )
 from trainspot.io.extxyz import write as write_extxyz
+from trainspot.outputs import replacing
 
 __all__ = [
     "REF_ENERGY",
@@ -126,25 +126,24 @@ def write(dataset: Dataset, path: Path | str) -> None:
         InputError: Another suffix.
         DataError: Something that the format cannot keep losslessly (HDF5 can).
         MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
+        OSError, RunError: The folder cannot be written, or the disk is full.
     """
     path = Path(path)
     _check_suffix(path)
     if path.suffix == store.SUFFIX:
         store.write(dataset, path)
         return
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    lock = scratch.with_name(f"{scratch.name}-lock")  # of LMDB
-    try:
-        scratch.unlink(missing_ok=True)
+    with replacing(path) as scratch:
         if path.suffix in extxyz.SUFFIXES:
             with scratch.open("w", encoding="utf-8") as handle:
                 extxyz.write(handle, dataset)
-        else:
+            return
+        try:
             database.write(scratch, dataset)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-        lock.unlink(missing_ok=True)
+        except database.failures() as error:
+            raise RunError(f"cannot be written ({error})", where=str(path)) from error
+        finally:
+            scratch.with_name(f"{scratch.name}-lock").unlink(missing_ok=True)  # of LMDB
 
 
 def check_output(path: Path | str) -> Path:

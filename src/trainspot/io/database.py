@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -138,6 +139,12 @@ def _ours(atoms: Atoms) -> Atoms:
 
 
 # ── writing ───────────────────────────────────────────────────────────────────
+def failures() -> tuple[type[Exception], ...]:
+    """What is raised where a database cannot be written: no permission, or a full disk."""
+    lmdb = sys.modules.get("lmdb")
+    return (sqlite3.Error,) if lmdb is None else (sqlite3.Error, lmdb.Error)
+
+
 def write(path: Path, frames: Iterable[Frame]) -> None:
     """Write frames as rows of a new database that comes back bit for bit.
 

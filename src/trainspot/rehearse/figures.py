@@ -75,12 +75,12 @@ def needs(outcome: Outcome) -> Figure:
     targets = outcome.targets()
     figure = new(0.9 + 0.36 * len(outcome.arms) * len(targets))
     panels = figure.subplots(len(targets), 2, squeeze=False, sharex="col")
-    for row, target in zip(panels, targets, strict=True):
+    for place, (row, target) in enumerate(zip(panels, targets, strict=True), start=1):
         for axes, (what, name) in zip(row, SPENT.items(), strict=True):
             if not _dots(axes, outcome, what, target):
                 absent(axes, "no seed got there")
             axes.set_title(f"to {number(target * _FORCES.scale)} {_FORCES.unit}")
-            if row is panels[-1]:
+            if place == len(targets):
                 axes.set_xlabel(name[0].upper() + name[1:])
     for column in panels.T:
         ends = [float(axes.dataLim.xmax) for axes in column]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trainspot
 from trainspot.errors import DataError
+from trainspot.outputs import replacing
 from trainspot.rehearse.trial import Track
 
 if TYPE_CHECKING:
@@ -53,7 +54,5 @@ def read(folder: Path, task: Task) -> Track | None:
 
 def write(folder: Path, task: Task, track: Track) -> None:
     """Keep a track; the file appears whole or not at all."""
-    file = file_of(folder, task)
-    scratch = file.with_suffix(".part")
-    scratch.write_text(json.dumps(track.to_dict(), indent=1) + "\n", encoding="utf-8")
-    scratch.replace(file)
+    with replacing(file_of(folder, task)) as file:
+        file.write_text(json.dumps(track.to_dict(), indent=1) + "\n", encoding="utf-8")

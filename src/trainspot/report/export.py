@@ -125,7 +125,7 @@ def _atoms_covered(data: ReportData) -> str:
                 ends = found.get("atom_coverage_interval")
                 interval = f" ({ends[0]:.0%} to {ends[1]:.0%})" if ends else ""
                 return (
-                    f"In iteration {record['n']} the scale of then covered {share:.0%}{interval} "
+                    f"In iteration {record['n']} the scale used then covered {share:.0%}{interval} "
                     f"of the errors of the {found['atoms']} atoms of the {which} frames, which "
                     "were predicted before they were labelled."
                 )

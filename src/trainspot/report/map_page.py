@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import trainspot
 from trainspot.errors import InputError
+from trainspot.outputs import replacing
 from trainspot.report.figures.maps import frame_map
 from trainspot.report.maps import counts, picture, reading
 from trainspot.report.page import Section, render, save
@@ -47,12 +47,8 @@ def write(chart: FrameMap, path: Path, colour: str, name: str) -> None:
         name: Of the campaign or file, for the page.
     """
     if path.suffix == ".png":
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as scratch:
             save_png(frame_map(chart, colour), scratch)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
         return
     if path.suffix == ".svg":
         text = svg(frame_map(chart, colour)).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
+from trainspot.outputs import replacing
 from trainspot.report import maps, pictures, tables
 from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise
@@ -80,13 +80,8 @@ def write(
 
 def save(text: str, target: Path | str) -> None:
     """Write a page, atomically: the file appears whole or not at all."""
-    path = Path(target)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(target) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def sections(data: ReportData, progress: Callable[[int, int], None] | None = None) -> list[Section]:

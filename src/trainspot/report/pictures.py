@@ -91,7 +91,9 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
         f"{iteration.n}, one point a frame that no member was trained on. A frame right of the "
         "threshold τ would be flagged; one above the tolerance ε is really wrong. Points in the "
         "shaded corner are missed: wrong, but not flagged. TPR is the share of the wrong frames "
-        "that is flagged, PPV the share of the flagged that is wrong, ρ the rank correlation."
+        "that is flagged, PPV the share of the flagged that is wrong, ρ the rank correlation. "
+        "Symmetric frames, whose error or disagreement is mere rounding (below a ten-thousandth "
+        "of ε), are left out here and of what is fitted."
     )
     if again:
         caption = f"The same for iteration {iteration.n}."

@@ -48,12 +48,20 @@ QUANTITIES: Final = (
 BY_KEY: Final = {quantity.key: quantity for quantity in QUANTITIES}
 
 
+_LEAST: Final = 1e-6
+
+
 def number(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, without exponents; ``–`` if it is not finite."""
+    """A number with so many significant digits, without exponents; ``–`` if it is not finite.
+
+    What is below a millionth is rounding, and written ``≈ 0``.
+    """
     if not math.isfinite(value):
         return "–"
     if value == 0:
         return "0"
+    if abs(value) < _LEAST:
+        return "≈ 0"
     places = digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2])
     if places < 0:
         return f"{round(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -312,6 +312,22 @@ def test_conformal_keeps_its_promise(miss_rate):
     assert np.mean(missed) <= miss_rate
 
 
+def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
+    """Some frames are wrong and unanimous, which no threshold finds: they count as missed."""
+    missed = []
+    for seed in range(300):
+        delta, error = planted(40 + 200, slope=4.0, spread=0.4, seed=seed)
+        blind = np.random.default_rng(seed).random(len(delta)) < 0.1
+        delta[blind], error[blind] = 1e-9, 0.3
+        made = fit(delta[:40], error[:40], "conformal", miss_rate=0.2)
+        assert made.pairs == 40
+        delta, error = delta[40:], error[40:]
+        if made.fitted:
+            missed.append(np.mean((error > 0.1) & (delta <= made.threshold)))
+    assert len(missed) > 100
+    assert np.mean(missed) <= 0.2
+
+
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
     assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)

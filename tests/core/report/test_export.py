@@ -105,7 +105,7 @@ def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, c
     card = (folder / "README.md").read_text()
     assert "a scale of its own, 3.25, fitted in the same way to\n480 atoms of such frames." in card
     assert (
-        "In iteration 2 the scale of then covered 71% (60% to 82%) of the errors of the 48 atoms "
+        "In iteration 2 the scale used then covered 71% (60% to 82%) of the errors of the 48 atoms "
         "of the audit frames, which were predicted before they were labelled."
     ) in card
     assert "was not measured" not in card

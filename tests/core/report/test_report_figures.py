@@ -11,6 +11,8 @@ import pytest
 from trainspot.report import figures, style
 from trainspot.report.data import IterationData, ReportData
 from trainspot.report.figures.counts import STEPS
+from trainspot.report.figures.panels import usable
+from trainspot.report.quantities import BY_KEY
 from trainspot.report.style import COLOURS
 
 UNITS = ("meV/atom", "meV/Å", "meV/Å³")
@@ -100,6 +102,28 @@ def test_calibration_shows_pairs_line_tolerance_threshold_and_rates(campaign):
     assert np.allclose(lines["threshold τ"].get_xdata(), 1000 * made.threshold)
     for part in (f"TPR {made.tpr:.2f}", f"PPV {made.ppv:.2f}", f"{made.pairs} pairs", "good"):
         assert part in panel_texts(axes)
+
+
+def test_a_symmetric_frame_does_not_stretch_the_axes(campaign):
+    """Of a perfect crystal disagreement and error of the forces are rounding."""
+    iteration = campaign.iterations[-1]
+    pairs = iteration.pairs
+    n = len(pairs)
+    rows = [*range(n), 0]
+    delta, error = (
+        {k: v[rows].copy() for k, v in part.items()} for part in (pairs.delta, pairs.error)
+    )
+    delta["forces"][-1], error["forces"][-1] = 1e-15, 3e-16
+    more = replace(pairs, frame_ids=(*pairs.frame_ids, "f" * 64), delta=delta, error=error,
+                   held_out=pairs.held_out[rows])  # fmt: skip
+    changed = replace(iteration, pairs=more)
+    one, other = (figures.calibration(campaign, it).axes[1] for it in (iteration, changed))
+    assert other.get_xlim() == one.get_xlim()
+    one, other = (figures.rate_maps(it).axes[1] for it in (iteration, changed))
+    assert other.get_xlim() == one.get_xlim()
+    assert f"{n} pairs" in panel_texts(figures.coverage(changed).axes[1])
+    rounding = usable(more, BY_KEY["forces"], None)  # without a tolerance, of the median
+    assert len(rounding[0]) == n
 
 
 def test_an_unfitted_calibration_draws_no_line(campaign):

@@ -268,7 +268,8 @@ def test_without_test_frames_the_summary_says_so(campaign):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0.0, "0"), (0.00123456, "0.00123"), (1.0, "1.00"), (12.345, "12.3"), (999.6, "1\u202f000"),
-     (-54321.0, "\u221254\u202f321".replace("\u2212", "-")), (float("inf"), "–")],
+     (-54321.0, "\u221254\u202f321".replace("\u2212", "-")), (float("inf"), "–"), (1.07e-12, "≈ 0"),
+     (-1e-9, "≈ 0"), (0.0000012, "0.00000120")],
 )  # fmt: skip
 def test_number(value, shown):
     assert number(value) == shown

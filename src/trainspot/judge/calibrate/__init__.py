@@ -42,6 +42,8 @@ class Method(Protocol):
     Attributes:
         nominal: Share of the errors that e ≤ ε/τ · Δ is meant to cover; ``None``: not defined.
         min_pairs: Pairs it needs, where that is more than ``MIN_PAIRS``.
+        keeps_unanimous: Whether frames count that are wrong although all members agree, Δ of which
+            is then set to 1e-4 ε; may be missing, which means no.
     """
 
     nominal: float | None
@@ -201,13 +203,17 @@ def _method(settings: CalibrateSettings) -> Method:
 def _calibration(
     name: str, delta: Array, error: Array, epsilon: float, method: Method, label: str, seed: int
 ) -> Calibration:
-    kept = (delta > NEGLIGIBLE * epsilon) & (error > NEGLIGIBLE * epsilon)
-    used, errors = delta[kept], error[kept]
+    least = NEGLIGIBLE * epsilon
+    kept = (delta > least) & (error > least)
+    scaled = delta[kept], error[kept]
+    if getattr(method, "keeps_unanimous", False):  # wrong where all members agree: always missed
+        kept |= (delta <= least) & (error > epsilon)
+    used, errors = np.maximum(delta[kept], least), error[kept]
     enough = len(used) >= max(MIN_PAIRS, method.min_pairs)
     rho = spearman(used, errors)
     slope, interval, sigma = 1.0, None, None
     if enough:
-        sigma = sigma_per_delta(used, errors)
+        sigma = sigma_per_delta(*scaled) if len(scaled[0]) else None
         slope = epsilon / float(method.threshold(used, errors, epsilon))
         rng = generator(seed, "calibrate", name)
         rows = rng.integers(len(used), size=(_RESAMPLES, len(used)))
@@ -236,7 +242,7 @@ def _calibration(
         ppv_interval=score.ppv_interval,
         nominal=method.nominal,
         sigma=sigma,
-        miscalibration=miscalibration_area(used, errors, sigma) if sigma else None,
+        miscalibration=miscalibration_area(*scaled, sigma) if sigma else None,
     )
 
 

@@ -17,7 +17,12 @@ class Conformal:
     and is not flagged (Δ ≤ ε/q) has e > q·Δ, so frames are missed with a probability of at most
     α, ``calibrate.miss_rate`` (V. Vovk, A. Gammerman, G. Shafer, *Algorithmic Learning in a
     Random World*, 2005). Below (1-α)/α pairs there is no such ratio.
+
+    A frame that is wrong although all members agree is missed at any threshold: its pair counts, as
+    one of the largest ratios. Frames of which both are mere rounding do not: they cannot be missed.
     """
+
+    keeps_unanimous = True
 
     def __init__(self, settings: CalibrateSettings) -> None:
         """Keep the miss rate α."""

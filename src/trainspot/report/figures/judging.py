@@ -30,7 +30,7 @@ def coverage(iteration: IterationData) -> Figure:
     figure = new(3.5)
     for axes, quantity in zip(figure.subplots(1, 3), QUANTITIES, strict=True):
         made = iteration.calibration.get(quantity.key)
-        delta, error = usable(iteration.pairs, quantity)
+        delta, error = usable(iteration.pairs, quantity, made.tolerance if made else None)
         axes.set_title(quantity.title)
         if made is None or made.sigma is None or not len(delta):
             absent(axes, "no error bars")

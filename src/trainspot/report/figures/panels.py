@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from trainspot.judge.calibrate import NEGLIGIBLE
 from trainspot.report.style import GREY, SETS
 
 if TYPE_CHECKING:
@@ -104,14 +105,26 @@ def square_log(axes: Axes, parts: Sequence[NDArray[np.float64]]) -> tuple[float,
 
 
 def usable(
-    pairs: Pairs | None, quantity: Quantity
+    pairs: Pairs | None, quantity: Quantity, tolerance: float | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Δ and e (eV, Å) of the pairs that have a logarithm."""
+    """Δ and e (eV, Å) of the pairs that a logarithmic axis can show.
+
+    Those of symmetric frames are left out, as calibration does: both are rounding then, and one
+    of them would stretch the axes over ten more decades.
+
+    Args:
+        pairs: Of one committee.
+        quantity: Which property.
+        tolerance: Its ε, eV and Å; without one the median takes its place.
+    """
     if pairs is None:
         return np.zeros(0), np.zeros(0)
-    delta, error = pairs.of(quantity.key)
-    good = (delta > 0) & (error > 0)
-    return delta[good], error[good]
+    both = np.array(pairs.of(quantity.key))
+    both = both[:, (both > 0).all(axis=0)]
+    if both.size:
+        unit = np.median(both, axis=1, keepdims=True) if tolerance is None else tolerance
+        both = both[:, (both > NEGLIGIBLE * unit).all(axis=0)]
+    return both[0], both[1]
 
 
 def plain_log(axis: Axis, steps: Sequence[float]) -> None:

@@ -58,14 +58,15 @@ def rate_maps(iteration: IterationData) -> Figure:
     grid = figure.subplots(2, 3)
     mesh = None
     for column, quantity in enumerate(QUANTITIES):
-        delta, error = usable(iteration.pairs, quantity)
+        made = iteration.calibration.get(quantity.key)
+        delta, error = usable(iteration.pairs, quantity, made.tolerance if made else None)
         for axes, key in zip(grid[:, column], _RATES, strict=True):
             if len(delta) < _FEWEST:
                 axes.set_title(quantity.title)
                 absent(axes, "too few pairs")
                 continue
             mesh = _draw_map(axes, rate_map(delta, error), quantity, key)
-            _map_axes(axes, quantity, iteration.calibration.get(quantity.key), key)
+            _map_axes(axes, quantity, made, key)
     if mesh is not None:
         bar = figure.colorbar(mesh, ax=grid, shrink=0.6, pad=0.02)
         bar.set_label("TPR, PPV")
@@ -77,8 +78,9 @@ def force_rate_maps(iterations: Sequence[IterationData]) -> Figure:
     """The same maps of the forces alone, one column an iteration, on common axes."""
     columns = []
     for one in iterations:
-        pairs = usable(one.pairs, BY_KEY["forces"])
-        columns.append(_Column(f"Iteration {one.n}", "", *pairs, [one.calibration["forces"]]))
+        made = one.calibration["forces"]
+        pairs = usable(one.pairs, BY_KEY["forces"], made.tolerance)
+        columns.append(_Column(f"Iteration {one.n}", "", *pairs, [made]))
     return _side_by_side(columns)
 
 
@@ -107,7 +109,7 @@ def mapped(data: ReportData) -> list[IterationData]:
     found = [
         it for it in data.iterations
         if (made := it.calibration.get("forces")) and made.fitted
-        and len(usable(it.pairs, BY_KEY["forces"])[0]) >= _FEWEST
+        and len(usable(it.pairs, BY_KEY["forces"], made.tolerance)[0]) >= _FEWEST
     ]  # fmt: skip
     return [found[row] for row in _evenly(len(found))]
 
@@ -129,7 +131,8 @@ def _evenly(count: int) -> list[int]:
 
 def _pooled(score: SizeScore) -> tuple[Floats, Floats]:
     """Δ and e (eV/Å) of the forces, of all committees of a size one after the other."""
-    parts = [usable(pairs, BY_KEY["forces"]) for pairs in score.pairs]
+    tolerance = score.calibrations["forces"][0].tolerance
+    parts = [usable(pairs, BY_KEY["forces"], tolerance) for pairs in score.pairs]
     delta, error = (np.concatenate(column) for column in zip(*parts, strict=True))
     return delta, error
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainspot.report.figures.panels import absent, shared_legend, square_log, subtitle
+from trainspot.report.figures.panels import absent, shared_legend, square_log, subtitle, usable
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 from trainspot.report.style import GREY, LINE, MISSED, new, styled
 
@@ -25,26 +25,16 @@ def calibration(data: ReportData, iteration: IterationData) -> Figure:
     figure = new(3.85)
     panels = figure.subplots(1, 3)
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
-        delta, error = _positive_pairs(iteration, quantity)
+        tolerance = data.tolerance.get(quantity.key)
+        delta, error = usable(iteration.pairs, quantity, tolerance)
         if len(delta):
-            made = iteration.calibration.get(quantity.key)
-            _panel(axes, quantity, delta, error, made, data.tolerance.get(quantity.key))
+            made, scale = iteration.calibration.get(quantity.key), quantity.scale
+            _panel(axes, quantity, delta * scale, error * scale, made, tolerance)
         else:
             axes.set_title(quantity.title)
             absent(axes, "no calibration pairs")
     shared_legend(figure, panels)
     return figure
-
-
-def _positive_pairs(
-    iteration: IterationData, quantity: Quantity
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Disagreement and error (shown units) of the pairs that a logarithmic axis can show."""
-    if iteration.pairs is None:
-        return np.zeros(0), np.zeros(0)
-    delta, error = iteration.pairs.of(quantity.key)
-    shown = (delta > 0) & (error > 0)
-    return delta[shown] * quantity.scale, error[shown] * quantity.scale
 
 
 def _panel(
