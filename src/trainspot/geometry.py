@@ -6,7 +6,7 @@ Lengths are Å. Neighbour lists come from vesin. Products that end up in coordin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
@@ -24,6 +24,7 @@ OVERLAP_FACTOR: Final = 0.6
 _SCREEN_CUTOFF: Final = 1.5  # Å; shorter lists cost vesin more, because its cells get tiny
 _FIRST_CUTOFF: Final = 3.0  # Å; where the search for nearest neighbours starts
 _INSIDE_LAYER: Final = 5.0  # Å; a wider gap between planes of atoms is vacuum
+_SKEWED: Final = 4.0**2  # of lengths over volume, squared: below, a search hardly notices
 _SHRINKS: Final = 1 - 1e-12  # a reduction that gains less is rounding
 _SLACK: Final = 1e-6  # Å; lengths closer than this are equal
 
@@ -217,20 +218,19 @@ def pairs_within(frame: Frame, cutoff: float) -> Pairs:
     from vesin import NeighborList  # here, because it imports torch where that is installed
 
     finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
-    found: tuple[NDArray[Any], ...] = finder.compute(
-        frame.positions, _compact(frame.cell, frame.pbc), frame.pbc, quantities="PDd"
-    )
-    indices, vectors, distances = found
+    cell = _compact(frame.cell, frame.pbc)
+    indices, vectors, distances = finder.compute(frame.positions, cell, frame.pbc, quantities="PDd")
     first, second = indices.astype(np.int64).T
     return Pairs(first, second, vectors, distances)
 
 
 def _compact(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
     """The cell, or where it is skewed a reduced one of its lattice: far fewer images are near."""
-    compact = cell.copy()
-    if pbc.any():
-        compact[pbc] = reduce_lattices(cell[pbc][None])[0]
-    return compact if np.sum(compact**2) < _SHRINKS * np.sum(cell**2) else cell
+    products = cell[pbc] @ cell[pbc].T
+    if np.prod(np.diag(products)) > _SKEWED * np.linalg.det(products):
+        cell = cell.copy()
+        cell[pbc] = reduce_lattices(cell[pbc][None])[0]
+    return cell
 
 
 def nearest_distances(frame: Frame) -> Floats:
