@@ -87,7 +87,8 @@ class Outcome:
     def targets(self) -> list[float]:
         """Force errors (eV/Å) to compare at: half way, and as far as every arm came.
 
-        The second is the largest, over arms, of the median final error; the first is the
+        The second is the largest, over arms, of the median of the smallest error of each track,
+        for an error that rises again at the end was reached all the same. The first is the
         geometric mean of that and the median error of the start, which all arms share. They
         follow from the tracks by this rule alone.
         """
@@ -96,14 +97,14 @@ class Outcome:
 
     @property
     def learned(self) -> bool:
-        """Whether every arm ended, in the median, with a smaller error than the start."""
+        """Whether every arm had, in the median, a smaller error than the start."""
         start, end = self._ends()
         return start > end
 
     def _ends(self) -> tuple[float, float]:
-        """Median first error of all tracks, and the largest median final error of an arm."""
-        finals = [median([t.points[-1].forces for t in self.of(arm)]) for arm in self.arms]
-        return median([track.points[0].forces for track in self.tracks]), max(finals)
+        """Median first error of all tracks, and the largest median smallest error of an arm."""
+        best = [median([min(t.column("forces")) for t in self.of(arm)]) for arm in self.arms]
+        return median([track.points[0].forces for track in self.tracks]), max(best)
 
     def needed(self, arm: str, what: str, target: float) -> list[float]:
         """What each seed of an arm spent to reach a force error; ``inf`` if it did not."""
