@@ -98,4 +98,6 @@ def select(
         click.echo(note if known else f"{note}; --known gives them", err=True)
     click.echo(f"{judgement.summary()}: {output}")
     if not judgement.chosen:
-        click.echo("nothing to label: no frame is beyond the thresholds, or all are known")
+        refused = sum(judgement.refused.values()) == judgement.explored
+        within = "no frame is beyond the thresholds, or all are known"
+        click.echo(f"nothing to label: {'every frame was refused' if refused else within}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import h5py
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -169,6 +171,14 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     nothing = run("select", predicted, "--thresholds", "forces=9", "-o", "n.h5")
     assert nothing.stderr.endswith("; --known gives them\n")
     assert "nothing to label: no frame is beyond the thresholds" in nothing.stdout
+
+
+def test_frames_that_were_refused_are_not_called_known(run, predicted, folder):
+    shutil.copy(folder / predicted, folder / "exploded.h5")
+    with h5py.File(folder / "exploded.h5", "r+") as file:
+        file["forces"][...] = np.nan
+    said = run("select", "exploded.h5", "--thresholds", "forces=9", "-o", "n.h5").stdout
+    assert "nothing to label: every frame was refused" in said
 
 
 def test_an_audit_that_is_asked_for_is_drawn_where_nothing_is_flagged(run, predicted, folder):
