@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 
@@ -77,9 +76,17 @@ def frames(tmp_path):
     return tmp_path / "given.h5"
 
 
-def limited() -> None:
-    """No file may grow beyond 64 kB, which to a program is as a full disk."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+LIMITED = """
+import resource
+from trainspot.cli import main
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+try:
+    main()
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+"""
+"""The command, while no file may grow beyond 64 kB, which to a program is as a full disk."""
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".extxyz", ".db", ".aselmdb"])
@@ -89,10 +96,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(frames, suffix, command):
     arguments = (
         [str(frames), str(wanted)] if command == "convert" else [str(frames), "-o", str(wanted)]
     )
-    script = "import sys; from trainspot.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", script, command, *arguments],
-        preexec_fn=limited,
+        [sys.executable, "-c", LIMITED, command, *arguments],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
