@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import vesin
 from ase.build import bulk, graphene
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -53,7 +54,6 @@ def test_image_distance_is_the_shortest_lattice_vector(seed, pbc):
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 7, 400]), st.sampled_from(PLANES))
 def test_pairs_do_not_depend_on_how_skewed_the_cell_is(seed, tilt, pbc):
-    """Searching a cell that is 400 times as skewed as it is wide would take minutes."""
     rng = np.random.default_rng(seed)
     cell = np.round(np.diag([3.0, 3.3, 3.6]) + rng.uniform(-0.2, 0.2, (3, 3)), 8)
     sites = np.round(rng.uniform(0, 3, (3, 3)), 8)
@@ -65,6 +65,23 @@ def test_pairs_do_not_depend_on_how_skewed_the_cell_is(seed, tilt, pbc):
         geometry.pairs_within(Frame.make([6, 7, 8], sites, box, pbc), 5.0) for box in (cell, skewed)
     )
     assert _ends(found) == _ends(plain)
+
+
+def test_a_skewed_cell_is_searched_as_a_compact_one(monkeypatch):
+    """What a search costs grows with the length of the cell's vectors, without a bound."""
+    searched = []
+
+    class Spy(vesin.NeighborList):
+        def compute(self, points, box, periodic, quantities):
+            searched.append(geometry.lengths(box).max())
+            return super().compute(points, box, periodic, quantities)
+
+    monkeypatch.setattr(vesin, "NeighborList", Spy)
+    cell = np.diag([3.0, 3.3, 3.6])
+    cell[1] += 1000 * cell[0]
+    for pbc, longest in ((True, 3.6), ((True, False, True), np.linalg.norm(cell[1]))):
+        geometry.pairs_within(Frame.make([13], [[0, 0, 0]], cell, pbc), 5.0)
+        assert searched.pop() == pytest.approx(longest)  # no vector but the periodic is another's
 
 
 def _ends(pairs: geometry.Pairs) -> list[tuple]:
