@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console, Group
@@ -11,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from aiida_trainspot.broker import knock
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.report.summary import too_few
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
 
 _INTERVAL: Final = 2.0
+_KNOCK_EVERY: Final = 15
+"""Looks at the campaign between two at its workers."""
 
 
 def watch(node: WorkChainNode) -> int:
@@ -29,9 +33,12 @@ def watch(node: WorkChainNode) -> int:
     """
     console = Console(stderr=True)
     shown: tuple[int, str] | None = None
+    looks = count()
     try:
         with Live(console=console, auto_refresh=False, transient=console.is_terminal) as live:
             while not node.is_terminated:
+                if next(looks) % _KNOCK_EVERY == 0:
+                    knock()
                 now = progress(node)
                 if console.is_terminal:
                     live.update(Group(table(status(node)), _line(now)), refresh=True)

@@ -23,11 +23,15 @@ def status(
     load(profile)
     from rich.console import Console
 
+    from aiida_trainspot.broker import knock
     from aiida_trainspot.cli._watch import closing, table, watch
     from aiida_trainspot.status import status as report
 
     if identifier is None:
-        found = [report(node) | {"pk": node.pk} for node in campaigns()]
+        latest = campaigns()
+        if not all(node.is_terminated for node in latest):
+            knock()
+        found = [report(node) | {"pk": node.pk} for node in latest]
         if as_json:
             click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         for one in () if as_json else found:
@@ -40,6 +44,8 @@ def status(
     node = find(identifier)
     if live and not as_json:
         context.exit(watch(node))
+    if not node.is_terminated:
+        knock()
     now = report(node)
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))

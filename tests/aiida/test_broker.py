@@ -1,0 +1,162 @@
+"""Workers that die unnoticed: a real broker, real connections, and a look that comes too early."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiida.brokers.zeromq.broker import ZeromqBroker
+from aiida.brokers.zeromq.communicator import ZeromqCommunicator
+from aiida.brokers.zeromq.server import ZeromqBrokerServer
+from aiida.brokers.zeromq.service import PID_SENTINEL, ZeromqBrokerService
+from aiida.manage import get_config
+from aiida.orm import WorkChainNode
+from click.testing import CliRunner
+from plumpy import ProcessState
+
+from aiida_trainspot.broker import knock
+from aiida_trainspot.cli import _watch
+from trainspot.cli import main
+
+WORKER = """
+import sys, time
+from concurrent.futures import Future
+from aiida.brokers.zeromq.broker import ZeromqBroker
+from aiida.brokers.zeromq.communicator import ZeromqCommunicator
+worker = ZeromqCommunicator(sys.argv[1])
+worker.start()
+def take(_, task):
+    print(task, flush=True)
+    return Future()  # it is never done
+worker.add_task_subscriber(take)
+time.sleep(600)
+"""
+PATIENCE = 60.0  # s; for another process on a busy machine
+
+
+class Server(ZeromqBrokerServer):
+    """The broker, in a thread. Its first look at the workers can be made to see nothing."""
+
+    looks = 0
+    too_early = False
+
+    def _probe_workers(self) -> None:
+        self.looks += 1
+        if not (self.too_early and self.looks == 1):
+            super()._probe_workers()
+
+    def until(self, reached) -> None:
+        end = time.monotonic() + PATIENCE
+        while not reached():
+            assert time.monotonic() < end, self.get_status()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def server(aiida_profile, monkeypatch, tmp_path):
+    """A broker where that of the loaded profile would be."""
+    monkeypatch.setattr(type(aiida_profile), "process_control_backend", "core.zeromq")
+    layout = ZeromqBrokerService.FilepathLayout(
+        get_config().filepaths(aiida_profile)["broker_service"]["dir"]
+    )
+    sockets = Path(os.path.relpath(tmp_path))  # the path of a socket must be short
+    server = Server(tmp_path / "tasks", sockets)
+    server.start()
+    stop = threading.Event()
+
+    def serve():
+        while not stop.is_set():
+            server.run_once(0.05)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    layout.service_dir.mkdir(parents=True)
+    layout.sockets_file.write_text(str(sockets))
+    layout.pid_file.write_text(f"{PID_SENTINEL} {os.getpid()}")
+    yield server
+    for file in (layout.sockets_file, layout.pid_file):
+        file.unlink()
+    layout.service_dir.rmdir()
+    stop.set()
+    thread.join()
+    server.stop()
+
+
+@contextmanager
+def worker(server):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, server.router_endpoint], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_task_of_a_worker_whose_death_was_missed_is_taken_up_by_another(server):
+    with ZeromqCommunicator(server.router_endpoint) as client, worker(server) as first:
+        client.task_send("work")
+        assert first.stdout.readline() == "work\n"
+        server.too_early = True
+        first.kill()
+        server.until(lambda: server.looks == 1)
+        with worker(server) as second:
+            server.until(lambda: server.get_status()["task_subscribers"] == 2)
+            assert server.get_status()["pending_tasks"] == 0  # the dead one is thought to work
+            knock()
+            assert second.stdout.readline() == "work\n"
+            server.until(lambda: server.get_status()["task_subscribers"] == 1)
+
+
+def test_a_worker_that_lives_keeps_its_task(server):
+    with ZeromqCommunicator(server.router_endpoint) as client, worker(server) as only:
+        client.task_send("work")
+        assert only.stdout.readline() == "work\n"
+        knock()
+        server.until(lambda: server.looks == 1)
+        assert server.get_status()["in_flight_tasks"] == 1
+        assert server.get_status()["pending_tasks"] == 0
+
+
+@pytest.mark.parametrize("backend", [None, "core.rabbitmq", "core.zeromq"])
+def test_nothing_is_waited_for_where_no_such_broker_runs(backend, aiida_profile, monkeypatch):
+    monkeypatch.setattr(type(aiida_profile), "process_control_backend", backend)
+    monkeypatch.setattr(ZeromqBroker, "get_communicator", forbidden)
+    knock()
+
+
+def forbidden(*_):
+    pytest.fail("connected to a broker")
+
+
+@pytest.fixture
+def campaign(aiida_profile_clean):
+    node = WorkChainNode(label="silicon")
+    node.set_process_label("TrainsPotWorkChain")
+    node.set_process_state(ProcessState.WAITING)
+    return node.store()
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["status", "silicon"], ["status", "silicon", "-w"]]
+)
+def test_whoever_looks_at_a_running_campaign_knocks(command, campaign, server, monkeypatch):
+    def end(_):
+        campaign.set_process_state(ProcessState.FINISHED)
+        campaign.set_exit_status(0)
+
+    monkeypatch.setattr(_watch.time, "sleep", end)
+    server._task_worker_assignments["a task"] = b"nobody"
+    assert CliRunner().invoke(main, command).exit_code == 0
+    server.until(lambda: server.looks)
+    end(0)
+    monkeypatch.setattr(ZeromqBroker, "get_communicator", forbidden)
+    assert CliRunner().invoke(main, command).exit_code == 0
