@@ -135,7 +135,7 @@ def pairs(dataset: Dataset, predictions: Predictions) -> dict[str, Any]:
         "delta_energy": np.round(found.disagreement["energy"], digits).tolist(),
         "error_energy": np.round(found.error["energy"], digits).tolist(),
         "distance": np.round(space.from_training(), digits).tolist(),
-        "novel_beyond": novelty.threshold,
+        "novel_beyond": novelty.thresholds.get("3D"),
         "member_rmse": {
             motif_: np.round(_member_rmse(held, predictions, motif_), 4).tolist()
             for motif_ in MOTIFS

@@ -16,7 +16,7 @@ from trainspot.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.frames import Frame
 from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.judgement import check_installed
-from trainspot.judge.space import frames_needed
+from trainspot.judge.novelty import frames_needed
 from trainspot.label.base import atomic_moment
 from trainspot.label.calculators import calculator
 from trainspot.seeds import generator

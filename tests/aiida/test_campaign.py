@@ -100,7 +100,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
         assert found["audit"] == wanted["audit"]
         assert found["flagged"] == wanted["flagged"]
         assert found["reasons"] == wanted["reasons"]
-        assert found["novelty"]["threshold"] == pytest.approx(wanted["novelty"]["threshold"])
+        assert found["novelty"]["thresholds"] == pytest.approx(wanted["novelty"]["thresholds"])
     assert node.outputs.dataset.dataset.ids == plain.dataset.ids
 
     # the ending, with everything attached

@@ -15,7 +15,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import MissingExtraError
 from trainspot.foresight import foresee, foresee_sets
 from trainspot.frames import MOMENTS, Frame
-from trainspot.judge.space import frames_needed
+from trainspot.judge.novelty import frames_needed
 
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
 PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]

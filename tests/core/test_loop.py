@@ -126,7 +126,7 @@ def test_frames_are_judged_by_all_that_there_is(result):
     for turn in result.turns:
         judgement = turn.decision.judgement
         assert not judgement.fallback
-        assert judgement.novelty["threshold"] > 0
+        assert judgement.novelty["thresholds"]["3D"] > 0
         assert set(judgement.selected) <= set(judgement.flagged)
         assert turn.record["flagged_by"] == dict(judgement.flagged_by)
     first = result.turns[0].decision.judgement

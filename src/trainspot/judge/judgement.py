@@ -16,10 +16,11 @@ from trainspot.evaluate.predictions import Predictions
 from trainspot.evaluate.statistics import Array
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.draws import Draws, Pool
+from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Selection, needs_descriptors, strategy
 from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
-from trainspot.judge.space import Novelty, Space
+from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
 
 NOVELTY: Final = "novelty"
@@ -47,7 +48,7 @@ class Judgement:
         reasons: For each explored id, in words, what was decided and why.
         flagged_by: How many frames each property and ``novelty`` flags; a frame counts for all.
         near_duplicates: Valid frames that nearly equal a known or another explored one.
-        novelty: The threshold of novelty and what it rests on, see ``space.Novelty``.
+        novelty: The thresholds of novelty and what they rest on, see ``novelty.Novelty``.
     """
 
     verdict: State
@@ -145,8 +146,9 @@ def judge(
     ratios = excess(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
-    if space and novelty.threshold:
-        ratios[NOVELTY] = space.from_training() / novelty.threshold
+    limits = novelty.of(frames)
+    if space and novelty.thresholds:
+        ratios[NOVELTY] = space.from_training() / limits
         novel = ratios[NOVELTY] > 1.0
     fallback = not any(calibration.fitted for calibration in calibrations.values())
     state = verdict(
@@ -166,9 +168,8 @@ def judge(
     reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
     reasons |= dict.fromkeys(met & set(screened.kept), KNOWN)
     for row, identity in enumerate(valid):
-        why = _why(
-            {name: float(ratio[row]) for name, ratio in ratios.items()}, calibrations, novelty
-        )
+        stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
+        why = _why(stands_out, calibrations, float(limits[row]))
         how = drawn.how.get(identity)
         reasons[identity] = f"{drawn.decision(identity)}: {why}" + (f"; {how}" if how else "")
     return Judgement(
@@ -217,7 +218,7 @@ def _any_beyond(ratios: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
 
 
 def _why(
-    ratios: dict[str, float], calibrations: Mapping[str, Calibration], novelty: Novelty
+    ratios: dict[str, float], calibrations: Mapping[str, Calibration], novel_beyond: float
 ) -> str:
     """The property that stands out most, and whether the frame is novel, in words."""
     far = ratios.pop(NOVELTY, 0.0)
@@ -228,7 +229,7 @@ def _why(
         f"disagreement on {name} of {ratios[name] * threshold:.3g} {word} the threshold of "
         f"{threshold:.3g} {UNITS[name]}"
     )
-    if far <= 1.0 or novelty.threshold is None:
+    if far <= 1.0:
         return found
-    distance = f"{far * novelty.threshold:.3g} from the nearest training frame exceeds"
-    return f"{found}; novelty: a distance of {distance} {novelty.threshold:.3g}"
+    distance = f"{far * novel_beyond:.3g} from the nearest training frame exceeds"
+    return f"{found}; novelty: a distance of {distance} {novel_beyond:.3g}"

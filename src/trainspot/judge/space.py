@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,36 +12,7 @@ from trainspot.dataset import Dataset
 from trainspot.descriptors import DescriptorSettings, descriptors, nearest
 from trainspot.evaluate.statistics import Array
 from trainspot.frames import SPLITS, Split
-
-_SMALLEST: Final = 1e-6  # distances below are rounding
-
-
-def frames_needed(share: float) -> int:
-    """The fewest validation frames of which this quantile can be taken."""
-    return math.ceil(round(share / (1.0 - share), 9))
-
-
-@dataclass(frozen=True)
-class Novelty:
-    """How far from the training frames is too far.
-
-    Attributes:
-        share: Of the validation frames that lie nearer than the threshold; ``None``: switched off
-            by the user.
-        threshold: Descriptor distance to the nearest training frame beyond which a frame is
-            novel; ``None``: nothing is flagged for novelty in this iteration.
-        validation: Validation frames it rests on.
-        note: Why there is no threshold, in words, if one was asked for.
-    """
-
-    share: float | None = None
-    threshold: float | None = None
-    validation: int = 0
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        return asdict(self)
+from trainspot.judge.novelty import Novelty, dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +47,17 @@ class Space:
         return nearest(self.points, self.places[self._labelled("train")])[0]
 
     def novelty(self, share: float | None, floor: float) -> Novelty:
-        """The threshold of novelty: a quantile of the validation frames' own distances.
-
-        Of n validation frames it is the ⌈(n+1)·share⌉-th smallest distance to the nearest training
-        frame: as long as explored frames are like validation frames, at most 1 - share of them are
-        novel (the rank of conformal prediction). Where n is smaller than that rank there is none.
+        """Beyond which distance frames are novel; see ``Novelty.fit``.
 
         Args:
             share: See ``Novelty``.
-            floor: The threshold is at least this; see ``SelectSettings.near_duplicate``.
+            floor: No threshold is smaller; see ``SelectSettings.near_duplicate``.
         """
         if share is None:
             return Novelty()
-        train, validation = (self.places[self._labelled(s)] for s in ("train", "validation"))
-        n = len(validation)
-        rank = math.ceil(round((n + 1) * share, 9))
-        if not len(train) or rank > n:
-            need = frames_needed(share)
-            note = f"no novelty flag: {n} validation frames, {need} are needed for {share:g}"
-            return Novelty(share, None, n, note)
-        distances = np.sort(nearest(validation, train)[0])
-        return Novelty(share, max(float(distances[rank - 1]), floor, _SMALLEST), n)
+        train, validation = (self._labelled(split) for split in ("train", "validation"))
+        distances = nearest(self.places[validation], self.places[train])[0]
+        return Novelty.fit(distances, dimensions(self.known)[validation], share, floor)
 
     def nearest_known(self, row: int) -> tuple[str, float] | None:
         """Id of the labelled frame nearest to an explored one, and the distance."""

@@ -20,6 +20,7 @@ from trainspot.frames import Frame
 from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import KNOWN, Judgement
+from trainspot.judge.novelty import Novelty
 from trainspot.judge.settings import UNITS
 from trainspot.judge.space import Space
 
@@ -215,16 +216,18 @@ def _properties(
 def _surroundings(frame: Frame, past: Past) -> dict[str, Any]:
     """Novelty and the nearest labelled frame, measured again: no iteration keeps descriptors."""
     try:
-        space = Space.of(Dataset.from_frames([frame]), past.known, past.descriptor)
+        alone = Dataset.from_frames([frame])
+        space = Space.of(alone, past.known, past.descriptor)
     except MissingExtraError as error:
         return {"novelty": {"note": str(error)}, "nearest": None}
     distance = float(space.from_training()[0])
-    limit = past.judgement.novelty.get("threshold")
+    judged = Novelty.from_dict(past.judgement.novelty)
+    limit = float(judged.of(alone)[0])
     novelty = {
         "distance": distance if math.isfinite(distance) else None,
-        "threshold": limit,
-        "exceeds": limit is not None and distance > limit,
-        "note": past.judgement.novelty.get("note", ""),
+        "threshold": limit if math.isfinite(limit) else None,
+        "exceeds": distance > limit,
+        "note": judged.note,
     }
     nearest = space.nearest_known(0)
     if nearest is None:

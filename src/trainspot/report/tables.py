@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.judge.judgement import NOVELTY
+from trainspot.judge.novelty import Novelty, grouped
 from trainspot.report.figures.counts import composition_table, count_of
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 from trainspot.report.style import SETS
@@ -70,7 +71,8 @@ def flags(data: ReportData) -> Table:
         rows.append([str(record["n"]), _novelty(record.get("novelty")), *shown])
     caption = (
         "Flagged frames by cause; a frame with several counts for each. A frame is novel beyond "
-        "this descriptor distance to the nearest training frame. Near-duplicates of known or of "
+        "this descriptor distance to the nearest training frame; where it depends on the number of "
+        "periodic directions, clusters are 0D and crystals 3D. Near-duplicates of known or of "
         "other explored frames were left out of what is selected."
     )
     header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
@@ -240,12 +242,15 @@ def _count(found: dict[str, Any]) -> str:
 
 
 def _novelty(found: dict[str, Any] | None) -> str:
-    """The threshold of novelty, or why there was none."""
+    """The thresholds of novelty, or why there were none."""
     if not found:
         return NONE
-    if found.get("threshold") is not None:
-        return number(found["threshold"])
-    return str(found.get("note") or "switched off")
+    judged = Novelty.from_dict(found)
+    groups = grouped(judged.thresholds)
+    if len(groups) == 1:
+        return number(groups[0][0])
+    shown = "; ".join(f"{number(value)} ({', '.join(names)})" for value, names in groups)
+    return shown or judged.note or "switched off"
 
 
 def _rate(value: float | None) -> str:

@@ -164,7 +164,7 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     io.write(io.read(folder / "frames.h5")[:40], folder / "known.h5")
     args = ("select", predicted, "--thresholds", "forces=9", "--known", "known.h5", "-o", "n.h5")
     found = json.loads(run(*args, "--novelty", "0.5", "--json").stdout)
-    assert found["novelty"]["threshold"] > 0
+    assert found["novelty"]["thresholds"]["3D"] > 0
     assert found["flagged_by"]["novelty"] == len(found["flagged"]) > 0
     assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
     assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase.build import bulk, surface
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
@@ -27,7 +24,7 @@ from trainspot.judge.select import Judged
 from trainspot.judge.select.diverse import DiverseSelection
 from trainspot.judge.select.ranked import RankedSelection
 from trainspot.judge.settings import JudgeSettings, SelectSettings, StopSettings
-from trainspot.judge.space import Novelty, Space
+from trainspot.judge.space import Space
 from trainspot.judge.verdict import verdict
 
 CRYSTAL = bulk("Si", cubic=True).repeat((2, 1, 1))
@@ -109,7 +106,7 @@ def test_too_few_validation_frames_switch_the_flag_off_and_say_so(explored, know
     few = known.take([*range(40), *range(40, 40 + n)])
     found = decide(explored, predict(explored, noise=0.01), few)
     assert found.flagged == ()
-    assert found.novelty["threshold"] is None
+    assert found.novelty["thresholds"] == {}
     assert found.novelty["note"] == (
         f"no novelty flag: {n} validation frames, 19 are needed for 0.95"
     )
@@ -118,7 +115,7 @@ def test_too_few_validation_frames_switch_the_flag_off_and_say_so(explored, know
 def test_without_training_frames_nothing_is_novel(explored, known, predict):
     found = decide(explored, predict(explored, noise=0.01), known.subset("validation"))
     assert found.flagged == ()
-    assert found.novelty["note"]
+    assert found.novelty["note"] == "no novelty flag: there are no labelled training frames"
 
 
 def test_unlabelled_frames_train_nobody(explored, known):
@@ -128,34 +125,34 @@ def test_unlabelled_frames_train_nobody(explored, known):
     assert np.array_equal(alone.from_training(), both.from_training())
 
 
-@given(n=st.integers(1, 200), share=st.floats(0.5, 0.98), seed=st.integers(0, 99))
-def test_the_threshold_is_the_conformal_rank(n, share, seed):
-    """At most 1 - share of exchangeable frames are novel: P(d > d_(k)) = 1 - k/(n+1)."""
-    distances = np.random.default_rng(seed).uniform(1.0, 2.0, n)
-    space = _line(distances)
-    found = space.novelty(share, floor=0.0)
-    if found.threshold is None:
-        assert (n + 1) * share > n
-        return
-    rank = 1 + int(np.flatnonzero(np.isclose(np.sort(distances), found.threshold))[0])
-    assert rank / (n + 1) >= share - 1e-9
-    assert (rank - 1) / (n + 1) < share
+def test_clusters_among_the_validation_frames_do_not_hide_unseen_crystals(predict):
+    """Clusters lie far from one another, and none of that says how far a crystal may be."""
+    clusters = [cluster(k) for k in range(60)]
+    crystals = [rattled(k) for k in range(60)]
+    known = Dataset.from_frames(
+        frame.with_(labels=LABELS if len(frame) == 16 else Labels(-1.0, np.zeros((5, 3))),
+                    split="train" if k < 30 else "validation")
+        for frames in (clusters, crystals) for k, frame in enumerate(frames)
+    )  # fmt: skip
+    unseen = [rattled(k, strain=0.03) for k in range(6)]
+    explored = Dataset.from_frames([*(rattled(k) for k in range(100, 120)), *unseen,
+                                    *(cluster(k) for k in range(100, 120))])  # fmt: skip
+    found = decide(explored, predict(explored, noise=0.01), known)
+    limits = found.novelty["thresholds"]
+    assert limits["0D"] > 3 * limits["3D"] > 0
+    flagged = set(found.flagged)
+    assert {frame.id for frame in unseen} <= flagged
+    assert len(flagged) <= 6 + 4  # 5 % of the others, and chance
+    assert f"the nearest training frame exceeds {limits['3D']:.3g}" in found.reasons[unseen[0].id]
+    distances = Space.of(explored, known, DescriptorSettings()).from_training()
+    assert distances[20:26].max() < limits["0D"]  # one threshold for all would have hidden them
 
 
-def _line(distances):
-    """A training frame at 0 and validation frames along a line."""
-    n = len(distances)
-    frame = Frame.make([14], [[0.0, 0, 0]], labels=Labels(0.0, np.zeros((1, 3))))
-    frames = [replace(frame, split="train"), *([replace(frame, split="validation")] * n)]
-    places = np.concatenate([[0.0], distances])[:, None]
-    return Space(Dataset.from_frames([]), Dataset.from_frames(frames), np.zeros((0, 1)), places)
-
-
-def test_copies_of_training_frames_among_the_validation_frames_do_not_flag_everything():
-    space = _line(np.zeros(30))
-    assert space.novelty(0.95, floor=5e-4).threshold == 5e-4
-    assert space.novelty(0.95, floor=0.0).threshold > 0
-    assert space.novelty(None, floor=0.0) == Novelty()
+def cluster(seed):
+    rng = np.random.default_rng((7, seed))
+    return Frame.make(
+        [14] * 5, rng.uniform(0.0, 2.0, (5, 3)) + 2.2 * np.eye(5, 3) * rng.uniform(1, 2)
+    )
 
 
 @pytest.mark.parametrize(

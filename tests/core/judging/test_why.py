@@ -152,7 +152,7 @@ def test_the_nearest_labelled_frame_and_the_novelty(campaign):
     assert nearest["strategy"] == "rattle"
     assert nearest["frame"] in past.known.ids
     assert found["novelty"]["distance"] >= nearest["distance"] > 0  # validation frames count too
-    assert found["novelty"]["threshold"] == past.judgement.novelty["threshold"]
+    assert found["novelty"]["threshold"] == past.judgement.novelty["thresholds"]["3D"]
     assert "set: none yet" in words
     assert "label: none" in words
 
@@ -228,7 +228,7 @@ def test_without_the_library_the_rest_is_said(campaign, monkeypatch):
 def test_without_labels_nothing_is_near(campaign):
     past, dataset, records = campaign
     bare = Dataset.from_frames(f.with_(labels=Labels()) for f in past.known)
-    judgement = replace(past.judgement, novelty={"threshold": None, "note": "too few"})
+    judgement = replace(past.judgement, novelty={"thresholds": {}, "note": "too few"})
     early = replace(past, known=bare, judgement=judgement)
     found, words = ask((early, dataset, records), passed_over(past))
     assert found["novelty"] == {

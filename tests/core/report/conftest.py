@@ -22,13 +22,14 @@ TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
 HARDNESS = {"vacancies": 2.6, "md": 1.6, "strain": 1.2, "rattle": 1.0, "isolated": 0.02}
 
 FEW = "no novelty flag: 8 validation frames, 19 are needed for 0.95"
+BEYOND = {"0D": 0.2168, "1D": 0.2168, "2D": 0.04321, "3D": 0.04321}
 FLAGS = (
     {"flagged_by": {"energy": 41, "forces": 88, "stress": 12}, "near_duplicates": 0,
-     "novelty": {"share": 0.95, "threshold": None, "validation": 8, "note": FEW}},
+     "novelty": {"share": 0.95, "thresholds": {}, "validation": 8, "note": FEW}},
     {"flagged_by": {"energy": 19, "forces": 52, "stress": 3, "novelty": 17}, "near_duplicates": 5,
-     "novelty": {"share": 0.95, "threshold": 0.04321, "validation": 21, "note": ""}},
+     "novelty": {"share": 0.95, "thresholds": BEYOND, "validation": 21, "note": ""}},
     {"flagged_by": {"energy": 2, "forces": 18, "stress": 0}, "near_duplicates": 1,
-     "novelty": {"share": None, "threshold": None, "validation": 0, "note": ""}},
+     "novelty": {"share": None, "thresholds": {}, "validation": 0, "note": ""}},
 )  # fmt: skip
 """Without a novelty flag for want of frames, with one, and switched off by the user."""
 

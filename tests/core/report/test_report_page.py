@@ -140,7 +140,7 @@ def test_every_cause_of_a_flag_is_counted(campaign):
     few = "no novelty flag: 8 validation frames, 19 are needed for 0.95"
     assert table.rows == [
         ["1", few, "93", "41", "88", "12", "–", "0"],
-        ["2", "0.0432", "61", "19", "52", "3", "17", "5"],
+        ["2", "0.0432 (3D, 2D); 0.217 (1D, 0D)", "61", "19", "52", "3", "17", "5"],
         ["3", "switched off", "22", "2", "18", "0", "–", "1"],
     ]
 

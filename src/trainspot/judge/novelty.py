@@ -1,0 +1,121 @@
+"""How far from the training frames is too far: a distance for frames of each dimensionality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainspot.dataset import Dataset
+from trainspot.evaluate.statistics import Array
+
+DIMENSIONS: Final = ("0D", "1D", "2D", "3D")
+"""Frames by the number of their periodic directions: clusters, wires, slabs, crystals."""
+
+_SMALLEST: Final = 1e-6  # distances below are rounding
+
+
+def dimensions(frames: Dataset) -> NDArray[np.int64]:
+    """The number of periodic directions of each frame, (N,); an index of ``DIMENSIONS``."""
+    return np.asarray(frames.column("pbc").sum(axis=1), dtype=np.int64)
+
+
+def frames_needed(share: float) -> int:
+    """The fewest validation frames of which this quantile can be taken."""
+    return math.ceil(round(share / (1.0 - share), 9))
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Beyond which distance a frame is novel.
+
+    Attributes:
+        share: Of the validation frames that lie nearer than the threshold; ``None``: switched off
+            by the user.
+        thresholds: For each of ``DIMENSIONS`` the descriptor distance to the nearest training
+            frame beyond which a frame of that kind is novel; empty: nothing is flagged for
+            novelty in this iteration.
+        validation: Validation frames they rest on.
+        note: Why there are none, in words, if they were asked for.
+    """
+
+    share: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    validation: int = 0
+    note: str = ""
+
+    @classmethod
+    def fit(
+        cls, distances: Array, kinds: NDArray[np.int64], share: float, floor: float = 0.0
+    ) -> Novelty:
+        """Quantiles of the validation frames' own distances.
+
+        Of n validation frames it is the ⌈(n+1)·share⌉-th smallest distance: as long as explored
+        frames are like validation frames, at most 1 - share of them are novel (the rank of
+        conformal prediction). Frames are compared with those of as many periodic directions, as
+        in Mondrian conformal prediction (Vovk, Gammerman and Shafer, Algorithmic Learning in a
+        Random World, 2005); where these are fewer than that rank, with those of one direction more
+        or less as well, and so on until there are enough (decision 0032).
+
+        Args:
+            distances: Of the validation frames to their nearest training frame, (n,); infinite
+                where there is none.
+            kinds: Their ``dimensions``, (n,).
+            share: See ``Novelty``.
+            floor: No threshold is smaller; see ``SelectSettings.near_duplicate``.
+        """
+        n = len(distances)
+        if _rank(n, share) > n:
+            need = frames_needed(share)
+            note = f"no novelty flag: {n} validation frames, {need} are needed for {share:g}"
+            return cls(share, {}, n, note)
+        if not np.isfinite(distances).all():
+            return cls(share, {}, n, "no novelty flag: there are no labelled training frames")
+        least = max(floor, _SMALLEST)
+        found = {
+            name: max(_like(distances, np.abs(kinds - k), share), least)
+            for k, name in enumerate(DIMENSIONS)
+        }
+        return cls(share, found, n)
+
+    def of(self, frames: Dataset) -> Array:
+        """The threshold of each frame, (N,); infinite where nothing is novel."""
+        limits = [self.thresholds.get(name, np.inf) for name in DIMENSIONS]
+        return np.asarray(np.array(limits)[dimensions(frames)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Novelty:
+        """The inverse of ``to_dict``; older records have one ``threshold`` for all, or nothing."""
+        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
+        if (old := content.get("threshold")) is not None:
+            known["thresholds"] = dict.fromkeys(DIMENSIONS, old)
+        return cls(**known)
+
+
+def grouped(thresholds: Mapping[str, float]) -> list[tuple[float, list[str]]]:
+    """Each different threshold and the dimensions it holds for, the crystals' first."""
+    found: dict[float, list[str]] = {}
+    for name in sorted(thresholds, reverse=True):
+        found.setdefault(thresholds[name], []).append(name)
+    return list(found.items())
+
+
+def _like(distances: Array, unlike: NDArray[np.int64], share: float) -> float:
+    """The quantile of the distances least unlike, as few as it can be taken of."""
+    for most in range(len(DIMENSIONS)):
+        chosen = np.sort(distances[unlike <= most])
+        if (rank := _rank(len(chosen), share)) <= len(chosen):
+            break
+    return float(chosen[rank - 1])
+
+
+def _rank(n: int, share: float) -> int:
+    return math.ceil(round((n + 1) * share, 9))

@@ -1,0 +1,84 @@
+"""Thresholds of novelty: ranks of conformal prediction, like with like."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainspot.dataset import Dataset
+from trainspot.frames import Frame
+from trainspot.judge.novelty import DIMENSIONS, Novelty, grouped
+
+
+@given(n=st.integers(1, 200), share=st.floats(0.5, 0.98), seed=st.integers(0, 99))
+def test_the_threshold_is_the_conformal_rank(n, share, seed):
+    """At most 1 - share of exchangeable frames are novel: P(d > d_(k)) = 1 - k/(n+1)."""
+    distances = np.random.default_rng(seed).uniform(1.0, 2.0, n)
+    found = Novelty.fit(distances, np.full(n, 3), share)
+    if not found.thresholds:
+        assert (n + 1) * share > n
+        return
+    (threshold,) = set(found.thresholds.values())
+    rank = 1 + int(np.flatnonzero(np.sort(distances) == threshold)[0])
+    assert rank / (n + 1) >= share - 1e-9
+    assert (rank - 1) / (n + 1) < share
+
+
+@given(
+    counts=st.tuples(*[st.integers(0, 60)] * 4),
+    share=st.floats(0.5, 0.97),
+    seed=st.integers(0, 99),
+)
+def test_like_is_compared_with_like_as_far_as_there_are_enough(counts, share, seed):
+    kinds = np.repeat(np.arange(4), counts)
+    distances = np.random.default_rng(seed).uniform(1.0, 2.0, len(kinds))
+    found = Novelty.fit(distances, kinds, share)
+    enough = [math.ceil((len(kinds[near]) + 1) * share - 1e-9) <= len(kinds[near])
+              for near in (np.abs(kinds - k) < 1 for k in range(4))]  # fmt: skip
+    for k, name in enumerate(DIMENSIONS):
+        if enough[k]:
+            alone = Novelty.fit(distances[kinds == k], kinds[kinds == k], share)
+            assert found.thresholds[name] == alone.thresholds[name]
+        elif found.thresholds:  # a quantile of more kinds: of the nearest first
+            wider = next(
+                one.thresholds[name]
+                for most in range(4)
+                if (one := _near(distances, kinds, k, most, share)).thresholds
+            )
+            assert found.thresholds[name] == wider
+    assert bool(found.thresholds) == (math.ceil((len(kinds) + 1) * share - 1e-9) <= len(kinds))
+
+
+def _near(distances, kinds, k, most, share):
+    chosen = np.abs(kinds - k) <= most
+    return Novelty.fit(distances[chosen], np.zeros(chosen.sum(), dtype=int), share)
+
+
+def test_thresholds_belong_to_the_frames_of_their_kind():
+    found = Novelty(0.95, {"0D": 0.4, "1D": 0.4, "2D": 0.2, "3D": 0.1}, 80)
+    wire, sheet = (Frame.make([14], np.zeros((1, 3)), np.eye(3) * 4, pbc)
+                   for pbc in ((0, 0, 1), (1, 1, 0)))  # fmt: skip
+    molecule = Frame.make([14], np.zeros((1, 3)))
+    crystal = Frame.make([14], np.zeros((1, 3)), np.eye(3), True)
+    frames = Dataset.from_frames([sheet, molecule, crystal, wire])
+    assert found.of(frames).tolist() == [0.2, 0.4, 0.1, 0.4]
+    assert grouped(found.thresholds) == [(0.1, ["3D"]), (0.2, ["2D"]), (0.4, ["1D", "0D"])]
+    assert Novelty.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert np.isinf(Novelty().of(frames)).all()
+
+
+def test_records_with_one_threshold_for_all_are_read():
+    old = {"share": 0.95, "threshold": 0.3, "validation": 30, "note": ""}
+    assert Novelty.from_dict(old) == Novelty(0.95, dict.fromkeys(DIMENSIONS, 0.3), 30)
+    assert Novelty.from_dict(old | {"threshold": None}).thresholds == {}
+    assert Novelty.from_dict({}) == Novelty()
+
+
+def test_copies_of_training_frames_among_the_validation_frames_do_not_flag_everything():
+    same, kinds = np.zeros(30), np.full(30, 3)
+    assert set(Novelty.fit(same, kinds, 0.95, floor=5e-4).thresholds.values()) == {5e-4}
+    assert min(Novelty.fit(same, kinds, 0.95).thresholds.values()) > 0
