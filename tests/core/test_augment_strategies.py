@@ -14,6 +14,7 @@ from scipy.stats import kstest
 from trainspot.augment.isolated import Isolated
 from trainspot.augment.rattle import Rattle
 from trainspot.augment.strain import Deformation, Strain
+from trainspot.augment.supercell import Supercell
 from trainspot.augment.vacancies import Removal, Vacancies
 from trainspot.frames import Frame
 from trainspot.geometry import nearest_distances, overlapping, periodic_projector, vacuum_gaps
@@ -200,6 +201,21 @@ def test_clusters_cannot_be_strained():
     strategy = Strain()
     assert not list(strategy.generate([Frame.make([1, 1], [[0, 0, 0], [0, 0, 1]])], generator()))
     assert "no periodic direction" in strategy.take_notes()[0]
+
+
+def test_what_is_not_strained_or_repeated_is_told():
+    molecule = Frame.make([1, 1], [[0, 0, 0], [0, 0, 0.8]])
+    frames = [molecule, Frame.from_atoms(bulk("Al")), molecule]
+    for strategy, told in (
+        (Rattle(copies=2), "rattle: 2 of 3 not strained: no periodic direction"),
+        (Supercell(), "supercell: 2 of 3 not repeated: no periodic direction"),
+    ):
+        assert list(strategy.generate(frames, generator()))
+        assert told in strategy.take_notes()
+    unstrained = Rattle(copies=2, strain=None, vacancies=None)
+    for strategy, given_ones in ((unstrained, frames[::2]), (Supercell(), frames[1:2])):
+        assert list(strategy.generate(given_ones, generator()))
+        assert strategy.take_notes() == []
 
 
 @pytest.mark.parametrize("bad", [(0.2, 0.1), (-1.0, 0.0), (0.0, 0.0), (0.0, 11.0)])

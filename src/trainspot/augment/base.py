@@ -90,6 +90,11 @@ class Strategy(Parameters, ABC):
         """Tell the user something, once; repetitions are counted."""
         self._notes[text] += 1
 
+    def note_molecules(self, frames: Sequence[Frame], done: str) -> None:
+        """Tell how many frames a step leaves as they are because nothing of them is periodic."""
+        if count := sum(not frame.pbc.any() for frame in frames):
+            self.note(f"{count} of {len(frames)} not {done}: no periodic direction")
+
     def take_notes(self) -> list[str]:
         """What was noted since the last call."""
         notes = [

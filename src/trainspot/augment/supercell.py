@@ -48,6 +48,7 @@ class Supercell(Strategy):
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """One supercell per frame; a frame that needs none comes back itself."""
         del rng
+        self.note_molecules(frames, "repeated")
         for frame in frames:
             matrix = self.matrix(frame)
             if _index(matrix) == 1:

@@ -95,7 +95,7 @@ class SelectSettings(_Settings):
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,
         description="also flag frames farther from all training frames than this share of the "
-        "validation frames; null: by disagreement alone",
+        "validation frames of as many periodic directions; null: by disagreement alone",
     )
     near_duplicate: float = Field(
         5e-4,

@@ -239,6 +239,8 @@ def test_unknown_method_offers_the_nearest():
 def test_json_round_trip():
     found = fit(*planted(20))
     assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    older = {key: value for key, value in found.to_dict().items() if key != "needed"}
+    assert Calibration.from_dict(older).needed == 12
     with pytest.raises(DataError):
         Calibration.from_dict({"slope": 1.0})
     given = Calibration.given("forces", 0.2)
@@ -331,6 +333,7 @@ def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
     assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
+    assert "(18 pairs, 19 are needed)" in made.summary()
     assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
 
 

@@ -278,7 +278,7 @@ def test_a_threshold_that_was_never_fitted_is_called_so(make, fitted, select):
     unsure = replace(fitted["forces"], fitted=False, verdict="undetermined", pairs=5)
     result = select(make("export", fitted | {"forces": unsure}))
     assert result.stderr.startswith(
-        "warning: forces: undetermined, no threshold could be fitted (5 pairs, too few)"
+        "warning: forces: undetermined, no threshold could be fitted (5 pairs, 12 are needed)"
     )
     assert result.stderr.count("warning") == 1
 

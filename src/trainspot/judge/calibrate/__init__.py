@@ -93,6 +93,7 @@ class Calibration:
         atom_sigma: Of forces, standard error of a single atom per disagreement about it; see
             ``judge.atoms``.
         atoms: Number of atoms that ``atom_sigma`` was fitted to.
+        needed: Pairs without which no threshold is fitted.
     """
 
     property: str
@@ -116,11 +117,13 @@ class Calibration:
     miscalibration: float | None = None
     atom_sigma: float | None = None
     atoms: int | None = None
+    needed: int = MIN_PAIRS
 
     def summary(self) -> str:
         """The essentials in one line."""
         if not self.fitted:
-            why = f"Spearman {self.spearman:.2f}" if self.verdict == "poor" else "too few"
+            poor = self.verdict == "poor"
+            why = f"Spearman {self.spearman:.2f}" if poor else f"{self.needed} are needed"
             return (
                 f"{self.property}: {self.verdict}, no threshold could be fitted ({self.pairs} "
                 f"pairs, {why}); the tolerance of {self.tolerance:.4g} stands in for it"
@@ -141,7 +144,7 @@ class Calibration:
         """A threshold that the user decided, standing for a calibration."""
         content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
         content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
-        content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0}
+        content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0, "needed": 0}
         return cls(**content | {"tolerance": threshold, "verdict": "undetermined"})
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,7 +161,9 @@ class Calibration:
         try:
             required = [field.name for field in fields(cls) if field.default is MISSING]
             values: dict[str, Any] = {name: content[name] for name in required}
-            values |= {f.name: content.get(f.name) for f in fields(cls) if f.name not in values}
+            values |= {
+                f.name: content.get(f.name, f.default) for f in fields(cls) if f.name not in values
+            }
         except (KeyError, TypeError) as error:
             raise DataError("this is not a calibration") from error
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -209,7 +214,8 @@ def _calibration(
     if getattr(method, "keeps_unanimous", False):  # wrong where all members agree: always missed
         kept |= (delta <= least) & (error > epsilon)
     used, errors = np.maximum(delta[kept], least), error[kept]
-    enough = len(used) >= max(MIN_PAIRS, method.min_pairs)
+    needed = max(MIN_PAIRS, method.min_pairs)
+    enough = len(used) >= needed
     rho = spearman(used, errors)
     slope, interval, sigma = 1.0, None, None
     if enough:
@@ -243,6 +249,7 @@ def _calibration(
         nominal=method.nominal,
         sigma=sigma,
         miscalibration=miscalibration_area(*scaled, sigma) if sigma else None,
+        needed=needed,
     )
 
 
