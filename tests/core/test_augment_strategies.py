@@ -213,7 +213,8 @@ def test_what_is_not_strained_or_repeated_is_told():
         assert list(strategy.generate(frames, generator()))
         assert told in strategy.take_notes()
     unstrained = Rattle(copies=2, strain=None, vacancies=None)
-    for strategy, given_ones in ((unstrained, frames[::2]), (Supercell(), frames[1:2])):
+    atom = [Frame.make([1], [[0, 0, 0]])]
+    for strategy, given_ones in ((unstrained, frames[::2]), (Supercell(), frames[1:2] + atom)):
         assert list(strategy.generate(given_ones, generator()))
         assert strategy.take_notes() == []
 

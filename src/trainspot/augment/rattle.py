@@ -55,7 +55,7 @@ class Rattle(Strategy):
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """``copies`` frames of every parent; those with vacancies have strategy ``vacancies``."""
         if self.strain is not None:
-            self.note_molecules([f for f in frames if len(f) > 1], "strained")
+            self.note_molecules(frames, "strained")
         for parent, seeds in streams(rng, frames, self.copies + 1):
             if not np.all(np.isfinite(nearest_distances(parent))):
                 self.note(f"{title(parent)} has no neighbours to rattle against")
