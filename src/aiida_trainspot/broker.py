@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import Final
 
@@ -30,5 +29,5 @@ def knock() -> None:
     with BrokerFactory(_EMBEDDED)(profile) as broker:
         if not broker.check_service_reachable():
             return
-        with suppress(FutureTimeoutError):  # a broker that is too busy to answer hears of it later
+        with suppress(ConnectionError, TimeoutError):  # it is stopping or busy: another time
             broker.get_communicator().rpc_send(_NOBODY, None).exception(timeout=_PATIENCE)

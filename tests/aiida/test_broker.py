@@ -133,6 +133,16 @@ def test_nothing_is_waited_for_where_no_such_broker_runs(backend, aiida_profile,
     knock()
 
 
+@pytest.mark.parametrize("error", [ConnectionError, TimeoutError])
+def test_a_broker_that_is_stopping_is_no_error(error, server, monkeypatch):
+    def fail(_):
+        raise error("did not become ready")
+
+    monkeypatch.setattr(ZeromqBroker, "get_communicator", fail)
+    knock()
+    assert not server.looks
+
+
 def forbidden(*_):
     pytest.fail("connected to a broker")
 
