@@ -170,3 +170,18 @@ def test_whoever_looks_at_a_running_campaign_knocks(command, campaign, server, m
     end(0)
     monkeypatch.setattr(ZeromqBroker, "get_communicator", forbidden)
     assert CliRunner().invoke(main, command).exit_code == 0
+
+
+def test_watching_looks_at_the_workers_again_and_again_but_not_at_each_look(campaign, monkeypatch):
+    looks, knocks = [], []
+
+    def sleep(_):
+        looks.append(len(looks))
+        if len(looks) == 31:
+            campaign.set_process_state(ProcessState.FINISHED)
+            campaign.set_exit_status(0)
+
+    monkeypatch.setattr(_watch.time, "sleep", sleep)
+    monkeypatch.setattr(_watch, "knock", lambda: knocks.append(len(looks)))
+    assert _watch.watch(campaign) == 0
+    assert knocks == [0, 15, 30]

@@ -157,6 +157,17 @@ def test_the_nearest_labelled_frame_and_the_novelty(campaign):
     assert "label: none" in words
 
 
+def test_the_threshold_of_novelty_is_that_of_the_frames_kind(campaign):
+    past, dataset, records = campaign
+    limits = {"0D": 1e3, "1D": 1e3, "2D": 1e-9, "3D": 0.25}
+    judgement = replace(past.judgement, novelty={**past.judgement.novelty, "thresholds": limits})
+    found, words = ask((replace(past, judgement=judgement), dataset, records), passed_over(past))
+    assert found["novelty"]["threshold"] == 0.25
+    assert found["novelty"]["exceeds"] is (found["novelty"]["distance"] > 0.25)
+    assert "from the nearest training frame, " in words
+    assert " 0.25" in words
+
+
 def test_the_worst_atom(campaign):
     found, words = ask(campaign, campaign[0].explored.ids[2])
     worst = found["worst_atom"]
