@@ -49,15 +49,18 @@ class Space:
     def novelty(self, share: float | None, floor: float) -> Novelty:
         """Beyond which distance frames are novel; see ``Novelty.fit``.
 
+        Free atoms to validate with do not count: far from everything, and never explored.
+
         Args:
             share: See ``Novelty``.
             floor: No threshold is smaller; see ``SelectSettings.near_duplicate``.
         """
         if share is None:
             return Novelty()
-        train, validation = (self._labelled(split) for split in ("train", "validation"))
-        distances = nearest(self.places[validation], self.places[train])[0]
-        return Novelty.fit(distances, dimensions(self.known)[validation], share, floor)
+        kinds = dimensions(self.known)
+        validation = self._labelled("validation") & ((self.known.n_atoms > 1) | (kinds > 0))
+        distances = nearest(self.places[validation], self.places[self._labelled("train")])[0]
+        return Novelty.fit(distances, kinds[validation], share, floor)
 
     def nearest_known(self, row: int) -> tuple[str, float] | None:
         """Id of the labelled frame nearest to an explored one, and the distance."""

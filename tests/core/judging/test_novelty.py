@@ -148,6 +148,35 @@ def test_clusters_among_the_validation_frames_do_not_hide_unseen_crystals(predic
     assert distances[20:26].max() < limits["0D"]  # one threshold for all would have hidden them
 
 
+def test_no_threshold_is_smaller_than_the_distance_of_near_duplicates(explored, known):
+    """Validation frames that copy training frames would make everything novel."""
+    train = known[:30]
+    copies = Dataset.from_frames(
+        Frame.make(f.numbers, f.positions + 0.01, f.cell, f.pbc, labels=LABELS, split="validation")
+        for f in train
+    )
+    space = Space.of(explored, train.merge(copies), DescriptorSettings())
+    assert set(space.novelty(0.95, floor=5e-4).thresholds.values()) == {5e-4}
+    assert max(space.novelty(0.95, floor=0.0).thresholds.values()) < 5e-4
+
+
+def test_free_atoms_to_validate_with_say_nothing_of_clusters(explored, known):
+    """An atom alone is far from everything and never explored, so it would hide what is novel."""
+    atom = Frame.make([14], [[0, 0, 0]], labels=Labels(0.0, np.zeros((1, 3))), split="validation")
+    with_atom = known.merge(Dataset.from_frames([atom]))
+    alone, both = (
+        Space.of(explored, frames, DescriptorSettings()).novelty(0.95, floor=0.0)
+        for frames in (known, with_atom)
+    )
+    assert both == alone
+    cell = Frame.make([14], [[0, 0, 0]], np.eye(3) * 2.5, True, labels=atom.labels)
+    crystals = known.merge(Dataset.from_frames([cell.with_(split="validation")]))
+    counted = Space.of(explored, crystals, DescriptorSettings()).novelty(0.95, floor=0.0)
+    assert counted.validation == alone.validation + 1
+    few = Space.of(explored, with_atom.take([*range(58), 60]), DescriptorSettings())
+    assert few.novelty(0.95, floor=0.0).note.startswith("no novelty flag: 18 validation frames")
+
+
 def cluster(seed):
     rng = np.random.default_rng((7, seed))
     return Frame.make(
