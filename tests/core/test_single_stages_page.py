@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
+from trainspot.committee.potential import CommitteePotential
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/single-stages.md").read_text(encoding="utf-8")
 QUICK = {
@@ -46,6 +47,7 @@ def test_the_chain_runs_from_a_structure_to_the_next_labels(tmp_path, monkeypatc
     assert "could be fitted" not in said["calibrate"].stdout, "the page gives enough frames"
     assert "without a set" not in said["calibrate"].stderr
     assert "no novelty flag" not in said["select"].stderr
+    assert CommitteePotential.recognises(Path("silicon-potential"))
     before = io.read("labelled.h5")
     exec(compile(block("python"), "single-stages.md", "exec"), {})
     together = io.read("all.h5")

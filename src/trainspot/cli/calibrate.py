@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainspot import io
+from trainspot import io, potential
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.errors import InputError
@@ -43,6 +43,18 @@ _DEFAULT = CalibrateSettings()
     "--miss-rate", type=float, default=_DEFAULT.miss_rate, show_default=True, help="Of conformal."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the JSON here too.")
+@click.option(
+    "--models",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --export: the model files that made PREDICTIONS, or the folder of `train`.",
+)
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a folder for ASE and LAMMPS, as `trainspot export` does of a campaign.",
+)
 @seed_option
 @json_option
 @config_option
@@ -51,6 +63,8 @@ def calibrate(
     reference: Path,
     tolerance: tuple[str, ...],
     output: Path | None,
+    models: tuple[Path, ...],
+    folder: Path | None,
     seed: int,
     as_json: bool,
     config: Campaign | None,
@@ -63,15 +77,26 @@ def calibrate(
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
+    if bool(models) != (folder is not None):
+        raise InputError("--models and --export go together")
     how = parse_settings(CalibrateSettings, settings)
     frames, predicted = io.read(reference), Predictions.read(predictions)
     pairs = _pairs(frames, predicted, reference, predictions)
     found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
     found = with_atom_scale(found, frames, predicted)
     text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
+    if folder is not None:
+        from trainspot.report.by_hand import export_by_hand  # brings the figures' libraries
+
+        members = potential.members(models)
+        export_by_hand(
+            folder, dataset=frames, models=members, predictions=predicted, calibration=found
+        )
     if output is not None:
         output.write_text(text + "\n", encoding="utf-8")
     click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+    if folder is not None and not as_json:
+        click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
 
 
 def _pairs(frames: Dataset, predicted: Predictions, reference: Path, predictions: Path) -> Pairs:

@@ -91,12 +91,12 @@ def _grounds(
     which = _unseen(record)
     n_frames = record.get("sets", {}).get(which)
     frames = f"{n_frames} {which} frames" if n_frames else f"the {which} frames"
+    committee = "committee" if _by_hand(data) else f"committee of iteration {record['n']}"
     sentences = [
-        f"The committee of iteration {record['n']} was compared with {frames} "
-        "that were kept out of its training."
+        f"The {committee} was compared with {frames} that were kept out of its training."
         if which == "test"
-        else f"There are no test frames: the committee of iteration {record['n']} was compared "
-        f"with {frames}, which its training used to choose the best epoch."
+        else f"There are no test frames: the {committee} was compared with {frames}, which its "
+        "training used to choose the best epoch."
     ]
     sentences += [
         f"{quantity.title}: a single member is typically off by {quantity.show(error)}; "
@@ -112,7 +112,14 @@ def _grounds(
     return sentences
 
 
+def _by_hand(data: ReportData) -> bool:
+    """Whether there was no campaign; see ``by_hand``."""
+    return "state" not in data.status
+
+
 def _ending(data: ReportData) -> str:
+    if _by_hand(data):
+        return "It was made stage by stage and not by a campaign, which would have judged it."
     (exit_status, label), state = _exit(data), str(data.status.get("state") or "unknown")
     n = len(data.records)
     iterations = f"{n} iteration" + ("" if n == 1 else "s")

@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 from click.testing import CliRunner
 
+import trainspot
 from trainspot import io
 from trainspot.cli import main
 from trainspot.dataset import Dataset
@@ -99,6 +100,68 @@ def test_calibrate(run, predicted):
     words = run(*args, "energy=0.01", "--method", "regression").stdout
     assert words.startswith("energy: ")
     assert "\nforces: " in words
+
+
+def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predicted, folder):
+    args = ["calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1"]
+    models = [f"m{k}.toy" for k in range(3)]
+    said = run(*args, "-o", "t.json", "--models", *models, "--export", "pot").stdout
+    assert 'trainspot.calculator("pot")' in said
+    made = json.loads((folder / "pot/calibration.json").read_text())
+    assert made["properties"] == json.loads((folder / "t.json").read_text())
+    assert made["models"] == models
+    for name in models:
+        assert (folder / "pot/models" / name).read_bytes() == (folder / name).read_bytes()
+    assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
+    card = (folder / "pot/README.md").read_text()
+    assert "It was made stage by stage and not by a campaign" in card
+    assert "of iteration 1" not in card
+    predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
+    errors = predictions.select(frames.subset("validation").ids).member_rmse(
+        frames.subset("validation")
+    )
+    assert f"{1000 * errors['forces'].mean():.0f} ± " in card
+    atoms = frames[20].to_atoms()
+    with pytest.warns(UserWarning, match="energy, stress are not calibrated"):
+        atoms.calc = trainspot.calculator(folder / "pot")
+    scale = made["properties"]["forces"]["sigma"]
+    delta = predictions.select([frames[20].id]).disagreement()["forces"][0]
+    atoms.get_forces()
+    assert atoms.calc.results["frame_forces_uncertainty"] == pytest.approx(scale * delta, rel=1e-4)
+    run(*args, "--models", *models, "--export", "pot")  # an earlier one is replaced
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--models", "m0.toy", "m1.toy", "--export", "pot"), "give those that were evaluated: m0"),
+        (("--models", "m0.toy", "m1.toy", "m2.toy"), "--models and --export go together"),
+        (("--export", "pot"), "--models and --export go together"),
+        (("--models", "m0.toy", "m1.toy", "m2.toy", "--export", "full"), "not an earlier export"),
+        (("--models", "no/m0.x", "no/m1.x", "no/m2.x", "--export", "pot"), "not a model file"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_leaves_nothing(more, told, run, predicted, folder):
+    (folder / "full").mkdir(exist_ok=True)
+    (folder / "full/thesis.txt").touch()
+    shutil.rmtree(folder / "pot", ignore_errors=True)
+    args = ("calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1")
+    assert told in run(*args, "-o", "new.json", *more, status=2).stderr
+    assert not (folder / "new.json").exists()
+    assert not (folder / "pot").exists()
+
+
+def test_members_of_one_name_are_kept_apart_in_the_folder(run, folder):
+    models = [f"run{k}/m.toy" for k in range(2)]
+    for k, name in enumerate(models):
+        (folder / name).parent.mkdir()
+        shutil.copy(folder / f"m{k}.toy", folder / name)
+    run("evaluate", "frames.h5", "--models", *models, "-o", "twins.h5")
+    args = ("calibrate", "twins.h5", "--reference", "frames.h5", "--tolerance", "forces=0.1")
+    run(*args, "--models", *models, "--export", "twins")
+    for k in range(2):
+        made = folder / f"twins/models/member_{k}.toy"
+        assert made.read_bytes() == (folder / f"m{k}.toy").read_bytes()
 
 
 def test_frames_without_a_set_are_not_quietly_taken_for_unseen(run, predicted, folder):
