@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(more, told, run, predicted,
 
 
 def test_members_of_one_name_are_kept_apart_in_the_folder(run, folder):
-    models = [f"run{k}/m.toy" for k in range(2)]
+    models = [f"twin{k}/m.toy" for k in range(2)]
     for k, name in enumerate(models):
         (folder / name).parent.mkdir()
         shutil.copy(folder / f"m{k}.toy", folder / name)
