@@ -27,7 +27,6 @@ from trainspot.cli import main
 WORKER = """
 import sys, time
 from concurrent.futures import Future
-from aiida.brokers.zeromq.broker import ZeromqBroker
 from aiida.brokers.zeromq.communicator import ZeromqCommunicator
 worker = ZeromqCommunicator(sys.argv[1])
 worker.start()

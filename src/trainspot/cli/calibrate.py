@@ -17,6 +17,7 @@ from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.outputs import replacing
 from trainspot.settings import parse_settings
 from trainspot.wording import counted
 
@@ -93,7 +94,8 @@ def calibrate(
             folder, dataset=frames, models=members, predictions=predicted, calibration=found
         )
     if output is not None:
-        output.write_text(text + "\n", encoding="utf-8")
+        with replacing(output) as path:
+            path.write_text(text + "\n", encoding="utf-8")
     click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -149,6 +151,19 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(more, told, run, predicted,
     assert told in run(*args, "-o", "new.json", *more, status=2).stderr
     assert not (folder / "new.json").exists()
     assert not (folder / "pot").exists()
+
+
+def test_thresholds_of_before_stay_where_the_disk_is_full(run, predicted, folder, monkeypatch):
+    (folder / "before.json").write_text("old")
+
+    def full(path, text, **_):
+        path.write_bytes(text[:9].encode())
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    args = ("calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1")
+    assert "before.json" in run(*args, "-o", "before.json", status=1).stderr
+    assert (folder / "before.json").read_text() == "old"
 
 
 def test_members_of_one_name_are_kept_apart_in_the_folder(run, folder):
