@@ -5,29 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import ase.io
 import numpy as np
-from ase import Atoms
 
 from trainspot import store
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError, RunError
-from trainspot.io import database, extxyz
-from trainspot.io.atoms import (
-    REF_ENERGY,
-    REF_FORCES,
-    REF_STRESS,
-    from_ase,
-    from_images,
-    to_ase,
-)
+from trainspot.errors import InputError, RunError
+from trainspot.io import database, extxyz, foreign, reading, source
+from trainspot.io.atoms import LOG, REF_ENERGY, REF_FORCES, REF_STRESS, from_ase, to_ase
 from trainspot.io.extxyz import write as write_extxyz
+from trainspot.io.images import from_images
+from trainspot.io.labels import parse_map
 from trainspot.outputs import replacing
+from trainspot.wording import counted
 
 __all__ = [
     "REF_ENERGY",
@@ -36,10 +30,13 @@ __all__ = [
     "SUFFIXES",
     "check_output",
     "check_theory",
+    "counts",
     "from_ase",
     "from_images",
     "opened",
+    "parse_map",
     "read",
+    "tell_counts",
     "to_ase",
     "with_theory",
     "write",
@@ -50,32 +47,56 @@ SUFFIXES: Final = (store.SUFFIX, *extxyz.SUFFIXES, *database.SUFFIXES)
 """Suffixes of files that can be written."""
 
 
-def read(path: Path | str, *, theory: str = "") -> Dataset:
+def read(
+    path: Path | str, *, theory: str = "", mapping: Mapping[str, str] | None = None
+) -> Dataset:
     """Frames of a file: our HDF5, or any format ASE reads (all images).
 
-    Every frame is checked, for the file may have been damaged or changed since it was written.
+    The name is taken literally. Every frame is checked, for the file may have been damaged or
+    changed since it was written. What the user should know is logged to ``trainspot.io``.
 
     Args:
-        path: The file; ``.h5`` is ours.
+        path: The file; ``.h5`` is ours. It may be packed (.gz, .bz2, .xz).
         theory: Level of theory of labels that come without one.
+        mapping: Values of other names that are labels, see ``labels.parse_map``.
 
     Raises:
-        InputError: No such file, unreadable, empty, or a structure that cannot be used.
+        InputError: No such file, unreadable, empty, a structure that cannot be used, or something
+            in it that would be passed over.
         DataError: An HDF5 file that is foreign or damaged; the message names the frame.
     """
     path = _existing(path)
-    if path.suffix == store.SUFFIX:
-        dataset = store.read(path)
-        store.check_frames(dataset, str(path))
+    try:
+        with source.plain(path) as copy:
+            try:
+                return _read(copy, path, theory, mapping or {})
+            except InputError as error:
+                if copy == path:
+                    raise
+                raise source.moved(error, copy, path) from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot be read: {reason}", where=str(path)) from error
+
+
+def _read(copy: Path, path: Path, theory: str, mapping: Mapping[str, str]) -> Dataset:
+    where = str(path)
+    if source.suffix_of(path) == store.SUFFIX:
+        dataset = store.read(copy)
+        store.check_frames(dataset, str(copy))
+        if mapping:
+            return from_images(map(to_ase, dataset), theory=theory, where=where, mapping=mapping)
         return with_theory(dataset, theory)
-    images = _images(path)
+    images = reading.images(copy, where, source.suffix_of(path))
     if not images:
-        raise InputError("contains no structure", where=str(path))
-    return from_images(images, theory=theory, where=str(path))
+        raise InputError("contains no structure", where=where)
+    return from_images(images, theory=theory, where=where, mapping=mapping)
 
 
 @contextmanager
-def opened(path: Path | str, *, theory: str = "") -> Iterator[Dataset]:
+def opened(
+    path: Path | str, *, theory: str = "", mapping: Mapping[str, str] | None = None
+) -> Iterator[Dataset]:
     """Frames of a file, read lazily where its format allows it (ours), else at once; see ``read``.
 
     Raises:
@@ -83,12 +104,26 @@ def opened(path: Path | str, *, theory: str = "") -> Iterator[Dataset]:
         DataError: As ``read``.
     """
     path = _existing(path)
-    if path.suffix == store.SUFFIX:
+    if path.suffix.lower() == store.SUFFIX and not mapping:
         with store.opened(path) as dataset:
             store.check_frames(dataset, str(path))
             yield with_theory(dataset, theory)
     else:
-        yield read(path, theory=theory)
+        yield read(path, theory=theory, mapping=mapping)
+
+
+def counts(dataset: Dataset) -> dict[str, int]:
+    """How many frames there are, and how many have an energy, forces and a stress."""
+    flags = {name: dataset.column(f"has_{name}") for name in ("energy", "forces", "stress")}
+    return {"frames": len(dataset), **{name: int(flag.sum()) for name, flag in flags.items()}}
+
+
+def tell_counts(dataset: Dataset, where: Path | str) -> None:
+    """Log how many frames of a file have an energy, forces and a stress."""
+    found = counts(dataset)
+    frames = counted(found.pop("frames"), "frame")
+    told = ", ".join(f"{number} with {name}" for name, number in found.items())
+    LOG.info("%s: %s, %s", where, frames, told if any(found.values()) else "no labels")
 
 
 def check_theory(dataset: Dataset, theory: str, where: str) -> None:
@@ -130,11 +165,11 @@ def write(dataset: Dataset, path: Path | str) -> None:
     """
     path = Path(path)
     _check_suffix(path)
-    if path.suffix == store.SUFFIX:
+    if path.suffix.lower() == store.SUFFIX:
         store.write(dataset, path)
         return
     with replacing(path) as scratch:
-        if path.suffix in extxyz.SUFFIXES:
+        if path.suffix.lower() in extxyz.SUFFIXES:
             with scratch.open("w", encoding="utf-8") as handle:
                 extxyz.write(handle, dataset)
             return
@@ -160,7 +195,7 @@ def check_output(path: Path | str) -> Path:
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"unknown dataset suffix '{path.suffix}'",
             where=str(path),
@@ -171,29 +206,7 @@ def _check_suffix(path: Path) -> None:
 def _existing(path: Path | str) -> Path:
     path = Path(path)
     if path.is_dir():
-        raise InputError("is a folder, not a file", where=str(path), hint="name a file in it")
+        foreign.check_folder(path)
     if not path.is_file():
         raise InputError("no such file", where=str(path))
     return path
-
-
-def _images(path: Path) -> list[Atoms]:
-    try:
-        if path.suffix in extxyz.SUFFIXES:
-            return extxyz.images(path)
-        if path.suffix in (*database.SUFFIXES, ".json"):
-            return database.images(path)
-        found = ase.io.read(path, index=":")
-    except MissingExtraError:
-        raise
-    except InputError as error:
-        if error.where:
-            raise
-        raise type(error)(error.what, where=str(path), hint=error.hint) from error
-    except Exception as error:  # ASE's readers raise whatever they meet
-        # An empty message, or the format's bare name, says nothing about the file.
-        said = " ".join(str(error).split())
-        is_bare = said == path.suffix.removeprefix(".") or not said
-        reason = f"ASE's reader raised {type(error).__name__}" if is_bare else said
-        raise InputError(f"cannot be read as a structure ({reason})", where=str(path)) from error
-    return found if isinstance(found, list) else [found]

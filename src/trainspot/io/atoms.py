@@ -8,24 +8,29 @@ express goes into one JSON text, ``trainspot``; ``packed`` decides, entry by ent
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import ase.constraints
 import numpy as np
 from ase import Atoms
 from ase.io.extxyz import per_atom_properties
-from ase.stress import voigt_6_to_full_3x3_stress
 
-from trainspot.dataset import Dataset
+from trainspot.columns import PER_FRAME
 from trainspot.errors import InputError
-from trainspot.frames import SPLITS, Frame, Labels, Origin
+from trainspot.frames import SPLITS, Frame, Origin
+from trainspot.io import labels as naming
+from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 from trainspot.metadata import decode_metadata, encode_metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REF_ENERGY, REF_FORCES, REF_STRESS = "REF_energy", "REF_forces", "REF_stress"
+LOG: Final = logging.getLogger("trainspot.io")
+"""Where reading says what the user should know: warnings are notes, all else is information."""
 OURS: Final = "trainspot"
 """Name of the JSON text for what a format cannot express."""
 
@@ -40,64 +45,75 @@ CONSTRAINTS: Final = "constraints"
 # What ASE's CIF reader derives from the file; the geometry already contains it.
 DERIVED_INFO: Final = frozenset({"spacegroup", "unit_cell", "occupancy"})
 _DERIVED_ARRAYS = {"numbers", "positions", "spacegroup_kinds", REF_FORCES}
-_LABELS = {"energy", "free_energy", "forces", "stress"}
+_ID = re.compile(r"[0-9a-f]{64}")  # of a frame of ours; whatever else is called so is the user's
+_TEXT_BYTES = {name: int(PER_FRAME[name][0][1:])
+               for name in ("strategy", "parent", "trajectory", "theory")}  # fmt: skip
 
 
 # ── from ASE ──────────────────────────────────────────────────────────────────
-def from_images(images: Iterable[Atoms], *, theory: str = "", where: str = "") -> Dataset:
-    """A dataset of ASE structures, see ``from_ase``.
-
-    Args:
-        images: The structures.
-        theory: Level of theory of labels that come without one.
-        where: The file they come from, if they come from one.
-
-    Raises:
-        InputError: A structure that cannot be used; the message counts from 1.
-    """
-    frames, several = [], list(images)
-    for number, atoms in enumerate(several, start=1):
-        try:
-            frames.append(from_ase(atoms, theory=theory))
-        except InputError as error:
-            place = f"structure {number}" if len(several) > 1 else ""
-            place = ", ".join(part for part in (where, place) if part)
-            raise type(error)(error.what, where=place, hint=error.hint) from None
-    try:
-        return Dataset.from_frames(frames)
-    except InputError as error:
-        raise type(error)(error.what, where=where, hint=error.hint) from None
-
-
-def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
+def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | None = None) -> Frame:
     """A frame of an ASE structure with its labels, origin, extras and metadata.
 
     Labels are ``REF_energy``, ``REF_forces``, ``REF_stress`` or, without these, the results of an
     attached calculator. Its other results become extras (those of atoms: ``charges``,
     ``magmoms`` …) and metadata (``dipole`` …); constraints become metadata.
 
+    Args:
+        atoms: The structure; with a ``mapping`` its labels are renamed in place.
+        theory: Level of theory of labels that come without one.
+        mapping: Labels of other names, see ``labels.parse_map``.
+
     Raises:
-        InputError: No atoms, a partially occupied site, or unusable labels or metadata.
+        InputError: No atoms, a partially occupied site, unusable labels or metadata, or a value
+            that looks like a label the structure lacks.
     """
+    if mapping:
+        naming.renamed(atoms, mapping)
+    told: Counter[str] = Counter()
+    frame = read_frame(atoms, theory, mapping or {}, told)
+    for text in told:
+        LOG.warning("%s", text)
+    return frame
+
+
+def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Counter[str]) -> Frame:
+    """See ``from_ase``; what the user should know is counted in ``told``."""
     _check_occupancy(atoms)
     info = {k: v for k, v in atoms.info.items() if k not in DERIVED_INFO}
     kept = _kept(info.get(OURS, "{}"))
     info |= _entry(kept, "header")
     user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(kept, "info")
+    if "frame_id" in info and not _is_ours(info):
+        user.setdefault("frame_id", info["frame_id"])
     arrays = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
     arrays = {k: _typed(k, v, _entry(kept, "dtypes")) for k, v in arrays.items()}
     arrays |= {k: _unpacked(v) for k, v in _entry(kept, "arrays").items()}
-    for name, value in _other_results(atoms, info).items():
-        _set_once(arrays if name in per_atom_properties else user, name, value)
+    results = _results(atoms, info)
+    for name, value in naming.other_results(info, atoms.arrays, results).items():
+        plain = name.removeprefix(naming.CALCULATOR)
+        _set_once(arrays if plain in per_atom_properties else user, name, value)
+        if plain != name:
+            told[f"'{plain}' of a calculator is kept as '{name}' beside the REF_ labels"] += 1
     if atoms.constraints:
         _set_once(user, CONSTRAINTS, [_constraint(c) for c in atoms.constraints])
     encode_metadata(user)  # refuse now, not when it is stored
     split = info.get("split")
     if split is not None and split not in SPLITS:
         raise InputError(f"unknown set '{split}'", hint=f"one of {', '.join(SPLITS)}")
+    labels = naming.labels_of(atoms, info, results, theory)
+    if info.get("strategy") != "md":
+        known = {*mapping, *RESERVED, *_entry(kept, "info"), *_entry(kept, "arrays")}
+        found = naming.lookalikes(atoms, info, labels, known)
+        # Without a stress a frame is whole; without an energy or forces it is not labelled.
+        if {"energy", "forces"} & {*found.values()} and not _is_ours(info):
+            raise naming.refusal(found)
+        for name in found:
+            does = naming.command(naming.offered({name: found[name]}))
+            told[f"'{name}' is metadata, no label; {does} makes a label of it"] += 1
+    _check_texts(info)
     return Frame.from_atoms(
         atoms,
-        labels=_labels(atoms, info, theory),
+        labels=labels,
         origin=Origin(
             strategy=str(info.get("strategy", "input")),
             parent=str(info.get("parent", "")),
@@ -110,6 +126,20 @@ def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
         arrays=arrays,
         info=user,
     )
+
+
+def _is_ours(info: Mapping[str, Any]) -> bool:
+    """Whether a frame was written by this program: what it has was looked at before."""
+    return _ID.fullmatch(str(info.get("frame_id", ""))) is not None
+
+
+def _check_texts(info: Mapping[str, Any]) -> None:
+    for name, size in _TEXT_BYTES.items():
+        if len(str(info.get(name, "")).encode("utf-8", "replace")) > size:
+            raise InputError(
+                f"'{name}' is longer than {size} bytes: '{str(info[name])[:40]}…'",
+                hint="shorten it, or give the entry another name",
+            )
 
 
 def _kept(text: Any) -> dict[str, Any]:
@@ -128,9 +158,16 @@ def _entry(kept: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _integer(info: Mapping[str, Any], key: str) -> int:
     try:
-        return int(info[key])
-    except (TypeError, ValueError):
-        raise InputError(f"'{key}' must be a whole number, not '{info[key]}'") from None
+        number = int(info[key])
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    whole = isinstance(info[key], str) or number == info[key]
+    if number is None or not whole or isinstance(info[key], bool):
+        raise InputError(
+            f"'{key}' must be a whole number, not '{info[key]}'",
+            hint="give the entry another name if it is not ours",
+        )
+    return number
 
 
 def _typed(name: str, values: NDArray[Any], dtypes: Mapping[str, Any]) -> NDArray[Any]:
@@ -152,39 +189,6 @@ def _results(atoms: Atoms, info: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     found: Mapping[str, Any] = atoms.calc.results
     return found
-
-
-def _other_results(atoms: Atoms, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Results that are no labels; of two energies the one that is not the label."""
-    results = _results(atoms, info)
-    others = {k: v for k, v in results.items() if k not in _LABELS and v is not None}
-    energy = results.get("energy")
-    if energy is not None and results.get("free_energy", energy) != energy:
-        others["energy_sigma0"] = float(energy)
-    return others
-
-
-def _labels(atoms: Atoms, info: Mapping[str, Any], theory: str) -> Labels:
-    energy, forces = info.get(REF_ENERGY), atoms.arrays.get(REF_FORCES)
-    stress = info.get(REF_STRESS)
-    results = _results(atoms, info)
-    for mine, name, ours in ((energy, "energy", REF_ENERGY), (forces, "forces", REF_FORCES)):
-        if (energy is None) != (forces is None) and mine is None and results.get(name) is not None:
-            other = REF_FORCES if name == "energy" else REF_ENERGY
-            raise InputError(
-                f"'{other}' and '{name}' are labels under two sets of names",
-                hint=f"call the latter '{ours}', or remove it",
-            )
-    if energy is None and forces is None and stress is None:
-        # With smearing the forces are the derivative of the free energy.
-        energy = results.get("free_energy", results.get("energy"))
-        forces, stress = results.get("forces"), results.get("stress")
-    if stress is not None:
-        stress = np.asarray(stress, dtype=np.float64)
-        stress = voigt_6_to_full_3x3_stress(stress) if stress.size == 6 else stress.reshape(3, 3)
-    labels = Labels(energy, forces, stress)
-    name = str(info.get("theory", theory)) if labels else ""
-    return Labels(energy, forces, stress, name).checked(len(atoms))
 
 
 def _check_occupancy(atoms: Atoms) -> None:

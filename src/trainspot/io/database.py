@@ -46,23 +46,28 @@ _ROW_ARRAYS = {"momenta": "f8", "initial_magmoms": "f8", "initial_charges": "f8"
 
 
 # ── reading ───────────────────────────────────────────────────────────────────
-def images(path: Path) -> list[Atoms]:
+def images(path: Path, suffix: str = "") -> list[Atoms]:
     """The structure of every row, with its key-value pairs and data in ``info``.
 
     What the database notes about itself (row ids, times, user names) stays behind. Errors of ASE
     pass through.
 
+    Args:
+        path: The file.
+        suffix: Its kind, in small letters; by default the suffix of the file.
+
     Raises:
         InputError: A name that is in the pairs and in the data of one row.
         MissingExtraError: An ``.aselmdb`` file without the extra that reads them.
     """
-    if path.suffix == ".db":
+    suffix = suffix or path.suffix.lower()
+    if suffix == ".db":
         _check_sqlite(path)
-    options = {}
-    if path.suffix == LMDB:
+    options: dict[str, Any] = {}
+    if suffix == LMDB:
         _check_lmdb(path)
         options["readonly"] = True
-    with _connected(path, **options) as database:
+    with _connected(path, suffix, **options) as database:
         return [_atoms(row) for row in database.select()]
 
 
@@ -100,10 +105,11 @@ def _lmdb() -> Any:
 
 
 @contextmanager
-def _connected(path: Path, **options: Any) -> Iterator[Any]:
-    if path.suffix == LMDB:
+def _connected(path: Path, suffix: str, **options: Any) -> Iterator[Any]:
+    if suffix == LMDB:
         _lmdb()
-    with ase.db.connect(path, use_lock_file=False, **options) as database:
+    kind = suffix.removeprefix(".")  # told, for ASE guesses by the name
+    with ase.db.connect(path, type=kind, use_lock_file=False, **options) as database:
         yield database
 
 
@@ -152,7 +158,7 @@ def write(path: Path, frames: Iterable[Frame]) -> None:
         DataError: An extra with more digits than JSON keeps (long doubles).
         MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
     """
-    with _connected(path) as database:
+    with _connected(path, path.suffix.lower()) as database:
         for frame in frames:
             pairs, arrays = packed(frame, _is_pair, _has_place)
             data = {OURS: pairs.pop(OURS, "{}")}

@@ -1,18 +1,15 @@
-"""Extended XYZ: written so that it comes back bit for bit, read as everybody writes it."""
+"""Extended XYZ: written so that it comes back bit for bit; ``xyz`` reads it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
-from ase import Atoms
 from ase.calculators.calculator import all_properties
-from ase.io.extxyz import key_val_str_to_dict, read_xyz
+from ase.io.extxyz import key_val_str_to_dict
 
-from trainspot.errors import InputError
 from trainspot.frames import Frame
 from trainspot.io.atoms import (
     NUMBER_KEYS,
@@ -23,6 +20,7 @@ from trainspot.io.atoms import (
     TEXT_KEYS,
     packed,
 )
+from trainspot.io.comment import parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,56 +35,6 @@ _XYZ_COLUMNS = {
     *("positions", "pos", "charge", "move_mask"),
 }
 _COLUMN_TYPES = {"f": "R", "i": "I", "b": "L"}
-# One `key` or `key=value`; a value in quotes or brackets may hold blanks and further keys.
-_TOKEN = re.compile(
-    r"""\s*("(?:[^"\\]|\\.)*"|[^\s="']+)"""
-    r"""(?:\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\{[^}]*\}|\[[^\]]*\]|\S*))?"""
-)
-
-
-# ── reading ───────────────────────────────────────────────────────────────────
-def images(path: Path) -> list[Atoms]:
-    """All structures of a file; errors of ASE's reader pass through.
-
-    Raises:
-        InputError: Not UTF-8 text.
-    """
-    try:
-        with path.open(encoding="utf-8") as handle:
-            return list(read_xyz(handle, slice(None), properties_parser=_parse_comment))
-    except UnicodeDecodeError as error:
-        place = f"{path}:{_first_bad_line(path)}"
-        raise InputError("is not UTF-8 text", where=place, hint="save it as UTF-8") from error
-
-
-def _first_bad_line(path: Path) -> int:
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return number
-
-
-def _parse_comment(line: str) -> dict[str, Any]:
-    """ASE's parser, but our text keys stay text even where they look like numbers."""
-    info: dict[str, Any] = key_val_str_to_dict(line)
-    info |= dict(_texts(line))
-    for key, value in info.items():
-        if isinstance(value, np.generic):
-            info[key] = value.item()
-    return info
-
-
-def _texts(line: str) -> Iterator[tuple[str, str]]:
-    """Our text entries of a comment line that stand in quotes."""
-    place = 0
-    while found := _TOKEN.match(line, place):
-        key, value = found.groups()
-        if key in TEXT_KEYS and value and value.startswith('"') and len(value) > 1:
-            yield key, re.sub(r"\\(.)", r"\1", value[1:-1])
-        place = found.end()
 
 
 # ── writing ───────────────────────────────────────────────────────────────────
@@ -152,9 +100,12 @@ def _survives(key: str, value: Any) -> bool:
     simple = type(value) in (bool, int, float, str)
     if not simple or not re.fullmatch(r"[A-Za-z_]\w*", key) or key in RESERVED | _XYZ_KEYS:
         return False
-    back = key_val_str_to_dict(f"{key}={_value(value)}").get(key)
+    written = f"{key}={_value(value)}"
+    back = key_val_str_to_dict(written).get(key)  # as other programs read it
     if isinstance(back, np.generic):
         back = back.item()
+    if type(parse(written).get(key)) is not type(value):
+        return False
     return type(back) is type(value) and back == value
 
 

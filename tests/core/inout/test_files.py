@@ -143,10 +143,10 @@ INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
     ("name", "content", "message"),
     [
         ("missing.cif", None, "no such file"),
-        ("broken.cif", "not a cif", "as a structure .ASE's reader raised AssertionError"),
-        ("note.pdf", "not a structure", "as a structure .ASE's reader raised "),
+        ("broken.cif", "not a cif", "cannot be read as a structure as CIF-file .it is damaged"),
+        ("note.pdf", "not a structure", "unknown suffix '.pdf': neither name nor content"),
         ("empty.extxyz", "", "contains no structure|cannot be read"),
-        ("broken.extxyz", "2\nLattice\nSi 0 0\n", "cannot be read"),
+        ("broken.extxyz", "2\nLattice\nSi 0 0\n", "z:1, structure 1: has 1 of its 2 atoms"),
         ("broken.h5", "nonsense", "not an HDF5 file"),
         ("nan.extxyz", "1\n\nSi nan 0 0\n", "not finite"),
         ("latin.extxyz", b"1\n\nSi 0 0 0\n1\nnote=\xe9\nSi 0 0 0\n", "z:5: is not UTF-8"),

@@ -1,0 +1,90 @@
+"""CIF as databases and diffractometers write it: isotopes, unknown occupancies, odd labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_masses, atomic_numbers
+from ase.io.cif import CIFBlock, parse_cif
+
+from trainspot.errors import InputError
+
+_OCCUPANCY: Final = "_atom_site_occupancy"
+_SYMBOL, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
+_UNKNOWN: Final = ("?", ".")
+_ISOTOPES: Final = {"D": 2.01410177812, "T": 3.0160492779}
+"""Masses of the hydrogen isotopes with symbols of their own, u (AME2020)."""
+
+
+def images(path: Path) -> list[Atoms]:
+    """The structure of every block that has one.
+
+    Sites of deuterium and tritium are hydrogen with their masses; an occupancy that is not known
+    is 1, as the dictionary of CIF says.
+
+    Raises:
+        InputError: A site of an unknown element, or an occupancy that is no number.
+    """
+    with path.open("rb") as handle:
+        blocks = [_repaired(block) for block in parse_cif(handle)]
+    return [_atoms(block) for block in blocks if block.has_structure()]
+
+
+def _repaired(block: CIFBlock) -> CIFBlock:
+    tags = dict(block)
+    if _OCCUPANCY in tags:
+        sites = _listed(tags[_OCCUPANCY])
+        tags[_OCCUPANCY] = [_share(value, place) for place, value in enumerate(sites)]
+    for key in (_SYMBOL, _LABEL):
+        if key in tags:
+            tags[key] = [str(value) for value in _listed(tags[key])]
+    return CIFBlock(block.name, tags)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _share(value: Any, place: int) -> float:
+    if value in _UNKNOWN:
+        return 1.0
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        hint = "write the share of the site, between 0 and 1"
+        raise InputError(f"site {place + 1}: occupancy '{value}' is no number", hint=hint) from None
+
+
+def _atoms(block: CIFBlock) -> Atoms:
+    tags = dict(block)
+    key = _SYMBOL if _SYMBOL in tags else _LABEL
+    masses = {}
+    symbols = []
+    for place, (label, symbol) in enumerate(_symbols(tags, key)):
+        if symbol in _ISOTOPES and (key == _SYMBOL or symbol == "D"):
+            masses[place] = _ISOTOPES[symbol]
+            symbol = "H"  # noqa: PLW2901
+        if symbol not in atomic_numbers or symbol == "X":
+            hint = f"give its element in {_SYMBOL}"
+            raise InputError(f"site {label}: unknown element '{symbol or label}'", hint=hint)
+        symbols.append(symbol)
+    atoms = CIFBlock(block.name, {**tags, key: symbols}).get_atoms()
+    if masses:
+        sites = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
+        usual = atomic_masses[atoms.numbers]
+        found = [masses.get(int(site), mass) for site, mass in zip(sites, usual, strict=True)]
+        atoms.set_masses(found)
+    return atoms
+
+
+def _symbols(tags: dict[str, Any], key: str) -> Iterator[tuple[str, str]]:
+    """Label and symbol of every site."""
+    labels = tags.get(_LABEL, tags[key])
+    for label, text in zip(labels, tags[key], strict=False):
+        found = re.search(r"[A-Z][a-z]?", text)
+        yield label, found.group() if found else ""

@@ -1,0 +1,107 @@
+"""Data sets of other programs that ASE cannot read: recognised, and told how they come in."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from trainspot.errors import InputError
+
+_PEEK: Final = 1 << 16
+_DPDATA: Final = (
+    "python -c 'import dpdata, ase.io, sys; ase.io.write(sys.argv[2], [a for s in {reader} "
+    'for a in s.to("ase/structure")])\' {path} NEW.extxyz'
+)
+_SYSTEM: Final = '[dpdata.LabeledSystem(sys.argv[1], "{form}")]'
+_SUFFIXES: Final = {
+    ".mcif": ("magnetic CIF", "rename it to .cif; the magnetic moments in it are not read"),
+    ".npz": ("arrays of NumPy, such as MD17", "make ASE structures of them and write .extxyz"),
+    ".npy": ("an array of NumPy", "make ASE structures of it and write .extxyz"),
+    ".lmdb": ("an LMDB database of another program",
+              "convert it to .aselmdb with its own program"),
+    ".pckl": ("a pickle, of pacemaker say", "write its structures as .extxyz with ASE"),
+    ".pkl": ("a pickle", "write its structures as .extxyz with ASE"),
+    ".pickle": ("a pickle", "write its structures as .extxyz with ASE"),
+    ".hdf5": ("HDF5 of another program", "make ASE structures of it and write .extxyz"),
+    ".parquet": ("a table", "make ASE structures of it and write .extxyz"),
+    ".csv": ("a table", "make ASE structures of it and write .extxyz"),
+    ".pt": ("a file of PyTorch", "make ASE structures of it and write .extxyz"),
+    ".pth": ("a file of PyTorch", "make ASE structures of it and write .extxyz"),
+}  # fmt: skip
+_PYMATGEN: Final = (
+    "for a structure: python -c 'from pymatgen.core import Structure; "
+    'Structure.from_file("{name}").to_ase_atoms().write("NEW.extxyz")\'; for a data set write '
+    "each Structure with its energy, forces and stress through ASE"
+)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder, and name the way in if it is a data set.
+
+    Raises:
+        InputError: Always.
+    """
+    raws, sets = list(path.glob("type*.raw")), list(path.glob("set.*"))
+    systems = [found.parent for found in path.glob("*/type.raw")]
+    if raws or sets or systems:
+        form = "deepmd/npy" if sets or systems else "deepmd/raw"
+        mixed = bool(list(path.glob("set.*/real_atom_types.npy")))
+        if mixed:
+            reader = (
+                'dpdata.MultiSystems().load_systems_from_file(sys.argv[1], fmt="deepmd/npy/mixed")'
+            )
+        elif systems and not (raws or sets):
+            reader = '[dpdata.LabeledSystem(p, "deepmd/npy") for p in sys.argv[1:2]]'
+            path = systems[0]
+        else:
+            reader = _SYSTEM.format(form=form)
+        command = _DPDATA.format(reader=reader, path=shlex.quote(str(path)))
+        raise InputError(
+            "is a DeePMD system, not a file",
+            where=str(path),
+            hint=f"convert it with dpdata (pip install dpdata): {command}",
+        )
+    for name in ("vasprun.xml", "OUTCAR", "train.xyz", "dump.xyz"):
+        if (path / name).is_file():
+            hint = f"name a file in it: {shlex.quote(str(path / name))}"
+            raise InputError("is a folder, not a file", where=str(path), hint=hint)
+    raise InputError("is a folder, not a file", where=str(path), hint="name a file in it")
+
+
+def check(path: Path, where: str, suffix: str) -> None:
+    """Refuse a file of another program that ASE has no reader for, or takes for another one.
+
+    Args:
+        path: The file, unpacked.
+        where: What it is called in messages.
+        suffix: The suffix that decides, in small letters.
+
+    Raises:
+        InputError: It is one; the message names the way in.
+    """
+    if suffix in _SUFFIXES:
+        kind, hint = _SUFFIXES[suffix]
+        raise InputError(f"unknown suffix '{suffix}' ({kind})", where=where, hint=hint)
+    with path.open("rb") as handle:
+        start = handle.read(_PEEK)
+    text = start.decode("utf-8", "replace")
+    told = _told(path, text, suffix, where)
+    if told:
+        raise InputError(told[0], where=where, hint=told[1])
+
+
+def _told(path: Path, text: str, suffix: str, where: str) -> tuple[str, str] | None:
+    if suffix == ".json" and ("pymatgen" in text or '"@class"' in text or '"lattice"' in text):
+        return "is JSON of pymatgen, no database of ASE", _PYMATGEN.format(name=where)
+    if suffix == ".json" and ('"atoms"' in text[:400] and '"lattice_mat"' in text):
+        return "is JSON of JARVIS, no database of ASE", "write its structures as .extxyz with ASE"
+    if suffix == ".json" and '"data"' in text[:400] and '"optimade"' in text.lower():
+        return "is an OPTIMADE answer, no database of ASE", "ask for CIF, or write .extxyz with ASE"
+    if "BEGIN_CFG" in text:
+        hint = "convert it with mlip convert-cfg, or write its structures as .extxyz"
+        return "is a data set of MLIP (MTP), no configuration of AtomEye", hint
+    if path.name.upper().startswith(("ML_AB", "ML_ABN")) and "Version" in text[:200]:
+        hint = "give the OUTCAR or vasprun.xml of the calculations, or convert it with dpdata"
+        return "is VASP's file of learned configurations (ML_AB)", hint
+    return None

@@ -1,0 +1,91 @@
+"""Many ASE structures → one dataset; what is wrong with one is told with its number."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+from trainspot.frames import Frame
+from trainspot.io import labels as naming
+from trainspot.io.atoms import LOG, read_frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def from_images(
+    images: Iterable[Atoms],
+    *,
+    theory: str = "",
+    where: str = "",
+    mapping: Mapping[str, str] | None = None,
+) -> Dataset:
+    """A dataset of ASE structures, see ``from_ase``.
+
+    Args:
+        images: The structures.
+        theory: Level of theory of labels that come without one.
+        where: The file they come from, if they come from one.
+        mapping: Labels of other names, see ``labels.parse_map``.
+
+    Raises:
+        InputError: A structure that cannot be used; the message counts from 1.
+    """
+    several = list(images)
+    frames = list[Frame]()
+    firsts: dict[str, tuple[int, NDArray[Any]]] = {}
+    told: Counter[str] = Counter()
+    met: set[str] = set()
+    for number, atoms in enumerate(several, start=1):
+        try:
+            if mapping:
+                met |= naming.renamed(atoms, mapping)
+            frames.append(read_frame(atoms, theory, mapping or {}, told))
+            _check_alike(frames[-1], number, firsts)
+        except InputError as error:
+            place = f"structure {number}" if len(several) > 1 else ""
+            raise _placed(error, ", ".join(filter(None, (where, place)))) from None
+    if missing := sorted((mapping or {}).keys() - met):
+        hint = "check the name, which may be missing in all frames"
+        raise InputError(f"has nothing called '{missing[0]}'", where=where, hint=hint)
+    try:
+        dataset = Dataset.from_frames(frames)
+    except InputError as error:
+        raise _placed(error, where) from None
+    for text, count in told.items():
+        shown = f"{where}: " if where else ""
+        LOG.warning("%s%s (%s of %s structures)", shown, _named(text, where), count, len(several))
+    return dataset
+
+
+def _placed(error: InputError, place: str) -> InputError:
+    """The error with the file and structure at fault; its command lines get the file's name."""
+    file = place.partition(", structure ")[0]
+    return type(error)(error.what, where=place, hint=_named(error.hint, file))
+
+
+def _named(text: str, file: str) -> str:
+    return text.replace(naming.FILE, shlex.quote(file)) if file else text
+
+
+def _check_alike(frame: Frame, number: int, firsts: dict[str, tuple[int, NDArray[Any]]]) -> None:
+    """Refuse a per-atom array whose type or width is not that of the frames before."""
+    for name, array in frame.arrays.items():
+        first, other = firsts.setdefault(name, (number, array))
+        if (array.dtype, array.shape[1:]) != (other.dtype, other.shape[1:]):
+            raise InputError(
+                f"the per-atom array '{name}' is {_kind_of(array)} here, and {_kind_of(other)} in "
+                f"structure {first}",
+                hint="give it one type and width in all structures",
+            )
+
+
+def _kind_of(array: NDArray[Any]) -> str:
+    width = " × ".join(map(str, array.shape[1:])) or "1"
+    return f"{width} {array.dtype.name}"

@@ -1,0 +1,107 @@
+"""From a file to ASE structures: which reader it is for, and one guard around all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from ase import Atoms
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+from trainspot.errors import InputError, MissingExtraError
+from trainspot.io import cif, database, extxyz, foreign, poscar, scf, xyz
+
+_ONCE: Final = ("Error", "Exception")
+_RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
+               NotImplementedError, StopIteration, ZeroDivisionError, ArithmeticError)  # fmt: skip
+"""What a reader raises that did not expect what it met: its words are about itself."""
+
+
+def images(path: Path, where: str, suffix: str) -> list[Atoms]:
+    """All structures of a file.
+
+    Args:
+        path: The file, unpacked; its name is taken literally.
+        where: What it is called in messages.
+        suffix: The suffix that decides on the format, in small letters.
+
+    Raises:
+        InputError: No reader fits, or the one that fits cannot read it; the message says what is
+            wrong where that can be told.
+        MissingExtraError: The reader needs a package that is not installed.
+    """
+    form = ""
+    try:
+        foreign.check(path, where, suffix)
+        form = _form(path, suffix)
+        return _read(path, form, suffix, where)
+    except MissingExtraError:
+        raise
+    except InputError as error:
+        if error.where:
+            raise
+        raise type(error)(error.what, where=where, hint=error.hint) from error
+    except OSError as error:
+        if error.errno is not None:  # of the system, not of a reader: ASE's are some, too
+            raise
+        raise _unreadable(error, form, where) from error
+    except Exception as error:  # ASE's readers raise whatever they meet
+        raise _unreadable(error, form, where) from error
+
+
+def _form(path: Path, suffix: str) -> str:
+    """ASE's name of the format."""
+    if suffix in extxyz.SUFFIXES:
+        return "extxyz"
+    if suffix in (*database.SUFFIXES, ".json"):
+        return "db"
+    try:
+        form = filetype(str(path.absolute()))
+    except UnknownFileTypeError:
+        form = ""
+    if form not in ioformats or not ioformats[form].can_read:
+        if _begins_with_a_number(path):
+            return "extxyz"
+        name = f"suffix '{suffix}'" if suffix else "format"
+        raise InputError(
+            f"unknown {name}: neither name nor content are of a format that ASE reads",
+            hint="convert it to extended XYZ, or give it the suffix of its format",
+        )
+    return "extxyz" if form == "xyz" else form
+
+
+def _begins_with_a_number(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.readline(64).strip().isdigit()
+
+
+def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
+    if form == "extxyz":
+        return xyz.images(path)
+    if form == "db":
+        return database.images(path, suffix)
+    if form == "cif":
+        return cif.images(path)
+    if form == "vasp":
+        return poscar.images(path)
+    return scf.images(path, form, scf.default_read(path, form), where)
+
+
+def _unreadable(error: Exception, form: str, where: str) -> InputError:
+    """What a reader stumbled over, in words about the file."""
+    said = " ".join(str(error).split())
+    kind = f" as {ioformats[form].description}" if form in ioformats else ""
+    if isinstance(error, ValueError) and "could not convert" in said and "'" in said:
+        value = said.split("'")[1]
+        reason = f"'{value[:40]}' stands where a number should be"
+    elif isinstance(error, KeyError) and form in ioformats and len(said) < 16:
+        reason = f"{said} is no element, or a part is missing"
+    elif isinstance(error, _RAW) or len(said.split()) < 2:
+        reason = "it is damaged, cut off, or of another format"
+    else:
+        reason = said
+    return InputError(
+        f"cannot be read as a structure{kind} ({reason})",
+        where=where,
+        hint="check it, or convert it to extended XYZ; --traceback shows what its reader met",
+    )

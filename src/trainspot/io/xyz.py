@@ -1,0 +1,198 @@
+"""Extended XYZ as everybody writes it → ASE structures; what is wrong is told with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.io.extxyz import read_xyz
+
+from trainspot.errors import InputError
+from trainspot.io import comment
+from trainspot.io.labels import quantity_of
+
+_PLAIN: Final = "species:S:1:pos:R:3"
+_TYPES: Final = {"R": "number", "I": "whole number", "L": "T or F"}
+_LOGICAL: Final = frozenset({"T", "F", "True", "False"})
+
+
+def images(path: Path) -> list[Atoms]:
+    """All structures of a file.
+
+    Raises:
+        InputError: Not UTF-8 text, or a structure that cannot be read whole; the message names its
+            line and number.
+    """
+    found: list[Atoms] = []
+    try:
+        with path.open(encoding="utf-8") as handle:
+            for number, place, block in _blocks(handle, path):
+                try:
+                    found.append(_atoms(block))
+                except InputError as error:
+                    where = f"{path}:{place}, structure {number}"
+                    raise InputError(error.what, where=where, hint=error.hint) from error
+    except UnicodeDecodeError as error:
+        where = f"{path}:{_first_bad_line(path)}"
+        raise InputError("is not UTF-8 text", where=where, hint="save it as UTF-8") from error
+    return found
+
+
+def _first_bad_line(path: Path) -> int:
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return number
+
+
+def _blocks(handle: Any, path: Path) -> Iterator[tuple[int, int, list[str]]]:
+    """The number of each structure, the line it starts on (both from 1), and its lines."""
+    lines = enumerate(handle, start=1)
+    entry = next(lines, None)
+    number = 0
+    while entry is not None:
+        place, line = entry
+        if not line.strip():
+            entry = next(lines, None)
+            continue
+        number += 1
+        block = [line, *(text for _, text in islice(lines, _size(line, path, place, number) + 1))]
+        _check_whole(block, path, place, number)
+        entry = next(lines, None)
+        while entry is not None and entry[1].lstrip().startswith("VEC"):  # cell vectors, of ADF
+            block.append(entry[1])
+            entry = next(lines, None)
+        yield number, place, block
+
+
+def _size(line: str, path: Path, place: int, number: int) -> int:
+    if line.strip().isdigit():
+        return int(line)
+    raise InputError(
+        f"'{line.strip()[:40]}' is no number of atoms",
+        where=f"{path}:{place}, structure {number}",
+        hint="a structure begins with its number of atoms, alone on a line",
+    )
+
+
+def _check_whole(block: list[str], path: Path, place: int, number: int) -> None:
+    if len(block) < int(block[0]) + 2:
+        raise InputError(
+            f"has {max(0, len(block) - 2)} of its {int(block[0])} atoms",
+            where=f"{path}:{place}, structure {number}",
+            hint="the file is cut off, or the number is wrong",
+        )
+
+
+def _atoms(block: list[str]) -> Atoms:
+    """One structure.
+
+    Raises:
+        InputError: Something in it cannot be read, or would be passed over.
+    """
+    line, size = block[1].strip(), int(block[0])
+    info = comment.parse(line)
+    columns = _columns(info)
+    rows = block[2 : 2 + size]
+    _check_widths(rows, sum(width for *_, width in columns), info)
+    _check_logical(rows, columns)
+    try:
+        [atoms] = read_xyz(
+            StringIO("".join(block)), slice(None), properties_parser=lambda _: dict(info)
+        )
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, OSError) as error:
+        raise _explained(rows, columns, info) from error
+    return atoms
+
+
+def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """Name, type and width of the columns of the atoms."""
+    text = str(info.get("Properties", _PLAIN))
+    fields = text.split(":")
+    found = list(zip(fields[::3], fields[1::3], fields[2::3], strict=False))
+    whole = len(fields) % 3 == 0 and all(kind in ("S", *_TYPES) and width.isdigit() and int(width)
+                                         for _, kind, width in found)  # fmt: skip
+    names = [name for name, *_ in found]
+    if not whole or len(set(names)) < len(names):
+        hint = f"list name:type:width of each column once, such as {_PLAIN}:REF_forces:R:3"
+        raise InputError(f"Properties={text[:80]} cannot be read", hint=hint)
+    return [(name, kind, int(width)) for name, kind, width in found]
+
+
+def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> None:
+    """Refuse atoms with other columns than declared: what is not declared would vanish."""
+    widths = [len(row.split()) for row in rows]
+    wrong = next((place for place, width in enumerate(widths) if width != expected), None)
+    if wrong is None:
+        return
+    what = f"atom {wrong + 1} has {widths[wrong]} columns, {expected} are "
+    if "Properties" in info:
+        raise InputError(f"{what}declared", hint="correct Properties=… in the comment line")
+    if widths[wrong] < expected:
+        raise InputError(f"{what}needed", hint="an element and three coordinates")
+    named = [name for name, value in info.items() if quantity_of(name, value, len(rows))]
+    others = f", and call '{named[0]}' REF_energy" if named else ""
+    raise InputError(
+        f"{what}read",
+        hint=f"declare the others in the comment line, such as Properties={_PLAIN}:REF_forces:R:3"
+        + others,
+    )
+
+
+def _check_logical(rows: list[str], columns: list[tuple[str, str, int]]) -> None:
+    """Refuse what ASE takes for false: anything that is not T or F."""
+    start = 0
+    for name, kind, width in columns:
+        if kind == "L":
+            for place, row in enumerate(rows):
+                for word in row.split()[start : start + width]:
+                    if word not in _LOGICAL:
+                        raise _not(name, word, kind, place)
+        start += width
+
+
+def _not(name: str, word: str, kind: str, place: int) -> InputError:
+    hint = f"write {_TYPES[kind]}, or declare another type in Properties"
+    return InputError(
+        f"atom {place + 1}, column '{name}': '{word}' is no {_TYPES[kind]}", hint=hint
+    )
+
+
+def _explained(
+    rows: list[str], columns: list[tuple[str, str, int]], info: Mapping[str, Any]
+) -> InputError:
+    """What ASE's reader stumbled over."""
+    for place, row in enumerate(rows):
+        words = iter(row.split())
+        for name, kind, width in columns:
+            for word in islice(words, width):
+                if kind in ("R", "I") and not _converts(word, kind):
+                    return _not(name, word, kind, place)
+                if name in ("species", "symbols") and word.capitalize() not in atomic_numbers:
+                    isotope = word.capitalize() in ("D", "T")
+                    hint = "write H, and its mass in a column masses:R:1" if isotope else ""
+                    return InputError(
+                        f"atom {place + 1}: unknown element '{word}'",
+                        hint=hint or "write the symbol of an element",
+                    )
+    if "pbc" in info:
+        hint = 'write pbc="T T F" for a sheet, say'
+        return InputError(f"pbc={info['pbc']} or its columns cannot be read", hint=hint)
+    return InputError("its columns cannot be read", hint="correct Properties=… or the columns")
+
+
+def _converts(word: str, kind: str) -> bool:
+    try:
+        float(word) if kind == "R" else np.int32(word)
+    except (ValueError, OverflowError):
+        return False
+    return True
