@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.errors import MissingExtraError, RunError, TrainspotError, UnknownNameError
 from trainspot.plugins import extra_for
 
@@ -97,12 +98,13 @@ class LazyGroup(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **kw: Any
     ) -> click.Context:
         """Parse the group's own options; errors are one line."""
-        with _one_line():
+        with _one_line(), _messages.read():
             return super().make_context(info_name, args, parent, **kw)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors are one line and carry their exit status."""
-        with _one_line(with_traceback=bool(ctx.params.get("traceback"))):
+        with_traceback = bool(ctx.params.get("traceback"))
+        with _one_line(with_traceback=with_traceback), _messages.read(), _messages.shown():
             return super().invoke(ctx)
 
 

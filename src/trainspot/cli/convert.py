@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainspot.cli.options import json_option
+from trainspot.cli.options import json_option, periodic_option
 from trainspot.errors import InputError
 from trainspot.wording import counted
 
@@ -23,21 +23,37 @@ if TYPE_CHECKING:
 @click.option("--theory", default="", help="Level of theory of labels that come without one.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="One set only.")
 @click.option("--labelled", is_flag=True, help="Only frames with energy and forces.")
+@click.option(
+    "--map",
+    "entries",
+    multiple=True,
+    metavar="NAME=LABEL",
+    help="What NAME holds is the label energy, forces or stress (a virial is converted), or "
+    "metadata to keep; may be repeated.",
+)
+@periodic_option
 @json_option
 def convert(
-    source: Path, target: Path, theory: str, split: Split | None, labelled: bool, as_json: bool
+    source: Path,
+    target: Path,
+    theory: str,
+    split: Split | None,
+    labelled: bool,
+    entries: tuple[str, ...],
+    periodic: tuple[bool, bool, bool] | None,
+    as_json: bool,
 ) -> None:
     """Write the frames of IN to OUT, losslessly; the suffixes decide.
 
     IN is .h5, .extxyz, .db, .aselmdb, or any other file ASE reads; OUT is one of the first four.
-    Names the level of theory of a dataset from elsewhere with --theory.
+    Names the level of theory of a dataset from elsewhere with --theory, and its labels with --map.
     """
     from trainspot import io
 
     io.check_output(target)
-    with io.opened(source) as found:
+    with io.opened(source, mapping=io.parse_map(entries)) as found:
         io.check_theory(found, theory, str(source))
-        dataset = io.with_theory(found, theory)
+        dataset = io.with_periodicity(io.with_theory(found, theory), periodic, str(source))
         if split or labelled:
             wanted = dataset.rows(split=split, labelled=True if labelled else None)
             dataset = dataset.part(wanted)
@@ -52,7 +68,8 @@ def convert(
             )
             raise InputError(f"has {what}", where=str(source), hint=hint)
         io.write(dataset, target)
-        figures = _figures(dataset)
+        told = io.counts(dataset)
+        figures = _figures(dataset, told)
     if as_json:
         click.echo(json.dumps(figures, indent=1))
         return
@@ -60,6 +77,7 @@ def convert(
     at = f" at the level of theory {theories}" if theories else ""
     frames = counted(figures["frames"], "frame")
     click.echo(f"{frames} ({figures['labelled']} labelled{at}) written to {target}")
+    io.tell_counts(told, target)
     if "" in dataset.theories:
         click.echo(
             "note: name the level of theory with --theory NAME, to tell labels apart", err=True
@@ -74,13 +92,14 @@ def convert(
         click.echo(f"MACE needs --atomic_numbers='{numbers}' --E0s='{e0s}'{missing}")
 
 
-def _figures(dataset: Dataset) -> dict[str, Any]:
+def _figures(dataset: Dataset, told: dict[str, int]) -> dict[str, Any]:
     import numpy as np
 
     theories = dataset.theories
     return {
         "frames": len(dataset),
         "labelled": int(dataset.is_labelled.sum()),
+        **{f"with_{name}": count for name, count in told.items() if name != "frames"},
         "theories": theories,
         "atomic_numbers": np.unique(dataset.column("numbers")).tolist(),
         "e0s": dataset.e0s() if len(theories) < 2 else {},  # of which one would they be?

@@ -8,7 +8,7 @@ that the command line wins; the command receives the whole resolved campaign as 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -90,6 +90,24 @@ config_option = click.option(
     is_eager=True,
     callback=_campaign,
     help="Campaign file; its section for this stage gives the defaults.",
+)
+
+
+def _periodic(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    del ctx, param
+    if value is None:
+        return None
+    from trainspot.io.periodic import parse_periodic
+
+    return parse_periodic(value)
+
+
+periodic_option = click.option(
+    "--periodic",
+    metavar="TTF",
+    callback=_periodic,
+    help="Which cell vectors are periodic, T or F each, where the file cannot say it: TTF for a "
+    "sheet, FFF for a molecule.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -16,10 +16,11 @@ from trainspot import store
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, RunError
 from trainspot.io import database, extxyz, foreign, reading, source
-from trainspot.io.atoms import LOG, REF_ENERGY, REF_FORCES, REF_STRESS, from_ase, to_ase
+from trainspot.io.atoms import LOG, from_ase, to_ase
 from trainspot.io.extxyz import write as write_extxyz
 from trainspot.io.images import from_images
-from trainspot.io.labels import parse_map
+from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS, parse_map
+from trainspot.io.periodic import parse_periodic, with_periodicity
 from trainspot.outputs import replacing
 from trainspot.wording import counted
 
@@ -35,9 +36,11 @@ __all__ = [
     "from_images",
     "opened",
     "parse_map",
+    "parse_periodic",
     "read",
     "tell_counts",
     "to_ase",
+    "with_periodicity",
     "with_theory",
     "write",
     "write_extxyz",
@@ -118,9 +121,10 @@ def counts(dataset: Dataset) -> dict[str, int]:
     return {"frames": len(dataset), **{name: int(flag.sum()) for name, flag in flags.items()}}
 
 
-def tell_counts(dataset: Dataset, where: Path | str) -> None:
-    """Log how many frames of a file have an energy, forces and a stress."""
-    found = counts(dataset)
+def tell_counts(frames_or_counts: Dataset | Mapping[str, int], where: Path | str) -> None:
+    """Log how many frames of a file have an energy, forces and a stress; see ``counts``."""
+    given = frames_or_counts
+    found = counts(given) if isinstance(given, Dataset) else dict(given)
     frames = counted(found.pop("frames"), "frame")
     told = ", ".join(f"{number} with {name}" for name, number in found.items())
     LOG.info("%s: %s, %s", where, frames, told if any(found.values()) else "no labels")

@@ -72,9 +72,8 @@ def parse(line: str) -> dict[str, Any]:
         bare = _bare(token.value)
         if name in _LABELS and bare.strip().lower() in NOTHING:
             continue
-        if name in TEXT_KEYS and token.value[:1] == '"' and len(token.value) > 1:
-            texts[name] = bare
-        elif _is_name(bare) and name not in _LABELS:
+        quoted = token.value[:1] == '"' and len(token.value) > 1
+        if (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
             texts[name] = bare
         pieces.append(_plain(token, name, bare))
     info: dict[str, Any] = _by_ase(pieces) | texts

@@ -13,14 +13,12 @@ from ase.io.extxyz import key_val_str_to_dict
 from trainspot.frames import Frame
 from trainspot.io.atoms import (
     NUMBER_KEYS,
-    REF_ENERGY,
-    REF_FORCES,
-    REF_STRESS,
     RESERVED,
     TEXT_KEYS,
     packed,
 )
 from trainspot.io.comment import parse
+from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

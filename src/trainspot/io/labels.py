@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -89,11 +90,12 @@ def labels_of(
         names = {"energy": energy, "forces": "forces", "stress": "stress"}
         named = {key: results.get(name) for key, name in names.items()}
         named = {key: None if _is_nothing(value) else value for key, value in named.items()}
-    energy = _energy(names["energy"], named["energy"])
-    forces = _forces(names["forces"], named["forces"], len(atoms))
-    stress = _stress(names["stress"], named["stress"])
-    labels = Labels(energy, forces, stress)
-    return Labels(energy, forces, stress, str(info.get("theory", theory)) if labels else "")
+    labels = Labels(
+        _energy(names["energy"], named["energy"]),
+        _forces(names["forces"], named["forces"], len(atoms)),
+        _stress(names["stress"], named["stress"]),
+    )
+    return replace(labels, theory=str(info.get("theory", theory)) if labels else "")
 
 
 def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Mapping[str, Any],

@@ -215,10 +215,7 @@ def _vasprun(
     rest = re.sub(r"<calculation>.*?</calculation>", kept, text, flags=re.DOTALL)
     if left_out and number == sum(map(len, left_out.values())):
         return [], left_out
-    if not left_out:
-        found = _listed(read(path))
-    else:
-        found = _listed(read(path, rest))
+    found = _listed(read(path, rest) if left_out else read(path))
     if limit is None and found:
         LOG.warning("%s: whether the SCF cycles converged cannot be told from it", where)
     return found, left_out

@@ -12,27 +12,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from trainspot.errors import InputError
 
-_PACKED: Final[dict[str, tuple[bytes, Callable[[Path], IO[bytes]]]]] = {
-    ".gz": (b"\x1f\x8b", lambda path: gzip.open(path, "rb")),
-    ".bz2": (b"BZh", lambda path: bz2.open(path, "rb")),
-    ".xz": (b"\xfd7zXZ\x00", lambda path: lzma.open(path, "rb")),
+_PACKED: Final[dict[str, tuple[bytes, Callable[[Path], Any]]]] = {
+    ".gz": (b"\x1f\x8b", gzip.GzipFile),
+    ".bz2": (b"BZh", bz2.BZ2File),
+    ".xz": (b"\xfd7zXZ\x00", lzma.LZMAFile),
 }
-"""By suffix: what a file begins with, and how it is opened."""
+"""By suffix: what a file begins with, and what reads it."""
 
 _ARCHIVES: Final = {".zip": b"PK\x03\x04", ".zst": b"\x28\xb5\x2f\xfd", ".tar": b""}
 _MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _BESIDE: Final = ("CONTCAR", "POSCAR")  # ASE takes the constraints of an OUTCAR from them
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that decides on the format, in small letters: that of ``a.EXTXYZ.gz`` is .extxyz."""
+    """The suffix that decides on the format, in small letters: ``.extxyz`` of ``a.EXTXYZ.gz``."""
     if path.suffix.lower() in _PACKED:
         path = path.with_suffix("")
     return path.suffix.lower()
@@ -76,7 +77,7 @@ def plain(path: Path) -> Iterator[Path]:
             yield copy
 
 
-def _unpack(path: Path, copy: Path, opener: Callable[[Path], IO[bytes]]) -> None:
+def _unpack(path: Path, copy: Path, opener: Callable[[Path], Any]) -> None:
     try:
         with opener(path) as packed, copy.open("wb") as target:
             shutil.copyfileobj(packed, target)
