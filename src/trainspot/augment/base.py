@@ -18,7 +18,7 @@ from trainspot.frames import MOMENTS, Frame, Origin
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
 
-INHERITED: Final = ("initial_charges", MOMENTS, "tags")
+INHERITED: Final = ("initial_charges", MOMENTS, "masses", "tags")
 """Per-atom extras that say how a structure is meant, which children keep.
 
 Any other may be a result of a calculation, and would be wrong for a child.

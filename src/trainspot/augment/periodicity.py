@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainspot.augment.base import title
 from trainspot.frames import Frame
@@ -15,9 +16,22 @@ from trainspot.wording import counted
 WIDE: Final = 8.0
 """Å between planes of atoms. Layers and pores of crystals are nearer; vacuum is wider."""
 
-REMEDY: Final = (
-    'for a sheet, wire or molecule say so in the file, such as extended XYZ with pbc="T T F"'
-)
+
+def remedy(periodic: Sequence[bool]) -> str:
+    """How to say which directions are periodic where a file cannot.
+
+    Args:
+        periodic: What is to be said, (3,).
+    """
+    letters = "".join("T" if along else "F" for along in periodic)
+    listed = ", ".join("true" if along else "false" for along in periodic)
+    return (
+        f"for a sheet, wire or molecule say --periodic {letters} (init, augment, convert), or "
+        f"structures: [{{file: FILE, periodic: [{listed}]}}] in the campaign file"
+    )
+
+
+REMEDY: Final = remedy((True, True, False))
 
 
 def empty_space(frame: Frame) -> tuple[float, str]:
@@ -26,16 +40,21 @@ def empty_space(frame: Frame) -> tuple[float, str]:
     It is measured along the normal of the two other cell vectors, across the boundary too; 0 where
     nothing is periodic.
     """
+    gaps = _spaces(frame)
+    widest = int(gaps.argmax())
+    return float(gaps[widest]), "abc"[widest] if frame.pbc.any() else ""
+
+
+def _spaces(frame: Frame) -> NDArray[np.float64]:
+    """The widest space without atoms along each direction, Å, (3,); 0 where it is not periodic."""
     if not frame.pbc.any():
-        return 0.0, ""
+        return np.zeros(3)
     cell = full_cell(frame.cell, frame.pbc)
     across = normals(cell)
     heights = np.abs((cell[0] * across[0]).sum()) / lengths(across)
     places = np.sort(np.linalg.solve(cell.T, frame.positions.T) % 1.0, axis=1)
     steps = np.diff(places, axis=1, append=places[:, :1] + 1.0).max(axis=1)
-    gaps = np.where(frame.pbc, steps * heights, 0.0)
-    widest = int(gaps.argmax())
-    return float(gaps[widest]), "abc"[widest]
+    return np.where(frame.pbc, steps * heights, 0.0)
 
 
 def note(inputs: Iterable[Frame]) -> str:
@@ -49,4 +68,4 @@ def note(inputs: Iterable[Frame]) -> str:
     others = len(wide) - 1
     have = "has" if others == 1 else "have"
     more = f" (and so {have} {counted(others, 'other input')})" if others else ""
-    return f"{first}{more}; {REMEDY}"
+    return f"{first}{more}; {remedy((frame.pbc & (_spaces(frame) < WIDE)).tolist())}"

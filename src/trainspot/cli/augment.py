@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainspot.cli.options import config_option, json_option, output_option, seed_option
+from trainspot.cli.options import (
+    config_option,
+    json_option,
+    output_option,
+    periodic_option,
+    seed_option,
+)
 from trainspot.errors import RunError
 from trainspot.wording import counted
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Å along every non-periodic direction; more is never shrunk.",
 )
+@periodic_option
 @seed_option
 @config_option
 @output_option
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 def augment(
     structures: tuple[Path, ...],
     vacuum: float,
+    periodic: tuple[bool, bool, bool] | None,
     seed: int,
     config: Campaign | None,
     output: Path,
@@ -53,11 +61,13 @@ def augment(
     io.check_output(output)
     parts = []
     for path in structures:
-        parts.append(io.read(path))
+        parts.append(io.with_periodicity(io.read(path), periodic, str(path)))
         plans.check_inputs(parts[-1], str(path))
     items = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
     plan = plans.parse_plan(items)
-    made = plans.augment(Dataset.concatenate(parts), plan, seed, vacuum=vacuum)
+    inputs = Dataset.concatenate(parts)
+    io.tell_counts(inputs, structures[0] if len(structures) == 1 else f"{len(structures)} files")
+    made = plans.augment(inputs, plan, seed, vacuum=vacuum)
     if not as_json or not len(made.dataset):
         for note in made.notes:
             click.echo(f"note: {note}", err=True)

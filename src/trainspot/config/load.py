@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _PROTOCOLS: Final = files("trainspot.config") / "protocols"
 _GIVEN_THEORY: Final = "given"
+_LOG: Final = logging.getLogger("trainspot.config")
+_Periodic = tuple[bool, bool, bool] | None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
     if campaign.dataset:
         where = folder / campaign.dataset
         frames = io.read(where, theory=_GIVEN_THEORY)
+        io.tell_counts(frames, where)
         if len(frames.theories) > 1:
             found = ", ".join(frames.theories)
             raise InputError(f"labels of several levels of theory ({found})", where=str(where))
@@ -139,9 +143,11 @@ def read_inputs(loaded: Loaded) -> Dataset:
         _check_frames(frames, str(where))
         return frames.merge()
     parts = []
-    for file in _structure_files(loaded):
-        read = io.read(file)
+    for file, periodic in _structure_files(loaded).items():
+        read = io.with_periodicity(io.read(file), periodic, str(file))
         _check_frames(read, str(file))
+        if any(frame.labels for frame in read):
+            _LOG.warning("%s: labels of structures are not used; for them say 'dataset:'", file)
         parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
     return Dataset.concatenate(parts).merge()
 
@@ -163,19 +169,47 @@ def foundation_file(loaded: Loaded) -> Path | None:
     return path
 
 
-def _structure_files(loaded: Loaded) -> list[Path]:
+def structure_files(loaded: Loaded) -> list[Path]:
+    """The files of structures that a campaign names.
+
+    Raises:
+        InputError: An entry that names none.
+    """
+    return list(_structure_files(loaded))
+
+
+def _structure_files(loaded: Loaded) -> dict[Path, _Periodic]:
+    """Each file once, with its periodicity where the campaign gives one."""
     folder = loaded.document.path.parent
-    found: dict[Path, None] = {}
-    for index, pattern in enumerate(loaded.campaign.structures):
+    found: dict[Path, _Periodic] = {}
+    for index, entry in enumerate(loaded.campaign.structures):
         where = loaded.document.where(("structures", index))
-        absolute = Path(pattern).is_absolute()
-        root = Path(Path(pattern).anchor) if absolute else folder
-        relative = str(Path(pattern).relative_to(root)) if absolute else pattern
+        name = entry if isinstance(entry, str) else entry.file
+        periodic = None if isinstance(entry, str) else entry.periodic
+        for path in _matches(folder, name, where):
+            known = found.get(path)
+            if known and periodic and known != periodic:
+                what = f"'{path.name}' is given with two periodicities"
+                raise InputError(what, where=where, hint="give it once")
+            found[path] = periodic or known
+    return found
+
+
+def _matches(folder: Path, name: str, where: str) -> list[Path]:
+    """The file of this name or, if there is none, the files that match it as a pattern."""
+    literal = folder / name
+    if literal.is_file():
+        return [literal]
+    absolute = Path(name).is_absolute()
+    root = Path(Path(name).anchor) if absolute else folder
+    relative = str(Path(name).relative_to(root)) if absolute else name
+    try:
         matches = sorted(path for path in root.glob(relative) if path.is_file())
-        if not matches:
-            raise InputError(f"no structures: nothing matches '{pattern}'", where=where)
-        found |= dict.fromkeys(matches)
-    return list(found)
+    except (ValueError, NotImplementedError, IndexError):  # no pattern, such as an empty text
+        matches = []
+    if not matches:
+        raise InputError(f"no structures: nothing matches '{name}'", where=where)
+    return matches
 
 
 def _check_frames(frames: Dataset, where: str) -> None:

@@ -38,6 +38,17 @@ ENGINE_SECTIONS: Final[dict[str, type[EngineSection]]] = {
 }
 
 
+class StructureFile(Section):
+    """Structures of a file that cannot say which directions are periodic, such as CIF or POSCAR."""
+
+    file: str = Field(min_length=1, description="a file or glob, relative to this file")
+    periodic: tuple[bool, bool, bool] | None = Field(
+        None,
+        description="which cell vectors are periodic: [true, true, false] for a sheet; empty: as "
+        "the file says",
+    )
+
+
 class SplitSection(Section):
     """How frames are assigned, for good, to the three sets."""
 
@@ -93,8 +104,10 @@ class Campaign(Section):
     )
     seed: int = Field(42, ge=0, lt=2**63, description="everything random follows from it")
     protocol: str = Field("default", description="named set of defaults")
-    structures: tuple[str, ...] = Field(
-        (), description="files ASE reads, globs allowed, relative to this file"
+    structures: tuple[str | StructureFile, ...] = Field(
+        (),
+        description="files ASE reads, globs allowed, relative to this file; for a sheet from CIF "
+        "or POSCAR {file: NAME, periodic: [true, true, false]}",
     )
     dataset: str | None = Field(
         None, description="instead of structures: frames, labelled or not (.h5, .extxyz)"
@@ -122,7 +135,7 @@ class Campaign(Section):
     @field_validator("structures", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        return [value] if isinstance(value, str | dict) else value
 
     @field_validator("calibrate")
     @classmethod

@@ -30,7 +30,14 @@ _SECTIONS = (
 )
 
 
-def template(name: str, structures: Sequence[str], *, seed: int, protocol: str) -> str:
+def template(
+    name: str,
+    structures: Sequence[str],
+    *,
+    seed: int,
+    protocol: str,
+    periodic: tuple[bool, bool, bool] | None = None,
+) -> str:
     """The text of a commented campaign file.
 
     Args:
@@ -38,9 +45,14 @@ def template(name: str, structures: Sequence[str], *, seed: int, protocol: str) 
         structures: Files or globs, relative to the campaign file.
         seed: Everything random follows from it.
         protocol: Named set of defaults; values in comments are those of ``default``.
+        periodic: Periodicity of the structures along the three cell vectors, if their files
+            cannot say it.
     """
     fields = Campaign.model_fields
     defaults = Campaign().model_dump(mode="json")
+    listed: list[Any] = list(structures)
+    if periodic is not None:
+        listed = [{"file": file, "periodic": periodic} for file in structures]
     kinds = ", ".join(item["kind"] for item in defaults["augment"])
     lines = [
         "# A trainspot campaign. Commented lines show defaults: remove the '#' to change one.",
@@ -49,7 +61,7 @@ def template(name: str, structures: Sequence[str], *, seed: int, protocol: str) 
         _line("name", name, fields["name"].description),
         _line("seed", seed, fields["seed"].description),
         _line("protocol", protocol, "default, fast, frugal, paper or stringent"),
-        _line("structures", list(structures), "anything ASE reads; globs allowed"),
+        _line("structures", listed, "anything ASE reads; globs allowed"),
         "",
         _line("# augment", [], f"default: {kinds}; [] for none"),
     ]
@@ -75,7 +87,13 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _line(key: str, value: Any, comment: str | None) -> str:
-    # A JSON text is a YAML text.
-    text = f"{key}: {json.dumps(value, ensure_ascii=False)}"
+    # A JSON text is a YAML text, if what YAML does not allow even in quotes is escaped.
+    plain = json.dumps(value, ensure_ascii=False)
+    text = f"{key}: {''.join(c if c.isprintable() else _escaped(c) for c in plain)}"
     note = (comment or "").replace("\n", " ").rstrip(".")
     return f"{text:{_WIDTH}}  # {note}" if note else text
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -30,7 +30,8 @@ def images(path: Path) -> list[Atoms]:
 def _check(lines: list[str]) -> None:
     words = [line.split() for line in lines]
     if len(lines) <= _COUNTS + 1 or not words[_COUNTS]:
-        raise InputError("has no counts of atoms", hint="a POSCAR has them on its seventh line")
+        what = "cannot be read as a structure: it has no counts of atoms"
+        raise InputError(what, hint="a POSCAR has them on its seventh line")
     place = _COUNTS
     if not words[place][0].isdigit():
         for word in words[place]:
