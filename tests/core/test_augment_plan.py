@@ -311,7 +311,7 @@ def test_a_sheet_that_is_read_as_a_crystal_is_pointed_out():
     (note,) = running.pad_inputs(Dataset.from_frames(crystals)).notes
     assert note.startswith("input C2 ")
     assert "16.0 Å without atoms along c, a periodic direction (and so has 1 other input)" in note
-    assert 'pbc="T T F"' in note
+    assert "--periodic TTF" in note
 
 
 def test_many_overlaps_of_a_strategy_are_a_note_with_a_remedy(silicon):

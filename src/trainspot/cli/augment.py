@@ -66,7 +66,6 @@ def augment(
     items = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
     plan = plans.parse_plan(items)
     inputs = Dataset.concatenate(parts)
-    io.tell_counts(inputs, structures[0] if len(structures) == 1 else f"{len(structures)} files")
     made = plans.augment(inputs, plan, seed, vacuum=vacuum)
     if not as_json or not len(made.dataset):
         for note in made.notes:
@@ -74,6 +73,7 @@ def augment(
     if not len(made.dataset):
         _tell_refused(made, err=True)
         raise RunError("no strategy made a frame", hint="the notes say why")
+    io.tell_counts(inputs, structures[0] if len(structures) == 1 else f"{len(structures)} files")
     record = Record.of(made, plan, seed=seed, vacuum=vacuum)
     io.write(made.dataset, output)
     record.write(output)

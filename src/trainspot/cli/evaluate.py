@@ -75,6 +75,8 @@ def evaluate(
         io.opened(frames) as dataset,
         click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar,
     ):
+        if any(dataset.column(f"has_{name}").any() for name in ("energy", "forces", "stress")):
+            io.tell_counts(dataset, frames)
         number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
         errors = stream.evaluate_to_file(
             dataset,

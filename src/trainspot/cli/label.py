@@ -61,19 +61,24 @@ def label(
     runner, settings = _engine(engine, calculator, settings_file, config)
     known = Dataset.from_frames([]).merge(io.read(frames))
     todo = known.unlabelled()
+    if partly := sum(bool(frame.labels) for frame in todo):
+        text = "with an energy without forces, or the reverse, computed anew"
+        click.echo(f"note: {counted(partly, 'frame')} {text}", err=True)
     earlier = Dataset.from_frames([])
     if journal_file is not None and journal_file.exists():
         earlier = journal.read(journal_file, todo, runner.theory(settings)).labelled
         click.echo(f"{len(earlier)} frames were labelled before: {journal_file}", err=True)
+    labels = io.counts(known)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
     labelled = Dataset.concatenate([earlier, result.labelled])
-    if failures_file is None:  # nothing is lost: a failed frame stays, without labels
-        io.write(known.merge(labelled), output)
+    if failures_file is None:  # nothing is lost: a failed frame stays, as it was
+        io.write(base.merged(known, labelled, Dataset.from_frames([])), output)
     else:
         io.write(base.merged(known, labelled, result.failures), output)
         io.write(result.failures, failures_file)
     if journal_file is not None:
         journal_file.unlink()
+    io.tell_counts(labels, frames)
     _report(len(labelled), len(known) - len(todo), result.failures, output, failures_file)
 
 

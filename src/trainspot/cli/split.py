@@ -47,10 +47,13 @@ def split(
         dataset = splitting.assign(given, fractions, seed)
         io.write(dataset, output)
         sets = dataset.column("split")
+        labels = io.counts(given)
     counts = {name: int((sets == code).sum()) for code, name in enumerate(SPLITS, start=1)}
     if as_json:
-        click.echo(json.dumps({"sets": counts}, indent=1))
+        found = {f"with_{name}": count for name, count in labels.items() if name != "frames"}
+        click.echo(json.dumps({"sets": counts, **found}, indent=1))
         return
+    io.tell_counts(labels, frames)
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
     kept = int(had_one.sum())
     had = f", {kept} of them had a set and kept it" if kept else ""

@@ -75,6 +75,7 @@ def train(
             start=start,
             progress=show,
         )
+    io.tell_counts(given, frames)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{counted(len(results), 'member')} trained: {output}")

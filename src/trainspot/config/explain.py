@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from trainspot.config.models import StructureFile
 from trainspot.config.stages import EngineSection
 from trainspot.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.settings import told
@@ -26,7 +27,11 @@ def explain(error: ValidationError, root: type[BaseModel], document: Document) -
         root: The model that was validated.
         document: Where the values come from.
     """
-    found = [(_cut(root, details["loc"], document.data), details) for details in error.errors()]
+    found = [
+        (_cut(root, location, document.data), details)
+        for details in error.errors()
+        if (location := _of_branch(details["loc"], document.data)) is not None
+    ]
     location, first = min(found, key=lambda item: _line(document, item[0]))
     together = [details for where, details in found if where == location]
     rest = len(found) - len(together)
@@ -87,6 +92,28 @@ def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> 
                 inside = inside.get(part) if isinstance(inside, dict) else None
             if not (isinstance(inside, dict) and key in inside):
                 return location[:size]
+    return location
+
+
+def _of_branch(location: Location, data: Mapping[str, Any]) -> Location | None:
+    """The location without the member of a union of a text and a model that pydantic names in it.
+
+    ``None`` for the member that was not meant: a mapping is no text that went wrong.
+    """
+    for size in range(1, len(location)):
+        if not isinstance(location[size - 1], int):
+            continue
+        inside: Any = data
+        for part in location[:size]:
+            try:
+                inside = inside[part]
+            except (KeyError, IndexError, TypeError):
+                return location
+        if location[size] == "str":
+            return None if isinstance(inside, dict) else location[:size]
+        if location[size] == StructureFile.__name__:
+            rest = (*location[:size], *location[size + 1 :])
+            return rest if isinstance(inside, dict) else None
     return location
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def show(census: Census, console: Console) -> None:
     """Print what a dataset consists of."""
-    labelled = census.labels["forces"]
+    labels = ", ".join(f"{count} with {name}" for name, count in census.labels.items())
     console.print(
         Text(
             f"{_printable(census.source)}: {counted(census.frames, 'frame')}, "
-            f"{counted(census.atoms, 'atom')}, {labelled} with forces"
+            f"{counted(census.atoms, 'atom')}, {labels}"
         )
     )
     found = [
