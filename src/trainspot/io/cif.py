@@ -16,6 +16,9 @@ from trainspot.errors import InputError
 
 _OCCUPANCY: Final = "_atom_site_occupancy"
 _SYMBOL, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
+_COORDINATES: Final = frozenset(
+    f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz"
+)
 _UNKNOWN: Final = ("?", ".")
 _ISOTOPES: Final = {"D": 2.01410177812, "T": 3.0160492779}
 """Masses of the hydrogen isotopes with symbols of their own, u (AME2020)."""
@@ -60,7 +63,26 @@ def _share(value: Any, place: int) -> float:
         raise InputError(f"site {place + 1}: occupancy '{value}' is no number", hint=hint) from None
 
 
+def _check_numbers(block: CIFBlock) -> None:
+    """Refuse a cell or coordinates that are no numbers, and fractions of a cell that is not there."""
+    places = [key for key in block if key in _COORDINATES]
+    if any("fract" in key for key in places):
+        for tag in CIFBlock.cell_tags:
+            value = block.get(tag)
+            if not isinstance(value, int | float):
+                what = "is missing" if value is None else f"'{value}' is no number"
+                raise InputError(f"{tag} {what}", hint="give the whole cell")
+    labels = _listed(block.get(_LABEL, []))
+    for key in places:
+        for place, value in enumerate(_listed(block[key])):
+            if not isinstance(value, int | float):
+                site = labels[place] if place < len(labels) else place + 1
+                hint = "give it, or remove the site"
+                raise InputError(f"site {site}: {key} '{value}' is no number", hint=hint)
+
+
 def _atoms(block: CIFBlock) -> Atoms:
+    _check_numbers(block)
     tags = dict(block)
     key = _SYMBOL if _SYMBOL in tags else _LABEL
     masses = {}

@@ -59,7 +59,7 @@ def parse(line: str) -> dict[str, Any]:
         InputError: An entry that is given twice, or cannot be what its name says.
     """
     pieces: list[str] = []
-    texts: dict[str, str] = {}
+    values: dict[str, Any] = {}  # those that ASE's parser would change or not understand
     seen: dict[str, str | None] = {}
     for token in tokens(line):
         name = _SPECIAL.get(token.key.lower(), token.key)
@@ -74,9 +74,15 @@ def parse(line: str) -> dict[str, Any]:
             continue
         quoted = token.value[:1] == '"' and len(token.value) > 1
         if (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
-            texts[name] = bare
-        pieces.append(_plain(token, name, bare))
-    info: dict[str, Any] = _by_ase(pieces) | texts
+            values[name] = bare
+        if token.value.startswith("[") and "[" in token.value[1:] and name not in _MATRICES:
+            values[name] = _array(name, token.value)
+        else:
+            pieces.append(_plain(token, name, bare))
+    info: dict[str, Any] = _by_ase(pieces) | values
+    if "pbc" in info and not _is_pbc(info["pbc"]):
+        hint = 'write T or F for each cell vector, such as pbc="T T F"'
+        raise InputError(f"pbc={seen['pbc']} is no periodicity", hint=hint)
     for key, value in info.items():
         if isinstance(value, np.generic):
             info[key] = value.item()
@@ -112,22 +118,32 @@ def _is_name(bare: str) -> bool:
     return bool(re.fullmatch(r"[-+]?\d+[eE]\d+", bare)) and np.isinf(float(bare))
 
 
+def _is_pbc(value: Any) -> bool:
+    entries = np.asarray(value)
+    return entries.shape in ((), (3,)) and all(
+        entry in (0, 1) for entry in entries.ravel().tolist()
+    )
+
+
+def _array(name: str, text: str) -> Any:
+    """A value in nested brackets: an array of numbers, or lists of anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        hint = "write it in JSON, or as numbers in quotes"
+        raise InputError(f"{name}={text[:60]} is no array", hint=hint) from None
+    try:
+        array = np.array(found)
+    except ValueError:  # rows of unlike lengths
+        return found
+    return array if array.dtype.kind in "biuf" else found
+
+
 def _plain(token: Token, name: str, bare: str) -> str:
     """The entry as ASE reads it right."""
     assert token.value is not None
-    nested = token.value.startswith("[") and "[" in token.value[1:]
     if name in _MATRICES:
         return f'{name}="{_nine(name, bare)}"'
-    if nested:
-        try:
-            array = json.loads(token.value)
-        except ValueError:
-            array = None
-        if array is None:
-            hint = "write it in JSON, or as numbers in quotes"
-            raise InputError(f"{name}={token.value[:60]} is no array", hint=hint)
-        text = json.dumps(array).replace('"', '\\"')
-        return f'{name}="_JSON {text}"'
     if name != token.key:
         return f"{name}={token.value}"
     return token.text

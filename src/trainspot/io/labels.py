@@ -358,7 +358,8 @@ def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
     lower = old.lower()
     numbers = _numbers(old, value, quantity)
     if quantity == "forces":
-        found = _forces(old, numbers, len(atoms))
+        flat = numbers.shape == (3 * len(atoms),)  # in the comment line, say
+        found = _forces(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
         assert found is not None
         return -found if "grad" in lower else found
     if quantity == "energy":

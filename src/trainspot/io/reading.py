@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +13,10 @@ from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
 from trainspot.errors import InputError, MissingExtraError
 from trainspot.io import cif, database, extxyz, foreign, poscar, scf, xyz
+from trainspot.io.atoms import LOG
 
-_ONCE: Final = ("Error", "Exception")
 _RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
-               NotImplementedError, StopIteration, ZeroDivisionError, ArithmeticError)  # fmt: skip
+               NotImplementedError, StopIteration, ArithmeticError, SyntaxError)  # fmt: skip
 """What a reader raises that did not expect what it met: its words are about itself."""
 
 
@@ -34,7 +37,8 @@ def images(path: Path, where: str, suffix: str) -> list[Atoms]:
     try:
         foreign.check(path, where, suffix)
         form = _form(path, suffix)
-        return _read(path, form, suffix, where)
+        with _warnings_told(where):
+            return _read(path, form, suffix, where)
     except MissingExtraError:
         raise
     except InputError as error:
@@ -53,7 +57,11 @@ def _form(path: Path, suffix: str) -> str:
     """ASE's name of the format."""
     if suffix in extxyz.SUFFIXES:
         return "extxyz"
-    if suffix in (*database.SUFFIXES, ".json"):
+    if suffix in database.SUFFIXES:
+        return "db"
+    if not path.stat().st_size:
+        raise InputError("is empty", hint="copy or write it again")
+    if suffix == ".json":
         return "db"
     try:
         form = filetype(str(path.absolute()))
@@ -77,7 +85,7 @@ def _begins_with_a_number(path: Path) -> bool:
 
 def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
     if form == "extxyz":
-        return xyz.images(path)
+        return xyz.images(path, where)
     if form == "db":
         return database.images(path, suffix)
     if form == "cif":
@@ -87,10 +95,24 @@ def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
     return scf.images(path, form, scf.default_read(path, form), where)
 
 
+@contextmanager
+def _warnings_told(where: str) -> Iterator[None]:
+    """What ASE's readers warn about becomes a note; a row that they leave out is refused."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
+        if text.startswith("Wrong number"):  # of values in a row of a CIF, with all its atom says
+            what = "a row of a table has not as many values as the table has columns"
+            raise InputError(what, hint=f"correct it: {text.partition(': ')[2][:80]}")
+        LOG.warning("%s: %s", where, text)
+
+
 def _unreadable(error: Exception, form: str, where: str) -> InputError:
     """What a reader stumbled over, in words about the file."""
     said = " ".join(str(error).split())
-    kind = f" as {ioformats[form].description}" if form in ioformats else ""
+    told = form in ioformats and form not in ("db", "extxyz")
+    kind = f"{ioformats[form].description}: " if told else ""
     if isinstance(error, ValueError) and "could not convert" in said and "'" in said:
         value = said.split("'")[1]
         reason = f"'{value[:40]}' stands where a number should be"
@@ -99,9 +121,9 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
     elif isinstance(error, _RAW) or len(said.split()) < 2:
         reason = "it is damaged, cut off, or of another format"
     else:
-        reason = said
+        reason = said.rstrip(".")
     return InputError(
-        f"cannot be read as a structure{kind} ({reason})",
+        f"cannot be read as a structure ({kind}{reason})",
         where=where,
         hint="check it, or convert it to extended XYZ; --traceback shows what its reader met",
     )

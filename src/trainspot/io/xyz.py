@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from itertools import islice
@@ -15,32 +16,46 @@ from ase.io.extxyz import read_xyz
 
 from trainspot.errors import InputError
 from trainspot.io import comment
+from trainspot.io.atoms import LOG
 from trainspot.io.labels import quantity_of
 
 _PLAIN: Final = "species:S:1:pos:R:3"
-_TYPES: Final = {"R": "number", "I": "whole number", "L": "T or F"}
+_TYPES: Final = {"R": "number", "I": "whole number", "L": "logical value"}
+_EXAMPLES: Final = {"R": "1.0e-3", "I": "1", "L": "T or F"}
+_ENERGY: Final = re.compile(r"(?i)\benergy(?:\s*:\s*|\s+)[-+]?\d+\.\d+")  # as xtb writes it
 _LOGICAL: Final = frozenset({"T", "F", "True", "False"})
 
 
-def images(path: Path) -> list[Atoms]:
+def images(path: Path, where: str = "") -> list[Atoms]:
     """All structures of a file.
+
+    Args:
+        path: The file.
+        where: What it is called in notes, if not so.
 
     Raises:
         InputError: Not UTF-8 text, or a structure that cannot be read whole; the message names its
             line and number.
     """
     found: list[Atoms] = []
+    free = list[str]()
     try:
         with path.open(encoding="utf-8") as handle:
             for number, place, block in _blocks(handle, path):
                 try:
                     found.append(_atoms(block))
+                    free += _ENERGY.findall(block[1])[:1]
                 except InputError as error:
                     where = f"{path}:{place}, structure {number}"
                     raise InputError(error.what, where=where, hint=error.hint) from error
     except UnicodeDecodeError as error:
         where = f"{path}:{_first_bad_line(path)}"
         raise InputError("is not UTF-8 text", where=where, hint="save it as UTF-8") from error
+    if free:
+        LOG.warning(
+            "%s: '%s' in a comment line is no label (%s of %s structures); write energy=…, in eV",
+            where or path, free[0].strip(), len(free), len(found),
+        )  # fmt: skip
     return found
 
 
@@ -110,7 +125,7 @@ def _atoms(block: list[str]) -> Atoms:
             StringIO("".join(block)), slice(None), properties_parser=lambda _: dict(info)
         )
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, OSError) as error:
-        raise _explained(rows, columns, info) from error
+        raise _explained(rows, columns) from error
     return atoms
 
 
@@ -161,15 +176,13 @@ def _check_logical(rows: list[str], columns: list[tuple[str, str, int]]) -> None
 
 
 def _not(name: str, word: str, kind: str, place: int) -> InputError:
-    hint = f"write {_TYPES[kind]}, or declare another type in Properties"
+    hint = f"write it as {_EXAMPLES[kind]}, or declare another type in Properties"
     return InputError(
         f"atom {place + 1}, column '{name}': '{word}' is no {_TYPES[kind]}", hint=hint
     )
 
 
-def _explained(
-    rows: list[str], columns: list[tuple[str, str, int]], info: Mapping[str, Any]
-) -> InputError:
+def _explained(rows: list[str], columns: list[tuple[str, str, int]]) -> InputError:
     """What ASE's reader stumbled over."""
     for place, row in enumerate(rows):
         words = iter(row.split())
@@ -184,9 +197,6 @@ def _explained(
                         f"atom {place + 1}: unknown element '{word}'",
                         hint=hint or "write the symbol of an element",
                     )
-    if "pbc" in info:
-        hint = 'write pbc="T T F" for a sheet, say'
-        return InputError(f"pbc={info['pbc']} or its columns cannot be read", hint=hint)
     return InputError("its columns cannot be read", hint="correct Properties=… or the columns")
 
 

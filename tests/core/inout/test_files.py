@@ -143,7 +143,7 @@ INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
     ("name", "content", "message"),
     [
         ("missing.cif", None, "no such file"),
-        ("broken.cif", "not a cif", "cannot be read as a structure as CIF-file .it is damaged"),
+        ("broken.cif", "not a cif", "cannot be read as a structure .CIF-file: it is damaged"),
         ("note.pdf", "not a structure", "unknown suffix '.pdf': neither name nor content"),
         ("empty.extxyz", "", "contains no structure|cannot be read"),
         ("broken.extxyz", "2\nLattice\nSi 0 0\n", "z:1, structure 1: has 1 of its 2 atoms"),

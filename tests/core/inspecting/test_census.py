@@ -229,5 +229,5 @@ def test_sheets_that_claim_to_be_crystals_are_pointed_out(silicon):
     whole = take_census(Dataset.from_frames(frames), "a.h5")
     (remark,) = whole.remarks
     assert remark.startswith("1 of 3 frames measured: 8 Å or more without atoms along a periodic")
-    assert remark.endswith('in the campaign file.')
+    assert remark.endswith("in the campaign file.")
     assert take_census(Dataset.from_frames(frames[:2]), "a.h5").remarks == []
