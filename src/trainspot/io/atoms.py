@@ -46,6 +46,7 @@ CONSTRAINTS: Final = "constraints"
 DERIVED_INFO: Final = frozenset({"spacegroup", "unit_cell", "occupancy"})
 _DERIVED_ARRAYS = {"numbers", "positions", "spacegroup_kinds", REF_FORCES}
 _ID = re.compile(r"[0-9a-f]{64}")  # of a frame of ours; whatever else is called so is the user's
+_LARGEST = {name: int(np.iinfo(PER_FRAME[name][0]).max) for name in NUMBER_KEYS}
 _TEXT_BYTES = {name: int(PER_FRAME[name][0][1:])
                for name in ("strategy", "parent", "trajectory", "theory")}  # fmt: skip
 
@@ -162,6 +163,8 @@ def _integer(info: Mapping[str, Any], key: str) -> int:
     except (TypeError, ValueError, OverflowError):
         number = None
     whole = isinstance(info[key], str) or number == info[key]
+    if number is not None and not 0 <= number <= _LARGEST[key]:
+        number = None
     if number is None or not whole or isinstance(info[key], bool):
         raise InputError(
             f"'{key}' must be a whole number, not '{info[key]}'",

@@ -64,7 +64,7 @@ def _share(value: Any, place: int) -> float:
 
 
 def _check_numbers(block: CIFBlock) -> None:
-    """Refuse a cell or coordinates that are no numbers, and fractions of a cell that is not there."""
+    """Refuse cells and coordinates that are no numbers, and fractions of a cell that is missing."""
     places = [key for key in block if key in _COORDINATES]
     if any("fract" in key for key in places):
         for tag in CIFBlock.cell_tags:

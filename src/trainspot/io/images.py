@@ -51,6 +51,12 @@ def from_images(
         except InputError as error:
             place = f"structure {number}" if len(several) > 1 else ""
             raise _placed(error, ", ".join(filter(None, (where, place)))) from None
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            # No check met it: still one line, with the place.
+            place = ", ".join(filter(None, (where, f"structure {number}")))
+            hint = "correct it, or remove it from the file"
+            what = f"has a value that cannot be used ({error})"
+            raise InputError(what, where=place, hint=hint) from error
     if missing := sorted((mapping or {}).keys() - met):
         hint = "check the name, which may be missing in all frames"
         raise InputError(f"has nothing called '{missing[0]}'", where=where, hint=hint)

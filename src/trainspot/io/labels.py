@@ -155,7 +155,15 @@ def _is_nothing(value: Any) -> bool:
     if isinstance(value, str | bytes):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         return text.strip().lower() in NOTHING
-    return isinstance(value, np.ndarray | list | tuple) and not np.size(value)
+    return isinstance(value, np.ndarray | list | tuple) and not _size(value)
+
+
+def _size(value: Any) -> int:
+    """How many entries a value has; lists of unlike lengths have none that could be numbers."""
+    try:
+        return int(np.size(value))
+    except ValueError:
+        return -1
 
 
 def _numbers(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
@@ -263,7 +271,7 @@ def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) 
     if of_atoms:
         is_vector = np.shape(value) == (n_atoms, 3) and _looks_numeric(value)
         return "forces" if is_vector and _FORCES.fullmatch(name) else ""
-    size = len(value.split()) if isinstance(value, str) else np.size(value)
+    size = len(value.split()) if isinstance(value, str) else _size(value)
     sizes = {"energy": (1, 2), "forces": (3 * n_atoms,), "stress": (6, 9)}
     for quantity, pattern in _PATTERNS.items():
         right = size in sizes[quantity] and (size != 2 or isinstance(value, str))  # -1.0 eV
