@@ -19,7 +19,8 @@ from trainspot.io import database, extxyz, foreign, reading, source
 from trainspot.io.atoms import LOG, from_ase, to_ase
 from trainspot.io.extxyz import write as write_extxyz
 from trainspot.io.images import from_images
-from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS, parse_map
+from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
+from trainspot.io.mapping import parse_map
 from trainspot.io.periodic import parse_periodic, with_periodicity
 from trainspot.outputs import replacing
 from trainspot.wording import counted
@@ -61,7 +62,7 @@ def read(
     Args:
         path: The file; ``.h5`` is ours. It may be packed (.gz, .bz2, .xz).
         theory: Level of theory of labels that come without one.
-        mapping: Values of other names that are labels, see ``labels.parse_map``.
+        mapping: Values of other names that are labels, see ``mapping.parse_map``.
 
     Raises:
         InputError: No such file, unreadable, empty, a structure that cannot be used, or something

@@ -24,6 +24,7 @@ from trainspot.errors import InputError
 from trainspot.frames import SPLITS, Frame, Origin
 from trainspot.io import labels as naming
 from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
+from trainspot.io.mapping import renamed
 from trainspot.metadata import decode_metadata, encode_metadata
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | Non
     Args:
         atoms: The structure; with a ``mapping`` its labels are renamed in place.
         theory: Level of theory of labels that come without one.
-        mapping: Labels of other names, see ``labels.parse_map``.
+        mapping: Labels of other names, see ``mapping.parse_map``.
 
     Raises:
         InputError: No atoms, a partially occupied site, unusable labels or metadata, or a value
             that looks like a label the structure lacks.
     """
     if mapping:
-        naming.renamed(atoms, mapping)
+        renamed(atoms, mapping)
     told: Counter[str] = Counter()
     frame = read_frame(atoms, theory, mapping or {}, told)
     for text in told:

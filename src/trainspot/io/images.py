@@ -14,6 +14,7 @@ from trainspot.errors import InputError
 from trainspot.frames import Frame
 from trainspot.io import labels as naming
 from trainspot.io.atoms import LOG, read_frame
+from trainspot.io.mapping import renamed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def from_images(
         images: The structures.
         theory: Level of theory of labels that come without one.
         where: The file they come from, if they come from one.
-        mapping: Labels of other names, see ``labels.parse_map``.
+        mapping: Labels of other names, see ``mapping.parse_map``.
 
     Raises:
         InputError: A structure that cannot be used; the message counts from 1.
@@ -45,7 +46,7 @@ def from_images(
     for number, atoms in enumerate(several, start=1):
         try:
             if mapping:
-                met |= naming.renamed(atoms, mapping)
+                met |= renamed(atoms, mapping)
             frames.append(read_frame(atoms, theory, mapping or {}, told))
             _check_alike(frames[-1], number, firsts)
         except InputError as error:

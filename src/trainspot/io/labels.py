@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from trainspot.errors import InputError
@@ -91,9 +90,9 @@ def labels_of(
         named = {key: results.get(name) for key, name in names.items()}
         named = {key: None if _is_nothing(value) else value for key, value in named.items()}
     labels = Labels(
-        _energy(names["energy"], named["energy"]),
-        _forces(names["forces"], named["forces"], len(atoms)),
-        _stress(names["stress"], named["stress"]),
+        energy_of(names["energy"], named["energy"]),
+        forces_of(names["forces"], named["forces"], len(atoms)),
+        stress_of(names["stress"], named["stress"]),
     )
     return replace(labels, theory=str(info.get("theory", theory)) if labels else "")
 
@@ -166,7 +165,7 @@ def _size(value: Any) -> int:
         return -1
 
 
-def _numbers(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
+def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
     """The numbers that a label consists of, whatever a file had for them."""
     hint = f"give numbers alone, {_UNITS[quantity]}, or leave it out"
     shown = str(value) if isinstance(value, str) else repr(value)
@@ -187,20 +186,22 @@ def _numbers(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
     return np.asarray(found, dtype=np.float64)
 
 
-def _energy(name: str, value: Any) -> float | None:
+def energy_of(name: str, value: Any) -> float | None:
+    """An energy, eV, of whatever a file had for it; ``InputError`` if it is not one number."""
     if value is None:
         return None
-    found = _numbers(name, value, "energy")
+    found = numbers_of(name, value, "energy")
     if found.size != 1:
         raise InputError(f"{name} has {found.size} numbers", hint="an energy is one number, in eV")
     _check_finite(name, found)
     return float(found.reshape(()) if found.ndim == 0 else found.ravel()[0])
 
 
-def _forces(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
+def forces_of(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
+    """Forces, eV/Å, (n, 3), of whatever a file had; ``InputError`` if they are not that."""
     if value is None:
         return None
-    found = _numbers(name, value, "forces")
+    found = numbers_of(name, value, "forces")
     if found.shape != (n_atoms, 3):
         shape = " × ".join(map(str, found.shape)) or "1"
         hint = f"forces are three numbers for each of the {n_atoms} atoms, in eV/Å"
@@ -209,10 +210,11 @@ def _forces(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
     return found
 
 
-def _stress(name: str, value: Any) -> NDArray[np.float64] | None:
+def stress_of(name: str, value: Any) -> NDArray[np.float64] | None:
+    """A stress, eV/Å³, (3, 3), of nine or six numbers; ``InputError`` if it is not that."""
     if value is None:
         return None
-    found = _numbers(name, value, "stress")
+    found = numbers_of(name, value, "stress")
     if found.size not in (6, 9):
         hint = "a stress is nine numbers, the rows of its matrix, or six: xx yy zz yz xz xy"
         raise InputError(f"{name} has {found.size} number{'s' * (found.size != 1)}", hint=hint)
@@ -311,92 +313,3 @@ def offered(found: Mapping[str, str]) -> dict[str, str]:
     for name, quantity in found.items():
         first.setdefault(quantity, name)
     return {name: quantity if first[quantity] == name else KEEP for name, quantity in found.items()}
-
-
-# ── making labels of them ─────────────────────────────────────────────────────
-def parse_map(entries: Iterable[str]) -> dict[str, str]:
-    """What ``--map OLD=NEW`` says, by old name.
-
-    Raises:
-        InputError: Not of this form, or a new name that is no label.
-    """
-    targets = {**{name: name for name in REF}, **{v: v for v in REF.values()}, KEEP: KEEP}
-    found: dict[str, str] = {}
-    for entry in entries:
-        old, _, new = entry.rpartition("=")
-        if not old or new not in targets:
-            hint = f"write NAME=LABEL, where LABEL is {', '.join(REF)} or {KEEP}"
-            raise InputError(f"'{entry}' names no label", where="--map", hint=hint)
-        if old in found:
-            raise InputError(f"'{old}' is mapped twice", where="--map", hint="give it once")
-        found[old] = new
-    return found
-
-
-def renamed(atoms: Atoms, mapping: Mapping[str, str]) -> set[str]:
-    """Give values of a structure the names of labels, in place; converted where that is exact.
-
-    A virial becomes a stress (minus it, by the volume), a gradient becomes forces (minus it), an
-    energy per atom that of the structure.
-
-    Args:
-        atoms: The structure; its info, arrays and results are changed.
-        mapping: New names by old ones, see ``parse_map``.
-
-    Returns:
-        The old names that are there.
-
-    Raises:
-        InputError: A value that cannot be converted, or a label that is there already.
-    """
-    met = set()
-    for old, new in mapping.items():
-        places = [atoms.info, atoms.arrays, *([atoms.calc.results] if atoms.calc else [])]
-        place = next((p for p in places if old in p), None)
-        if place is None:
-            continue
-        met.add(old)
-        if new != KEEP:
-            quantity = next(key for key, name in REF.items() if new in (key, name))
-            _set(atoms, quantity, new, _converted(old, place.pop(old), quantity, atoms))
-    return met
-
-
-def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
-    lower = old.lower()
-    numbers = _numbers(old, value, quantity)
-    if quantity == "forces":
-        flat = numbers.shape == (3 * len(atoms),)  # in the comment line, say
-        found = _forces(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
-        assert found is not None
-        return -found if "grad" in lower else found
-    if quantity == "energy":
-        energy = _energy(old, numbers)
-        assert energy is not None
-        return energy * len(atoms) if re.search(r"per_?atom", lower) else energy
-    if "virial" not in lower:
-        return _stress(old, numbers)
-    if numbers.size != 9:
-        hint = "give the nine numbers of its matrix: of six the order is not known"
-        raise InputError(f"{old} has {numbers.size} numbers", hint=hint)
-    volume = abs(float(np.linalg.det(atoms.cell.array)))
-    if not volume:
-        raise InputError(f"{old} of a structure without a cell is no stress", hint="remove it")
-    stress = _stress(old, numbers)
-    assert stress is not None
-    return -stress / volume
-
-
-def _set(atoms: Atoms, quantity: str, new: str, value: Any) -> None:
-    name = REF[quantity]
-    referenced = new == name or REF_FORCES in atoms.arrays or set(REF.values()) & set(atoms.info)
-    results = dict(atoms.calc.results) if atoms.calc else {}
-    home: Any = (atoms.arrays if quantity == "forces" else atoms.info) if referenced else results
-    key = name if referenced else quantity
-    if home.get(key) is not None:
-        raise InputError(f"'{key}' is there already", where="--map", hint="map another name")
-    if referenced:
-        home[key] = value
-    else:
-        atoms.calc = SinglePointCalculator(atoms)
-        atoms.calc.results.update({**results, key: value})

@@ -51,7 +51,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "gpaw-out": Rule(r"(?i)did not converge|scf not converged", r"(?i)^positions:$"),
     "aims-output": Rule(
-        r"(?i)Self-consistency cycle not (yet )?converged",
+        r"(?i)(Self-consistency cycle|SCF) not (yet )?converged",
         r"Begin self-consistency loop: (Initialization|Re-initialization)",
         converged=r"Self-consistency cycle converged",
     ),

@@ -62,6 +62,26 @@ WRONG = {
 }
 
 
+# In place of the line with the structures.
+WRONG_STRUCTURES = {
+    "[{file: si.cif, perodic: [true, true, false]}]": "unknown key 'perodic'; did you mean 'period",
+    "[{fil: si.cif}]": "structures.0.file is missing",
+    "[{file: si.cif, periodic: TTF}]": "structures.0.periodic must be a list, not 'TTF'",
+    "[{file: si.cif, periodic: [true, x, false]}]": "structures.0.periodic.1 must be a valid bool",
+    "[si.cif, 3]": "structures.1 must be a text, not 3",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_STRUCTURES)
+def test_mistakes_in_structures_are_one_line_with_their_place(text, campaign_file):
+    path = campaign_file(head=f"name: silicon\nstructures: {text}\n")
+    status, lines = show(path)
+    assert status == 2
+    assert len(lines) == 1
+    assert f"{path}:2: " in lines[0]
+    assert WRONG_STRUCTURES[text] in lines[0]
+
+
 def show(path):
     result = CliRunner().invoke(main, ["config", "show", str(path)])
     return result.exit_code, result.stderr.strip().splitlines()

@@ -304,6 +304,72 @@ def test_init_points_out_a_sheet_that_is_read_as_a_crystal(folder, monkeypatch):
     assert "periodic" not in CliRunner().invoke(main, ["init", "si.cif", "-o", "b.yaml"]).stderr
 
 
+def test_structures_can_be_said_to_be_a_sheet(campaign_file, folder):
+    sheet = bulk("Si")
+    sheet.cell[2] = [0.0, 0.0, 20.0]
+    write(folder / "sheet.cif", sheet)
+    entry = "{file: sheet.cif, periodic: [true, true, false]}"
+    for text in (f"[{entry}]", entry, f"['*.cif', {entry}]", f"[{entry}, sheet.cif]"):
+        loaded = load(campaign_file(head=f"structures: {text}\n"))
+        frames = [frame for frame in read_inputs(loaded) if len(frame) == 2]
+        assert [frame.pbc.tolist() for frame in frames] == [[True, True, False]]
+    dumped = loaded.campaign.model_dump(mode="json")
+    assert dumped["structures"] == [
+        {"file": "sheet.cif", "periodic": [True, True, False]}, "sheet.cif",
+    ]  # fmt: skip
+    again = "{file: '*.cif', periodic: [true, false, false]}"
+    with pytest.raises(InputError, match=r"'sheet\.cif' is given with two periodicities"):
+        read_inputs(load(campaign_file(head=f"structures: [{entry}, {again}]\n")))
+
+
+NAMES = [
+    "Cu3Au[1].cif", "a b.cif", "q\"uo'te.cif", "st*r.cif", "-dash.cif", "ü€.cif", "co:lon.cif",
+    "ha #sh.cif", "{brace}.cif", "line\u2028.cif", "tab\t.cif", "new\nline.cif", "del\x7f.cif",
+    "???.cif", "!.cif", "%.cif", "back\\slash.cif", "@2.cif", "x@1:2.cif", "~.cif",
+    "\U000e0001.cif",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("periodic", [[], ["--periodic", "TTF"]])
+def test_what_init_writes_is_found_again(folder, monkeypatch, name, periodic):
+    monkeypatch.chdir(folder)
+    carbon = Atoms("C2", [[0, 0, 0], [0, 0, 1.5]], cell=[5, 5, 5], pbc=True)
+    (folder / "in").mkdir()
+    write(folder / "carbon.cif", carbon)
+    (folder / "carbon.cif").rename(folder / "in" / name)
+    write(folder / "in" / "Cu3Au1.cif", bulk("Si"))  # matches some of the names as patterns
+    done = CliRunner().invoke(main, ["init", *periodic, "-o", "c.yaml", "--", f"in/{name}"])
+    assert done.exit_code == 0, done.output
+    [frame] = read_inputs(load(folder / "c.yaml"))
+    assert frame.numbers.tolist() == [6, 6]
+
+
+def test_a_name_that_a_campaign_file_cannot_have_is_refused(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "si.cif").rename(folder / "si\udcff.cif")
+    done = CliRunner().invoke(main, ["init", "si\udcff.cif"])
+    assert done.exit_code == 2
+    assert "has a name that is not UTF-8; rename it" in done.stderr
+    assert not (folder / "campaign.yaml").exists()
+
+
+def test_init_finds_its_structures_through_links(folder, monkeypatch):
+    (folder / "real" / "deep").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "real" / "deep")
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(main, ["init", "si.cif", "-o", "link/c.yaml"])
+    assert done.exit_code == 0, done.output
+    assert len(read_inputs(load(folder / "link" / "c.yaml"))) == 1
+
+
+def test_labels_that_a_campaign_does_not_use_are_told(campaign_file, folder, silicon, caplog):
+    labelled = silicon.with_(labels=Labels(1.0, silicon.positions * 0))
+    store.write(Dataset.from_frames([labelled]), folder / "si.h5")
+    read_inputs(load(campaign_file(head="structures: [si.h5]\n")))
+    assert "si.h5: labels of structures are not used; for them say 'dataset:'" in caplog.text
+
+
 def test_init_writes_a_file_that_loads_and_never_overwrites(folder, monkeypatch):
     monkeypatch.chdir(folder)
     run = CliRunner().invoke

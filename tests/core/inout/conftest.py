@@ -31,6 +31,12 @@ def same():
 
 
 @pytest.fixture
+def reports() -> Path:
+    """Files that people reported."""
+    return EXCERPT.parents[1] / "reports"
+
+
+@pytest.fixture
 def excerpt() -> Path:
     return EXCERPT
 

@@ -34,7 +34,8 @@ def first_stress(dataset):
     [  # ACEsuit/mace-jax#23; libAtoms/QUIP#156, GPUMD#601; ACEsuit/mace#262
         ("ref-with-stress.extxyz", ["'REF_energy' and 'stress'"], {"stress": "REF_stress"}),
         ("force.xyz", ["'force'"], {"force": "forces"}),
-        ("total-energy.xyz", ["'TotEnergy'", "'force'"], {"TotEnergy": "energy", "force": "forces"}),
+        ("total-energy.xyz", ["'TotEnergy' and 'force'"],
+         {"TotEnergy": "energy", "force": "forces"}),
     ],
 )  # fmt: skip
 def test_labels_of_other_names_are_refused_with_the_line_that_reads_them(name, named, mapping):

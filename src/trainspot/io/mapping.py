@@ -1,0 +1,110 @@
+"""Values of other names become labels, where the user says which; converted where that is exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from trainspot.errors import InputError
+from trainspot.io.labels import (
+    KEEP,
+    REF,
+    REF_FORCES,
+    energy_of,
+    forces_of,
+    numbers_of,
+    stress_of,
+)
+
+
+def parse_map(entries: Iterable[str]) -> dict[str, str]:
+    """What ``--map OLD=NEW`` says, by old name.
+
+    Raises:
+        InputError: Not of this form, or a new name that is no label.
+    """
+    targets = {**{name: name for name in REF}, **{v: v for v in REF.values()}, KEEP: KEEP}
+    found: dict[str, str] = {}
+    for entry in entries:
+        old, _, new = entry.rpartition("=")
+        if not old or new not in targets:
+            hint = f"write NAME=LABEL, where LABEL is {', '.join(REF)} or {KEEP}"
+            raise InputError(f"'{entry}' names no label", where="--map", hint=hint)
+        if old in found:
+            raise InputError(f"'{old}' is mapped twice", where="--map", hint="give it once")
+        found[old] = new
+    return found
+
+
+def renamed(atoms: Atoms, mapping: Mapping[str, str]) -> set[str]:
+    """Give values of a structure the names of labels, in place; converted where that is exact.
+
+    A virial becomes a stress (minus it, by the volume), a gradient becomes forces (minus it), an
+    energy per atom that of the structure.
+
+    Args:
+        atoms: The structure; its info, arrays and results are changed.
+        mapping: New names by old ones, see ``parse_map``.
+
+    Returns:
+        The old names that are there.
+
+    Raises:
+        InputError: A value that cannot be converted, or a label that is there already.
+    """
+    met = set()
+    for old, new in mapping.items():
+        places = [atoms.info, atoms.arrays, *([atoms.calc.results] if atoms.calc else [])]
+        place = next((p for p in places if old in p), None)
+        if place is None:
+            continue
+        met.add(old)
+        if new != KEEP:
+            quantity = next(key for key, name in REF.items() if new in (key, name))
+            _set(atoms, quantity, new, _converted(old, place.pop(old), quantity, atoms))
+    return met
+
+
+def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
+    lower = old.lower()
+    numbers = numbers_of(old, value, quantity)
+    if quantity == "forces":
+        flat = numbers.shape == (3 * len(atoms),)  # in the comment line, say
+        found = forces_of(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
+        assert found is not None
+        return -found if "grad" in lower else found
+    if quantity == "energy":
+        energy = energy_of(old, numbers)
+        assert energy is not None
+        return energy * len(atoms) if re.search(r"per_?atom", lower) else energy
+    if "virial" not in lower:
+        return stress_of(old, numbers)
+    if numbers.size != 9:
+        hint = "give the nine numbers of its matrix: of six the order is not known"
+        raise InputError(f"{old} has {numbers.size} numbers", hint=hint)
+    volume = abs(float(np.linalg.det(atoms.cell.array)))
+    if not volume:
+        raise InputError(f"{old} of a structure without a cell is no stress", hint="remove it")
+    stress = stress_of(old, numbers)
+    assert stress is not None
+    return -stress / volume
+
+
+def _set(atoms: Atoms, quantity: str, new: str, value: Any) -> None:
+    name = REF[quantity]
+    referenced = new == name or REF_FORCES in atoms.arrays or set(REF.values()) & set(atoms.info)
+    results = dict(atoms.calc.results) if atoms.calc else {}
+    home: Any = (atoms.arrays if quantity == "forces" else atoms.info) if referenced else results
+    key = name if referenced else quantity
+    if home.get(key) is not None:
+        raise InputError(f"'{key}' is there already", where="--map", hint="map another name")
+    if referenced:
+        home[key] = value
+    else:
+        atoms.calc = SinglePointCalculator(atoms)
+        atoms.calc.results.update({**results, key: value})

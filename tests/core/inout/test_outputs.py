@@ -1,0 +1,65 @@
+"""One rule for all programs: a step whose SCF cycle did not converge is no label."""
+
+from __future__ import annotations
+
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from trainspot import io
+from trainspot.errors import InputError
+from trainspot.io import reading, scf
+
+
+@pytest.mark.parametrize(
+    ("form", "failed"),
+    [
+        ("orca-output", "SCF NOT CONVERGED AFTER 125 CYCLES"),
+        ("gaussian-out", "Convergence failure -- run terminated."),
+        ("nwchem-out", "Calculation failed to converge"),
+        ("abinit-out", "scprqt: nstep= 3 was not enough SCF cycles to converge;"),
+        ("gpaw-out", "positions:\nDid not converge!"),
+        ("castep-castep", "*Warning* max. SCF cycles performed but system has not reached the"),
+        ("gamess-us-out", "SCF IS UNCONVERGED, TOO MANY ITERATIONS"),
+        ("aims-output", "Begin self-consistency loop: Initialization\nSCF not converged"),
+        ("espresso-out", "Program PWSCF\nconvergence NOT achieved after 100 iterations"),
+    ],
+)  # fmt: skip
+def test_an_output_that_did_not_converge_gives_no_label(tmp_path, form, failed):
+    (tmp_path / "out").write_text(f"{failed}\n")
+    read = scf.default_read(tmp_path / "out", form)
+    with pytest.raises(InputError, match=r"out: no label in 1 step: SCF cycle did not converge"):
+        scf.images(tmp_path / "out", form, read, "out")
+
+
+def test_steps_that_cannot_be_told_apart_are_refused(tmp_path):
+    (tmp_path / "out").write_text("positions:\npositions:\nDid not converge!\n")
+    with pytest.raises(InputError, match="1 of its SCF cycles did not converge, and the steps"):
+        scf.images(tmp_path / "out", "gpaw-out", lambda _: [bulk("Si")] * 3, "out")
+    found = scf.images(tmp_path / "out", "gpaw-out", lambda _: [bulk("Si"), bulk("Ge")], "out")
+    assert [atoms.get_chemical_formula() for atoms in found] == ["Si2"]
+
+
+def test_an_output_that_does_not_tell_is_said_to(tmp_path, caplog):
+    atoms = molecule("H2O")
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    (tmp_path / "out").write_text("nothing")
+    assert scf.images(tmp_path / "out", "qbox", lambda _: [atoms], "out") == [atoms]
+    assert "whether the SCF cycles converged cannot be told" in caplog.text
+
+
+def test_an_outcar_without_any_sign_of_convergence_is_said_not_to_tell(tmp_path, reports, caplog):
+    text = (reports / "scf" / "OUTCAR").read_text()
+    lines = [x for x in text.splitlines(True) if "aborting loop" not in x and "NELM " not in x]
+    (tmp_path / "OUTCAR").write_text("".join(lines))
+    assert len(io.read(tmp_path / "OUTCAR")) == 4
+    assert "cannot be told from it" in caplog.text
+    (tmp_path / "OUTCAR").write_text(
+        text.replace("because EDIFF is reached", "EDIFF was not reached")
+    )
+    with pytest.raises(InputError, match="no label in 4 steps"):
+        io.read(tmp_path / "OUTCAR")
+
+
+def test_forms_with_a_rule_are_forms_of_ase():
+    assert set(scf.RULES) <= set(reading.ioformats)
