@@ -166,24 +166,27 @@ def _size(value: Any) -> int:
 
 
 def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
-    """The numbers that a label consists of, whatever a file had for them."""
+    """The numbers that a label consists of, whatever a file had for them.
+
+    Raises:
+        InputError: They are none; the message names the value.
+    """
     hint = f"give numbers alone, {_UNITS[quantity]}, or leave it out"
-    shown = str(value) if isinstance(value, str) else repr(value)
-    problem = InputError(f"{name}={shown[:60]!r} is not a number", hint=hint)
     if isinstance(value, bool | np.bool_):
         raise InputError(f"{name} has no value", hint=hint)
     try:
         if isinstance(value, str):
-            value = [float(part) for part in value.split()]
-            value = value[0] if len(value) == 1 else value
-        found = np.array(value)
-        if found.dtype.kind not in "iuf":
-            found = np.array(value, dtype=np.float64)
+            parts = [float(part) for part in value.split()]
+            value = parts[0] if len(parts) == 1 else parts
+        found = np.asarray(value)
+        if found.dtype.kind in "iuf":
+            return found.astype(np.float64)
+        if found.dtype.kind in "OUS":
+            return np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise problem from None
-    if found.dtype.kind == "b":
-        raise problem
-    return np.asarray(found, dtype=np.float64)
+        pass  # told below
+    shown = repr(value if isinstance(value, str) else str(value))
+    raise InputError(f"{name}={shown[:60]} is not a number", hint=hint)
 
 
 def energy_of(name: str, value: Any) -> float | None:
