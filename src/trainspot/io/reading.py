@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Final
 
 from ase import Atoms
-from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+from ase.io.formats import (
+    PEEK_BYTES,
+    UnknownFileTypeError,
+    filetype,
+    ioformats,
+    match_magic,
+)
 
 from trainspot.errors import InputError, MissingExtraError
 from trainspot.io import cif, database, extxyz, foreign, poscar, scf, xyz
 from trainspot.io.atoms import LOG
+
+_SHARED: Final = frozenset({".out", ".log", ".txt", ".dat"})
+"""Suffixes of outputs of many programs."""
 
 _RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
                NotImplementedError, StopIteration, ArithmeticError, SyntaxError)  # fmt: skip
@@ -64,7 +73,8 @@ def _form(path: Path, suffix: str) -> str:
     if suffix == ".json":
         return "db"
     try:
-        form = filetype(str(path.absolute()))
+        form = _by_content(path) if suffix in _SHARED else ""
+        form = form or filetype(str(path.absolute()))
     except UnknownFileTypeError:
         form = ""
     if form not in ioformats or not ioformats[form].can_read:
@@ -76,6 +86,16 @@ def _form(path: Path, suffix: str) -> str:
             hint="convert it to extended XYZ, or give it the suffix of its format",
         )
     return "extxyz" if form == "xyz" else form
+
+
+def _by_content(path: Path) -> str:
+    """The format whose mark stands in the file; ASE takes any ``.out`` for one of pw.x."""
+    with path.open("rb") as handle:
+        start = handle.read(PEEK_BYTES)
+    try:
+        return str(match_magic(start).name)
+    except UnknownFileTypeError:
+        return ""
 
 
 def _begins_with_a_number(path: Path) -> bool:

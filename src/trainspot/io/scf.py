@@ -33,12 +33,14 @@ class Rule:
         step: What a step begins with; empty where an output is one step.
         result: What stands in every step that ASE makes a structure of; empty for all.
         converged: What stands in every step that did converge; empty if nothing does.
+        again: What stands in a cycle that is begun anew within its step; empty if none is.
     """
 
     failed: str
     step: str = ""
     result: str = ""
     converged: str = ""
+    again: str = ""
 
 
 _PWX_RESULTS = (
@@ -54,6 +56,7 @@ RULES: Final[dict[str, Rule]] = {
         r"(?i)(Self-consistency cycle|SCF) not (yet )?converged",
         r"Begin self-consistency loop: (Initialization|Re-initialization)",
         converged=r"Self-consistency cycle converged",
+        again=r"restarting mixer to attempt",
     ),
     "abinit-out": Rule(r"(?i)was not enough scf cycles to converge"),
     "castep-castep": Rule(r"(?i)max\. SCF cycles performed but system has not reached"),
@@ -126,7 +129,7 @@ def _by_rule(
     path: Path, rule: Rule, read: Callable[..., Any], where: str
 ) -> tuple[list[Atoms], dict[str, list[int]]]:
     text = path.read_text(encoding="utf-8", errors="replace")
-    pieces = _pieces(text, rule.step)
+    pieces = _pieces(text, rule)
     bad = [place for place, piece in enumerate(pieces, start=1) if _did_not(piece, rule)]
     if not bad:
         return _listed(read(path)), {}
@@ -145,12 +148,20 @@ def _by_rule(
     return kept, {_FAILED: bad}
 
 
-def _pieces(text: str, step: str) -> list[str]:
+def _pieces(text: str, rule: Rule) -> list[str]:
     """The text of each step; what stands before the first belongs to none."""
-    if not step:
+    if not rule.step:
         return [text]
-    starts = [found.start() for found in re.finditer(step, text, re.MULTILINE)]
-    return [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)] or [text]
+    starts = [found.start() for found in re.finditer(rule.step, text, re.MULTILINE)]
+    pieces: list[str] = []
+    goes_on = False
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        if goes_on:
+            pieces[-1] += text[start:end]
+        else:
+            pieces.append(text[start:end])
+        goes_on = bool(rule.again) and re.search(rule.again, text[start:end]) is not None
+    return pieces or [text]
 
 
 def _did_not(piece: str, rule: Rule) -> bool:

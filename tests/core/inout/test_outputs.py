@@ -40,6 +40,26 @@ def test_steps_that_cannot_be_told_apart_are_refused(tmp_path):
     assert [atoms.get_chemical_formula() for atoms in found] == ["Si2"]
 
 
+def test_a_cycle_that_is_begun_anew_is_one_step(tmp_path):  # testdata/aims/relax.out of ASE
+    begin = "Begin self-consistency loop: Re-initialization.\n"
+    again = "Self-consistency cycle not yet converged - restarting mixer to attempt better\n"
+    good, bad = "Self-consistency cycle converged.\n", "Self-consistency cycle not yet converged\n"
+    (tmp_path / "out").write_text(begin + again + begin + good + begin + bad + begin + good)
+    images = [bulk(name) for name in ("Si", "Ge", "Cu")]
+    found = scf.images(tmp_path / "out", "aims-output", lambda _: images, "out")
+    assert [atoms.get_chemical_formula() for atoms in found] == ["Si2", "Cu"]
+
+
+@pytest.mark.parametrize("name", ["a.out", "a.log", "a.txt"])
+def test_outputs_of_one_suffix_are_told_apart_by_their_content(tmp_path, name):
+    text = (
+        "x Invoking FHI-aims ...\nBegin self-consistency loop: Initialization\nSCF not converged\n"
+    )
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="no label in 1 step: SCF cycle did not converge"):
+        io.read(tmp_path / name)
+
+
 def test_an_output_that_does_not_tell_is_said_to(tmp_path, caplog):
     atoms = molecule("H2O")
     atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
