@@ -18,6 +18,7 @@ import ase.constraints
 import numpy as np
 from ase import Atoms
 from ase.io.extxyz import per_atom_properties
+from ase.spacegroup import Spacegroup
 
 from trainspot.columns import PER_FRAME
 from trainspot.errors import InputError
@@ -81,7 +82,9 @@ def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | Non
 def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Counter[str]) -> Frame:
     """See ``from_ase``; what the user should know is counted in ``told``."""
     _check_occupancy(atoms)
-    info = {k: v for k, v in atoms.info.items() if k not in DERIVED_INFO}
+    # Of a CIF; under these names an extended XYZ file has something of its own.
+    derived = DERIVED_INFO if isinstance(atoms.info.get("spacegroup"), Spacegroup) else ()
+    info = {k: v for k, v in atoms.info.items() if k not in derived}
     kept = _kept(info.get(OURS, "{}"))
     info |= _entry(kept, "header")
     user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(kept, "info")
@@ -196,7 +199,10 @@ def _results(atoms: Atoms, info: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_occupancy(atoms: Atoms) -> None:
-    for site in atoms.info.get("occupancy", {}).values():
+    sites = atoms.info.get("occupancy")
+    for site in sites.values() if isinstance(sites, Mapping) else ():
+        if not isinstance(site, Mapping):
+            continue
         if len(site) > 1 or any(abs(share - 1.0) > 1e-6 for share in site.values()):
             raise InputError("has partially occupied sites", hint="give an ordered structure")
 

@@ -98,8 +98,9 @@ def _by_ase(pieces: list[str]) -> dict[str, Any]:
             try:
                 key_val_str_to_dict(piece)
             except (ValueError, IndexError, KeyError):
-                key, _, value = piece.partition("=")
-                raise InputError(f"{key}={value[:60]} cannot be read") from None
+                key, equals, value = piece.partition("=")
+                what = f"{key}={value[:60]} cannot be read" if equals else f"'{key}' has no value"
+                raise InputError(what, hint="correct it, or remove it") from None
         raise
     return found
 

@@ -52,7 +52,7 @@ def from_images(
         except InputError as error:
             place = f"structure {number}" if len(several) > 1 else ""
             raise _placed(error, ", ".join(filter(None, (where, place)))) from None
-        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
             # No check met it: still one line, with the place.
             place = ", ".join(filter(None, (where, f"structure {number}")))
             hint = "correct it, or remove it from the file"

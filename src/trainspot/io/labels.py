@@ -176,7 +176,7 @@ def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
         raise InputError(f"{name} has no value", hint=hint)
     try:
         if isinstance(value, str):
-            parts = [float(part) for part in value.split()]
+            parts = [float(part) for part in re.sub(r"[\[\](),;]", " ", value).split()]
             value = parts[0] if len(parts) == 1 else parts
         found = np.asarray(value)
         if found.dtype.kind in "iuf":

@@ -138,6 +138,8 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
         reason = f"'{value[:40]}' stands where a number should be"
     elif isinstance(error, KeyError) and form in ioformats and len(said) < 16:
         reason = f"{said} is no element, or a part is missing"
+    elif "resemble ASE JSON" in said:
+        reason = "it is JSON, but no database of ASE"
     elif isinstance(error, _RAW) or len(said.split()) < 2:
         reason = "it is damaged, cut off, or of another format"
     else:

@@ -23,6 +23,7 @@ _PLAIN: Final = "species:S:1:pos:R:3"
 _TYPES: Final = {"R": "number", "I": "whole number", "L": "logical value"}
 _EXAMPLES: Final = {"R": "1.0e-3", "I": "1", "L": "T or F"}
 _ENERGY: Final = re.compile(r"(?i)\benergy(?:\s*:\s*|\s+)[-+]?\d+\.\d+")  # as xtb writes it
+_ELEMENTS: Final = ("species", "symbols")
 _LOGICAL: Final = frozenset({"T", "F", "True", "False"})
 
 
@@ -137,7 +138,10 @@ def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     whole = len(fields) % 3 == 0 and all(kind in ("S", *_TYPES) and width.isdigit() and int(width)
                                          for _, kind, width in found)  # fmt: skip
     names = [name for name, *_ in found]
-    if not whole or len(set(names)) < len(names):
+    widths = {name: width for name, _, width in found}
+    has_places = any(widths.get(name) == "3" for name in ("pos", "positions"))
+    has_elements = any(widths.get(n) == "1" for n in ("species", "symbols", "Z", "numbers"))
+    if not (whole and has_places and has_elements) or len(set(names)) < len(names):
         hint = f"list name:type:width of each column once, such as {_PLAIN}:REF_forces:R:3"
         raise InputError(f"Properties={text[:80]} cannot be read", hint=hint)
     return [(name, kind, int(width)) for name, kind, width in found]
@@ -193,13 +197,17 @@ def _explained(rows: list[str], columns: list[tuple[str, str, int]]) -> InputErr
             for word in islice(words, width):
                 if kind in ("R", "I") and not _converts(word, kind):
                     return _not(name, word, kind, place)
-                if name in ("species", "symbols") and word.capitalize() not in atomic_numbers:
+                if name in _ELEMENTS and word.capitalize() not in atomic_numbers:
                     isotope = word.capitalize() in ("D", "T")
                     hint = "write H, and its mass in a column masses:R:1" if isotope else ""
                     return InputError(
                         f"atom {place + 1}: unknown element '{word}'",
                         hint=hint or "write the symbol of an element",
                     )
+    texts = [name for name, kind, _ in columns if kind == "S" and name not in _ELEMENTS]
+    if texts:
+        hint = "give it numbers and the type R, or another name"
+        return InputError(f"column '{texts[0]}' is declared as text", hint=hint)
     return InputError("its columns cannot be read", hint="correct Properties=… or the columns")
 
 
