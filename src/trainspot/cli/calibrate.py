@@ -96,6 +96,7 @@ def calibrate(
     if output is not None:
         with replacing(output) as path:
             path.write_text(text + "\n", encoding="utf-8")
+    io.tell_counts(frames, reference)
     click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
