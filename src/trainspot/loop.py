@@ -20,6 +20,7 @@ from trainspot.evaluate.batch import evaluate
 from trainspot.evaluate.predictions import Predictions
 from trainspot.explore import schedule
 from trainspot.explore.schedule import Run
+from trainspot.isolated import is_isolated_atom
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.iteration import (
     NO_PAIRS,
@@ -43,7 +44,6 @@ from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
 from trainspot.judge.why import Past
-from trainspot.label.base import is_isolated_atom
 from trainspot.potential import Potential
 from trainspot.seeds import derive_seed
 from trainspot.split import assign

@@ -24,7 +24,7 @@ from trainspot.outputs import replacing
 from trainspot.stored import Layout, placed, stored, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -151,14 +151,18 @@ def check_values(dataset: Dataset, where: str) -> None:
         raise DataError("a frame has no atoms", where=where)
 
 
-def check_frames(dataset: Dataset, where: str) -> None:
+def checked_frames(dataset: Dataset, where: str) -> Dataset:
     """Check a file from elsewhere, frame by frame: numbers, texts, and ids that are its own.
+
+    Returns:
+        The dataset; frames that were written when charge and spin were no part of an id have the
+        id of now, and so have their children as their parent's.
 
     Raises:
         DataError: Damaged, or changed after it was written; the message names the frame.
     """
     check_values(dataset, where)
-    frames = iter(dataset)
+    frames, renamed = iter(dataset), dict[int, str]()
     for number in range(1, len(dataset) + 1):
         try:
             frame = next(frames)
@@ -166,8 +170,27 @@ def check_frames(dataset: Dataset, where: str) -> None:
             raise DataError(f"the texts of frame {number} are damaged", where=where) from error
         except OSError as error:
             raise DataError("damaged HDF5 file", where=where) from error
-        if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
-            raise DataError(f"the id of frame {number} is not that of its geometry", where=where)
+        if frame.id != (identity := frame.identity()):
+            if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
+                raise DataError(
+                    f"the id of frame {number} is not that of its geometry", where=where
+                )
+            renamed[number - 1] = identity
+    return _renamed(dataset, renamed) if renamed else dataset
+
+
+def _renamed(dataset: Dataset, renamed: Mapping[int, str]) -> Dataset:
+    """The dataset with other ids of some rows, and of the parents that only these rows are."""
+    ids, parents = dataset.column("id").copy(), dataset.column("parent").copy()
+    wanted: dict[bytes, set[bytes]] = {}
+    for row, identity in enumerate(ids.tolist()):
+        wanted.setdefault(identity, set()).add(renamed.get(row, identity.decode()).encode())
+    for row, parent in enumerate(parents.tolist()):
+        if len(found := wanted.get(parent, {parent})) == 1:
+            parents[row] = next(iter(found))
+    for row, identity in renamed.items():
+        ids[row] = identity
+    return Dataset({**dataset.columns, "id": ids, "parent": parents})
 
 
 def _finite(block: NDArray[Any]) -> NDArray[np.bool_]:

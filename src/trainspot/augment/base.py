@@ -13,16 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from trainspot.frames import MOMENTS, Frame, Origin
+from trainspot.frames import Frame, Origin
+from trainspot.state import INHERITED, state_keys
 
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
-
-INHERITED: Final = ("initial_charges", MOMENTS, "tags")
-"""Per-atom extras that say how a structure is meant, which children keep.
-
-Any other may be a result of a calculation, and would be wrong for a child.
-"""
 
 
 class Scope(Enum):
@@ -130,8 +125,13 @@ def child(
         sites: For each of the m atoms the parent's atom it comes from; all in order if left out.
         parameters: What was done, JSON values.
         seed: Seed of the generator that made this frame alone.
+
+    Per-atom extras that say how the parent is meant are kept, see ``state.INHERITED``; any other
+    may be a result of a calculation. So is what the metadata say of charge and spin, where no atom
+    was added or removed.
     """
     chosen = slice(None) if sites is None else sites
+    kept = state_keys(parent.info) if sites is None else []
     return Frame.make(
         parent.numbers[chosen],
         positions,
@@ -139,6 +139,7 @@ def child(
         parent.pbc if pbc is None else pbc,
         arrays={k: v[chosen] for k, v in parent.arrays.items() if k in INHERITED},
         origin=Origin(strategy, parent.id, dict(parameters or {}), seed),
+        info={key: parent.info[key] for key in kept},
     )
 
 

@@ -65,13 +65,12 @@ def read(path: Path | str, *, theory: str = "") -> Dataset:
     """
     path = _existing(path)
     if path.suffix == store.SUFFIX:
-        dataset = store.read(path)
-        store.check_frames(dataset, str(path))
-        return with_theory(dataset, theory)
+        dataset = store.checked_frames(store.read(path), str(path))
+        return with_atoms(with_theory(dataset, theory))
     images = _images(path)
     if not images:
         raise InputError("contains no structure", where=str(path))
-    return from_images(images, theory=theory, where=str(path))
+    return with_atoms(from_images(images, theory=theory, where=str(path)))
 
 
 @contextmanager
@@ -85,8 +84,8 @@ def opened(path: Path | str, *, theory: str = "") -> Iterator[Dataset]:
     path = _existing(path)
     if path.suffix == store.SUFFIX:
         with store.opened(path) as dataset:
-            store.check_frames(dataset, str(path))
-            yield with_theory(dataset, theory)
+            checked = store.checked_frames(dataset, str(path))
+            yield with_atoms(with_theory(checked, theory))
     else:
         yield read(path, theory=theory)
 
@@ -117,6 +116,16 @@ def with_theory(dataset: Dataset, theory: str) -> Dataset:
         return dataset
     wanted = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
     return dataset.with_columns(theory=wanted)
+
+
+def with_atoms(dataset: Dataset) -> Dataset:
+    """The same frames; isolated atoms that have an energy have forces too: zero, by symmetry.
+
+    Files rarely write them, and without forces an atom would count as one that was never labelled.
+    """
+    has_forces = dataset.column("has_forces")
+    bare = dataset.is_isolated & dataset.column("has_energy") & ~has_forces
+    return dataset.with_columns(has_forces=has_forces | bare) if bare.any() else dataset
 
 
 def write(dataset: Dataset, path: Path | str) -> None:

@@ -11,7 +11,6 @@ from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot import processes
-from trainspot.frames import MOMENTS
 from trainspot.label.base import (
     EngineSettings,
     LabelResult,
@@ -23,6 +22,7 @@ from trainspot.label.base import (
     retried,
 )
 from trainspot.label.calculators import NAMES, calculator
+from trainspot.state import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

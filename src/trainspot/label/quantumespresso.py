@@ -17,11 +17,11 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.errors import InputError
+from trainspot.isolated import is_isolated_atom
 from trainspot.label.base import (
     EngineSettings,
     atomic_moment,
     fingerprint,
-    is_isolated_atom,
     labels_of,
 )
 from trainspot.units import EV_PER_A3_IN_GPA

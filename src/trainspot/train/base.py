@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
 
 GROUP = "trainspot.train"
 MIN_COMMITTEE = 2
@@ -184,11 +183,6 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     return dict(sorted(known.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]
-
-
-def is_isolated(frame: Frame) -> bool:
-    """Whether a frame is one atom in vacuum, which fixes a reference energy and no force."""
-    return len(frame) == 1 and not frame.pbc.any()
 
 
 def _composition(dataset: Dataset, numbers: list[int]) -> NDArray[np.float64]:

@@ -25,9 +25,9 @@ from trainspot.errors import (
     TrainingError,
 )
 from trainspot.frames import Frame, Labels, Origin
+from trainspot.isolated import is_isolated_atom
 from trainspot.train.base import (
     TrainingResult,
-    is_isolated,
     reference_energies,
     training_sets,
 )
@@ -78,10 +78,10 @@ class MaceTrainer:
         """Write the frames, ``config.yaml`` and notes; see ``Trainer.write_inputs``."""
         train, validation = training_sets(dataset)
         e0s, notes = _e0s(train.merge(validation), train, settings)
-        bodies = [frame for frame in train if not is_isolated(frame)]
+        bodies = [frame for frame in train if not is_isolated_atom(frame)]
         if not bodies:
             raise InputError("nothing to train on but isolated atoms", hint="label other frames")
-        checks = [frame for frame in validation if not is_isolated(frame)]
+        checks = [frame for frame in validation if not is_isolated_atom(frame)]
         if not checks:
             checks = bodies
             notes.append("no validation frames: the best epoch is chosen on the training frames")

@@ -78,12 +78,6 @@ def test_missing_reference_energies_are_fitted_with_a_warning():
     assert "isolated atom of O" in warnings[0]
 
 
-def test_a_periodic_atom_is_not_isolated():
-    crystal = Frame.make([14], [[0, 0, 0]], np.eye(3) * 2.5, True)
-    assert not base.is_isolated(crystal)
-    assert base.is_isolated(atom(14, 0.0))
-
-
 # ── running members ───────────────────────────────────────────────────────────
 def scripted(script, **changes):
     """A trainer whose program is this interpreter running ``script``."""
