@@ -137,7 +137,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
                 hint="if both are of one level of theory, say 'train: {mix_theories: true}'",
             )
         _check_frames(frames, str(where))
-        return frames.merge()
+        return io.merged(frames, str(where))
     parts = []
     for file in _structure_files(loaded):
         read = io.read(file)

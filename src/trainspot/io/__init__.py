@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from ase import Atoms
 
 from trainspot import store
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError, RunError
+from trainspot.errors import DataError, InputError, MissingExtraError, RunError
 from trainspot.io import database, extxyz
 from trainspot.io.atoms import (
     REF_ENERGY,
@@ -38,9 +38,11 @@ __all__ = [
     "check_theory",
     "from_ase",
     "from_images",
+    "merged",
     "opened",
     "read",
     "to_ase",
+    "with_atoms",
     "with_theory",
     "write",
     "write_extxyz",
@@ -116,6 +118,19 @@ def with_theory(dataset: Dataset, theory: str) -> Dataset:
         return dataset
     wanted = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
     return dataset.with_columns(theory=wanted)
+
+
+def merged(dataset: Dataset, where: str, *, tell: Callable[[str], object] | None = None) -> Dataset:
+    """The frames of a file, each once; see ``Dataset.merge``.
+
+    Raises:
+        DataError: Copies contradict each other; the message names file and frames.
+    """
+    try:
+        return dataset.merge(tell=tell)
+    except DataError as error:
+        place = ", ".join(filter(None, (where, error.where)))
+        raise DataError(error.what, where=place, hint=error.hint) from None
 
 
 def with_atoms(dataset: Dataset) -> Dataset:
