@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, is_mask, spread
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, fixed_width, is_mask, spread
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS
 from trainspot.metadata import decode_metadata, encode_metadata
@@ -161,6 +161,25 @@ def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[s
         part[mask][...] if mask in part else np.zeros(len(part["id"]), np.bool_) for part in parts
     ]
     return {name: np.concatenate(pieces), mask: np.concatenate(masks)}
+
+
+def with_ids(
+    columns: Mapping[str, Any], before: Sequence[str], ids: Sequence[str]
+) -> dict[str, Any]:
+    """The columns with other ids, and with the parents' new ids where it is clear which they are.
+
+    Args:
+        columns: Of N frames.
+        before: Their ids so far, (N,).
+        ids: Their ids from now on, (N,).
+    """
+    wanted: dict[bytes, set[str]] = {}
+    for old, new in zip(before, ids, strict=True):
+        wanted.setdefault(old.encode(), set()).add(new)
+    known = {old: min(new) for old, new in wanted.items() if len(new) == 1}
+    parents = [known.get(parent, parent) for parent in columns["parent"][...].tolist()]
+    changed = {"id": fixed_width("id", ids), "parent": fixed_width("parent", parents)}
+    return {**columns, **changed}
 
 
 # ── merging ───────────────────────────────────────────────────────────────────

@@ -95,7 +95,7 @@ class Dataset(Sequence[Frame]):
 
         Args:
             others: More datasets.
-            tell: Is called with what was merged, one line each, if anything was.
+            tell: Is called with what was merged, if anything was.
 
         Raises:
             DataError: One frame in two sets, labelled at two levels of theory, or labelled twice
@@ -107,8 +107,7 @@ class Dataset(Sequence[Frame]):
             return Dataset(columns)
         columns, told = merged(columns)
         if tell is not None:
-            for line in told:
-                tell(line)
+            tell("; ".join(told))
         return Dataset(columns)
 
     # ── sizes and columns ─────────────────────────────────────────────────────
@@ -328,11 +327,11 @@ class Dataset(Sequence[Frame]):
         return self.take(np.array([i not in out for i in self.ids], dtype=np.bool_))
 
     def labelled(self) -> Dataset:
-        """Frames with energy and forces."""
+        """Frames with energy and forces; others are ``unlabelled``."""
         return self.take(self.rows(labelled=True))
 
     def unlabelled(self) -> Dataset:
-        """Frames without energy or forces."""
+        """Frames that lack an energy or forces."""
         return self.take(self.rows(labelled=False))
 
     def subset(self, split: Split) -> Dataset:

@@ -17,6 +17,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
+from trainspot.combine import with_ids
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import MAX_COORDINATE, SPLITS, frame_id
@@ -24,7 +25,7 @@ from trainspot.outputs import replacing
 from trainspot.stored import Layout, placed, stored, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -176,21 +177,11 @@ def checked_frames(dataset: Dataset, where: str) -> Dataset:
                     f"the id of frame {number} is not that of its geometry", where=where
                 )
             renamed[number - 1] = identity
-    return _renamed(dataset, renamed) if renamed else dataset
-
-
-def _renamed(dataset: Dataset, renamed: Mapping[int, str]) -> Dataset:
-    """The dataset with other ids of some rows, and of the parents that only these rows are."""
-    ids, parents = dataset.column("id").copy(), dataset.column("parent").copy()
-    wanted: dict[bytes, set[bytes]] = {}
-    for row, identity in enumerate(ids.tolist()):
-        wanted.setdefault(identity, set()).add(renamed.get(row, identity.decode()).encode())
-    for row, parent in enumerate(parents.tolist()):
-        if len(found := wanted.get(parent, {parent})) == 1:
-            parents[row] = next(iter(found))
-    for row, identity in renamed.items():
-        ids[row] = identity
-    return Dataset({**dataset.columns, "id": ids, "parent": parents})
+    if not renamed:
+        return dataset
+    before = dataset.ids
+    ids = [renamed.get(row, identity) for row, identity in enumerate(before)]
+    return Dataset(with_ids(dataset.columns, before, ids))
 
 
 def _finite(block: NDArray[Any]) -> NDArray[np.bool_]:

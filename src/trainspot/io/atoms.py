@@ -17,9 +17,10 @@ from ase import Atoms
 from ase.io.extxyz import per_atom_properties
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from trainspot.combine import with_ids
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
-from trainspot.frames import SPLITS, Frame, Labels, Origin
+from trainspot.frames import SPLITS, Frame, Labels, Origin, frame_id
 from trainspot.metadata import decode_metadata, encode_metadata
 
 if TYPE_CHECKING:
@@ -64,9 +65,20 @@ def from_images(images: Iterable[Atoms], *, theory: str = "", where: str = "") -
             place = ", ".join(part for part in (where, place) if part)
             raise type(error)(error.what, where=place, hint=error.hint) from None
     try:
-        return Dataset.from_frames(frames)
+        dataset = Dataset.from_frames(frames)
     except InputError as error:
         raise type(error)(error.what, where=where, hint=error.hint) from None
+    before = [_id_before(atoms, frame) for atoms, frame in zip(several, frames, strict=True)]
+    if before == dataset.ids:
+        return dataset
+    return Dataset(with_ids(dataset.columns, before, dataset.ids))
+
+
+def _id_before(atoms: Atoms, frame: Frame) -> str:
+    """The id that the children of a frame know it by, if charge and spin were no part of it yet."""
+    given = atoms.info.get("frame_id")
+    old = frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc)
+    return old if given == old else frame.id
 
 
 def from_ase(atoms: Atoms, *, theory: str = "") -> Frame:
