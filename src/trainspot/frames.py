@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from trainspot.errors import InputError
-from trainspot.state import electronic_state, state_bytes
+from trainspot.state import INHERITED, electronic_state, state_bytes, state_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,6 +255,23 @@ class Frame:
     def state(self) -> dict[str, Any]:
         """What info and arrays say of charge, spin and starting moments, see ``state``."""
         return electronic_state(self.info, self.arrays)
+
+    def handed_on(self, sites: Any = None) -> dict[str, Any]:
+        """Extras and metadata that a frame made from this one takes over, as ``make`` takes them.
+
+        These are the per-atom extras that say how a structure is meant (``state.INHERITED``); any
+        other may be a result of a calculation. So is what the metadata say of charge and spin,
+        where all atoms stay.
+
+        Args:
+            sites: For each atom of the new frame the atom here it comes from; all if left out.
+        """
+        chosen = slice(None) if sites is None else sites
+        kept = state_keys(self.info) if sites is None else []
+        return {
+            "arrays": {k: v[chosen] for k, v in self.arrays.items() if k in INHERITED},
+            "info": {key: self.info[key] for key in kept},
+        }
 
     def identity(self) -> str:
         """The id that geometry and electronic state make; ``id`` is it already, unless damaged."""

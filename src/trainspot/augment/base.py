@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, field_v
 from pydantic_core import PydanticKnownError
 
 from trainspot.frames import Frame, Origin
-from trainspot.state import INHERITED, state_keys
 
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
@@ -114,7 +113,7 @@ def child(
     parameters: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Frame:
-    """A frame made from another one, which knows where it comes from.
+    """A frame made from another one, which knows where it comes from; see ``Frame.handed_on``.
 
     Args:
         parent: The frame it was made from.
@@ -125,21 +124,14 @@ def child(
         sites: For each of the m atoms the parent's atom it comes from; all in order if left out.
         parameters: What was done, JSON values.
         seed: Seed of the generator that made this frame alone.
-
-    Per-atom extras that say how the parent is meant are kept, see ``state.INHERITED``; any other
-    may be a result of a calculation. So is what the metadata say of charge and spin, where no atom
-    was added or removed.
     """
-    chosen = slice(None) if sites is None else sites
-    kept = state_keys(parent.info) if sites is None else []
     return Frame.make(
-        parent.numbers[chosen],
+        parent.numbers if sites is None else parent.numbers[sites],
         positions,
         parent.cell if cell is None else cell,
         parent.pbc if pbc is None else pbc,
-        arrays={k: v[chosen] for k, v in parent.arrays.items() if k in INHERITED},
         origin=Origin(strategy, parent.id, dict(parameters or {}), seed),
-        info={key: parent.info[key] for key in kept},
+        **parent.handed_on(sites),
     )
 
 

@@ -19,7 +19,7 @@ STRATEGY = "md"
 
 
 def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int) -> Frame:
-    """One snapshot as an unlabelled frame; species and periodicity are those of the start.
+    """One snapshot as an unlabelled frame; species, periodicity and state are those of the start.
 
     Args:
         start: The frame the run started from.
@@ -45,7 +45,7 @@ def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int
         trajectory=run.trajectory,
         iteration=run.iteration,
     )
-    return Frame.make(start.numbers, positions, cell, start.pbc, origin=origin)
+    return Frame.make(start.numbers, positions, cell, start.pbc, origin=origin, **start.handed_on())
 
 
 def gathered(

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainspot import io, store
+from trainspot.augment.base import child
 from trainspot.cli import main
 from trainspot.config import load
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
+from trainspot.explore.frames import cut
+from trainspot.explore.schedule import Run
 from trainspot.frames import Frame, Labels, Origin, frame_id
 from trainspot.label.base import retried
 from trainspot.state import electronic_state
@@ -300,3 +303,17 @@ def test_files_written_by_the_version_before_open_with_ids_of_now(suffix):
     assert {f.origin.parent for f in children} == {crystal.id}
     bare = crystal.with_(info={}, arrays={})
     assert crystal.id != bare.id == frame_id(*_geometry(crystal))
+
+
+def test_what_is_made_from_a_frame_keeps_its_state(tmp_path):
+    start = water(charge=1, source="x").with_(
+        arrays={"initial_magmoms": [1.0, 0, 0], "q": [1, 2, 3]}
+    )
+    run_ = Run("s", 300.0, 0.0, "nvt", (False,) * 3, 1.0, 10, 10, 1, "t")
+    explored = cut(start, run_, start.positions + 0.1, start.cell, 10)
+    moved = child(start, "rattle", positions=start.positions + 0.2)
+    for frame in (explored, moved):
+        assert frame.state == start.state
+        assert (dict(frame.info), list(frame.arrays)) == ({"charge": 1}, ["initial_magmoms"])
+    fewer = child(start, "vacancies", positions=start.positions[:2], sites=np.array([0, 1]))
+    assert (dict(fewer.info), fewer.arrays["initial_magmoms"].tolist()) == ({}, [1.0, 0.0])
