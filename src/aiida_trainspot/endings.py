@@ -81,26 +81,28 @@ def _ending(
     if node.is_excepted:
         return words.crashed(_named(node), *((last.name, last.iteration) if last else ()))
     if not node.is_finished:
-        return words.stopped(last.name, last.iteration, *_done(last)) if last else words.stopped(
-            "augment", 1, 0, 0
-        )  # fmt: skip
-    said = Ending(node.exit_message or "")
+        where = (last.name, last.iteration, *_done(last)) if last else ("augment", 1, 0, 0)
+        return words.stopped(*where)
     campaign = _campaign(node)
-    if campaign is None:  # written by another version
-        return said
-    if (stage := _OF_STAGE.get(node.exit_status)) is not None:
-        failed = next((s for s in reversed(stages) if s.name == stage), None)
-        return _of_stage(failed, campaign) if failed else said
-    if not records:
-        return said
+    name = _OF_STAGE.get(node.exit_status)
+    failed = next((stage for stage in reversed(stages) if stage.name == name), None)
+    if campaign is not None and failed is not None:
+        return _of_stage(failed, campaign)
+    if campaign is not None and records:
+        return _of_verdict(node, records[-1], campaign)
+    return Ending(node.exit_message or "")
+
+
+def _of_verdict(node: WorkChainNode, record: dict[str, Any], campaign: Campaign) -> Ending:
+    """No stage failed: the last judgement ended it."""
     if node.exit_status == exit_codes.NO_VALID_EXPLORATION.status:
-        return words.nothing_valid(records[-1], campaign.screen)
+        return words.nothing_valid(record, campaign.screen)
     if node.exit_status == exit_codes.MAX_ITERATIONS.status:
-        return words.not_converged(records[-1], campaign)
+        return words.not_converged(record, campaign)
     if node.exit_status == exit_codes.BUDGET_SPENT.status:
         labelled = node.outputs.dataset.n_labelled if "dataset" in node.outputs else 0
-        return words.budget_spent(records[-1], labelled, campaign)
-    return said
+        return words.budget_spent(record, labelled, campaign)
+    return Ending(node.exit_message or "")
 
 
 def _campaign(node: WorkChainNode) -> Campaign | None:

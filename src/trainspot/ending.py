@@ -1,7 +1,8 @@
 """How a campaign ended: why, in counts by reason, and what to do that keeps what is paid.
 
-Every output says it with these words: ``run --wait``, ``status``, ``status --json``, the report, the
-card of an export and the plain loop. Only settings that the engines of the campaign have are named.
+Every output says it with these words: ``run --wait``, ``status``, ``status --json``, the report,
+the card of an export and the plain loop. Only settings that the engines of the campaign have are
+named.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def _label_remedy(
 ) -> str:
     """What brings the labels, or does without them."""
     section = campaign.label
-    unconverged = getattr(engine(section.engine), "unconverged", frozenset())
+    unconverged: frozenset[int] = getattr(engine(section.engine), "unconverged", frozenset())
     statuses = {cause.exit_status or 0 for cause in found}
     choices, without = [], []
     if statuses & set(unconverged) and has(section.settings, "max_iterations"):
@@ -144,7 +145,9 @@ def _label_remedy(
     choices += _resources(statuses, section.code)
     atoms = sum(n for cause, n in found.items() if cause.isolated_atom)
     if short and labelled:
-        share = int(100 * labelled / (asked - atoms)) / 100
+        # Without {kind: isolated} the labelled atoms are gone as well: then rounded down further.
+        steps = 10 if atoms else 100
+        share = int(steps * labelled / asked) / steps
         without.append(f"lower label.min_success (now {section.min_success:g}) to {share:g}")
     if atoms and not (short and not labelled):
         without.append(_without_atoms(campaign))
@@ -256,9 +259,7 @@ def _open(record: Mapping[str, Any]) -> str:
     found = _quiet(record)
     if found["valid"] < 1:
         return ""
-    return (
-        f"; the last exploration had {found['flagged']} of {found['valid']} valid frames flagged"
-    )
+    return f"; the last exploration had {found['flagged']} of {found['valid']} valid frames flagged"
 
 
 def stage_failed(

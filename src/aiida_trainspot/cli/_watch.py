@@ -105,7 +105,9 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
         lines = [Text(f"stage: {report['stage']}")]
     else:
         said = sentences(ending.get("message", ""), ending.get("remedy", ""))
-        style = "green" if ending["status"] == 0 else "yellow" if ending["status"] in WELL else "red"
+        style = (
+            "green" if ending["status"] == 0 else "yellow" if ending["status"] in WELL else "red"
+        )
         lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
     if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
         lines.append(Text(lacking, style="yellow"))
