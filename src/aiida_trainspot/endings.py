@@ -82,7 +82,7 @@ def _ending(
         return words.crashed(_named(node), *((last.name, last.iteration) if last else ()))
     if not node.is_finished:
         where = (last.name, last.iteration, *_done(last)) if last else ("augment", 1, 0, 0)
-        return words.stopped(*where)
+        return words.stopped(*where, _campaign(node))
     campaign = _campaign(node)
     name = _OF_STAGE.get(node.exit_status)
     failed = next((stage for stage in reversed(stages) if stage.name == name), None)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.label.base import engine, is_isolated_atom
-from trainspot.wording import counted
+from trainspot.wording import broken_off, counted, listed, most
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,6 @@ _KNOWN: Final = dict.fromkeys(_WALLTIME, "ran out of walltime") | dict.fromkeys(
 )
 """What exit statuses of AiiDA and of ours say of a frame's calculation, whatever the engine."""
 _LONGEST_REASON: Final = 160
-_MOST_REASONS: Final = 4
 _FROM_CACHE: Final = "what is finished comes from the cache"
 _LABELS_STAY: Final = "the labels come from the cache"
 _AGAIN: Final = f"run the same file again: {_FROM_CACHE}"
@@ -121,7 +120,7 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
     told = Counter[str]()
     for cause, n in found.items():
         told[cause.words(known)] += n
-    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {_listed(told)}"
+    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(told)}"
     bodies = sum(n for cause, n in found.items() if not cause.isolated_atom)
     short = bool(bodies) and labelled < section.min_success * asked
     if short:
@@ -179,7 +178,7 @@ def nothing_valid(record: Mapping[str, Any], screen: ScreenSettings) -> Ending:
         screen: The limits.
     """
     explored, refused = int(record.get("explored") or 0), dict(record.get("refused") or {})
-    told = [_refused(reason, int(n), screen) for reason, n in _most(refused)]
+    told = [_refused(reason, int(n), screen) for reason, n in most(refused)]
     if known := int(record.get("duplicates") or 0):
         told.append(f"{known} known already")
     if not explored:
@@ -214,18 +213,6 @@ def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
         "non_finite": "with predictions that are not finite",
     }
     return f"{n} {words.get(reason, reason)}"
-
-
-def broken_off(record: Mapping[str, Any]) -> str:
-    """How many runs of molecular dynamics did not reach their end and why, or nothing."""
-    failed, runs = int(record.get("exploration_failures") or 0), record.get("runs")
-    if not failed:
-        return ""
-    said = f"{failed} of {counted(int(runs), 'run')}" if runs else counted(failed, "run")
-    reasons = _listed(dict(record.get("broken_off") or {}))
-    return f"{said} broke off before {'its' if failed == 1 else 'their'} end" + (
-        f" ({reasons})" if reasons else ""
-    )
 
 
 def not_converged(record: Mapping[str, Any], campaign: Campaign) -> Ending:
@@ -314,13 +301,18 @@ def _resources(statuses: set[int], code: str) -> list[str]:
     ]
 
 
-def stopped(stage: str, iteration: int, done: int, jobs: int) -> Ending:
+def stopped(
+    stage: str, iteration: int, done: int, jobs: int, campaign: Campaign | None = None
+) -> Ending:
     """Somebody ended it, ``done`` of ``jobs`` of its stage having ended well."""
     message = f"stopped while {_DOING.get(stage, stage)} in iteration {iteration}"
     if jobs:
         message += f", when {done} of {counted(jobs, 'job')} had ended well"
     counts = {"stage": stage, "iteration": iteration, "done": done, "jobs": jobs}
-    return Ending(message, f"To go on, {_AGAIN}", counts)
+    remedy = f"To go on, {_AGAIN}"
+    if stage == "label" and campaign and has(campaign.label.settings, "frames_per_job"):
+        remedy += ". Of a job of many frames, trainspot export keeps what it had labelled"
+    return Ending(message, remedy, counts)
 
 
 def crashed(said: str, stage: str = "", iteration: int = 0) -> Ending:
@@ -333,19 +325,6 @@ def crashed(said: str, stage: str = "", iteration: int = 0) -> Ending:
 def has(settings: BaseModel, name: str) -> bool:
     """Whether an engine has a setting of this name."""
     return name in type(settings).model_fields
-
-
-def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    """``overlap (3), force (1)``: the most frequent, and how many others."""
-    ordered = _most(counts)
-    said = [f"{words} ({n})" for words, n in ordered[:_MOST_REASONS]]
-    if rest := sum(n for _, n in ordered[_MOST_REASONS:]):
-        said.append(f"other reasons ({rest})")
-    return ", ".join(said)
 
 
 def _or(choices: Sequence[str]) -> str:
