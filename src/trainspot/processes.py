@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
-_WARNING: Final = re.compile(r"\w*Warning\b|\bWARNING\b")
+_NO_REASON: Final = re.compile(rf"\w*Warning\b|\bWARNING\b|^{re.escape(_TRACEBACK)}")
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 """Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
 
@@ -53,8 +53,10 @@ def error_line(stderr: str) -> str:
     for line in lines[starts[-1] + 1 :] if starts else ():
         if line.strip() == line != "":
             return line
-    said = [line for line in lines if line.strip() and not line[0].isspace()]
-    return next((line for line in reversed(said) if not _WARNING.search(line)), "").strip()
+    for line in reversed(lines):
+        if line.strip() and not line[0].isspace() and not _NO_REASON.search(line):
+            return line.strip()
+    return ""
 
 
 def pool(

@@ -111,6 +111,6 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
         lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
     if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
         lines.append(Text(lacking, style="yellow"))
-    if ending is not None and report["iterations"]:
+    if ending is not None:
         lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
     return lines
