@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from trainspot.explore.frames import broken_off
 from trainspot.frames import Frame
 from trainspot.judge.settings import ScreenSettings
 from trainspot.label.base import failed
+from trainspot.rehearse.cost import CostModel
+from trainspot.rehearse.outcome import Outcome
+from trainspot.rehearse.trial import Point, Track
 from trainspot.train.mace import MaceTrainer
 from trainspot.wording import broken_off as broken_words
 
@@ -279,3 +283,30 @@ def test_the_loop_ends_with_the_same_words(silicon):
         loop.run(Dataset.from_frames([silicon]), campaign, engines)
     assert caught.value.what.startswith("1 of 1 frame could not be labelled: did not reach self-")
     assert caught.value.hint.startswith("Raise label.max_iterations (now 1): finished labels come")
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [
+        ("no_valid_exploration", "no explored frame passed the screen: 24 overlap"),
+        ("exhausted", "not converged after 1 iteration (stop.max_iterations 10)"),
+        ("budget", "the budget is spent: 0 of 7 labels (budget.labels)"),
+        ("converged", None),
+    ],
+)
+def test_every_end_of_the_loop_has_the_words_of_a_campaign(state, wanted):
+    campaign = campaign_of(budget={"labels": 7})
+    nothing = Dataset.from_frames([])
+    turn = SimpleNamespace(record=RECORD | BROKEN)
+    found = loop.ending_of(loop.Result(state, nothing, nothing, [turn]), campaign)
+    assert (found and found.message.startswith(wanted)) or found is wanted
+
+
+def test_a_rehearsed_campaign_that_could_not_go_on_is_told():
+    point = Point(10, 0.1, 0.2, None, 0.01, 29, 0, 0)
+    track = Track("ours", 3, "no_valid_exploration", (point,), ending="no frame passed. Cooler.")
+    assert Track.from_dict(track.to_dict()) == track
+    outcome = Outcome("x", 3, "emt", "mace", CostModel(1.0, 3.0), {}, [track])
+    assert outcome.limits[0] == (
+        "The campaign of ours with seed 3 could not go on: no frame passed. Cooler."
+    )
