@@ -64,6 +64,10 @@ class LabelResult:
 class LabelEngine(Protocol):
     """What every class in the group offers.
 
+    An engine whose calculations have exit statuses of their own may also offer ``failures``, from
+    exit status to what befell the frame in a few words ("did not reach self-consistency"), and
+    ``unconverged``, the statuses after which more attempts may help.
+
     Attributes:
         name: Its name in the group.
         Settings: Its settings model.

@@ -210,6 +210,8 @@ class QuantumEspressoLabelEngine:
     name: ClassVar[str] = "quantumespresso"
     default_code: ClassVar[str] = "pw@localhost"
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
+    failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
+    unconverged: ClassVar[frozenset[int]] = frozenset({410})
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:
