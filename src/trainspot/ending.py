@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot.label.base import engine, is_isolated_atom
+from trainspot.isolated import is_isolated_atom
+from trainspot.label.base import engine
 from trainspot.wording import broken_off, counted, listed, most
 
 if TYPE_CHECKING:
