@@ -12,21 +12,24 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.functions.iteration import calibrations_of, campaign_of
 from aiida_trainspot.pseudo import FAMILY
-from aiida_trainspot.status import stages_of, status
-from aiida_trainspot.workflows.once import is_replaced
+from aiida_trainspot.status import Stage, stages_of, status
+from aiida_trainspot.workflows.label.base import engine_workchain
+from aiida_trainspot.workflows.once import children, is_replaced
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.why import Past
+from trainspot.label.base import merged
 from trainspot.report.data import IterationData, ReportData
+from trainspot.split import assign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiida.orm import WorkChainNode
+    from aiida.orm import ProcessNode, WorkChainNode
 
+NOTHING: Final = Dataset.from_frames([])
 DEMONSTRATION: Final = (
     "The reference labels are of demonstration quality: their pseudopotentials were generated to "
     "show how a campaign works. Do not use this potential for research."
@@ -78,15 +81,51 @@ def explored(node: WorkChainNode) -> Dataset | None:
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:
-    """The final dataset, or the last that came out of labelling, or what was put in."""
-    if "dataset" in node.outputs:
-        return node.outputs.dataset.dataset
-    for stage in reversed(list(stages_of(node))):
+    """All frames, with every label that was made, whatever became of the campaign.
+
+    That is the final dataset, or the last that came out of labelling, or what was put in; with the
+    labels of a labelling that is at work, was killed or crashed. Frames that were labelled last
+    have the sets that the campaign gives them.
+    """
+    stages = list(stages_of(node))
+    found = node.outputs.dataset if "dataset" in node.outputs else _latest(node, stages)
+    dataset: Dataset = found.dataset
+    labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
+    if labelling is not None and "labelled" not in labelling.outputs:
+        known = Dataset.from_frames([]).merge(dataset)
+        new = _labelled_in(labelling).without(known.labelled().ids)
+        dataset = merged(known, new.select(dict.fromkeys(new.ids)), NOTHING)
+    return _with_sets(dataset, node)
+
+
+def _latest(node: WorkChainNode, stages: list[Stage]) -> PESData:
+    """The last dataset that a stage returned, or the input."""
+    for stage in reversed(stages):
         outputs = stage.node.outputs
         for name in ("labelled", "dataset"):
             if name in outputs and isinstance(outputs[name], PESData):
-                return outputs[name].dataset
-    return node.inputs.dataset.dataset
+                return outputs[name]
+    return node.inputs.dataset
+
+
+def _labelled_in(stage: ProcessNode) -> Dataset:
+    """What the engine of a labelling stage has labelled so far."""
+    if "engine" not in stage.inputs:
+        return NOTHING
+    engine = engine_workchain(stage.inputs.engine.value)
+    started = children(stage, "engine").values()
+    return Dataset.concatenate([NOTHING, *(engine.labelled_in(child) for child in started)])
+
+
+def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
+    """The dataset, each labelled frame with the set that the campaign would give it."""
+    lacking = (dataset.column("split") == 0) & dataset.is_labelled
+    if not lacking.any() or "config" not in node.inputs:
+        return dataset
+    config = node.inputs.config.get_dict()
+    if not {"split", "seed"} <= config.keys():
+        return dataset
+    return assign(dataset, config["split"]["fractions"], seed=config["seed"])
 
 
 def history(node: WorkChainNode) -> list[Past]:
@@ -121,7 +160,7 @@ class Committee:
     """A committee and what was calibrated on its own predictions.
 
     Attributes:
-        models: File name → content.
+        models: File name → content; empty if none was trained.
         calibration: Of each property; empty if it was not judged.
         note: What a user must know of it, or nothing.
     """
@@ -142,8 +181,8 @@ def committee(node: WorkChainNode, data: ReportData) -> Committee:
         node: A ``TrainsPotWorkChain``.
         data: See ``collect``.
 
-    Raises:
-        InputError: Nothing was trained yet.
+    Returns:
+        The committee; without models, and with a note that says so, where none was trained.
     """
     trained = {
         stage.iteration: stage.node.outputs.models
@@ -154,11 +193,7 @@ def committee(node: WorkChainNode, data: ReportData) -> Committee:
     last = max(trained, default=0)
     n = last if judged is None else judged.n
     if n not in trained:
-        raise InputError(
-            "this campaign has no trained committee yet",
-            where=node.label or str(node.pk),
-            hint="trainspot status tells how far it is",
-        )
+        return Committee({}, {}, "No committee was trained: this is the dataset alone.")
     if judged is None:
         note = f"This committee, of iteration {n}, was not judged: its error bars have no scale."
     elif last > n:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
-from aiida_trainspot import exit_codes
+from aiida_trainspot.endings import exit_of, state_of
 from aiida_trainspot.functions.iteration import judge
 from aiida_trainspot.workflows.once import is_replaced
 
@@ -49,7 +49,8 @@ def status(node: WorkChainNode) -> dict[str, Any]:
 
     ``iterations`` holds those that were judged. ``seconds`` of an iteration are by stage;
     ``compare`` is the evaluation on the final test frames, and labels that were made after the
-    last judgement are ``final_label``.
+    last judgement are ``final_label``. ``state`` is ``failed`` where a campaign ended with an
+    error; ``exit`` says why and what to do, see ``endings.exit_of``.
     """
     stages = list(stages_of(node))
     records = _records(node, stages)
@@ -57,8 +58,8 @@ def status(node: WorkChainNode) -> dict[str, Any]:
     return {
         "id": node.uuid,
         "name": node.label,
-        "state": node.process_state.value if node.process_state else "created",
-        "exit": _exit(node),
+        "state": state_of(node),
+        "exit": exit_of(node, stages, records),
         "stage": stages[-1].name if stages else "augment",
         "iterations": [{**record, "seconds": seconds.get(record["n"], {})} for record in records],
     }
@@ -109,23 +110,6 @@ def _seconds(stages: list[Stage], judged: list[int], *, ended: bool) -> dict[int
         times = found.setdefault(n, {})
         times[name] = round(times.get(name, 0.0) + stage.seconds, 1)
     return found
-
-
-def _exit(node: WorkChainNode) -> dict[str, Any] | None:
-    if not node.is_terminated:
-        return None
-    if node.exit_status == 0:
-        return {"status": 0, "label": "converged"}
-    labels = {
-        code.status: code.label.removeprefix("ERROR_").lower()
-        for code in vars(exit_codes).values()
-        if isinstance(code, exit_codes.Exit)
-    }
-    label = labels.get(node.exit_status or -1, node.process_state.value)
-    # A workchain that excepted leaves a traceback: its last line that is not indented.
-    said = [line for line in (node.exception or "").splitlines() if line.strip() == line != ""]
-    message = node.exit_message or (said[-1] if said else "")
-    return {"status": node.exit_status, "label": label, "message": message}
 
 
 # ── while it runs ─────────────────────────────────────────────────────────────

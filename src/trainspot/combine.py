@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, is_mask, ragged, spread
+from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, axes, fixed_width, is_mask, spread
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS
+from trainspot.metadata import decode_metadata, encode_metadata
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 LABELS: Final = ("energy", "stress", "has_energy", "has_forces", "has_stress", "theory")
 """Per-frame columns that labels consist of; ``forces`` is the per-atom one."""
 
+ORIGIN: Final = ("iteration", "strategy", "parent", "trajectory", "seed")
+"""Per-frame columns that an origin consists of, beside its parameters."""
+
+_SAME_ENERGY: Final = 1e-4  # eV/atom, by which two runs of one calculation may differ
+_SAME_FORCE: Final = 5e-3  # eV/Å, likewise
 _BLOCK_BYTES: Final = 1 << 18  # what is read of a column on disk at a time
 _BLOCK_ROWS: Final = 1 << 16
 
@@ -156,65 +163,155 @@ def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[s
     return {name: np.concatenate(pieces), mask: np.concatenate(masks)}
 
 
+def with_ids(
+    columns: Mapping[str, Any], before: Sequence[str], ids: Sequence[str]
+) -> dict[str, Any]:
+    """The columns with other ids, and with the parents' new ids where it is clear which they are.
+
+    Args:
+        columns: Of N frames.
+        before: Their ids so far, (N,).
+        ids: Their ids from now on, (N,).
+    """
+    wanted: dict[bytes, set[str]] = {}
+    for old, new in zip(before, ids, strict=True):
+        wanted.setdefault(old.encode(), set()).add(new)
+    known = {old: min(new) for old, new in wanted.items() if len(new) == 1}
+    parents = [known.get(parent, parent) for parent in columns["parent"][...].tolist()]
+    changed = {"id": fixed_width("id", ids), "parent": fixed_width("parent", parents)}
+    return {**columns, **changed}
+
+
 # ── merging ───────────────────────────────────────────────────────────────────
-def merged(columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Each geometry once, in order of first appearance; see ``Dataset.merge`` for the rules."""
+def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[str]]:
+    """Each frame once, in order of first appearance; see ``Dataset.merge`` for the rules.
+
+    Returns:
+        The columns, and what was done, one line each.
+    """
     rows: dict[bytes, list[int]] = {}
     for row, identity in enumerate(columns["id"].tolist()):
         rows.setdefault(identity, []).append(row)
     several = {kept: copies for kept, copies in enumerate(rows.values()) if len(copies) > 1}
-    origin, label = _origin_rank(columns), _label_rank(columns)
+    origin, content = _origin_rank(columns), _content_rank(columns)
     origins = np.array([copies[0] for copies in rows.values()], dtype=np.int64)
     sources, splits = origins.copy(), columns["split"][origins]
+    apart = []
     for kept, copies in several.items():
         origins[kept] = min(copies, key=origin)
-        sources[kept] = min(copies, key=label)
+        sources[kept] = min(copies, key=content)
         splits[kept] = _one_split(columns, copies)
         _refuse_two_theories(columns, copies)
-    found = taken(columns, origins)
+        apart.append(_apart(columns, copies))
+    found = taken(columns, sources)
+    for name in ORIGIN:
+        found[name] = columns[name][origins]
+    parameters = taken(columns, origins)
+    found |= {name: parameters[name] for name in ("parameters", "parameters_offsets")}
     found["split"] = splits
-    for name in LABELS:
-        found[name] = columns[name][sources]
-    found["forces"] = columns["forces"][ragged(columns["offsets"], sources)]
-    return found
+    return found, _told(len(columns["id"]) - len(rows), len(several), apart)
+
+
+def _told(copies: int, frames: int, apart: Sequence[float]) -> list[str]:
+    """What a merge did, in words."""
+    told = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out"]
+    if others := [gap for gap in apart if gap > 0]:
+        told.append(
+            f"{counted(len(others), 'frame')} had copies with other labels, up to "
+            f"{max(others):.3g} eV apart: the most complete one, then the lowest energy, was kept"
+        )
+    return told
 
 
 def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
-    """By what copies are ranked for origin, info and extras: the first made, then the content."""
-    origin = ("iteration", "strategy", "parent", "trajectory", "seed")
-    lists = [columns[name].tolist() for name in origin]
-    texts = [(columns[name], columns[f"{name}_offsets"]) for name in TEXT]
-    extras = sorted(name for name in columns if name.startswith(EXTRA))
+    """By what copies are ranked for their origin: the first made, then the content."""
+    lists = [columns[name].tolist() for name in ORIGIN]
+    text, edges = columns["parameters"], columns["parameters_offsets"]
 
     def rank(row: int) -> tuple[Any, ...]:
-        blobs = [column[edges[row] : edges[row + 1]].tobytes() for column, edges in texts]
-        atoms = slice(columns["offsets"][row], columns["offsets"][row + 1])
-        arrays = [
-            columns[name][atoms].tobytes() if columns["has_" + name][row] else b""
-            for name in extras
-        ]
-        content = [(not blob, blob) for blob in (*blobs, *arrays)]  # something before nothing
-        return (*(values[row] for values in lists), *content)
+        blob = text[edges[row] : edges[row + 1]].tobytes()
+        return (*(values[row] for values in lists), not blob, blob)
 
     return rank
 
 
-def _label_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
-    """By what copies are ranked for their labels: the most complete, then the lowest energy.
+def _content_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
+    """By what copies are ranked for labels, info and extras, which come from one of them.
 
-    The level of theory decides last, for a copy without a label can have one as well.
+    The most complete labels, then the lowest energy, then the content. The level of theory decides
+    late, for a copy without a label can have one as well.
     """
     names = ("has_forces", "has_energy", "has_stress", "energy", "theory")
     lists = [columns[name].tolist() for name in names]
+    extras = sorted(name for name in columns if name.startswith(EXTRA))
+    text, edges = columns["info"], columns["info_offsets"]
 
     def rank(row: int) -> tuple[Any, ...]:
         forces, energy, stress, value, theory = (values[row] for values in lists)
         atoms = slice(columns["offsets"][row], columns["offsets"][row + 1])
         numbers = columns["forces"][atoms].tobytes() + columns["stress"][row].tobytes()
         complete = (not (forces and energy), not energy, not forces, not stress)
-        return (*complete, value, numbers, not theory, theory)
+        blobs = [text[edges[row] : edges[row + 1]].tobytes()]
+        blobs += [
+            columns[name][atoms].tobytes() if columns["has_" + name][row] else b""
+            for name in extras
+        ]
+        content = [(not blob, blob) for blob in blobs]  # something before nothing
+        return (*complete, value, numbers, not theory, theory, *content)
 
     return rank
+
+
+def _apart(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> float:
+    """How far apart the energies of labelled copies are, eV; 0 where their labels agree.
+
+    Raises:
+        DataError: They do not agree, and the copies differ in something else too: then they are
+            several calculations, and nothing tells which of them the frame stands for.
+    """
+    rows = [row for row in copies if columns["has_energy"][row] and columns["has_forces"][row]]
+    if len(rows) < 2:
+        return 0.0
+    energies = columns["energy"][rows]
+    n_atoms = int(np.diff(columns["offsets"][rows[0] : rows[0] + 2])[0])
+    forces = [columns["forces"][columns["offsets"][row] :][:n_atoms] for row in rows]
+    same_energy = np.ptp(energies) <= _SAME_ENERGY * n_atoms
+    if same_energy and np.max(np.ptp(forces, axis=0)) <= _SAME_FORCE:
+        return 0.0
+    low, high = rows[int(np.argmin(energies))], rows[int(np.argmax(energies))]
+    if low == high:
+        low, high = rows[0], rows[1]
+    if names := _differing(columns, low, high):
+        raise DataError(
+            f"one geometry is labelled twice, {columns['energy'][low]:.10g} and "
+            f"{columns['energy'][high]:.10g} eV, and the copies differ in {', '.join(names)}",
+            where=f"frames {min(low, high) + 1} and {max(low, high) + 1}",
+            hint="keep one of them; charge, multiplicity and initial_magmoms tell calculations "
+            "of one geometry apart",
+        )
+    return max(float(np.ptp(energies)), float(np.finfo(np.float64).tiny))
+
+
+def _differing(columns: Mapping[str, NDArray[Any]], one: int, other: int) -> list[str]:
+    """Names of metadata and extras that two copies do not share."""
+    edges = columns["info_offsets"]
+    texts = [columns["info"][edges[row] : edges[row + 1]].tobytes() for row in (one, other)]
+    infos = [decode_metadata(text) for text in texts]
+    names = [
+        key
+        for key in sorted({*infos[0], *infos[1]})
+        if encode_metadata({key: infos[0].get(key)}) != encode_metadata({key: infos[1].get(key)})
+    ]
+    for name in sorted(name for name in columns if name.startswith(EXTRA)):
+        found = [
+            columns[name][columns["offsets"][r] : columns["offsets"][r + 1]].tobytes()
+            if columns["has_" + name][r]
+            else b""
+            for r in (one, other)
+        ]
+        if found[0] != found[1]:
+            names.append(name.removeprefix(EXTRA))
+    return names
 
 
 def _one_split(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> int:
@@ -231,11 +328,15 @@ def _one_split(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> in
 def _refuse_two_theories(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> None:
     flags = [columns[name] for name in ("has_energy", "has_forces", "has_stress")]
     labelled = [row for row in copies if any(flag[row] for flag in flags)]
+    # What has an energy and forces takes the place of what has less, whatever its theory.
+    complete = [row for row in labelled if flags[0][row] and flags[1][row]]
+    labelled = complete or labelled
     theories = sorted({columns["theory"][row].decode() for row in labelled})
     if len(theories) > 1:
         raise DataError(
             f"labelled at two levels of theory, '{theories[0]}' and '{theories[1]}'",
             where=_place(columns, copies),
+            hint="keep one of the copies",
         )
 
 

@@ -29,6 +29,7 @@ from trainspot.columns import (
 from trainspot.combine import LABELS, concatenated, merged, parts, taken
 from trainspot.errors import DataError
 from trainspot.frames import SPLITS, Frame, Split
+from trainspot.isolated import isolated_atoms, reference_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -82,23 +83,32 @@ class Dataset(Sequence[Frame]):
             return cls.from_frames([])
         return parts[0] if len(parts) == 1 else cls(concatenated([p.columns for p in parts]))
 
-    def merge(self, *others: Dataset) -> Dataset:
+    def merge(self, *others: Dataset, tell: Callable[[str], object] | None = None) -> Dataset:
         """The union by frame id, in order of first appearance.
 
-        Of copies of one geometry, the set of any that has one stays, so that a test frame that is
-        found again by exploration cannot be trained on. The most complete labels stay (energy and
-        forces, then stress); of equally complete ones those with the lower energy, which is
-        closer to the ground state of their level of theory. Origin, info and extras are those of
-        the copy that was made first, by iteration. Which dataset a copy is in decides nothing
-        but the order.
+        Of copies of one frame, the set of any that has one stays, so that a test frame that is
+        found again by exploration cannot be trained on. Labels, info and extras all come from one
+        copy: the one with the most complete labels (energy and forces, then stress); of equally
+        complete ones the one with the lower energy, which is closer to the ground state of its
+        level of theory. The origin is that of the copy that was made first, by iteration. Which
+        dataset a copy is in decides nothing but the order.
+
+        Args:
+            others: More datasets.
+            tell: Is called with what was merged, if anything was.
 
         Raises:
-            DataError: One frame in two sets, or labelled at two levels of theory.
+            DataError: One frame in two sets, labelled at two levels of theory, or labelled twice
+                by calculations that differ in something.
         """
         together = Dataset.concatenate([self, *others])
         columns = {name: together.column(name) for name in together.columns}
-        unique = len(set(together.ids)) == len(together)
-        return Dataset(columns if unique else merged(columns))
+        if len(set(together.ids)) == len(together):
+            return Dataset(columns)
+        columns, told = merged(columns)
+        if tell is not None:
+            tell("; ".join(told))
+        return Dataset(columns)
 
     # ── sizes and columns ─────────────────────────────────────────────────────
     def __len__(self) -> int:
@@ -138,6 +148,11 @@ class Dataset(Sequence[Frame]):
         return both
 
     @property
+    def is_isolated(self) -> NDArray[np.bool_]:
+        """Which frames are isolated atoms, (N,), see ``isolated``."""
+        return isolated_atoms(self._columns)
+
+    @property
     def species(self) -> list[str]:
         """Chemical symbols present, by atomic number."""
         return [chemical_symbols[z] for z in np.unique(self.column("numbers"))]
@@ -152,8 +167,9 @@ class Dataset(Sequence[Frame]):
         return dict(Counter(value.decode() for value in self.column(name).tolist()))
 
     def e0s(self, theory: str | None = None) -> dict[int, float]:
-        """Energy (eV) of the isolated atom of each element, from labelled one-atom frames.
+        """Energy (eV) of the isolated atom of each element, from those that have one.
 
+        Ions do not count; what an isolated atom is tells ``isolated``.
         Of several atoms of one element the lowest energy counts: they differ by their spin state,
         or by how far the calculation got, and the reference is the ground state.
 
@@ -163,7 +179,7 @@ class Dataset(Sequence[Frame]):
         Raises:
             DataError: Atoms at several levels of theory, and none was named.
         """
-        alone = (self.n_atoms == 1) & self.is_labelled & ~self.column("pbc").any(axis=1)
+        alone = reference_atoms(self._columns) & self.column("has_energy")
         theories = self.column("theory")
         if theory is not None:
             alone &= theories == theory.encode()
@@ -311,11 +327,11 @@ class Dataset(Sequence[Frame]):
         return self.take(np.array([i not in out for i in self.ids], dtype=np.bool_))
 
     def labelled(self) -> Dataset:
-        """Frames with energy and forces."""
+        """Frames with energy and forces; others are ``unlabelled``."""
         return self.take(self.rows(labelled=True))
 
     def unlabelled(self) -> Dataset:
-        """Frames without energy or forces."""
+        """Frames that lack an energy or forces."""
         return self.take(self.rows(labelled=False))
 
     def subset(self, split: Split) -> Dataset:

@@ -14,12 +14,15 @@ from trainspot.config.models import Campaign
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.frames import Frame
+from trainspot.isolated import is_isolated_atom
 from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.novelty import frames_needed
 from trainspot.label.base import atomic_moment
 from trainspot.label.calculators import calculator
 from trainspot.seeds import generator
+from trainspot.state import MOMENTS
+from trainspot.train.base import mixed_states
 from trainspot.wording import counted
 
 _SHARES: Final = (0.2, 0.3, 0.4)
@@ -54,8 +57,25 @@ def foresee(campaign: Campaign, inputs: Dataset, *, here: bool) -> Iterator[Rema
         yield Remark("error", str(error))
     if campaign.label.engine == "ase":
         yield from _calculator(campaign, inputs, here)
+    yield from _states(campaign, inputs)
     if text := periodicity.note(inputs):
         yield Remark("warning", text)
+
+
+def _states(campaign: Campaign, inputs: Dataset) -> Iterator[Remark]:
+    """Charges, spins and moments that nobody will be told of."""
+    if text := mixed_states(inputs):
+        yield Remark("warning", text)
+    settings: Any = campaign.label.settings
+    if campaign.label.engine != "quantumespresso" or settings.spin:
+        return
+    bodies = (f for f in inputs.frames(labelled=False) if not is_isolated_atom(f))
+    if count := sum(MOMENTS in frame.state for frame in bodies):
+        yield Remark(
+            "warning",
+            f"{counted(count, 'frame')} with initial_magmoms will be labelled without spin; set "
+            "label.spin: true to start from them",
+        )
 
 
 def _calculator(campaign: Campaign, inputs: Dataset, here: bool) -> Iterator[Remark]:

@@ -1,7 +1,8 @@
 """One structure with its labels and its origin: ``Frame``, ``Labels``, ``Origin``.
 
 Positions and cell live on a grid of 1e-8 Å from the moment a frame is made, so that the identity
-of a frame survives every file format; see ``frame_id``.
+of a frame survives every file format; see ``frame_id``. Charge, spin and starting moments belong to
+it, see ``state``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
@@ -16,6 +18,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from trainspot.errors import InputError
+from trainspot.state import INHERITED, electronic_state, state_bytes, state_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 
 GRID: Final = 1e-8
 """Å; the grid on which positions and cells are stored."""
-
-MOMENTS: Final = "initial_magmoms"
-"""Name of the per-atom extra with the moments that a label starts from, µB, (n,); that of ASE."""
 
 _POINTS: Final = 1e8  # of the grid in 1 Å: unlike GRID a whole number, exact as a double
 
@@ -52,16 +52,24 @@ def quantise(lengths: ArrayLike) -> NDArray[np.float64]:
     return np.rint(values / GRID) / _POINTS + 0.0
 
 
-def frame_id(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike) -> str:
-    """The identity of a geometry: 64 hexadecimal digits.
+def frame_id(
+    numbers: ArrayLike,
+    positions: ArrayLike,
+    cell: ArrayLike,
+    pbc: ArrayLike,
+    state: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """The identity of a frame: 64 hexadecimal digits.
 
-    sha256 of species, periodicity and the integers that cell and positions are on the 1e-8 Å grid.
+    sha256 of species, periodicity, the integers that cell and positions are on the 1e-8 Å grid,
+    and the electronic state where one is given: without, it is the identity of the geometry.
 
     Args:
         numbers: Atomic numbers, (n,).
         positions: Å, (n, 3).
         cell: Å, (3, 3), rows are vectors.
         pbc: Periodicity along each vector, (3,).
+        state: See ``state.electronic_state``.
     """
     digest = hashlib.sha256()
     digest.update(np.asarray(numbers, dtype="<i8").tobytes())
@@ -69,6 +77,7 @@ def frame_id(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike, pbc: Arr
     for lengths in (cell, positions):
         grid = np.rint(np.asarray(lengths, dtype=np.float64) / GRID)
         digest.update(grid.astype("<i8").tobytes())
+    digest.update(state_bytes(state))
     return digest.hexdigest()
 
 
@@ -89,8 +98,13 @@ class Labels:
     theory: str = ""
 
     def __bool__(self) -> bool:
-        """Whether anything is labelled."""
+        """Whether there is any label."""
         return not (self.energy is None and self.forces is None and self.stress is None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are energy and forces: what makes a frame a labelled one everywhere."""
+        return self.energy is not None and self.forces is not None
 
     def checked(self, n_atoms: int) -> Labels:
         """The same labels with plain types and verified shapes.
@@ -155,7 +169,7 @@ class Frame:
         split: The set it belongs to for good, or ``None`` before the split.
         arrays: Per-atom extras, each (n, …).
         info: User metadata, JSON values or numpy arrays.
-        id: Identity of the geometry, see ``frame_id``.
+        id: Identity of geometry and electronic state, see ``frame_id``.
     """
 
     numbers: NDArray[np.int64]
@@ -204,7 +218,8 @@ class Frame:
         rest["arrays"] = _per_atom(rest.get("arrays", {}), len(species))
         for array in (species, sites, box, periodic):
             array.setflags(write=False)
-        identity = frame_id(species, sites, box, periodic)
+        state = electronic_state(rest.get("info", {}), rest["arrays"])
+        identity = frame_id(species, sites, box, periodic, state)
         return cls(species, sites, box, periodic, identity, **rest)
 
     @classmethod
@@ -221,14 +236,46 @@ class Frame:
         return len(self.numbers)
 
     def with_(self, **changes: Any) -> Frame:
-        """A copy with other labels, origin, split, arrays or info (never another geometry)."""
+        """A copy with other labels, origin, split, arrays or info (never another geometry).
+
+        The id follows where extras or metadata say another charge, spin or moment than before.
+        """
         if changes.keys() & {"numbers", "positions", "cell", "pbc", "id"}:
             raise ValueError("another geometry is another frame: use Frame.make")
         if "labels" in changes:
             changes["labels"] = changes["labels"].checked(len(self))
         if "arrays" in changes:
             changes["arrays"] = _per_atom(changes["arrays"], len(self))
-        return replace(self, **changes)
+        made = replace(self, **changes)
+        if changes.keys() & {"arrays", "info"} and made.state != self.state:
+            made = replace(made, id=made.identity())
+        return made
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What info and arrays say of charge, spin and starting moments, see ``state``."""
+        return electronic_state(self.info, self.arrays)
+
+    def handed_on(self, sites: Any = None) -> dict[str, Any]:
+        """Extras and metadata that a frame made from this one takes over, as ``make`` takes them.
+
+        These are the per-atom extras that say how a structure is meant (``state.INHERITED``); any
+        other may be a result of a calculation. So is what the metadata say of charge and spin,
+        where all atoms stay.
+
+        Args:
+            sites: For each atom of the new frame the atom here it comes from; all if left out.
+        """
+        chosen = slice(None) if sites is None else sites
+        kept = state_keys(self.info) if sites is None else []
+        return {
+            "arrays": {k: v[chosen] for k, v in self.arrays.items() if k in INHERITED},
+            "info": {key: self.info[key] for key in kept},
+        }
+
+    def identity(self) -> str:
+        """The id that geometry and electronic state make; ``id`` is it already, unless damaged."""
+        return frame_id(self.numbers, self.positions, self.cell, self.pbc, self.state)
 
 
 def _per_atom(arrays: Mapping[str, ArrayLike], n_atoms: int) -> dict[str, NDArray[Any]]:

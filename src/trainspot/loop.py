@@ -12,14 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainspot import ending as endings
 from trainspot.augment.plan import augment, parse_plan
 from trainspot.config.models import Campaign
 from trainspot.dataset import Dataset
+from trainspot.ending import Ending
 from trainspot.errors import RunError
 from trainspot.evaluate.batch import evaluate
 from trainspot.evaluate.predictions import Predictions
 from trainspot.explore import schedule
+from trainspot.explore.frames import broken_off
 from trainspot.explore.schedule import Run
+from trainspot.isolated import is_isolated_atom
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.iteration import (
     NO_PAIRS,
@@ -43,7 +47,6 @@ from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
 from trainspot.judge.why import Past
-from trainspot.label.base import is_isolated_atom
 from trainspot.potential import Potential
 from trainspot.seeds import derive_seed
 from trainspot.split import assign
@@ -203,10 +206,8 @@ def _label(
     labelled, failed = engines.label(pending)
     atoms_failed = any(is_isolated_atom(frame) for frame in failed)
     if atoms_failed or len(labelled) < campaign.label.min_success * len(pending):
-        raise RunError(
-            f"{len(failed)} of {len(pending)} frames could not be labelled",
-            hint="lower label.min_success, or mend the label engine",
-        )
+        ending = endings.too_few_labels(len(labelled), failed, campaign)
+        raise RunError(ending.message, hint=ending.remedy)
     result.failed = result.failed.merge(failed)
     merged = result.dataset.without(failed.ids).merge(labelled)
     result.dataset = assign(merged, campaign.split.fractions, seed=campaign.seed)
@@ -243,7 +244,8 @@ def _turn(
         dataset, explored, starts, predictions, calibrations, result.failed, rules, iteration
     )
     reference = {"engine": campaign.label.engine, "code": campaign.label.code}
-    work = Work(iteration, *counts, len(failures), reference)
+    broken = broken_off(failures)
+    work = Work(iteration, *counts, len(failures), reference, len(runs), broken)
     figures = record(dataset, explored, predictions, calibrations, decision.judgement, work)
     turn = Turn(committee, predictions, calibrations, decision, figures)
     turn.explored, turn.starts = explored, starts
@@ -253,6 +255,18 @@ def _turn(
     if note := decision.judgement.novelty.get("note"):
         progress(f"iteration {iteration}: {note}")
     progress(f"iteration {iteration}: {result.state}")
+
+
+def ending_of(result: Result, campaign: Campaign) -> Ending | None:
+    """Why a loop ended and what to do, in the words of a campaign; ``None`` if it converged."""
+    record = result.turns[-1].record if result.turns else {}
+    if result.state == State.NO_VALID_EXPLORATION:
+        return endings.nothing_valid(record, campaign.screen)
+    if result.state == State.EXHAUSTED:
+        return endings.not_converged(record, campaign)
+    if result.state == "budget":
+        return endings.budget_spent(record, int(result.dataset.is_labelled.sum()), campaign)
+    return None
 
 
 def history(result: Result, campaign: Campaign) -> list[Past]:

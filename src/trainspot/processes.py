@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -12,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any, Final
 
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_NO_REASON: Final = re.compile(rf"\w*Warning\b|\bWARNING\b|^{re.escape(_TRACEBACK)}")
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 """Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
 
@@ -37,6 +40,23 @@ def _guard(setpriv: str) -> tuple[str, ...]:
     guard = (setpriv, "--pdeathsig", "TERM")
     tried = subprocess.run([*guard, setpriv, "--version"], capture_output=True, check=False)  # noqa: S603
     return () if tried.returncode else guard
+
+
+def error_line(stderr: str) -> str:
+    """The line in which a program says why it failed, or nothing.
+
+    That is the last line of its last traceback that names an exception; without any traceback, the
+    last line that is no warning. Warnings come with a line of source below, which is indented.
+    """
+    lines = stderr.splitlines()
+    starts = [row for row, line in enumerate(lines) if line.startswith(_TRACEBACK)]
+    for line in lines[starts[-1] + 1 :] if starts else ():
+        if line.strip() == line != "":
+            return line
+    for line in reversed(lines):
+        if line.strip() and not line[0].isspace() and not _NO_REASON.search(line):
+            return line.strip()
+    return ""
 
 
 def pool(

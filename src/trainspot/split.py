@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.frames import SPLITS
+from trainspot.isolated import isolated_atoms
 from trainspot.seeds import derive_seed
 
 FRACTIONS: Final = (0.8, 0.1, 0.1)
@@ -68,7 +69,7 @@ def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int =
     if not len(dataset):
         return dataset
     units = _units(dataset, seed)
-    atoms = _isolated(dataset)
+    atoms = isolated_atoms(dataset.columns)
     mixed = [unit for unit in units if not atoms[unit.rows[0]]]
     known = {unit: unit.split for unit in mixed if unit.split >= 0}
     free = sorted((u for u in mixed if u.split < 0), key=lambda unit: unit.order)
@@ -90,12 +91,6 @@ def _checked(fractions: Sequence[float]) -> NDArray[np.float64]:
             hint="give three shares for training, validation and test that sum to 1",
         )
     return shares
-
-
-def _isolated(dataset: Dataset) -> NDArray[np.bool_]:
-    """Single atoms without periodicity, (N,)."""
-    alone: NDArray[np.bool_] = (dataset.n_atoms == 1) & ~dataset.column("pbc").any(axis=1)
-    return alone
 
 
 # ── units ─────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from trainspot.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
+from trainspot.combine import with_ids
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError
 from trainspot.frames import MAX_COORDINATE, SPLITS, frame_id
@@ -151,14 +152,18 @@ def check_values(dataset: Dataset, where: str) -> None:
         raise DataError("a frame has no atoms", where=where)
 
 
-def check_frames(dataset: Dataset, where: str) -> None:
+def checked_frames(dataset: Dataset, where: str) -> Dataset:
     """Check a file from elsewhere, frame by frame: numbers, texts, and ids that are its own.
+
+    Returns:
+        The dataset; frames that were written when charge and spin were no part of an id have the
+        id of now, and so have their children as their parent's.
 
     Raises:
         DataError: Damaged, or changed after it was written; the message names the frame.
     """
     check_values(dataset, where)
-    frames = iter(dataset)
+    frames, renamed = iter(dataset), dict[int, str]()
     for number in range(1, len(dataset) + 1):
         try:
             frame = next(frames)
@@ -166,8 +171,17 @@ def check_frames(dataset: Dataset, where: str) -> None:
             raise DataError(f"the texts of frame {number} are damaged", where=where) from error
         except OSError as error:
             raise DataError("damaged HDF5 file", where=where) from error
-        if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
-            raise DataError(f"the id of frame {number} is not that of its geometry", where=where)
+        if frame.id != (identity := frame.identity()):
+            if frame.id != frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc):
+                raise DataError(
+                    f"the id of frame {number} is not that of its geometry", where=where
+                )
+            renamed[number - 1] = identity
+    if not renamed:
+        return dataset
+    before = dataset.ids
+    ids = [renamed.get(row, identity) for row, identity in enumerate(before)]
+    return Dataset(with_ids(dataset.columns, before, ids))
 
 
 def _finite(block: NDArray[Any]) -> NDArray[np.bool_]:

@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_REASONS: Final = 4
+
 
 def counted(number: int, thing: str) -> str:
     """``1 frame``, ``2 frames``: a number and what it counts, a word with a plural in s."""
     return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def sentences(*parts: str) -> str:
+    """Parts without a full stop, one sentence each; empty ones are left out."""
+    return " ".join(f"{part}." for part in parts if part)
+
+
+def most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Counts by their names, the largest first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """``overlap (3), force (1)``: the most frequent, and how many others."""
+    ordered = most(counts)
+    said = [f"{words} ({n})" for words, n in ordered[:_MOST_REASONS]]
+    if rest := sum(n for _, n in ordered[_MOST_REASONS:]):
+        said.append(f"other reasons ({rest})")
+    return ", ".join(said)
+
+
+def broken_off(record: Mapping[str, Any]) -> str:
+    """How many runs of molecular dynamics did not reach their end and why, or nothing.
+
+    Args:
+        record: The figures of an iteration, see ``judge.iteration.record``.
+    """
+    failed, runs = int(record.get("exploration_failures") or 0), int(record.get("runs") or 0)
+    if not failed:
+        return ""
+    said = f"{failed} of {counted(runs, 'run')}" if runs else counted(failed, "run")
+    reasons = listed(dict(record.get("broken_off") or {}))
+    end = f"{said} broke off before {'its' if failed == 1 else 'their'} end"
+    return f"{end}: {reasons}" if reasons else end

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from trainspot import store
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
@@ -171,7 +172,8 @@ def test_everything_is_collected(campaign, dataset, predictions):
     assert found.note == ""
 
 
-def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
+def test_a_campaign_without_results_has_a_report_and_its_dataset(young, dataset, tmp_path):
+    from aiida_trainspot.cli.export import export
     from aiida_trainspot.collect import collect, committee
 
     data = collect(young)
@@ -180,8 +182,14 @@ def test_a_campaign_without_results_has_a_report_but_no_export(young, dataset):
     assert data.calibrate == CalibrateSettings()
     assert data.explored is None
     assert data.notes == []
-    with pytest.raises(InputError, match="no trained committee yet"):
-        committee(young, data)
+    assert committee(young, data).models == {}
+    out = tmp_path / "out"
+    result = CliRunner().invoke(export, [young.uuid, "-o", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stderr == "note: No committee was trained: this is the dataset alone.\n"
+    assert result.stdout == f"export: {out}\nlabelled: 12 of 12 frames\n"
+    assert store.read(out / "dataset.h5").ids == dataset.ids
+    assert "No committee was trained" in (out / "README.md").read_text()
 
 
 def test_the_report_command_writes_page_and_data(campaign, tmp_path):

@@ -14,8 +14,9 @@ from trainspot.config.load import resolve
 from trainspot.dataset import Dataset
 from trainspot.errors import MissingExtraError
 from trainspot.foresight import foresee, foresee_sets
-from trainspot.frames import MOMENTS, Frame
+from trainspot.frames import Frame
 from trainspot.judge.novelty import frames_needed
+from trainspot.state import MOMENTS
 
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
 PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]

@@ -74,3 +74,40 @@ def test_an_older_util_linux_is_not_asked_for_what_it_does_not_know(tmp_path, mo
 def test_without_util_linux_a_command_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert processes.ends_with_parent(["program", "-x"]) == ["program", "-x"]
+
+
+TRACEBACK = """/x/load.py:9: FutureWarning: weights_only
+  torch.load(f)
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "b.py", line 2, in <module>
+    raise ValueError("no")
+ValueError: no
+and more of it
+srun: error: node1: task 0: Exited with exit code 1
+/x/tempfile.py:7: ResourceWarning: Implicitly cleaning up
+  _warnings.warn(message)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "line"),
+    [
+        (TRACEBACK, "ValueError: no"),
+        (
+            "Error: m.toy: no such file\n/x.py:1: UserWarning: w\n  w()\n",
+            "Error: m.toy: no such file",
+        ),
+        ("WARNING: careful\n/x.py:1: UserWarning: w\n  w()\n", ""),
+        ("Traceback (most recent call last):\n  cut", ""),
+        ("out of memory\n\n", "out of memory"),
+        ("", ""),
+    ],
+)
+def test_the_line_of_an_error_is_found_between_warnings(stderr, line):
+    assert processes.error_line(stderr) == line

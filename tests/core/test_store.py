@@ -339,11 +339,11 @@ def test_a_truncated_file_is_refused(length):
 )
 def test_frames_that_were_changed_are_found(path, name, place, value, message):
     with store.opened(path) as lazy:
-        store.check_frames(lazy, "file")
+        store.checked_frames(lazy, "file")
     with h5py.File(path, "r+") as file:
         file[name][place] = value
     with store.opened(path) as lazy, pytest.raises(DataError, match=f"file: .*{message}"):
-        store.check_frames(lazy, "file")
+        store.checked_frames(lazy, "file")
 
 
 def test_large_columns_are_checked_and_copied_to_their_end(rich, tmp_path):

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aiida_trainspot.broker import knock
+from aiida_trainspot.endings import WELL
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.report.summary import too_few
+from trainspot.wording import sentences
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
@@ -51,7 +53,7 @@ def watch(node: WorkChainNode) -> int:
         return 0
     report = status(node)
     console.print(table(report), *closing(report, node.pk), sep="\n")
-    return 0 if report["exit"]["status"] in (0, 420, 421) else 1
+    return 0 if report["exit"]["status"] in WELL else 1
 
 
 def table(report: dict[str, Any]) -> Table:
@@ -102,11 +104,13 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
     if ending is None:
         lines = [Text(f"stage: {report['stage']}")]
     else:
-        message = f": {ending['message']}" if ending.get("message") else ""
-        style = "green" if ending["status"] == 0 else "yellow"
-        lines = [Text(f"{ending['label']}{message}", style=style)]
+        said = sentences(ending.get("message", ""), ending.get("remedy", ""))
+        style = (
+            "green" if ending["status"] == 0 else "yellow" if ending["status"] in WELL else "red"
+        )
+        lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
     if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
         lines.append(Text(lacking, style="yellow"))
-    if ending is not None and report["iterations"]:
+    if ending is not None:
         lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
     return lines

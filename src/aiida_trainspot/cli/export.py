@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from aiida_trainspot.profile import find, load, profile_option
+from trainspot.wording import counted
 
 
 @click.command()
@@ -22,10 +23,12 @@ from aiida_trainspot.profile import find, load, profile_option
 def export(identifier: str, output: Path, profile: str | None) -> None:
     """Write what campaign ID made into a folder, ready for ASE and LAMMPS.
 
-    The committee is the one that was judged last, with its calibration.
+    The committee is the one that was judged last, with its calibration. However the campaign
+    ended, and while it runs, the dataset has all that is labelled; without a committee it comes
+    alone.
     """
     load(profile)
-    from aiida_trainspot.collect import collect, committee
+    from aiida_trainspot.collect import collect, committee, failures
     from trainspot.report.export import export as write
 
     node = find(identifier)
@@ -38,8 +41,12 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
         models=chosen.models,
         calibration=chosen.calibration,
         status={**found.status, "notes": [*found.notes, *notes]},
+        failures=failures(node).without(found.dataset.ids),
     )
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(f"export: {folder}")
-    click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
+    labelled = int(found.dataset.is_labelled.sum())
+    click.echo(f"labelled: {labelled} of {counted(len(found.dataset), 'frame')}")
+    if chosen.models:
+        click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from aiida.common.exceptions import AiidaException
 
 from aiida_trainspot.calculations.ase_label import FAILURES, JOURNAL, LABELLED
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.parsers.base import TrainspotParser, required
+from trainspot import store
+from trainspot.dataset import Dataset
 from trainspot.errors import DataError, OutputMissingError
 from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine
 from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from aiida.orm import CalcJobNode
+
+    from trainspot.label.base import LabelResult
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 class AseLabelParser(TrainspotParser):
@@ -40,12 +51,34 @@ class AseLabelParser(TrainspotParser):
         del directory
         if temporary is None or not (temporary / JOURNAL).is_file():
             return
-        settings = parse_settings(AseLabelEngine.Settings, self.node.inputs.settings.get_dict())
-        asked = self.node.inputs.dataset.dataset
         try:
-            found = journal.read(temporary / JOURNAL, asked, AseLabelEngine.theory(settings))
+            found = _read(temporary / JOURNAL, self.node)
         except DataError as error:
             self.logger.warning("nothing is salvaged: %s", error)
             return
         self.out("labelled", PESData(found.labelled))
         self.out("failures", PESData(found.failures))
+
+
+def written_by(job: CalcJobNode) -> Dataset:
+    """What a job that is at work, or was killed, has labelled, from its folder where it runs.
+
+    Nothing, if that cannot be reached, or has been cleaned.
+    """
+    if "remote_folder" not in job.outputs:
+        return Dataset.from_frames([])
+    with TemporaryDirectory() as folder:
+        for name in (JOURNAL, LABELLED):  # the journal is removed when all is written
+            path = Path(folder) / name
+            try:
+                job.outputs.remote_folder.getfile(name, str(path))
+                return _read(path, job).labelled if name == JOURNAL else store.read(path)
+            except (OSError, AiidaException, DataError) as error:
+                _LOGGER.info("%s of %s<%s>: %s", name, job.process_label, job.pk, error)
+    return Dataset.from_frames([])
+
+
+def _read(path: Path, job: CalcJobNode) -> LabelResult:
+    settings = parse_settings(AseLabelEngine.Settings, job.inputs.settings.get_dict())
+    asked = job.inputs.dataset.dataset
+    return journal.read(path, asked, AseLabelEngine.theory(settings))

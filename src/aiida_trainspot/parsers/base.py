@@ -18,6 +18,7 @@ from trainspot.errors import (
     TrainingDivergedError,
     TrainspotError,
 )
+from trainspot.processes import error_line
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode
@@ -100,8 +101,11 @@ class TrainspotParser(Parser):
         if self.node.exit_status:  # the scheduler's own reason, such as a dead node
             return None
         code = next((c for kind, c in _OF_ERROR if isinstance(error, kind)), None)
-        last = program.strip().rpartition("\n")[2]
-        detail = f"{error} ({STDERR}: {last})" if last else str(error)
+        said = error_line(program)
+        if code is exit_codes.TRAINING_DIVERGED:  # the log has said it all
+            detail = error.what
+        else:
+            detail = f"{error} ({STDERR}: {said})" if said else str(error)
         return (code or exit_codes.OUTPUT_UNREADABLE).because(detail)
 
 

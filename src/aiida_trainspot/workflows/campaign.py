@@ -16,6 +16,7 @@ from aiida_trainspot.functions.augment import assign_sets
 from aiida_trainspot.workflows.campaign_base import CampaignBase
 from aiida_trainspot.workflows.campaign_ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
+from trainspot.explore.frames import broken_off
 from trainspot.judge.iteration import NO_PAIRS
 from trainspot.judge.verdict import State
 from trainspot.seeds import derive_seed
@@ -250,6 +251,8 @@ class TrainsPotWorkChain(CampaignBase):
             "labelled": self.ctx.new_labels[0],
             "label_failures": self.ctx.new_labels[1],
             "exploration_failures": len(explored.failures),
+            "runs": len(explored.schedule["runs"]),
+            "broken_off": broken_off(explored.failures.dataset),
             "reference": {"engine": stage.engine, "code": self.inputs.codes.label.full_label},
         }
         given = {

@@ -13,16 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from trainspot.frames import MOMENTS, Frame, Origin
+from trainspot.frames import Frame, Origin
 
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""
-
-INHERITED: Final = ("initial_charges", MOMENTS, "masses", "tags")
-"""Per-atom extras that say how a structure is meant, which children keep.
-
-Any other may be a result of a calculation, and would be wrong for a child.
-"""
 
 
 class Scope(Enum):
@@ -119,7 +113,7 @@ def child(
     parameters: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Frame:
-    """A frame made from another one, which knows where it comes from.
+    """A frame made from another one, which knows where it comes from; see ``Frame.handed_on``.
 
     Args:
         parent: The frame it was made from.
@@ -131,14 +125,13 @@ def child(
         parameters: What was done, JSON values.
         seed: Seed of the generator that made this frame alone.
     """
-    chosen = slice(None) if sites is None else sites
     return Frame.make(
-        parent.numbers[chosen],
+        parent.numbers if sites is None else parent.numbers[sites],
         positions,
         parent.cell if cell is None else cell,
         parent.pbc if pbc is None else pbc,
-        arrays={k: v[chosen] for k, v in parent.arrays.items() if k in INHERITED},
         origin=Origin(strategy, parent.id, dict(parameters or {}), seed),
+        **parent.handed_on(sites),
     )
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import spglib
 from numpy.typing import NDArray
 
-from trainspot.augment.base import INHERITED
 from trainspot.augment.supercell import hermite
 from trainspot.frames import Frame
 from trainspot.geometry import deform, lengths, normals
+from trainspot.state import INHERITED
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

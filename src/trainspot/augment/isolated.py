@@ -10,7 +10,9 @@ from ase.data import atomic_numbers, ground_state_magnetic_moments
 from pydantic import Field, field_validator
 
 from trainspot.augment.base import Scope, Strategy, title
-from trainspot.frames import MOMENTS, Frame, Origin
+from trainspot.frames import Frame, Origin
+from trainspot.isolated import is_isolated_atom
+from trainspot.state import MOMENTS
 
 
 class Isolated(Strategy):
@@ -53,7 +55,7 @@ class Isolated(Strategy):
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """One frame per element; where the inputs have such an atom already, that one."""
         del rng
-        present = {int(f.numbers[0]): f for f in frames if len(f) == 1 and not f.pbc.any()}
+        present = {int(f.numbers[0]): f for f in frames if is_isolated_atom(f)}
         more = np.array([atomic_numbers[name] for name in self.species], dtype=np.int64)
         for number in np.unique(np.concatenate([*(f.numbers for f in frames), more])).tolist():
             known = present.get(number)

@@ -23,6 +23,7 @@ from trainspot.geometry import (
     nearest_of,
     pairs_within,
 )
+from trainspot.isolated import is_isolated_atom
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class Rattle(Strategy):
         if self.strain is not None:
             self.note_molecules(frames, "strained")
         for parent, seeds in streams(rng, frames, self.copies + 1):
-            if not np.all(np.isfinite(nearest_distances(parent))):
+            if is_isolated_atom(parent) or not np.all(np.isfinite(nearest_distances(parent))):
                 self.note(f"{title(parent)} has no neighbours to rattle against")
                 continue
             shells = self._shells(parent)

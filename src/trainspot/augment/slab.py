@@ -15,6 +15,7 @@ from trainspot.augment.crystal import Crystal, Surface, crystal_of
 from trainspot.augment.supercell import Supercell, repeated
 from trainspot.frames import Frame, Origin
 from trainspot.geometry import deform, lengths, normals
+from trainspot.isolated import is_isolated_atom
 
 Floats = NDArray[np.float64]
 Miller = tuple[int, int, int]
@@ -72,8 +73,11 @@ class Slab(Strategy):
         """One slab for each distinct cut of each crystal that ``max_atoms`` allows."""
         del rng
         for parent in frames:
-            if not parent.pbc.all():
-                self.note(f"{title(parent)} is not periodic in three directions")
+            if not parent.pbc.all() or is_isolated_atom(parent):
+                lacks = (
+                    "an isolated atom" if parent.pbc.all() else "not periodic in three directions"
+                )
+                self.note(f"{title(parent)} is {lacks}")
                 continue
             crystal = crystal_of(parent, self.symprec)
             if crystal is None:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from trainspot.augment.base import Parameters, Strategy, child, from_seed, streams, title
 from trainspot.frames import Frame
 from trainspot.geometry import deform, full_cell, lengths, periodic_projector
+from trainspot.isolated import is_isolated_atom
 
 Matrix = NDArray[np.float64]
 
@@ -77,7 +78,7 @@ class Deformation(Parameters):
 
 def applies(frame: Frame) -> bool:
     """Whether a frame has a direction that can be strained."""
-    return bool(frame.pbc.any())
+    return bool(frame.pbc.any()) and not is_isolated_atom(frame)
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ from pydantic import Field
 from trainspot.augment.base import Scope, Strategy, child, title
 from trainspot.frames import Frame
 from trainspot.geometry import image_distance, lengths, reduce_lattices
+from trainspot.isolated import is_isolated_atom
 
 Integers = NDArray[np.int64]
 
@@ -62,7 +63,7 @@ class Supercell(Strategy):
         axes = np.flatnonzero(frame.pbc)
         matrix = np.eye(3, dtype=np.int64)
         most = self.max_atoms // len(frame)
-        if len(axes) and most > 1 and image_distance(frame.cell, frame.pbc) < self._enough:
+        if len(axes) and most > 1 and self._is_short(frame):
             search = _diagonal if self.shape == "diagonal" else _general
             matrix[np.ix_(axes, axes)] = search(frame.cell[axes], self._enough, most)
         return matrix
@@ -71,9 +72,12 @@ class Supercell(Strategy):
     def _enough(self) -> float:
         return self.min_length - _SAME
 
+    def _is_short(self, frame: Frame) -> bool:
+        near = image_distance(frame.cell, frame.pbc) < self._enough
+        return near and not is_isolated_atom(frame)
+
     def _explain(self, frame: Frame) -> None:
-        short = frame.pbc.any() and image_distance(frame.cell, frame.pbc) < self._enough
-        if short:
+        if self._is_short(frame):
             self.note(f"{title(frame)} cannot be repeated within {self.max_atoms} atoms")
 
 

@@ -75,8 +75,6 @@ def evaluate(
         io.opened(frames) as dataset,
         click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar,
     ):
-        if any(dataset.column(f"has_{name}").any() for name in ("energy", "forces", "stress")):
-            io.tell_counts(dataset, frames)
         number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
         errors = stream.evaluate_to_file(
             dataset,
@@ -87,6 +85,9 @@ def evaluate(
             trust=calibrated.trust if calibrated else None,
             progress=bar.update,
         )
+        labels = io.counts(dataset)
+    if any(count for name, count in labels.items() if name != "frames"):
+        io.tell_counts(labels, frames)
     if as_json:
         by_set = {name: _listed(rmse) for name, rmse in errors.by_set.items()}
         content = {"frames": number, "members": member_names(paths), "rmse": _listed(errors.rmse)}

@@ -40,6 +40,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=FILE,
     help="Keeps what is done while it runs; run again after a crash, it goes on from there.",
 )
+@click.option(
+    "--mix-theories", is_flag=True, help="Keep labels of another level of theory beside the new."
+)
 @output_option
 @config_option
 def label(
@@ -48,28 +51,33 @@ def label(
     calculator: str | None,
     settings_file: Path | None,
     workers: int,
-    failures_file: Path | None,
-    journal_file: Path | None,
+    mix_theories: bool,
     output: Path,
     config: Campaign | None,
+    **files: Path | None,
 ) -> None:
-    """Label the unlabelled frames of a dataset; each geometry is computed once.
+    """Label the frames of a dataset that lack an energy or forces; each is computed once.
 
     A frame that fails is left out and reported, with its reason, in --failures.
     """
+    failures_file, journal_file = files["failures_file"], files["journal_file"]
     _check_files(frames, output, failures_file, journal_file)
     runner, settings = _engine(engine, calculator, settings_file, config)
-    known = Dataset.from_frames([]).merge(io.read(frames))
+    notes: list[str] = []
+    known = io.merged(io.read(frames), str(frames), tell=notes.append)
     todo = known.unlabelled()
-    if partly := sum(bool(frame.labels) for frame in todo):
-        text = "with an energy without forces, or the reverse, computed anew"
-        click.echo(f"note: {counted(partly, 'frame')} {text}", err=True)
+    if len(todo) and not mix_theories:
+        _refuse_mixture(known, runner.theory(settings), frames)
+    if partial := sum(bool(frame.labels) for frame in todo):
+        notes.append(f"{counted(partial, 'frame')} with an energy or forces alone computed anew")
     earlier = Dataset.from_frames([])
     if journal_file is not None and journal_file.exists():
         earlier = journal.read(journal_file, todo, runner.theory(settings)).labelled
-        click.echo(f"{len(earlier)} frames were labelled before: {journal_file}", err=True)
+        notes.append(f"{len(earlier)} frames were labelled before: {journal_file}")
     labels = io.counts(known)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     labelled = Dataset.concatenate([earlier, result.labelled])
     if failures_file is None:  # nothing is lost: a failed frame stays, as it was
         io.write(base.merged(known, labelled, Dataset.from_frames([])), output)
@@ -80,6 +88,23 @@ def label(
         journal_file.unlink()
     io.tell_counts(labels, frames)
     _report(len(labelled), len(known) - len(todo), result.failures, output, failures_file)
+
+
+def _refuse_mixture(known: Dataset, theory: str, where: Path) -> None:
+    """Say before anything is computed that the labels would be of two levels of theory.
+
+    Raises:
+        InputError: They would be.
+    """
+    if others := [
+        f"'{name}'" if name else "not named" for name in known.theories if name != theory
+    ]:
+        raise InputError(
+            f"has labels of another level of theory ({', '.join(others)}) than the new ones would "
+            f"be ('{theory}'), and no potential is trained on both",
+            where=str(where),
+            hint="label the other frames in a file of their own, or give --mix-theories",
+        )
 
 
 def _check_files(

@@ -13,7 +13,7 @@ from trainspot.config import document
 from trainspot.settings import parse_settings
 from trainspot.split import assign
 from trainspot.train import run
-from trainspot.train.base import member_seeds
+from trainspot.train.base import member_seeds, mixed_states
 from trainspot.wording import counted
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def train(
     if config and config.train.start == "foundation" and not start:
         start = (Path(config.train.foundation or ""),)
     shares = config.split.fractions if config else (0.8, 0.1, 0.1)
-    given = io.read(frames)
+    given = io.merged(
+        io.read(frames), str(frames), tell=lambda text: click.echo(f"note: {text}", err=True)
+    )
+    if text := mixed_states(given):
+        click.echo(f"warning: {text}", err=True)
     dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:

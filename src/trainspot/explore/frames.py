@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trainspot.dataset import Dataset
 from trainspot.explore.base import Explored
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
     from trainspot.explore.schedule import Run
 
 STRATEGY = "md"
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d.]*(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int) -> Frame:
-    """One snapshot as an unlabelled frame; species and periodicity are those of the start.
+    """One snapshot as an unlabelled frame; species, periodicity and state are those of the start.
 
     Args:
         start: The frame the run started from.
@@ -45,7 +48,7 @@ def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int
         trajectory=run.trajectory,
         iteration=run.iteration,
     )
-    return Frame.make(start.numbers, positions, cell, start.pbc, origin=origin)
+    return Frame.make(start.numbers, positions, cell, start.pbc, origin=origin, **start.handed_on())
 
 
 def gathered(
@@ -84,3 +87,9 @@ def failed(start: Frame, run: Run, reason: str, exit_status: int | None = None) 
     """The record of a run that did not reach its end: its start frame and the reason."""
     failure = {"reason": reason, "exit_status": exit_status, "trajectory": run.trajectory}
     return start.with_(info={**start.info, "failure": failure})
+
+
+def broken_off(failures: Dataset) -> dict[str, int]:
+    """How many runs did not reach their end for each reason, whatever the numbers in it."""
+    reasons = (str(frame.info["failure"]["reason"]) for frame in failures)
+    return dict(sorted(Counter(_NUMBER.sub("…", reason) for reason in reasons).items()))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ import numpy as np
 
 from trainspot import store
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, RunError
+from trainspot.errors import DataError, InputError, RunError
 from trainspot.io import database, extxyz, foreign, reading, source
 from trainspot.io.atoms import LOG, from_ase, to_ase
 from trainspot.io.extxyz import write as write_extxyz
@@ -35,12 +35,14 @@ __all__ = [
     "counts",
     "from_ase",
     "from_images",
+    "merged",
     "opened",
     "parse_map",
     "parse_periodic",
     "read",
     "tell_counts",
     "to_ase",
+    "with_atoms",
     "with_periodicity",
     "with_theory",
     "write",
@@ -86,15 +88,16 @@ def read(
 def _read(copy: Path, path: Path, theory: str, mapping: Mapping[str, str]) -> Dataset:
     where = str(path)
     if source.suffix_of(path) == store.SUFFIX:
-        dataset = store.read(copy)
-        store.check_frames(dataset, str(copy))
-        if mapping:
-            return from_images(map(to_ase, dataset), theory=theory, where=where, mapping=mapping)
-        return with_theory(dataset, theory)
-    images = reading.images(copy, where, source.suffix_of(path))
+        dataset = store.checked_frames(store.read(copy), str(copy))
+        if not mapping:
+            return with_atoms(with_theory(dataset, theory))
+        images = [to_ase(frame) for frame in dataset]
+    else:
+        images = reading.images(copy, where, source.suffix_of(path))
     if not images:
         raise InputError("contains no structure", where=where)
-    return from_images(images, theory=theory, where=where, mapping=mapping)
+    found = from_images(images, theory=theory, where=where, mapping=mapping)
+    return with_atoms(found)
 
 
 @contextmanager
@@ -110,8 +113,8 @@ def opened(
     path = _existing(path)
     if path.suffix.lower() == store.SUFFIX and not mapping:
         with store.opened(path) as dataset:
-            store.check_frames(dataset, str(path))
-            yield with_theory(dataset, theory)
+            checked = store.checked_frames(dataset, str(path))
+            yield with_atoms(with_theory(checked, theory))
     else:
         yield read(path, theory=theory, mapping=mapping)
 
@@ -157,6 +160,29 @@ def with_theory(dataset: Dataset, theory: str) -> Dataset:
         return dataset
     wanted = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
     return dataset.with_columns(theory=wanted)
+
+
+def merged(dataset: Dataset, where: str, *, tell: Callable[[str], object] | None = None) -> Dataset:
+    """The frames of a file, each once; see ``Dataset.merge``.
+
+    Raises:
+        DataError: Copies contradict each other; the message names file and frames.
+    """
+    try:
+        return dataset.merge(tell=tell)
+    except DataError as error:
+        place = ", ".join(filter(None, (where, error.where)))
+        raise DataError(error.what, where=place, hint=error.hint) from None
+
+
+def with_atoms(dataset: Dataset) -> Dataset:
+    """The same frames; isolated atoms that have an energy have forces too: zero, by symmetry.
+
+    Files rarely write them, and without forces an atom would count as one that was never labelled.
+    """
+    has_forces = dataset.column("has_forces")
+    bare = dataset.is_isolated & dataset.column("has_energy") & ~has_forces
+    return dataset.with_columns(has_forces=has_forces | bare) if bare.any() else dataset
 
 
 def write(dataset: Dataset, path: Path | str) -> None:

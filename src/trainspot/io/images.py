@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
+from trainspot.combine import with_ids
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.frames import Frame, frame_id
 from trainspot.io import labels as naming
 from trainspot.io.atoms import LOG, read_frame
 from trainspot.io.mapping import renamed
@@ -65,10 +66,20 @@ def from_images(
         dataset = Dataset.from_frames(frames)
     except InputError as error:
         raise _placed(error, where) from None
+    before = [_id_before(atoms, frame) for atoms, frame in zip(several, frames, strict=True)]
+    if before != dataset.ids:
+        dataset = Dataset(with_ids(dataset.columns, before, dataset.ids))
     for text, count in told.items():
         shown = f"{where}: " if where else ""
         LOG.warning("%s%s (%s of %s structures)", shown, _named(text, where), count, len(several))
     return dataset
+
+
+def _id_before(atoms: Atoms, frame: Frame) -> str:
+    """The id that the children of a frame know it by, if charge and spin were no part of it yet."""
+    given = atoms.info.get("frame_id")
+    old = frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc)
+    return old if given == old else frame.id
 
 
 def _placed(error: InputError, place: str) -> InputError:

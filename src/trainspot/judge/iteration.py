@@ -7,7 +7,7 @@ and only here, so that the same seed selects the same frames.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class Work:
         label_failures: Frames that could not be labelled.
         exploration_failures: Runs that did not reach their end.
         reference: Engine and code of the labels.
+        runs: Runs of molecular dynamics; 0 where an earlier version did not count them.
+        broken_off: How many runs did not reach their end for each reason.
     """
 
     n: int
@@ -80,6 +82,8 @@ class Work:
     label_failures: int
     exploration_failures: int
     reference: Mapping[str, str]
+    runs: int = 0
+    broken_off: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot import processes
-from trainspot.frames import MOMENTS
 from trainspot.label.base import (
     EngineSettings,
     LabelResult,
@@ -23,6 +22,8 @@ from trainspot.label.base import (
     retried,
 )
 from trainspot.label.calculators import NAMES, calculator
+from trainspot.label.states import charge_of, not_computed
+from trainspot.state import CHARGE, MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _NO_MOMENTS: Final = (
     "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"
 )
+_CHARGED: Final = frozenset({"tblite", "tblite.ase:TBLite"})
+"""Calculators that take the sum of the initial charges as the total charge."""
 _DIED: Final = "the process that computed this frame died"
 
 
@@ -107,17 +110,30 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
         atoms = frame.to_atoms()
         atoms.calc = calculator(settings.calculator, settings.parameters)
         known = atoms.calc.implemented_properties
+        told = {MOMENTS}
+        if settings.calculator in _CHARGED and CHARGE not in settings.parameters:
+            told.add(CHARGE)
+            atoms.set_initial_charges([charge_of(frame), *[0.0] * (len(frame) - 1)])
         if "magmom" in known or "magmoms" in known:
             if MOMENTS in frame.arrays:
                 atoms.set_initial_magnetic_moments(frame.arrays[MOMENTS])
         elif atomic_moment(frame):
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
+        if reason := not_computed(frame, told, _given(settings)):
+            return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
         energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
         stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
         labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))
     return frame.with_(labels=labels)
+
+
+def _given(settings: AseSettings) -> dict[str, Any]:
+    """What the settings say of the electronic state of all frames."""
+    given = {CHARGE: settings.parameters[CHARGE]} if CHARGE in settings.parameters else {}
+    spin = {"multiplicity", "spin", "uhf"} & settings.parameters.keys()
+    return given | ({"spin": True} if spin else {})
 
 
 def _reason(error: Exception, frame: Frame, name: str) -> str:

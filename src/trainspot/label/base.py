@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from trainspot import plugins
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
-from trainspot.frames import MOMENTS, Frame, Labels
+from trainspot.frames import Frame, Labels
 from trainspot.geometry import periodic_projector
+from trainspot.isolated import is_isolated_atom
+from trainspot.state import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -61,6 +63,10 @@ class LabelResult:
 @runtime_checkable
 class LabelEngine(Protocol):
     """What every class in the group offers.
+
+    An engine whose calculations have exit statuses of their own may also offer ``failures``, from
+    exit status to what befell the frame in a few words ("did not reach self-consistency"), and
+    ``unconverged``, the statuses after which more attempts may help.
 
     Attributes:
         name: Its name in the group.
@@ -167,11 +173,6 @@ def merged(known: Dataset, labelled: Dataset, failures: Dataset) -> Dataset:
     out = set(failures.ids)
     order = [identity for identity in known.ids if identity not in out]
     return Dataset.concatenate([kept, labelled]).select(order)
-
-
-def is_isolated_atom(frame: Frame) -> bool:
-    """Whether the frame is one atom in vacuum, whose label fixes the reference energy."""
-    return len(frame) == 1 and not frame.pbc.any()
 
 
 def atomic_moment(frame: Frame) -> float:

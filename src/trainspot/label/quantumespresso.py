@@ -17,13 +17,15 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.errors import InputError
+from trainspot.isolated import is_isolated_atom
 from trainspot.label.base import (
     EngineSettings,
     atomic_moment,
     fingerprint,
-    is_isolated_atom,
     labels_of,
 )
+from trainspot.label.states import charge_of, not_computed
+from trainspot.state import CHARGE, MOMENTS
 from trainspot.units import EV_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -208,6 +210,8 @@ class QuantumEspressoLabelEngine:
     name: ClassVar[str] = "quantumespresso"
     default_code: ClassVar[str] = "pw@localhost"
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
+    failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
+    unconverged: ClassVar[frozenset[int]] = frozenset({410})
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:
@@ -249,6 +253,7 @@ class QuantumEspressoLabelEngine:
                 "nosym": settings.nosym,
                 **_occupations(frame, settings),
                 **_spin(frame, settings, valences or {}),
+                **_charge(frame, settings),
                 **_interactions(frame, settings),
             },
             "ELECTRONS": {
@@ -322,16 +327,48 @@ def _spin(
     alone = atomic_moment(frame)
     if not (alone or settings.spin):
         return {}
-    start = {}
+    start, own = {}, {} if alone else _own_moments(frame)
     for symbol in sorted(set(frame.to_atoms().symbols)):
-        if not (alone or settings.moments):
+        if not (alone or own or settings.moments):
             start[symbol] = _UNGUIDED_MAGNETISATION
             continue
-        moment = alone or settings.moments.get(symbol, 0.0)
+        moment = alone or own.get(symbol, settings.moments.get(symbol, 0.0))
         if moment and symbol not in valences:
             raise InputError(f"the number of valence electrons of {symbol} is not known")
         start[symbol] = min(1.0, max(-1.0, moment / valences[symbol])) if moment else 0.0
     return {"nspin": 2, "starting_magnetization": start}
+
+
+def _own_moments(frame: Frame) -> dict[str, float]:
+    """The moment, µB, that each element of a frame starts from, where the frame says so.
+
+    Raises:
+        InputError: Atoms of one element start from different moments, or these are vectors.
+    """
+    if MOMENTS not in frame.state:
+        return {}
+    found: dict[str, float] = {}
+    moments = np.asarray(frame.arrays[MOMENTS], dtype=np.float64)
+    for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
+        if found.setdefault(symbol, moment) != moment or moments.ndim > 1:
+            raise InputError(
+                f"atoms of {symbol} start from different moments, which pw.x is not told",
+                hint="leave initial_magmoms out, or label with another engine",
+            )
+    return found
+
+
+def _charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
+    """The charge that the frame asks for; another state that is not computed is refused."""
+    system = settings.parameters.get("SYSTEM", {})
+    given = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
+    spin = {"nspin", "tot_magnetization", "starting_magnetization"} & system.keys()
+    given |= {"spin": True} if spin else {}
+    told = {MOMENTS} if CHARGE in given else {MOMENTS, CHARGE}
+    if reason := not_computed(frame, told, given):
+        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
+    charge = charge_of(frame)
+    return {"tot_charge": charge} if charge and CHARGE not in given else {}
 
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:

@@ -73,7 +73,12 @@ class Outcome:
     def limits(self) -> tuple[str, ...]:
         """What the rehearsal does not tell; the trainer decides what belongs here."""
         toy = (_TOY,) if self.trainer == ToyTrainer.name else ()
-        return (_ORACLE, *toy, _COST, _TEST)
+        early = (
+            f"The campaign of {track.arm} with seed {track.seed} could not go on: {track.ending}"
+            for track in self.tracks
+            if track.ending
+        )
+        return (*early, _ORACLE, *toy, _COST, _TEST)
 
     @property
     def seeds(self) -> list[int]:

@@ -89,7 +89,8 @@ class Rehearsal:
         tracks = []
         for track in self._tracks(todo, workers, keep, on_message):
             tracks.append(track)
-            on_done(f"{track.arm}, seed {track.seed}: {track.state}")
+            words = f": {track.ending}" if track.ending else ""
+            on_done(f"{track.arm}, seed {track.seed}: {track.state}{words}")
         return Outcome(
             name=first.name,
             seed=first.seed,

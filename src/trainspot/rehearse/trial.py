@@ -18,8 +18,10 @@ from trainspot import loop, processes
 from trainspot.engines import engines_of
 from trainspot.errors import RunError, TrainingError
 from trainspot.evaluate.batch import evaluate
+from trainspot.judge.verdict import State
 from trainspot.rehearse.arms import seeded
 from trainspot.rehearse.testset import of_dynamics
+from trainspot.wording import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +75,7 @@ class Track:
         points: One for each iteration.
         audited: Labels after the last training, of a final audit.
         audit_hours: What they would have cost by DFT, core-hours.
+        ending: Why it could not go on, in the words of a campaign; empty for a regular end.
     """
 
     arm: str
@@ -81,6 +84,7 @@ class Track:
     points: tuple[Point, ...]
     audited: int = 0
     audit_hours: float = 0.0
+    ending: str = ""
 
     @property
     def labels(self) -> int:
@@ -105,14 +109,16 @@ class Track:
             "points": [point.to_dict() for point in self.points],
             "audited": self.audited,
             "audit_hours": self.audit_hours,
+            "ending": self.ending,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Track:
         """The inverse of ``to_dict``."""
         points = tuple(Point(**point) for point in content["points"])
-        audit = content.get("audited", 0), content.get("audit_hours", 0.0)
-        return cls(content["arm"], content["seed"], content["state"], points, *audit)
+        added = (("audited", 0), ("audit_hours", 0.0), ("ending", ""))  # not in the first files
+        more = {name: content.get(name, default) for name, default in added}
+        return cls(content["arm"], content["seed"], content["state"], points, **more)
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,10 @@ def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
     last = result.turns[-1].decision.dataset.labelled()
     late = result.dataset.labelled().without(last.ids)
     hours = task.cost.core_hours(late.n_atoms)
-    return Track(task.arm, task.campaign.seed, result.state, points, len(late), hours)
+    ending = loop.ending_of(result, task.campaign)
+    early = result.state == State.NO_VALID_EXPLORATION and ending is not None
+    words = sentences(ending.message, ending.remedy) if early and ending else ""
+    return Track(task.arm, task.campaign.seed, result.state, points, len(late), hours, words)
 
 
 @contextmanager

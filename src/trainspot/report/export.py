@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from trainspot.report import tables
 from trainspot.report.data import ReportData, dump
 from trainspot.report.quantities import BY_KEY
 from trainspot.report.summary import summarise
+from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from trainspot.report.tables import Table
 
 CARD: Final = "README.md"
+_MADE: Final = "Made by trainspot"
 
 
 def export(
@@ -42,37 +45,48 @@ def export(
     models: Mapping[str, bytes | Path],
     calibration: Mapping[str, Calibration],
     status: Mapping[str, Any],
+    failures: Dataset | None = None,
 ) -> Path:
     """Write the folder; it appears whole or not at all, and replaces an earlier export.
+
+    Without models it holds the dataset alone, and a card that says so.
 
     Args:
         folder: Where to; its parent must exist.
         dataset: The final dataset.
-        models: File name → content or file; every kind's native format.
+        models: File name → content or file; every kind's native format. May be empty.
         calibration: The last calibration of each property; may be empty.
         status: The campaign as in ``trainspot status --json``.
+        failures: Frames that could not be labelled, each with ``info["failure"]``.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: No model, a name that is not a plain file name, or a folder with other things.
+        InputError: Neither a model nor a label, a name that is not a plain file name, or a folder
+            with other things.
     """
     target = Path(folder)
-    if not models:
-        raise InputError("there is no model to export", hint="wait for the first training")
+    if not models and not dataset.is_labelled.any():
+        raise InputError(
+            "nothing is labelled yet, so there is nothing to export",
+            where=str(status.get("name") or ""),
+            hint="trainspot status tells how far it is, or why it ended",
+        )
     names = {key: _file_name(key, value) for key, value in models.items()}
     _check_replaceable(target)
     scratch = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        (scratch / MODELS).mkdir(parents=True)
+        (scratch / MODELS if models else scratch).mkdir(parents=True)
         for key, value in models.items():
             content = value if isinstance(value, bytes) else value.read_bytes()
             (scratch / MODELS / names[key]).write_bytes(content)
         store.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
-        dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))
-        card = model_card(ReportData(status, dataset), list(names.values()), calibration)
+        if models:
+            dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))
+        data = ReportData(status, dataset)
+        card = model_card(data, list(names.values()), calibration, failures)
         (scratch / CARD).write_text(card, encoding="utf-8")
         _replace(scratch, target)
     finally:
@@ -80,8 +94,13 @@ def export(
     return target
 
 
-def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Calibration]) -> str:
-    """The README of the folder, in Markdown."""
+def model_card(
+    data: ReportData,
+    models: list[str],
+    calibration: Mapping[str, Calibration],
+    failures: Dataset | None = None,
+) -> str:
+    """The README of the folder, in Markdown: of a committee, or of a dataset alone."""
     environment = Environment(
         loader=PackageLoader("trainspot.report"),
         autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
@@ -98,7 +117,8 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
     ]
-    return environment.get_template("model_card.md.j2").render(
+    template = "model_card.md.j2" if models else "dataset_card.md.j2"
+    return environment.get_template(template).render(
         name=data.name,
         version=trainspot.__version__,
         models=models,
@@ -106,6 +126,8 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         theories=data.dataset.theories,
         engines=sorted({str(r["engine"]) for r in references if r.get("engine")}),
         n_labelled=int(data.dataset.is_labelled.sum()),
+        missing=_missing(data.dataset, failures),
+        running=data.status.get("exit") is None and bool(data.status.get("state")),
         notes=data.notes,
         summary=summarise(data),
         errors=tables.errors(latest),
@@ -114,6 +136,23 @@ def model_card(data: ReportData, models: list[str], calibration: Mapping[str, Ca
         forces=calibration.get("forces"),
         covered=_atoms_covered(data),
     )
+
+
+def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
+    """Which frames of the campaign have no labels here."""
+    found = []
+    if waiting := int((~dataset.is_labelled).sum()):
+        verb = "has" if waiting == 1 else "have"
+        found.append(
+            f"{counted(waiting, 'frame')} of the dataset {verb} no labels: "
+            "chosen or made, and not labelled so far."
+        )
+    reasons = Counter(
+        str((frame.info.get("failure") or {}).get("reason", "")) for frame in failures or ()
+    )
+    for reason, n in reasons.most_common():
+        found.append(f"{counted(n, 'frame')} could not be labelled and left out: {reason}")
+    return found
 
 
 def _atoms_covered(data: ReportData) -> str:
@@ -178,12 +217,17 @@ def _is_export(target: Path) -> bool:
     names = {path.name for path in target.iterdir()}
     if not names:
         return True
-    known = {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}
+    if not names <= {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}:
+        return False
     try:
         read_calibration(target)
-    except InputError:
-        return False
-    return names <= known
+    except InputError:  # of an export without models, the card is what is ours
+        return not names & {MODELS, CALIBRATION} and _MADE in _text(target / CARD)
+    return True
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _replace(scratch: Path, target: Path) -> None:

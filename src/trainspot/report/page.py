@@ -116,7 +116,12 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "and picks what to label next: frames that are flagged, and a random audit.",
             "No iteration has ended yet.",
             _present(pictures.counts(data)),
-            _filled(tables.iterations(data), tables.flags(data), tables.refusals(data)),
+            _filled(
+                tables.iterations(data),
+                tables.flags(data),
+                tables.refusals(data),
+                tables.runs(data),
+            ),
         ),
         Section(
             "explored",

@@ -9,6 +9,7 @@ from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.judge.judgement import NOVELTY
 from trainspot.report.figures.counts import count_of
 from trainspot.report.quantities import QUANTITIES, Quantity, number
+from trainspot.wording import broken_off, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ HEADLINES: Final[dict[Answer, str]] = {
     "no": "Not yet within the tolerance",
     "unknown": "Too early to say",
 }
-_CONVERGED, _MAX_ITERATIONS, _BUDGET_SPENT = 0, 420, 421
+_CONVERGED, _NOTHING_VALID, _MAX_ITERATIONS, _BUDGET_SPENT = 0, 411, 420, 421
 _USED_UP: Final = {_MAX_ITERATIONS: "its iterations", _BUDGET_SPENT: "its budget"}
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
@@ -50,14 +51,19 @@ def summarise(data: ReportData) -> Summary:
     """The answer, its grounds and its limits, from the numbers alone."""
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
-        return Summary("unknown", HEADLINES["unknown"], ["No committee has been tested yet."])
+        grounds = [
+            "No committee has been tested yet.",
+            *([] if _by_hand(data) else [_ending(data)]),
+        ]
+        return Summary("unknown", HEADLINES["unknown"], grounds, _why_ended(data))
     judged = [
         (quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
         for quantity in QUANTITIES
         if quantity.key in _errors(record) and quantity.key in data.tolerance
     ]
     within = [error <= tolerance for _, error, tolerance in judged]
-    limits = [_excess(*one) for one, good in zip(judged, within, strict=True) if not good]
+    limits = _why_ended(data)
+    limits += [_excess(*one) for one, good in zip(judged, within, strict=True) if not good]
     trust = _calibration_limits(record)
     limits += _motif_limits(data) + trust + _exploration_limits(data, record)
     limits += _data_limits(data, record)
@@ -127,9 +133,17 @@ def _ending(data: ReportData) -> str:
         return f"The campaign ended by itself after {iterations}: exploration found nothing new."
     if exit_status in _USED_UP:
         return f"The campaign used up {_USED_UP[exit_status]} after {iterations}: not converged."
-    if exit_status is None and state in {"running", "waiting", "created"}:
+    if exit_status is None and not label and state in {"running", "waiting", "created"}:
         return f"The campaign is still running (iteration {n}); everything here is provisional."
-    return f"The campaign is {state}" + (f" ({label})" if label else "") + f" after {iterations}."
+    ended = {"failed": "failed", "excepted": "crashed", "killed": "was stopped"}
+    return f"The campaign {ended.get(state, f'is {state}')} ({label or state}) after {iterations}."
+
+
+def _why_ended(data: ReportData) -> list[str]:
+    """Why it ended before it converged and what to do, in the words of ``trainspot status``."""
+    found = data.status.get("exit") or {}
+    said = sentences(str(found.get("message") or ""), str(found.get("remedy") or ""))
+    return [f"Why it ended: {said}"] if said else []
 
 
 def _excess(quantity: Quantity, error: float, tolerance: float) -> str:
@@ -184,7 +198,9 @@ def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
                 f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
                 f"structures on which the committee is unsure{more}."
             )
-    if _exit(data)[0] == _MAX_ITERATIONS:
+    if (broken := broken_off(record)) and _exit(data)[0] != _NOTHING_VALID:
+        limits.append(f"In the last exploration {broken}.")
+    if _exit(data)[0] == _MAX_ITERATIONS and not _why_ended(data):
         limits.append("The campaign stopped at its largest number of iterations; more may help.")
     if record.get("random_choice"):
         limits.append("Without a calibration, the last frames were chosen at random.")

@@ -10,6 +10,7 @@ from trainspot.judge.novelty import Novelty, grouped
 from trainspot.report.figures.counts import composition_table, count_of
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 from trainspot.report.style import SETS
+from trainspot.wording import listed
 
 if TYPE_CHECKING:
     from trainspot.report.data import ReportData
@@ -56,6 +57,25 @@ def refusals(data: ReportData) -> Table:
     rows = [[str(n), *(str(counted.get(one, 0)) for one in reasons)] for n, counted in found]
     caption = "Explored frames refused by the screen, by reason."
     return Table(caption, ["Iteration", *reasons], rows if reasons else [])
+
+
+def runs(data: ReportData) -> Table:
+    """Runs of molecular dynamics that did not reach their end, by reason."""
+    rows = [
+        [
+            str(record["n"]),
+            listed(record.get("broken_off") or {}) or NONE,
+            str(record.get("runs") or NONE),
+            str(record["exploration_failures"]),
+        ]
+        for record in data.records
+        if record.get("exploration_failures")
+    ]
+    caption = (
+        "Runs of molecular dynamics that broke off before their end; what they had explored until "
+        "then was judged."
+    )
+    return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
 
 
 def flags(data: ReportData) -> Table:

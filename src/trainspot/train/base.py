@@ -7,6 +7,7 @@ its program runs there, and reads what the program left. Nothing here starts a p
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -15,6 +16,7 @@ from ase.data import chemical_symbols
 
 from trainspot.errors import InputError
 from trainspot.seeds import derive_seed
+from trainspot.state import MOMENTS, worded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
 
 GROUP = "trainspot.train"
 MIN_COMMITTEE = 2
@@ -163,6 +164,25 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
     return train, validation
 
 
+def mixed_states(dataset: Dataset) -> str:
+    """What to tell of labelled frames in several charge or spin states, or nothing.
+
+    No potential here is told of charge or spin: of one geometry in two states it learns the mean.
+    """
+    states = Counter(
+        worded({name: value for name, value in frame.state.items() if name != MOMENTS})
+        for frame in dataset.frames(labelled=True)
+    )
+    if len(states) < 2:
+        return ""
+    listed = ", ".join(f"{name or 'nothing said'} ({n})" for name, n in states.most_common(3))
+    more = f" and {len(states) - 3} more" if len(states) > 3 else ""
+    return (
+        f"labelled frames of {len(states)} charge or spin states in one training set: "
+        f"{listed}{more}; the potential is not told of them: keep one state"
+    )
+
+
 def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     """Energy (eV) of each element's isolated atom, and what to warn of.
 
@@ -184,11 +204,6 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     return dict(sorted(known.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]
-
-
-def is_isolated(frame: Frame) -> bool:
-    """Whether a frame is one atom in vacuum, which fixes a reference energy and no force."""
-    return len(frame) == 1 and not frame.pbc.any()
 
 
 def _composition(dataset: Dataset, numbers: list[int]) -> NDArray[np.float64]:

@@ -25,9 +25,9 @@ from trainspot.errors import (
     TrainingError,
 )
 from trainspot.frames import Frame, Labels, Origin
+from trainspot.isolated import is_isolated_atom
 from trainspot.train.base import (
     TrainingResult,
-    is_isolated,
     reference_energies,
     training_sets,
 )
@@ -51,6 +51,7 @@ MODELS: Final = (f"{NAME}_stagetwo.model", f"{NAME}.model")  # the better one fi
 _CHECKPOINT: Final = re.compile(rf"{NAME}_run-\d+_epoch-(\d+)(?:_swa)?\.pt")
 _WARNING: Final = re.compile(r"^.*?\b(?:WARNING|ERROR):?\s+(?P<text>.*\S)")
 _MAX_WARNINGS: Final = 20
+_LOSSES: Final = {"opt": "training", "eval": "validation"}
 _FALSE_ALARM: Final = "No SWA checkpoint found"  # said of every restart, stage two or not
 
 
@@ -78,10 +79,10 @@ class MaceTrainer:
         """Write the frames, ``config.yaml`` and notes; see ``Trainer.write_inputs``."""
         train, validation = training_sets(dataset)
         e0s, notes = _e0s(train.merge(validation), train, settings)
-        bodies = [frame for frame in train if not is_isolated(frame)]
+        bodies = [frame for frame in train if not is_isolated_atom(frame)]
         if not bodies:
             raise InputError("nothing to train on but isolated atoms", hint="label other frames")
-        checks = [frame for frame in validation if not is_isolated(frame)]
+        checks = [frame for frame in validation if not is_isolated_atom(frame)]
         if not checks:
             checks = bodies
             notes.append("no validation frames: the best epoch is chosen on the training frames")
@@ -253,12 +254,9 @@ def _read_results(directory: Path) -> list[dict[str, Any]]:
     where = f"results/{files[-1].name}"
     losses: dict[int, list[float]] = {}
     epochs: dict[int, dict[str, Any]] = {}
-    for record in _records(files[-1].read_text(encoding="utf-8", errors="replace"), where):
+    text = files[-1].read_text(encoding="utf-8", errors="replace")
+    for record in _finite(_records(text, where), where):
         epoch, loss = record.get("epoch"), record.get("loss")
-        if isinstance(loss, float) and not math.isfinite(loss):
-            raise TrainingDivergedError(
-                f"the loss is not finite in epoch {epoch}", where=where, hint="lower 'lr'"
-            )
         if not isinstance(epoch, int):
             continue  # the validation before the first epoch
         if record.get("mode") == "opt":
@@ -274,6 +272,25 @@ def _read_results(directory: Path) -> list[dict[str, Any]]:
         if epoch in epochs and values:
             epochs[epoch]["train_loss"] = math.fsum(values) / len(values)
     return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def _finite(records: Iterable[dict[str, Any]], where: str) -> Iterable[dict[str, Any]]:
+    """The records, up to one whose loss is not finite: which epoch, and what it was before."""
+    before: dict[str, str] = {}
+    for record in records:
+        epoch, loss = record.get("epoch"), record.get("loss")
+        if isinstance(loss, float) and not math.isfinite(loss):
+            finite = [f"{_LOSSES[mode]} {before[mode]}" for mode in _LOSSES if mode in before]
+            known = f" (before: {', '.join(finite)})" if finite else ""
+            what = f"the loss is not finite{_in(epoch)}: {loss}{known}"
+            raise TrainingDivergedError(what, where=where, hint="lower 'lr'")
+        if isinstance(loss, float):
+            before[str(record.get("mode"))] = f"{loss:.3g}{_in(epoch)}"
+        yield record
+
+
+def _in(epoch: int | None) -> str:
+    return " before the first epoch" if epoch is None else f" in epoch {epoch}"
 
 
 def _records(text: str, where: str) -> Iterable[dict[str, Any]]:

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot import plugins, processes
-from trainspot.errors import InputError, MissingExtraError, TrainingError
+from trainspot.errors import (
+    InputError,
+    MissingExtraError,
+    TrainingDivergedError,
+    TrainingError,
+    TrainspotError,
+)
 from trainspot.train.base import GROUP
 
 if TYPE_CHECKING:
@@ -89,7 +95,7 @@ def train_committee(
         raise
     command = [program, *engine.arguments(settings)]
     report = progress or (lambda _: None)
-    for running in _run(command, folders, workers):
+    for running in _run(engine, command, folders, workers):
         report([engine.progress(folder, settings) for folder in running])
     results = [engine.read_outputs(folder) for folder in folders]
     report([1.0] * committee)
@@ -110,7 +116,9 @@ def find_executable(name: str) -> str:
     return found
 
 
-def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list[Path]]:
+def _run(
+    engine: type[Trainer], command: list[str], folders: list[Path], workers: int
+) -> Iterator[list[Path]]:
     """Run the command in every folder, yielding all folders now and then until all are done."""
     waiting, running = list(folders), dict[Path, subprocess.Popen[bytes]]()
     try:
@@ -120,7 +128,7 @@ def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list
                 running[folder] = _start(command, folder)
             for folder, process in list(running.items()):
                 if process.poll() is not None:
-                    _check(process.returncode, command[0], folder)
+                    _check(engine, process.returncode, command[0], folder)
                     del running[folder]
             yield folders
             if running:
@@ -140,15 +148,21 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _check(status: int, program: str, folder: Path) -> None:
-    if status:
-        lines = (folder / STDERR).read_text(errors="replace").strip().splitlines()
-        last = f": {lines[-1]}" if lines else ""
-        raise TrainingError(
-            f"{Path(program).name} ended with status {status}{last}",
-            where=folder.name,
-            hint=f"see {folder / STDERR}",
-        )
+def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> None:
+    if not status:
+        return
+    try:
+        engine.read_outputs(folder)
+    except TrainingDivergedError as error:  # it crashed of what its log tells better
+        raise TrainingDivergedError(error.what, where=folder.name, hint=error.hint) from error
+    except TrainspotError:
+        pass  # a program that failed owes no output
+    said = processes.error_line((folder / STDERR).read_text(errors="replace"))
+    raise TrainingError(
+        f"{Path(program).name} ended with status {status}{f': {said}' if said else ''}",
+        where=folder.name,
+        hint=f"see {folder / STDERR}",
+    )
 
 
 def _collect(engine: type[Trainer], directory: Path, results: list[TrainingResult]) -> None:

@@ -21,10 +21,10 @@ from trainspot.errors import (
     OutputUnreadableError,
     TrainingDivergedError,
 )
+from trainspot.isolated import is_isolated_atom
 from trainspot.seeds import generator
 from trainspot.train.base import (
     TrainingResult,
-    is_isolated,
     reference_energies,
     training_sets,
 )
@@ -183,7 +183,7 @@ def fit(
     """
     train, validation = training_sets(dataset)
     e0s, warnings = reference_energies(train)
-    frames = [frame for frame in train if not is_isolated(frame)]
+    frames = [frame for frame in train if not is_isolated_atom(frame)]
     if start is None:
         basis = _draw_basis(frames, tuple(e0s), settings, seed)
         prior = np.zeros((len(e0s), basis.n_features))

@@ -154,6 +154,26 @@ def test_the_programs_last_words_are_the_reason(finished):
     assert "no such element" in process.exit_message
 
 
+WARNED = b"/x/load.py:9: FutureWarning: weights_only\n  torch.load(f=path),\n"
+
+
+def test_a_divergence_is_told_from_the_log_and_not_by_the_last_warning(finished):
+    name = "results/mace_run-11_train.txt"
+    said = b'{"loss": 14.5, "mode": "opt", "epoch": 3}\n{"loss": NaN, "mode": "opt", "epoch": 3}\n'
+    files = real_results() | {name: said, "trainspot.err": WARNED}
+    process = parse(finished("mace", files))[1]
+    assert process.exit_message == (
+        "the training diverged: the loss is not finite in epoch 3: nan (before: training 14.5 in "
+        "epoch 3)"
+    )
+
+
+def test_an_error_is_told_by_its_own_line_and_not_by_a_warning_after_it(finished):
+    error = b"Traceback (most recent call last):\n  File x\nRuntimeError: no such element\n"
+    process = parse(finished("mace", {"trainspot.err": error + WARNED}))[1]
+    assert process.exit_message.endswith("(trainspot.err: RuntimeError: no such element)")
+
+
 def test_toy_results(finished, copper, tmp_path):
     ToyTrainer.write_inputs(tmp_path, copper, ToySettings(), 3)
     ToyTrainer.run(tmp_path)

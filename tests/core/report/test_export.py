@@ -20,6 +20,7 @@ from trainspot.cli import main
 from trainspot.dataset import Dataset
 from trainspot.errors import DataError, InputError
 from trainspot.frames import Frame
+from trainspot.label.base import failed
 from trainspot.report.export import export, plain
 from trainspot.train.toy import ToySettings, ToyTrainer
 
@@ -291,9 +292,48 @@ def test_nothing_stays_when_writing_fails(campaign, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_models_there_is_nothing_to_export(campaign, tmp_path):
-    with pytest.raises(InputError, match="no model"):
-        export(tmp_path / "o", dataset=campaign.dataset, models={}, calibration={}, status={})
+def test_without_models_the_dataset_is_exported_alone(campaign, tmp_path, silicon):
+    """Whatever became of a campaign; a second export replaces it, and nothing else does."""
+    out, reason = tmp_path / "out", "did not reach self-consistency"
+    dataset = campaign.dataset.merge(Dataset.from_frames([silicon]))
+    lost = Dataset.from_frames([failed(silicon, reason)])
+    ending = {"status": 452, "label": "failed", "message": "it diverged", "remedy": "Lower lr"}
+    given = {"models": {}, "calibration": {}, "failures": lost}
+    status = {"name": "x", "state": "failed", "exit": ending, "iterations": []}
+    for _ in range(2):
+        export(out, dataset=dataset, status=status, **given)
+        assert sorted(p.name for p in out.iterdir()) == [
+            "README.md", "dataset.extxyz", "dataset.h5",
+        ]  # fmt: skip
+        assert store.read(out / "dataset.h5").ids == dataset.ids
+        assert io.read(out / "dataset.extxyz").ids == dataset.ids
+    card = (out / "README.md").read_text()
+    for part in (
+        "without a potential", "How the campaign ended", "Why it ended: it diverged. Lower lr.",
+        "A committee of potentials", "1 frame of the dataset has no labels",
+        f"1 frame could not be labelled and left out: {reason}", "dataset: dataset.h5",
+    ):  # fmt: skip
+        assert part in card
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="not an earlier export"):
+        export(out, dataset=dataset, status=status, **given)
+    with pytest.raises(InputError, match=r"no calibration\.json here"):
+        trainspot.calculator(out)
+
+
+def test_a_folder_of_a_users_own_dataset_is_not_replaced(campaign, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "dataset.extxyz").write_text("mine")
+    with pytest.raises(InputError, match="not an earlier export"):
+        export(out, dataset=campaign.dataset, models={}, calibration={}, status={})
+
+
+def test_without_a_label_there_is_nothing_to_export(silicon, tmp_path):
+    with pytest.raises(InputError, match="nothing is labelled yet"):
+        export(tmp_path / "o", dataset=Dataset.from_frames([silicon]), models={}, calibration={},
+               status={})  # fmt: skip
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

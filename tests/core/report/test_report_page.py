@@ -238,6 +238,42 @@ def test_the_ending_is_told(campaign, change, sentence):
     assert sentence in " ".join(summarise(data).sentences)
 
 
+def test_why_it_ended_comes_first_in_the_words_of_the_status(campaign, read_page):
+    """After dpgen #1363: the report did not say that nothing had passed the screen."""
+    ending = {"status": 411, "label": "no_valid_exploration", "remedy": "Explore cooler (x)",
+              "message": "no explored frame passed the screen: 24 overlap"}  # fmt: skip
+    broken = {"runs": 5, "exploration_failures": 5, "broken_off": {"exploded": 4, "cut off": 1}}
+    last = {**campaign.records[-1], **broken}
+    status = {**campaign.status, "state": "failed", "exit": ending, "iterations": [last]}
+    data = ReportData(status, campaign.dataset, campaign.iterations)
+    summary = summarise(data)
+    said = "Why it ended: no explored frame passed the screen: 24 overlap. Explore cooler (x)."
+    assert summary.limits[0] == said
+    assert "The campaign failed (no_valid_exploration) after 1 iteration." in summary.sentences
+    assert not any("broke off" in limit for limit in summary.limits)  # the message has it
+    assert tables.runs(data).rows == [[str(last["n"]), "exploded (4), cut off (1)", "5", "5"]]
+    shown = page.html(data)
+    assert said in shown
+    assert "broke off before their end" in shown
+
+
+def test_without_any_judgement_the_ending_is_told_all_the_same(empty_campaign):
+    ending = {"status": None, "label": "killed", "message": "stopped", "remedy": "Go on"}
+    status = {**empty_campaign.status, "state": "killed", "exit": ending}
+    summary = summarise(ReportData(status, empty_campaign.dataset))
+    assert summary.limits == ["Why it ended: stopped. Go on."]
+    assert summary.sentences[-1] == "The campaign was stopped (killed) after 0 iterations."
+
+
+def test_runs_that_broke_off_are_told_of_other_endings_too(campaign):
+    last = {**campaign.records[-1], "runs": 8, "exploration_failures": 2}
+    data = ReportData({**campaign.status, "iterations": [last]}, campaign.dataset)
+    assert (
+        "In the last exploration 2 of 8 runs broke off before their end." in summarise(data).limits
+    )
+    assert tables.runs(campaign).rows == []
+
+
 def test_random_choice_and_final_audit_are_told(campaign):
     last = {**campaign.records[-1], "random_choice": True, "final_audit": {"misses": 3}}
     summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))

@@ -261,6 +261,24 @@ def test_a_loss_that_is_no_number_is_a_divergence(results, line, number):
         MaceTrainer.read_outputs(results)
 
 
+def test_a_divergence_names_the_loss_the_epoch_and_what_was_before(results):
+    append(results, '{"loss": 14.5, "mode": "opt", "epoch": 5}\n')
+    append(results, '{"loss": NaN, "mode": "opt", "epoch": 5}\n')
+    with pytest.raises(TrainingDivergedError) as caught:
+        MaceTrainer.read_outputs(results)
+    found = caught.value.what
+    assert found.startswith("the loss is not finite in epoch 5: nan (before: training 14.5 in ")
+    assert "validation" in found
+    assert "in epoch 4" in found
+
+
+def test_a_start_that_diverges_is_before_the_first_epoch(results):
+    path = next(results.glob("results/*_train.txt"))
+    path.write_text('{"loss": Infinity, "mode": "eval", "epoch": null}\n')
+    with pytest.raises(TrainingDivergedError, match="not finite before the first epoch: inf"):
+        MaceTrainer.read_outputs(results)
+
+
 def test_a_last_line_cut_off_is_left_out(results):
     append(results, '{"loss": 1.0, "mode": "ev')
     assert len(MaceTrainer.read_outputs(results).metrics) == 5

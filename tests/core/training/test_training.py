@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError, TrainingError, UnknownNameError
+from trainspot.errors import (
+    InputError,
+    MissingExtraError,
+    OutputMissingError,
+    TrainingDivergedError,
+    TrainingError,
+    UnknownNameError,
+)
 from trainspot.frames import Frame, Labels
 from trainspot.train import base, run
 from trainspot.train.base import TrainingResult
@@ -76,12 +83,6 @@ def test_missing_reference_energies_are_fitted_with_a_warning():
     assert energies[8] == pytest.approx(-100.0)
     assert len(warnings) == 1
     assert "isolated atom of O" in warnings[0]
-
-
-def test_a_periodic_atom_is_not_isolated():
-    crystal = Frame.make([14], [[0, 0, 0]], np.eye(3) * 2.5, True)
-    assert not base.is_isolated(crystal)
-    assert base.is_isolated(atom(14, 0.0))
 
 
 # ── running members ───────────────────────────────────────────────────────────
@@ -158,6 +159,37 @@ def test_a_failed_member_says_why_and_stops_the_others(tmp_path):
     )
     with pytest.raises(TrainingError, match=r"member_1: python.* status 1: no such element"):
         run.train_committee(scripted(script), None, None, tmp_path / "o", seeds=[0, 1], workers=2)
+
+
+NOISE = (
+    "import sys, warnings; {}\n"
+    "print('/x/torch/load.py:9: UserWarning: weights_only\\n  torch.load(f)', file=sys.stderr)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "said"),
+    [
+        (
+            TrainingDivergedError("not finite in epoch 7: nan"),
+            TrainingDivergedError,
+            "epoch 7: nan",
+        ),
+        (OutputMissingError("was not written"), TrainingError, "status 3: Error: no element"),
+    ],
+)
+def test_a_failure_is_not_told_by_the_last_warning(tmp_path, error, raised, said):
+    """After aiida-trains-pot #34: what is told of a training that failed."""
+
+    def read_outputs(_):
+        raise error
+
+    script = NOISE.format("print('Error: no element', file=sys.stderr)") + "sys.exit(3)"
+    engine = scripted(script, read_outputs=read_outputs)
+    with pytest.raises(raised, match=said) as caught:
+        run.train_committee(engine, None, None, tmp_path / "o", seeds=[0], workers=1)
+    assert caught.value.where == "member_0"
+    assert "torch.load" not in str(caught.value)
 
 
 def test_bad_input_leaves_nothing(tmp_path):

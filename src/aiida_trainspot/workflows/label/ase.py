@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiida.engine import while_
-from aiida.orm import Int
+from aiida.orm import CalcJobNode, Int
 
 from aiida_trainspot.calculations.ase_label import AseLabelCalculation
-from aiida_trainspot.functions.label import PART_KEY, batches
+from aiida_trainspot.functions.label import PART_KEY, PART_LABELS, batches
+from aiida_trainspot.parsers.ase_label import written_by
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
-from aiida_trainspot.workflows.once import decide_once, submit_once
+from aiida_trainspot.workflows.once import children, decide_once, submit_once
+from trainspot.dataset import Dataset
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
+    from aiida.orm import ProcessNode
 
 
 class AseLabelWorkChain(LabelEngineWorkChain):
@@ -34,6 +37,16 @@ class AseLabelWorkChain(LabelEngineWorkChain):
             while_(cls.should_run)(cls.run_job),
             cls.results,
         )
+
+    @classmethod
+    def labelled_in(cls, process: ProcessNode) -> Dataset:
+        """See the base class; of a job at work, or killed, what its journal holds."""
+        jobs = [
+            job
+            for job in children(process, PART_LABELS).values()
+            if isinstance(job, CalcJobNode) and "labelled" not in job.outputs
+        ]
+        return Dataset.concatenate([super().labelled_in(process), *map(written_by, jobs)])
 
     def setup(self) -> None:
         """Cut the dataset into batches; a small unlabelled one is its own batch."""

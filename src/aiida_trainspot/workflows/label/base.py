@@ -15,8 +15,9 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import PART_LABELS
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
-from aiida_trainspot.workflows.label.gather import gather_all
+from aiida_trainspot.workflows.label.gather import directly, gather_all
 from aiida_trainspot.workflows.once import children, decide_once, strays
+from trainspot.dataset import Dataset
 from trainspot.errors import TrainspotError, UnknownNameError
 from trainspot.label import base
 from trainspot.settings import parse_settings
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from aiida.engine import ExitCode
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
+
+    from aiida_trainspot.workflows.label.gather import Run
 
 PREFIX = "trainspot.label."
 
@@ -76,12 +79,12 @@ class LabelEngineWorkChain(WorkChain):
         return parse_settings(base.engine(self.engine).Settings, self.inputs.settings.get_dict())
 
     @classmethod
-    def left_by(cls, rescuer: WorkChain, key: str, process: ProcessNode) -> dict[str, PESData]:
+    def left_by(cls, run: Run, key: str, process: ProcessNode) -> dict[str, PESData]:
         """What a process of this engine left, whole or dead.
 
         Args:
-            rescuer: The work chain that asks, in one of its steps.
-            key: Unique among what it asks for.
+            run: Calls a calcfunction; see ``decide_once`` and ``directly``.
+            key: Unique among what is asked for.
             process: A work chain of this engine, or one of the parts it is made of.
 
         Returns:
@@ -92,8 +95,19 @@ class LabelEngineWorkChain(WorkChain):
             return {f"labelled_{key}": outputs.labelled, f"failures_{key}": outputs.failures}
         parts: dict[str, PESData] = {}
         for name, part in sorted(children(process, PART_LABELS).items()):
-            parts |= cls.left_by(rescuer, f"{key}_{name}", part)
+            parts |= cls.left_by(run, f"{key}_{name}", part)
         return parts
+
+    @classmethod
+    def labelled_in(cls, process: ProcessNode) -> Dataset:
+        """The frames that a process of this engine has labelled so far, whole, at work or dead.
+
+        Nothing is stored.
+        """
+        left = cls.left_by(directly, "so_far", process)
+        return Dataset.concatenate(
+            [node.dataset for name, node in sorted(left.items()) if name.startswith("labelled")]
+        )
 
     def await_strays(self) -> None:
         """Wait for what parts that died had started: it is still at work."""
@@ -140,13 +154,14 @@ def rescued(
     """
     found: dict[str, PESData] = {}
     lost: dict[str, Any] = {}
+    run = partial(decide_once, rescuer)
     for key, part in sorted(parts.items()):
-        found |= engine.left_by(rescuer, key, part)
+        found |= engine.left_by(run, key, part)
         if not part.is_finished_ok:
             rescuer.report(f"{why(part)} <{part.pk}>; what it had finished is kept")
             reason = {"reason": why(part), "exit_status": part.exit_status}
             lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
-    return gather_all(partial(decide_once, rescuer), "gather", dataset, Dict(lost), found)
+    return gather_all(run, "gather", dataset, Dict(lost), found)
 
 
 def engine_workchain(name: str) -> type[LabelEngineWorkChain]:

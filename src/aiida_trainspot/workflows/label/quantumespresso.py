@@ -28,11 +28,12 @@ from trainspot.settings import parse_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiida.engine import ExitCode, WorkChain
+    from aiida.engine import ExitCode
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
 
     from aiida_trainspot.data.pes import PESData
+    from aiida_trainspot.workflows.label.gather import Run
     from trainspot.label.quantumespresso import PwInputs
 
 _AT_A_TIME = 20
@@ -193,27 +194,28 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
 
     def gather(self) -> None:
         """Turn results into labels; the rest are failures, with the reason."""
-        self.finish(_gather_frames(self, "gather", self.node, self.ctx.settings, self.ctx.lost))
+        run = partial(decide_once, self)
+        self.finish(_gather_frames(run, "gather", self.node, self.ctx.settings, self.ctx.lost))
 
     @classmethod
-    def left_by(cls, rescuer: WorkChain, key: str, process: ProcessNode) -> dict[str, PESData]:
+    def left_by(cls, run: Run, key: str, process: ProcessNode) -> dict[str, PESData]:
         """See the base class; of a lane that died, the frames it had finished."""
         if "labelled" in process.outputs or not children(process, FRAME_LABELS):
-            return super().left_by(rescuer, key, process)
+            return super().left_by(run, key, process)
         settings = process.inputs.settings
         nothing = {"reason": why(process), "exit_status": process.exit_status}
         lost = dict.fromkeys(process.inputs.dataset.dataset.ids, nothing)
-        gathered = _gather_frames(rescuer, f"salvage_{key}", process, settings, lost)
+        gathered = _gather_frames(run, f"salvage_{key}", process, settings, lost)
         return {f"{name}_{key}": node for name, node in gathered.items()}
 
 
 def _gather_frames(
-    workchain: WorkChain, label: str, lane: ProcessNode, settings: Dict, lost: dict[str, Any]
+    run: Run, label: str, lane: ProcessNode, settings: Dict, lost: dict[str, Any]
 ) -> dict[str, PESData]:
     """Labels from what the calculations of a lane left.
 
     Args:
-        workchain: Who gathers.
+        run: Calls a calcfunction.
         label: Label of that decision.
         lane: The work chain that submitted the calculations, alive or dead.
         settings: With cutoffs.
@@ -229,7 +231,6 @@ def _gather_frames(
             trajectories[key] = child.outputs.output_trajectory
         else:
             lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
-    run = partial(decide_once, workchain)
     return gather_calculations(run, label, dataset, settings, Dict(lost), trajectories)
 
 

@@ -19,7 +19,7 @@ from aiida_trainspot.workflows.label.base import (
 )
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.errors import InputError, TrainspotError
-from trainspot.label.base import is_isolated_atom
+from trainspot.isolated import is_isolated_atom
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode

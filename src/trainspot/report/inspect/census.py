@@ -13,6 +13,7 @@ from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
 from trainspot.dataset import CHUNK
 from trainspot.frames import SPLITS
+from trainspot.isolated import reference_atoms
 from trainspot.report.inspect.bins import Histogram, Tally
 from trainspot.report.inspect.distances import Distances
 from trainspot.seeds import generator
@@ -200,9 +201,10 @@ def isolated_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
         stop = min(start + CHUNK, len(dataset))
         edges = np.asarray(columns["offsets"][start : stop + 1])
         alone = (np.diff(edges) == 1) & np.asarray(columns["has_energy"][start:stop])
-        alone &= ~np.asarray(columns["pbc"][start:stop]).any(axis=1)
-        for row in np.flatnonzero(alone).tolist():
-            atom, frame = int(edges[row]), start + row
+        rows = start + np.flatnonzero(alone)
+        rows = rows[reference_atoms(dataset.take(rows).columns)]
+        for frame in rows.tolist():
+            atom = int(edges[frame - start])
             theory = bytes(columns["theory"][frame]).decode()
             number, energy = int(columns["numbers"][atom]), float(columns["energy"][frame])
             known = found.setdefault(theory, {})

@@ -1,0 +1,63 @@
+"""Whether an engine computes the electronic state that a frame asks for.
+
+A frame may say its charge and spin (``trainspot.state``). A label of another state beside them
+would be wrong without a trace, so an engine that is not told of them does not label the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.state import CHARGE, MOMENTS
+
+if TYPE_CHECKING:
+    from trainspot.frames import Frame
+
+# What a closed shell is called, in numbers and in words.
+_CLOSED: Final = {
+    "multiplicity": (1.0,),
+    "spinmultiplicity": (1.0,),
+    "spin": (0.0, 1.0),
+    "totalspin": (0.0, 1.0),
+    "totspin": (0.0, 1.0),
+}
+_CLOSED_WORDS: Final = frozenset({"nm", "nonmagnetic", "non-magnetic", "singlet", "none"})
+
+
+def charge_of(frame: Frame) -> float:
+    """The total charge, e, that a frame says it has; 0 where it says nothing."""
+    found = frame.state.get(CHARGE, 0.0)
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def not_computed(frame: Frame, told: Collection[str], given: Mapping[str, Any]) -> str:
+    """Why an engine cannot label a frame, or nothing if it can.
+
+    Args:
+        frame: The frame.
+        told: Names of a state, see ``state.electronic_state``, that the engine tells the program.
+        given: What the settings give the program for all frames: ``charge`` and, where they say
+            anything of spin, ``spin``.
+    """
+    for name, value in frame.state.items():
+        if name in told or _is_closed_shell(name, value):
+            continue
+        if name == CHARGE and value == given.get(CHARGE):
+            continue
+        if name not in (CHARGE, MOMENTS) and "spin" in given:
+            continue
+        return f"the frame says {name} {_short(value)}, which this engine does not compute with"
+    return ""
+
+
+def _is_closed_shell(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return value in _CLOSED_WORDS
+    return value in _CLOSED.get(name, (0.0,))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else "…"

@@ -1,0 +1,121 @@
+"""The electronic state that a calculation was asked for beside its geometry.
+
+Charge, spin and starting moments are no part of a geometry, and decide its energy all the same: a
+water molecule and its cation are two frames. ``electronic_state`` finds what files say of it under
+the names that are in use, and ``frames.frame_id`` makes it part of the identity of a frame.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOMENTS: Final = "initial_magmoms"
+"""Name of the per-atom extra with the moments that a label starts from, µB, (n,); that of ASE."""
+
+CHARGES: Final = "initial_charges"
+"""Name of the per-atom extra with the charges that a label starts from, e, (n,); that of ASE."""
+
+INHERITED: Final = (CHARGES, MOMENTS, "masses", "tags")
+"""Names of the per-atom extras that a frame made from another one takes over."""
+
+CHARGE: Final = "charge"
+"""Name in a state of the total charge, e, under whatever name a file has it."""
+
+# As `_plain` writes them: small letters and digits alone.
+_CHARGE_NAMES: Final = frozenset(
+    {"charge", "totalcharge", "totcharge", "netcharge", "systemcharge", "cellcharge",
+     "molecularcharge", "moleculecharge", "chargestate", "qtot", "totalq"}
+)  # fmt: skip
+_SPIN_NAMES: Final = frozenset(
+    {"spin", "totalspin", "totspin", "multiplicity", "spinmultiplicity", "spinstate",
+     "unpairedelectrons", "unpaired", "numunpairedelectrons", "nupdown", "uhf",
+     "totalmagnetization", "totmagnetization", "magneticorder", "magneticordering",
+     "magneticstate", "magorder", "spinorder", "spinpolarized", "electronicstate"}
+)  # fmt: skip
+_FIELD_NAMES: Final = frozenset({"electricfield", "efield", "externalfield"})
+_NAMES: Final = _CHARGE_NAMES | _SPIN_NAMES | _FIELD_NAMES
+
+_DIGITS: Final = 6  # decimals that tell two numbers of a state apart: 1e-6 e or µB
+
+
+def electronic_state(info: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """What metadata and extras of a frame say of charge, spin, starting moments and fields.
+
+    Charges of atoms count by their sum, where no total charge is given: ASE's calculators take it
+    as the total charge. A total charge, moments or fields of zero say nothing: so are all frames of
+    which nothing is said.
+
+    Args:
+        info: Metadata of a frame.
+        arrays: Its per-atom extras, each (n, …).
+
+    Returns:
+        JSON values by name: the total charge (e) as ``charge``, all else as the file names it, in
+        small letters without underscores; empty for a frame of which nothing is said.
+    """
+    state: dict[str, Any] = {}
+    if CHARGES in arrays:
+        state[CHARGE] = _rounded(np.sum(arrays[CHARGES])).tolist()
+    for key in state_keys(info):
+        name = _plain(key)
+        if (value := _value(info[key])) is not None:
+            state[CHARGE if name in _CHARGE_NAMES else name] = value
+    if MOMENTS in arrays:
+        state[MOMENTS] = _rounded(arrays[MOMENTS]).tolist()
+    return {name: value for name, value in state.items() if name in _SPIN_NAMES or _says(value)}
+
+
+def state_bytes(state: Mapping[str, Any]) -> bytes:
+    """A state as bytes that are equal for equal states; none for none."""
+    return json.dumps(dict(state), sort_keys=True).encode() if state else b""
+
+
+def state_keys(info: Mapping[str, Any]) -> list[str]:
+    """The keys of metadata that are part of the electronic state, as they are written."""
+    return sorted(key for key in info if _plain(key) in _NAMES)
+
+
+def worded(state: Mapping[str, Any]) -> str:
+    """A state in a few words for messages: ``charge -1, multiplicity 2``."""
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in state.items()
+    )
+
+
+@lru_cache(maxsize=4096)
+def _plain(key: str) -> str:
+    return re.sub(r"[\W_]+", "", key).lower()
+
+
+def _value(value: Any) -> Any:
+    """A JSON value in which 1, 1.0, "1" and array(1) are one."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value.strip().lower() or None
+    if isinstance(value, Mapping) or value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        return str(value).strip().lower()
+    return _rounded(array).tolist()
+
+
+def _rounded(values: NDArray[Any]) -> NDArray[np.float64]:
+    found = np.asarray(np.round(np.asarray(values, dtype=np.float64), _DIGITS), dtype=np.float64)
+    return found + 0.0  # no negative zeros
+
+
+def _says(value: Any) -> bool:
+    return isinstance(value, str) or bool(np.any(np.asarray(value, dtype=np.float64)))
