@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal, Self
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -81,7 +81,12 @@ class Alloy(Strategy):
                 name: int(np.sum(done == atomic_numbers[name])) for name in self.alloy_species
             }
             origin = Origin(self.kind, parent.id, {"counts": counts}, seed)
-            yield Frame.make(numbers, parent.positions, parent.cell, parent.pbc, origin=origin)
+            isotopes = {k: v.copy() for k, v in parent.arrays.items() if k == "masses"}
+            for masses in isotopes.values():
+                masses[sites] = atomic_masses[done]  # fixed atoms keep theirs
+            yield Frame.make(
+                numbers, parent.positions, parent.cell, parent.pbc, origin=origin, arrays=isotopes
+            )
         if len(seen) <= self.copies:
             self.note(f"only {len(seen) - 1} different alloys found for {title(parent)}")
 

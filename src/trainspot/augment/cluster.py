@@ -54,7 +54,8 @@ class Cluster(Strategy):
     def _cluster(self, parent: Frame, seed: int) -> Frame | None:
         rng = from_seed(seed)
         size = int(rng.integers(2, self.max_atoms + 1))
-        numbers = rng.choice(parent.numbers, size)
+        sites = rng.choice(len(parent), size)
+        numbers = parent.numbers[sites]
         shortest = np.full((size, size), 0.0 if self.distance == "auto" else self.distance)
         if self.distance == "auto":
             radii = covalent_radii[numbers]
@@ -63,7 +64,8 @@ class Cluster(Strategy):
         if positions is None:
             return None
         origin = Origin(self.kind, parent.id, {"distance": self.distance}, seed)
-        return Frame.make(numbers, positions, origin=origin)
+        isotopes = {k: v[sites] for k, v in parent.arrays.items() if k == "masses"}
+        return Frame.make(numbers, positions, origin=origin, arrays=isotopes)
 
 
 def _grown(shortest: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64] | None:

@@ -92,16 +92,28 @@ def check(path: Path, where: str, suffix: str) -> None:
 
 
 def _told(path: Path, text: str, suffix: str, where: str) -> tuple[str, str] | None:
-    if suffix == ".json" and ("pymatgen" in text or '"@class"' in text or '"lattice"' in text):
-        return "is JSON of pymatgen, no database of ASE", _PYMATGEN.format(name=where)
-    if suffix == ".json" and ('"atoms"' in text[:400] and '"lattice_mat"' in text):
-        return "is JSON of JARVIS, no database of ASE", "write its structures as .extxyz with ASE"
-    if suffix == ".json" and '"data"' in text[:400] and '"optimade"' in text.lower():
-        return "is an OPTIMADE answer, no database of ASE", "ask for CIF, or write .extxyz with ASE"
+    if suffix == ".json":
+        return _json(text, where)
     if "BEGIN_CFG" in text:
         hint = "convert it with mlip convert-cfg, or write its structures as .extxyz"
         return "is a data set of MLIP (MTP), no configuration of AtomEye", hint
     if path.name.upper().startswith(("ML_AB", "ML_ABN")) and "Version" in text[:200]:
         hint = "give the OUTCAR or vasprun.xml of the calculations, or convert it with dpdata"
         return "is VASP's file of learned configurations (ML_AB)", hint
+    return None
+
+
+def _json(text: str, where: str) -> tuple[str, str] | None:
+    """What JSON it is, if it is of a program that is known."""
+    with_ase = "write its structures as .extxyz with ASE"
+    known = (
+        ("dpdata", ('"@module": "dpdata', '"@module":"dpdata'),
+         'convert it with dpdata: dpdata.LabeledSystem.load(FILE).to("ase/structure")'),
+        ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), _PYMATGEN.format(name=where)),
+        ("JARVIS", ('"lattice_mat"',), with_ase),
+        ("OPTIMADE", ('"optimade"', "optimade.org"), with_ase),
+    )  # fmt: skip
+    for program, signs, hint in known:
+        if any(sign in text for sign in signs):
+            return f"is JSON of {program}, no database of ASE", hint
     return None

@@ -125,12 +125,15 @@ def test_hydrogen_isotopes_keep_their_masses(tmp_path, name, mass):  # pymatgen#
     dataset = io.read(REPORTS / name)
     assert dataset[0].to_atoms().get_chemical_formula() == "H2O"
     np.testing.assert_allclose(dataset[0].arrays["masses"], [15.999, mass, mass], atol=1e-3)
-    made = augment(dataset, parse_plan([{"kind": "supercell"}, {"kind": "rattle"}]), 1).dataset
+    alloy = {"kind": "alloy", "alloy_species": ["S", "Se"], "fixed_species": ["H"], "copies": 2}
+    kinds = ["supercell", "rattle", "cluster", "slab", "swap"]
+    plan = [*({"kind": kind} for kind in kinds), alloy]
+    made = augment(dataset, parse_plan(plan), 1).dataset
     kinds = set()
     for frame in made:
         kinds.add(frame.origin.strategy)
         np.testing.assert_allclose(frame.arrays["masses"][frame.numbers == 1], mass, atol=1e-3)
-    assert len(kinds) > 1
+    assert {"supercell", "rattle", "cluster", "slab", "swap", "alloy"} <= kinds
 
 
 @pytest.mark.parametrize("name", ["POSCAR_slash", "POSCAR_crlf", "POSCAR_negative"])
