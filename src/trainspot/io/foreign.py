@@ -30,9 +30,12 @@ _SUFFIXES: Final = {
     ".pth": ("a file of PyTorch", "make ASE structures of it and write .extxyz"),
 }  # fmt: skip
 _PYMATGEN: Final = (
-    "for a structure: python -c 'from pymatgen.core import Structure; "
-    'Structure.from_file("{name}").to_ase_atoms().write("NEW.extxyz")\'; for a data set write '
-    "each Structure with its energy, forces and stress through ASE"
+    "convert it: python -c 'from pymatgen.core import Structure; "
+    'Structure.from_file("{name}").to_ase_atoms().write("NEW.extxyz")\''
+)
+_PYMATGEN_SET: Final = (
+    "write it as .extxyz first: structure.to_ase_atoms() of each, with REF_energy, REF_forces and "
+    "REF_stress in eV and Å"
 )
 
 
@@ -86,14 +89,12 @@ def check(path: Path, where: str, suffix: str) -> None:
     with path.open("rb") as handle:
         start = handle.read(_PEEK)
     text = start.decode("utf-8", "replace")
-    told = _told(path, text, suffix, where)
+    told = _told(path, text)
     if told:
         raise InputError(told[0], where=where, hint=told[1])
 
 
-def _told(path: Path, text: str, suffix: str, where: str) -> tuple[str, str] | None:
-    if suffix == ".json":
-        return _json(text, where)
+def _told(path: Path, text: str) -> tuple[str, str] | None:
     if "BEGIN_CFG" in text:
         hint = "convert it with mlip convert-cfg, or write its structures as .extxyz"
         return "is a data set of MLIP (MTP), no configuration of AtomEye", hint
@@ -103,17 +104,20 @@ def _told(path: Path, text: str, suffix: str, where: str) -> tuple[str, str] | N
     return None
 
 
-def _json(text: str, where: str) -> tuple[str, str] | None:
-    """What JSON it is, if it is of a program that is known."""
+def known_json(path: Path, where: str) -> InputError | None:
+    """What JSON it is that is no database of ASE, if it is of a program that is known."""
+    with path.open("rb") as handle:
+        text = handle.read(_PEEK).decode("utf-8", "replace")
     with_ase = "write its structures as .extxyz with ASE"
     known = (
         ("dpdata", ('"@module": "dpdata', '"@module":"dpdata'),
          'convert it with dpdata: dpdata.LabeledSystem.load(FILE).to("ase/structure")'),
-        ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), _PYMATGEN.format(name=where)),
+        ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), _PYMATGEN_SET if '"structure"' in text else _PYMATGEN.format(name=where)),
         ("JARVIS", ('"lattice_mat"',), with_ase),
         ("OPTIMADE", ('"optimade"', "optimade.org"), with_ase),
     )  # fmt: skip
     for program, signs, hint in known:
         if any(sign in text for sign in signs):
-            return f"is JSON of {program}, no database of ASE", hint
+            what = f"is JSON of {program}, no database of ASE"
+            return InputError(what, where=where, hint=hint)
     return None

@@ -59,7 +59,8 @@ def images(path: Path, where: str, suffix: str) -> list[Atoms]:
             raise
         raise _unreadable(error, form, where) from error
     except Exception as error:  # ASE's readers raise whatever they meet
-        raise _unreadable(error, form, where) from error
+        known = foreign.known_json(path, where) if suffix == ".json" else None
+        raise known or _unreadable(error, form, where) from error
 
 
 def _form(path: Path, suffix: str) -> str:

@@ -9,8 +9,10 @@ import gzip
 import json
 from pathlib import Path
 
+import ase.db
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from trainspot import io
 from trainspot.errors import InputError
@@ -160,6 +162,12 @@ def test_json_of_pymatgen_is_recognised(tmp_path):  # SevenNet#61
     (tmp_path / "mptrj.json").write_text(json.dumps({"mp-30": {"mp-30-0-0": entry}}))
     with pytest.raises(InputError, match="is JSON of pymatgen, no database of ASE"):
         io.read(tmp_path / "mptrj.json")
+
+
+def test_a_database_that_speaks_of_pymatgen_is_one(tmp_path):
+    with ase.db.connect(tmp_path / "a.json") as database:
+        database.write(bulk("Cu"), origin='pymatgen "@class"', data={"lattice": 1})
+    assert len(io.read(tmp_path / "a.json")) == 1
 
 
 def test_a_magnetic_cif_is_recognised():  # pymatgen#2947
