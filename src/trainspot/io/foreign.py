@@ -109,10 +109,11 @@ def known_json(path: Path, where: str) -> InputError | None:
     with path.open("rb") as handle:
         text = handle.read(_PEEK).decode("utf-8", "replace")
     with_ase = "write its structures as .extxyz with ASE"
+    pymatgen = _PYMATGEN_SET if '"structure"' in text else _PYMATGEN.format(name=where)
     known = (
         ("dpdata", ('"@module": "dpdata', '"@module":"dpdata'),
          'convert it with dpdata: dpdata.LabeledSystem.load(FILE).to("ase/structure")'),
-        ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), _PYMATGEN_SET if '"structure"' in text else _PYMATGEN.format(name=where)),
+        ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), pymatgen),
         ("JARVIS", ('"lattice_mat"',), with_ase),
         ("OPTIMADE", ('"optimade"', "optimade.org"), with_ase),
     )  # fmt: skip
