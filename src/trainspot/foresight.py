@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from ase.data import atomic_numbers
+
 from trainspot.augment import periodicity
 from trainspot.augment.isolated import Isolated
 from trainspot.augment.plan import parse_plan
@@ -19,6 +21,7 @@ from trainspot.judge.judgement import check_installed
 from trainspot.judge.novelty import frames_needed
 from trainspot.label.base import atomic_moment
 from trainspot.label.calculators import calculator
+from trainspot.plausibility import doubts
 from trainspot.seeds import generator
 from trainspot.wording import counted
 
@@ -56,6 +59,14 @@ def foresee(campaign: Campaign, inputs: Dataset, *, here: bool) -> Iterator[Rema
         yield from _calculator(campaign, inputs, here)
     if text := periodicity.note(inputs):
         yield Remark("warning", text)
+    for doubt in doubts(inputs, seed=campaign.seed, atoms=_reference_energies(campaign)):
+        yield Remark("warning", doubt.text)
+
+
+def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
+    """Energies of isolated atoms that the file gives, by atomic number."""
+    given = getattr(campaign.train.settings, "e0s", None)
+    return given and {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
 
 
 def _calculator(campaign: Campaign, inputs: Dataset, here: bool) -> Iterator[Remark]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io, potential
+from trainspot.cli._doubts import tell
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.errors import InputError
@@ -82,6 +83,7 @@ def calibrate(
         raise InputError("--models and --export go together")
     how = parse_settings(CalibrateSettings, settings)
     frames, predicted = io.read(reference), Predictions.read(predictions)
+    tell(frames)
     pairs = _pairs(frames, predicted, reference, predictions)
     found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
     found = with_atom_scale(found, frames, predicted)

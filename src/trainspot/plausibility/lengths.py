@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_FRAMES: Final = 300
 """Frames whose distances are measured at most."""
 
+TWICE: Final = 0.3
+"""Å; atoms that are closer are one, or have lost their coordinates."""
+
 MORE_DIGITS: Final = (
     "a CIF file with rounded coordinates needs more digits, 1/3 and 2/3 as 0.33333333 and "
     "0.66666667"
@@ -31,7 +34,6 @@ MORE_DIGITS: Final = (
 
 _MAX_ATOMS: Final = 20_000  # in all frames that are measured
 _REACH: Final = 6.0  # Å
-_TWICE: Final = 0.3  # Å; nothing is so close
 _LONG: Final = (1.5, 2.4)  # bonds, in sums of covalent radii, that are 1 in truth
 _SHORT: Final = 0.62  # the same
 _SAME: Final = 0.04  # the same, of atoms that are there twice
@@ -73,7 +75,7 @@ def distances(dataset: Dataset, energy: float | None, rng: np.random.Generator) 
         yield _bohr(min((one for _, _, one in found), key=lambda one: one.shortest), energy)
     elif np.quantile(typical, 0.95) < _SHORT and np.median(typical) > _SAME:
         yield _short(float(np.median(typical)))
-    elif twice := int((shortest < _TWICE).sum()):
+    elif twice := int((shortest < TWICE).sum()):
         row, frame, one = found[int(shortest.argmin())]
         yield _overlap(row, frame, one.contact, twice, len(found))
 
@@ -142,7 +144,7 @@ def _overlap(row: int, frame: Frame, contact: Contact, many: int, measured: int)
         what = f"atom {atoms[0]} and its periodic image"
     return Doubt(
         "atoms-twice",
-        f"{what} of frame {row + 1} are {contact.distance:.2g} Å apart ({many} of "
+        f"{what} of frame {row + 1} are {contact.distance:.4f} Å apart ({many} of "
         f"{counted(measured, 'frame')} measured {'has' if many == 1 else 'have'} such a pair): one "
         f"atom twice? {MORE_DIGITS[0].upper()}{MORE_DIGITS[1:]}",
     )

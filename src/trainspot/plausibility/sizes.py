@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 LARGE_STRESS: Final = 1.0
 """eV/Å³, 160 GPa: few computations go beyond, and all do that are in kbar."""
 
+_LARGEST: Final = 5.0  # eV/Å³; no few frames are so compressed either
+_SOME: Final = 0.05  # of the frames
+
 _CHUNK: Final = 4096  # frames of which sizes are in memory at a time
 _ABOVE: Final = 3.0  # eV/atom above isolated atoms that not even most of the frames may lie
 _ABOVE_UNPRESSED: Final = 10.0  # the same where nobody knows what compression has cost
@@ -248,6 +251,8 @@ def stresses(sizes: Sizes, slope: Slope | None) -> Iterator[Doubt]:
     if not many or (slope is not None and slope.known):
         return  # they are borne out, or something else was said of them
     largest = float(found.max())
+    if many < _SOME * len(found) and largest < _LARGEST:
+        return
     against = (
         "; the energies of like frames change far less with strain"
         if slope is not None and slope.excludes

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from trainspot.augment.record import Record
     from trainspot.dataset import Dataset
+    from trainspot.plausibility import Doubt
 
 SAMPLE: Final = 5000
 """Frames whose distances are measured, where nobody says otherwise."""
@@ -60,6 +61,7 @@ class Census:
         cohesive: The same less the energies of the isolated atoms; only where these are labelled.
         forces: log10 of the length of the force on an atom in eV/Å.
         still: Atoms whose force is zero.
+        stress: Components of the stress, eV/Å³.
         labels: Frames with an energy, with forces, with a stress.
         theories: Labelled frames by level of theory.
         origins: Strategy → set → frames.
@@ -69,6 +71,7 @@ class Census:
         fingerprint: Which frames, see ``Fingerprint``.
         record: What the augmentation that made it told, if that is known.
         remarks: What else a reader must know, one sentence each.
+        doubts: What cannot be in eV and Å, or not all of one zero.
         seed: What was drawn at random follows from it.
     """
 
@@ -86,6 +89,7 @@ class Census:
     cohesive: Histogram = field(default_factory=lambda: Histogram(1e-3))
     forces: Histogram = field(default_factory=lambda: Histogram(1 / 64))
     still: int = 0
+    stress: Histogram = field(default_factory=lambda: Histogram(1e-5))
     labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LABELS, 0))
     theories: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
     origins: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -95,6 +99,7 @@ class Census:
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
     record: Record | None = None
     remarks: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
 
     @property
     def sampled(self) -> bool:
@@ -132,6 +137,7 @@ class Census:
             "theories": self.theories.counts(),
             "energy_per_atom": energies.to_dict() | {"relative_to_isolated_atoms": relative},
             "force": _of_logarithms(self.forces, self.still),
+            "stress": self.stress.to_dict(),
             "isolated_atoms": {
                 theory: {chemical_symbols[z]: energy for z, energy in sorted(found.items())}
                 for theory, found in sorted(self.atom_energies.items())
@@ -142,6 +148,7 @@ class Census:
             "augmentation": self.record.to_dict() if self.record else None,
             "fingerprint": str(self.fingerprint),
             "remarks": list(self.remarks),
+            "doubts": [doubt.to_dict() for doubt in self.doubts],
             "seed": self.seed,
         }
 
@@ -261,6 +268,7 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
             apart = sum(known[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True))
             relative.append((energies[row] - apart) / sizes[row])
     census.cohesive.add(relative)
+    census.stress.add(chunk.column("stress")[masks["stress"]][:, *np.triu_indices(3)])
     with_forces = np.repeat(masks["forces"], sizes)
     lengths = np.linalg.norm(chunk.column("forces")[with_forces], axis=1)
     moving = lengths > _SMALLEST_FORCE
