@@ -21,7 +21,7 @@ DECK = """\
 units {units}
 {style}
 boundary {boundary}
-lattice fcc 4.05
+lattice {lattice} 4.05
 region box block 0 2 0 2 {thick}
 create_box 2 box
 create_atoms 1 box basis 1 2
@@ -36,6 +36,7 @@ GOOD = {
     "elements": "Ar,Kr",
     "start": "",
     "units": "metal",
+    "lattice": "fcc",
     "thick": "0 2",
     "style": "atom_style atomic",
     "boundary": "p p p",
@@ -78,9 +79,9 @@ def test_units_other_than_metal_are_refused_where_they_are_written(run, units):
 
 
 def test_units_of_a_variable_or_none_at_all_are_refused_too(run):
-    with pytest.raises(InputError, match="deck:1: .*`units real`; write `units metal`"):
+    with pytest.raises(InputError, match=r"deck:1: .*`units real`; write `units metal`"):
         run(units="${u}", start="variable u string real")
-    with pytest.raises(InputError, match="deck:5: .*`units lj`; write `units metal`"):
+    with pytest.raises(InputError, match=r"deck:5: .*`units lj`; write `units metal`"):
         run(style="clear\n# trainspot model=x elements=Ar,Kr")
 
 
@@ -102,7 +103,7 @@ def test_units_of_a_variable_or_none_at_all_are_refused_too(run):
             {"style": "atom_style ellipsoid", "masses": ""},
             "`atom_style ellipsoid` has no plain atoms; write",
         ),
-        ({"style": "dimension 2", "thick": "-0.01 0.01"}, "three-dimensional"),
+        ({"style": "dimension 2", "thick": "-0.1 0.1", "lattice": "sq2"}, "three-dimensional"),
     ],
 )
 def test_types_masses_and_styles_that_disagree_are_named(run, changes, message):
