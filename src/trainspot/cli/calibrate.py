@@ -16,6 +16,7 @@ from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
+from trainspot.judge.calibrate import of_committee
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.outputs import replacing
@@ -86,7 +87,7 @@ def calibrate(
     tell(frames)
     pairs = _pairs(frames, predicted, reference, predictions)
     found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
-    found = with_atom_scale(found, frames, predicted)
+    found = of_committee(with_atom_scale(found, frames, predicted), predicted.committee)
     text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
     if folder is not None:
         from trainspot.report.by_hand import export_by_hand  # brings the figures' libraries
