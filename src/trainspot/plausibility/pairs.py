@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MAX_FRAMES: Final = 400
+MAX_FRAMES: Final = 300
 """Frames that are compared at most."""
 
 _MAX_GROUPS: Final = 2000  # different sets of atoms that are told apart
-_PER_GROUP: Final = 20  # neighbours in the file that are drawn from each
+_PER_GROUP: Final = 40  # neighbours in the file that are drawn from each
 _MAX_ATOMS: Final = 200_000
 _MAX_STEP: Final = 1.0  # Å; farther apart, the trapezoidal rule says little
 _MAX_STRAIN: Final = 0.25
@@ -220,7 +220,7 @@ def _compared(found: _Frames, i: int, j: int) -> _Row | None:
         step = (before + step) @ turn.T - before
     else:
         turn = _turn(np.linalg.solve(here, there))
-    there = there @ turn.T
+        there = there @ turn.T
     first, last = np.linalg.solve(here, there - here), np.linalg.solve(there, there - here)
     strain = float(np.abs(first + first.T).max()) / 2
     far = float(np.sqrt(np.square(step @ here).sum(axis=1).max()))
