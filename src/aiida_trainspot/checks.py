@@ -19,7 +19,13 @@ from aiida_trainspot import builder
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
-from trainspot.foresight import Remark, foresee, foresee_sets
+from trainspot.foresight import (
+    Remark,
+    foresee,
+    foresee_electrons,
+    foresee_sets,
+    foresees_electrons,
+)
 from trainspot.label.pw_memory import memory
 from trainspot.loop import prepare
 from trainspot.wording import counted
@@ -59,6 +65,8 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
         remarks += _pseudopotentials(campaign, dataset)
     if thorough and not any(remark.level == "error" for remark in remarks):
         remarks += _labels(campaign, dataset, codes["label"])
+    elif not thorough and foresees_electrons(campaign):
+        remarks += _electrons(campaign, prepare(dataset, campaign).unlabelled())
     return remarks
 
 
@@ -230,7 +238,17 @@ def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterato
     atoms = f"{few} to {counted(many, 'atom')}" if few < many else counted(many, "atom")
     yield Remark("note", f"{counted(len(frames), 'frame')} of {atoms} will be labelled first")
     if campaign.label.engine == "quantumespresso":
+        yield from _electrons(campaign, frames)
         yield from _memory(campaign, frames, code)
+
+
+def _electrons(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
+    """Whether fixed occupations suit the pseudopotentials' electrons."""
+    settings: Any = campaign.label.settings
+    family: Any = pseudos.family(settings.pseudo_family)
+    known = set(family.elements) if family else set()
+    valences = {s: float(family.get_pseudo(s).z_valence) for s in frames.species if s in known}
+    yield from foresee_electrons(campaign, frames, valences)
 
 
 def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:
