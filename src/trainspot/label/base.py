@@ -66,7 +66,7 @@ class LabelEngine(Protocol):
 
     An engine whose calculations have exit statuses of their own may also offer ``failures``, from
     exit status to what befell the frame in a few words ("did not reach self-consistency"), and
-    ``unconverged``, the statuses after which more attempts may help.
+    ``continued``, the statuses after which it goes on in another attempt, so that more may help.
 
     Attributes:
         name: Its name in the group.

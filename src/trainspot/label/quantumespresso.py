@@ -211,7 +211,7 @@ class QuantumEspressoLabelEngine:
     default_code: ClassVar[str] = "pw@localhost"
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
     failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
-    unconverged: ClassVar[frozenset[int]] = frozenset({410})
+    continued: ClassVar[frozenset[int]] = frozenset({400, 410})
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:

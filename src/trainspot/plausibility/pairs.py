@@ -32,7 +32,7 @@ _PER_GROUP: Final = 40  # neighbours in the file that are drawn from each
 _MAX_ATOMS: Final = 200_000
 _MAX_STEP: Final = 1.0  # Å; farther apart, the trapezoidal rule says little
 _MAX_STRAIN: Final = 0.25
-_STILL: Final = 1e-7  # a strain that is rounding
+_STILL: Final = 1e-6  # a strain, or a step in Å, that is rounding
 _NEIGHBOURS: Final = 8  # pairs that a frame is in, the closest
 
 
@@ -136,16 +136,16 @@ class _Group:
 
 
 def _keys(dataset: Dataset) -> Iterator[tuple[int, bytes]]:
-    """Rows with an energy and forces, and what frames must share to be compared."""
+    """Rows with an energy and forces or a stress, and what frames must share to be compared."""
     columns = dataset.columns
     for start in range(0, len(dataset), CHUNK):
         rows = slice(start, min(start + CHUNK, len(dataset)))
         edges = np.asarray(columns["offsets"][start : rows.stop + 1])
         numbers = np.asarray(columns["numbers"][edges[0] : edges[-1]])
         theory, pbc = np.asarray(columns["theory"][rows]), np.asarray(columns["pbc"][rows])
-        both = np.asarray(columns["has_energy"][rows]) & np.asarray(columns["has_forces"][rows])
-        both &= np.diff(edges) > 1
-        for k in np.flatnonzero(both).tolist():
+        known = np.asarray(columns["has_forces"][rows]) | np.asarray(columns["has_stress"][rows])
+        known &= np.asarray(columns["has_energy"][rows]) & ((np.diff(edges) > 1) | pbc.any(axis=1))
+        for k in np.flatnonzero(known).tolist():
             atoms = numbers[edges[k] - edges[0] : edges[k + 1] - edges[0]].tobytes()
             yield start + k, b"\0".join((bytes(theory[k]), pbc[k].tobytes(), atoms))
 
@@ -160,6 +160,7 @@ class _Frames:
     stress: Floats
     volumes: Floats
     energies: Floats
+    has_forces: NDArray[np.bool_]
     has_stress: NDArray[np.bool_]
     pbc: NDArray[np.bool_]
 
@@ -198,6 +199,7 @@ def _frames(group: Dataset) -> _Frames:
         group.column("stress"),
         np.abs(np.linalg.det(group.column("cell"))),
         group.column("energy"),
+        group.column("has_forces"),
         group.column("has_stress"),
         pbc,
     )
@@ -225,6 +227,8 @@ def _compared(found: _Frames, i: int, j: int) -> _Row | None:
     strain = float(np.abs(first + first.T).max()) / 2
     far = float(np.sqrt(np.square(step @ here).sum(axis=1).max()))
     if far > _MAX_STEP or strain > _MAX_STRAIN:
+        return None
+    if far > _STILL and not (found.has_forces[i] and found.has_forces[j]):
         return None
     works = [
         -float((found.forces[i] * (step @ here)).sum()),

@@ -5,10 +5,14 @@ Sources: mlearn #64, matpes #6 (stresses in kbar with the sign of VASP), mace #9
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 
 from trainspot import io
 from trainspot.dataset import Dataset
+from trainspot.frames import Frame, Labels
 from trainspot.plausibility import doubts
 from trainspot.units import (
     BOHR_IN_ANGSTROM,
@@ -127,3 +131,16 @@ def test_labels_that_mean_nothing_tell_nothing(labelled_frames):
     kinds = {doubt.kind for doubt in doubts(Dataset.from_frames(labelled_frames))}
     assert kinds <= {"stress-unit"}
     assert doubts(Dataset.from_frames([])) == []
+
+
+def test_cells_of_one_atom_and_no_forces_tell_their_stress():
+    found = []
+    for x in np.linspace(0.94, 1.06, 9):
+        atoms = bulk("Cu")
+        atoms.set_cell(atoms.cell.array * x, scale_atoms=True)
+        atoms.calc = EMT()
+        stress = -atoms.get_stress(voigt=False)
+        labels = Labels(atoms.get_potential_energy(), None, stress, "emt")
+        found.append(Frame.from_atoms(atoms).with_(labels=labels))
+    (doubt,) = doubts(Dataset.from_frames(found))
+    assert doubt.factor == -1.0
