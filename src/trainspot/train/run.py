@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 STDOUT: Final = "train.out"
 STDERR: Final = "train.err"
 _POLL: Final = 0.2  # s
+_KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL})
+"""Exit statuses of a program that was killed, as seen by its parent or by a shell."""
 
 
 def trainer(name: str, *, where: str = "") -> type[Trainer]:
@@ -66,7 +69,8 @@ def train_committee(
 
     Raises:
         InputError: Nothing to train on, a folder in use, … Nothing has been written.
-        TrainingError: A member failed; the others have been stopped.
+        TrainingError: A member failed; the others have been stopped. One that is killed without a
+            sign of missing memory goes on from its checkpoint first, with the same settings.
     """
     committee = len(seeds)
     if len(start) not in (0, 1, committee):
@@ -89,7 +93,22 @@ def train_committee(
         raise
     command = [program, *engine.arguments(settings)]
     report = progress or (lambda _: None)
-    for running in _run(command, folders, workers):
+    reached: dict[Path, Path | None] = {}
+
+    def goes_on(folder: Path) -> bool:
+        """Prepare the repetition of what was killed, unless the last one brought nothing."""
+        checkpoint = engine.read_checkpoint(folder)
+        if folder in reached and reached[folder] == checkpoint:
+            return False
+        reached[folder] = checkpoint
+        member = folders.index(folder)
+        first = starts[member] if starts else None
+        engine.write_inputs(
+            folder, dataset, settings, seeds[member], start=first, checkpoint=checkpoint
+        )
+        return True
+
+    for running in _run(command, folders, workers, goes_on):
         report([engine.progress(folder, settings) for folder in running])
     results = [engine.read_outputs(folder) for folder in folders]
     report([1.0] * committee)
@@ -110,8 +129,13 @@ def find_executable(name: str) -> str:
     return found
 
 
-def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list[Path]]:
-    """Run the command in every folder, yielding all folders now and then until all are done."""
+def _run(
+    command: list[str], folders: list[Path], workers: int, goes_on: Callable[[Path], bool]
+) -> Iterator[list[Path]]:
+    """Run the command in every folder, yielding all folders now and then until all are done.
+
+    What is killed without a sign of missing memory is started again, if ``goes_on`` says so.
+    """
     waiting, running = list(folders), dict[Path, subprocess.Popen[bytes]]()
     try:
         while waiting or running:
@@ -119,9 +143,13 @@ def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list
                 folder = waiting.pop(0)
                 running[folder] = _start(command, folder)
             for folder, process in list(running.items()):
-                if process.poll() is not None:
+                if process.poll() is None:
+                    continue
+                del running[folder]
+                if _was_killed(process.returncode, folder) and goes_on(folder):
+                    waiting.insert(0, folder)
+                else:
                     _check(process.returncode, command[0], folder)
-                    del running[folder]
             yield folders
             if running:
                 time.sleep(_POLL)
@@ -134,20 +162,27 @@ def _run(command: list[str], folders: list[Path], workers: int) -> Iterator[list
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     variables = processes.environment(threads=1) | processes.HUGE_PAGES | os.environ
-    with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
+    with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         return subprocess.Popen(  # noqa: S603  (our own command line)
             processes.ends_with_parent(command), cwd=folder, env=variables, stdout=out, stderr=err
         )
+
+
+def _was_killed(status: int, folder: Path) -> bool:
+    """Whether a program was killed, for no reason that is known."""
+    text = (folder / STDERR).read_text(errors="replace")
+    return status in _KILLED and processes.cut_off_by(text) in (None, "killed")
 
 
 def _check(status: int, program: str, folder: Path) -> None:
     if status:
         lines = (folder / STDERR).read_text(errors="replace").strip().splitlines()
         last = f": {lines[-1]}" if lines else ""
+        hint = f"see {folder / STDERR}"
+        if processes.cut_off_by("\n".join(lines)) == "memory":
+            hint = f"it ran out of memory: lower batch_size, or --workers; {hint}"
         raise TrainingError(
-            f"{Path(program).name} ended with status {status}{last}",
-            where=folder.name,
-            hint=f"see {folder / STDERR}",
+            f"{Path(program).name} ended with status {status}{last}", where=folder.name, hint=hint
         )
 
 
