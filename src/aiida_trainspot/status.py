@@ -11,6 +11,7 @@ from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.functions.iteration import judge
+from aiida_trainspot.retries import retries
 from aiida_trainspot.workflows.once import is_replaced
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def status(node: WorkChainNode) -> dict[str, Any]:
 
     ``iterations`` holds those that were judged. ``seconds`` of an iteration are by stage;
     ``compare`` is the evaluation on the final test frames, and labels that were made after the
-    last judgement are ``final_label``.
+    last judgement are ``final_label``. ``retries``: see ``aiida_trainspot.retries``.
     """
     stages = list(stages_of(node))
     records = _records(node, stages)
@@ -60,6 +61,7 @@ def status(node: WorkChainNode) -> dict[str, Any]:
         "state": node.process_state.value if node.process_state else "created",
         "exit": _exit(node),
         "stage": stages[-1].name if stages else "augment",
+        "retries": retries(stages),
         "iterations": [{**record, "seconds": seconds.get(record["n"], {})} for record in records],
     }
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aiida_trainspot.broker import knock
+from aiida_trainspot.retries import sentences
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.report.summary import too_few
 
@@ -105,6 +106,7 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
         message = f": {ending['message']}" if ending.get("message") else ""
         style = "green" if ending["status"] == 0 else "yellow"
         lines = [Text(f"{ending['label']}{message}", style=style)]
+    lines += [Text(sentence, style="yellow") for sentence in sentences(report)]
     if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
         lines.append(Text(lacking, style="yellow"))
     if ending is not None and report["iterations"]:
