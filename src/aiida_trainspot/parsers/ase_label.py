@@ -10,6 +10,7 @@ from aiida_trainspot.parsers.base import TrainspotParser, required
 from trainspot.errors import DataError, OutputMissingError
 from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine
+from trainspot.label.base import engine, former_theories
 from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ class AseLabelParser(TrainspotParser):
             return
         settings = parse_settings(AseLabelEngine.Settings, self.node.inputs.settings.get_dict())
         asked = self.node.inputs.dataset.dataset
+        theory, former = (
+            AseLabelEngine.theory(settings),
+            former_theories(engine("ase")(), settings),
+        )
         try:
-            found = journal.read(temporary / JOURNAL, asked, AseLabelEngine.theory(settings))
+            found = journal.read(temporary / JOURNAL, asked, theory, former)
         except DataError as error:
             self.logger.warning("nothing is salvaged: %s", error)
             return

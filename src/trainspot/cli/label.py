@@ -59,11 +59,12 @@ def label(
     """
     _check_files(frames, output, failures_file, journal_file)
     runner, settings = _engine(engine, calculator, settings_file, config)
-    known = Dataset.from_frames([]).merge(io.read(frames))
+    theory, former = runner.theory(settings), base.former_theories(runner, settings)
+    known = base.renamed(Dataset.from_frames([]).merge(io.read(frames)), former, theory)
     todo = known.unlabelled()
     earlier = Dataset.from_frames([])
     if journal_file is not None and journal_file.exists():
-        earlier = journal.read(journal_file, todo, runner.theory(settings)).labelled
+        earlier = journal.read(journal_file, todo, theory, former).labelled
         click.echo(f"{len(earlier)} frames were labelled before: {journal_file}", err=True)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
     labelled = Dataset.concatenate([earlier, result.labelled])

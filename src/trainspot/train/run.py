@@ -73,6 +73,40 @@ def train_committee(
             sign of missing memory goes on from its checkpoint first, with the same settings.
     """
     committee = len(seeds)
+    _check_files(directory, start, committee)
+    program = find_executable(engine.executable)
+    folders = [directory / f"member_{member}" for member in range(committee)]
+    starts: list[Path | None] = (
+        [*start] * committee if len(start) == 1 else [*start] or [None] * committee
+    )
+
+    def write(folder: Path, **checkpoint: Path | None) -> None:
+        member = folders.index(folder)
+        given = {"start": starts[member], **checkpoint}
+        engine.write_inputs(folder, dataset, settings, seeds[member], **given)
+
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True)
+            write(folder)
+    except InputError:
+        shutil.rmtree(directory)
+        raise
+    command = [program, *engine.arguments(settings)]
+    report = progress or (lambda _: None)
+    attempts = _Attempts(engine, write)
+    for running in _run(command, folders, workers, attempts.go_on):
+        report([engine.progress(folder, settings) for folder in running])
+    results = [engine.read_outputs(folder) for folder in folders]
+    for folder, text in attempts.told().items():
+        results[folders.index(folder)].warnings.append(text)
+    report([1.0] * committee)
+    _collect(engine, directory, results)
+    return results
+
+
+def _check_files(directory: Path, start: Sequence[Path], committee: int) -> None:
+    """Refuse start models that are not there or too few, and a folder in use."""
     if len(start) not in (0, 1, committee):
         raise InputError(f"{len(start)} models to start {committee} members from")
     for path in start:
@@ -80,40 +114,32 @@ def train_committee(
             raise InputError("no such model file", where=str(path))
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError("exists and is not empty", where=str(directory), hint="name another")
-    program = find_executable(engine.executable)
-    folders = [directory / f"member_{member}" for member in range(committee)]
-    starts = [*start] * committee if len(start) == 1 else [*start]
-    try:
-        for member, (folder, number) in enumerate(zip(folders, seeds, strict=True)):
-            folder.mkdir(parents=True)
-            first = starts[member] if starts else None
-            engine.write_inputs(folder, dataset, settings, number, start=first)
-    except InputError:
-        shutil.rmtree(directory)
-        raise
-    command = [program, *engine.arguments(settings)]
-    report = progress or (lambda _: None)
-    reached: dict[Path, Path | None] = {}
 
-    def goes_on(folder: Path) -> bool:
-        """Prepare the repetition of what was killed, unless the last one brought nothing."""
-        checkpoint = engine.read_checkpoint(folder)
-        if folder in reached and reached[folder] == checkpoint:
+
+class _Attempts:
+    """Trainings that were killed, and how far each had come."""
+
+    def __init__(self, engine: type[Trainer], write: Callable[..., None]) -> None:
+        self.engine, self.write = engine, write
+        self.reached: dict[Path, Path | None] = {}
+
+    def go_on(self, folder: Path) -> bool:
+        """Prepare what was killed to go on as it was, unless that brought nothing before."""
+        checkpoint = self.engine.read_checkpoint(folder)
+        if folder in self.reached and self.reached[folder] == checkpoint:
             return False
-        reached[folder] = checkpoint
-        member = folders.index(folder)
-        first = starts[member] if starts else None
-        engine.write_inputs(
-            folder, dataset, settings, seeds[member], start=first, checkpoint=checkpoint
-        )
+        self.reached[folder] = checkpoint
+        self.write(folder, checkpoint=checkpoint)
         return True
 
-    for running in _run(command, folders, workers, goes_on):
-        report([engine.progress(folder, settings) for folder in running])
-    results = [engine.read_outputs(folder) for folder in folders]
-    report([1.0] * committee)
-    _collect(engine, directory, results)
-    return results
+    def told(self) -> dict[Path, str]:
+        """A sentence for each folder."""
+        return {
+            folder: f"{folder.name} was killed and "
+            + (f"went on from {checkpoint.name}" if checkpoint else "began again")
+            + ", with the same settings"
+            for folder, checkpoint in self.reached.items()
+        }
 
 
 def find_executable(name: str) -> str:

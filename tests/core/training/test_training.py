@@ -188,14 +188,16 @@ def resumable(script):
 
 def test_a_killed_member_goes_on_from_its_checkpoint_as_it_was(tmp_path):
     engine = resumable(DIES.format(when="open('seed').read() == '5'"))
-    run.train_committee(engine, None, "batch 4", tmp_path / "o", seeds=[5, 6], workers=2)
+    found = run.train_committee(engine, None, "batch 4", tmp_path / "o", seeds=[5, 6], workers=2)
+    assert "member_0 was killed and went on from state, with the same settings" in found[0].warnings
+    assert found[1].warnings == ["careful"]
     assert [(tmp_path / "o" / f"member_{j}.txt").read_text() for j in (0, 1)] == ["6", "whole"]
     assert {p.read_text() for p in tmp_path.glob("o/*/settings")} == {"batch 4"}
 
 
 def test_a_member_killed_again_at_one_place_fails(tmp_path):
     always = DIES.format(when="True").replace(" and not os.path.exists('resumed')", "")
-    with pytest.raises(TrainingError, match="member_0: python.* ended with status -9"):
+    with pytest.raises(TrainingError, match=r"member_0: python.* ended with status -9"):
         run.train_committee(resumable(always), None, None, tmp_path / "o", seeds=[5])
     assert (tmp_path / "o" / "member_0" / "resumed").exists()
 
