@@ -195,7 +195,7 @@ def test_frames_are_labelled_through_aiida(two, pw_code, tmp_path):
 @pytest.mark.slow
 def test_what_changes_no_converged_label_does_not_repeat_it(two, pw_code):
     """The remedy for one frame that does not converge must not be paid for by all others."""
-    other = displaced(two, 0, 2, 0.05)
+    two, other = displaced(two, 1, 0, 0.07), displaced(two, 1, 1, 0.06)
     with enable_caching(identifier="aiida.calculations:quantumespresso.pw"):
         first, node = run_stage([two], pw_code, CHEAP)
         (computed,) = of_kind(node, "PwCalculation")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from aiida.common.links import LinkType
 from aiida.manage.caching import get_use_cache
 from aiida.orm import AbstractCode, CalcJobNode, Dict, QueryBuilder, StructureData, WorkChainNode
 
@@ -77,7 +78,8 @@ def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
 
 def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
     """Whether a workchain was asked for the same numbers."""
-    labels = set(node.base.links.get_incoming().all_link_labels())
+    asked = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK)
+    labels = set(asked.all_link_labels())
     others = {label for label in labels if not label.startswith(_PSEUDO)} - _COMPARED - _PRACTICAL
     if "kpoints" not in labels or others:
         return False
@@ -87,7 +89,9 @@ def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
         return False
     if {k: p.md5 for k, p in pw["pseudos"].items()} != {k: p.md5 for k, p in old.pseudos.items()}:
         return False
-    now, then = (_numbers(given) for given in ({**inputs, **pw}, {**old, **node.inputs}))
+    now, then = (
+        _numbers(given) for given in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
+    )
     return _same(now, then)
 
 
