@@ -6,7 +6,6 @@ that say how it converged, how the work was shared out, or with which other fram
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida.common.links import LinkType
@@ -18,7 +17,7 @@ from aiida_trainspot.data.pes import PESData
 from trainspot.errors import InputError
 from trainspot.label.ase import AseSettings
 from trainspot.label.practical import decisive_pw
-from trainspot.settings import parse_settings
+from trainspot.settings import parse_settings, same_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +91,7 @@ def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
     now, then = (
         _numbers(given) for given in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
     )
-    return _same(now, then)
+    return same_values(now, then)
 
 
 def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,20 +103,6 @@ def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
         "settings": settings,
         "parameters": {name: keywords for name, keywords in parameters.items() if keywords},
     }
-
-
-def _same(one: Any, two: Any) -> bool:
-    """Whether two JSON values are the same; the database rounds at the 15th digit."""
-    if isinstance(one, dict) and isinstance(two, dict):
-        return one.keys() == two.keys() and all(_same(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple) and isinstance(two, list | tuple):
-        return len(one) == len(two) and all(map(_same, one, two))
-    if isinstance(one, float) or isinstance(two, float):
-        try:
-            return math.isclose(one, two, rel_tol=1e-12)
-        except TypeError:
-            return False
-    return bool(one == two)
 
 
 # ── jobs of many frames ───────────────────────────────────────────────────────
@@ -143,7 +128,7 @@ def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[st
         if not _alike(used, settings.get_dict()):
             continue
         nodes = {"labelled": labelled}
-        if _same(used, settings.get_dict()) and job.is_finished_ok:
+        if same_values(used, settings.get_dict()) and job.is_finished_ok:
             nodes["failures"] = job.outputs.failures
         for name, node in nodes.items():
             with node.opened() as frames:
@@ -185,4 +170,4 @@ def _alike(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
         except InputError:  # written by another version
             return False
         decisive.append(parsed.decisive())
-    return _same(*decisive)
+    return same_values(*decisive)
