@@ -45,14 +45,14 @@ def run(
     from aiida_trainspot.cli._watch import watch
 
     remarks = checks.check(loaded, dataset, thorough=False)
-    for remark in remarks:
-        if remark.level == "warning":
-            click.echo(f"warning: {remark.text}", err=True)
     checks.refuse(remarks)
     inputs = builder.get_builder(loaded, dataset=dataset)
     with campaigns.one_at_a_time():
         found = None if again else campaigns.twin(inputs)
         if found is None:
+            for remark in remarks:
+                if remark.level == "warning":
+                    click.echo(f"warning: {remark.text}", err=True)
             node = submit(inputs)
         elif wait and found.is_same:
             node = found.node
