@@ -74,3 +74,14 @@ def test_an_older_util_linux_is_not_asked_for_what_it_does_not_know(tmp_path, mo
 def test_without_util_linux_a_command_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert processes.ends_with_parent(["program", "-x"]) == ["program", "-x"]
+
+
+def test_the_kernel_tells_of_kills_for_want_of_memory(tmp_path, monkeypatch):
+    assert processes.kills_for_memory() is None or processes.kills_for_memory() >= 0
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr(processes, "_COUNTERS", counters)
+    assert processes.kills_for_memory() is None
+    counters.write_text("nr_free_pages 5\noom_kill 3\n")
+    assert processes.kills_for_memory() == 3
+    counters.write_text("nr_free_pages 5\n")
+    assert processes.kills_for_memory() is None
