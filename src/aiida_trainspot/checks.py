@@ -16,6 +16,8 @@ from aiida.manage import get_config_option, get_manager
 from aiida.orm import AbstractCode, InstalledCode, User
 
 from aiida_trainspot import builder
+from aiida_trainspot.profile import campaigns
+from aiida_trainspot.repeats import repeats
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
@@ -47,7 +49,7 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     Args:
         loaded: The resolved campaign file.
         dataset: The frames it starts from.
-        thorough: Also what takes seconds: start slow programs, make the initial frames.
+        thorough: Also what takes seconds: start slow programs, look at the initial frames.
     """
     campaign = loaded.campaign
     remarks = [*_daemon(), *_caching()]
@@ -63,10 +65,14 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     remarks += foresee(campaign, dataset, here=here)
     if campaign.label.engine == "quantumespresso":
         remarks += _pseudopotentials(campaign, dataset)
-    if thorough and not any(remark.level == "error" for remark in remarks):
-        remarks += _labels(campaign, dataset, codes["label"])
-    elif not thorough and foresees_electrons(campaign):
+    if any(remark.level == "error" for remark in remarks):
+        return remarks
+    if thorough:
+        return [*remarks, *_labels(campaign, dataset, codes["label"])]
+    if foresees_electrons(campaign):
         remarks += _electrons(campaign, prepare(dataset, campaign).unlabelled())
+    if campaigns(1):
+        remarks += repeats(campaign, prepare(dataset, campaign).unlabelled())
     return remarks
 
 
@@ -237,6 +243,7 @@ def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterato
     few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
     atoms = f"{few} to {counted(many, 'atom')}" if few < many else counted(many, "atom")
     yield Remark("note", f"{counted(len(frames), 'frame')} of {atoms} will be labelled first")
+    yield from repeats(campaign, frames)
     if campaign.label.engine == "quantumespresso":
         yield from _electrons(campaign, frames)
         yield from _memory(campaign, frames, code)
