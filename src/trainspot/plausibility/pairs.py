@@ -160,6 +160,7 @@ class _Frames:
     stress: Floats
     volumes: Floats
     energies: Floats
+    features: Floats  # see ``Pairs``
     has_forces: NDArray[np.bool_]
     has_stress: NDArray[np.bool_]
     pbc: NDArray[np.bool_]
@@ -199,6 +200,7 @@ def _frames(group: Dataset) -> _Frames:
         group.column("stress"),
         np.abs(np.linalg.det(group.column("cell"))),
         group.column("energy"),
+        _features(cells),
         group.column("has_forces"),
         group.column("has_stress"),
         pbc,
@@ -248,7 +250,7 @@ def _compared(found: _Frames, i: int, j: int) -> _Row | None:
         far,
         abs(works[1] - works[0]),
         abs(pressed[1] - pressed[0]),
-        *(_features(found, j) - _features(found, i)).tolist(),
+        *(found.features[j] - found.features[i]).tolist(),
     ]
     return far + 4 * strain, i, j, values
 
@@ -262,7 +264,8 @@ def _turn(matrix: Floats) -> Floats:
     return turn
 
 
-def _features(found: _Frames, row: int) -> Floats:
-    metric = (found.cells[row] @ found.cells[row].T)[np.triu_indices(3)]
-    volume = np.sqrt(abs(np.linalg.det(found.cells[row])))
-    return np.concatenate([metric, volume ** np.array([2.0, 4.0, 6.0])])
+def _features(cells: Floats) -> Floats:
+    """Lengths, angles and powers of the volume of working cells, (m, 9)."""
+    metric = (cells @ cells.transpose(0, 2, 1))[:, *np.triu_indices(3)]
+    volume = np.abs(np.linalg.det(cells))[:, None]
+    return np.concatenate([metric, volume ** np.array([1.0, 2.0, 3.0])], axis=1)
