@@ -16,10 +16,18 @@ from aiida.manage import get_config_option, get_manager
 from aiida.orm import AbstractCode, InstalledCode, User
 
 from aiida_trainspot import builder
+from aiida_trainspot.profile import campaigns
+from aiida_trainspot.repeats import repeats
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
-from trainspot.foresight import Remark, foresee, foresee_sets
+from trainspot.foresight import (
+    Remark,
+    foresee,
+    foresee_electrons,
+    foresee_sets,
+    foresees_electrons,
+)
 from trainspot.label.pw_memory import memory
 from trainspot.loop import prepare
 from trainspot.wording import counted
@@ -41,7 +49,7 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     Args:
         loaded: The resolved campaign file.
         dataset: The frames it starts from.
-        thorough: Also what takes seconds: start slow programs, make the initial frames.
+        thorough: Also what takes seconds: start slow programs, look at the initial frames.
     """
     campaign = loaded.campaign
     remarks = [*_daemon(), *_caching()]
@@ -57,8 +65,14 @@ def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Re
     remarks += foresee(campaign, dataset, here=here)
     if campaign.label.engine == "quantumespresso":
         remarks += _pseudopotentials(campaign, dataset)
-    if thorough and not any(remark.level == "error" for remark in remarks):
-        remarks += _labels(campaign, dataset, codes["label"])
+    if any(remark.level == "error" for remark in remarks):
+        return remarks
+    if thorough:
+        return [*remarks, *_labels(campaign, dataset, codes["label"])]
+    if foresees_electrons(campaign):
+        remarks += _electrons(campaign, prepare(dataset, campaign).unlabelled())
+    if campaigns(1):
+        remarks += repeats(campaign, prepare(dataset, campaign).unlabelled())
     return remarks
 
 
@@ -229,8 +243,19 @@ def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterato
     few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
     atoms = f"{few} to {counted(many, 'atom')}" if few < many else counted(many, "atom")
     yield Remark("note", f"{counted(len(frames), 'frame')} of {atoms} will be labelled first")
+    yield from repeats(campaign, frames)
     if campaign.label.engine == "quantumespresso":
+        yield from _electrons(campaign, frames)
         yield from _memory(campaign, frames, code)
+
+
+def _electrons(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
+    """Whether fixed occupations suit the pseudopotentials' electrons."""
+    settings: Any = campaign.label.settings
+    family: Any = pseudos.family(settings.pseudo_family)
+    known = set(family.elements) if family else set()
+    valences = {s: float(family.get_pseudo(s).z_valence) for s in frames.species if s in known}
+    yield from foresee_electrons(campaign, frames, valences)
 
 
 def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:

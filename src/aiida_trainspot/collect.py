@@ -12,6 +12,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.functions.iteration import calibrations_of, campaign_of
 from aiida_trainspot.pseudo import FAMILY
+from aiida_trainspot.retries import sentences
 from aiida_trainspot.status import Stage, stages_of, status
 from aiida_trainspot.workflows.label.base import engine_workchain
 from aiida_trainspot.workflows.once import children, is_replaced
@@ -53,6 +54,7 @@ def collect(node: WorkChainNode) -> ReportData:
     found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
     found["calibrate"] = config.get("calibrate") or {}
     found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
+    found["notes"] += sentences(found)
     pairs = _during(node, "pairs") | _returned(node, "pairs")
     predictions = _evaluated(node) | _returned(node, "predictions")
     iterations = []

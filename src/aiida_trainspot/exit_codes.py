@@ -48,6 +48,7 @@ NON_FINITE = Exit(306, "ERROR_NON_FINITE", "a model predicted non-finite values"
 OUT_OF_WALLTIME = Exit(400, "ERROR_OUT_OF_WALLTIME", "the job ran out of walltime", True)
 # Resources are not hashed: a cached failure would come back on a bigger node.
 OUT_OF_MEMORY = Exit(405, "ERROR_OUT_OF_MEMORY", "the job ran out of memory", True)
+KILLED = Exit(406, "ERROR_KILLED", "the job was killed, and nothing says why", True)
 
 TOO_MANY_FAILED_LABELS = Exit(
     410, "ERROR_TOO_MANY_FAILED_LABELS", "too many frames could not be labelled"

@@ -11,6 +11,7 @@ from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
 from aiida_trainspot.endings import exit_of, state_of
 from aiida_trainspot.functions.iteration import judge
+from aiida_trainspot.retries import retries
 from aiida_trainspot.workflows.once import is_replaced
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def status(node: WorkChainNode) -> dict[str, Any]:
     ``iterations`` holds those that were judged. ``seconds`` of an iteration are by stage;
     ``compare`` is the evaluation on the final test frames, and labels that were made after the
     last judgement are ``final_label``. ``state`` is ``failed`` where a campaign ended with an
-    error; ``exit`` says why and what to do, see ``endings.exit_of``.
+    error; ``exit`` says why and what to do, see ``endings.exit_of``; ``retries``: see
+    ``aiida_trainspot.retries``.
     """
     stages = list(stages_of(node))
     records = _records(node, stages)
@@ -61,6 +63,7 @@ def status(node: WorkChainNode) -> dict[str, Any]:
         "state": state_of(node),
         "exit": exit_of(node, stages, records),
         "stage": stages[-1].name if stages else "augment",
+        "retries": retries(stages),
         "iterations": [{**record, "seconds": seconds.get(record["n"], {})} for record in records],
     }
 

@@ -136,13 +136,13 @@ def _label_remedy(
 ) -> str:
     """What brings the labels, or does without them."""
     section = campaign.label
-    unconverged: frozenset[int] = getattr(engine(section.engine), "unconverged", frozenset())
+    continued: frozenset[int] = getattr(engine(section.engine), "continued", frozenset())
     statuses = {cause.exit_status or 0 for cause in found}
     choices, without = [], []
-    if statuses & set(unconverged) and has(section.settings, "max_iterations"):
+    if statuses & continued and has(section.settings, "max_iterations"):
         now = getattr(section.settings, "max_iterations")  # noqa: B009  (settings of any engine)
         choices.append(f"raise label.max_iterations (now {now})")
-    choices += _resources(statuses, section.code)
+    more = _resources(statuses, section.code)
     atoms = sum(n for cause, n in found.items() if cause.isolated_atom)
     if short and labelled:
         # Without {kind: isolated} the labelled atoms are gone as well: then rounded down further.
@@ -152,13 +152,15 @@ def _label_remedy(
     if atoms and not (short and not labelled):
         without.append(_without_atoms(campaign))
     choices += [" and ".join(without)] if without else []
-    if not choices:
+    if not choices and not more:
         return f"Mend what is said here, or the settings of label ({section.engine}), {_THEN_AGAIN}"
     # A job of many frames is another calculation as soon as one frame is another.
     if atoms and has(section.settings, "frames_per_job"):
         keeps = "; trainspot export keeps what is labelled, for 'dataset:'" if labelled else ""
-        return _sentence(f"{_or(choices)}{keeps}")
-    return _sentence(f"{_or(choices)}: finished labels come from the cache")
+        return _sentence(f"{_or([*choices, *more])}{keeps}")
+    # The walltime is told to pw.x as well, so that a label with another is another calculation.
+    said = [f"{_or(choices)}: finished labels come from the cache"] if choices else []
+    return _sentence("; or ".join([*said, *more]))
 
 
 def _without_atoms(campaign: Campaign) -> str:
@@ -293,10 +295,9 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
 
 def _resources(statuses: set[int], code: str) -> list[str]:
     """More of what jobs ran out of."""
-    computer = code.partition("@")[2] or "COMPUTER"
     wanted = (("time", "walltime", _WALLTIME), ("memory", "memory", _MEMORY))
     return [
-        f"give the jobs more {thing} (resources.{computer}.{key})"
+        f"give the jobs more {thing} (resources.{code}.{key})"
         for thing, key, those in wanted
         if statuses & set(those)
     ]

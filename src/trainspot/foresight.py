@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from ase.data import atomic_numbers
 
 from trainspot.augment import periodicity
 from trainspot.augment.isolated import Isolated
@@ -18,8 +20,12 @@ from trainspot.isolated import is_isolated_atom
 from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.novelty import frames_needed
+from trainspot.judge.spread import too_wide, without_stress
 from trainspot.label.base import atomic_moment
 from trainspot.label.calculators import calculator
+from trainspot.label.electrons import are_fixed, odd
+from trainspot.label.quantumespresso import QuantumEspressoSettings
+from trainspot.plausibility import doubts
 from trainspot.seeds import generator
 from trainspot.state import MOMENTS
 from trainspot.train.base import mixed_states
@@ -60,6 +66,20 @@ def foresee(campaign: Campaign, inputs: Dataset, *, here: bool) -> Iterator[Rema
     yield from _states(campaign, inputs)
     if text := periodicity.note(inputs):
         yield Remark("warning", text)
+    for doubt in doubts(inputs, seed=campaign.seed, atoms=_reference_energies(campaign)):
+        yield Remark("warning", doubt.text)
+    rng = generator(campaign.seed, "foresee", "spread")
+    for text in (
+        *too_wide(campaign.tolerance, inputs, rng),
+        *without_stress(campaign.tolerance, inputs, engine_has_stress=_has_stress(campaign)),
+    ):
+        yield Remark("warning", text)
+
+
+def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
+    """Energies of isolated atoms that the file gives, by atomic number."""
+    given = getattr(campaign.train.settings, "e0s", None)
+    return given and {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
 
 
 def _states(campaign: Campaign, inputs: Dataset) -> Iterator[Remark]:
@@ -100,6 +120,47 @@ def _atoms(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:
     for step in steps_of(parse_plan(list(campaign.augment or ()))):
         if isinstance(step.strategy, Isolated):
             yield from step.strategy.generate(list(inputs), rng)
+
+
+def _has_stress(campaign: Campaign) -> bool:
+    """Whether labels have stresses, as far as is known here."""
+    if campaign.label.engine != "ase":
+        return True
+    settings: Any = campaign.label.settings
+    try:
+        made = calculator(settings.calculator, settings.parameters)
+    except InputError:
+        return True
+    return "stress" in made.implemented_properties
+
+
+def foresees_electrons(campaign: Campaign) -> bool:
+    """Whether ``foresee_electrons`` could have anything to say."""
+    settings = campaign.label.settings
+    return isinstance(settings, QuantumEspressoSettings) and are_fixed(settings)
+
+
+def foresee_electrons(
+    campaign: Campaign, frames: Dataset, valences: Mapping[str, float] | None = None
+) -> Iterator[Remark]:
+    """Whether fixed occupations suit the electrons of what pw.x will be asked for.
+
+    Args:
+        campaign: The resolved campaign.
+        frames: Those that will be labelled first.
+        valences: Valence electrons of each element's pseudopotential, if they are known.
+    """
+    settings = campaign.label.settings
+    if not isinstance(settings, QuantumEspressoSettings):
+        return
+    if found := odd(frames, settings, valences):
+        formula = found[0].to_atoms().get_chemical_formula()
+        text = (
+            f"occupations: fixed, but {len(found)} of {counted(len(frames), 'frame')} to be "
+            f"labelled have an odd number of electrons, {formula} first, which pw.x refuses "
+            "without spin; write occupations: smearing, or set tot_charge"
+        )
+        yield Remark("error" if len(found) == len(frames) else "warning", text)
 
 
 def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark]:

@@ -291,13 +291,12 @@ def overlapping(frame: Frame, factor: float = OVERLAP_FACTOR) -> bool:
 
 def describe_contact(frame: Frame, contact: Contact) -> str:
     """The contact in words, atoms counted from 1: ``atoms 1 (Si) and 4 (C) are 0.31 Å apart``."""
-    first, second = (
-        f"{index + 1} ({chemical_symbols[frame.numbers[index]]})"
-        for index in (contact.first, contact.second)
-    )
+    atoms = (contact.first, contact.second)
+    first, second = (f"{k + 1} ({chemical_symbols[frame.numbers[k]]})" for k in atoms)
+    far = f"{contact.distance:.{2 if contact.distance >= 0.1 else 4}f} Å apart"
     if contact.first == contact.second:
-        return f"atom {first} and its periodic image are {contact.distance:.2f} Å apart"
-    return f"atoms {first} and {second} are {contact.distance:.2f} Å apart"
+        return f"atom {first} and its periodic image are {far}"
+    return f"atoms {first} and {second} are {far}"
 
 
 # ── vacuum ────────────────────────────────────────────────────────────────────

@@ -8,15 +8,40 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Literal
+
+Cut = Literal["walltime", "memory", "killed"]
+"""Why a program was cut off; ``killed`` is all that is known of a kill without a reason."""
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _NO_REASON: Final = re.compile(rf"\w*Warning\b|\bWARNING\b|^{re.escape(_TRACEBACK)}")
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 """Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
+
+# What schedulers, shells and libraries write when a job is cut off. Walltime is looked for first,
+# because a job out of time is killed in the end as well, and memory before a bare kill.
+_SIGNS: Final[Mapping[Cut, re.Pattern[str]]] = {
+    "walltime": re.compile(
+        r"due to time limit|walltime .*exceeded|exceeded .*walltime|cpu time limit exceeded",
+        re.IGNORECASE,
+    ),
+    "memory": re.compile(
+        r"out[ _]of[ _]memory|outofmemoryerror|oom[-_ ]kill|exceeded .*memory limit|memoryerror"
+        r"|bad_alloc|cannot allocate memory|defaultcpuallocator: (?:can't|not enough)",
+        re.IGNORECASE,
+    ),
+    # Who killed it is not said: an administrator, a watchdog, a preemption, the kernel.
+    "killed": re.compile(
+        r"^.*\bkilled\s*$|:\s+\d+\s+(?:killed|terminated)\b|\bsignal (?:9|15)\b|\bsigkill\b"
+        r"|\bcancelled at\b|due to preemption",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+}
+_COUNTERS: Final = Path("/proc/vmstat")
 
 
 def environment(threads: int | str) -> dict[str, str]:
@@ -57,6 +82,21 @@ def error_line(stderr: str) -> str:
         if line.strip() and not line[0].isspace() and not _NO_REASON.search(line):
             return line.strip()
     return ""
+
+
+def cut_off_by(text: str) -> Cut | None:
+    """Why a program was cut off, from what it, its shell and its scheduler wrote as errors."""
+    return next((cut for cut, sign in _SIGNS.items() if sign.search(text)), None)
+
+
+def kills_for_memory() -> int | None:
+    """How many processes this kernel has killed for want of memory; ``None`` if it does not say."""
+    try:
+        counters = _COUNTERS.read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    counts = dict(zip(counters[::2], counters[1::2], strict=False))
+    return int(counts["oom_kill"]) if "oom_kill" in counts else None
 
 
 def pool(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -49,6 +50,18 @@ def told(details: ErrorDetails) -> str:
         is_ours = details["type"] in {"trainspot", "value_error"}
         return text if is_ours else text[0].lower() + text[1:]
     return template.format(**details.get("ctx", {}))
+
+
+def same_values(one: Any, two: Any) -> bool:
+    """Whether two JSON values are the same but for rounding: AiiDA keeps 14 digits of a number."""
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        return one.keys() == two.keys() and all(same_values(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(two, list | tuple):
+        return len(one) == len(two) and all(map(same_values, one, two))
+    if isinstance(one, float) or isinstance(two, float):
+        numbers = isinstance(one, int | float) and isinstance(two, int | float)
+        return numbers and math.isclose(one, two, rel_tol=1e-12)
+    return bool(one == two)
 
 
 def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -> M:

@@ -18,6 +18,15 @@ BAR_PER_KBAR: Final = 1000.0
 RYDBERG_IN_EV: Final = 13.605693122990
 """1 Ry in eV."""
 
+HARTREE_IN_EV: Final = 2.0 * RYDBERG_IN_EV
+"""1 hartree in eV."""
+
+KJ_PER_MOL_IN_EV: Final = 1.0 / 96.48533212331
+"""1 kJ/mol in eV (exact: the Faraday constant in kC/mol)."""
+
+KCAL_PER_MOL_IN_EV: Final = 4.184 * KJ_PER_MOL_IN_EV
+"""1 kcal/mol in eV, of thermochemical calories."""
+
 BOHR_IN_ANGSTROM: Final = 0.529177210544
 """1 bohr in Å."""
 

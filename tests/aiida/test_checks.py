@@ -202,6 +202,23 @@ def test_the_first_labels_and_their_memory_are_told(plane_waves, silicon):
     ]
 
 
+@pytest.mark.parametrize("thorough", [True, False])
+def test_fixed_occupations_with_odd_electrons_are_an_error(remarks, toys, monkeypatch, thorough):
+    class Odd(DemandingFamily):
+        def get_pseudo(self, element):
+            return type("Pseudo", (), {"z_valence": 3.0})
+
+    label = {"engine": "quantumespresso", "code": "ours@localhost", "kpoints_mesh": [2, 2, 2]}
+    written = {**toys, "label": label | {"occupations": "fixed"}, "augment": [{"kind": "input"}]}
+    frame = Frame.make([14], [[0, 0, 0]], [[0, 2.7, 2.7], [2.7, 0, 2.7], [2.7, 2.7, 0]], True)
+    monkeypatch.setattr(checks, "_daemon", list)
+    for family, found in ((Odd, 1), (DemandingFamily, 0)):
+        monkeypatch.setattr(pseudos, "family", lambda _, made=family: made())
+        told = errors_of(remarks(written, frame=frame, thorough=thorough))
+        assert len(told) == found
+        assert all(text.startswith("occupations: fixed, but 1 of 1 frame to be") for text in told)
+
+
 def test_labels_beyond_the_memory_of_the_machine_are_a_warning(plane_waves):
     *_, (level, text) = plane_waves(2, max_concurrent=1)
     assert level == "warning"
@@ -241,7 +258,7 @@ def test_a_campaign_whose_augmentation_fails_is_refused(remarks, silicon, monkey
     crowded[1] = crowded[0] + 0.1
     frame = Frame.make(silicon.numbers, crowded, silicon.cell, silicon.pbc)
     monkeypatch.setattr(checks, "_daemon", list)
-    ((level, text),) = [pair for pair in remarks(frame=frame) if "atoms" in pair[1]]
+    ((level, text),) = [pair for pair in remarks(frame=frame) if "overlapping" in pair[1]]
     assert level == "error"
     assert "overlapping atoms" in text
 

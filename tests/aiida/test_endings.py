@@ -156,7 +156,7 @@ def test_of_several_attempts_the_last_says_why(campaign):
         ended(node, code, "…")
     _, sentence = told(campaign)
     assert "in iteration 2: member_0: out of memory. Give the jobs more memory" in sentence
-    assert "(resources.localhost.memory) or lower train.batch_size" in sentence
+    assert "(resources.mace@localhost.memory) or lower train.batch_size" in sentence
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def test_a_job_that_is_killed_leaves_what_it_had_labelled(frames, program):
     assert labelled.ids == [frames[i].id for i in (0, 1, 4)]
     assert failures.ids == [frames[i].id for i in (2, 3)]
     for frame in failures:
-        assert frame.info["failure"]["reason"].startswith("AseLabelCalculation 405: ")
-        assert frame.info["failure"]["exit_status"] == 405
+        assert frame.info["failure"]["reason"].startswith("AseLabelCalculation 406: ")
+        assert frame.info["failure"]["exit_status"] == 406
     expected = AseLabelEngine().label(labelled, AseSettings(calculator="emt")).labelled
     for name in ("energy", "forces", "stress"):
         np.testing.assert_array_equal(labelled.column(name), expected.column(name))

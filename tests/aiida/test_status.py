@@ -90,7 +90,7 @@ def test_a_running_campaign_shows_what_was_judged_and_the_stage(campaign):
     for ended in (True, True, False):
         campaign.child("CALL", CalcJobNode, label, ended=ended)
     found = status(campaign.node)
-    assert set(found) == {"id", "name", "state", "exit", "stage", "iterations"}
+    assert set(found) == {"id", "name", "state", "exit", "stage", "iterations", "retries"}
     assert found["id"] == campaign.node.uuid
     assert found["name"] == "silicon"
     assert found["stage"] == "label"

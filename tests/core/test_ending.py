@@ -93,8 +93,10 @@ def test_reasons_are_counted_and_the_share_that_would_do_is_named():
         "3 of 7 frames could not be labelled: did not reach self-consistency (2), ran out of "
         "walltime (1); label.min_success asks for 90%"
     )
-    assert "give the jobs more time (resources.localhost.walltime)" in found.remedy
-    assert "or lower label.min_success (now 0.9) to 0.57:" in found.remedy
+    assert "; or give the jobs more time (resources.pw@localhost.walltime)" in found.remedy
+    assert "Raise label.max_iterations (now 1) or lower label.min_success (now 0.9) to 0.57:" in (
+        found.remedy
+    )
     share = float(re.search(r"to (0\.\d+)", found.remedy)[1])
     assert share <= 4 / 7  # with which the same labels are enough
 
@@ -214,7 +216,7 @@ def every_ending():
 
 
 _NAME = re.compile(
-    r"\b(label|train|explore|evaluate|screen|stop|budget|select|split|resources)((?:\.\w+)+)"
+    r"\b(label|train|explore|evaluate|screen|stop|budget|select|split|resources)((?:\.[\w@]+)+)"
 )
 
 
@@ -252,7 +254,7 @@ def test_only_settings_of_the_engine_are_named():
     toy = campaign_of(train={"engine": "toy"})
     assert "train.lr" not in ending.stage_failed("train", 1, "nan", 305, toy).remedy
     memory = ending.stage_failed("train", 1, "oom", 405, campaign_of()).remedy
-    assert "resources.localhost.memory" in memory
+    assert "resources.mace@localhost.memory" in memory
     assert f"train.batch_size (now {MaceTrainer.Settings().batch_size})" in memory
 
 

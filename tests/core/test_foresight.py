@@ -13,8 +13,8 @@ from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.dataset import Dataset
 from trainspot.errors import MissingExtraError
-from trainspot.foresight import foresee, foresee_sets
-from trainspot.frames import Frame
+from trainspot.foresight import foresee, foresee_electrons, foresee_sets, foresees_electrons
+from trainspot.frames import Frame, Labels
 from trainspot.judge.novelty import frames_needed
 from trainspot.state import MOMENTS
 
@@ -141,3 +141,111 @@ def test_isolated_atoms_are_in_no_validation_set():
     atom = Frame.make([29], [[5, 5, 5]], np.eye(3) * 10, False).with_(split="validation")
     (remark,) = foresee_sets(campaign(), [atom] * 30)
     assert remark.text.startswith("0 validation frames")
+
+
+def labelled(n=8, *, stress=True, **shift):
+    """Rattled copper with made-up labels: forces of about 0.5 eV/Å, energies of about 0.1."""
+    rng = np.random.default_rng(4)
+    found = []
+    for k in range(n):
+        labels = Labels(
+            4 * rng.normal(-3.5, 0.1) + shift.get("matter", 0.0),
+            rng.normal(0, 0.5, (4, 3)),
+            np.eye(3) * rng.normal(0, 0.02) if stress else None,
+            "given",
+        )
+        positions = COPPER.positions + rng.normal(0, 0.01 + 0.01 * k, (4, 3))
+        found.append(Frame.make(COPPER.numbers, positions, COPPER.cell, True, labels=labels))
+    return found
+
+
+def cautions(asked, frames=(COPPER,)):
+    return [text for level, text in told(asked, frames) if level == "warning"]
+
+
+def test_a_tolerance_wider_than_the_labels_spread_is_pointed_out():
+    asked = campaign(tolerance={"energy": 5.0, "forces": 50.0, "stress": 5.0})
+    found = cautions(asked, labelled())
+    assert len(found) == 3
+    assert found[1].startswith("tolerance.forces = 50 eV/Å is wider than the labels spread, 0.")
+    assert found[1].endswith("any model would pass; eV/Å, not meV/Å?")
+    unlabelled = cautions(asked)
+    assert [text.partition(" is ")[0] for text in unlabelled] == [
+        "tolerance.energy = 5 eV/atom",
+        "tolerance.forces = 50 eV/Å",
+        "tolerance.stress = 5 eV/Å³",
+    ]
+
+
+@pytest.mark.parametrize(
+    "tolerance",
+    [{"energy": 0.005}, {"forces": 0.3, "stress": None}, {"forces": 0.1, "stress": 0.005}],
+)
+def test_sharp_tolerances_are_not(tolerance):
+    assert cautions(campaign(tolerance=tolerance), labelled()) == []
+    assert cautions(campaign(tolerance=tolerance)) == []
+
+
+def test_a_tolerance_for_stress_that_nothing_has_is_pointed_out():
+    asked = campaign(tolerance={"forces": 0.1, "stress": 0.001})
+    molecule = Frame.make([29, 29], [[0, 0, 0], [0, 0, 2.3]])
+    (text,) = cautions(asked, [molecule])
+    assert text == (
+        "tolerance.stress = 0.001 eV/Å³, but no frame is periodic, so that none has a stress; "
+        "write stress: null"
+    )
+    (text,) = cautions(asked, labelled(stress=False))
+    assert "none of the 8 labelled frames has a stress to fit it to" in text
+    assert cautions(asked, labelled()) == cautions(campaign(), [molecule]) == []
+    engine = {"engine": "ase", "calculator": f"{__name__}:NoStress"}
+    assert told(campaign(label=engine, tolerance={"stress": 0.001}), here=False) == []
+
+
+def test_what_is_wrong_with_labels_is_said_before_anything_is_spent():
+    atom = Frame.make([29], [[0, 0, 0]], labels=Labels(-2041.5, np.zeros((1, 3)), None, "given"))
+    (text,) = cautions(campaign(), [*labelled(), atom])
+    assert text.startswith("8 frames lie +2038 eV/atom above the isolated atoms")
+
+
+QE = {"engine": "quantumespresso", "occupations": "fixed"}
+ODD = Frame.make([1, 8], [[0, 0, 0], [0, 0, 0.97]], np.eye(3) * 9)
+EVEN = Frame.make([1, 8, 1], [[0, 0, 0], [0, 0, 0.97], [0, 0.9, 1.1]], np.eye(3) * 9)
+HYDROGEN = Frame.make([1], [[0, 0, 0]], np.eye(3) * 9)
+TERBIUM = Frame.make([65, 7], [[0, 0, 0], [0, 0, 2.4]], np.eye(3) * 9, True)
+
+
+def electrons(frames, valences=None, **label):
+    asked = campaign(label=QE | label)
+    dataset = Dataset.from_frames(list(frames))
+    return [(r.level, r.text) for r in foresee_electrons(asked, dataset, valences)]
+
+
+def test_fixed_occupations_with_odd_electrons_are_pointed_out():
+    assert foresees_electrons(campaign(label=QE))
+    ((level, text),) = electrons([ODD, EVEN, HYDROGEN])
+    assert level == "warning"
+    assert text.startswith("occupations: fixed, but 1 of 3 frames to be labelled have an odd ")
+    ((level, _),) = electrons([ODD], {"H": 1.0, "O": 6.0})
+    assert level == "error"
+    ((_, text),) = electrons([EVEN], parameters={"SYSTEM": {"tot_charge": 1}})
+    assert "HOH first" in text or "H2O first" in text
+
+
+@pytest.mark.parametrize(
+    ("frames", "valences", "label"),
+    [
+        ([EVEN, HYDROGEN], None, {}),
+        ([ODD], None, {"occupations": "smearing"}),
+        ([ODD], None, {"parameters": {"SYSTEM": {"tot_charge": -1}}}),
+        ([ODD], None, {"parameters": {"SYSTEM": {"nspin": 2}}}),
+        ([TERBIUM], None, {}),
+        ([TERBIUM], {"Tb": 11.0, "N": 5.0}, {}),
+    ],
+)
+def test_electrons_that_pair_are_not(frames, valences, label):
+    assert electrons(frames, valences, **label) == []
+
+
+def test_other_engines_are_not_asked_for_their_electrons():
+    assert not foresees_electrons(campaign())
+    assert list(foresee_electrons(campaign(), Dataset.from_frames([ODD]))) == []

@@ -134,3 +134,21 @@ def test_several_failures_tell_where_the_other_reasons_are(tmp_path):
     result = run(tmp_path / "m.extxyz", "--calculator", "emt", "-o", tmp_path / "o.h5")
     assert result.exit_code == 0
     assert "--failures FILE keeps the reasons of all" in result.stderr
+
+
+def test_labels_with_a_former_name_of_their_theory_are_of_that_theory(frames, tmp_path):
+    """Earlier versions counted names of files and numbers of steps to the level of theory."""
+    settings = tmp_path / "settings.json"
+    written = {"calculator": "emt", "parameters": {"asap_cutoff": False}}
+    old, new = tmp_path / "old.h5", tmp_path / "new.h5"
+    settings.write_text(json.dumps(written))
+    run(frames, "--settings", settings, "-o", old, "--failures", tmp_path / "failures.h5")
+    settings.write_text(json.dumps(written | {"practical_parameters": ["asap_cutoff"]}))
+    assert run(old, "--settings", settings, "-o", new).exit_code == 0
+    before, after = io.read(old), io.read(new)
+    assert before.ids == after.ids
+    assert len(after.theories) == 1
+    assert before.theories != after.theories
+    plain = tmp_path / "plain.h5"
+    run(frames, "--calculator", "emt", "-o", plain)
+    assert io.read(plain).theories == after.theories

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,8 @@ from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
 from trainspot.settings import parse_settings
+
+FORMER = "quantumespresso-438627f8300c"
 
 JSON = st.recursive(
     st.none()
@@ -67,6 +71,11 @@ def test_fingerprint_tells_settings_apart():
         ({"dispersion": "d3"}, False),
         ({"assume_isolated": "2D"}, False),
         ({"parameters": {"SYSTEM": {"input_dft": "pbesol"}}}, False),
+        ({"parameters": {"ELECTRONS": {"mixing_mode": "local-TF", "mixing_ndim": 4}}}, True),
+        ({"parameters": {"ELECTRONS": {"diagonalization": "cg", "diago_cg_maxiter": 40}}}, True),
+        ({"parameters": {"ELECTRONS": {"startingwfc": "file", "mixing_fixed_ns": 2}}}, False),
+        ({"parameters": {"CONTROL": {"max_seconds": 900, "disk_io": "none"}}}, True),
+        ({"parameters": {"ELECTRONS": {"scf_must_converge": False}}}, False),
     ],
 )
 def test_what_belongs_to_the_level_of_theory(change, same):
@@ -74,6 +83,72 @@ def test_what_belongs_to_the_level_of_theory(change, same):
     one = engine.theory(QuantumEspressoSettings())
     two = engine.theory(QuantumEspressoSettings.model_validate(change))
     assert (one == two) is same
+
+
+def test_steps_count_where_what_is_not_converged_is_taken():
+    """With scf_must_converge off, the number of steps decides the label."""
+    loose = {"scf_must_converge": False, "mixing_ndim": 4}
+    few, many = (
+        QuantumEspressoSettings(electron_maxstep=n, parameters={"ELECTRONS": loose})
+        for n in (10, 50)
+    )
+    assert QuantumEspressoLabelEngine.theory(few) != QuantumEspressoLabelEngine.theory(many)
+    assert few.decisive()["parameters"] == {"ELECTRONS": loose}
+
+
+@pytest.mark.parametrize(
+    ("calculator", "one", "two", "same"),
+    [
+        ("tblite", {"max_iterations": 50, "verbosity": 1}, {"mixer_damping": 0.2}, True),
+        ("tblite", {"accuracy": 1.0}, {"accuracy": 0.1}, False),
+        ("gpaw:GPAW", {"h": 0.2, "txt": "a", "maxiter": 9}, {"h": 0.2, "maxiter": 99}, True),
+        ("gpaw:GPAW", {"h": 0.2}, {"h": 0.1}, False),
+        # ASE takes what VASP left after its last step, converged or not
+        ("ase.calculators.vasp:Vasp", {"nelm": 60}, {"nelm": 200}, False),
+        ("ase.calculators.vasp:Vasp", {"ncore": 4}, {"ncore": 8, "txt": "vasp.out"}, True),
+        (
+            "ase.calculators.espresso:Espresso",
+            {"input_data": {"system": {"ecutwfc": 30}, "electrons": {"electron_maxstep": 9}}},
+            {"input_data": {"system": {"ecutwfc": 30}, "electrons": {"electron_maxstep": 99}}},
+            True,
+        ),
+        # of a calculator that nobody knows, everything counts
+        ("my.module:Potential", {"maxiter": 9}, {"maxiter": 99}, False),
+    ],
+)
+def test_what_belongs_to_the_level_of_theory_of_a_calculator(calculator, one, two, same):
+    theories = {
+        AseLabelEngine.theory(AseSettings(calculator=calculator, parameters=parameters))
+        for parameters in (one, two)
+    }
+    assert (len(theories) == 1) is same
+
+
+def test_the_user_knows_what_is_practical_for_a_calculator_of_his_own():
+    plain = AseSettings(calculator="my.module:Potential", parameters={"depth": 3})
+    told = AseSettings(
+        calculator="my.module:Potential",
+        parameters={"depth": 3, "steps": 9},
+        practical_parameters=("steps",),
+    )
+    assert AseLabelEngine.theory(plain) == AseLabelEngine.theory(told)
+
+
+def test_names_that_earlier_versions_gave_to_a_level_of_theory_are_known(labelled_frames):
+    """The fingerprint that the release of November 2026 gave with ``mixing_ndim`` in the file."""
+    settings = QuantumEspressoSettings(
+        ecutwfc=30.0, ecutrho=240.0, parameters={"ELECTRONS": {"mixing_ndim": 4}}
+    )
+    engine = QuantumEspressoLabelEngine()
+    former = base.former_theories(engine, settings)
+    assert former == [FORMER]
+    assert base.former_theories(engine, QuantumEspressoSettings(ecutwfc=30.0, ecutrho=240.0)) == []
+    old = labelled_frames[0].with_(labels=replace(labelled_frames[0].labels, theory=FORMER))
+    mixed = Dataset.from_frames([old, *labelled_frames[1:]])
+    now = base.renamed(mixed, former, engine.theory(settings))
+    assert now[0].labels.theory == engine.theory(settings)
+    assert now[1].labels.theory == labelled_frames[1].labels.theory
+    assert now[0].labels.energy == old.labels.energy
 
 
 def test_an_explicit_mesh_makes_the_distance_of_the_protocol_irrelevant():

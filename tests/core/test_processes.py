@@ -111,3 +111,14 @@ srun: error: node1: task 0: Exited with exit code 1
 )
 def test_the_line_of_an_error_is_found_between_warnings(stderr, line):
     assert processes.error_line(stderr) == line
+
+
+def test_the_kernel_tells_of_kills_for_want_of_memory(tmp_path, monkeypatch):
+    assert processes.kills_for_memory() is None or processes.kills_for_memory() >= 0
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr(processes, "_COUNTERS", counters)
+    assert processes.kills_for_memory() is None
+    counters.write_text("nr_free_pages 5\noom_kill 3\n")
+    assert processes.kills_for_memory() == 3
+    counters.write_text("nr_free_pages 5\n")
+    assert processes.kills_for_memory() is None

@@ -187,11 +187,39 @@ def test_frames_are_labelled_through_aiida(two, pw_code, tmp_path):
         check_lanes(node, 2)
 
         again, node = run_stage([two, atom], pw_code, CHEAP)
-        calculations = of_kind(node, "PwCalculation")
-        assert len(calculations) == 2
-        assert all(c.base.caching.is_created_from_cache for c in calculations)
+        assert not of_kind(node, "PwCalculation")
         expected = labelled.select([two.id, atom.id]).column("energy")
         np.testing.assert_array_equal(again["labelled"].dataset.column("energy"), expected)
+
+
+@pytest.mark.slow
+def test_what_changes_no_converged_label_does_not_repeat_it(two, pw_code):
+    """The remedy for one frame that does not converge must not be paid for by all others."""
+    two, other = displaced(two, 1, 0, 0.07), displaced(two, 1, 1, 0.06)
+    with enable_caching(identifier="aiida.calculations:quantumespresso.pw"):
+        first, node = run_stage([two], pw_code, CHEAP)
+        (computed,) = of_kind(node, "PwCalculation")
+        practical = {"electron_maxstep": 33, "mixing_beta": 0.3, "max_iterations": 2}
+        practical |= {"parameters": {"ELECTRONS": {"mixing_ndim": 4, "diagonalization": "cg"}}}
+        practical["parameters"]["CONTROL"] = {"max_seconds": 1000, "verbosity": "high"}
+        again, node = run_stage([two, other], pw_code, CHEAP | practical)
+        (second,) = of_kind(node, "PwCalculation")
+        assert second.inputs.structure.label == other.id
+        energies = [o["labelled"].dataset.by_id(two.id).labels.energy for o in (first, again)]
+        assert energies[0] == energies[1]
+        assert len(again["labelled"].dataset.theories) == 1
+        assert again["labelled"].dataset.theories == first["labelled"].dataset.theories
+        # the graph tells where the label comes from
+        (taken,) = of_kind(node, "reuse")
+        assert taken.inputs.output_trajectory.creator.pk == computed.pk
+
+        # what decides its numbers does, and so does a calculation that the user rejects
+        changed = CHEAP | {"conv_thr_per_atom": 1e-7}
+        assert len(of_kind(run_stage([two], pw_code, changed)[1], "PwCalculation")) == 1
+        computed.base.caching.is_valid_cache = False
+        assert len(of_kind(run_stage([two], pw_code, CHEAP | practical)[1], "PwCalculation")) == 1
+    # as does switching the cache off
+    assert len(of_kind(run_stage([two], pw_code, CHEAP)[1], "PwCalculation")) == 1
 
 
 @pytest.mark.slow

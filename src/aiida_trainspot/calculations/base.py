@@ -81,6 +81,7 @@ class TrainspotCalculation(CalcJob):
             exit_codes.NON_FINITE,
             exit_codes.OUT_OF_WALLTIME,
             exit_codes.OUT_OF_MEMORY,
+            exit_codes.KILLED,
         )
 
     @abstractmethod

@@ -52,6 +52,7 @@ class LammpsMdCalculation(LammpsRawCalculation):
             exit_codes.OUTPUT_UNREADABLE,
             exit_codes.OUT_OF_WALLTIME,
             exit_codes.OUT_OF_MEMORY,
+            exit_codes.KILLED,
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:

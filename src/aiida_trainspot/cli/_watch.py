@@ -14,6 +14,7 @@ from rich.text import Text
 
 from aiida_trainspot.broker import knock
 from aiida_trainspot.endings import WELL
+from aiida_trainspot.retries import sentences as of_retries
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.report.summary import too_few
 from trainspot.wording import sentences
@@ -109,6 +110,7 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
             "green" if ending["status"] == 0 else "yellow" if ending["status"] in WELL else "red"
         )
         lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
+    lines += [Text(sentence, style="yellow") for sentence in of_retries(report)]
     if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
         lines.append(Text(lacking, style="yellow"))
     if ending is not None:

@@ -14,14 +14,23 @@ from trainspot.cli.options import json_option
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--wait", is_flag=True, help="Watch it until it ends; Ctrl-C only stops watching.")
+@click.option("--again", is_flag=True, help="Submit it though it runs already: all is paid twice.")
 @profile_option
 @json_option
 @click.pass_context
-def run(context: click.Context, file: Path, wait: bool, profile: str | None, as_json: bool) -> None:
+def run(
+    context: click.Context,
+    file: Path,
+    wait: bool,
+    again: bool,
+    profile: str | None,
+    as_json: bool,
+) -> None:
     """Check and submit the campaign in FILE.
 
-    Running it again with the same file repeats nothing that is in the cache: that is how an
-    interrupted campaign goes on.
+    Running it again with the same file repeats nothing that was computed: that is how an
+    interrupted campaign goes on. While a campaign with the same file still runs, --wait follows
+    that one, and without --wait nothing is submitted.
     """
     from trainspot.config.load import load as load_campaign
     from trainspot.config.load import read_inputs
@@ -32,14 +41,24 @@ def run(context: click.Context, file: Path, wait: bool, profile: str | None, as_
     from aiida.engine import submit
 
     from aiida_trainspot import builder, checks
+    from aiida_trainspot import running as campaigns
     from aiida_trainspot.cli._watch import watch
 
     remarks = checks.check(loaded, dataset, thorough=False)
-    for remark in remarks:
-        if remark.level == "warning":
-            click.echo(f"warning: {remark.text}", err=True)
     checks.refuse(remarks)
-    node = submit(builder.get_builder(loaded, dataset=dataset))
+    inputs = builder.get_builder(loaded, dataset=dataset)
+    with campaigns.one_at_a_time():
+        found = None if again else campaigns.twin(inputs)
+        if found is None:
+            for remark in remarks:
+                if remark.level == "warning":
+                    click.echo(f"warning: {remark.text}", err=True)
+            node = submit(inputs)
+        elif wait and found.is_same:
+            node = found.node
+            click.echo(f"{found}: following it", err=True)
+        else:
+            raise found.refusal()
     click.echo(json.dumps({"id": node.uuid, "pk": node.pk}) if as_json else node.uuid)
     if not wait:
         click.echo(f"follow it: trainspot status {node.pk} --watch", err=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aiida.orm import Dict, Int, StructureData, TrajectoryData
+from aiida.orm import Dict, Int, Str, StructureData, TrajectoryData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
@@ -15,6 +16,7 @@ from trainspot.frames import Labels
 from trainspot.label import base
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 from trainspot.settings import parse_settings
+from trainspot.state import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 FRAME_KEY, FRAME_LABELS = "frame_{:06d}", "frame_%"
 PART_KEY, PART_LABELS = "part_{:04d}", "part_%"
+EARLIER = "part_earlier"
+"""The part whose frames were labelled before."""
 
 
 @decision
@@ -32,10 +36,63 @@ def pending(dataset: PESData) -> PESData:
 
 
 @decision
-def merge_labels(dataset: PESData, labelled: PESData, failures: PESData) -> PESData:
-    """The dataset, each id once, with the new labels and without the frames that failed."""
-    known = Dataset.from_frames([]).merge(dataset.dataset)
-    return PESData(base.merged(known, labelled.dataset, failures.dataset))
+def merge_labels(
+    dataset: PESData, labelled: PESData, failures: PESData, names: Dict | None = None
+) -> PESData:
+    """The dataset, each id once, with the new labels and without the frames that failed.
+
+    Args:
+        dataset: All frames.
+        labelled: Those with new labels.
+        failures: Those that got none.
+        names: ``theory`` and its ``former`` names, which labels of earlier versions bear.
+    """
+    known, new = Dataset.from_frames([]).merge(dataset.dataset), labelled.dataset
+    if names is not None:
+        known, new = (base.renamed(d, names["former"], names["theory"]) for d in (known, new))
+    return PESData(base.merged(known, new, failures.dataset))
+
+
+@decision
+def reuse(output_trajectory: TrajectoryData) -> dict[str, TrajectoryData]:
+    """The result of a frame that was computed before, for the same question."""
+    return {"output_trajectory": output_trajectory.clone()}
+
+
+@decision
+def reuse_frames(dataset: PESData, theory: Str, **earlier: PESData) -> dict[str, PESData]:
+    """Labels and failures of frames that earlier jobs had, and the frames that are left.
+
+    Args:
+        dataset: The frames that are asked for.
+        theory: Of the labels, which may bear a former name.
+        earlier: Frames of earlier jobs under ``labelled_N`` or ``failures_N``.
+    """
+    known = {
+        frame.id: frame
+        for name, node in sorted(earlier.items())
+        for frame in node.dataset
+        if frame.labels or name.startswith("failures_")
+    }
+    done, rest = [], []
+    for frame in dataset.dataset:
+        found = known.get(frame.id)
+        if found is None or not _same_question(frame, found):
+            rest.append(frame.with_(labels=Labels()))
+        elif found.labels:
+            labels = replace(found.labels, theory=theory.value)
+            done.append(base.retried(frame).with_(labels=labels))
+        else:
+            done.append(base.failed(frame, **found.info["failure"]))
+    return _result(base.gathered(done)) | {"rest": PESData(rest)}
+
+
+def _same_question(one: Frame, two: Frame) -> bool:
+    """Whether a calculator is asked the same of two frames with one geometry."""
+    first, second = (frame.arrays.get(MOMENTS) for frame in (one, two))
+    if first is None or second is None:
+        return first is second
+    return bool(np.array_equal(first, second))
 
 
 @decision

@@ -17,6 +17,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import DataError, OutputMissingError
 from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine
+from trainspot.label.base import engine, former_theories
 from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
@@ -81,4 +82,5 @@ def written_by(job: CalcJobNode) -> Dataset:
 def _read(path: Path, job: CalcJobNode) -> LabelResult:
     settings = parse_settings(AseLabelEngine.Settings, job.inputs.settings.get_dict())
     asked = job.inputs.dataset.dataset
-    return journal.read(path, asked, AseLabelEngine.theory(settings))
+    former = former_theories(engine("ase")(), settings)
+    return journal.read(path, asked, AseLabelEngine.theory(settings), former)

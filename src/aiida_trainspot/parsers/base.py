@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,31 +18,24 @@ from trainspot.errors import (
     TrainingDivergedError,
     TrainspotError,
 )
-from trainspot.processes import error_line
+from trainspot.processes import cut_off_by, error_line
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode
 
     from aiida_trainspot.exit_codes import Exit
 
-# Patterns of what schedulers, shells and libraries write when a job is killed. Walltime is looked
-# for first, because a job out of time is killed in the end as well.
-_WALLTIME = re.compile(
-    r"due to time limit|walltime .*exceeded|exceeded .*walltime|cpu time limit exceeded",
-    re.IGNORECASE,
-)
-_MEMORY = re.compile(
-    r"out of memory|outofmemoryerror|oom[-_ ]kill|exceeded .*memory limit|memoryerror|bad_alloc"
-    r"|cannot allocate memory|defaultcpuallocator: (?:can't|not enough)|^.*\bkilled\s*$"
-    r"|:\s+\d+\s+killed\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-
 _OF_ERROR: Final[tuple[tuple[type[TrainspotError], Exit], ...]] = (
     (OutputMissingError, exit_codes.OUTPUT_MISSING),
     (TrainingDivergedError, exit_codes.TRAINING_DIVERGED),
     (NonFiniteError, exit_codes.NON_FINITE),
 )
+
+_OF_CUT: Final[Mapping[str, Exit]] = {
+    "walltime": exit_codes.OUT_OF_WALLTIME,
+    "memory": exit_codes.OUT_OF_MEMORY,
+    "killed": exit_codes.KILLED,
+}
 
 
 def interruption(status: int | None, stderr: str) -> Exit | None:
@@ -53,11 +46,12 @@ def interruption(status: int | None, stderr: str) -> Exit | None:
         stderr: What scheduler and program wrote to their standard errors.
     """
     codes = CalcJob.exit_codes
-    if status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status or _WALLTIME.search(stderr):
+    if status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
         return exit_codes.OUT_OF_WALLTIME
-    if status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status or _MEMORY.search(stderr):
+    said = cut_off_by(stderr)
+    if status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status and said != "walltime":
         return exit_codes.OUT_OF_MEMORY
-    return None
+    return _OF_CUT.get(said) if said else None
 
 
 class TrainspotParser(Parser):

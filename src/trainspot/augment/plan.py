@@ -15,6 +15,7 @@ from trainspot.dataset import Dataset
 from trainspot.errors import InputError, UnknownNameError
 from trainspot.frames import Frame
 from trainspot.geometry import describe_contact, worst_contact
+from trainspot.plausibility.lengths import MORE_DIGITS, TWICE
 from trainspot.settings import told
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
@@ -90,7 +91,7 @@ def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:
             raise InputError(
                 f"overlapping atoms: {describe_contact(frame, contact)}",
                 where=f"{where}, {place}" if where else place,
-                hint="move or remove one of them",
+                hint=MORE_DIGITS if contact.distance < TWICE else "move or remove one of them",
             )
     if not number:
         raise InputError("no structures", where=where, hint="give at least one")

@@ -10,10 +10,12 @@ from typing import Any, get_args
 import click
 import yaml
 
-from trainspot.committee import CALIBRATION, checked
+from trainspot.committee import CALIBRATION, MODELS, checked
 from trainspot.committee.potential import CommitteePotential
 from trainspot.errors import DataError, InputError, UnknownNameError
-from trainspot.judge.calibrate import Calibration
+from trainspot.evaluate.batch import digest
+from trainspot.evaluate.statistics import fingerprint
+from trainspot.judge.calibrate import Calibration, of_committee
 from trainspot.judge.settings import Property
 
 
@@ -126,8 +128,13 @@ def _read_calibrations(path: Path) -> dict[str, Calibration]:
         raise InputError("no such file", where=str(path)) from None
     except ValueError as error:
         raise DataError("not a file of calibrations", where=str(path)) from error
+    committee = ""
     if isinstance(content, dict) and "format" in content:  # what `trainspot export` writes
-        content = checked(content, path)["properties"]
+        content = checked(content, path)
+        models = [path.parent / MODELS / name for name in content["models"]]
+        if models and all(model.exists() for model in models):
+            committee = fingerprint(map(digest, models))
+        content = content["properties"]
     try:
         found = {name: Calibration.from_dict(values) for name, values in content.items()}
         good = all(0 < one.threshold < float("inf") for one in found.values())
@@ -135,4 +142,4 @@ def _read_calibrations(path: Path) -> dict[str, Calibration]:
         good = False
     if not good or not found.keys() <= set(get_args(Property)):
         raise DataError("not a file of calibrations", where=str(path))
-    return found
+    return of_committee(found, committee) if committee else found

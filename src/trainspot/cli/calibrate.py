@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io, potential
+from trainspot.cli._doubts import tell
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.errors import InputError
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
+from trainspot.judge.calibrate import of_committee
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.judge.spread import too_wide
 from trainspot.outputs import replacing
+from trainspot.seeds import generator
 from trainspot.settings import parse_settings
 from trainspot.wording import counted
 
@@ -82,9 +86,13 @@ def calibrate(
         raise InputError("--models and --export go together")
     how = parse_settings(CalibrateSettings, settings)
     frames, predicted = io.read(reference), Predictions.read(predictions)
+    tell(frames)
+    asked = _tolerance(tolerance, config)
+    for text in too_wide(asked, frames, generator(seed, "calibrate", "spread")):
+        click.echo(f"warning: {text}", err=True)
     pairs = _pairs(frames, predicted, reference, predictions)
-    found = calibrate_pairs(pairs, _tolerance(tolerance, config), how, seed)
-    found = with_atom_scale(found, frames, predicted)
+    found = calibrate_pairs(pairs, asked, how, seed)
+    found = of_committee(with_atom_scale(found, frames, predicted), predicted.committee)
     text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
     if folder is not None:
         from trainspot.report.by_hand import export_by_hand  # brings the figures' libraries

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainspot.cli._doubts import tell
 from trainspot.cli.options import json_option, periodic_option
 from trainspot.errors import InputError
 from trainspot.wording import counted
@@ -69,7 +70,7 @@ def convert(
             raise InputError(f"has {what}", where=str(source), hint=hint)
         io.write(dataset, target)
         told = io.counts(dataset)
-        figures = _figures(dataset, told)
+        figures = _figures(dataset, told) | {"doubts": tell(dataset)}
     if as_json:
         click.echo(json.dumps(figures, indent=1))
         return

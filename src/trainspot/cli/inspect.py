@@ -71,6 +71,8 @@ def inspect(
         census = inspected(
             frames, page=output, record=augmentation, sample=sample, seed=seed, progress=progress
         )
+    for doubt in census.doubts:
+        click.echo(f"warning: {doubt.text}", err=True)
     if as_json:
         click.echo(json.dumps(census.to_dict(), indent=1, ensure_ascii=False))
         return

@@ -63,16 +63,18 @@ def label(
     failures_file, journal_file = files["failures_file"], files["journal_file"]
     _check_files(frames, output, failures_file, journal_file)
     runner, settings = _engine(engine, calculator, settings_file, config)
+    theory, former = runner.theory(settings), base.former_theories(runner, settings)
     notes: list[str] = []
-    known = io.merged(io.read(frames), str(frames), tell=notes.append)
+    known = base.renamed(io.read(frames), former, theory)
+    known = io.merged(known, str(frames), tell=notes.append)
     todo = known.unlabelled()
     if len(todo) and not mix_theories:
-        _refuse_mixture(known, runner.theory(settings), frames)
+        _refuse_mixture(known, theory, frames)
     if partial := sum(bool(frame.labels) for frame in todo):
         notes.append(f"{counted(partial, 'frame')} with an energy or forces alone computed anew")
     earlier = Dataset.from_frames([])
     if journal_file is not None and journal_file.exists():
-        earlier = journal.read(journal_file, todo, runner.theory(settings)).labelled
+        earlier = journal.read(journal_file, todo, theory, former).labelled
         notes.append(f"{len(earlier)} frames were labelled before: {journal_file}")
     labels = io.counts(known)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)

@@ -14,6 +14,7 @@ from trainspot.cli.options import config_option, given, json_option, output_opti
 from trainspot.evaluate.files import frames_of
 from trainspot.evaluate.predictions import Predictions
 from trainspot.judge import judge
+from trainspot.judge.calibrate import check_committee
 from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
 from trainspot.settings import parse_settings
 
@@ -74,6 +75,7 @@ def select(
     predicted = Predictions.read(predictions)
     explored = frames_of(predicted, predictions, frames)
     limits = calibrations(thresholds, "--thresholds")
+    check_committee(limits, predicted.committee, thresholds[0])
     for made in (one for one in limits.values() if not one.fitted):
         click.echo(f"warning: {made.summary()}", err=True)
     judgement = judge(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
+from trainspot.cli._doubts import tell
 from trainspot.cli.options import config_option, folder_option, seed_option
 from trainspot.config import document
 from trainspot.settings import parse_settings
@@ -62,6 +63,7 @@ def train(
     )
     if text := mixed_states(given):
         click.echo(f"warning: {text}", err=True)
+    tell(given, getattr(settings, "e0s", None))
     dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:

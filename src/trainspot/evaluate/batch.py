@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,23 @@ def member_names(models: Sequence[Path]) -> list[str]:
     if len(set(names)) < len(names):
         raise InputError("a model is given twice", where="--models")
     return names
+
+
+def digest(model: Path) -> str:
+    """What tells a model file, or the files of a folder, from others: 16 hexadecimal digits.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    files = sorted(p for p in model.rglob("*") if p.is_file()) if model.is_dir() else [model]
+    found = hashlib.sha256()
+    try:
+        for path in files:
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise InputError("cannot be read", where=str(model)) from error
+    return found.hexdigest()[:16]
 
 
 def spans(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,8 @@
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
 error bars of the calibrated properties and ``excess``, (N,) each (see ``evaluate.trust``); a bar
 has the attributes ``scale`` and ``threshold``. Attributes of the file: ``format``,
-``format_version``, ``members``, ``source``.
+``format_version``, ``members``, ``source``, and ``digests`` of
+the members' files where they are known.
 Bytes depend on the content alone.
 """
 
@@ -51,7 +52,7 @@ def write(predictions: Predictions, target: Path | str) -> None:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
     """
     members, source = predictions.members, predictions.source
-    with writing(target, predictions.n_atoms, members, source) as file:
+    with writing(target, predictions.n_atoms, members, source, digests=predictions.digests) as file:
         file.add(predictions)
 
 
@@ -108,6 +109,7 @@ def writing(
     members: Sequence[str],
     source: str = "",
     trust: Mapping[str, Trust] | None = None,
+    digests: Sequence[str] = (),
 ) -> Iterator[Writer]:
     """A file of predictions to fill; it appears whole when the block ends, or not at all.
 
@@ -117,6 +119,7 @@ def writing(
         members: Names of the members.
         source: Where the frames came from.
         trust: Calibration of this committee, for error bars; of a single model it is ignored.
+        digests: Of the model files of the members.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
@@ -126,6 +129,8 @@ def writing(
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["members"] = list(members)
         file.attrs["source"] = source
+        if digests:
+            file.attrs["digests"] = list(digests)
         yield Writer(file, n_atoms, len(members), trust or {})
 
 
@@ -166,6 +171,7 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
                 raise DataError("written by a newer trainspot", where=where)
             members = tuple(str(name) for name in file.attrs["members"])
             origin = str(file.attrs.get("source", ""))
+            digests = tuple(str(one) for one in file.attrs.get("digests", ()))
             columns = {name: file[name][...] for name in _COLUMNS}
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None
@@ -173,7 +179,7 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError("not an HDF5 file, or damaged", where=where) from error
     _validate(columns, len(members), where)
-    return Predictions(**columns, members=members, source=origin)
+    return Predictions(**columns, members=members, source=origin, digests=digests)
 
 
 def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -> Dataset:

@@ -33,6 +33,7 @@ class Predictions:
             stress inside it count (``P s P``); 0 where a frame has no stress.
         members: Names of the members.
         source: Where the frames came from, if they came from a file.
+        digests: Of the model file of each member, see ``batch.digest``; empty if not known.
     """
 
     frame_id: NDArray[np.bytes_]
@@ -43,6 +44,7 @@ class Predictions:
     projector: Array
     members: tuple[str, ...]
     source: str = ""
+    digests: tuple[str, ...] = ()
 
     # ── what is there ─────────────────────────────────────────────────────────
     def __len__(self) -> int:
@@ -53,6 +55,11 @@ class Predictions:
     def ids(self) -> list[str]:
         """Frame ids in order."""
         return [identity.decode() for identity in self.frame_id.tolist()]
+
+    @property
+    def committee(self) -> str:
+        """What tells this committee from others, in whatever order; empty if not known."""
+        return stats.fingerprint(self.digests) if len(self.digests) == len(self.members) else ""
 
     @property
     def n_atoms(self) -> NDArray[np.int64]:
@@ -118,6 +125,7 @@ class Predictions:
             forces=self.forces[index : index + 1],
             stress=self.stress[index : index + 1],
             members=self.members[index : index + 1],
+            digests=self.digests[index : index + 1],
         )
 
     def select(self, ids: Iterable[str]) -> Self:
@@ -146,8 +154,10 @@ class Predictions:
         if not parts or any(part.members != parts[0].members for part in parts):
             raise InputError("only predictions of one committee can be concatenated")
         sizes = np.concatenate([part.n_atoms for part in parts])
+        same = all(part.digests == parts[0].digests for part in parts)
         return replace(
             parts[0],
+            digests=parts[0].digests if same else (),
             frame_id=np.concatenate([part.frame_id for part in parts]),
             offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
             energy=np.concatenate([part.energy for part in parts], axis=1),

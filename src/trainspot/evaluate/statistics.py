@@ -12,6 +12,9 @@ with d periodic directions: only the components inside the periodic space count,
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,3 +63,13 @@ def ragged_quantile(values: Array, offsets: NDArray[np.int64], quantile: float) 
 def root_ratio(total: Array, count: Array) -> Array:
     """(total/count)^½, 0 where count is 0."""
     return np.sqrt(np.divide(total, count, out=np.zeros_like(total), where=count > 0))
+
+
+def fingerprint(digests: Iterable[str]) -> str:
+    """What tells a committee from others, whatever the order of its members; 16 hex digits.
+
+    Args:
+        digests: Of each member, see ``batch.digest``; without any the result is empty.
+    """
+    together = ",".join(sorted(digests))
+    return hashlib.sha256(together.encode()).hexdigest()[:16] if together else ""

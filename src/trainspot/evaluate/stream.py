@@ -120,7 +120,8 @@ def evaluate_to_file(
         raise InputError("no model", hint="give one or more")
     sums: dict[str, RmseSum] = {}
     useful = np.zeros(len(names), dtype=np.bool_)
-    with files.writing(target, frames.n_atoms, names, source, trust) as file:
+    digests = [batch.digest(path) for path in models.paths if path.exists()]
+    with files.writing(target, frames.n_atoms, names, source, trust, digests) as file:
         for labels, found in _results(frames, models, names, max_atoms, jobs):
             file.add(found)
             for name, rows in _by_set(labels):

@@ -18,38 +18,33 @@ as soon as the bar of the force on any atom exceeds so many eV/Å. With either o
 property ``d_uncertainty`` can be dumped. Where bars are not calibrated, a line of the log and a
 comment above the table say so.
 
+A deck that contradicts the model is refused before its first step, see ``sanity``; ``masses=any``
+lets pass masses that are not those of the elements.
+
 A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import shlex
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from trainspot import potential
 from trainspot.errors import InputError, RunError, TrainspotError
+from trainspot.explore import sanity
 from trainspot.explore.engine import Forces, open_lammps
-from trainspot.explore.watch import Watch
+from trainspot.explore.steps import Command, Directive, Section, parse, sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from trainspot.explore.watch import Watch
     from trainspot.potential import Potential
-
-N = TypeVar("N", int, float)
 
 _NEEDING: Final = {"fix", "dump", "run", "minimize", "rerun"}
 _RUNNING: Final = {"run", "minimize", "rerun"}
-# They move the place in the deck, which LAMMPS does not know when it is fed line by line.
-_REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
-_DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
-_KEYS: Final = {"model", "kind", "elements", "dtype", "device", "uncertainty", "every", "stop"}
-
 
 _USAGE: Final = """\
 Usage: trainspot-lmp -in DECK [options of lmp]
@@ -61,115 +56,10 @@ the model, a file or the folder of trainspot export, and the element of each ato
 
 The model acts from the first fix, run or minimize on. With a folder of trainspot export, these
 come on top: uncertainty=FILE (a table of error bars), every=STEPS (100), and stop=LIMIT (eV/Å,
-beyond which the bar of an atom ends the run).
+beyond which the bar of an atom ends the run). A deck needs `units metal`, and masses that are those
+of the elements; masses=any takes others.
 -h shows the options of LAMMPS itself.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """The model of a section.
-
-    Attributes:
-        line: Line number in the deck.
-        model: Path, relative to the working directory.
-        kind: Kind of the model, or ``""`` to recognise it.
-        elements: Chemical symbol of each atom type.
-        dtype: ``float64`` or ``float32``.
-        device: ``cpu`` or ``cuda``.
-        uncertainty: Table of the error bars, or ``""``.
-        every: Steps between its rows.
-        stop: Error bar of a force that ends the runs, eV/Å, or ``None``.
-    """
-
-    line: int
-    model: str
-    elements: tuple[str, ...]
-    kind: str = ""
-    dtype: str = "float64"
-    device: str = "cpu"
-    uncertainty: str = ""
-    every: int = 100
-    stop: float | None = None
-
-    def watch(self, lmp: Any, model: Potential, where: str) -> Watch | None:
-        """What looks after the error bars, if they were asked for.
-
-        Raises:
-            InputError: The model has none.
-        """
-        if not self.uncertainty and self.stop is None:
-            return None
-        if not isinstance(model, potential.Uncertain):
-            raise InputError(
-                "a single model has no error bars",
-                where=f"{where}:{self.line}",
-                hint="name the folder of an exported committee",
-            )
-        table = Path(self.uncertainty) if self.uncertainty else None
-        return Watch(lmp, table, self.every, self.stop, calibrated=model.calibrated)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command of a deck, continuation lines joined."""
-
-    line: int
-    text: str
-
-    @property
-    def word(self) -> str:
-        """The name of the command."""
-        return self.text.split(maxsplit=1)[0]
-
-
-@dataclass(slots=True)
-class Section:
-    """What stands between two ``clear``: its commands, and its model if it names one."""
-
-    commands: list[Command] = field(default_factory=list)
-    directive: Directive | None = None
-
-
-def parse(text: str, where: str = "deck") -> list[Command | Directive]:
-    """Commands and directives of a deck in order; comments and blank lines left out.
-
-    Raises:
-        InputError: A directive that cannot be understood, or an open quote at the end.
-    """
-    steps: list[Command | Directive] = []
-    for number, line in _joined(text, where):
-        directive = _DIRECTIVE.match(line)
-        if directive:
-            steps.append(_directive(number, directive["words"], f"{where}:{number}"))
-        elif (stripped := line.strip()) and not stripped.startswith("#"):
-            steps.append(Command(number, stripped))
-    return steps
-
-
-def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[Section]:
-    """Cut a deck at its ``clear`` commands, which begin a section, and check every section.
-
-    Raises:
-        InputError: A second directive in one section, or a refused command, with its line.
-    """
-    found = [Section()]
-    for step in steps:
-        if isinstance(step, Directive):
-            if found[-1].directive is not None:
-                raise InputError("a second model before 'clear'", where=f"{where}:{step.line}")
-            found[-1].directive = step
-            continue
-        if step.word in _REFUSED:
-            raise InputError(
-                f"'{step.word}' cannot be used in a deck with a trainspot model",
-                where=f"{where}:{step.line}",
-                hint="write the commands out, or use a LAMMPS with a pair style for the model",
-            )
-        if step.word == "clear":
-            found.append(Section())
-        found[-1].commands.append(step)
-    return found
 
 
 def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
@@ -191,17 +81,17 @@ def _execute(
     """Run one section; a failure ends it, and an error bar beyond the limit ends its runs."""
     forces: Forces | None = None
     watch: Watch | None = None
+    checked = False
     try:
         for step in section.commands:
             if watch is not None and watch.stopped and step.word in _RUNNING:
                 continue
             try:
                 if section.directive and forces is None and _due(step, lmp):
-                    model = _load(section.directive, models, where)
-                    watch = section.directive.watch(lmp, model, where)
-                    if watch is not None and watch.warning:
-                        _print(lmp, f"WARNING: {watch.warning}")
-                    forces = Forces(lmp, model, section.directive.elements, watch)
+                    forces, watch = _begin(section.directive, lmp, models, where)
+                if section.directive and step.word in _RUNNING and not checked:
+                    _check_run(section.directive, step, lmp, where)
+                    checked = True
                 _command(lmp, step, forces)
             except RunError as error:
                 _say(lmp, f"trainspot failed: {error}")
@@ -212,6 +102,45 @@ def _execute(
         if watch is not None:
             watch.close()
     return []
+
+
+def _begin(
+    directive: Directive, lmp: Any, models: dict[tuple[str, ...], Potential], where: str
+) -> tuple[Forces, Watch | None]:
+    """The model acts from now on, if the deck does not contradict it.
+
+    Raises:
+        InputError: It does, or the model cannot be loaded.
+    """
+    place = f"{where}:{directive.line}"
+    if lmp.extract_setting("box_exist"):
+        sanity.check_setup(lmp, directive.elements, place)
+    model = _load(directive, models, where)
+    watch = directive.watch(lmp, model, where)
+    if watch is not None and watch.warning:
+        _print(lmp, f"WARNING: {watch.warning}")
+    try:
+        return Forces(lmp, model, directive.elements, watch), watch
+    except InputError as error:
+        raise InputError(error.what, where=error.where or place, hint=error.hint) from error
+
+
+def _check_run(directive: Directive, step: Command, lmp: Any, where: str) -> None:
+    """Masses and time step before the first run.
+
+    Raises:
+        InputError: They contradict the elements, or the units.
+    """
+    if not lmp.extract_setting("box_exist"):
+        return  # LAMMPS says so itself
+    place = f"{where}:{directive.line}"
+    free = directive.masses == "any"
+    notes = [*sanity.check_masses(lmp, directive.elements, place, free=free), sanity.surfaces(lmp)]
+    if step.word == "run" and step.text.split()[1:2] != ["0"]:
+        sanity.check_step(lmp, f"{where}:{step.line}")
+    for note in filter(None, notes):
+        _print(lmp, f"NOTE: {note}")
+        sys.stderr.write(f"trainspot-lmp: note: {place}: {note}\n")
 
 
 def _say(lmp: Any, text: str) -> None:
@@ -268,60 +197,6 @@ def _load(directive: Directive, models: dict[tuple[str, ...], Potential], where:
             place = f"{where}:{directive.line}"
             raise InputError(str(error), where=place) from error
     return models[key]
-
-
-def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers; ``&`` continues a line, triple quotes span lines."""
-    pending, start = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        start = start if pending else number
-        joined = pending + line
-        if not joined.lstrip().startswith("#"):
-            if joined.rstrip().endswith("&"):
-                pending = joined.rstrip()[:-1] + " "
-                continue
-            if joined.count('"""') % 2:
-                pending = joined + "\n"
-                continue
-        yield start, joined
-        pending = ""
-    if pending:
-        raise InputError("the last command is not finished", where=f"{where}:{start}")
-
-
-def _directive(line: int, words: str, where: str) -> Directive:
-    found: dict[str, str] = {}
-    try:
-        split = shlex.split(words)
-    except ValueError as error:  # an open quote
-        raise InputError(f"cannot understand '{words}'", where=where) from error
-    for word in split:
-        key, sign, value = word.partition("=")
-        if key not in _KEYS or not sign or not value or key in found:
-            known = ", ".join(sorted(_KEYS))
-            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {known}")
-        found[key] = value
-    if "elements" not in found:
-        raise InputError("elements= is missing: the element of each atom type", where=where)
-    elements = tuple(found.pop("elements").split(","))
-    every = _number(found.pop("every", "100"), int, "every", where)
-    stop = _number(found.pop("stop"), float, "stop", where) if "stop" in found else None
-    return Directive(line=line, elements=elements, every=every, stop=stop, **found)
-
-
-def _number(text: str, kind: type[N], key: str, where: str) -> N:
-    """A positive number.
-
-    Raises:
-        InputError: It is none.
-    """
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(0)
-    if not 0 < value < math.inf:
-        raise InputError(f"{key}={text} is no positive number", where=where)
-    return value
 
 
 def _deck(arguments: Sequence[str]) -> tuple[str, str, list[str]]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 
 from trainspot.errors import InputError, MissingExtraError, NonFiniteError, RunError
 from trainspot.explore.ase import unrounded
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FIX: Final = "trainspot"
 _THINNEST: Final = 10.0
+_NAMED: Final = 8  # elements of a model in a message
 # Order in which LAMMPS wants a virial: xx yy zz xy xz yz.
 _VOIGT: Final = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])
 
@@ -83,7 +84,10 @@ class Forces:
             raise InputError(f"{len(elements)} elements for {types} atom types")
         unknown = [e for e in elements if atomic_numbers.get(e) not in model.numbers]
         if unknown:
-            raise InputError(f"the model does not know {unknown[0]}")
+            known = ", ".join(chemical_symbols[z] for z in model.numbers[:_NAMED])
+            more = " and others" * (len(model.numbers) > _NAMED)
+            hint = f"it knows {known}{more}"
+            raise InputError(f"the model does not know {unknown[0]}", hint=hint)
         self._of_type = np.array([0, *(atomic_numbers[e] for e in elements)])
         self._atoms = 0
         self._numbers: NDArray[np.int64] | None = None

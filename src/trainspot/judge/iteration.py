@@ -16,7 +16,7 @@ from trainspot.dataset import Dataset
 from trainspot.evaluate.predictions import Predictions
 from trainspot.frames import SPLITS
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import Calibration, calibrate
+from trainspot.judge.calibrate import Calibration, calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective
@@ -179,6 +179,7 @@ def thresholds(
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
     found = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    found = of_committee(found, predictions.committee)
     return pairs, with_atom_scale(found, validation, predictions)
 
 

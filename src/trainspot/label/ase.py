@@ -22,6 +22,7 @@ from trainspot.label.base import (
     retried,
 )
 from trainspot.label.calculators import NAMES, calculator
+from trainspot.label.practical import decisive_parameters
 from trainspot.label.states import charge_of, not_computed
 from trainspot.state import CHARGE, MOMENTS
 
@@ -43,7 +44,7 @@ _DIED: Final = "the process that computed this frame died"
 class AseSettings(EngineSettings):
     """Which calculator labels, and with what."""
 
-    practical: ClassVar[frozenset[str]] = frozenset({"frames_per_job"})
+    practical: ClassVar[frozenset[str]] = frozenset({"frames_per_job", "practical_parameters"})
 
     calculator: str = Field(
         description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class."
@@ -51,9 +52,24 @@ class AseSettings(EngineSettings):
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="Keyword arguments of the calculator."
     )
+    practical_parameters: tuple[str, ...] = Field(
+        (),
+        description="Names of parameters that change how a label is obtained, such as a number of "
+        "steps, and not its numbers; those of well-known calculators are known.",
+    )
     frames_per_job: int = Field(
         1000, ge=1, description="Frames labelled by one job of a campaign; jobs follow each other."
     )
+
+    def decisive(self) -> dict[str, Any]:
+        """See the base class."""
+        more = self.practical_parameters
+        parameters = decisive_parameters(self.calculator, self.parameters, more)
+        return self.formerly_decisive() | {"parameters": parameters}
+
+    def formerly_decisive(self) -> dict[str, Any]:
+        """See the base class."""
+        return super().decisive()
 
 
 class AseLabelEngine:

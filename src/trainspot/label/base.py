@@ -46,6 +46,10 @@ class EngineSettings(BaseModel):
         """Everything that changes the numbers, as JSON values."""
         return self.model_dump(mode="json", exclude=set(self.practical))
 
+    def formerly_decisive(self) -> dict[str, Any]:
+        """What the first versions took for decisive: their labels bear its fingerprint."""
+        return self.decisive()
+
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
@@ -66,7 +70,7 @@ class LabelEngine(Protocol):
 
     An engine whose calculations have exit statuses of their own may also offer ``failures``, from
     exit status to what befell the frame in a few words ("did not reach self-consistency"), and
-    ``unconverged``, the statuses after which more attempts may help.
+    ``continued``, the statuses after which it goes on in another attempt, so that more may help.
 
     Attributes:
         name: Its name in the group.
@@ -131,6 +135,28 @@ def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
     plain = prefix.encode("ascii", "replace").decode()[: _THEORY_BYTES - _DIGEST - 1]
     return f"{plain}-{digest}"
+
+
+def former_theories(engine: LabelEngine, settings: EngineSettings) -> list[str]:
+    """Fingerprints that earlier versions gave to the same level of theory.
+
+    Args:
+        engine: The engine.
+        settings: Complete; see ``LabelEngine.theory``.
+    """
+    now = engine.theory(settings)
+    prefix = now.rpartition("-")[0]
+    former = fingerprint(prefix, settings.formerly_decisive())
+    return [] if former == now else [former]
+
+
+def renamed(dataset: Dataset, former: Iterable[str], theory: str) -> Dataset:
+    """The dataset with the fingerprints of earlier versions replaced by that of today."""
+    column = dataset.column("theory")
+    old = np.isin(column, [name.encode() for name in former])
+    if not old.any():
+        return dataset
+    return dataset.with_columns(theory=np.where(old, theory.encode(), column))
 
 
 def failed(frame: Frame, reason: str, exit_status: int | None = None) -> Frame:

@@ -20,7 +20,7 @@ from trainspot.frames import Labels
 from trainspot.label.base import LabelResult, failed, gathered, retried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from trainspot.dataset import Dataset
@@ -46,7 +46,7 @@ def add(stream: IO[bytes], frame: Frame) -> None:
     stream.flush()
 
 
-def read(path: Path, asked: Dataset, theory: str) -> LabelResult:
+def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) -> LabelResult:
     """The frames that a run which was cut off had done, in the order of ``asked``.
 
     Lines are read up to the first that is not whole: the run may have been killed while it wrote.
@@ -55,6 +55,7 @@ def read(path: Path, asked: Dataset, theory: str) -> LabelResult:
         path: The journal.
         asked: The frames that the run was given.
         theory: The level of theory it should have computed with.
+        former: Names that earlier versions gave to it.
 
     Raises:
         DataError: A line is whole but not of this run, or the file is no journal.
@@ -69,6 +70,8 @@ def read(path: Path, asked: Dataset, theory: str) -> LabelResult:
         if "failure" in entry:
             done[frame.id] = failed(frame, **entry["failure"])
             continue
+        if entry["theory"] in former:
+            entry["theory"] = theory
         if entry["theory"] != theory:
             raise DataError("labels of another level of theory", where=where)
         done[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))

@@ -24,6 +24,7 @@ from trainspot.label.base import (
     fingerprint,
     labels_of,
 )
+from trainspot.label.practical import decisive_pw
 from trainspot.label.states import charge_of, not_computed
 from trainspot.state import CHARGE, MOMENTS
 from trainspot.units import EV_PER_A3_IN_GPA
@@ -148,6 +149,14 @@ class QuantumEspressoSettings(EngineSettings):
 
     def decisive(self) -> dict[str, Any]:
         """What changes the numbers; the protocol counts by its values, not by its name."""
+        found = self.formerly_decisive()
+        found["parameters"] = kept = decisive_pw(self.parameters)
+        if not kept.get("ELECTRONS", {}).get("scf_must_converge", True):
+            found |= {"electron_maxstep": self.electron_maxstep, "mixing_beta": self.mixing_beta}
+        return found
+
+    def formerly_decisive(self) -> dict[str, Any]:
+        """See the base class."""
         found = super().decisive() | {name: self.precision(name) for name in _protocols()["fast"]}
         if self.kpoints_mesh is not None:
             del found["kpoints_distance"]
@@ -211,7 +220,7 @@ class QuantumEspressoLabelEngine:
     default_code: ClassVar[str] = "pw@localhost"
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
     failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
-    unconverged: ClassVar[frozenset[int]] = frozenset({410})
+    continued: ClassVar[frozenset[int]] = frozenset({400, 410})
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:

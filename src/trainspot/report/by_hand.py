@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainspot.errors import InputError
-from trainspot.evaluate.batch import member_names
+from trainspot.evaluate.batch import digest, member_names
 from trainspot.frames import SPLITS
 from trainspot.judge.iteration import rmse
 from trainspot.report.export import export
@@ -51,6 +51,12 @@ def export_by_hand(
         )
     if folders := [path for path in models if not path.is_file()]:
         raise InputError("not a model file", where=str(folders[0]))
+    if predictions.digests and tuple(map(digest, models)) != predictions.digests:
+        raise InputError(
+            "these models have changed since they made the predictions",
+            where=f"--models {' '.join(map(str, models))}",
+            hint="evaluate them again",
+        )
     names = [path.name for path in models]
     if len(set(names)) < len(names):
         names = [f"member_{k}{path.suffix}" for k, path in enumerate(models)]

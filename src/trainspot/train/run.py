@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 STDOUT: Final = "train.out"
 STDERR: Final = "train.err"
 _POLL: Final = 0.2  # s
+_KILLED: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL})
+"""Exit statuses of a program that was killed, as seen by its parent or by a shell."""
 
 
 def trainer(name: str, *, where: str = "") -> type[Trainer]:
@@ -72,9 +75,44 @@ def train_committee(
 
     Raises:
         InputError: Nothing to train on, a folder in use, … Nothing has been written.
-        TrainingError: A member failed; the others have been stopped.
+        TrainingError: A member failed; the others have been stopped. One that is killed without a
+            sign of missing memory goes on from its checkpoint first, with the same settings.
     """
     committee = len(seeds)
+    _check_files(directory, start, committee)
+    program = find_executable(engine.executable)
+    folders = [directory / f"member_{member}" for member in range(committee)]
+    starts: list[Path | None] = (
+        [*start] * committee if len(start) == 1 else [*start] or [None] * committee
+    )
+
+    def write(folder: Path, **checkpoint: Path | None) -> None:
+        member = folders.index(folder)
+        given = {"start": starts[member], **checkpoint}
+        engine.write_inputs(folder, dataset, settings, seeds[member], **given)
+
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True)
+            write(folder)
+    except InputError:
+        shutil.rmtree(directory)
+        raise
+    command = [program, *engine.arguments(settings)]
+    report = progress or (lambda _: None)
+    attempts = _Attempts(engine, write)
+    for running in _run(engine, command, folders, workers, attempts.go_on):
+        report([engine.progress(folder, settings) for folder in running])
+    results = [engine.read_outputs(folder) for folder in folders]
+    for folder, text in attempts.told().items():
+        results[folders.index(folder)].warnings.append(text)
+    report([1.0] * committee)
+    _collect(engine, directory, results)
+    return results
+
+
+def _check_files(directory: Path, start: Sequence[Path], committee: int) -> None:
+    """Refuse start models that are not there or too few, and a folder in use."""
     if len(start) not in (0, 1, committee):
         raise InputError(f"{len(start)} models to start {committee} members from")
     for path in start:
@@ -82,25 +120,32 @@ def train_committee(
             raise InputError("no such model file", where=str(path))
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError("exists and is not empty", where=str(directory), hint="name another")
-    program = find_executable(engine.executable)
-    folders = [directory / f"member_{member}" for member in range(committee)]
-    starts = [*start] * committee if len(start) == 1 else [*start]
-    try:
-        for member, (folder, number) in enumerate(zip(folders, seeds, strict=True)):
-            folder.mkdir(parents=True)
-            first = starts[member] if starts else None
-            engine.write_inputs(folder, dataset, settings, number, start=first)
-    except InputError:
-        shutil.rmtree(directory)
-        raise
-    command = [program, *engine.arguments(settings)]
-    report = progress or (lambda _: None)
-    for running in _run(engine, command, folders, workers):
-        report([engine.progress(folder, settings) for folder in running])
-    results = [engine.read_outputs(folder) for folder in folders]
-    report([1.0] * committee)
-    _collect(engine, directory, results)
-    return results
+
+
+class _Attempts:
+    """Trainings that were killed, and how far each had come."""
+
+    def __init__(self, engine: type[Trainer], write: Callable[..., None]) -> None:
+        self.engine, self.write = engine, write
+        self.reached: dict[Path, Path | None] = {}
+
+    def go_on(self, folder: Path) -> bool:
+        """Prepare what was killed to go on as it was, unless that brought nothing before."""
+        checkpoint = self.engine.read_checkpoint(folder)
+        if folder in self.reached and self.reached[folder] == checkpoint:
+            return False
+        self.reached[folder] = checkpoint
+        self.write(folder, checkpoint=checkpoint)
+        return True
+
+    def told(self) -> dict[Path, str]:
+        """A sentence for each folder."""
+        return {
+            folder: f"{folder.name} was killed and "
+            + (f"went on from {checkpoint.name}" if checkpoint else "began again")
+            + ", with the same settings"
+            for folder, checkpoint in self.reached.items()
+        }
 
 
 def find_executable(name: str) -> str:
@@ -117,9 +162,16 @@ def find_executable(name: str) -> str:
 
 
 def _run(
-    engine: type[Trainer], command: list[str], folders: list[Path], workers: int
+    engine: type[Trainer],
+    command: list[str],
+    folders: list[Path],
+    workers: int,
+    goes_on: Callable[[Path], bool],
 ) -> Iterator[list[Path]]:
-    """Run the command in every folder, yielding all folders now and then until all are done."""
+    """Run the command in every folder, yielding all folders now and then until all are done.
+
+    What is killed without a sign of missing memory is started again, if ``goes_on`` says so.
+    """
     waiting, running = list(folders), dict[Path, subprocess.Popen[bytes]]()
     try:
         while waiting or running:
@@ -127,9 +179,13 @@ def _run(
                 folder = waiting.pop(0)
                 running[folder] = _start(command, folder)
             for folder, process in list(running.items()):
-                if process.poll() is not None:
+                if process.poll() is None:
+                    continue
+                del running[folder]
+                if _was_killed(process.returncode, folder) and goes_on(folder):
+                    waiting.insert(0, folder)
+                else:
                     _check(engine, process.returncode, command[0], folder)
-                    del running[folder]
             yield folders
             if running:
                 time.sleep(_POLL)
@@ -142,10 +198,16 @@ def _run(
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     variables = processes.environment(threads=1) | processes.HUGE_PAGES | os.environ
-    with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
+    with (folder / STDOUT).open("ab") as out, (folder / STDERR).open("ab") as err:
         return subprocess.Popen(  # noqa: S603  (our own command line)
             processes.ends_with_parent(command), cwd=folder, env=variables, stdout=out, stderr=err
         )
+
+
+def _was_killed(status: int, folder: Path) -> bool:
+    """Whether a program was killed, for no reason that is known."""
+    text = (folder / STDERR).read_text(errors="replace")
+    return status in _KILLED and processes.cut_off_by(text) in (None, "killed")
 
 
 def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> None:
@@ -157,11 +219,15 @@ def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> No
         raise TrainingDivergedError(error.what, where=folder.name, hint=error.hint) from error
     except TrainspotError:
         pass  # a program that failed owes no output
-    said = processes.error_line((folder / STDERR).read_text(errors="replace"))
+    text = (folder / STDERR).read_text(errors="replace")
+    said = processes.error_line(text)
+    hint = f"see {folder / STDERR}"
+    if processes.cut_off_by(text) == "memory":
+        hint = f"it ran out of memory: lower batch_size, or --workers; {hint}"
     raise TrainingError(
         f"{Path(program).name} ended with status {status}{f': {said}' if said else ''}",
         where=folder.name,
-        hint=f"see {folder / STDERR}",
+        hint=hint,
     )
 
 

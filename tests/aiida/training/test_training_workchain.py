@@ -152,15 +152,23 @@ def test_out_of_walltime_without_a_checkpoint_gives_up(member, finished):
     assert report.exit_code.status == 400
 
 
-def test_out_of_memory_halves_the_batch_until_there_is_nothing_to_halve(member, finished):
+def test_out_of_memory_is_for_the_stage_to_mend(member, finished):
     node = finished("mace", {}, exit_status=405)
-    sizes = []
-    for _ in range(2):
-        assert member.halve_the_batch(node).exit_code.status == 0
-        sizes.append(member.ctx.inputs["settings"]["batch_size"])
-    assert sizes == [2, 1]
-    assert member.halve_the_batch(node).exit_code.status == 405
+    assert member.pass_on_memory(node).exit_code.status == 405
+    assert member.ctx.inputs["settings"]["batch_size"] == 4
     assert member.continue_from_checkpoint(node) is None  # not its exit code
+
+
+@pytest.mark.parametrize("status", [406, 140])
+def test_what_was_killed_goes_on_as_it_was(member, finished, status):
+    node = finished("mace", {}, exit_status=status, outputs={"checkpoint": checkpoint(5)})
+    assert member.go_on_after_a_kill(node).exit_code.status == 0
+    assert member.ctx.inputs["checkpoint"].filename == "mace_run-7_epoch-5.pt"
+    assert member.ctx.inputs["settings"]["batch_size"] == 4
+    # once more without progress, and then it is taken for missing memory
+    node = finished("mace", {}, exit_status=status, outputs={"checkpoint": checkpoint(5)})
+    assert member.go_on_after_a_kill(node).exit_code.status == 0
+    assert member.go_on_after_a_kill(node).exit_code.status == 405
 
 
 @pytest.mark.parametrize("status", [303, 304, 305])

@@ -69,6 +69,7 @@ def test_views_and_figures(tmp_path, atoms, same):
     assert found == {
         "frames": 14, "labelled": 14, "theories": [""], "atomic_numbers": [14], "e0s": {"14": -2.5},
         "with_energy": 14, "with_forces": 14, "with_stress": 0,
+        "doubts": [],
     }  # fmt: skip
     same(io.read(target), atoms.labelled())
     output = run(tmp_path / "a.h5", target, "--split", "test")

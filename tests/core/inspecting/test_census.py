@@ -12,7 +12,8 @@ from ase.neighborlist import neighbor_list
 from trainspot.augment.record import Fingerprint
 from trainspot.dataset import CHUNK, Dataset
 from trainspot.frames import Frame, Labels, Origin
-from trainspot.report.inspect.census import isolated_atoms, take_census
+from trainspot.plausibility.sizes import energies_of_atoms
+from trainspot.report.inspect.census import take_census
 from trainspot.report.inspect.distances import REACH, nearest_by_pair
 
 
@@ -150,7 +151,7 @@ def test_of_several_isolated_atoms_the_lowest_is_the_reference():
 
     for energies in ((-2.5, -1.0), (-1.0, -2.5)):
         dataset = Dataset.from_frames(atom(e, float(k)) for k, e in enumerate(energies))
-        assert isolated_atoms(dataset) == {"pbe": {14: -2.5}}
+        assert energies_of_atoms(dataset) == {"pbe": {14: -2.5}}
 
 
 def test_everything_is_json(census):

@@ -340,3 +340,53 @@ def test_reference_without_held_out_frames(run, predicted, folder):
     io.write(io.read(folder / "frames.h5").subset("train"), folder / "train.h5")
     result = run("calibrate", predicted, "--reference", "train.h5", status=2)
     assert "outside the training set" in result.stderr
+
+
+def test_thresholds_of_another_committee_are_refused(run, predicted, folder):
+    first, second = ("m0.toy", "m1.toy", "m2.toy"), ("m0.toy", "m1.toy")
+    run("evaluate", "frames.h5", "--models", *second, "-o", "two.h5")
+    asked = ("calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1")
+    run(*asked, "-o", "c.json", "--models", *first, "--export", "mine")
+    for thresholds in ("c.json", "mine", "mine/calibration.json"):
+        run("select", predicted, "--thresholds", thresholds, "-o", "s.h5")
+        told = run("select", "two.h5", "--thresholds", thresholds, "-o", "none.h5", status=2).stderr
+        assert told == (
+            f"Error: {thresholds}: thresholds of forces were fitted to another committee than made "
+            "the predictions; evaluate the frames with that committee, calibrate this one, or give "
+            "thresholds as numbers\n"
+        )
+        assert not (folder / "none.h5").exists()
+    run("select", "two.h5", "--thresholds", "forces=0.05", "-o", "t2.h5")
+
+
+def test_a_committee_is_the_same_in_any_order(run, predicted, folder):
+    run("evaluate", "frames.h5", "--models", "m2.toy", "m0.toy", "m1.toy", "-o", "turned.h5")
+    turned, known = Predictions.read(folder / "turned.h5"), Predictions.read(predicted)
+    assert turned.committee == known.committee != ""
+    assert known.member(0).committee not in {"", known.committee}
+    assert known.take([0, 1]).committee == known.committee
+
+
+def test_files_from_before_committees_had_a_name_are_read(run, predicted, folder):
+    asked = ("calibrate", predicted, "--reference", "frames.h5", "--tolerance", "forces=0.1")
+    run(*asked, "-o", "new.json")
+    content = json.loads((folder / "new.json").read_text())
+    assert content["forces"].pop("committee")
+    (folder / "old.json").write_text(json.dumps(content))
+    run("select", predicted, "--thresholds", "old.json", "-o", "s.h5")
+    shutil.copy(predicted, folder / "old.h5")
+    with h5py.File(folder / "old.h5", "r+") as file:
+        del file.attrs["digests"]
+    assert Predictions.read(folder / "old.h5").committee == ""
+    run("select", "old.h5", "--thresholds", "new.json", "-o", "s.h5")
+
+
+def test_models_that_changed_since_are_not_exported(run, predicted, folder):
+    shutil.copy(folder / "m0.toy", folder / "kept.toy")
+    shutil.copy(folder / "m1.toy", folder / "m0.toy")
+    try:
+        asked = ("calibrate", predicted, "--reference", "frames.h5", "--models")
+        told = run(*asked, "m0.toy", "m1.toy", "m2.toy", "--export", "other", status=2).stderr
+    finally:
+        shutil.move(folder / "kept.toy", folder / "m0.toy")
+    assert "these models have changed since they made the predictions; evaluate them again" in told

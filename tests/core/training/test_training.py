@@ -192,6 +192,54 @@ def test_a_failure_is_not_told_by_the_last_warning(tmp_path, error, raised, said
     assert "torch.load" not in str(caught.value)
 
 
+# Killed at its first start (by itself), it leaves a checkpoint; resumed, it says from which.
+DIES = (
+    "import os, pathlib, signal\n"
+    "if {when} and not os.path.exists('resumed'):\n"
+    "    pathlib.Path('state').write_text('6'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    "was = pathlib.Path('resumed')\n"
+    "pathlib.Path('model').write_text(was.read_text() if was.exists() else 'whole')"
+)
+
+
+def resumable(script):
+    """A trainer that keeps a checkpoint, and notes what it is given."""
+
+    def write_inputs(directory, dataset, settings, seed, *, start=None, checkpoint=None):
+        (directory / "seed").write_text(str(seed))
+        (directory / "settings").write_text(str(settings))
+        if checkpoint is not None:
+            (directory / "resumed").write_text(checkpoint.read_text())
+
+    def read_checkpoint(directory):
+        path = directory / "state"
+        return path if path.exists() else None
+
+    return scripted(script, write_inputs=write_inputs, read_checkpoint=read_checkpoint)
+
+
+def test_a_killed_member_goes_on_from_its_checkpoint_as_it_was(tmp_path):
+    engine = resumable(DIES.format(when="open('seed').read() == '5'"))
+    found = run.train_committee(engine, None, "batch 4", tmp_path / "o", seeds=[5, 6], workers=2)
+    assert "member_0 was killed and went on from state, with the same settings" in found[0].warnings
+    assert found[1].warnings == ["careful"]
+    assert [(tmp_path / "o" / f"member_{j}.txt").read_text() for j in (0, 1)] == ["6", "whole"]
+    assert {p.read_text() for p in tmp_path.glob("o/*/settings")} == {"batch 4"}
+
+
+def test_a_member_killed_again_at_one_place_fails(tmp_path):
+    always = DIES.format(when="True").replace(" and not os.path.exists('resumed')", "")
+    with pytest.raises(TrainingError, match=r"member_0: python.* ended with status -9"):
+        run.train_committee(resumable(always), None, None, tmp_path / "o", seeds=[5])
+    assert (tmp_path / "o" / "member_0" / "resumed").exists()
+
+
+def test_a_member_that_is_short_of_memory_is_not_repeated_but_told(tmp_path):
+    script = "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory.')"
+    with pytest.raises(TrainingError, match="ran out of memory: lower batch_size"):
+        run.train_committee(scripted(script), None, None, tmp_path / "o", seeds=[5])
+
+
 def test_bad_input_leaves_nothing(tmp_path):
     def refuse(*args, **kwargs):
         raise InputError("nothing to train on")

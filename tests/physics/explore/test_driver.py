@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from trainspot.errors import InputError
-from trainspot.explore.driver import Command, Directive, parse, sections
 from trainspot.explore.lammps import LammpsExplorer, LammpsSettings
+from trainspot.explore.steps import Command, Directive, parse, sections
 from trainspot.frames import Frame
 
 PLAIN = """

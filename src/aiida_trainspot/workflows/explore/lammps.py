@@ -84,7 +84,7 @@ class LammpsRunWorkChain(RestartWorkChain):
             "metadata": {"options": with_threads(self.inputs.options.get_dict())},
         }
 
-    @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME])
+    @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME, _CODES.ERROR_KILLED])
     def continue_runs(self, calculation: CalcJobNode) -> ProcessHandlerReport:
         """Go on with the runs that are not finished, unless the last attempt brought nothing."""
         results = calculation.outputs.results.get_dict()

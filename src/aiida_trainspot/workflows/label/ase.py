@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiida.engine import while_
-from aiida.orm import CalcJobNode, Int
+from aiida.orm import CalcJobNode, Int, Str
 
 from aiida_trainspot.calculations.ase_label import AseLabelCalculation
-from aiida_trainspot.functions.label import PART_KEY, PART_LABELS, batches
+from aiida_trainspot.functions.label import EARLIER, PART_KEY, PART_LABELS, batches, reuse_frames
 from aiida_trainspot.parsers.ase_label import written_by
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.label.earlier import earlier_ase
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot.dataset import Dataset
+from trainspot.label.ase import AseLabelEngine
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
+
+    from aiida_trainspot.data.pes import PESData
 
 
 class AseLabelWorkChain(LabelEngineWorkChain):
@@ -49,8 +53,8 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         return Dataset.concatenate([super().labelled_in(process), *map(written_by, jobs)])
 
     def setup(self) -> None:
-        """Cut the dataset into batches; a small unlabelled one is its own batch."""
-        dataset = self.inputs.dataset
+        """Take what is known, and cut the rest into batches; a small one is its own batch."""
+        dataset = self._unknown()
         size = self.parsed.frames_per_job
         if not len(dataset):
             self.ctx.batches = {}
@@ -61,6 +65,19 @@ class AseLabelWorkChain(LabelEngineWorkChain):
                 self, "batches", batches, dataset=dataset, size=Int(size)
             )
         self.ctx.done = 0
+
+    def _unknown(self) -> PESData:
+        """The frames that no earlier job has labelled; the others are a part of their own."""
+        dataset, settings = self.inputs.dataset, self.inputs.settings
+        earlier = earlier_ase(dataset, settings, self.inputs.code)
+        if not earlier:
+            return dataset
+        theory = Str(AseLabelEngine.theory(self.parsed))
+        found = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
+        count = len(dataset) - len(found["rest"])
+        self.report(f"{count} of {len(dataset)} frames were labelled before: taken from there")
+        rest: PESData = found["rest"]
+        return rest
 
     def should_run(self) -> bool:
         """Whether a batch is left."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiida.engine import append_, if_, while_
-from aiida.orm import Bool, Dict, Int, KpointsData, QueryBuilder
+from aiida.orm import Bool, CalcFunctionNode, Dict, Int, KpointsData, QueryBuilder
 from aiida.plugins import GroupFactory
 
 from aiida_trainspot import exit_codes
@@ -14,10 +14,12 @@ from aiida_trainspot.functions.label import (
     FRAME_KEY,
     FRAME_LABELS,
     deal,
+    reuse,
     structures,
 )
 from aiida_trainspot.workflows.jobs import why
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.label.earlier import earlier_pw
 from aiida_trainspot.workflows.label.gather import gather_calculations
 from aiida_trainspot.workflows.label.pw import PwBaseWorkChain
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
@@ -170,6 +172,13 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             return
         inputs = self._pw_inputs(asked, settings)
         inputs["pw"] |= {"structure": structure, "pseudos": pseudos}
+        known = children(self.node, key).get(key)
+        if known is None or isinstance(known, CalcFunctionNode):
+            earlier = earlier_pw(inputs)
+            if earlier is not None:
+                decide_once(self, key, reuse, output_trajectory=earlier)
+                self.report(f"{key} was computed before: taken from <{earlier.creator.pk}>")
+                return
         self.to_context(last=submit_once(self, key, PwBaseWorkChain, **inputs))
 
     def _pw_inputs(self, asked: PwInputs, settings: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from aiida_trainspot.workflows.label.base import (
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.errors import InputError, TrainspotError
 from trainspot.isolated import is_isolated_atom
+from trainspot.label import base
+from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode
@@ -113,12 +115,26 @@ class AbInitioLabellingWorkChain(WorkChain):
             self.out("failures", self.ctx.pending)  # empty
             return None
         found = self.ctx.found
-        merged = decide_once(self, "merge", merge_labels, dataset=self.inputs.dataset, **found)
+        merged = decide_once(
+            self, "merge", merge_labels, dataset=self.inputs.dataset, **found, **self._names()
+        )
         self.out("labelled", merged)
         self.out("failures", found["failures"])
         if not self.ctx.engine.is_finished_ok:
             return sub_process_failed(self.ctx.engine)
         return self._verdict(**found)
+
+    def _names(self) -> dict[str, Dict]:
+        """Former names of the level of theory, if there are any."""
+        name = self.inputs.engine.value
+        given, species = self.inputs.settings.get_dict(), self.inputs.dataset.species
+        engine = base.engine(name)
+        full = engine_workchain(name).resolve(given, species)
+        settings = parse_settings(engine.Settings, full)
+        former = base.former_theories(engine(), settings)
+        return (
+            {"names": Dict({"theory": engine.theory(settings), "former": former})} if former else {}
+        )
 
     def _verdict(self, labelled: PESData, failures: PESData) -> ExitCode | None:
         if not len(failures):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiida.engine import ProcessHandlerReport, process_handler
-from aiida.orm import CalcJobNode, Dict, Int, SinglefileData
+from aiida.orm import CalcJobNode, Int, SinglefileData
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.train import TrainCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
-from trainspot.processes import HUGE_PAGES
+from trainspot.processes import HUGE_PAGES, kills_for_memory
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -20,7 +20,7 @@ _CODES = TrainCalculation.exit_codes
 
 
 class TrainMemberWorkChain(RestartWorkChain):
-    """Train one member, continuing and retrying where that helps.
+    """Train one member, continuing and retrying where that helps, always with the same settings.
 
     Subclasses set ``_process_class`` to their ``TrainCalculation``.
     """
@@ -51,25 +51,55 @@ class TrainMemberWorkChain(RestartWorkChain):
         if "start" in self.inputs:
             self.ctx.inputs["start"] = self.inputs.start
 
+    def run_process(self) -> Any:
+        """Submit the next job; see ``BaseRestartWorkChain``."""
+        self.ctx.kills_before = kills_for_memory()
+        return super().run_process()
+
     @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME])
     def continue_from_checkpoint(self, node: CalcJobNode) -> ProcessHandlerReport:
         """Continue where the job was cut off; give up where it made no progress."""
-        done = node.outputs.checkpoint if "checkpoint" in node.outputs else None
-        before = self.ctx.inputs.get("checkpoint")
-        if done is None or (before is not None and before.filename == done.filename):
+        if not self._goes_on(node):
             self.report(f"{node.process_label}<{node.pk}> ran out of time without progress")
             return ProcessHandlerReport(True, exit_codes.OUT_OF_WALLTIME.because())
-        self.report(f"{node.process_label}<{node.pk}> continues from {done.filename}")
-        self.ctx.inputs["checkpoint"] = done
+        return ProcessHandlerReport(True)
+
+    @process_handler(
+        priority=395, exit_codes=[_CODES.ERROR_KILLED, _CODES.ERROR_SCHEDULER_NODE_FAILURE]
+    )
+    def go_on_after_a_kill(self, node: CalcJobNode) -> ProcessHandlerReport:
+        """Repeat what was killed as it was, from its checkpoint.
+
+        Short memory is taken for the reason where the kernel of this machine says so, or where
+        the job is killed a second time before it got any further.
+        """
+        here = node.computer is not None and node.computer.transport_type == "core.local"
+        kills = kills_for_memory() if here else None
+        before = self.ctx.get("kills_before")
+        if kills is not None and before is not None and kills > before:
+            reason = "killed while the kernel killed for want of memory"
+            return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because(reason))
+        if self._goes_on(node):
+            self.ctx.killed_in_vain = 0
+            return ProcessHandlerReport(True)
+        if self.ctx.get("killed_in_vain", 0):
+            reason = "killed again before it got any further"
+            return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because(reason))
+        self.ctx.killed_in_vain = 1
+        self.report(f"{node.process_label}<{node.pk}> was killed; it is repeated as it was")
         return ProcessHandlerReport(True)
 
     @process_handler(priority=390, exit_codes=[_CODES.ERROR_OUT_OF_MEMORY])
-    def halve_the_batch(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """Retry with half the batch, until there is nothing to halve."""
-        trainer = self._process_class.trainer()
-        smaller = trainer.with_half_batch(self.ctx.inputs["settings"].get_dict())
-        if smaller is None:
-            return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because())
-        self.report(f"{node.process_label}<{node.pk}> ran out of memory: half the batch")
-        self.ctx.inputs["settings"] = Dict(smaller).store()  # a checkpoint keeps stored nodes only
-        return ProcessHandlerReport(True)
+    def pass_on_memory(self, node: CalcJobNode) -> ProcessHandlerReport:
+        """A smaller batch is for the whole committee, so for the stage, to decide."""
+        return ProcessHandlerReport(True, node.exit_code)
+
+    def _goes_on(self, node: CalcJobNode) -> bool:
+        """Take up the checkpoint of a job, if it is further than the one the job began with."""
+        done = node.outputs.checkpoint if "checkpoint" in node.outputs else None
+        before = self.ctx.inputs.get("checkpoint")
+        if done is None or (before is not None and before.filename == done.filename):
+            return False
+        self.report(f"{node.process_label}<{node.pk}> continues from {done.filename}")
+        self.ctx.inputs["checkpoint"] = done
+        return True

@@ -12,10 +12,12 @@ from aiida.plugins import WorkflowFactory
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.collect_metrics import collect_metrics
+from aiida_trainspot.functions.half_batch import half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
+from trainspot import plugins
 from trainspot.errors import InputError
-from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
+from trainspot.train.base import GROUP, MIN_COMMITTEE, member_seeds, training_sets
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -36,7 +38,11 @@ def _check(inputs: Any, _: Any) -> str | None:
 
 
 class TrainingWorkChain(WorkChain):
-    """Train a committee: the same frames and settings, one derived seed a member."""
+    """Train a committee: the same frames and settings, one derived seed a member.
+
+    Where a member runs out of memory, all members are trained again with half the batch: those of
+    a committee of unlike members would disagree for the wrong reason.
+    """
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -83,6 +89,8 @@ class TrainingWorkChain(WorkChain):
             return exit_codes.NO_LABELLED_FRAMES.because(str(error))
         self.ctx.seeds = member_seeds(self.inputs.seed.value, committee)
         self.ctx.members = []
+        self.ctx.settings = self.inputs.settings
+        self.ctx.halved = 0
         return None
 
     def should_run_members(self) -> bool:
@@ -93,29 +101,57 @@ class TrainingWorkChain(WorkChain):
         """Start the next members, at most ``max_concurrent``."""
         first = len(self.ctx.members)
         last = first + self.inputs.max_concurrent.value
-        shared = {name: self.inputs[name] for name in ("dataset", "code", "settings", "options")}
+        shared = {name: self.inputs[name] for name in ("dataset", "code", "options")}
+        shared["settings"] = self.ctx.get("settings", self.inputs.settings)
+        halved = self.ctx.get("halved", 0)
         for member, seed in list(enumerate(self.ctx.seeds))[first:last]:
             key = f"member_{member}"
             inputs = {**shared, "seed": Int(seed)}
             if key in self.inputs.get("start", {}):
                 inputs["start"] = self.inputs.start[key]
-            child = submit_once(self, key, _engine(self.inputs.engine.value), **inputs)
+            label = f"{key}_halved_{halved}" if halved else key
+            child = submit_once(self, label, _engine(self.inputs.engine.value), **inputs)
             self.to_context(members=append_(child))
 
     def inspect_members(self) -> ExitCode | None:
-        """Attach what is trained; stop at the first failure."""
+        """Stop at the first failure; where memory was short, begin again with half the batch."""
+        failed = {m: node for m, node in enumerate(self.ctx.members) if not node.is_finished_ok}
+        if not failed:
+            return None
+        short = [m for m, n in failed.items() if n.exit_status == exit_codes.OUT_OF_MEMORY.status]
+        if len(short) == len(failed) and self._halve(short[0]):
+            return None
+        self._attach()
+        member, node = min(failed.items())
+        reason = f"member_{member}, {why(node)} <{node.pk}>"
+        return exit_codes.SUB_PROCESS_FAILED_TRAIN.because(reason)
+
+    def _halve(self, member: int) -> bool:
+        """Begin again with half the batch, unless there is nothing to halve."""
+        settings = self.ctx.get("settings", self.inputs.settings)
+        engine = self.inputs.engine.value
+        if plugins.load(GROUP, engine).with_half_batch(settings.get_dict()) is None:
+            return False
+        halved = self.ctx.get("halved", 0) + 1
+        self.ctx.settings = decide_once(
+            self, f"half_batch_{halved}", half_batch, engine=Str(engine), settings=settings
+        )
+        self.ctx.halved = halved
+        self.ctx.members = []
+        self.report(f"member_{member} ran out of memory: all members again with half the batch")
+        return True
+
+    def _attach(self) -> None:
+        """Attach what is trained."""
         for member, node in enumerate(self.ctx.members):
-            key = f"member_{member}"
-            if not node.is_finished_ok:
-                reason = f"{key}, {why(node)} <{node.pk}>"
-                return exit_codes.SUB_PROCESS_FAILED_TRAIN.because(reason)
-            self.out(f"models.{key}", node.outputs.model)
-            if "checkpoint" in node.outputs:
-                self.out(f"checkpoints.{key}", node.outputs.checkpoint)
-        return None
+            if node.is_finished_ok:
+                self.out(f"models.member_{member}", node.outputs.model)
+                if "checkpoint" in node.outputs:
+                    self.out(f"checkpoints.member_{member}", node.outputs.checkpoint)
 
     def results(self) -> None:
-        """Gather the metrics."""
+        """Attach the committee and gather the metrics."""
+        self._attach()
         metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
         collected = decide_once(self, "metrics", collect_metrics, **metrics)
         self.out("metrics", collected)

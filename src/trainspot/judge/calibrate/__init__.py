@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from trainspot import plugins
-from trainspot.errors import DataError
+from trainspot.errors import DataError, InputError
 from trainspot.evaluate.statistics import Array
 from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
 from trainspot.judge.pairs import Pairs
@@ -94,6 +94,7 @@ class Calibration:
             ``judge.atoms``.
         atoms: Number of atoms that ``atom_sigma`` was fitted to.
         needed: Pairs without which no threshold is fitted.
+        committee: Whose disagreement it is, see ``Predictions.committee``; empty if not known.
     """
 
     property: str
@@ -118,6 +119,7 @@ class Calibration:
     atom_sigma: float | None = None
     atoms: int | None = None
     needed: int = MIN_PAIRS
+    committee: str = ""
 
     def summary(self) -> str:
         """The essentials in one line."""
@@ -145,6 +147,7 @@ class Calibration:
         content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
         content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
         content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0, "needed": 0}
+        content["committee"] = ""
         return cls(**content | {"tolerance": threshold, "verdict": "undetermined"})
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,6 +192,33 @@ def calibrate(
         name: _calibration(name, *pairs.of(name), epsilon, method, settings.method, seed)
         for name, epsilon in tolerance.given.items()
     }
+
+
+def of_committee(found: Mapping[str, Calibration], committee: str) -> dict[str, Calibration]:
+    """The same calibrations, which say whose they are; see ``Predictions.committee``."""
+    return {name: replace(one, committee=committee) for name, one in found.items()}
+
+
+def check_committee(found: Mapping[str, Calibration], committee: str, where: str) -> None:
+    """Refuse thresholds that were fitted to the disagreement of others.
+
+    Args:
+        found: The thresholds; whose they are may not be known.
+        committee: That made the predictions, or empty if that is not known.
+        where: Where the thresholds are.
+
+    Raises:
+        InputError: They are of another committee.
+    """
+    others = [name for name, one in found.items() if one.committee not in {"", committee}]
+    if committee and others:
+        raise InputError(
+            f"thresholds of {', '.join(others)} were fitted to another committee than made the "
+            "predictions",
+            where=where,
+            hint="evaluate the frames with that committee, calibrate this one, or give thresholds "
+            "as numbers",
+        )
 
 
 def pairs_needed(settings: CalibrateSettings) -> int:

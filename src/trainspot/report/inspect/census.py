@@ -13,7 +13,7 @@ from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
 from trainspot.dataset import CHUNK
 from trainspot.frames import SPLITS
-from trainspot.isolated import reference_atoms
+from trainspot.plausibility.sizes import energies_of_atoms
 from trainspot.report.inspect.bins import Histogram, Tally
 from trainspot.report.inspect.distances import Distances
 from trainspot.seeds import generator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from trainspot.augment.record import Record
     from trainspot.dataset import Dataset
+    from trainspot.plausibility import Doubt
 
 SAMPLE: Final = 5000
 """Frames whose distances are measured, where nobody says otherwise."""
@@ -61,6 +62,7 @@ class Census:
         cohesive: The same less the energies of the isolated atoms; only where these are labelled.
         forces: log10 of the length of the force on an atom in eV/Å.
         still: Atoms whose force is zero.
+        stress: Components of the stress, eV/Å³.
         labels: Frames with an energy, with forces, with a stress.
         theories: Labelled frames by level of theory.
         origins: Strategy → set → frames.
@@ -70,6 +72,7 @@ class Census:
         fingerprint: Which frames, see ``Fingerprint``.
         record: What the augmentation that made it told, if that is known.
         remarks: What else a reader must know, one sentence each.
+        doubts: What cannot be in eV and Å, or not all of one zero.
         seed: What was drawn at random follows from it.
     """
 
@@ -87,6 +90,7 @@ class Census:
     cohesive: Histogram = field(default_factory=lambda: Histogram(1e-3))
     forces: Histogram = field(default_factory=lambda: Histogram(1 / 64))
     still: int = 0
+    stress: Histogram = field(default_factory=lambda: Histogram(1e-5))
     labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LABELS, 0))
     theories: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
     origins: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -96,6 +100,7 @@ class Census:
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
     record: Record | None = None
     remarks: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
 
     @property
     def sampled(self) -> bool:
@@ -133,6 +138,7 @@ class Census:
             "theories": self.theories.counts(),
             "energy_per_atom": energies.to_dict() | {"relative_to_isolated_atoms": relative},
             "force": _of_logarithms(self.forces, self.still),
+            "stress": self.stress.to_dict(),
             "isolated_atoms": {
                 theory: {chemical_symbols[z]: energy for z, energy in sorted(found.items())}
                 for theory, found in sorted(self.atom_energies.items())
@@ -143,6 +149,7 @@ class Census:
             "augmentation": self.record.to_dict() if self.record else None,
             "fingerprint": str(self.fingerprint),
             "remarks": list(self.remarks),
+            "doubts": [doubt.to_dict() for doubt in self.doubts],
             "seed": self.seed,
         }
 
@@ -165,7 +172,7 @@ def take_census(
         progress: Called with the number of frames that have been counted.
     """
     census = Census(source, seed)
-    census.atom_energies = isolated_atoms(dataset)
+    census.atom_energies = energies_of_atoms(dataset)
     chosen = _sampled(len(dataset), sample, seed)
     counters = _Elements(), _Examples(seed)
     done = wide = 0
@@ -192,24 +199,6 @@ def take_census(
         sorted(census.origins.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     )
     return census
-
-
-def isolated_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
-    """Lowest energies (eV) of the isolated atoms: level of theory → atomic number → energy."""
-    columns, found = dataset.columns, dict[str, dict[int, float]]()
-    for start in range(0, len(dataset), CHUNK):
-        stop = min(start + CHUNK, len(dataset))
-        edges = np.asarray(columns["offsets"][start : stop + 1])
-        alone = (np.diff(edges) == 1) & np.asarray(columns["has_energy"][start:stop])
-        rows = start + np.flatnonzero(alone)
-        rows = rows[reference_atoms(dataset.take(rows).columns)]
-        for frame in rows.tolist():
-            atom = int(edges[frame - start])
-            theory = bytes(columns["theory"][frame]).decode()
-            number, energy = int(columns["numbers"][atom]), float(columns["energy"][frame])
-            known = found.setdefault(theory, {})
-            known[number] = min(energy, known.get(number, energy))
-    return found
 
 
 def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
@@ -263,6 +252,7 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
             apart = sum(known[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True))
             relative.append((energies[row] - apart) / sizes[row])
     census.cohesive.add(relative)
+    census.stress.add(chunk.column("stress")[masks["stress"]][:, *np.triu_indices(3)])
     with_forces = np.repeat(masks["forces"], sizes)
     lengths = np.linalg.norm(chunk.column("forces")[with_forces], axis=1)
     moving = lengths > _SMALLEST_FORCE

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trainspot import io
 from trainspot.augment import record as records
 from trainspot.errors import InputError
+from trainspot.plausibility import doubts
 from trainspot.report.inspect.census import Census, take_census
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def inspected(
             progress=(lambda done: progress(done, total)) if progress else None,
         )
         _remember(census, source, told)
+        census.doubts = doubts(dataset, seed=seed)
         if page is not None:
             from trainspot.report.inspect.page import html
             from trainspot.report.page import save

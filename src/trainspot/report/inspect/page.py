@@ -35,7 +35,7 @@ def html(census: Census, dataset: Dataset) -> str:
         name=census.source,
         facts=_facts(census),
         tiles=_tiles(census),
-        notes=[*notes(census), *_told(census)],
+        notes=[*(_sentence(doubt.text) for doubt in census.doubts), *notes(census), *_told(census)],
         sections=_sections(census, dataset),
         version=trainspot.__version__,
     )
@@ -63,6 +63,10 @@ def notes(census: Census) -> list[str]:
     return found
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + "." * (not text.endswith(("?", ".")))
+
+
 def _told(census: Census) -> list[str]:
     """What the augmentation noted."""
     return [f"Augmentation: {note}" for note in (census.record.notes if census.record else [])]
@@ -85,6 +89,7 @@ def _tiles(census: Census) -> list[tuple[str, str]]:
         ("frames", str(census.frames)),
         ("atoms", str(census.atoms)),
         ("with forces", str(census.labels["forces"])),
+        ("with a stress", str(census.labels["stress"])),
     ]
     histograms = census.distances.histograms().values()
     if histograms:

@@ -68,6 +68,7 @@ def measures(census: Census) -> Table:
         _row("density (bulk)", "g/cm³", census.density),
         _row(f"energy{' less isolated atoms' if relative else ''}", "eV/atom", energies),
         _row("force on an atom", "eV/Å", census.forces, logarithmic=True),
+        _row("component of the stress", "eV/Å³", census.stress),
     ]
     caption = "The smallest, the middle and the largest value."
     header = ["Quantity", "Unit", "Least", "Median", "Largest", "Values"]

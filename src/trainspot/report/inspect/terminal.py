@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -34,11 +35,12 @@ def show(census: Census, console: Console) -> None:
         tables.refusals(census),
         tables.measures(census),
         tables.distances(census),
+        tables.labels(census) if any(census.labels.values()) else None,
         tables.theories(census),
         tables.atom_energies(census),
     ]
     for table in found:
-        if table.rows:
+        if table is not None and table.rows:
             console.print(_rich(table))
             console.print()
     for note in page.notes(census):
@@ -58,5 +60,6 @@ def _rich(table: Table) -> RichTable:
 
 
 def _printable(text: str) -> str:
-    """Text without the control characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Text without the control characters that a terminal would obey; any space is a space."""
+    plain = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in plain)

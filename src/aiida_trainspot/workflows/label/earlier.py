@@ -1,0 +1,173 @@
+"""Labels that are in the database already: looked up before anything is computed (decision 0043).
+
+AiiDA's cache compares all inputs of a calculation. A label is also the same where inputs differ
+that say how it converged, how the work was shared out, or with which other frames it was computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.links import LinkType
+from aiida.manage.caching import get_use_cache
+from aiida.orm import AbstractCode, CalcJobNode, Dict, QueryBuilder, StructureData, WorkChainNode
+
+from aiida_trainspot import exit_codes
+from aiida_trainspot.data.pes import PESData
+from trainspot.errors import InputError
+from trainspot.label.ase import AseSettings
+from trainspot.label.practical import decisive_pw
+from trainspot.settings import parse_settings, same_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aiida.orm import TrajectoryData
+
+    from trainspot.label.base import EngineSettings
+
+PW: Final = "aiida.calculations:quantumespresso.pw"
+ASE: Final = "aiida.calculations:trainspot.ase_label"
+_MOST: Final = 20
+"""Earlier jobs that are looked into: one decision takes what they left."""
+
+_COMPARED: Final = {"pw__structure", "pw__parameters", "pw__code", "pw__settings", "kpoints"}
+_PSEUDO: Final = "pw__pseudos__"
+_PRACTICAL: Final = {"pw__parallelization", "max_iterations", "clean_workdir", "handler_overrides"}
+_CUT_OFF: Final = [
+    code.status
+    for code in (exit_codes.OUT_OF_WALLTIME, exit_codes.OUT_OF_MEMORY, exit_codes.KILLED)
+]
+
+
+# ── pw.x ──────────────────────────────────────────────────────────────────────
+def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
+    """What an earlier ``PwBaseWorkChain`` left that was asked the same, if there is one.
+
+    Args:
+        inputs: Those of ``PwBaseWorkChain``, with a stored structure that bears the frame's id.
+
+    Returns:
+        Its trajectory; ``None`` also where the user has switched caching of pw.x off, or has
+        marked the calculation as no valid cache.
+    """
+    structure = inputs["pw"]["structure"]
+    if not structure.label or not get_use_cache(identifier=PW):
+        return None
+    query = QueryBuilder().append(
+        StructureData, filters={"label": structure.label, "id": {"!==": structure.pk}}, tag="one"
+    )
+    query.append(
+        WorkChainNode,
+        with_incoming="one",
+        edge_filters={"label": "pw__structure"},
+        filters={"attributes.process_label": "PwBaseWorkChain", "attributes.exit_status": 0},
+        tag="asked",
+        project="*",
+    )
+    query.order_by({"asked": {"ctime": "desc"}})
+    for (node,) in query.iterall():
+        if "output_trajectory" not in node.outputs or not _same_question(inputs, node):
+            continue
+        found: TrajectoryData = node.outputs.output_trajectory
+        if found.creator is not None and found.creator.base.caching.is_valid_cache:
+            return found
+    return None
+
+
+def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
+    """Whether a workchain was asked for the same numbers."""
+    asked = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK)
+    labels = set(asked.all_link_labels())
+    others = {label for label in labels if not label.startswith(_PSEUDO)} - _COMPARED - _PRACTICAL
+    if "kpoints" not in labels or others:
+        return False
+    pw, old = inputs["pw"], node.inputs.pw
+    pairs = ((pw["structure"], old.structure), (pw["code"], old.code))
+    if any(one.base.caching.get_hash() != two.base.caching.get_hash() for one, two in pairs):
+        return False
+    if {k: p.md5 for k, p in pw["pseudos"].items()} != {k: p.md5 for k, p in old.pseudos.items()}:
+        return False
+    now, then = (
+        _numbers(given) for given in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
+    )
+    return same_values(now, then)
+
+
+def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+    mesh, offset = given["kpoints"].get_kpoints_mesh()
+    settings = given["settings"].get_dict() if "settings" in given else {}
+    parameters = decisive_pw(given["parameters"].get_dict())
+    return {
+        "kpoints": [*mesh, *offset],
+        "settings": settings,
+        "parameters": {name: keywords for name, keywords in parameters.items() if keywords},
+    }
+
+
+# ── jobs of many frames ───────────────────────────────────────────────────────
+def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[str, PESData]:
+    """What earlier jobs left of these frames, with settings that give the same labels.
+
+    Args:
+        dataset: The frames.
+        settings: Of the engine ``ase``.
+        code: The program.
+
+    Returns:
+        Labelled frames of a job, and, where it had exactly these settings, the failed ones.
+    """
+    if not get_use_cache(identifier=ASE):
+        return {}
+    with dataset.opened() as frames:
+        wanted = set(frames.ids)
+    found: dict[str, PESData] = {}
+    for job, used, labelled in _jobs(code):
+        if not wanted or len(found) >= 2 * _MOST:
+            break
+        if not _alike(used, settings.get_dict()):
+            continue
+        nodes = {"labelled": labelled}
+        if same_values(used, settings.get_dict()) and job.is_finished_ok:
+            nodes["failures"] = job.outputs.failures
+        for name, node in nodes.items():
+            with node.opened() as frames:
+                ids = wanted.intersection(frames.ids)
+            if ids:
+                found[f"{name}_{job.pk}"] = node
+                wanted -= ids
+    return found
+
+
+def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PESData]]:
+    """Jobs of the same program, the latest first: node, settings, labelled frames."""
+    query = QueryBuilder().append(
+        CalcJobNode,
+        filters={
+            "process_type": ASE,
+            "attributes.exit_status": {"in": [0, *_CUT_OFF]},
+        },
+        tag="job",
+        project="*",
+    )
+    query.append(
+        Dict, with_outgoing="job", edge_filters={"label": "settings"}, project="attributes"
+    )
+    query.append(PESData, with_incoming="job", edge_filters={"label": "labelled"}, project="*")
+    query.order_by({"job": {"ctime": "desc"}})
+    for job, settings, labelled in query.iterall():
+        is_valid = job.exit_status in _CUT_OFF or job.base.caching.is_valid_cache
+        if is_valid and job.inputs.code.base.caching.get_hash() == code.base.caching.get_hash():
+            yield job, settings, labelled
+
+
+def _alike(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Whether settings give the same labels."""
+    decisive = []
+    for settings in (one, two):
+        try:
+            parsed: EngineSettings = parse_settings(AseSettings, settings)
+        except InputError:  # written by another version
+            return False
+        decisive.append(parsed.decisive())
+    return same_values(*decisive)

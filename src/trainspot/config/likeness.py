@@ -1,0 +1,72 @@
+"""How far two campaigns are alike: what differs in their results, and what only in how they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.config.load import leaves
+from trainspot.evaluate.settings import EvaluateSettings
+from trainspot.settings import same_values
+
+if TYPE_CHECKING:
+    from trainspot.config.document import Location
+    from trainspot.config.models import Campaign
+
+_INPUTS: Final = frozenset({"structures", "dataset"})
+"""Names of files: what is in them counts."""
+_PRACTICAL: Final = frozenset({"name", "protocol", "resources"})
+
+
+def label_essence(campaign: Campaign) -> dict[str, Any]:
+    """What the numbers of a campaign's labels follow from, besides the frames."""
+    section = campaign.label
+    settings: Any = section.settings
+    return {"engine": section.engine, "code": section.code, **settings.decisive()}
+
+
+def essence(campaign: Campaign) -> dict[str, Any]:
+    """What a campaign's results follow from, besides the frames it starts from."""
+    found = campaign.model_dump(mode="json", exclude={*_INPUTS, *_PRACTICAL})
+    for stage in ("label", "train", "explore"):
+        del found[stage]["max_concurrent"]
+    for name in EvaluateSettings.practical:
+        del found["evaluate"][name]
+    settings: Any = campaign.label.settings
+    found["label"]["settings"] = settings.decisive()
+    return found
+
+
+def differences(one: Campaign, other: Campaign) -> tuple[list[str], list[str]]:
+    """Settings that differ: those that decide results, and those that do not.
+
+    Returns:
+        Both as ``label.ecutwfc``, in the order of the campaign file.
+    """
+    decisive = _differing(essence(one), essence(other))
+    plain = [campaign.model_dump(mode="json", exclude=set(_INPUTS)) for campaign in (one, other)]
+    return decisive, [] if decisive else _differing(*plain)
+
+
+def label_differences(one: Campaign, other: Campaign) -> list[str]:
+    """Settings of labelling by which the numbers of labels differ, each with both values."""
+    first, second = label_essence(one), label_essence(other)
+    before, now = dict(leaves(first)), dict(leaves(second))
+    keys = _keys(before, now)
+    return [f"label.{_name(k)} ({before.get(k)} → {now.get(k)})" for k in keys]
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    before, now = dict(leaves(one)), dict(leaves(other))
+    return list(dict.fromkeys(_name(key) for key in _keys(before, now)))
+
+
+def _keys(before: dict[Location, Any], now: dict[Location, Any]) -> list[Location]:
+    """What differs; a mapping that one of them lacks is named as a whole."""
+    every = {**before, **now}
+    keys = [key for key in every if not same_values(before.get(key), now.get(key))]
+    return [key for key in keys if not any(key[:n] in keys for n in range(1, len(key)))]
+
+
+def _name(location: Location) -> str:
+    parts = [str(part) for part in location]
+    return ".".join(part for n, part in enumerate(parts) if not (n == 1 and part == "settings"))

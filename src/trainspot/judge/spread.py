@@ -1,0 +1,111 @@
+"""Tolerances that any model would meet, or that nothing can be held against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from trainspot.judge.settings import UNITS
+from trainspot.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainspot.dataset import Dataset
+    from trainspot.judge.settings import Tolerance
+
+USUAL: Final = {"energy": 0.3, "forces": 3.0, "stress": 0.3}
+"""By how much labels spread at most, mostly far less; eV/atom, eV/Å, eV/Å³."""
+
+_SHARP: Final = {"energy": 0.005, "forces": 0.3, "stress": 0.005}
+"""Tolerances that are never pointed out: labels may not spread at all, by symmetry."""
+
+_FEWEST: Final = 5  # labelled frames that tell how labels spread
+_MOST: Final = 2000  # frames that are looked at
+
+
+def spreads(dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
+    """Root mean square of what is left of the labels when each is predicted by a constant.
+
+    Of energies, eV/atom, a constant for each element; of forces, eV/Å, zero; of stresses, eV/Å³,
+    their mean. Properties that few frames have are left out, and so are single atoms.
+
+    Args:
+        dataset: Labelled frames and others.
+        rng: Draws frames where there are many.
+    """
+    rows = np.flatnonzero(dataset.n_atoms > 1)
+    if len(rows) > _MOST:
+        rows = np.sort(rng.choice(rows, _MOST, replace=False))
+    some = dataset.take(rows)
+    found = {}
+    has_energy = np.flatnonzero(some.column("has_energy"))
+    if len(has_energy) >= _FEWEST:
+        found["energy"] = _energies(some.take(has_energy))
+    has_forces = np.flatnonzero(some.column("has_forces"))
+    if len(has_forces) >= _FEWEST:
+        found["forces"] = float(np.sqrt(np.square(some.take(has_forces).column("forces")).mean()))
+    has_stress = some.column("has_stress")
+    if has_stress.sum() >= _FEWEST:
+        stress = some.column("stress")[has_stress]
+        found["stress"] = float(np.sqrt(np.square(stress - stress.mean(axis=0)).mean()))
+    return found
+
+
+def _energies(frames: Dataset) -> float:
+    numbers, sizes = frames.column("numbers").astype(np.int64), frames.n_atoms
+    elements, kinds = np.unique(numbers, return_inverse=True)
+    shares = np.zeros((len(frames), len(elements)))
+    np.add.at(shares, (np.repeat(np.arange(len(frames)), sizes), kinds.reshape(-1)), 1.0)
+    shares /= sizes[:, None]
+    energy = frames.column("energy") / sizes
+    rest = energy - shares @ np.linalg.lstsq(shares, energy, rcond=None)[0]
+    return float(np.sqrt(np.square(rest).mean()))
+
+
+def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -> Iterator[str]:
+    """Tolerances that a model would meet that has learned nothing, one line each.
+
+    Args:
+        tolerance: The user's.
+        dataset: Labelled frames, or others, of which the usual spread is taken.
+        rng: See ``spreads``.
+    """
+    known = spreads(dataset, rng)
+    for name, value in tolerance.given.items():
+        unit = UNITS[name]
+        text = f"tolerance.{name} = {value:g} {unit}"
+        remedy = f"any model would pass; {unit}, not m{unit}?"
+        if name in known and value >= max(known[name], _SHARP[name]):
+            yield f"{text} is wider than the labels spread, {known[name]:.3g} {unit}: {remedy}"
+        elif name not in known and value >= USUAL[name]:
+            yield (
+                f"{text} is wider than labels mostly spread, at most about {USUAL[name]:g} {unit}: "
+                f"{remedy}"
+            )
+
+
+def without_stress(
+    tolerance: Tolerance, dataset: Dataset, *, engine_has_stress: bool
+) -> Iterator[str]:
+    """A tolerance for stresses that nothing will have, if the user wrote it.
+
+    Args:
+        tolerance: The user's; a default that was not written is no claim.
+        dataset: The frames it starts from.
+        engine_has_stress: Whether new labels have stresses.
+    """
+    if tolerance.stress is None or "stress" not in tolerance.model_fields_set:
+        return
+    labelled = int(dataset.is_labelled.sum())
+    if not dataset.column("pbc").any():
+        why = "no frame is periodic, so that none has a stress"
+    elif not engine_has_stress and not dataset.column("has_stress").any():
+        why = "the label engine computes none, and no frame has one"
+    elif labelled and labelled == len(dataset) and not dataset.column("has_stress").any():
+        why = f"none of the {counted(labelled, 'labelled frame')} has a stress to fit it to"
+    else:
+        return
+    asked = f"tolerance.stress = {tolerance.stress:g} {UNITS['stress']}"
+    yield f"{asked}, but {why}; write stress: null"

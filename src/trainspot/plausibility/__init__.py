@@ -1,0 +1,54 @@
+"""Labels and lengths that cannot be in eV and Å, or not all of one zero: ``doubts``.
+
+Nothing is changed by guessing. A doubt names what cannot be, and the factor that would repair it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainspot.plausibility.doubt import Doubt
+from trainspot.plausibility.lengths import distances
+from trainspot.plausibility.pairs import collected, drawn
+from trainspot.plausibility.sizes import energies, measured, stresses
+from trainspot.plausibility.slopes import fitted
+from trainspot.plausibility.together import contradictions
+from trainspot.seeds import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainspot.dataset import Dataset
+
+__all__ = ["Doubt", "doubts"]
+
+
+def doubts(
+    dataset: Dataset, *, seed: int = 0, atoms: Mapping[int, float] | None = None
+) -> list[Doubt]:
+    """What cannot be as it stands, the most certain first.
+
+    Energies and stresses of all frames are read once, piece by piece; distances and differences
+    between frames are measured in a few hundred, drawn at random where there are more.
+
+    Args:
+        dataset: In memory, or opened lazily.
+        seed: What is drawn follows from it.
+        atoms: Energies of isolated atoms by atomic number, eV, that count instead of those in the
+            dataset.
+    """
+    if not len(dataset):
+        return []
+    rng = generator(seed, "plausibility")
+    slopes = fitted(collected(dataset, drawn(dataset, rng)))
+    sizes = measured(dataset, atoms)
+    known = sizes.energy[~np.isnan(sizes.energy)]
+    energy = float(np.median(known)) if len(known) else None
+    return [
+        *contradictions(slopes),
+        *energies(sizes),
+        *stresses(sizes, slopes.stress),
+        *distances(dataset, energy, rng),
+    ]

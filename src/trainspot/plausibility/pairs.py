@@ -1,0 +1,271 @@
+"""Pairs of like frames: what forces and stress say of the difference of their energies.
+
+Along the way from one frame to another of the same atoms dE = -Σ F·dr + V σ:dε, with dr at fixed
+strain. Both ends of the way have their forces and stress, so the trapezoidal rule gives ΔE up to
+the third order of the difference. Whoever has written energies, forces and stress in units that
+do not belong together is betrayed by a slope that is not 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from trainspot.dataset import CHUNK, Dataset
+from trainspot.geometry import full_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+MAX_FRAMES: Final = 300
+"""Frames that are compared at most."""
+
+_MAX_GROUPS: Final = 2000  # different sets of atoms that are told apart
+_PER_GROUP: Final = 40  # neighbours in the file that are drawn from each
+_MAX_ATOMS: Final = 200_000
+_MAX_STEP: Final = 1.0  # Å; farther apart, the trapezoidal rule says little
+_MAX_STRAIN: Final = 0.25
+_STILL: Final = 1e-6  # a strain, or a step in Å, that is rounding
+_NEIGHBOURS: Final = 8  # pairs that a frame is in, the closest
+
+
+_Row = tuple[float, int, int, list[float]]
+"""Distance, the two frames, and their numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of frames of one group each.
+
+    Attributes:
+        energy: Difference of the energies as they stand, (p,).
+        work: The same by the forces, -Σ F·Δr, (p,).
+        strain: The same by the stress, V σ:ε, (p,); NaN where it is not known.
+        virial: The same if the stress were a virial with the sign of a stress, (p,).
+        step: How far the atom goes that goes farthest, Å, (p,).
+        bend: By how much the two ends of the way disagree about work and strain, (p, 2).
+        features: Differences of the cells' lengths, angles and volumes, of which a change of the
+            energy with strain is a linear function nearly, (p, 9); for pairs without stress.
+        frames: Numbers of the two frames, (p, 2).
+        group: Number of the group, (p,).
+        atoms: Atoms in each frame, (p,).
+    """
+
+    energy: Floats
+    work: Floats
+    strain: Floats
+    virial: Floats
+    step: Floats
+    bend: Floats
+    features: Floats
+    frames: NDArray[np.int64]
+    group: NDArray[np.int64]
+    atoms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.energy)
+
+    def take(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Some of them."""
+        return Pairs(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def drawn(dataset: Dataset, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Rows of frames with the same atoms in the same order, in groups; a few hundred at most.
+
+    Neighbours in the file are drawn together, for those of a trajectory are close to one another.
+
+    Args:
+        dataset: Any.
+        rng: Of the draw.
+    """
+    groups: dict[bytes, _Group] = {}
+    for row, key in _keys(dataset):
+        if key not in groups:
+            if len(groups) == _MAX_GROUPS:
+                continue
+            groups[key] = _Group()
+        groups[key].add(row, rng)
+    found: list[NDArray[np.int64]] = []
+    frames = atoms = 0
+    sizes = dataset.n_atoms
+    for group in sorted(groups.values(), key=lambda one: -one.count):
+        rows = np.unique(np.array(group.pairs, dtype=np.int64).ravel())
+        if len(rows) < 2:
+            continue
+        frames, atoms = frames + len(rows), atoms + int(sizes[rows].sum())
+        if found and (frames > MAX_FRAMES or atoms > _MAX_ATOMS):
+            break
+        found.append(rows)
+    return found
+
+
+def collected(dataset: Dataset, groups: list[NDArray[np.int64]]) -> Pairs:
+    """The pairs of close frames in each of the groups."""
+    parts = [_pairs_of(dataset.take(rows), rows, number) for number, rows in enumerate(groups)]
+    parts = parts or [_table([], np.zeros(1, np.int64), 0, 0)]
+    names = [field.name for field in fields(Pairs)]
+    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+class _Group:
+    """Frames of the same atoms: how many, and some pairs of neighbours (reservoir sampling)."""
+
+    __slots__ = ("count", "last", "pairs")
+
+    def __init__(self) -> None:
+        self.count, self.last = 0, -1
+        self.pairs: list[tuple[int, int]] = []
+
+    def add(self, row: int, rng: np.random.Generator) -> None:
+        if self.last >= 0:
+            pair = (self.last, row)
+            if len(self.pairs) < _PER_GROUP:
+                self.pairs.append(pair)
+            elif (place := int(rng.integers(self.count))) < _PER_GROUP:
+                self.pairs[place] = pair
+        self.count, self.last = self.count + 1, row
+
+
+def _keys(dataset: Dataset) -> Iterator[tuple[int, bytes]]:
+    """Rows with an energy and forces or a stress, and what frames must share to be compared."""
+    columns = dataset.columns
+    for start in range(0, len(dataset), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(dataset)))
+        edges = np.asarray(columns["offsets"][start : rows.stop + 1])
+        numbers = np.asarray(columns["numbers"][edges[0] : edges[-1]])
+        theory, pbc = np.asarray(columns["theory"][rows]), np.asarray(columns["pbc"][rows])
+        known = np.asarray(columns["has_forces"][rows]) | np.asarray(columns["has_stress"][rows])
+        known &= np.asarray(columns["has_energy"][rows]) & ((np.diff(edges) > 1) | pbc.any(axis=1))
+        for k in np.flatnonzero(known).tolist():
+            atoms = numbers[edges[k] - edges[0] : edges[k + 1] - edges[0]].tobytes()
+            yield start + k, b"\0".join((bytes(theory[k]), pbc[k].tobytes(), atoms))
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """The frames of a group, m of n atoms, in working cells (see ``_working``)."""
+
+    cells: Floats
+    places: Floats  # in units of the working cell
+    forces: Floats
+    stress: Floats
+    volumes: Floats
+    energies: Floats
+    features: Floats  # see ``Pairs``
+    has_forces: NDArray[np.bool_]
+    has_stress: NDArray[np.bool_]
+    pbc: NDArray[np.bool_]
+
+
+def _pairs_of(group: Dataset, names: NDArray[np.int64], number: int) -> Pairs:
+    found = _frames(group)
+    compared = (_compared(found, i, j) for i, j in combinations(range(len(group)), 2))
+    used, kept = np.zeros(len(group), dtype=np.int64), []
+    for row in sorted(filter(None, compared), key=lambda row: row[0]):
+        _, i, j, _ = row
+        if min(used[i], used[j]) < _NEIGHBOURS:
+            used[[i, j]] += 1
+            kept.append(row)
+    return _table(kept, names, number, int(group.n_atoms[0]))
+
+
+def _table(rows: list[_Row], names: NDArray[np.int64], number: int, atoms: int) -> Pairs:
+    values = np.array([row[3] for row in rows], dtype=np.float64).reshape(-1, 16)
+    ends = names[np.array([row[1:3] for row in rows], dtype=np.int64).reshape(-1, 2)]
+    energy, work, strain, virial, step = values[:, :5].T
+    same = np.full((2, len(rows)), [[number], [atoms]], dtype=np.int64)
+    return Pairs(
+        energy, work, strain, virial, step, values[:, 5:7], values[:, 7:], ends, same[0], same[1]
+    )
+
+
+def _frames(group: Dataset) -> _Frames:
+    m, n = len(group), int(group.n_atoms[0])
+    pbc = group.column("pbc")[0]
+    cells = np.stack([_working(cell, pbc) for cell in group.column("cell")])
+    positions = group.column("positions").reshape(m, n, 3)
+    return _Frames(
+        cells,
+        np.linalg.solve(cells.transpose(0, 2, 1)[:, None], positions[..., None])[..., 0],
+        group.column("forces").reshape(m, n, 3),
+        group.column("stress"),
+        np.abs(np.linalg.det(group.column("cell"))),
+        group.column("energy"),
+        _features(cells),
+        group.column("has_forces"),
+        group.column("has_stress"),
+        pbc,
+    )
+
+
+def _working(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
+    """The periodic vectors, and unit vectors across them: vacuum has no strain."""
+    return full_cell(np.where(pbc[:, None], cell, 0.0), pbc)
+
+
+def _compared(found: _Frames, i: int, j: int) -> _Row | None:
+    """Two frames: how far they are from each other, and a row of the table."""
+    step = found.places[j] - found.places[i]
+    step -= np.where(found.pbc, np.rint(step), 0.0)
+    step -= step.mean(axis=0)
+    here, there = found.cells[i], found.cells[j]
+    if not found.pbc.any():  # a molecule may have turned
+        before = found.places[i] - found.places[i].mean(axis=0)
+        turn = _turn(before.T @ (before + step))
+        step = (before + step) @ turn.T - before
+    else:
+        turn = _turn(np.linalg.solve(here, there))
+        there = there @ turn.T
+    first, last = np.linalg.solve(here, there - here), np.linalg.solve(there, there - here)
+    strain = float(np.abs(first + first.T).max()) / 2
+    far = float(np.sqrt(np.square(step @ here).sum(axis=1).max()))
+    if far > _MAX_STEP or strain > _MAX_STRAIN:
+        return None
+    if far > _STILL and not (found.has_forces[i] and found.has_forces[j]):
+        return None
+    works = [
+        -float((found.forces[i] * (step @ here)).sum()),
+        -float((found.forces[j] @ turn.T * (step @ there)).sum()),
+    ]
+    ends = [
+        float(np.trace(found.stress[i] @ first)),
+        float(np.trace(turn @ found.stress[j] @ turn.T @ last)),
+    ]
+    pressed = [found.volumes[i] * ends[0], found.volumes[j] * ends[1]]
+    known = strain < _STILL or (found.has_stress[i] and found.has_stress[j])
+    values = [
+        float(found.energies[j] - found.energies[i]),
+        sum(works) / 2,
+        sum(pressed) / 2 if known else np.nan,
+        sum(ends) / 2,
+        far,
+        abs(works[1] - works[0]),
+        abs(pressed[1] - pressed[0]),
+        *(found.features[j] - found.features[i]).tolist(),
+    ]
+    return far + 4 * strain, i, j, values
+
+
+def _turn(matrix: Floats) -> Floats:
+    """The rotation in a deformation of row vectors (polar decomposition)."""
+    left, _, right = np.linalg.svd(matrix)
+    if np.linalg.det(left @ right) < 0:
+        left[:, -1] *= -1.0
+    turn: Floats = left @ right
+    return turn
+
+
+def _features(cells: Floats) -> Floats:
+    """Lengths, angles and powers of the volume of working cells, (m, 9)."""
+    metric = (cells @ cells.transpose(0, 2, 1))[:, *np.triu_indices(3)]
+    volume = np.abs(np.linalg.det(cells))[:, None]
+    return np.concatenate([metric, volume ** np.array([1.0, 2.0, 3.0])], axis=1)

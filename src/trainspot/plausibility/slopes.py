@@ -1,0 +1,176 @@
+"""How energies, forces and stresses hang together: the slopes that should be 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainspot.plausibility.pairs import Pairs
+
+    Floats = NDArray[np.float64]
+
+_FEWEST: Final = 6  # pairs, and frames in them, for a slope
+_BLOCKS: Final = 10  # of frames that the jackknife leaves out in turn
+_SURE: Final = 4.0  # standard errors
+_EXPLAINED: Final = 0.5  # share of the energy differences that a fit may leave over
+_AGREES: Final = (0.6, 1.65)  # a slope that is 1 but for the steps between frames being finite
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What must multiply a label for it to agree with the energies, as far as frames tell.
+
+    Attributes:
+        value: 1 where all is well; a factor between units, or -1, where not.
+        error: Its standard error.
+        explained: Whether the labels, so multiplied, explain the energies at all.
+    """
+
+    value: float
+    error: float
+    explained: bool
+
+    @property
+    def known(self) -> bool:
+        """Whether the value is more than noise."""
+        return self.explained and abs(self.value) > _SURE * self.error
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the label belongs to the energies."""
+        return self.known and _AGREES[0] < self.value < _AGREES[1]
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the label does not belong to the energies."""
+        return self.known and not self.agrees and abs(self.value - 1.0) > _SURE * self.error
+
+    @property
+    def excludes(self) -> bool:
+        """Whether it cannot belong to the energies, whatever the reason is."""
+        most = abs(self.value) + _SURE * self.error
+        return self.explained and (self.contradicts or most < _AGREES[0])
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Both slopes, and the number of pairs behind them.
+
+    Attributes:
+        pairs: Pairs of frames.
+        forces: ΔE over -Σ F·Δr; ``None`` where frames do not tell.
+        stress: ΔE over V σ:ε; ``None`` where frames do not tell.
+        virial: The same if what is called stress is a virial.
+        per_atom: Whether all would agree if the energies were per atom.
+    """
+
+    pairs: int
+    forces: Slope | None = None
+    stress: Slope | None = None
+    virial: Slope | None = None
+    per_atom: bool = False
+
+
+def fitted(pairs: Pairs) -> Slopes:
+    """The slopes of all pairs; those without stress count where no other pairs are."""
+    known = pairs.take(~np.isnan(pairs.strain))
+    if not _enough(known):
+        known = _one_group(pairs.take(np.isnan(pairs.strain)))
+        if not _enough(known) or len(known) < 2 * known.features.shape[1]:
+            return Slopes(0)
+    has_stress = not np.isnan(known.strain).any()
+    forces, stress = _fit(known, known.strain if has_stress else None)
+    per_atom = False
+    if any(slope and slope.contradicts for slope in (forces, stress)):
+        again = _fit(known, known.strain if has_stress else None, known.atoms)
+        found = [slope for slope in again if slope and slope.known]
+        per_atom = bool(found) and all(slope.agrees for slope in found)
+    virial = _fit(known, known.virial)[1] if stress and not stress.agrees else None
+    return Slopes(len(known), forces, stress, virial, per_atom)
+
+
+def _enough(pairs: Pairs) -> bool:
+    return len(pairs) >= _FEWEST and len(np.unique(pairs.frames)) >= _FEWEST
+
+
+def _one_group(pairs: Pairs) -> Pairs:
+    """The largest group: what strain does without a stress is another function in each."""
+    if not len(pairs):
+        return pairs
+    names, counts = np.unique(pairs.group, return_counts=True)
+    return pairs.take(pairs.group == names[counts.argmax()])
+
+
+def _fit(
+    pairs: Pairs, strain: Floats | None, times: NDArray[np.int64] | None = None
+) -> tuple[Slope | None, Slope | None]:
+    """Slopes of forces and stress, by least absolute deviations with errors by jackknife.
+
+    Pairs whose ends disagree count less. The step's square bends the work of far pairs, so that
+    the slope is that of near ones.
+    """
+    energy = pairs.energy * (1 if times is None else times)
+    columns = [pairs.work, pairs.work * pairs.step**2]
+    weights = 0.1 + (pairs.bend[:, 0] / _middle(pairs.bend[:, 0])) ** 2
+    if strain is None:
+        spread = np.abs(pairs.features).max(axis=0)
+        columns += list((pairs.features[:, spread > 0] / spread[spread > 0]).T)
+    else:
+        columns.append(strain)
+        weights += (pairs.bend[:, 1] / _middle(pairs.bend[:, 1])) ** 2
+    table = np.stack(columns, axis=1)
+    present = np.abs(table).max(axis=0) > _NOTHING
+    if not present.any() or not np.abs(energy).max() > _NOTHING:
+        return None, None
+    full = np.zeros(table.shape[1])
+    full[present] = _line(table[:, present], energy, 1.0 / weights)
+    left_out = _jackknife(table[:, present], energy, 1.0 / weights, pairs.frames)
+    errors = np.zeros(table.shape[1])
+    errors[present] = np.sqrt(np.square(left_out - full[present]).sum(axis=0) * (1 - 1 / _BLOCKS))
+    rest = np.abs(energy - table @ full) / weights
+    explained = float(rest.sum() / (np.abs(energy) / weights).sum()) < _EXPLAINED
+    slopes = [
+        Slope(float(full[k]), float(errors[k]), explained) if present[k] else None
+        for k in (0, *([] if strain is None else [2]))
+    ]
+    return slopes[0], slopes[1] if len(slopes) > 1 else None
+
+
+_NOTHING: Final = 1e-12  # eV
+
+
+def _middle(values: Floats) -> float:
+    return max(float(np.median(values)), _NOTHING)
+
+
+def _line(table: Floats, energy: Floats, weights: Floats) -> Floats:
+    """Least absolute deviations, by least squares that are weighted anew."""
+    scale = np.abs(table).max(axis=0)
+    table = table / scale
+    floor = 1e-2 * float(np.abs(energy).mean()) + _NOTHING
+    again = weights
+    for _ in range(20):
+        root = np.sqrt(again)
+        found = np.linalg.lstsq(table * root[:, None], energy * root, rcond=None)[0]
+        again = weights / (np.abs(energy - table @ found) + floor)
+    return np.asarray(found / scale)
+
+
+def _jackknife(table: Floats, energy: Floats, weights: Floats, frames: NDArray[np.int64]) -> Floats:
+    """The fit without each block of frames, (blocks, columns)."""
+    names = np.unique(frames)
+    place = np.searchsorted(names, frames)
+    found = []
+    for block in range(_BLOCKS):
+        kept = (place % _BLOCKS != block).all(axis=1)
+        scale = np.abs(table[kept]).max(axis=0, initial=0.0)
+        if kept.sum() > table.shape[1] and np.all(scale > 0):
+            found.append(_line(table[kept], energy[kept], weights[kept]))
+    if len(found) < 3:
+        return np.full((1, table.shape[1]), np.inf)
+    return np.array(found)
