@@ -25,7 +25,8 @@ def show(census: Census, console: Console) -> None:
         Text(
             f"{_printable(census.source)}: {counted(census.frames, 'frame')}, "
             f"{counted(census.atoms, 'atom')}, {labels}"
-        )
+        ),
+        soft_wrap=True,
     )
     found = [
         tables.elements(census),
