@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from trainspot.dataset import CHUNK
 from trainspot.plausibility.doubt import Doubt
 from trainspot.units import (
     BOHR_IN_ANGSTROM,
@@ -35,7 +36,6 @@ LARGE_STRESS: Final = 1.0
 _LARGEST: Final = 5.0  # eV/Å³; no few frames are so compressed either
 _SOME: Final = 0.05  # of the frames
 
-_CHUNK: Final = 4096  # frames of which sizes are in memory at a time
 _ABOVE: Final = 3.0  # eV/atom above isolated atoms that not even most of the frames may lie
 _ABOVE_UNPRESSED: Final = 10.0  # the same where nobody knows what compression has cost
 _MOST_SPENT: Final = 25.0  # eV/atom; about 1000 GPa
@@ -91,7 +91,7 @@ def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Size
         atoms: Energies of isolated atoms, eV, that count instead of those in the dataset.
     """
     known = {} if atoms is not None else energies_of_atoms(dataset)
-    parts = [_part(chunk, known, atoms) for chunk in dataset.chunks(_CHUNK)]
+    parts = [_part(chunk, known, atoms) for chunk in dataset.chunks(CHUNK)]
     keys = np.concatenate([np.zeros((0, 4)), *(part[1] for part in parts)])
     composition = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
     columns = np.concatenate([np.zeros((0, 6)), *(part[0] for part in parts)]).T
@@ -102,7 +102,12 @@ def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Size
 def energies_of_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
     """Level of theory → atomic number → energy of the isolated atom, eV, the lowest if several."""
     found: dict[str, dict[int, float]] = {}
-    for chunk in dataset.chunks(_CHUNK):
+    for start in range(0, len(dataset), CHUNK):
+        edges = np.asarray(dataset.columns["offsets"][start : min(start + CHUNK, len(dataset)) + 1])
+        single = start + np.flatnonzero(np.diff(edges) == 1)
+        if not len(single):
+            continue
+        chunk = dataset.take(single)
         for theory in np.unique(chunk.column("theory")).tolist():
             known = found.setdefault(theory.decode(), {})
             for number, energy in chunk.e0s(theory.decode()).items():
