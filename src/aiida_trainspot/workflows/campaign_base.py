@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiida.engine import WorkChain
+from aiida.manage import get_manager
 from aiida.orm import Dict, Int, ProcessNode, SinglefileData, Str
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
+from aiida_trainspot.daemon import watch_over
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import Exit
 from aiida_trainspot.functions.iteration import campaign_of
@@ -20,6 +22,12 @@ from trainspot.config.models import Campaign
 
 class CampaignBase(WorkChain):
     """Base of ``TrainsPotWorkChain``: no step of its own."""
+
+    def init(self) -> None:
+        """Have someone look after the campaign in the daemon which takes it up (decision 0041)."""
+        super().init()
+        if self.runner.is_daemon_runner:  # whoever only submits never comes to this call
+            self.loop.call_soon(watch_over, get_manager().get_profile())
 
     @property
     def campaign(self) -> Campaign:
