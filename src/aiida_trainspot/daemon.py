@@ -20,8 +20,8 @@ from aiida.common.exceptions import ConfigurationError
 from aiida.common.log import override_log_level
 from aiida.engine.daemon.client import DaemonClient, DaemonException
 
+from aiida_trainspot import processes
 from aiida_trainspot.broker import silence
-from aiida_trainspot.processes import broker_of, broker_pid_file, end, is_supervisor, orphans, serves
 from aiida_trainspot.profile import PROFILE
 from trainspot.errors import RunError
 
@@ -117,9 +117,20 @@ def look(profile: Profile) -> Daemon:
 
 def _is_supervisor(process: psutil.Process, profile: Profile) -> bool:
     """Whether a process supervises the workers of this profile, and not those of another one."""
-    if not is_supervisor(process):
+    if not processes.is_supervisor(process):
         return False
-    return process.username() == psutil.Process().username() and serves(process, profile)
+    return process.username() == psutil.Process().username() and processes.serves(process, profile)
+
+
+def stall(profile: Profile) -> dict[str, str] | None:
+    """Why nothing moves in a profile and what to type, or ``None`` if it can."""
+    found = look(profile)
+    if not found.runs:
+        return {"reason": found.what, "do": found.remedy}
+    if why := silence(profile):
+        what = f"the broker of profile '{profile.name}' does not answer ({why})"
+        return {"reason": what, "do": f"run: {setup_command(profile.name)}"}
+    return None
 
 
 # ── starting it ───────────────────────────────────────────────────────────────
@@ -143,11 +154,11 @@ def start(profile: Profile, workers: int) -> bool:
         if found.runs:
             stop(profile)
         client = DaemonClient(profile)
-        end(orphans(profile))
+        processes.end(processes.orphans(profile))
         if found.state is State.FOREIGN:  # perhaps the daemon of another profile
             Path(client.circus_pid_file).unlink(missing_ok=True)
-        if broker_of(profile) is None:
-            broker_pid_file(profile).unlink(missing_ok=True)
+        if processes.broker_of(profile) is None:
+            processes.broker_pid_file(profile).unlink(missing_ok=True)
         try:
             with override_log_level(logging.ERROR):  # it would remark on the stale file
                 client.start_daemon(number_workers=workers, timeout=_START)

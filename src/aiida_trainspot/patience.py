@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.errors import RunError, TrainspotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+AGAIN: Final = "nothing is lost; see verdi status, and try again when it answers"
+"""What to do about a service that does not answer."""
 
 
 def within(seconds: float, question: Callable[..., str], *args: Any) -> str:
@@ -57,8 +60,7 @@ class Answering:
         who = _silent(error)
         if who:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = "see: verdi status; nothing is lost, try again when it answers"
-            raise RunError(f"{who} does not answer ({reason})", hint=hint) from error
+            raise RunError(f"{who} does not answer ({reason})", hint=AGAIN) from error
 
 
 def _silent(error: Exception) -> str:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aiida_trainspot.patience import Answering, within
+from aiida_trainspot.patience import AGAIN, Answering, within
 from trainspot.errors import InputError, MissingExtraError, RunError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def load(name: str | None = None) -> Profile:
             return current
     wanted = choose(name)
     from aiida import load_profile
-    from aiida.common.exceptions import AiidaException
+    from aiida.common.exceptions import AiidaException, UnreachableStorage
     from aiida.manage import get_config
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -90,11 +90,12 @@ def load(name: str | None = None) -> Profile:
     try:
         profile = load_profile(wanted, allow_switch=True)
         silence = within(_PATIENCE, _open_storage)
-    except (AiidaException, SQLAlchemyError, OSError) as error:
+    except (UnreachableStorage, SQLAlchemyError, OSError) as error:
+        silence = str(error).partition("\n")[0]
+    except AiidaException as error:
         raise InputError(f"the profile cannot be loaded ({error})", where=wanted) from error
     if silence:
-        hint = "see: verdi status; nothing is lost, try again when it answers"
-        raise RunError(f"the database does not answer ({silence})", where=wanted, hint=hint)
+        raise RunError(f"the database does not answer ({silence})", where=wanted, hint=AGAIN)
     return profile
 
 

@@ -19,7 +19,8 @@ from aiida.manage import get_config, get_manager
 from aiida.orm import CalcJobNode, ProcessNode, QueryBuilder, WorkChainNode
 
 from aiida_trainspot.broker import connected, is_held, knock, queued, send
-from aiida_trainspot.daemon import broker_of, look, workers_of
+from aiida_trainspot.daemon import look
+from aiida_trainspot.processes import broker_of, workers_of
 
 if TYPE_CHECKING:
     from aiida.manage.configuration.profile import Profile

@@ -127,6 +127,7 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
         RunError: It does not start.
     """
     from aiida_trainspot import daemon
+    from aiida_trainspot.processes import workers_of
 
     found = daemon.look(profile)
     if found.state is daemon.State.IMPOSSIBLE:
@@ -135,7 +136,7 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
     if found.runs and restart:
         daemon.stop(profile)
     made = daemon.start(profile, workers)
-    count = len(daemon.workers_of(profile)) or workers
+    count = workers if made else len(workers_of(profile))
     detail = f"{count} worker{'s' if count != 1 else ''}"
     if made and found.state in (daemon.State.DIED, daemon.State.FOREIGN):
         detail += f"; {found.what}"
