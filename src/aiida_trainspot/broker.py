@@ -51,6 +51,8 @@ def silence(profile: Profile) -> str:
     Args:
         profile: The loaded one.
     """
+    if profile.process_control_backend is None:
+        return "it has none"
     if profile.process_control_backend == EMBEDDED:
         supervised = profile.process_control_config.get("supervised_by_daemon", True)
         if supervised and broker_of(profile) is None:
@@ -71,9 +73,10 @@ def _ask_embedded(profile: Profile) -> str:
 
 
 def _ask_service(profile: Profile) -> str:
-    with override_log_level(logging.CRITICAL), BrokerFactory(
-        str(profile.process_control_backend)
-    )(profile) as broker:
+    with (
+        override_log_level(logging.CRITICAL),
+        BrokerFactory(str(profile.process_control_backend))(profile) as broker,
+    ):
         return "" if broker.check_service_reachable() else "no connection"
 
 

@@ -18,12 +18,12 @@ def attend(campaigns: list[WorkChainNode]) -> dict[str, str] | None:
     """Take up what was lost, and say so on stderr.
 
     Returns:
-        Why nothing moves (``reason``) and what to type (``do``); ``None`` if something can, or
-        if nothing runs.
+        Why nothing moves (``reason``) and what to type (``do``); ``None`` if something can, if
+        nothing runs, or if a Python session runs it, as it must where there is no broker.
     """
     running = [node for node in campaigns if not node.is_terminated]
     profile = get_manager().get_profile()
-    if not running or profile is None:
+    if not running or profile is None or profile.process_control_backend is None:
         return None
     stalled = daemon.stall(profile)
     if stalled is None:
