@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _START: Final = 60
 """Seconds a daemon may take to start."""
+
+_PAUSE: Final = 0.2
+"""Seconds between two looks at a broker that starts."""
 
 _ANSWER: Final = 5
 """Seconds the supervisor may take to answer; it takes some milliseconds."""
@@ -127,10 +131,18 @@ def stall(profile: Profile) -> dict[str, str] | None:
     found = look(profile)
     if not found.runs:
         return {"reason": found.what, "do": found.remedy}
-    if why := silence(profile):
+    if not _is_young(found) and (why := silence(profile)):
         what = f"the broker of profile '{profile.name}' does not answer ({why})"
         return {"reason": what, "do": f"run: {setup_command(profile.name)}"}
     return None
+
+
+def _is_young(found: Daemon) -> bool:
+    """Whether a daemon has just begun, so that its broker may still be starting."""
+    try:
+        return time.time() - psutil.Process(found.pid).create_time() < _START
+    except psutil.NoSuchProcess:
+        return False
 
 
 # ── starting it ───────────────────────────────────────────────────────────────
@@ -164,8 +176,23 @@ def start(profile: Profile, workers: int) -> bool:
                 client.start_daemon(number_workers=workers, timeout=_START)
         except (DaemonException, ConfigurationError, OSError) as error:
             raise RunError(f"the daemon does not start: {error}") from error
+        _wait_for_broker(profile)
     watch_over(profile)
     return not is_well
+
+
+def _wait_for_broker(profile: Profile) -> None:
+    """Wait until the broker, which the supervisor starts beside the workers, answers.
+
+    Raises:
+        RunError: It does not.
+    """
+    deadline = time.monotonic() + _START
+    while why := silence(profile):
+        if time.monotonic() > deadline:
+            what = f"the daemon was started, and its broker does not answer ({why})"
+            raise RunError(what, hint="see: verdi daemon logshow, verdi status")
+        time.sleep(_PAUSE)
 
 
 def stop(profile: Profile) -> None:

@@ -93,6 +93,8 @@ class Profile:
         bulk("Al", cubic=True).repeat((2, 1, 1)).write(folder / "al.cif")
         self.setup()
         self.verdi("config", "unset", "caching.enabled_for")
+        self.verdi("daemon", "stop")  # workers read the configuration when they start
+        self.start()
 
     def call(self, *command: str, **env: str) -> str:
         done = subprocess.run(
@@ -176,7 +178,7 @@ def disturb(profile: Profile, kind: str) -> None:
 def one(profile: Profile, kind: str, moment: float) -> dict[str, Any]:
     """A campaign that is disturbed after so many seconds, or not at all."""
     pk, began = profile.run(), time.monotonic()
-    tasks = -1
+    lost = 0
     if kind:
         time.sleep(moment)
         disturb(profile, kind)
@@ -185,7 +187,7 @@ def one(profile: Profile, kind: str, moment: float) -> dict[str, Any]:
             " json_extract(attributes, '$.process_state') in ('created', 'waiting', 'running')"
             " and node_type not like '%calcfunction%'"
         )[0][0]
-        tasks = len(profile.files("broker/*/storage/tasks/*/*.json")) - open_then
+        lost = open_then - len(profile.files("broker/*/storage/tasks/*/*.json"))
         if kind not in ("broker", "workers"):  # a campaign must see to these alone
             profile.start()
     while profile.state(pk) not in DONE:
@@ -194,7 +196,7 @@ def one(profile: Profile, kind: str, moment: float) -> dict[str, Any]:
         time.sleep(1)
     seconds = time.monotonic() - began
     found = json.loads(profile.verdi("run", "question.py", str(pk)).splitlines()[-1])
-    return found | {"kind": kind, "moment": moment, "lost": -tasks, "seconds": round(seconds, 1)}
+    return found | {"kind": kind, "moment": moment, "lost": lost, "seconds": round(seconds, 1)}
 
 
 def main() -> int:

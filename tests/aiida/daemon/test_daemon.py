@@ -113,6 +113,7 @@ def started(monkeypatch):
     asked = []
     monkeypatch.setattr(DaemonClient, "start_daemon", lambda _, **given: asked.append(given))
     monkeypatch.setattr(daemon, "watch_over", lambda _: True)
+    monkeypatch.setattr(daemon, "_wait_for_broker", lambda _: None)
     return asked
 
 
@@ -156,6 +157,26 @@ def test_one_that_neither_starts_nor_stops_is_one_line(embedded, pid_file, monke
         daemon.start(embedded, 1)
     with pytest.raises(RunError, match=r"^the daemon does not stop: no way; end process"):
         daemon.stop(embedded)
+
+
+def test_the_broker_of_a_new_daemon_is_waited_for(embedded, monkeypatch):
+    answers = iter(["it has died", "no answer within 10 s", ""])
+    monkeypatch.setattr(daemon, "silence", lambda _: next(answers))
+    monkeypatch.setattr(daemon, "_PAUSE", 0.0)
+    daemon._wait_for_broker(embedded)
+    monkeypatch.setattr(daemon, "silence", lambda _: "it has died")
+    monkeypatch.setattr(daemon, "_START", 0)
+    with pytest.raises(RunError, match=r"its broker does not answer \(it has died\); see: verdi"):
+        daemon._wait_for_broker(embedded)
+
+
+def test_a_broker_that_does_not_answer_stops_everything(embedded, pid_file, program, monkeypatch):
+    pid_file.write_text(str(program("daemon", "start-circus").pid))
+    assert daemon.stall(embedded) is None  # it is young: the broker may still be starting
+    monkeypatch.setattr(daemon, "_START", 0)
+    stalled = daemon.stall(embedded)
+    assert stalled["reason"].endswith("does not answer (it has died)")
+    assert stalled["do"] == f"run: trainspot setup -p {embedded.name}"
 
 
 def test_the_supervisor_is_asked_once_for_the_watchdog(embedded, monkeypatch):
