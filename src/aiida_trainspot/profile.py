@@ -78,9 +78,8 @@ def load(name: str | None = None) -> Profile:
             return current
     wanted = choose(name)
     from aiida import load_profile
-    from aiida.common.exceptions import AiidaException, UnreachableStorage
+    from aiida.common.exceptions import AiidaException
     from aiida.manage import get_config
-    from sqlalchemy.exc import SQLAlchemyError
 
     known = get_config(create=True).profile_names
     if wanted not in known:
@@ -89,22 +88,37 @@ def load(name: str | None = None) -> Profile:
         raise UnknownNameError("profile", wanted, known)
     try:
         profile = load_profile(wanted, allow_switch=True)
-        silence = within(_PATIENCE, _open_storage)
-    except (UnreachableStorage, SQLAlchemyError, OSError) as error:
-        silence = str(error).partition("\n")[0]
     except AiidaException as error:
         raise InputError(f"the profile cannot be loaded ({error})", where=wanted) from error
-    if silence:
-        raise RunError(f"the database does not answer ({silence})", where=wanted, hint=AGAIN)
+    open_storage(profile)
     return profile
 
 
-def _open_storage() -> str:
-    """Connect to the database of the loaded profile."""
-    from aiida.manage import get_manager
+def open_storage(profile: Profile) -> None:
+    """Connect to the database of the loaded profile, in a bounded time.
 
-    get_manager().get_profile_storage()
-    return ""
+    Raises:
+        InputError: It belongs to another version of AiiDA, or is damaged.
+        RunError: It does not answer.
+    """
+    from aiida.common.exceptions import AiidaException, UnreachableStorage
+    from aiida.manage import get_manager
+    from sqlalchemy.exc import SQLAlchemyError
+
+    def ask() -> str:
+        get_manager().get_profile_storage()
+        return ""
+
+    try:
+        silence = within(_PATIENCE, ask)
+    except (UnreachableStorage, SQLAlchemyError, OSError) as error:
+        silence = str(error).strip().partition("\n")[0]
+    except AiidaException as error:
+        what = f"the database of the profile cannot be used ({error})"
+        raise InputError(what, where=profile.name) from error
+    if silence:
+        what = f"the database does not answer ({silence})"
+        raise RunError(what, where=profile.name, hint=AGAIN)
 
 
 def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,7 +40,7 @@ def watch(node: WorkChainNode) -> int:
                 if next(looks) % _KNOCK_EVERY == 0:
                     before, stalled = stalled, attend([node])
                     if stalled and stalled != before and not console.is_terminal:
-                        console.print(in_words(stalled))
+                        console.print(in_words(stalled), soft_wrap=True)
                 now = progress(node)
                 if console.is_terminal:
                     live.update(Group(table(status(node)), _line(now, stalled)), refresh=True)

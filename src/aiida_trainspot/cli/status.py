@@ -53,4 +53,6 @@ def status(
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))
         return
-    Console().print(table(now), *closing(now, node.pk), sep="\n")
+    console = Console()
+    console.print(table(now))
+    console.print(*closing(now, node.pk), sep="\n", soft_wrap=True)

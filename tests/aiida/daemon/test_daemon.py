@@ -215,9 +215,9 @@ def test_status_says_that_nothing_moves_and_what_to_type(
         process.wait()
     expected = f"nothing moves: {look(embedded).what}; run: trainspot setup -p {embedded.name}"
     for command in (["status"], ["status", "silicon"]):
-        result = CliRunner().invoke(main, command, env={"COLUMNS": "500"})
+        result = CliRunner().invoke(main, command)
         assert result.exit_code == 0
-        assert expected in result.output.replace("\n", " ").replace("  ", " ")
+        assert expected in result.output.splitlines()
         (found, *_) = [json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)]
         stalled = (found[0] if isinstance(found, list) else found)["stalled"]
         assert stalled == {"reason": look(embedded).what, "do": look(embedded).remedy}
