@@ -170,7 +170,9 @@ def start(profile: Profile, workers: int) -> bool:
         if found.state is State.FOREIGN:  # perhaps the daemon of another profile
             Path(client.circus_pid_file).unlink(missing_ok=True)
         if processes.broker_of(profile) is None:
-            processes.broker_pid_file(profile).unlink(missing_ok=True)
+            # A worker that starts before the broker would connect to the sockets of the dead one.
+            for file in processes.broker_files(profile):
+                file.unlink(missing_ok=True)
         try:
             with override_log_level(logging.ERROR):  # it would remark on the stale file
                 client.start_daemon(number_workers=workers, timeout=_START)

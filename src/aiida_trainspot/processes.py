@@ -69,15 +69,16 @@ def _servants(profile: Profile) -> Iterator[tuple[int, psutil.Process]]:
                 yield rank, process
 
 
-def broker_pid_file(profile: Profile) -> Path:
-    """Where the embedded broker of a profile writes its number."""
-    return Path(get_config().filepaths(profile)["broker_service"]["dir"]) / "broker.pid"
+def broker_files(profile: Profile) -> tuple[Path, Path]:
+    """Where the embedded broker of a profile writes its number, and the folder of its sockets."""
+    folder = Path(get_config().filepaths(profile)["broker_service"]["dir"])
+    return folder / "broker.pid", folder / "broker.sockets"
 
 
 def broker_of(profile: Profile) -> psutil.Process | None:
     """The embedded broker of a profile; ``None`` if it is gone or its number is another's."""
     try:
-        pid = int(broker_pid_file(profile).read_text(encoding="utf8").split()[-1])
+        pid = int(broker_files(profile)[0].read_text(encoding="utf8").split()[-1])
         process = psutil.Process(pid)
         is_broker = "broker" in process.cmdline() and serves(process, profile)
         return process if is_broker and process.status() != psutil.STATUS_ZOMBIE else None

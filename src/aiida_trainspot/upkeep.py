@@ -8,17 +8,21 @@ took its place, and a process whose task was lost when the daemon stopped while 
 from __future__ import annotations
 
 import fcntl
+import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aiida.common.log import override_log_level
 from aiida.engine.daemon.client import DaemonClient, DaemonException
 from aiida.manage import get_config, get_manager
 from aiida.orm import CalcJobNode, ProcessNode, QueryBuilder, WorkChainNode
+from aiida.plugins import BrokerFactory
 
-from aiida_trainspot.broker import connected, is_held, knock, queued, send
+from aiida_trainspot.broker import EMBEDDED, connected, is_held, knock, queued, send
 from aiida_trainspot.daemon import look
 from aiida_trainspot.processes import broker_of, workers_of
 
@@ -77,15 +81,27 @@ def _alone(profile: Profile) -> Iterator[bool]:
 
 
 def _hear_again(profile: Profile) -> list[str]:
-    """Restart workers that are older than their broker: they listen to one that died."""
-    broker = broker_of(profile)
-    if broker is None:
+    """Restart workers that listen to a broker which died, and so to nobody."""
+    broker, workers = broker_of(profile), workers_of(profile)
+    if broker is None or not workers:
         return []
-    since = broker.create_time() - _TOGETHER
-    if not any(worker.create_time() < since for worker in workers_of(profile)):
+    since, oldest = broker.create_time(), min(worker.create_time() for worker in workers)
+    youngest = max(since, *(worker.create_time() for worker in workers))
+    is_settled = time.time() - youngest > 2 * _SETTLED
+    if oldest > since - _TOGETHER and not (is_settled and _listeners(profile) < len(workers)):
         return []
     DaemonClient(profile).restart_daemon(wait=True, timeout=_RESTART)
     return ["the broker had died, and the workers did not hear the new one: they were restarted"]
+
+
+def _listeners(profile: Profile) -> float:
+    """How many workers wait for tasks, as the broker counts them; infinity if it does not say.
+
+    A worker that starts beside a new broker may have found the socket of a dead one still.
+    """
+    with override_log_level(logging.CRITICAL), BrokerFactory(EMBEDDED)(profile) as broker:
+        counted = broker.probe_service_status().get("task_subscribers")
+    return counted if isinstance(counted, int) else math.inf
 
 
 def _take_up(profile: Profile, campaigns: list[WorkChainNode]) -> list[str]:

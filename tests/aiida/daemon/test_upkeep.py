@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from aiida.brokers.zeromq.communicator import ZeromqCommunicator
+from aiida.brokers.zeromq.service import ZeromqBrokerService
 from aiida.common.links import LinkType
 from aiida.engine.daemon.client import DaemonClient
+from aiida.manage import get_config
 from aiida.orm import WorkChainNode
 from click.testing import CliRunner
 from plumpy import ProcessState
@@ -109,8 +113,19 @@ def test_workers_that_are_older_than_their_broker_are_restarted(campaign, daemon
     monkeypatch.setattr(DaemonClient, "restart_daemon", lambda _, **given: asked.append(given))
     monkeypatch.setattr(upkeep, "broker_of", lambda _: Started(1000.0))
     daemon.when = 999.0  # they start together
-    upkeep.look_after([campaign])
+    for listeners in (1, upkeep.math.inf):
+        monkeypatch.setattr(upkeep, "_listeners", lambda _, n=listeners: n)
+        upkeep.look_after([campaign])
     assert asked == []
+    monkeypatch.setattr(upkeep, "_listeners", lambda _: 0)  # it found the socket of a dead one
+    upkeep.look_after([campaign])
+    assert len(asked) == 1
+    monkeypatch.setattr(upkeep, "broker_of", lambda _: Started(upkeep.time.time() - 60.0))
+    daemon.when = upkeep.time.time() - 55.0  # it may still be at its imports
+    upkeep.look_after([campaign])
+    assert asked == asked[:1]
+    monkeypatch.setattr(upkeep, "broker_of", lambda _: Started(1000.0))
+    asked.clear()
     daemon.when = 900.0
     (line, *_) = upkeep.look_after([campaign])
     assert "the workers did not hear the new one: they were restarted" in line
@@ -123,6 +138,15 @@ def test_status_takes_up_and_says_so(campaign, child, daemon, server, monkeypatc
     result = CliRunner().invoke(main, ["status", "silicon", "--json"])
     assert f"note: TrainingWorkChain <{child.pk}> had no task" in result.stderr
     assert tasks(server) == [child.pk]
+
+
+def test_the_broker_counts_who_listens(server, embedded):
+    assert upkeep._listeners(embedded) == upkeep.math.inf  # it has not written its status
+    layout = ZeromqBrokerService.FilepathLayout(
+        get_config().filepaths(embedded)["broker_service"]["dir"]
+    )
+    layout.status_file.write_text(json.dumps(server.get_status()))
+    assert upkeep._listeners(embedded) == 0
 
 
 # ── the watchdog ──────────────────────────────────────────────────────────────
