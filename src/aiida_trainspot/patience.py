@@ -68,6 +68,9 @@ def _silent(error: Exception) -> str:
     database = sys.modules.get("sqlalchemy.exc")
     if database is not None and isinstance(error, (database.DBAPIError, database.TimeoutError)):
         return "the database"
+    errors = sys.modules.get("aiida.common.exceptions")
+    if errors is not None and isinstance(error, errors.UnreachableStorage):
+        return "the database"
     engine = sys.modules.get("aiida.engine.daemon.client")
     if engine is not None and isinstance(error, engine.DaemonException):
         return "the daemon"
