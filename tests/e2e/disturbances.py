@@ -134,7 +134,7 @@ class Profile:
 
     def ask(self, query: str) -> list[Any]:
         (database,) = self.files("repository/*/database.sqlite")
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as file:
+        with closing(sqlite3.connect(database, timeout=60)) as file:
             return file.execute(query).fetchall()
 
     def state(self, pk: int) -> str:

@@ -32,7 +32,7 @@ def until(reached) -> None:
 def state(home) -> str:
     """Of the campaign, read from the file: nobody looks at it by a command of ours."""
     (database,) = (home.folder / "home" / ".aiida").glob("repository/*/database.sqlite")
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as file:
+    with closing(sqlite3.connect(database, timeout=60)) as file:
         query = (
             "select json_extract(attributes, '$.process_state') from db_dbnode"
             " where json_extract(attributes, '$.process_label') = 'TrainsPotWorkChain'"

@@ -40,7 +40,8 @@ def run(context: click.Context, file: Path, wait: bool, profile: str | None, as_
     checks.refuse(remarks)
     found = daemon.look(known)
     if daemon.start(known, get_config_option("daemon.default_workers")):
-        click.echo(f"note: {found.what}; it was started", err=True)
+        what = "the daemon had no broker that answers" if found.runs else found.what
+        click.echo(f"note: {what}; it was started anew", err=True)
     remarks += checks.on_daemon()
     for remark in remarks:
         if remark.level == "warning":
