@@ -228,7 +228,7 @@ def watch_over(profile: Profile) -> bool:
     try:
         known = client.call_client({"command": "list", "properties": {}}, timeout=_ANSWER)
         if name not in known.get("watchers", ()):
-            client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
+            known = client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
     except (DaemonException, RuntimeError, OSError):
         return False
-    return True
+    return bool(known.get("status") == "ok")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiida.engine import WorkChain
 from aiida.manage import get_manager
@@ -19,15 +19,24 @@ from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot import plugins
 from trainspot.config.models import Campaign
 
+_AGAIN: Final = 60.0
+"""Seconds until a supervisor that was busy is asked again."""
+
 
 class CampaignBase(WorkChain):
     """Base of ``TrainsPotWorkChain``: no step of its own."""
 
     def init(self) -> None:
-        """Have someone look after the campaign in the daemon which takes it up (decision 0041)."""
+        """Begin, or go on from a checkpoint: in a daemon that has a watchdog (decision 0041)."""
         super().init()
         if self.runner.is_daemon_runner:  # whoever only submits never comes to this call
-            self.loop.call_soon(watch_over, get_manager().get_profile())
+            self.loop.call_soon(self.have_watchdog)
+
+    def have_watchdog(self) -> None:
+        """Have the daemon keep a watchdog; if its supervisor is busy, ask again later."""
+        profile = get_manager().get_profile()
+        if profile is not None and not self.has_terminated() and not watch_over(profile):
+            self.loop.call_later(_AGAIN, self.have_watchdog)
 
     @property
     def campaign(self) -> Campaign:

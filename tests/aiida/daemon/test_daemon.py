@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiida.engine.daemon.client import DaemonClient, DaemonException
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from aiida_trainspot import checks, daemon, processes
 from aiida_trainspot.cli import _attend, _watch
 from aiida_trainspot.daemon import State, look
+from aiida_trainspot.workflows import campaign_base
 from trainspot.cli import main
 from trainspot.errors import RunError
 
@@ -186,7 +188,7 @@ def test_the_supervisor_is_asked_once_for_the_watchdog(embedded, monkeypatch):
         asked.append(message)
         if message["command"] == "add":
             watchers.append(message["properties"]["name"])
-        return {"watchers": watchers}
+        return {"watchers": watchers, "status": "ok"}
 
     monkeypatch.setattr(DaemonClient, "call_client", call)
     assert daemon.watch_over(embedded)
@@ -195,11 +197,31 @@ def test_the_supervisor_is_asked_once_for_the_watchdog(embedded, monkeypatch):
     command = asked[1]["properties"]["cmd"]
     assert command.endswith(f"-m aiida_trainspot.watchdog {embedded.name}")
 
+    monkeypatch.setattr(DaemonClient, "call_client", lambda *_, **__: {"status": "error"})
+    assert not daemon.watch_over(embedded)
+
     def fail(*_, **__):
         raise DaemonException
 
     monkeypatch.setattr(DaemonClient, "call_client", fail)
     assert not daemon.watch_over(embedded)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_campaign_in_a_worker_asks_for_the_watchdog_until_it_is_there(monkeypatch):
+    answers, later = iter([False, True]), []
+
+    class Campaign:
+        loop = SimpleNamespace(call_later=lambda *given: later.append(given))
+        has_terminated = staticmethod(lambda: False)
+        have_watchdog = campaign_base.CampaignBase.have_watchdog
+
+    monkeypatch.setattr(campaign_base, "watch_over", lambda _: next(answers))
+    Campaign().have_watchdog()
+    ((seconds, again),) = later
+    assert seconds == 60.0
+    again()
+    assert len(later) == 1
 
 
 # ── what the commands say ─────────────────────────────────────────────────────
