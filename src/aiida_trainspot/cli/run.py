@@ -28,23 +28,30 @@ def run(
 ) -> None:
     """Check and submit the campaign in FILE.
 
-    Running it again with the same file repeats nothing that was computed: that is how an
-    interrupted campaign goes on. While a campaign with the same file still runs, --wait follows
-    that one, and without --wait nothing is submitted.
+    A daemon is started if none runs. Running it again with the same file repeats nothing that was
+    computed: that is how an interrupted campaign goes on. While a campaign with the same file still
+    runs, --wait follows that one, and without --wait nothing is submitted.
     """
     from trainspot.config.load import load as load_campaign
     from trainspot.config.load import read_inputs
 
     loaded = load_campaign(file)
     dataset = read_inputs(loaded)
-    load(profile)
+    known = load(profile)
     from aiida.engine import submit
+    from aiida.manage import get_config_option
 
-    from aiida_trainspot import builder, checks
+    from aiida_trainspot import builder, checks, daemon
     from aiida_trainspot import running as campaigns
     from aiida_trainspot.cli._watch import watch
 
-    remarks = checks.check(loaded, dataset, thorough=False)
+    remarks = checks.check(loaded, dataset, thorough=False, with_daemon=False)
+    checks.refuse(remarks)
+    before = daemon.look(known)
+    if daemon.start(known, get_config_option("daemon.default_workers")):
+        what = "the daemon had no broker that answers" if before.runs else before.what
+        click.echo(f"note: {what}; it was started anew", err=True)
+    remarks += checks.on_daemon()
     checks.refuse(remarks)
     inputs = builder.get_builder(loaded, dataset=dataset)
     with campaigns.one_at_a_time():
