@@ -1,0 +1,89 @@
+"""What the version before wrote still opens: the export of its demo, and a campaign of it.
+
+Both were made by commit 28be9e7. ``before/demo-export`` is what ``make demo`` left in
+``demo/export``. ``before/campaign.aiida`` is ``verdi archive create -N`` of the campaign that
+``trainspot run campaign.yaml`` made of ``before/campaign.yaml`` (copper, EMT, toy committee).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiida.orm import QueryBuilder, WorkChainNode
+from aiida.tools.archive import import_archive
+from click.testing import CliRunner
+
+import trainspot
+from aiida_trainspot.cli.export import export
+from aiida_trainspot.collect import collect, latest_dataset
+from aiida_trainspot.status import status
+from trainspot import io
+from trainspot.cli import main
+
+BEFORE = Path(__file__).parent / "before"
+EXPORT = BEFORE / "demo-export"
+
+
+# ── the export of the demo ────────────────────────────────────────────────────
+def test_frames_of_the_demo_keep_their_ids_and_labels():
+    dataset, text = io.read(EXPORT / "dataset.h5"), io.read(EXPORT / "dataset.extxyz")
+    assert len(dataset) == 48
+    assert dataset.is_labelled.all()
+    assert dataset.ids == text.ids == [frame.identity() for frame in dataset]
+    np.testing.assert_array_equal(dataset.column("energy"), text.column("energy"))
+    assert len(dataset.merge(text)) == 48
+    assert list(dataset.e0s()) == [14]
+
+
+def test_the_committee_of_the_demo_still_predicts_with_its_error_bars():
+    pytest.importorskip("mace")
+    frame = next(f for f in io.read(EXPORT / "dataset.h5") if len(f) == 8)
+    atoms = frame.to_atoms()
+    atoms.calc = trainspot.calculator(str(EXPORT))
+    assert abs(atoms.get_potential_energy() - frame.labels.energy) / 8 < 0.1
+    errors = np.abs(atoms.get_forces() - frame.labels.forces)
+    assert np.sqrt(np.mean(errors**2)) < 0.3
+
+
+def test_single_stages_take_the_export_of_before(tmp_path):
+    run = CliRunner().invoke
+    predictions = tmp_path / "p.h5"
+    found = run(
+        main,
+        ["evaluate", str(EXPORT / "dataset.h5"), "--models", str(EXPORT), "-o", str(predictions)],
+    )
+    assert found.exit_code == 0, found.output
+    assert predictions.exists()
+    shown = run(main, ["inspect", str(EXPORT / "dataset.h5"), "--json"])
+    assert json.loads(shown.stdout)["frames"] == 48
+
+
+# ── a campaign ────────────────────────────────────────────────────────────────
+@pytest.fixture
+def campaign(aiida_profile_clean) -> WorkChainNode:
+    import_archive(BEFORE / "campaign.aiida")
+    query = QueryBuilder().append(WorkChainNode, filters={"label": "before"})
+    return query.one()[0]
+
+
+def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
+    found = status(campaign)
+    assert found["exit"]["label"] == "max_iterations"
+    assert [one["labelled_total"] for one in found["iterations"]] == [14, 20]
+    assert len(latest_dataset(campaign)) == 20
+    data = collect(campaign)
+    assert [iteration.n for iteration in data.iterations] == [1, 2]
+    result = CliRunner().invoke(export, [str(campaign.pk), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    back = io.read(tmp_path / "out" / "dataset.h5")
+    assert back.is_labelled.all()
+    assert len(list((tmp_path / "out" / "models").iterdir())) == 2
+    from aiida_trainspot.cli.report import report
+
+    page = tmp_path / "report.html"
+    result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "before" in page.read_text(encoding="utf-8")
