@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
-from aiida.engine.daemon.client import DaemonException, get_daemon_client
-from aiida.manage import get_config_option
+from aiida.manage import get_config_option, get_manager
 from aiida.orm import AbstractCode, Code, Dict, QueryBuilder, SinglefileData, load_code
 from aiida.plugins import WorkflowFactory
 from aiida.schedulers.datastructures import NodeNumberJobResource
 
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.processes import workers_of
 from aiida_trainspot.setup.installation import cores
 from trainspot.config.document import Document
 from trainspot.config.document import read as read_document
@@ -219,9 +219,6 @@ def most_concurrent() -> int:
 def slots() -> int:
     """How many processes the running daemon holds at a time; one worker's if none runs."""
     each = int(get_config_option("daemon.worker_process_slots"))
-    try:
-        client = get_daemon_client()
-        workers = client.get_number_of_workers() if client.is_daemon_running else 1
-    except DaemonException:
-        workers = 1
+    profile = get_manager().get_profile()
+    workers = len(workers_of(profile)) if profile is not None else 0
     return each * max(1, workers)

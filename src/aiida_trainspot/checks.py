@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from aiida.common.exceptions import ConfigurationError, NotExistent, ValidationError
-from aiida.engine.daemon.client import DaemonException, get_daemon_client
+from aiida.common.exceptions import NotExistent, ValidationError
 from aiida.manage import get_config_option, get_manager
 from aiida.orm import AbstractCode, InstalledCode, User
 
-from aiida_trainspot import builder
+from aiida_trainspot import builder, daemon
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from trainspot.errors import InputError, TrainspotError
@@ -35,16 +34,19 @@ _BYTES_PER_GB: Final = 1e9
 _PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumespresso")
 
 
-def check(loaded: Loaded, dataset: Dataset, *, thorough: bool = True) -> list[Remark]:
+def check(
+    loaded: Loaded, dataset: Dataset, *, thorough: bool = True, with_daemon: bool = True
+) -> list[Remark]:
     """Look at everything a campaign needs.
 
     Args:
         loaded: The resolved campaign file.
         dataset: The frames it starts from.
         thorough: Also what takes seconds: start slow programs, make the initial frames.
+        with_daemon: Also the daemon and the broker.
     """
     campaign = loaded.campaign
-    remarks = [*_daemon(), *_caching()]
+    remarks = [*(_daemon() if with_daemon else ()), *_caching()]
     codes: dict[str, AbstractCode] = {}
     for stage in builder.STAGES:
         try:
@@ -77,23 +79,18 @@ def _error(error: TrainspotError) -> Remark:
     return Remark("error", str(error))
 
 
+def on_daemon() -> list[Remark]:
+    """What there is to say of the daemon and the broker."""
+    return list(_daemon())
+
+
 def _daemon() -> Iterator[Remark]:
     profile = get_manager().get_profile()
-    name = profile.name if profile else ""
-    if profile is None or profile.process_control_backend is None:
-        hint = "run: verdi profile configure-broker core.zeromq"
-        yield _error(InputError(f"profile '{name}' has no broker, so no daemon", hint=hint))
+    assert profile is not None  # the commands load it
+    if stalled := daemon.stall(profile):
+        yield _error(InputError(stalled["reason"], hint=stalled["do"]))
         return
-    client = get_daemon_client(name)
-    try:
-        pid = client.get_daemon_pid() if client.is_daemon_running else None
-    except (ConfigurationError, DaemonException):
-        pid = None
-    if pid is None:
-        hint = "run: trainspot setup, or verdi daemon start"
-        yield _error(InputError(f"profile '{name}' has no daemon running", hint=hint))
-        return
-    started = psutil.Process(pid).create_time()
+    started = psutil.Process(daemon.look(profile).pid).create_time()
     newer = [package for package in _PACKAGES if _installed(package) > started]
     if newer:
         yield Remark(

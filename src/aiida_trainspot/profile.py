@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot.errors import InputError, MissingExtraError, UnknownNameError
+from aiida_trainspot.patience import AGAIN, Answering, within
+from trainspot.errors import InputError, MissingExtraError, RunError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ PROFILE: Final = "trainspot"
 """Name of the profile that ``trainspot setup`` makes."""
 
 _CONFIG: Final = ".aiida"
+_PATIENCE: Final = 20.0
+"""Seconds the database may take to answer."""
 
 
 def home() -> Path:
@@ -63,7 +67,8 @@ def load(name: str | None = None) -> Profile:
 
     Raises:
         MissingExtraError: AiiDA is not installed.
-        InputError: Nothing has been set up yet, or no such profile.
+        InputError: Nothing has been set up yet, or no such profile, or its database is not there.
+        RunError: Its database does not answer.
     """
     if "aiida" in sys.modules:
         from aiida.manage import get_manager
@@ -73,7 +78,7 @@ def load(name: str | None = None) -> Profile:
             return current
     wanted = choose(name)
     from aiida import load_profile
-    from aiida.common.exceptions import ConfigurationError
+    from aiida.common.exceptions import AiidaException
     from aiida.manage import get_config
 
     known = get_config(create=True).profile_names
@@ -82,21 +87,55 @@ def load(name: str | None = None) -> Profile:
             raise InputError(f"no AiiDA profile '{wanted}'", hint="run: trainspot setup")
         raise UnknownNameError("profile", wanted, known)
     try:
-        return load_profile(wanted, allow_switch=True)
-    except ConfigurationError as error:
+        profile = load_profile(wanted, allow_switch=True)
+    except AiidaException as error:
         raise InputError(f"the profile cannot be loaded ({error})", where=wanted) from error
+    open_storage(profile)
+    return profile
+
+
+def open_storage(profile: Profile) -> None:
+    """Connect to the database of the loaded profile, in a bounded time.
+
+    Raises:
+        InputError: It belongs to another version of AiiDA, or is damaged.
+        RunError: It does not answer.
+    """
+    from aiida.common.exceptions import AiidaException, UnreachableStorage
+    from aiida.manage import get_manager
+    from sqlalchemy.exc import SQLAlchemyError
+
+    def ask() -> str:
+        get_manager().get_profile_storage()
+        return ""
+
+    try:
+        silence = within(_PATIENCE, ask)
+    except (UnreachableStorage, SQLAlchemyError, OSError) as error:
+        silence = str(error).strip().partition("\n")[0]
+    except AiidaException as error:
+        what = f"the database of the profile cannot be used ({error})"
+        raise InputError(what, where=profile.name) from error
+    if silence:
+        what = f"the database does not answer ({silence})"
+        raise RunError(what, where=profile.name, hint=AGAIN)
 
 
 def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option ``--profile`` of the commands that need AiiDA."""
+    """The option ``--profile`` of the commands that need AiiDA, whose services may not answer."""
     import click
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        with Answering():
+            return function(*args, **kwargs)
 
     return click.option(
         "-p",
         "--profile",
         envvar="TRAINSPOT_PROFILE",
         help=f"AiiDA profile; default: '{PROFILE}', made by trainspot setup.",
-    )(function)
+    )(guarded)
 
 
 def find(identifier: str) -> Any:
@@ -140,3 +179,14 @@ def campaigns(limit: int = 20) -> list[Any]:
     )
     query.order_by({"node": {"ctime": "desc"}}).limit(limit)
     return [row[0] for row in query.all()]
+
+
+def open_campaigns() -> list[Any]:
+    """The campaigns that have not ended."""
+    from aiida.orm import QueryBuilder, WorkChainNode
+
+    filters = {
+        "attributes.process_label": "TrainsPotWorkChain",
+        "attributes.process_state": {"in": ["created", "waiting", "running"]},
+    }
+    return QueryBuilder().append(WorkChainNode, filters=filters).all(flat=True)

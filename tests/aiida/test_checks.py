@@ -10,7 +10,7 @@ import pytest
 from aiida.manage import get_config
 from aiida.orm import InstalledCode
 
-from aiida_trainspot import checks
+from aiida_trainspot import checks, daemon
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations
 from trainspot.config.document import Document
@@ -48,14 +48,10 @@ def test_a_profile_without_broker_or_daemon_is_an_error(remarks):
 
 
 def test_a_daemon_that_runs_an_older_version_is_a_warning(remarks, monkeypatch):
-    class Client:
-        is_daemon_running = True
-
-        def get_daemon_pid(self):
-            return os.getpid()
-
     profile = type("Profile", (), {"name": "p", "process_control_backend": "core.zeromq"})
-    monkeypatch.setattr(checks, "get_daemon_client", lambda _: Client())
+    monkeypatch.setattr(checks.daemon, "stall", lambda _: None)
+    runs = daemon.Daemon("p", daemon.State.RUNS, os.getpid())
+    monkeypatch.setattr(checks.daemon, "look", lambda _: runs)
     monkeypatch.setattr(checks.get_manager(), "get_profile", lambda: profile)
     assert list(checks._daemon()) == []
     installed = {"trainspot": time.time() + 60.0}

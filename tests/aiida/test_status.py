@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import timedelta
 
 import pytest
 from aiida.common.links import LinkType
-from aiida.engine.processes import control
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, WorkChainNode
 from click.testing import CliRunner
 from plumpy import ProcessState
 from rich.text import Text
 
 from aiida_trainspot.cli import _watch
-from aiida_trainspot.cli.stop import stop
 from aiida_trainspot.profile import find
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.cli import main
 from trainspot.errors import InputError
-
-stop_module = sys.modules[stop.callback.__module__]
 
 RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
 RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}
@@ -190,28 +185,6 @@ def test_an_interrupt_leaves_the_campaign_running(campaign, monkeypatch, capsys)
     assert _watch.watch(campaign.node) == 0
     assert not campaign.node.is_terminated
     assert f"trainspot status {campaign.node.pk} --watch" in capsys.readouterr().err
-
-
-def test_stopping_asks_the_daemon_and_waits_for_the_end(campaign, monkeypatch):
-    asked = []
-
-    def kill(nodes, **_):
-        asked.extend(nodes)
-        campaign.end(None, state=ProcessState.KILLED)
-
-    monkeypatch.setattr(control, "kill_processes", kill)
-    result = CliRunner().invoke(main, ["stop", "silicon"])
-    assert result.exit_code == 0
-    assert [node.pk for node in asked] == [campaign.node.pk]
-    assert "silicon is stopped" in result.stderr
-
-
-def test_a_campaign_that_does_not_stop_is_an_error(campaign, monkeypatch):
-    monkeypatch.setattr(control, "kill_processes", lambda *_, **__: None)
-    monkeypatch.setattr(stop_module, "_TIMEOUT", 0.0)
-    result = CliRunner().invoke(main, ["stop", "silicon"])
-    assert result.exit_code == 1
-    assert "has not ended within 0 s; see whether the daemon runs" in result.stderr
 
 
 def test_campaigns_are_found_by_name_pk_and_uuid(campaign):

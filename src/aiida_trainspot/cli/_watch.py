@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aiida_trainspot.broker import knock
+from aiida_trainspot.cli._attend import attend, in_words
 from aiida_trainspot.status import Progress, progress, status
 from trainspot.report.summary import too_few
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _INTERVAL: Final = 2.0
 _KNOCK_EVERY: Final = 15
-"""Looks at the campaign between two at its workers."""
+"""Looks at the campaign between two at its daemon."""
 
 
 def watch(node: WorkChainNode) -> int:
@@ -33,15 +33,17 @@ def watch(node: WorkChainNode) -> int:
     """
     console = Console(stderr=True)
     shown: tuple[int, str] | None = None
-    looks = count()
+    looks, stalled = count(), None
     try:
         with Live(console=console, auto_refresh=False, transient=console.is_terminal) as live:
             while not node.is_terminated:
                 if next(looks) % _KNOCK_EVERY == 0:
-                    knock()
+                    before, stalled = stalled, attend([node])
+                    if stalled and stalled != before and not console.is_terminal:
+                        console.print(in_words(stalled), soft_wrap=True)
                 now = progress(node)
                 if console.is_terminal:
-                    live.update(Group(table(status(node)), _line(now)), refresh=True)
+                    live.update(Group(table(status(node)), _line(now, stalled)), refresh=True)
                 elif (now.iteration, now.stage) != shown:  # a log: one line a stage
                     shown = (now.iteration, now.stage)
                     console.print(f"iteration {now.iteration}: {now.stage}")
@@ -88,8 +90,10 @@ def _own_test_error(record: dict[str, Any]) -> float | None:
     return mean
 
 
-def _line(now: Progress) -> Group | Text:
+def _line(now: Progress, stalled: dict[str, str] | None) -> Group | Text:
     text = Text(f"iteration {now.iteration}: {now.stage}", style="bold")
+    if stalled:
+        return Group(text, Text(in_words(stalled), style="yellow"))
     if not now.jobs:
         return text
     text.append(f"  {now.done} of {now.jobs} jobs", style="default")
@@ -101,6 +105,8 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
     ending = report["exit"]
     if ending is None:
         lines = [Text(f"stage: {report['stage']}")]
+        if report.get("stalled"):
+            lines.append(Text(in_words(report["stalled"]), style="yellow"))
     else:
         message = f": {ending['message']}" if ending.get("message") else ""
         style = "green" if ending["status"] == 0 else "yellow"

@@ -20,7 +20,8 @@ from trainspot.cli.options import json_option
 def run(context: click.Context, file: Path, wait: bool, profile: str | None, as_json: bool) -> None:
     """Check and submit the campaign in FILE.
 
-    Running it again with the same file repeats nothing that is in the cache: that is how an
+    A daemon is started if none runs. Running it again with the same file repeats nothing that is
+    in the cache: that is how an
     interrupted campaign goes on.
     """
     from trainspot.config.load import load as load_campaign
@@ -28,13 +29,20 @@ def run(context: click.Context, file: Path, wait: bool, profile: str | None, as_
 
     loaded = load_campaign(file)
     dataset = read_inputs(loaded)
-    load(profile)
+    known = load(profile)
     from aiida.engine import submit
+    from aiida.manage import get_config_option
 
-    from aiida_trainspot import builder, checks
+    from aiida_trainspot import builder, checks, daemon
     from aiida_trainspot.cli._watch import watch
 
-    remarks = checks.check(loaded, dataset, thorough=False)
+    remarks = checks.check(loaded, dataset, thorough=False, with_daemon=False)
+    checks.refuse(remarks)
+    found = daemon.look(known)
+    if daemon.start(known, get_config_option("daemon.default_workers")):
+        what = "the daemon had no broker that answers" if found.runs else found.what
+        click.echo(f"note: {what}; it was started anew", err=True)
+    remarks += checks.on_daemon()
     for remark in remarks:
         if remark.level == "warning":
             click.echo(f"warning: {remark.text}", err=True)

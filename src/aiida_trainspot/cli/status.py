@@ -23,31 +23,36 @@ def status(
     load(profile)
     from rich.console import Console
 
-    from aiida_trainspot.broker import knock
+    from aiida_trainspot.cli._attend import attend, in_words
     from aiida_trainspot.cli._watch import closing, table, watch
     from aiida_trainspot.status import status as report
 
     if identifier is None:
         latest = campaigns()
-        if not all(node.is_terminated for node in latest):
-            knock()
-        found = [report(node) | {"pk": node.pk} for node in latest]
+        stalled = attend(latest)
+        found = [
+            report(node) | {"pk": node.pk, "stalled": None if node.is_terminated else stalled}
+            for node in latest
+        ]
         if as_json:
             click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         for one in () if as_json else found:
             ending = (one["exit"] or {"label": one["stage"]})["label"]
             count = len(one["iterations"])
             click.echo(f"{one['pk']:6}  {one['id'][:8]}  {one['name']:24} {ending}, {count} judged")
+        if stalled and not as_json:
+            click.echo(in_words(stalled), err=True)
         if not found and not as_json:
             click.echo("no campaigns yet; start one: trainspot run FILE", err=True)
         return
     node = find(identifier)
     if live and not as_json:
         context.exit(watch(node))
-    if not node.is_terminated:
-        knock()
-    now = report(node)
+    stalled = attend([node])
+    now = report(node) | {"stalled": None if node.is_terminated else stalled}
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))
         return
-    Console().print(table(now), *closing(now, node.pk), sep="\n")
+    console = Console()
+    console.print(table(now))
+    console.print(*closing(now, node.pk), sep="\n", soft_wrap=True)

@@ -41,12 +41,13 @@ def setup(options: Options) -> Iterator[Finding]:
     Raises:
         MissingExtraError: AiiDA is not installed.
         UnknownNameError: The profile the user named does not exist.
-        RunError: The daemon does not start.
+        RunError: The database does not answer, or the daemon does not start.
     """
     home = profiles.home()
     name = profiles.choose(options.profile, create=True)
     profile, finding = installation.make_profile(name, may_make=options.profile is None)
     yield finding
+    profiles.open_storage(profile)
     # The daemon reads the configuration when it starts, so caching comes first.
     caching = installation.enable_caching(profile)
     yield caching

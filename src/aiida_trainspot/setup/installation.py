@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup.finding import Finding
-from trainspot.errors import RunError, UnknownNameError
+from trainspot.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from aiida.manage.configuration.profile import Profile
@@ -121,30 +121,26 @@ def make_computer() -> tuple[Computer, Finding]:
 
 
 def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
-    """Start the daemon, or restart it if its settings changed."""
-    from aiida.common.exceptions import ConfigurationError
-    from aiida.engine.daemon.client import DaemonException, get_daemon_client
+    """Start the daemon, or restart it if its settings changed.
 
-    if profile.process_control_backend is None:
-        return Finding(
-            "daemon",
-            "missing",
-            f"profile '{profile.name}' has no broker",
-            "run: verdi profile configure-broker core.zeromq",
-        )
-    client = get_daemon_client(profile.name)
-    try:
-        was_running = client.is_daemon_running
-        if was_running and restart:
-            client.stop_daemon(wait=True)
-        if restart or not was_running:
-            client.start_daemon(number_workers=workers, timeout=60)
-    except (DaemonException, ConfigurationError) as error:
-        raise RunError(f"the daemon does not start: {error}") from error
-    found = was_running and not restart
-    count = client.get_number_of_workers() if found else workers
+    Raises:
+        RunError: It does not start.
+    """
+    from aiida_trainspot import daemon
+    from aiida_trainspot.processes import workers_of
+
+    found = daemon.look(profile)
+    if found.state is daemon.State.IMPOSSIBLE:
+        what = f"profile '{profile.name}' has no broker"
+        return Finding("daemon", "missing", what, found.remedy)
+    if found.runs and restart:
+        daemon.stop(profile)
+    made = daemon.start(profile, workers)
+    count = workers if made else len(workers_of(profile))
     detail = f"{count} worker{'s' if count != 1 else ''}"
-    return Finding("daemon", "found" if found else "made", detail)
+    if made and found.state in (daemon.State.DIED, daemon.State.FOREIGN):
+        detail += f"; {found.what}"
+    return Finding("daemon", "made" if made else "found", detail)
 
 
 def default_workers() -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiida.engine import WorkChain
+from aiida.manage import get_manager
 from aiida.orm import Dict, Int, ProcessNode, SinglefileData, Str
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
+from aiida_trainspot.daemon import watch_over
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import Exit
 from aiida_trainspot.functions.iteration import campaign_of
@@ -17,9 +19,24 @@ from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot import plugins
 from trainspot.config.models import Campaign
 
+_AGAIN: Final = 60.0
+"""Seconds until a supervisor that was busy is asked again."""
+
 
 class CampaignBase(WorkChain):
     """Base of ``TrainsPotWorkChain``: no step of its own."""
+
+    def init(self) -> None:
+        """Begin, or go on from a checkpoint: in a daemon that has a watchdog (decision 0041)."""
+        super().init()
+        if self.runner.is_daemon_runner:  # whoever only submits never comes to this call
+            self.loop.call_soon(self.have_watchdog)
+
+    def have_watchdog(self) -> None:
+        """Have the daemon keep a watchdog; if its supervisor is busy, ask again later."""
+        profile = get_manager().get_profile()
+        if profile is not None and not self.has_terminated() and not watch_over(profile):
+            self.loop.call_later(_AGAIN, self.have_watchdog)
 
     @property
     def campaign(self) -> Campaign:

@@ -142,13 +142,21 @@ def _started(node: ProcessNode, label: str) -> ProcessNode | None:
 
 
 def _replace(node: ProcessNode, reason: str) -> None:
+    """Close a process whose place another one takes.
+
+    In this order a worker that dies here as well leaves nothing undecided: until the state is
+    ``killed`` the child counts as not started, and afterwards as replaced.
+    """
+    node.base.extras.set(REPLACED, True)
+    close(node, reason)
+
+
+def close(node: ProcessNode, reason: str) -> None:
     """Close a process that must not run any more.
 
     The node is sealed, so that a worker which holds its task after all can write nothing to it
-    and stops. In this order a worker that dies here as well leaves nothing undecided: until the
-    state is ``killed`` the child counts as not started, and afterwards as replaced.
+    and stops.
     """
-    node.base.extras.set(REPLACED, True)
     node.set_process_status(reason)
     node.set_process_state(ProcessState.KILLED)
     node.delete_checkpoint()

@@ -1,22 +1,14 @@
-"""Workers that die unnoticed: a real broker, real connections, and a look that comes too early."""
+"""Workers that die unnoticed: a real broker, real connections, a look that comes too early."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import threading
-import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from aiida.brokers.zeromq.broker import ZeromqBroker
 from aiida.brokers.zeromq.communicator import ZeromqCommunicator
-from aiida.brokers.zeromq.server import ZeromqBrokerServer
-from aiida.brokers.zeromq.service import PID_SENTINEL, ZeromqBrokerService
-from aiida.manage import get_config
-from aiida.orm import WorkChainNode
 from click.testing import CliRunner
 from plumpy import ProcessState
 
@@ -36,55 +28,6 @@ def take(_, task):
 worker.add_task_subscriber(take)
 time.sleep(600)
 """
-PATIENCE = 60.0  # s; for another process on a busy machine
-
-
-class Server(ZeromqBrokerServer):
-    """The broker, in a thread. Its first look at the workers can be made to see nothing."""
-
-    looks = 0
-    too_early = False
-
-    def _probe_workers(self) -> None:
-        self.looks += 1
-        if not (self.too_early and self.looks == 1):
-            super()._probe_workers()
-
-    def until(self, reached) -> None:
-        end = time.monotonic() + PATIENCE
-        while not reached():
-            assert time.monotonic() < end, self.get_status()
-            time.sleep(0.02)
-
-
-@pytest.fixture
-def server(aiida_profile, monkeypatch, tmp_path):
-    """A broker where that of the loaded profile would be."""
-    monkeypatch.setattr(type(aiida_profile), "process_control_backend", "core.zeromq")
-    layout = ZeromqBrokerService.FilepathLayout(
-        get_config().filepaths(aiida_profile)["broker_service"]["dir"]
-    )
-    sockets = Path(os.path.relpath(tmp_path))  # the path of a socket must be short
-    server = Server(tmp_path / "tasks", sockets)
-    server.start()
-    stop = threading.Event()
-
-    def serve():
-        while not stop.is_set():
-            server.run_once(0.05)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    layout.service_dir.mkdir(parents=True)
-    layout.sockets_file.write_text(str(sockets))
-    layout.pid_file.write_text(f"{PID_SENTINEL} {os.getpid()}")
-    yield server
-    for file in (layout.sockets_file, layout.pid_file):
-        file.unlink()
-    layout.service_dir.rmdir()
-    stop.set()
-    thread.join()
-    server.stop()
 
 
 @contextmanager
@@ -146,14 +89,6 @@ def forbidden(*_):
     pytest.fail("connected to a broker")
 
 
-@pytest.fixture
-def campaign(aiida_profile_clean):
-    node = WorkChainNode(label="silicon")
-    node.set_process_label("TrainsPotWorkChain")
-    node.set_process_state(ProcessState.WAITING)
-    return node.store()
-
-
 @pytest.mark.parametrize(
     "command", [["status"], ["status", "silicon"], ["status", "silicon", "-w"]]
 )
@@ -181,6 +116,6 @@ def test_watching_looks_at_the_workers_again_and_again_but_not_at_each_look(camp
             campaign.set_exit_status(0)
 
     monkeypatch.setattr(_watch.time, "sleep", sleep)
-    monkeypatch.setattr(_watch, "knock", lambda: knocks.append(len(looks)))
+    monkeypatch.setattr(_watch, "attend", lambda _: knocks.append(len(looks)))
     assert _watch.watch(campaign) == 0
     assert knocks == [0, 15, 30]

@@ -1,0 +1,86 @@
+"""The processes that AiiDA's daemon consists of, found by what they were started with."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psutil
+from aiida.manage import get_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiida.manage.configuration.profile import Profile
+
+_SUPERVISORS: Final = {"start-circus", "circusd"}
+_SERVANTS: Final = ("worker", "broker")
+"""Commands of ``verdi daemon`` that the supervisor starts, in the order in which they end."""
+
+_END: Final = 10.0
+"""Seconds a process may take to end by itself."""
+
+
+def is_supervisor(process: psutil.Process) -> bool:
+    """Whether a process is the supervisor of a daemon, of whatever profile."""
+    return bool(_SUPERVISORS & set(process.cmdline()))
+
+
+def serves(process: psutil.Process, profile: Profile) -> bool:
+    """Whether AiiDA started a process for this profile of this configuration."""
+    command, folder = process.cmdline(), process.environ().get("AIIDA_PATH")
+    is_same = folder is None or Path(folder).resolve() == Path(get_config().dirpath).resolve()
+    return is_same and ("-p" not in command or command[command.index("-p") + 1] == profile.name)
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """Ask processes to end, and kill those that do not."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=_END)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def orphans(profile: Profile) -> list[psutil.Process]:
+    """Workers and brokers of a profile whose supervisor was killed; the broker comes last."""
+    found = [
+        (rank, process)
+        for rank, process in _servants(profile)
+        if (parent := process.parent()) is None or not is_supervisor(parent)
+    ]
+    return [process for _, process in sorted(found, key=lambda pair: pair[0])]
+
+
+def workers_of(profile: Profile) -> list[psutil.Process]:
+    """The living workers of a profile."""
+    return [process for rank, process in _servants(profile) if rank == 0]
+
+
+def _servants(profile: Profile) -> Iterator[tuple[int, psutil.Process]]:
+    """Processes that were started for a profile, each with its place among ``_SERVANTS``."""
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
+            command = process.cmdline()
+            rank = _SERVANTS.index(command[command.index("daemon") + 1])
+            if serves(process, profile):
+                yield rank, process
+
+
+def broker_files(profile: Profile) -> tuple[Path, Path]:
+    """Where the embedded broker of a profile writes its number, and the folder of its sockets."""
+    folder = Path(get_config().filepaths(profile)["broker_service"]["dir"])
+    return folder / "broker.pid", folder / "broker.sockets"
+
+
+def broker_of(profile: Profile) -> psutil.Process | None:
+    """The embedded broker of a profile; ``None`` if it is gone or its number is another's."""
+    try:
+        pid = int(broker_files(profile)[0].read_text(encoding="utf8").split()[-1])
+        process = psutil.Process(pid)
+        is_broker = "broker" in process.cmdline() and serves(process, profile)
+        return process if is_broker and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
