@@ -3,7 +3,8 @@
 The folder that the variable ``SABOTAGE`` names holds one empty file a moment: ``stored-LABEL`` (a
 child of this process label is in the database, and nothing else), ``unqueued-LABEL`` (its
 checkpoint as well), ``queued-LABEL`` (its task has just been sent), ``deciding-NAME`` (a
-calcfunction of this name has begun). A moment that has come is removed.
+calcfunction of this name has begun). ``lost-LABEL`` does not kill: the task of such a child is not
+sent, as when the daemon is stopped at that moment. A moment that has come is removed.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from plumpy.process_comms import RemoteProcessThreadController
 MOMENTS = Path(os.environ["SABOTAGE"])
 
 
-def strike(moment: str) -> None:
+def has_come(moment: str) -> bool:
     try:
         (MOMENTS / moment).unlink()
     except FileNotFoundError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True
+
+
+def strike(moment: str) -> None:
+    if has_come(moment):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def sabotage() -> None:
@@ -40,6 +46,8 @@ def sabotage() -> None:
     def continue_process(self, pid, *args, **kwargs):
         label = load_node(pid).process_label
         strike(f"unqueued-{label}")
+        if has_come(f"lost-{label}"):
+            return None
         result = submit(self, pid, *args, **kwargs)
         strike(f"queued-{label}")
         return result
