@@ -45,7 +45,7 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def orphans(profile: Profile) -> list[psutil.Process]:
-    """What a killed supervisor left of a profile: workers first, then the broker, its helper last."""
+    """What a killed supervisor left of a profile: workers, then the broker, then its helper."""
     found = [
         (rank, process)
         for rank, process in _servants(profile)
