@@ -45,7 +45,7 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def orphans(profile: Profile) -> list[psutil.Process]:
-    """Workers and brokers of a profile whose supervisor was killed; the broker comes last."""
+    """What a killed supervisor left of a profile: workers, then the broker, then its helper."""
     found = [
         (rank, process)
         for rank, process in _servants(profile)
@@ -60,10 +60,14 @@ def workers_of(profile: Profile) -> list[psutil.Process]:
 
 
 def _servants(profile: Profile) -> Iterator[tuple[int, psutil.Process]]:
-    """Processes that were started for a profile, each with its place among ``_SERVANTS``."""
+    """Processes that were started for a profile, each with its place in the order of ending."""
+    log = get_config().filepaths(profile)["circus"]["log"]
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
             command = process.cmdline()
+            if log in command:  # the supervisor's own helper, which counts what the others use
+                yield len(_SERVANTS), process
+                continue
             rank = _SERVANTS.index(command[command.index("daemon") + 1])
             if serves(process, profile):
                 yield rank, process
