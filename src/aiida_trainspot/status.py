@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
-_CHILD: Final = re.compile(r"iteration_(?P<n>\d+)_(?P<stage>\w+)|compare_(?P<compared>\d+)")
+_CHILD: Final = re.compile(
+    r"(?:iteration_(?P<n>\d+)_(?P<stage>[a-z]+)|compare_(?P<compared>\d+))(?:_again)?"
+)
 _JUDGE: Final = judge.__name__
 """Name of the calcfunction that judges; its output ``record`` holds the figures."""
 

@@ -174,6 +174,12 @@ def gather_pw(
 
 
 @decision
+def rest(dataset: PESData, labelled: PESData) -> PESData:
+    """The frames of a job that was cut off which it had not labelled."""
+    return PESData(dataset.dataset.without(labelled.ids))
+
+
+@decision
 def join(**parts: PESData) -> PESData:
     """The frames of some parts, one part after another."""
     return PESData(PESData.concatenate(parts[name] for name in sorted(parts)))
@@ -188,7 +194,9 @@ def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PE
         lost: Why frames are in no result: frame id → ``reason`` and ``exit_status``.
         parts: Labelled and failed frames of each part, in any order.
     """
-    known = {frame.id: frame for node in parts.values() for frame in node.dataset}
+    done = [frame for node in parts.values() for frame in node.dataset]
+    # A frame that a job lost and another one labelled is labelled.
+    known = {frame.id: frame for frame in sorted(done, key=lambda frame: bool(frame.labels))}
     reasons = lost.get_dict()
     frames = (known.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
     return _result(base.gathered(frames))

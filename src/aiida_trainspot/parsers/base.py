@@ -94,6 +94,9 @@ class TrainspotParser(Parser):
             return cut_off.because(str(error))
         if self.node.exit_status:  # the scheduler's own reason, such as a dead node
             return None
+        if isinstance(error, OutputMissingError) and not error_line(f"{scheduler}\n{program}"):
+            # No program ends without its output and without a word: the machine went down.
+            return exit_codes.KILLED.because(str(error))
         code = next((c for kind, c in _OF_ERROR if isinstance(error, kind)), None)
         said = error_line(program)
         if code is exit_codes.TRAINING_DIVERGED:  # the log has said it all

@@ -41,9 +41,11 @@ class TrainsPotWorkChain(CampaignBase):
                 if_(cls.should_label)(cls.run_label, cls.inspect_label),
                 if_(cls.should_train)(cls.run_train, cls.inspect_train),
                 if_(cls.should_explore)(cls.run_explore, cls.inspect_explore),
-                if_(cls.should_evaluate)(cls.run_evaluate, cls.inspect_evaluate, cls.judge),
+                if_(cls.should_evaluate)(
+                    cls.run_evaluate, cls.repeat_evaluate, cls.inspect_evaluate, cls.judge
+                ),
             ),
-            while_(cls.should_compare)(cls.run_compare, cls.inspect_compare),
+            while_(cls.should_compare)(cls.run_compare, cls.repeat_compare, cls.inspect_compare),
             cls.results,
         )
 
@@ -232,6 +234,10 @@ class TrainsPotWorkChain(CampaignBase):
         frames = self._decide(decisions.evaluation_set, dataset=self.ctx.dataset, explored=explored)
         self._evaluate(frames, self.iteration, self._label("evaluate"), "evaluate")
 
+    def repeat_evaluate(self) -> None:
+        """Submit the evaluation again if it was killed."""
+        self._repeat_if_cut_off("evaluate")
+
     def inspect_evaluate(self) -> None:
         """Take the predictions."""
         if not self.ctx.evaluate.is_finished_ok:
@@ -309,6 +315,10 @@ class TrainsPotWorkChain(CampaignBase):
             "everything": Bool(n == self.ctx.judged),
             "predictions": self.ctx[f"predictions_{n}"],
         }
+
+    def repeat_compare(self) -> None:
+        """Submit the comparison again if it was killed."""
+        self._repeat_if_cut_off("compare")
 
     def inspect_compare(self) -> None:
         """Complete the record of the iteration."""

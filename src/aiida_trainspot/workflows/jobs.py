@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from aiida.engine import BaseRestartWorkChain, ProcessHandlerReport, process_handler, while_
-from aiida.orm import AbstractCode, Dict, Int
+from aiida.engine import (
+    BaseRestartWorkChain,
+    CalcJob,
+    ProcessHandlerReport,
+    process_handler,
+    while_,
+)
+from aiida.orm import AbstractCode, CalcJobNode, Dict, Int
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.workflows.once import SubmitsOnce
+from aiida_trainspot.workflows.once import SubmitsOnce, submit_once
 from trainspot.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiida.engine import WorkChain
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
-    from aiida.orm import CalcJobNode, ProcessNode
+    from aiida.orm import ProcessNode
 
 
 def job_ports(
@@ -66,12 +73,33 @@ def with_threads(options: dict[str, Any], **variables: str) -> dict[str, Any]:
     return options | {"environment_variables": variables}
 
 
+AGAIN: Final = "_again"
+"""Ending of the label of a job that takes the place of one that was cut off."""
+
+_CUT_OFF: Final = (
+    exit_codes.KILLED.status,
+    CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE.status,
+)
+
+
 def why(process: ProcessNode) -> str:
     """One line about a process that did not succeed."""
     name = process.process_label
     if process.is_finished:
         return f"{name} {process.exit_status}: {process.exit_message}"
     return f"{name} was {process.process_state.value if process.process_state else 'not started'}"
+
+
+def was_cut_off(job: ProcessNode | None) -> bool:
+    """Whether a job was killed, by a power cut or with its node, for no reason of its own."""
+    return isinstance(job, CalcJobNode) and job.exit_status in _CUT_OFF
+
+
+def submit_again(workchain: WorkChain, label: str, job: CalcJobNode) -> ProcessNode:
+    """Submit a job with the inputs of one that was cut off, once; see ``submit_once``."""
+    builder = job.get_builder_restart()
+    inputs = builder._inputs(prune=True)  # noqa: SLF001  (AiiDA has no public name for it)
+    return submit_once(workchain, label, job.process_class, **inputs)
 
 
 class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):

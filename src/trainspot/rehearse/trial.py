@@ -109,8 +109,7 @@ class Track:
             "points": [point.to_dict() for point in self.points],
             "audited": self.audited,
             "audit_hours": self.audit_hours,
-            "ending": self.ending,
-        }
+        } | ({"ending": self.ending} if self.ending else {})
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Track:

@@ -11,7 +11,14 @@ from aiida.orm import CalcJobNode, Dict, SinglefileData, Str
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.schedule import gather_exploration
-from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
+from aiida_trainspot.workflows.jobs import (
+    AGAIN,
+    job_ports,
+    max_concurrent_port,
+    submit_again,
+    was_cut_off,
+    why,
+)
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot import plugins
 from trainspot.errors import TrainspotError
@@ -90,11 +97,26 @@ class ExploreEngineWorkChain(WorkChain):
         self.ctx.started = 0
 
     def should_run(self) -> bool:
-        """Whether a job is left."""
-        return bool(self.ctx.started < len(self.ctx.groups))
+        """Whether a job is left, or one was cut off."""
+        return bool(self.ctx.started < len(self.ctx.groups) or self._cut_off())
+
+    def _cut_off(self) -> dict[str, CalcJobNode]:
+        """Jobs that were killed, each to be repeated once, by the label of the repetition."""
+        jobs = children(self.node, "job_%")
+        return {
+            f"{key}{AGAIN}": job
+            for key, job in sorted(jobs.items())
+            if isinstance(job, CalcJobNode) and was_cut_off(job)
+            if f"{key}{AGAIN}" not in jobs and not key.endswith(AGAIN)
+        }
 
     def run_jobs(self) -> None:
         """Start the next jobs, at most ``max_concurrent``, and wait for them."""
+        if self.ctx.started == len(self.ctx.groups):
+            for label, job in list(self._cut_off().items())[: self.inputs.max_concurrent.value]:
+                self.report(f"{why(job)} <{job.pk}>; it is repeated")
+                self.to_context(jobs=append_(submit_again(self, label, job)))
+            return
         first = self.ctx.started
         self.ctx.started = min(first + self.inputs.max_concurrent.value, len(self.ctx.groups))
         for number in range(first, self.ctx.started):
@@ -105,11 +127,15 @@ class ExploreEngineWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Gather what all jobs left, whether they ended well or badly."""
-        jobs = [node for _, node in sorted(children(self.node, "job_%").items())]
+        found = children(self.node, "job_%")
+        jobs = [node for _, node in sorted(found.items())]
+        repeated = {job.pk for key, job in found.items() if f"{key}{AGAIN}" in found}
         parts: dict[str, PESData] = {}
         for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
             for name in ("explored", "failures"):
-                if name in calculation.outputs:
+                if name in calculation.outputs and (
+                    name == "explored" or calculation.pk not in repeated
+                ):
                     parts[f"{name}_{number:04d}"] = calculation.outputs[name]
         for job in jobs:
             if not job.is_finished_ok:

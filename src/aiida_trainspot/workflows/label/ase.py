@@ -8,8 +8,16 @@ from aiida.engine import while_
 from aiida.orm import CalcJobNode, Int, Str
 
 from aiida_trainspot.calculations.ase_label import AseLabelCalculation
-from aiida_trainspot.functions.label import EARLIER, PART_KEY, PART_LABELS, batches, reuse_frames
+from aiida_trainspot.functions.label import (
+    EARLIER,
+    PART_KEY,
+    PART_LABELS,
+    batches,
+    rest,
+    reuse_frames,
+)
 from aiida_trainspot.parsers.ase_label import written_by
+from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
 from aiida_trainspot.workflows.label.earlier import earlier_ase
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
@@ -27,7 +35,8 @@ class AseLabelWorkChain(LabelEngineWorkChain):
     """Label in jobs of ``frames_per_job`` frames, one after another.
 
     ``max_concurrent`` processes share the frames of a job. What a job had labelled before it died
-    is kept, its other frames go to ``failures``; the workchain fails only if no job labels any.
+    is kept. Where nothing but a kill ended it, its other frames are labelled by another job, else
+    they go to ``failures``; the workchain fails only if no job labels any.
     """
 
     engine = "ase"
@@ -76,12 +85,30 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         found = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
         count = len(dataset) - len(found["rest"])
         self.report(f"{count} of {len(dataset)} frames were labelled before: taken from there")
-        rest: PESData = found["rest"]
-        return rest
+        unknown: PESData = found["rest"]
+        return unknown
 
     def should_run(self) -> bool:
         """Whether a batch is left."""
+        self._repeat_what_was_cut_off()
         return self.ctx.done < len(self.ctx.batches)
+
+    def _repeat_what_was_cut_off(self) -> None:
+        """What a killed job left is a batch of its own, unless two in a row had done nothing."""
+        job, done = self.ctx.get("job"), self.ctx.done
+        if not was_cut_off(job):
+            return
+        key = sorted(self.ctx.batches)[done - 1]
+        has_labels = "labelled" in job.outputs and len(job.outputs.labelled) > 0
+        if f"{key}{AGAIN}" in self.ctx.batches or (key.endswith(AGAIN) and not has_labels):
+            return
+        batch = self.ctx.batches[key]
+        if has_labels:
+            labelled = job.outputs.labelled
+            batch = decide_once(self, f"rest_of_{key}", rest, dataset=batch, labelled=labelled)
+        if len(batch):
+            self.report(f"{why(job)} <{job.pk}>; its other {len(batch)} frames are labelled again")
+            self.ctx.batches = {**self.ctx.batches, f"{key}{AGAIN}": batch}
 
     def run_job(self) -> None:
         """Submit the next batch."""
