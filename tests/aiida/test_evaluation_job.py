@@ -20,6 +20,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_trainspot import exit_codes
+from aiida_trainspot.calculations.base import ENDED
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
 from aiida_trainspot.functions.files import read_predictions
@@ -119,7 +120,7 @@ def test_what_is_written(inputs, committee):
         *("--max-atoms", "8", "--device", "cpu", "--output", "predictions.h5"),
     ]
     assert [target for _, _, target in info.local_copy_list] == ["dataset.h5", *names]
-    assert info.retrieve_list == ["predictions.h5", "trainspot.out", "trainspot.err"]
+    assert info.retrieve_list == ["predictions.h5", "trainspot.out", "trainspot.err", ENDED]
     with SandboxFolder() as folder:
         info = write_job(inputs | {"practical": {"jobs": 3}}, folder)[1]
     assert info.codes_info[0].cmdline_params[-2:] == ["--jobs", "3"]
@@ -160,7 +161,7 @@ def parse(inputs, aiida_localhost, tmp_path):
         if exit_status is not None:
             node.set_exit_status(exit_status)
         retrieved = orm.FolderData()
-        for name, content in ({"_scheduler-stderr.txt": scheduler} | files).items():
+        for name, content in ({"_scheduler-stderr.txt": scheduler, ENDED: "0"} | files).items():
             (tmp_path / name).write_bytes(
                 content if isinstance(content, bytes) else content.encode()
             )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STDOUT = "trainspot.out"
 STDERR = "trainspot.err"
+ENDED = "trainspot.ended"
+"""What the job script writes when the program has ended: its exit status."""
 
 
 @dataclass
@@ -102,7 +104,8 @@ class TrainspotCalculation(CalcJob):
         info = CalcInfo()
         info.codes_info = [code]
         info.local_copy_list = job.copies
-        info.retrieve_list = [*job.retrieve, STDOUT, STDERR]
+        info.append_text = f'echo "$?" > {ENDED}'
+        info.retrieve_list = [*job.retrieve, STDOUT, STDERR, ENDED]
         info.retrieve_temporary_list = job.retrieve_temporary
         info.provenance_exclude_list = job.provenance_exclude
         return info

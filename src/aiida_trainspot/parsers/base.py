@@ -11,7 +11,7 @@ from aiida.engine import CalcJob
 from aiida.parsers import Parser
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.calculations.base import STDERR
+from aiida_trainspot.calculations.base import ENDED, STDERR
 from trainspot.errors import (
     NonFiniteError,
     OutputMissingError,
@@ -94,9 +94,8 @@ class TrainspotParser(Parser):
             return cut_off.because(str(error))
         if self.node.exit_status:  # the scheduler's own reason, such as a dead node
             return None
-        if isinstance(error, OutputMissingError) and not error_line(f"{scheduler}\n{program}"):
-            # No program ends without its output and without a word: the machine went down.
-            return exit_codes.KILLED.because(str(error))
+        if isinstance(error, OutputMissingError) and not (directory / ENDED).exists():
+            return exit_codes.KILLED.because(str(error))  # with its shell: the machine went down
         code = next((c for kind, c in _OF_ERROR if isinstance(error, kind)), None)
         said = error_line(program)
         if code is exit_codes.TRAINING_DIVERGED:  # the log has said it all

@@ -236,7 +236,7 @@ class TrainsPotWorkChain(CampaignBase):
 
     def repeat_evaluate(self) -> None:
         """Submit the evaluation again if it was killed."""
-        self._repeat_if_cut_off("evaluate")
+        self._repeat_if_cut_off(self.iteration, "evaluate")
 
     def inspect_evaluate(self) -> None:
         """Take the predictions."""
@@ -318,7 +318,7 @@ class TrainsPotWorkChain(CampaignBase):
 
     def repeat_compare(self) -> None:
         """Submit the comparison again if it was killed."""
-        self._repeat_if_cut_off("compare")
+        self._repeat_if_cut_off(self.ctx.compared + 1, "compare", allow_non_finite=True)
 
     def inspect_compare(self) -> None:
         """Complete the record of the iteration."""

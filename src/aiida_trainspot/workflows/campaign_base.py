@@ -15,7 +15,7 @@ from aiida_trainspot.daemon import watch_over
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import Exit
 from aiida_trainspot.functions.iteration import campaign_of
-from aiida_trainspot.workflows.jobs import AGAIN, submit_again, was_cut_off, why
+from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot import plugins
 from trainspot.config.models import Campaign
@@ -111,9 +111,9 @@ class CampaignBase(WorkChain):
         )
         self.to_context(**{key: child})
 
-    def _repeat_if_cut_off(self, key: str) -> None:
+    def _repeat_if_cut_off(self, iteration: int, key: str, **extra: bool) -> None:
         job = self.ctx[key]
         if was_cut_off(job):
             label = job.base.links.get_incoming(link_type=LinkType.CALL_CALC).one().link_label
             self.report(f"{why(job)} <{job.pk}>; it is repeated")
-            self.to_context(**{key: submit_again(self, f"{label}{AGAIN}", job)})
+            self._evaluate(job.inputs.dataset, iteration, f"{label}{AGAIN}", key, **extra)

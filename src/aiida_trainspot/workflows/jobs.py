@@ -14,13 +14,12 @@ from aiida.engine import (
 from aiida.orm import AbstractCode, CalcJobNode, Dict, Int
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.workflows.once import SubmitsOnce, submit_once
+from aiida_trainspot.workflows.once import SubmitsOnce
 from trainspot.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiida.engine import WorkChain
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
     from aiida.orm import ProcessNode
 
@@ -93,13 +92,6 @@ def why(process: ProcessNode) -> str:
 def was_cut_off(job: ProcessNode | None) -> bool:
     """Whether a job was killed, by a power cut or with its node, for no reason of its own."""
     return isinstance(job, CalcJobNode) and job.exit_status in _CUT_OFF
-
-
-def submit_again(workchain: WorkChain, label: str, job: CalcJobNode) -> ProcessNode:
-    """Submit a job with the inputs of one that was cut off, once; see ``submit_once``."""
-    builder = job.get_builder_restart()
-    inputs = builder._inputs(prune=True)  # noqa: SLF001  (AiiDA has no public name for it)
-    return submit_once(workchain, label, job.process_class, **inputs)
 
 
 class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):

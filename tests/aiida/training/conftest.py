@@ -12,6 +12,7 @@ from aiida.common.links import LinkType
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from aiida_trainspot.calculations.base import ENDED
 from aiida_trainspot.data.pes import PESData
 from trainspot.dataset import Dataset
 from trainspot.frames import Frame, Labels
@@ -70,7 +71,7 @@ def finished(aiida_localhost, tmp_path):
             node.set_exit_status(exit_status)
             node.set_exit_message("the reason")
         retrieved = orm.FolderData()
-        for name, content in files.items():
+        for name, content in ({ENDED: b"0\n"} | files).items():
             path = tmp_path / "content"
             path.write_bytes(content)
             retrieved.base.repository.put_object_from_file(path, name)

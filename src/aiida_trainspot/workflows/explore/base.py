@@ -15,7 +15,6 @@ from aiida_trainspot.workflows.jobs import (
     AGAIN,
     job_ports,
     max_concurrent_port,
-    submit_again,
     was_cut_off,
     why,
 )
@@ -101,10 +100,10 @@ class ExploreEngineWorkChain(WorkChain):
         return bool(self.ctx.started < len(self.ctx.groups) or self._cut_off())
 
     def _cut_off(self) -> dict[str, CalcJobNode]:
-        """Jobs that were killed, each to be repeated once, by the label of the repetition."""
+        """Jobs that were killed, each to be repeated once, by their labels."""
         jobs = children(self.node, "job_%")
         return {
-            f"{key}{AGAIN}": job
+            key: job
             for key, job in sorted(jobs.items())
             if isinstance(job, CalcJobNode) and was_cut_off(job)
             if f"{key}{AGAIN}" not in jobs and not key.endswith(AGAIN)
@@ -113,17 +112,19 @@ class ExploreEngineWorkChain(WorkChain):
     def run_jobs(self) -> None:
         """Start the next jobs, at most ``max_concurrent``, and wait for them."""
         if self.ctx.started == len(self.ctx.groups):
-            for label, job in list(self._cut_off().items())[: self.inputs.max_concurrent.value]:
+            for key, job in list(self._cut_off().items())[: self.inputs.max_concurrent.value]:
                 self.report(f"{why(job)} <{job.pk}>; it is repeated")
-                self.to_context(jobs=append_(submit_again(self, label, job)))
+                self._submit_job(int(key.removeprefix(JOB_KEY[:4])), f"{key}{AGAIN}")
             return
         first = self.ctx.started
         self.ctx.started = min(first + self.inputs.max_concurrent.value, len(self.ctx.groups))
         for number in range(first, self.ctx.started):
-            runs = scheduling.parse({"runs": self.ctx.groups[number]})
-            process, inputs = self.job(runs)
-            child = submit_once(self, JOB_KEY.format(number), process, **inputs)
-            self.to_context(jobs=append_(child))
+            self._submit_job(number, JOB_KEY.format(number))
+
+    def _submit_job(self, number: int, label: str) -> None:
+        runs = scheduling.parse({"runs": self.ctx.groups[number]})
+        process, inputs = self.job(runs)
+        self.to_context(jobs=append_(submit_once(self, label, process, **inputs)))
 
     def results(self) -> ExitCode | None:
         """Gather what all jobs left, whether they ended well or badly."""
