@@ -141,7 +141,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
                 hint="if both are of one level of theory, say 'train: {mix_theories: true}'",
             )
         _check_frames(frames, str(where))
-        return io.merged(frames, str(where))
+        return io.merged(frames, str(where), tell=lambda text: _LOG.warning("%s: %s", where, text))
     parts = []
     for file, periodic in _structure_files(loaded).items():
         read = io.with_periodicity(io.read(file), periodic, str(file))
