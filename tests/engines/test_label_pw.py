@@ -346,3 +346,21 @@ def test_an_element_without_pseudopotential_is_said_before_anything_runs(two, pw
     assert node.exit_status == 202
     assert "no pseudopotential of Ge" in node.exit_message
     assert of_kind(node, "PwCalculation") == []
+
+
+def test_a_calculation_that_goes_down_with_its_machine_is_run_once_more(
+    two, pw_code, pwx, tmp_path
+):
+    script = tmp_path / "pw.x"
+    script.write_text(
+        f"#!/bin/bash\nmkdir {tmp_path}/cut 2>/dev/null && kill -9 $PPID $$\n"  # its shell as well
+        f'exec {pwx} "$@"\n'
+    )
+    script.chmod(0o755)
+    code = orm.InstalledCode(pw_code.computer, str(script), label="dying").store()
+    outputs, node = run_stage([two], code, CHEAP)
+    assert node.exit_status == 0, node.exit_message
+    assert outputs["labelled"].dataset.ids == [two.id]
+    dead, alive = sorted(of_kind(node, "PwCalculation"), key=lambda job: job.pk)
+    assert dead.is_failed
+    assert alive.is_finished_ok

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CODES = CalculationFactory("quantumespresso.pw").exit_codes
 _CUT_OFF = [
+    _CODES.ERROR_OUTPUT_FILES,  # neither the text nor the XML is whole
     _CODES.ERROR_OUTPUT_STDOUT_INCOMPLETE,
     _CODES.ERROR_OUTPUT_STDOUT_MISSING,
     CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
