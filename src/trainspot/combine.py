@@ -5,7 +5,7 @@ Everything here is columns in, columns out (see ``columns``); ``Dataset`` gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -196,25 +196,27 @@ def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[st
     origin, content = _origin_rank(columns), _content_rank(columns)
     origins = np.array([copies[0] for copies in rows.values()], dtype=np.int64)
     sources, splits = origins.copy(), columns["split"][origins]
-    apart = []
+    apart, unlike = [], set[str]()
     for kept, copies in several.items():
         origins[kept] = min(copies, key=origin)
         sources[kept] = min(copies, key=content)
         splits[kept] = _one_split(columns, copies)
         _refuse_two_theories(columns, copies)
         apart.append(_apart(columns, copies))
+        unlike.update(*(_differing(columns, sources[kept], row) for row in copies))
     found = taken(columns, sources)
     for name in ORIGIN:
         found[name] = columns[name][origins]
     parameters = taken(columns, origins)
     found |= {name: parameters[name] for name in ("parameters", "parameters_offsets")}
     found["split"] = splits
-    return found, _told(len(columns["id"]) - len(rows), len(several), apart)
+    return found, _told(len(columns["id"]) - len(rows), len(several), apart, unlike)
 
 
-def _told(copies: int, frames: int, apart: Sequence[float]) -> list[str]:
-    """What a merge did, in words."""
-    told = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out"]
+def _told(copies: int, frames: int, apart: Sequence[float], unlike: Collection[str]) -> list[str]:
+    """What a merge did, in words; ``unlike`` names what copies did not share."""
+    differ = f" (they differ in {', '.join(sorted(unlike))})" if unlike else ""
+    told = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out{differ}"]
     if others := [gap for gap in apart if gap > 0]:
         told.append(
             f"{counted(len(others), 'frame')} had copies with other labels, up to "
@@ -294,6 +296,8 @@ def _apart(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> float:
 
 def _differing(columns: Mapping[str, NDArray[Any]], one: int, other: int) -> list[str]:
     """Names of metadata and extras that two copies do not share."""
+    if one == other:
+        return []
     edges = columns["info_offsets"]
     texts = [columns["info"][edges[row] : edges[row + 1]].tobytes() for row in (one, other)]
     infos = [decode_metadata(text) for text in texts]

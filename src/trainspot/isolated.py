@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from ase.data import covalent_radii
 
 from trainspot.columns import EXTRA
 from trainspot.geometry import image_distance
@@ -26,10 +27,14 @@ FAR: Final = 10.0
 cell of an element, that of caesium, has 5.3 Å."""
 
 TAG: Final = "config_type"
-"""Key of metadata under which data sets say what a frame is."""
+"""Key of metadata, in small letters, under which data sets say what a frame is."""
 
-TAGS: Final = frozenset({"isolatedatom", "isolated", "singleatom", "freeatom", "atom"})
-"""Values of it, in letters alone, that make a single atom an isolated one in any box."""
+TAGS: Final = re.compile(r"(isolated|single|free)?atom(ic)?([A-Z][a-z]?)?|isolated", re.IGNORECASE)
+"""Values of it, without blanks and signs, that make a single atom an isolated one: IsolatedAtom,
+isolated_atom, isolated_atom_Cu. Where images are within the reach of a bond, no value does."""
+
+_BOND: Final = 1.3 * 2
+"""Covalent radii: two atoms of one element that are closer are bonded."""
 
 
 _CHARGES: Final = EXTRA + CHARGES
@@ -41,7 +46,7 @@ def is_isolated_atom(frame: Frame) -> bool:
     It is where no direction is periodic, where its images are ``FAR`` away, or where the file says
     so, as ``config_type=IsolatedAtom``.
     """
-    return len(frame) == 1 and _alone(frame.cell, frame.pbc, frame.info)
+    return len(frame) == 1 and _alone(int(frame.numbers[0]), frame.cell, frame.pbc, frame.info)
 
 
 def isolated_atoms(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -53,7 +58,9 @@ def isolated_atoms(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
     alone = np.diff(columns["offsets"][...]) == 1
     for row in np.flatnonzero(alone).tolist():
         cell, pbc = (columns[name][row : row + 1][0] for name in ("cell", "pbc"))
-        alone[row] = _alone(cell, pbc, _info(columns, row))
+        atom = int(columns["offsets"][row : row + 1][0])
+        number = int(columns["numbers"][atom : atom + 1][0])
+        alone[row] = _alone(number, cell, pbc, _info(columns, row))
     return np.asarray(alone, dtype=np.bool_)
 
 
@@ -74,7 +81,10 @@ def _info(columns: Mapping[str, Any], row: int) -> dict[str, Any]:
     return decode_metadata(np.asarray(columns["info"][start:stop]).tobytes())
 
 
-def _alone(cell: ArrayLike, pbc: ArrayLike, info: Mapping[str, Any]) -> bool:
-    if re.sub(r"[\W\d_]+", "", str(info.get(TAG, ""))).lower() in TAGS:
+def _alone(number: int, cell: ArrayLike, pbc: ArrayLike, info: Mapping[str, Any]) -> bool:
+    away = image_distance(cell, pbc)
+    if away >= FAR:
         return True
-    return image_distance(cell, pbc) >= FAR
+    tags = [str(value) for key, value in info.items() if key.lower() == TAG]
+    is_tagged = any(TAGS.fullmatch(re.sub(r"[\W\d_]+", "", tag)) for tag in tags)
+    return is_tagged and away > _BOND * float(covalent_radii[number])

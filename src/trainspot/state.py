@@ -36,7 +36,7 @@ _CHARGE_NAMES: Final = frozenset(
      "molecularcharge", "moleculecharge", "chargestate", "qtot", "totalq"}
 )  # fmt: skip
 _SPIN_NAMES: Final = frozenset(
-    {"spin", "totalspin", "totspin", "multiplicity", "spinmultiplicity", "spinstate",
+    {"spin", "totalspin", "totspin", "multiplicity", "mult", "spinmultiplicity", "spinstate",
      "unpairedelectrons", "unpaired", "numunpairedelectrons", "nupdown", "uhf",
      "totalmagnetization", "totmagnetization", "magneticorder", "magneticordering",
      "magneticstate", "magorder", "spinorder", "spinpolarized", "electronicstate"}

@@ -7,6 +7,7 @@ import json
 import click
 
 from aiida_trainspot.profile import campaigns, find, load, profile_option
+from trainspot.cli import _messages
 from trainspot.cli.options import json_option
 
 
@@ -21,7 +22,6 @@ def status(
 ) -> None:
     """Show the campaign ID (pk, uuid or name), or list all campaigns."""
     load(profile)
-    from rich.console import Console
 
     from aiida_trainspot.cli._attend import attend, in_words
     from aiida_trainspot.cli._watch import closing, table, watch
@@ -53,6 +53,6 @@ def status(
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = _messages.terminal()
     console.print(table(now))
     console.print(*closing(now, node.pk), sep="\n", soft_wrap=True)

@@ -8,8 +8,12 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class _Handler(logging.Handler):
@@ -37,6 +41,17 @@ def shown() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+def terminal(**options: Any) -> Console:
+    """Standard output for tables; where nobody reads it any more, ``read`` decides what follows."""
+    from rich.console import Console
+
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:  # rich would end with status 1
+            raise BrokenPipeError
+
+    return Terminal(**options)
 
 
 @contextmanager

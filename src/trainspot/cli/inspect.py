@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.cli.options import json_option, seed_option
 from trainspot.errors import InputError
 
@@ -76,11 +77,10 @@ def inspect(
     if as_json:
         click.echo(json.dumps(census.to_dict(), indent=1, ensure_ascii=False))
         return
-    from rich.console import Console
 
     from trainspot.report.inspect import terminal
 
-    terminal.show(census, Console(highlight=False))
+    terminal.show(census, _messages.terminal(highlight=False))
     if output is not None:
         click.echo(f"page: {output}")
 

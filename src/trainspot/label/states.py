@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # What a closed shell is called, in numbers and in words.
 _CLOSED: Final = {
     "multiplicity": (1.0,),
+    "mult": (1.0,),
     "spinmultiplicity": (1.0,),
     "spin": (0.0, 1.0),
     "totalspin": (0.0, 1.0),

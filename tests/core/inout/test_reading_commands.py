@@ -101,9 +101,10 @@ def test_a_sheet_from_a_cif(tmp_path, monkeypatch):
     assert "TTF for a sheet" in told
 
 
-def test_an_output_that_nobody_reads_any_more_is_no_error():
+def test_an_output_that_nobody_reads_any_more_is_no_error(tmp_path):
     code = "from trainspot.cli import main; main()"
-    for arguments in (["--help"], ["config", "schema"]):
+    ase.io.write(tmp_path / "cu.cif", bulk("Cu"))
+    for arguments in (["--help"], ["config", "schema"], ["inspect", str(tmp_path / "cu.cif")]):
         reading, writing = os.pipe()
         os.close(reading)
         command = [sys.executable, "-c", code, *arguments]

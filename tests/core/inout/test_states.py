@@ -21,6 +21,7 @@ from trainspot.errors import DataError
 from trainspot.explore.frames import cut
 from trainspot.explore.schedule import Run
 from trainspot.frames import Frame, Labels, Origin, frame_id
+from trainspot.isolated import is_isolated_atom
 from trainspot.label.base import retried
 from trainspot.state import electronic_state
 from trainspot.train.base import mixed_states, reference_energies, training_sets
@@ -141,7 +142,8 @@ def test_all_of_a_merged_frame_comes_from_one_copy_and_it_is_told():
         assert (frame.labels.energy, dict(frame.info)) == (1.0, {"source": "a"})
         assert frame.arrays["q"].tolist() == [1, 2, 3]
         assert frame.origin == bare.origin  # where it was met first
-    assert told == ["1 duplicate of 1 frame left out"] * 2
+    names = "they differ in q, source, step"
+    assert told == [f"1 duplicate of 1 frame left out ({names})"] * 2
 
 
 def test_two_labels_of_one_calculation_are_told():
@@ -216,12 +218,21 @@ def test_an_atom_in_a_periodic_box_is_isolated_everywhere(tmp_path):
     assert (energies, warnings) == ({29: -3.21}, [])
 
 
-@pytest.mark.parametrize("tag", ["isolated_atom", "IsolatedAtom", "isolated atom", "ISOLATED"])
-def test_a_tag_makes_a_single_atom_isolated(tag):
-    atom = Frame.make([29], [[0, 0, 0]], np.eye(3) * 6, True, info={"config_type": tag})
-    assert Dataset.from_frames(
-        [atom, atom.with_(info={"config_type": "bulk"})]
-    ).is_isolated.tolist() == ([True, False])
+@pytest.mark.parametrize(
+    ("key", "tag"),
+    [
+        ("config_type", "isolated_atom"), ("config_type", "IsolatedAtom"),
+        ("Config_type", "isolated atom"), ("config_type", "ISOLATED"),
+        ("config_type", "isolated_atom_Cu"), ("config_type", "single_atom"),
+    ],
+)  # fmt: skip
+def test_a_tag_makes_a_single_atom_isolated_unless_its_images_are_bonded(key, tag):
+    atom = Frame.make([29], [[0, 0, 0]], np.eye(3) * 6, True, info={key: tag})
+    bulk = atom.with_(info={key: "bulk"})
+    crystal = Frame.make([29], [[0, 0, 0]], np.eye(3) * 2.5, True, info={key: tag})
+    frames = [atom, bulk, crystal]
+    assert Dataset.from_frames(frames).is_isolated.tolist() == [True, False, False]
+    assert [is_isolated_atom(frame) for frame in frames] == [True, False, False]
 
 
 @pytest.mark.parametrize("edge", [2.3, 5.3, 8.5])
