@@ -11,6 +11,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from ase.io.cif import CIFBlock, parse_cif
+from ase.spacegroup import Spacegroup
+from ase.spacegroup.spacegroup import SpacegroupError
 
 from trainspot.errors import InputError
 
@@ -19,6 +21,14 @@ _SYMBOL, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
 _COORDINATES: Final = frozenset(
     f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz"
 )
+_NUMBERS: Final = ("_space_group.it_number", "_space_group_it_number",
+                   "_symmetry_int_tables_number")  # fmt: skip
+_NAMES: Final = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m",
+                 "_space_group.patterson_name_h-m")  # fmt: skip
+_SETTINGS: Final = ("_symmetry_space_group_setting", "_space_group_crystal_system",
+                    "_symmetry_cell_setting")  # fmt: skip
+_OPERATIONS: Final = ("_space_group_symop_operation_xyz", "_space_group_symop.operation_xyz",
+                      "_symmetry_equiv_pos_as_xyz")  # fmt: skip
 _UNKNOWN: Final = ("?", ".")
 _ISOTOPES: Final = {"D": 2.01410177812, "T": 3.0160492779}
 """Masses of the hydrogen isotopes with symbols of their own, u (AME2020)."""
@@ -46,6 +56,25 @@ def _repaired(block: CIFBlock) -> CIFBlock:
     for key in (_SYMBOL, _LABEL):
         if key in tags:
             tags[key] = [str(value) for value in _listed(tags[key])]
+    return CIFBlock(block.name, tags)
+
+
+def _with_group(block: CIFBlock) -> CIFBlock:
+    """The block with a space group that ASE knows; the operations alone are one, too.
+
+    Raises:
+        InputError: Neither.
+    """
+    tags = {k: v for k, v in block.items() if k not in (*_NUMBERS, *_NAMES) or v not in _UNKNOWN}
+    try:
+        CIFBlock(block.name, tags).get_spacegroup(subtrans_included=True)
+    except (SpacegroupError, ValueError, AssertionError) as error:
+        given = [str(tags[name]) for name in (*_NAMES, *_NUMBERS) if name in tags]
+        if not any(name in tags for name in _OPERATIONS):
+            hint = f"give its operations, as {_OPERATIONS[0]}"
+            raise InputError(f"unknown space group '{', '.join(given)}'", hint=hint) from error
+        tags = {k: v for k, v in tags.items() if k not in (*_NUMBERS, *_NAMES, *_SETTINGS)}
+        tags[_NUMBERS[1]] = Spacegroup(1).no  # to which ASE adds the operations
     return CIFBlock(block.name, tags)
 
 
@@ -95,7 +124,8 @@ def _atoms(block: CIFBlock) -> Atoms:
             hint = f"give its element in {_SYMBOL}"
             raise InputError(f"site {label}: unknown element '{symbol or label}'", hint=hint)
         symbols.append(symbol)
-    atoms = CIFBlock(block.name, {**tags, key: symbols}).get_atoms()
+    block = CIFBlock(block.name, {**tags, key: symbols})
+    atoms = (_with_group(block) if block.get_cell().rank else block).get_atoms()
     if masses:
         sites = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
         usual = atomic_masses[atoms.numbers]

@@ -16,16 +16,18 @@ from ase.io.formats import (
     ioformats,
     match_magic,
 )
+from ase.io.ulm import InvalidULMFileError
 
 from trainspot.errors import InputError, MissingExtraError
-from trainspot.io import cif, database, extxyz, foreign, poscar, scf, xyz
+from trainspot.io import cif, database, extxyz, foreign, poscar, scf, trajectories, xyz
 from trainspot.io.atoms import LOG
 
 _SHARED: Final = frozenset({".out", ".log", ".txt", ".dat"})
 """Suffixes of outputs of many programs."""
 
 _RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
-               NotImplementedError, StopIteration, ArithmeticError, SyntaxError)  # fmt: skip
+               NotImplementedError, StopIteration, ArithmeticError, SyntaxError,
+               InvalidULMFileError)  # fmt: skip
 """What a reader raises that did not expect what it met: its words are about itself."""
 
 
@@ -106,13 +108,17 @@ def _begins_with_a_number(path: Path) -> bool:
 
 def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
     if form == "extxyz":
-        return xyz.images(path, where)
+        trajectories.check_cp2k(path)
+        found = xyz.images(path, where)
+        return trajectories.without_energies(found, where) if trajectories.is_cp2k(path) else found
     if form == "db":
         return database.images(path, suffix)
     if form == "cif":
         return cif.images(path)
     if form == "vasp":
         return poscar.images(path)
+    if form == trajectories.DUMP:
+        return trajectories.lammps_images(path, where)
     return scf.images(path, form, scf.default_read(path, form), where)
 
 
@@ -134,11 +140,15 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
     said = " ".join(str(error).split())
     told = form in ioformats and form not in ("db", "extxyz")
     kind = f"{ioformats[form].description}: " if told else ""
+    if isinstance(error, UnicodeDecodeError) and not (told and ioformats[form].isbinary):
+        return InputError("is not UTF-8 text", where=where, hint="save it as UTF-8")
     if isinstance(error, ValueError) and "could not convert" in said and "'" in said:
         value = said.split("'")[1]
         reason = f"'{value[:40]}' stands where a number should be"
     elif isinstance(error, KeyError) and form in ioformats and len(said) < 16:
         reason = f"{said} is no element, or a part is missing"
+    elif "Z-matrix" in said:
+        reason = "of its Z-matrix not everything can be read: write Cartesian coordinates"
     elif "resemble ASE JSON" in said:
         reason = "it is JSON, but no database of ASE"
     elif isinstance(error, _RAW) or len(said.split()) < 2:

@@ -1,0 +1,204 @@
+"""Files of other programs: read, or refused in one line; nothing in them is invented or lost."""
+
+from __future__ import annotations
+
+import ase.db
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.db.row import AtomsRow
+
+from trainspot import io
+from trainspot.dataset import Dataset
+from trainspot.errors import InputError
+
+BOX = "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+HEAD = f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\n{BOX}"
+DUMP = (
+    f"{HEAD}ITEM: ATOMS id type element x y z fx fy fz\n1 1 Cu 0 0 0 .1 0 0\n2 1 Cu 2 2 0 -.1 0 0\n"
+)
+POSCAR = "c\n1\n4 0 0\n0 4 0\n0 0 4\nCu\n1\nDirect\n0 0 0\n"
+CIF = """data_x
+_cell_length_a 6\n_cell_length_b 6\n_cell_length_c 6
+_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma 90
+{group}loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y
+_atom_site_fract_z\nSi1 Si 0.1 0.2 0.3\n"""
+OPERATIONS = "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'-x,-y,z'\n"
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a file, and give its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def refusal(path):
+    with pytest.raises(InputError) as caught:
+        io.read(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert "\n" not in text
+    return text
+
+
+# ── LAMMPS ────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("name", ["a.lammpstrj", "a.dump", "a.txt"])
+def test_forces_of_a_lammps_dump_are_no_labels(written, tmp_path, same, caplog, name):
+    dataset = io.read(written(name, DUMP + DUMP))
+    assert len(dataset) == 2
+    assert io.counts(dataset) == {"frames": 2, "energy": 0, "forces": 0, "stress": 0}
+    frame = dataset[0]
+    assert frame.to_atoms().get_chemical_formula() == "Cu2"
+    np.testing.assert_allclose(frame.arrays["calculator_forces"], [[0.1, 0, 0], [-0.1, 0, 0]])
+    assert "are those of its potential, no labels" in caplog.text
+    io.write(dataset, tmp_path / "back.extxyz")
+    same(dataset, io.read(tmp_path / "back.extxyz"))
+
+
+def test_types_without_elements_are_refused(written):
+    path = written("a.lammpstrj", DUMP.replace(" element", "").replace(" Cu", ""))
+    assert "line 9: no column says which elements the types of atoms are; write" in refusal(path)
+
+
+def test_units_of_a_dump_are_heeded(written):
+    real = io.read(written("a.dump", f"ITEM: UNITS\nreal\n{DUMP}"))[0]
+    assert real.arrays["calculator_forces"][0, 0] == pytest.approx(0.1 * 0.0433641, rel=1e-5)
+    assert "is in units 'lj', which are no lengths" in refusal(
+        written("b.dump", f"ITEM: UNITS\nlj\n{DUMP}")
+    )
+
+
+@pytest.mark.parametrize("name", ["x.data", "x.lmp", "data.x"])
+def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name):
+    ase.io.write(tmp_path / name, bulk("Cu"), format="lammps-data")
+    text = refusal(tmp_path / name)
+    assert "is LAMMPS data: which elements its types are, and its atom_style, are not known" in text
+    assert 'format="lammps-data"' in text
+
+
+# ── CP2K ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    "comment", [" i =        0, time =        0.000, E =       -17.16", " i = 1, E = -17.16"]
+)
+def test_the_energy_of_cp2k_is_in_hartree_and_no_label(written, tmp_path, same, caplog, comment):
+    step = f"2\n{comment}\nH 0 0 0\nH 0 0 0.7\n"
+    dataset = io.read(written("md-pos-1.xyz", step + step.replace("17", "18")))
+    assert io.counts(dataset)["energy"] == 0
+    assert [frame.info["cp2k_E"] for frame in dataset] == [-17.16, -18.16]
+    assert type(dataset[0].info["i"]) is int
+    assert "is in Hartree and no label; it is kept as 'cp2k_E'" in caplog.text
+    io.write(dataset, tmp_path / "back.extxyz")
+    same(dataset, io.read(tmp_path / "back.extxyz"))
+
+
+def test_an_energy_of_that_name_in_other_files_is_still_refused(written):
+    assert "'E' looks like a label" in refusal(written("a.xyz", "1\ni=0 E=-17.16\nH 0 0 0\n"))
+
+
+def test_forces_of_cp2k_are_no_positions(written):
+    text = refusal(written("md-frc-1.xyz", "1\n i = 0, time = 0.000, E = -17.1\nH 0 0 0\n"))
+    assert (
+        "has forces of CP2K where positions should be; give the file with positions: md-pos-1.xyz"
+        in text
+    )
+
+
+# ── POSCAR ────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("elements", "counts", "message"),
+    [
+        ("Au Cu", "1", "line 6 has 2 elements, and line 7 1 count of atoms"),
+        ("Au Cu ! Au Cu", "1", "line 6 has 2 elements, and line 7 1 count of atoms"),
+        ("Cu", "1 1", "line 6 has 1 element, and line 7 2 counts of atoms"),
+    ],
+)
+def test_elements_and_counts_that_differ_are_refused(written, elements, counts, message):
+    text = POSCAR.replace("Cu\n1\n", f"{elements}\n{counts}\n")
+    assert message in refusal(written("POSCAR", text))
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\n0 0 0\n", "\n0 0 0\n\n"])
+def test_a_second_structure_in_a_poscar_is_not_passed_over(written, between):
+    line = 10 + between.count("\n")
+    text = f"has another structure from line {line} on, and a POSCAR is one"
+    assert text in refusal(written("POSCAR", POSCAR + between + POSCAR))
+
+
+def test_velocities_behind_the_coordinates_are_no_structure(written):
+    lattice = "Lattice velocities and vectors\n  1\n" + "  0.1 0.2 0.3\n" * 6
+    for rest in ("\n 0.1 0.2 0.3\n", f"{lattice}Direct\n 0.1 0.2 0.3\n"):
+        assert len(io.read(written("CONTCAR", POSCAR + rest))[0]) == 1
+
+
+@pytest.mark.parametrize("letters", ["utf-8", "latin-1"])
+def test_a_comment_may_have_other_letters(written, letters):
+    path = written("POSCAR", POSCAR.replace("c\n", "Jürgen\n", 1).encode(letters))
+    assert io.read(path)[0].to_atoms().get_chemical_formula() == "Cu"
+
+
+def test_text_in_other_letters_is_called_so(written):
+    # In a format that is read as UTF-8 whatever it says.
+    path = written("a.xsf", "# Jürgen\nATOMS\n29 0 0 0\n".encode("latin-1"))
+    assert "is not UTF-8 text; save it as UTF-8" in refusal(path)
+
+
+# ── CIF ───────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    "name",
+    ["", "_symmetry_space_group_name_H-M ?\n", "_symmetry_space_group_name_H-M 'P what'\n",
+     "_symmetry_space_group_name_H-M 'P what'\n_symmetry_cell_setting monoclinic\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"])
+def test_operations_are_enough_of_a_space_group(written, name, key):
+    group = name + OPERATIONS.replace("_symmetry_equiv_pos_as_xyz", key)
+    frame = io.read(written("a.cif", CIF.format(group=group)))[0]
+    np.testing.assert_allclose(frame.positions, [[0.6, 1.2, 1.8], [5.4, 4.8, 1.8]])
+
+
+def test_an_unknown_space_group_is_named(written):
+    text = CIF.format(group="_symmetry_space_group_name_H-M 'P what'\n")
+    assert "unknown space group 'P what'; give its operations" in refusal(written("a.cif", text))
+
+
+# ── what readers of ASE say ───────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.traj", b"no trajectory", "it is damaged, cut off, or of another format"),
+        ("a.gjf", b"#p HF\n\ntitle\n\n0 1\nH\nH 1 R\n\nR=0.7\n\n", "write Cartesian coordinates"),
+    ],
+)
+def test_words_of_readers_about_themselves_are_not_repeated(written, name, content, message):
+    text = refusal(written(name, content))
+    assert message in text
+    assert "ULM" not in text
+    assert "encountered" not in text
+
+
+# ── databases ─────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("suffix", ["db", "aselmdb"])
+def test_metadata_may_have_any_name_of_a_row(tmp_path, silicon, same, suffix):
+    row = AtomsRow(Atoms("H"))
+    names = {*dir(row), "masses", "momenta", "tags", "symbols", "constraints", "calculator", "data",
+             "volume", "mass", "fmax", "key_value_pairs", "calculator_parameters"}  # fmt: skip
+    texts = silicon.with_(info=dict.fromkeys(sorted(names), "Cu"))
+    numbers = silicon.with_(info=dict.fromkeys(sorted(names), 3))
+    for place, frame in enumerate((texts, numbers)):
+        path = tmp_path / f"{place}.{suffix}"
+        io.write(Dataset.from_frames([frame]), path)
+        same(Dataset.from_frames([frame]), io.read(path))
+
+
+def test_a_pair_called_like_what_a_row_derives_is_the_pair(tmp_path):
+    with ase.db.connect(tmp_path / "a.db") as database:
+        database.write(bulk("Cu"), volume=3.0, mass=4.0)
+    info = io.read(tmp_path / "a.db")[0].info
+    assert (info["volume"], info["mass"]) == (3.0, 4.0)
