@@ -61,13 +61,32 @@ def _check(lines: list[str]) -> None:
             hint="add a line with the elements above the counts",
         )
     counts = _counts(words[place], place)
-    if elements is not None and len(elements) != len(counts):
+    if elements is not None:
+        _check_pairs(elements, counts, place)
+    _check_coordinates(words, place, sum(counts))
+
+
+def check_heads(path: Path) -> None:
+    """Refuse an XDATCAR with other counts than elements, of which ASE drops some.
+
+    Raises:
+        InputError: It is one.
+    """
+    words = [line.split() for line in _text(path).splitlines()]
+    for place in range(_COUNTS, len(words) - 1):
+        if _is_head(words[place - _COUNTS :][: _COUNTS + 1]) and words[place][0].isalpha():
+            counts = _counts(words[place + 1], place + 1)
+            _check_pairs(_uncommented(words[place]), counts, place + 1)
+
+
+def _check_pairs(elements: list[str], counts: list[int], place: int) -> None:
+    """Refuse counts, on the line ``place`` from 0, that are not one for each element."""
+    if len(elements) != len(counts):
         raise InputError(
             f"line {place} has {counted(len(elements), 'element')}, and line {place + 1} "
             f"{counted(len(counts), 'count')} of atoms",
             hint="give one count for each element",
         )
-    _check_coordinates(words, place, sum(counts))
 
 
 def _uncommented(words: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trajectories of LAMMPS and CP2K: structures, whose energies and forces are no labels as they are.
+"""Trajectories of LAMMPS, DL_POLY and CP2K: structures, whose energies and forces are no labels.
 
 The forces of a LAMMPS dump are those of the potential that moved the atoms, and the energy that ASE
 gives them is invented. The energy in a comment line of CP2K is in Hartree.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from trainspot.io.labels import CALCULATOR
 
 DUMP: Final = "lammps-dump-text"
 """ASE's name of the format of LAMMPS."""
+
+DL_POLY: Final = ("dlp4", "dlp-history")
+"""ASE's names of the formats of DL_POLY."""
 
 FORCES: Final = f"{CALCULATOR}forces"
 """Name of the per-atom array that the forces of a dump are kept under."""
@@ -42,15 +46,26 @@ def lammps_images(path: Path, where: str) -> list[Atoms]:
         where: What it is called in notes.
 
     Raises:
-        InputError: Its columns do not say which elements the atoms are, or its units have no
-            lengths.
+        InputError: Its columns do not say which elements the atoms are, its units have no lengths,
+            or atoms are missing.
     """
     found: list[Atoms] = ase.io.read(
         str(path.absolute()), index=":", format=DUMP, do_not_split_by_at_sign=True,
         units=_checked_units(path),
     )  # fmt: skip
+    return without_forces(found, where, "a LAMMPS dump")
+
+
+def without_forces(images: list[Atoms], where: str, source: str) -> list[Atoms]:
+    """The structures of a program that has potentials only; forces become metadata.
+
+    Args:
+        images: The structures, changed in place.
+        where: What the file is called in notes.
+        source: What it is.
+    """
     forces = 0
-    for atoms in found:
+    for atoms in images:
         results = atoms.calc.results if atoms.calc is not None else {}
         if "forces" in results:
             atoms.set_array(FORCES, results["forces"])
@@ -58,25 +73,40 @@ def lammps_images(path: Path, where: str) -> list[Atoms]:
         atoms.calc = None
     if forces:
         LOG.warning(
-            "%s: the forces of a LAMMPS dump are those of its potential, no labels; they are kept "
-            "as '%s' (%s of %s structures)", where, FORCES, forces, len(found),
+            "%s: the forces of %s are those of its potential, no labels; they are kept "
+            "as '%s' (%s of %s structures)", where, source, FORCES, forces, len(images),
         )  # fmt: skip
-    return found
+    return images
+
+
+def is_dump(path: Path) -> bool:
+    """Whether a file begins as a text dump does; ASE wants the line ends of Unix for that."""
+    with path.open("rb") as handle:
+        return handle.read(64).startswith((b"ITEM: TIMESTEP", b"ITEM: UNITS", b"ITEM: TIME"))
 
 
 def _checked_units(path: Path) -> str:
-    """The units of a dump, once its columns are known to name the elements."""
-    units = "metal"
+    """The units of a dump, once its columns are known to name the elements, and to be whole."""
+    units, size = "metal", 0
     with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle, start=1):
+        lines = enumerate(handle, start=1)
+        for number, line in lines:
             if line.startswith("ITEM: UNITS"):
-                units = next(handle, "").strip()
+                units = next(lines, (0, ""))[1].strip()
+            elif line.startswith("ITEM: NUMBER OF ATOMS"):
+                size = int(next(lines, (0, ""))[1])
             elif line.startswith("ITEM: ATOMS") and not {"element", "mass"} & {*line.split()[2:]}:
                 raise InputError(
                     f"line {number}: no column says which elements the types of atoms are",
                     hint="write the dump with the column element, and dump_modify ID element Cu …; "
                     "or read it with ASE (specorder) and write .extxyz",
                 )
+            elif line.startswith("ITEM: ATOMS"):
+                rows = [row for _, row in islice(lines, size)]
+                whole = sum(bool(row.strip()) and not row.startswith("ITEM") for row in rows)
+                if whole < size:
+                    what = f"line {number}: has {whole} of its {size} atoms"
+                    raise InputError(what, hint="the file is cut off: remove the last step")
     if units not in _UNITS:
         hint = f"give a dump in one of: {', '.join(_UNITS)}"
         raise InputError(f"is in units '{units}', which are no lengths", hint=hint)

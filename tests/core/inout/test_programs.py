@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+
 import ase.db
 import ase.io
 import numpy as np
 import pytest
+import spglib
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db.row import AtomsRow
+from ase.io.formats import ioformats
+from ase.spacegroup.spacegroup import parse_sitesym
 
 from trainspot import io
 from trainspot.dataset import Dataset
 from trainspot.errors import InputError
+from trainspot.io import groups, trajectories
 
 BOX = "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
 HEAD = f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\n{BOX}"
@@ -84,6 +91,35 @@ def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name):
     assert 'format="lammps-data"' in text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("2 1 Cu 2 2 0 -.1 0 0\n", "", "line 9: has 1 of its 2 atoms; the file is cut off"),
+        ("2 1 Cu 2", "2 1 Cu1 2", "'Cu1' is no element"),
+    ],
+)
+def test_a_dump_that_is_cut_off_or_wrong_is_refused(written, old, new, message):
+    text = refusal(written("a.dump", (DUMP + DUMP).replace(old, new, 1)))
+    assert message in text
+    assert "np." not in text
+
+
+def test_line_ends_of_windows_are_read(written):
+    assert len(io.read(written("a.dump", DUMP.replace("\n", "\r\n")))) == 1
+    assert len(io.read(written("POSCAR", POSCAR.replace("\n", "\r\n")))) == 1
+
+
+def test_forces_of_dl_poly_are_no_labels(caplog):
+    atoms = bulk("Cu")
+    atoms.calc = SinglePointCalculator(atoms, forces=np.ones((1, 3)))
+    [found] = trajectories.without_forces([atoms], "CONFIG", "DL_POLY")
+    frame = io.from_ase(found)
+    assert not frame.labels
+    np.testing.assert_array_equal(frame.arrays["calculator_forces"], np.ones((1, 3)))
+    assert "CONFIG: the forces of DL_POLY are those of its potential" in caplog.text
+    assert {*trajectories.DL_POLY, trajectories.DUMP} <= {*ioformats}
+
+
 # ── CP2K ──────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     "comment", [" i =        0, time =        0.000, E =       -17.16", " i = 1, E = -17.16"]
@@ -123,6 +159,14 @@ def test_forces_of_cp2k_are_no_positions(written):
 def test_elements_and_counts_that_differ_are_refused(written, elements, counts, message):
     text = POSCAR.replace("Cu\n1\n", f"{elements}\n{counts}\n")
     assert message in refusal(written("POSCAR", text))
+
+
+def test_an_xdatcar_is_held_to_its_counts(written):
+    head, step = "c\n1\n4 0 0\n0 4 0\n0 0 4\n{}\nDirect configuration= 1\n", "0 0 0\n.5 .5 0\n"
+    path = written("XDATCAR", head.format("Au Cu\n2") + step)
+    assert "line 6 has 2 elements, and line 7 1 count of atoms" in refusal(path)
+    written("XDATCAR", head.format("Au Cu\n1 1") + step + "Direct configuration= 2\n" + step)
+    assert len(io.read(path)) == 2
 
 
 @pytest.mark.parametrize("between", ["", "\n", "\n0 0 0\n", "\n0 0 0\n\n"])
@@ -166,6 +210,69 @@ def test_operations_are_enough_of_a_space_group(written, name, key):
 def test_an_unknown_space_group_is_named(written):
     text = CIF.format(group="_symmetry_space_group_name_H-M 'P what'\n")
     assert "unknown space group 'P what'; give its operations" in refusal(written("a.cif", text))
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        (OPERATIONS.replace("-y", "-q"), "'-x,-q,z' is no symmetry operation"),
+        ("_space_group_name_Hall 'what'\n", "unknown space group 'what'"),
+        ("_space_group_name_H-M_alt 'P 1 21/c 1'\n_space_group_IT_number 15\n",
+         "its space group is contradictory: P 1 21/c 1, 15"),
+        ("_space_group_IT_number 999\n", "unknown space group '999'"),
+    ],
+)  # fmt: skip
+def test_a_symmetry_that_cannot_be_applied_is_named(written, group, message):
+    assert message in refusal(written("a.cif", CIF.format(group=group)))
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["_space_group_name_H-M_alt 'P 1 21/n 1'\n", "_space_group_name_H-M_alt 'P 21/n'\n",
+     "_space_group_name_H-M_alt 'P 1 21/n 1'\n_space_group_IT_number 14\n",
+     "_space_group_name_Hall '-P 2yn'\n",
+     "_space_group_name_H-M_alt 'P 21/c'\n_space_group_name_Hall '-P 2yn'\n"],
+)  # fmt: skip
+def test_the_setting_is_that_of_the_name(written, group):
+    found = io.read(written("a.cif", CIF.format(group=group)))[0]
+    places = {tuple(place) for place in np.round(found.positions / 6, 6).tolist()}
+    assert places == {(0.1, 0.2, 0.3), (0.4, 0.7, 0.2), (0.9, 0.8, 0.7), (0.6, 0.3, 0.8)}
+
+
+def test_the_choice_of_origin_is_heeded(written):
+    one, two = (CIF.format(group=f"_space_group_name_H-M_alt 'F d -3 m :{n}'\n") for n in (1, 2))
+    plain = CIF.format(group="_space_group_name_H-M_alt 'F d -3 m'\n")
+    first = {tuple(p) for p in io.read(written("a.cif", plain))[0].positions.round(6).tolist()}
+    assert {tuple(p) for p in io.read(written("b.cif", one))[0].positions.round(6)} == first
+    assert {tuple(p) for p in io.read(written("c.cif", two))[0].positions.round(6)} != first
+
+
+@pytest.mark.parametrize(
+    ("name", "hall"),
+    [("P 1 21/n 1", 82), ("P 21/n", 82), ("P21/c", 81), ("P 1 1 21/b", 86), ("F d -3 m :2", 526),
+     ("R -3 m :R", 459), ("R -3 m :h", 458), ("P n m a", 292), ("P 1", 1), ("P what", 0)],
+)  # fmt: skip
+def test_settings_are_found_by_their_names(name, hall):
+    assert groups.setting_of(name) == hall
+
+
+def test_operations_are_those_of_the_tables():
+    assert groups.operations_of(82) == [
+        "x,y,z", "-x,-y,-z", "-x+1/2,y+1/2,-z+1/2", "x+1/2,-y+1/2,z+1/2",
+    ]  # fmt: skip
+    for setting in range(1, 531):  # each comes back from the form of a CIF
+        rotations, shifts = parse_sitesym(groups.operations_of(setting))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            table = spglib.get_symmetry_from_database(setting)
+        np.testing.assert_array_equal(rotations, table["rotations"])
+        np.testing.assert_allclose(shifts, table["translations"], atol=1e-6)
+
+
+def test_a_number_with_an_unknown_name_is_said_to_decide(written, caplog):
+    odd = CIF.format(group="_space_group_name_H-M_alt 'P what'\n_space_group_IT_number 14\n")
+    assert len(io.read(written("c.cif", odd))[0]) == 4
+    assert "'P what' is not known: the first setting of number 14 is taken" in caplog.text
 
 
 # ── what readers of ASE say ───────────────────────────────────────────────────
