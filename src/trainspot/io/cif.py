@@ -99,21 +99,18 @@ def _named(tags: dict[str, Any]) -> dict[str, Any]:
     names = [str(tags[name]) for name in _NAMES if name in tags]
     numbers = [int(tags[name]) for name in _NUMBERS if name in tags]
     halls = [str(tags[name]) for name in _HALL if tags.get(name, "?") not in _UNKNOWN]
-    settings = [groups.setting_of_hall(name) for name in halls[:1]]
-    settings = settings or [groups.setting_of(name) for name in names[:1]]
-    known = [setting for setting in settings if setting]
-    other = {groups.number_of(known[0])} if known else set()
-    if halls and names and groups.setting_of(names[0]):
-        other.add(groups.number_of(groups.setting_of(names[0])))
-    if known and len(other | set(numbers[:1])) > 1:
+    hall = groups.setting_of_hall(halls[0]) if halls else 0
+    named = groups.setting_of(names[0]) if names else 0
+    meant = {groups.number_of(setting) for setting in (hall, named) if setting}
+    if meant and len(meant | set(numbers[:1])) > 1:
         said = ", ".join([*halls[:1], *names[:1], *map(str, numbers[:1])])
         hint = f"give the operations, as {_OPERATIONS[0]}"
         raise InputError(f"its space group is contradictory: {said}", hint=hint)
-    if known and (halls or not _ase_knows(names[0])):
-        return _by_operations(tags, groups.operations_of(known[0]))
-    if known:
+    if hall or (named and not _ase_knows(names[0])):
+        return _by_operations(tags, groups.operations_of(hall or named))
+    if named:
         return {name: value for name, value in tags.items() if name not in _NUMBERS}
-    if settings and numbers:
+    if numbers and (halls or names):
         LOG.warning(
             "space group '%s' is not known: the first setting of number %s is taken",
             (halls or names)[0], numbers[0],
