@@ -32,9 +32,7 @@ CP2K_ENERGY: Final = "cp2k_E"
 """Name in ``info`` that the energy of CP2K is kept under, Hartree."""
 
 _UNITS: Final = ("metal", "real", "si", "cgs", "electron", "micro", "nano")
-_CP2K: Final = re.compile(
-    r"\s*i\s*=\s*(\d+),(?:\s*time\s*=\s*([-+.\deE]+),)?\s*E\s*=\s*[-+.\deE]+\s*"
-)
+_CP2K: Final = re.compile(r"\s*i\s*=\s*(\d+),(?:\s*time\s*=\s*([-+.\deE]+),)?\s*E\s*=\s*\S+\s*")
 
 
 # ── LAMMPS ────────────────────────────────────────────────────────────────────
@@ -87,12 +85,14 @@ def is_dump(path: Path) -> bool:
 
 def _checked_units(path: Path) -> str:
     """The units of a dump, once its columns are known to name the elements, and to be whole."""
-    units, size = "metal", 0
+    units, size, steps = "metal", 0, 0
     with path.open(encoding="utf-8") as handle:
         lines = enumerate(handle, start=1)
         for number, line in lines:
             if line.startswith("ITEM: UNITS"):
                 units = next(lines, (0, ""))[1].strip()
+            elif line.startswith("ITEM: TIMESTEP"):
+                steps += 1
             elif line.startswith("ITEM: NUMBER OF ATOMS"):
                 size = int(next(lines, (0, ""))[1])
             elif line.startswith("ITEM: ATOMS") and not {"element", "mass"} & {*line.split()[2:]}:
@@ -107,6 +107,9 @@ def _checked_units(path: Path) -> str:
                 if whole < size:
                     what = f"line {number}: has {whole} of its {size} atoms"
                     raise InputError(what, hint="the file is cut off: remove the last step")
+                steps -= 1
+    if steps:
+        raise InputError("has a step without atoms", hint="the file is cut off: remove that step")
     if units not in _UNITS:
         hint = f"give a dump in one of: {', '.join(_UNITS)}"
         raise InputError(f"is in units '{units}', which are no lengths", hint=hint)

@@ -96,6 +96,7 @@ def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name):
     [
         ("2 1 Cu 2 2 0 -.1 0 0\n", "", "line 9: has 1 of its 2 atoms; the file is cut off"),
         ("2 1 Cu 2", "2 1 Cu1 2", "'Cu1' is no element"),
+        (DUMP[len(HEAD) :], "", "has a step without atoms; the file is cut off"),
     ],
 )
 def test_a_dump_that_is_cut_off_or_wrong_is_refused(written, old, new, message):
@@ -122,7 +123,12 @@ def test_forces_of_dl_poly_are_no_labels(caplog):
 
 # ── CP2K ──────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
-    "comment", [" i =        0, time =        0.000, E =       -17.16", " i = 1, E = -17.16"]
+    "comment",
+    [
+        " i =        0, time =        0.000, E =       -17.16",
+        " i = 1, E = -17.16",
+        " i = 1, time = 0.500, E = -17.16E+00",
+    ],
 )
 def test_the_energy_of_cp2k_is_in_hartree_and_no_label(written, tmp_path, same, caplog, comment):
     step = f"2\n{comment}\nH 0 0 0\nH 0 0 0.7\n"
