@@ -10,15 +10,29 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
-from ase.io.cif import CIFBlock, parse_cif
+from ase.io.cif import CIFBlock, old_spacegroup_names, parse_cif
+from ase.spacegroup import Spacegroup
+from ase.spacegroup.spacegroup import SpacegroupError, SpacegroupNotFoundError
 
 from trainspot.errors import InputError
+from trainspot.io import groups
+from trainspot.io.atoms import LOG
 
 _OCCUPANCY: Final = "_atom_site_occupancy"
 _SYMBOL, _LABEL = "_atom_site_type_symbol", "_atom_site_label"
 _COORDINATES: Final = frozenset(
     f"_atom_site_{kind}_{axis}" for kind in ("fract", "cartn") for axis in "xyz"
 )
+_NUMBERS: Final = ("_space_group.it_number", "_space_group_it_number",
+                   "_symmetry_int_tables_number")  # fmt: skip
+_NAMES: Final = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m",
+                 "_space_group.patterson_name_h-m")  # fmt: skip
+_HALL: Final = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
+_OPERATION: Final = re.compile(r"[-+xyz\d./\s]+(,[-+xyz\d./\s]+){2}", re.IGNORECASE)
+_SETTINGS: Final = ("_symmetry_space_group_setting", "_space_group_crystal_system",
+                    "_symmetry_cell_setting")  # fmt: skip
+_OPERATIONS: Final = ("_space_group_symop_operation_xyz", "_space_group_symop.operation_xyz",
+                      "_symmetry_equiv_pos_as_xyz")  # fmt: skip
 _UNKNOWN: Final = ("?", ".")
 _ISOTOPES: Final = {"D": 2.01410177812, "T": 3.0160492779}
 """Masses of the hydrogen isotopes with symbols of their own, u (AME2020)."""
@@ -47,6 +61,78 @@ def _repaired(block: CIFBlock) -> CIFBlock:
         if key in tags:
             tags[key] = [str(value) for value in _listed(tags[key])]
     return CIFBlock(block.name, tags)
+
+
+def _with_group(block: CIFBlock) -> CIFBlock:
+    """The block with a space group that ASE knows; the operations alone are one, too.
+
+    Raises:
+        InputError: Neither, or names and a number that contradict each other.
+    """
+    tags = {k: v for k, v in block.items() if k not in (*_NUMBERS, *_NAMES) or v not in _UNKNOWN}
+    operations = [text for name in _OPERATIONS for text in _listed(tags.get(name, []))]
+    for text in operations:
+        if not _OPERATION.fullmatch(str(text)):
+            hint = "write it as in '-x+1/2,y,z'"
+            raise InputError(f"'{str(text)[:40]}' is no symmetry operation", hint=hint)
+    try:
+        if not operations:
+            tags = _named(tags)
+        CIFBlock(block.name, tags).get_spacegroup(subtrans_included=True)
+    except (SpacegroupError, ValueError, AssertionError) as error:
+        given = [str(tags[name]) for name in (*_NAMES, *_NUMBERS) if name in tags]
+        if not operations:
+            hint = f"give its operations, as {_OPERATIONS[0]}"
+            raise InputError(f"unknown space group '{', '.join(given)}'", hint=hint) from error
+        tags = _by_operations(tags, operations)
+    return CIFBlock(block.name, tags)
+
+
+def _named(tags: dict[str, Any]) -> dict[str, Any]:
+    """The tags of a block without operations with a space group that ASE takes as it is meant.
+
+    ASE passes over Hall's name, and takes the first setting of a number, whatever the name says.
+
+    Raises:
+        InputError: Names and number contradict each other, or Hall's name is not known.
+    """
+    names = [str(tags[name]) for name in _NAMES if name in tags]
+    numbers = [int(tags[name]) for name in _NUMBERS if name in tags]
+    halls = [str(tags[name]) for name in _HALL if tags.get(name, "?") not in _UNKNOWN]
+    hall = groups.setting_of_hall(halls[0]) if halls else 0
+    named = groups.setting_of(names[0]) if names else 0
+    meant = {groups.number_of(setting) for setting in (hall, named) if setting}
+    if meant and len(meant | set(numbers[:1])) > 1:
+        said = ", ".join([*halls[:1], *names[:1], *map(str, numbers[:1])])
+        hint = f"give the operations, as {_OPERATIONS[0]}"
+        raise InputError(f"its space group is contradictory: {said}", hint=hint)
+    if hall or (named and not _ase_knows(names[0])):
+        return _by_operations(tags, groups.operations_of(hall or named))
+    if named:
+        return {name: value for name, value in tags.items() if name not in _NUMBERS}
+    if numbers and (halls or names):
+        LOG.warning(
+            "space group '%s' is not known: the first setting of number %s is taken",
+            (halls or names)[0], numbers[0],
+        )  # fmt: skip
+    elif halls and not names:
+        raise InputError(f"unknown space group '{halls[0]}'", hint=f"give {_OPERATIONS[0]}")
+    return tags
+
+
+def _ase_knows(name: str) -> bool:
+    try:
+        Spacegroup(old_spacegroup_names.get(name, name))
+    except SpacegroupNotFoundError:
+        return False
+    return True
+
+
+def _by_operations(tags: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
+    """The tags with operations instead of a name; ASE adds them to those of P 1."""
+    others = (*_NUMBERS, *_NAMES, *_SETTINGS, *_OPERATIONS)
+    kept = {name: value for name, value in tags.items() if name not in others}
+    return kept | {_NUMBERS[1]: 1, _OPERATIONS[0]: operations}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -95,7 +181,8 @@ def _atoms(block: CIFBlock) -> Atoms:
             hint = f"give its element in {_SYMBOL}"
             raise InputError(f"site {label}: unknown element '{symbol or label}'", hint=hint)
         symbols.append(symbol)
-    atoms = CIFBlock(block.name, {**tags, key: symbols}).get_atoms()
+    block = CIFBlock(block.name, {**tags, key: symbols})
+    atoms = (_with_group(block) if block.get_cell().rank else block).get_atoms()
     if masses:
         sites = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
         usual = atomic_masses[atoms.numbers]

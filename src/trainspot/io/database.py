@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db.core import check
+from ase.db.row import AtomsRow
 from ase.formula import Formula
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
@@ -37,6 +38,13 @@ SUFFIXES: Final = (".db", LMDB)
 
 # Arrays that a row has a place for, with the dtype it has there.
 _ROW_ARRAYS = {"momenta": "f8", "initial_magmoms": "f8", "initial_charges": "f8", "masses": "f8"}
+
+
+# Names that a row uses for itself: what it derives from its atoms, its methods, its own entries.
+_ROW_NAMES = frozenset(
+    {*dir(AtomsRow(Atoms("H"))), *_ROW_ARRAYS, "tags", "constraints", "calculator", "data",
+     "calculator_parameters", "key_value_pairs", "numbers"}
+)  # fmt: skip
 
 
 # ── reading ───────────────────────────────────────────────────────────────────
@@ -108,7 +116,9 @@ def _connected(path: Path, suffix: str, **options: Any) -> Iterator[Any]:
 
 
 def _atoms(row: Any) -> Atoms:
-    pairs, data = row.key_value_pairs, dict(row.data)
+    # The row's own value of a name, such as its volume, comes before the pair unless looked up so.
+    pairs = {name: vars(row).get(name, value) for name, value in row.key_value_pairs.items()}
+    data = dict(row.data)
     if pairs.keys() & data.keys():
         name = min(pairs.keys() & data.keys())
         raise InputError(f"row {row.id}: '{name}' is a key-value pair and in the data")
@@ -196,7 +206,7 @@ def _has_place(name: str, values: NDArray[Any]) -> bool:
 
 def _is_pair(key: str, value: Any) -> bool:
     """Whether an entry can be a key-value pair that comes back the same."""
-    if type(value) not in (str, int, float) or key == OURS:
+    if type(value) not in (str, int, float) or key == OURS or key in _ROW_NAMES:
         return False
     if not isinstance(value, str) and not (math.isfinite(value) and abs(value) < 2**53):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,15 @@ _SUFFIXES: Final = {
     ".pt": ("a file of PyTorch", "make ASE structures of it and write .extxyz"),
     ".pth": ("a file of PyTorch", "make ASE structures of it and write .extxyz"),
 }  # fmt: skip
+_DATA_ATOMS: Final = re.compile(r"^[ \t]*\d+[ \t]+atoms[ \t\r]*(#.*)?$", re.MULTILINE)
+_DATA_BOX: Final = re.compile(
+    r"^[ \t]*\d+[ \t]+atom[ \t]+types\b|^[^\n#]*\bxlo[ \t]+xhi\b", re.MULTILINE
+)
+_WITH_ASE: Final = (
+    "write it as .extxyz with ASE: python -c 'import ase.io, sys; "
+    'ase.io.read(sys.argv[1], format="lammps-data", atom_style="atomic", Z_of_type={{1: 29}})'
+    '.write("NEW.extxyz")\' {name}'
+)
 _PYMATGEN: Final = (
     "convert it: python -c 'from pymatgen.core import Structure; "
     'Structure.from_file("{name}").to_ase_atoms().write("NEW.extxyz")\''
@@ -89,18 +99,24 @@ def check(path: Path, where: str, suffix: str) -> None:
     with path.open("rb") as handle:
         start = handle.read(_PEEK)
     text = start.decode("utf-8", "replace")
-    told = _told(path, text)
+    told = _told(path, text, where)
     if told:
         raise InputError(told[0], where=where, hint=told[1])
 
 
-def _told(path: Path, text: str) -> tuple[str, str] | None:
+def _told(path: Path, text: str, where: str) -> tuple[str, str] | None:
     if "BEGIN_CFG" in text:
         hint = "convert it with mlip convert-cfg, or write its structures as .extxyz"
         return "is a data set of MLIP (MTP), no configuration of AtomEye", hint
     if path.name.upper().startswith(("ML_AB", "ML_ABN")) and "Version" in text[:200]:
         hint = "give the OUTCAR or vasprun.xml of the calculations, or convert it with dpdata"
         return "is VASP's file of learned configurations (ML_AB)", hint
+    if _DATA_ATOMS.search(text) and _DATA_BOX.search(text):
+        hint = f"{_WITH_ASE.format(name=shlex.quote(where))} (1: 29 says that type 1 is copper)"
+        return (
+            "is LAMMPS data: which elements its types are, and its atom_style, are not known",
+            hint,
+        )
     return None
 
 

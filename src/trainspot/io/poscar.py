@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from trainspot.errors import InputError
+from trainspot.wording import counted
 
 _COUNTS: Final = 5  # line with the elements, or in files of VASP 4 with the counts, from 0
 
@@ -18,13 +20,24 @@ def images(path: Path) -> list[Atoms]:
     """The structure of a POSCAR or CONTCAR.
 
     Raises:
-        InputError: No line with the elements, or not as many coordinates as the counts say.
+        InputError: No line with the elements, not as many counts as elements or coordinates as the
+            counts say, or another structure behind the first.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    _check(lines)
-    found = ase.io.read(str(path.absolute()), format="vasp", do_not_split_by_at_sign=True)
+    text = _text(path)
+    _check(text.splitlines())
+    found = ase.io.read(StringIO(text), format="vasp")
     assert isinstance(found, Atoms)
     return [found]
+
+
+def _text(path: Path) -> str:
+    """The text of a file; only its comment can have other letters than those of ASCII."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return "\n".join(text.splitlines()) + "\n"
 
 
 def _check(lines: list[str]) -> None:
@@ -33,10 +46,10 @@ def _check(lines: list[str]) -> None:
         what = "cannot be read as a structure: it has no counts of atoms"
         raise InputError(what, hint="a POSCAR has them on its seventh line")
     place = _COUNTS
+    elements: list[str] | None = None
     if not words[place][0].isdigit():
-        for word in words[place]:
-            if word.startswith(("!", "#")):
-                break
+        elements = _uncommented(words[place])
+        for word in elements:
             symbol = word.partition("/")[0].partition("_")[0]
             if symbol not in atomic_numbers or symbol == "X":
                 hint = "write the symbols of the elements above the counts"
@@ -47,7 +60,38 @@ def _check(lines: list[str]) -> None:
             "has no line with the elements, as files of VASP 4",
             hint="add a line with the elements above the counts",
         )
-    _check_counts(words, place)
+    counts = _counts(words[place], place)
+    if elements is not None:
+        _check_pairs(elements, counts, place)
+    _check_coordinates(words, place, sum(counts))
+
+
+def check_heads(path: Path) -> None:
+    """Refuse an XDATCAR with other counts than elements, of which ASE drops some.
+
+    Raises:
+        InputError: It is one.
+    """
+    words = [line.split() for line in _text(path).splitlines()]
+    for place in range(_COUNTS, len(words) - 1):
+        if _is_head(words[place - _COUNTS :][: _COUNTS + 1]) and words[place][0].isalpha():
+            counts = _counts(words[place + 1], place + 1)
+            _check_pairs(_uncommented(words[place]), counts, place + 1)
+
+
+def _check_pairs(elements: list[str], counts: list[int], place: int) -> None:
+    """Refuse counts, on the line ``place`` from 0, that are not one for each element."""
+    if len(elements) != len(counts):
+        raise InputError(
+            f"line {place} has {counted(len(elements), 'element')}, and line {place + 1} "
+            f"{counted(len(counts), 'count')} of atoms",
+            hint="give one count for each element",
+        )
+
+
+def _uncommented(words: list[str]) -> list[str]:
+    place = next((n for n, word in enumerate(words) if word.startswith(("!", "#"))), len(words))
+    return words[:place]
 
 
 def _are_elements(first: list[str], counts: list[str]) -> bool:
@@ -55,14 +99,15 @@ def _are_elements(first: list[str], counts: list[str]) -> bool:
     return len(first) == len(counts) and all(word in atomic_numbers for word in first)
 
 
-def _check_counts(words: list[list[str]], place: int) -> None:
-    counts = []
-    for word in words[place]:
-        if word.startswith(("!", "#")):
-            break
-        if not word.isdigit():
+def _counts(words: list[str], place: int) -> list[int]:
+    counts = _uncommented(words)
+    for word in counts:
+        if not (word.isascii() and word.isdigit()):
             raise InputError(f"line {place + 1}: '{word}' is no count of atoms")
-        counts.append(int(word))
+    return [int(word) for word in counts]
+
+
+def _check_coordinates(words: list[list[str]], place: int, size: int) -> None:
     following = words[place + 1 :]
     if following and following[0] and following[0][0][:1].lower() == "s":
         following = following[1:]
@@ -72,9 +117,28 @@ def _check_counts(words: list[list[str]], place: int) -> None:
         if len(row) < 3 or not all(map(_is_number, row[:3])):
             break
         whole += 1
-    if whole != sum(counts):
+    if whole != size:
         hint = "correct the counts, or the coordinates"
-        raise InputError(f"has {whole} coordinates for {sum(counts)} atoms", hint=hint)
+        raise InputError(f"has {whole} coordinates for {size} atoms", hint=hint)
+    start = len(words) - len(coordinates) + whole
+    for number in range(start, len(words)):
+        if _is_head(words[number:]):
+            raise InputError(
+                f"has another structure from line {number + 1} on, and a POSCAR is one",
+                hint="split it into a file for each structure",
+            )
+
+
+def _is_head(words: list[list[str]]) -> bool:
+    """Whether a POSCAR begins here: comment, scale, three vectors, elements and counts."""
+    if len(words) <= _COUNTS:
+        return False
+    scale, vectors, last = words[1], words[2:_COUNTS], words[_COUNTS]
+    sizes = len(scale) in (1, 3) and all(len(row) == 3 for row in vectors)
+    if not sizes or not all(_is_number(word) for row in (scale, *vectors) for word in row):
+        return False
+    named = bool(last) and last[0].partition("/")[0].partition("_")[0] in atomic_numbers
+    return named or (bool(last) and all(word.isdigit() for word in last))
 
 
 def _is_number(word: str) -> bool:

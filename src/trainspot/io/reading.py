@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,16 +16,18 @@ from ase.io.formats import (
     ioformats,
     match_magic,
 )
+from ase.io.ulm import InvalidULMFileError
 
 from trainspot.errors import InputError, MissingExtraError
-from trainspot.io import cif, database, extxyz, foreign, poscar, scf, xyz
+from trainspot.io import cif, database, extxyz, foreign, poscar, scf, trajectories, xyz
 from trainspot.io.atoms import LOG
 
 _SHARED: Final = frozenset({".out", ".log", ".txt", ".dat"})
 """Suffixes of outputs of many programs."""
 
 _RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
-               NotImplementedError, StopIteration, ArithmeticError, SyntaxError)  # fmt: skip
+               NotImplementedError, StopIteration, ArithmeticError, SyntaxError,
+               InvalidULMFileError)  # fmt: skip
 """What a reader raises that did not expect what it met: its words are about itself."""
 
 
@@ -73,6 +75,8 @@ def _form(path: Path, suffix: str) -> str:
         raise InputError("is empty", hint="copy or write it again")
     if suffix == ".json":
         return "db"
+    if trajectories.is_dump(path):
+        return trajectories.DUMP
     try:
         form = _by_content(path) if suffix in _SHARED else ""
         form = form or filetype(str(path.absolute()))
@@ -105,15 +109,27 @@ def _begins_with_a_number(path: Path) -> bool:
 
 
 def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
-    if form == "extxyz":
-        return xyz.images(path, where)
-    if form == "db":
-        return database.images(path, suffix)
-    if form == "cif":
-        return cif.images(path)
-    if form == "vasp":
-        return poscar.images(path)
-    return scf.images(path, form, scf.default_read(path, form), where)
+    readers: dict[str, Callable[[], list[Atoms]]] = {
+        "extxyz": lambda: _xyz(path, where),
+        "db": lambda: database.images(path, suffix),
+        "cif": lambda: cif.images(path),
+        "vasp": lambda: poscar.images(path),
+        trajectories.DUMP: lambda: trajectories.lammps_images(path, where),
+    }
+    if form in readers:
+        return readers[form]()
+    if form == "vasp-xdatcar":
+        poscar.check_heads(path)
+    found = scf.images(path, form, scf.default_read(path, form), where)
+    if form in trajectories.DL_POLY:
+        return trajectories.without_forces(found, where, "DL_POLY")
+    return found
+
+
+def _xyz(path: Path, where: str) -> list[Atoms]:
+    trajectories.check_cp2k(path)
+    found = xyz.images(path, where)
+    return trajectories.without_energies(found, where) if trajectories.is_cp2k(path) else found
 
 
 @contextmanager
@@ -131,14 +147,20 @@ def _warnings_told(where: str) -> Iterator[None]:
 
 def _unreadable(error: Exception, form: str, where: str) -> InputError:
     """What a reader stumbled over, in words about the file."""
-    said = " ".join(str(error).split())
+    # Of a KeyError the text is the repr of a key, which may be a scalar of NumPy.
+    text = f"'{error.args[0]}'" if isinstance(error, KeyError) and error.args else str(error)
+    said = " ".join(text.split())
     told = form in ioformats and form not in ("db", "extxyz")
     kind = f"{ioformats[form].description}: " if told else ""
+    if isinstance(error, UnicodeDecodeError) and not (told and ioformats[form].isbinary):
+        return InputError("is not UTF-8 text", where=where, hint="save it as UTF-8")
     if isinstance(error, ValueError) and "could not convert" in said and "'" in said:
         value = said.split("'")[1]
         reason = f"'{value[:40]}' stands where a number should be"
     elif isinstance(error, KeyError) and form in ioformats and len(said) < 16:
         reason = f"{said} is no element, or a part is missing"
+    elif "Z-matrix" in said:
+        reason = "of its Z-matrix not everything can be read: write Cartesian coordinates"
     elif "resemble ASE JSON" in said:
         reason = "it is JSON, but no database of ASE"
     elif isinstance(error, _RAW) or len(said.split()) < 2:
