@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.io import write
 from click.testing import CliRunner
 
-from aiida_trainspot import builder, checks, running
+from aiida_trainspot import builder, checks, daemon, running
 from trainspot.cli import main
 from trainspot.config.load import load, read_inputs
 
@@ -140,7 +140,8 @@ def test_what_has_ended_does_not_count(written):
 @pytest.fixture
 def call(monkeypatch):
     """Runs ``trainspot run`` with a stand-in for the daemon."""
-    monkeypatch.setattr(checks, "_daemon", list)
+    monkeypatch.setattr(checks, "on_daemon", list)
+    monkeypatch.setattr(daemon, "start", lambda *_: False)
     monkeypatch.setattr("aiida.engine.submit", submitted)
     monkeypatch.setattr("aiida_trainspot.cli._watch.watch", lambda _: 40)
     return lambda *args: CliRunner().invoke(main, ["run", *map(str, args)])

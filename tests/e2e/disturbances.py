@@ -70,10 +70,10 @@ jobs = [n for n in node.called_descendants if n.process_label == "AseLabelCalcul
 everything = QueryBuilder().append(ProcessNode).all(flat=True)
 made = [n for n in node.called_descendants if isinstance(n, CalcJobNode)]
 print(json.dumps({
-    "labelled": sorted(i for n in jobs if not is_replaced(n) for i in n.inputs.dataset.dataset.ids),
+    "labelled": sorted(i for n in jobs if "labelled" in n.outputs for i in n.outputs.labelled.ids),
     "final": sorted(node.outputs.dataset.dataset.ids) if "dataset" in node.outputs else [],
     "exit": (status(node)["exit"] or {}).get("label"),
-    "jobs": len([n for n in made if not is_replaced(n)]),
+    "jobs": len([n for n in made if not is_replaced(n) and n.exit_status != 406]),
     "replaced": sum(map(is_replaced, node.called_descendants)),
     "open": [n.pk for n in everything if not n.is_terminated],
 }))
