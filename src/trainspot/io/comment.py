@@ -18,7 +18,7 @@ from ase.io.extxyz import UNPROCESSED_KEYS, key_val_str_to_dict
 
 from trainspot.errors import InputError
 from trainspot.io.atoms import TEXT_KEYS
-from trainspot.io.labels import NOTHING, REF
+from trainspot.io.labels import NOTHING, REF, symmetric
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 _WORD = re.compile(r"[^\s=]+")
@@ -157,7 +157,8 @@ def parse(line: str) -> dict[str, Any]:
 def _value(name: str, text: str, bare: str) -> Any:
     """What the text of a value is."""
     if name in _MATRICES:
-        return _by_ase(name, _nine(name, bare))
+        found = _by_ase(name, _nine(name, bare))  # by columns
+        return symmetric(name, found.T) if name == "stress" else found
     quoted = bare != text or not text
     if not bare or (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
         return bare
