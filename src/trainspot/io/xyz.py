@@ -17,7 +17,7 @@ from ase.io.extxyz import REV_PROPERTY_NAME_MAP, read_xyz
 from trainspot.errors import InputError
 from trainspot.io import comment
 from trainspot.io.atoms import LOG
-from trainspot.io.lookalikes import quantity_of
+from trainspot.io.lookalikes import in_other_unit, quantity_of
 
 _PLAIN: Final = "species:S:1:pos:R:3"
 _TYPES: Final = {"R": "number", "I": "whole number", "L": "logical value"}
@@ -173,7 +173,11 @@ def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> No
         raise InputError(f"{what}declared", hint="correct Properties=… in the comment line")
     if widths[wrong] < expected:
         raise InputError(f"{what}needed", hint="an element and three coordinates")
-    named = [name for name, value in info.items() if quantity_of(name, value, len(rows))]
+    named = [
+        name
+        for name, value in info.items()
+        if quantity_of(name, value, len(rows)) and not in_other_unit(name)
+    ]
     others = f", and call '{named[0]}' REF_energy" if named else ""
     raise InputError(
         f"{what}read",

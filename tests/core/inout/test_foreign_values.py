@@ -193,3 +193,18 @@ def test_a_stress_of_ours_comes_back_symmetric_or_not(tmp_path, same, suffix, la
     dataset = Dataset.from_frames(frames)
     io.write(dataset, tmp_path / f"a{suffix}")
     same(dataset, io.read(tmp_path / f"a{suffix}"))
+
+
+def test_an_empty_text_of_ours_takes_nothing_in_for_other_programs(tmp_path, same):
+    dataset = io.from_images([bulk("Cu")])
+    frames = [frame.with_(info={"uid": "", "note": "x"}) for frame in dataset]
+    dataset = Dataset.from_frames(frames)
+    io.write(dataset, tmp_path / "a.extxyz")
+    same(dataset, io.read(tmp_path / "a.extxyz"))
+    assert ase.io.read(tmp_path / "a.extxyz").info["note"] == "x"
+
+
+def test_columns_that_are_not_declared_are_no_reason_to_rename_another_unit(read):
+    with pytest.raises(InputError, match="atom 1 has 7 columns") as caught:
+        read("energy_Ha=-1.5", PUSHED)
+    assert "REF_energy" not in str(caught.value)
