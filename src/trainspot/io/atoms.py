@@ -24,6 +24,7 @@ from trainspot.columns import PER_FRAME
 from trainspot.errors import InputError
 from trainspot.frames import SPLITS, Frame, Origin
 from trainspot.io import labels as naming
+from trainspot.io import lookalikes
 from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 from trainspot.io.mapping import renamed
 from trainspot.metadata import decode_metadata, encode_metadata
@@ -82,6 +83,7 @@ def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | Non
 def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Counter[str]) -> Frame:
     """See ``from_ase``; what the user should know is counted in ``told``."""
     _check_occupancy(atoms)
+    atoms = _with_forces(atoms)
     # Of a CIF; under these names an extended XYZ file has something of its own.
     derived = DERIVED_INFO if isinstance(atoms.info.get("spacegroup"), Spacegroup) else ()
     info = {k: v for k, v in atoms.info.items() if k not in derived}
@@ -90,7 +92,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Coun
     user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(kept, "info")
     if "frame_id" in info and not _is_ours(info):
         user.setdefault("frame_id", info["frame_id"])
-    arrays = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
+    arrays = _numeric(atoms, told)
     arrays = {k: _typed(k, v, _entry(kept, "dtypes")) for k, v in arrays.items()}
     arrays |= {k: _unpacked(v) for k, v in _entry(kept, "arrays").items()}
     results = _results(atoms, info)
@@ -105,15 +107,18 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Coun
     split = info.get("split")
     if split is not None and split not in SPLITS:
         raise InputError(f"unknown set '{split}'", hint=f"one of {', '.join(SPLITS)}")
-    labels = naming.labels_of(atoms, info, results, theory)
+    labels = naming.labels_of(atoms, info, results, theory, as_is=_is_ours(info))
     if info.get("strategy") != "md":
         known = {*mapping, *RESERVED, *_entry(kept, "info"), *_entry(kept, "arrays")}
-        found = naming.lookalikes(atoms, info, labels, known)
+        found = lookalikes.lookalikes(atoms, info, labels, known)
         # Without a stress a frame is whole; without an energy or forces it is not labelled.
         if {"energy", "forces"} & {*found.values()} and not _is_ours(info):
-            raise naming.refusal(found)
+            raise lookalikes.refusal(found)
         for name in found:
-            does = naming.command(naming.offered({name: found[name]}))
+            if lookalikes.in_other_unit(name):
+                told[f"'{name}' is metadata, no label: its name says another unit"] += 1
+                continue
+            does = naming.command(lookalikes.offered({name: found[name]}))
             told[f"'{name}' is metadata, no label; {does} makes a label of it"] += 1
     _check_texts(info)
     return Frame.from_atoms(
@@ -131,6 +136,36 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Coun
         arrays=arrays,
         info=user,
     )
+
+
+def _with_forces(atoms: Atoms) -> Atoms:
+    """The structure with forces as an array that a database had in its data, say."""
+    value = atoms.info.get(REF_FORCES)
+    if _is_ours(atoms.info) or REF_FORCES in atoms.arrays or naming.is_nothing(value):
+        return atoms
+    numbers = naming.numbers_of(REF_FORCES, value, "forces")
+    flat = numbers.shape == (3 * len(atoms),)
+    forces = naming.forces_of(REF_FORCES, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
+    found = atoms.copy()
+    found.calc = atoms.calc
+    del found.info[REF_FORCES]
+    found.set_array(REF_FORCES, forces)
+    return found
+
+
+def _numeric(atoms: Atoms, told: Counter[str]) -> dict[str, NDArray[Any]]:
+    """Per-atom arrays but those of text; forces that are text stay, and are refused."""
+    found = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
+    for name in [k for k, v in found.items() if _is_text(v) and not lookalikes.is_vector(k, v)]:
+        del found[name]
+        told[f"the column '{name}' is text and is left out"] += 1
+    return found
+
+
+def _is_text(values: NDArray[Any]) -> bool:
+    if values.dtype.kind == "O":
+        return all(isinstance(v, str) or v is None for v in values.ravel().tolist())
+    return values.dtype.kind == "U"
 
 
 def _is_ours(info: Mapping[str, Any]) -> bool:

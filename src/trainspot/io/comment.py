@@ -1,7 +1,9 @@
 """The comment line of extended XYZ, as people write it: to a dictionary, or one clear error.
 
-ASE's parser does the work. Before it, what it would misread or stumble over is made plain: nested
-brackets, ``None`` for a label, special names in small letters, numbers that are texts.
+The line is split here, for ASE's parser lets an empty value, an apostrophe or an open quote take in
+what follows. ASE's parser makes numbers of the values; what it would misread or change is made
+plain before: nested brackets, ``None`` for a label, special names in small letters, numbers that
+are texts.
 """
 
 from __future__ import annotations
@@ -12,20 +14,19 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from ase.io.extxyz import key_val_str_to_dict
+from ase.io.extxyz import UNPROCESSED_KEYS, key_val_str_to_dict
 
 from trainspot.errors import InputError
 from trainspot.io.atoms import TEXT_KEYS
-from trainspot.io.labels import NOTHING, REF
+from trainspot.io.labels import NOTHING, REF, symmetric
 
-_DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
-_FLAT = r"\[[^\[\]]*\]"
-_MATRIX = rf"\[(?:[^\[\]]|{_FLAT})*\]"
-_TENSOR = rf"\[(?:[^\[\]]|{_MATRIX})*\]"
-# One `key` or `key=value`; a value in quotes or brackets may hold blanks and further keys.
-_TOKEN = re.compile(
-    rf"""\s*({_DOUBLE}|[^\s="']+)(?:\s*=\s*({_DOUBLE}|{_SINGLE}|\{{[^}}]*\}}|{_TENSOR}|\S*))?"""
-)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_WORD = re.compile(r"[^\s=]+")
+_EQUALS = re.compile(r"\s*=")
+# Another entry after blanks.
+_NEXT = re.compile(r"\s+(?:\"(?:[^\"\\]|\\.)*\"|[^\s=\"'\[{][^\s=]*)\s*=")
+_VALUE = re.compile(r"\S*")
+_CLOSING: Final = {"{": "}", "[": "]"}
 _SPECIAL: Final = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _MATRICES: Final = ("Lattice", "stress", "virial")  # ASE wants nine numbers
 _LABELS: Final = frozenset({*REF, *REF.values(), "free_energy", "virial"})
@@ -42,14 +43,88 @@ class Token(NamedTuple):
 
 
 def tokens(line: str) -> Iterator[Token]:
-    """The entries of a comment line, in order."""
+    """The entries of a comment line, in order.
+
+    Quotes and brackets group what they enclose only where they begin a name or a value; within a
+    word they are letters like all others.
+
+    Raises:
+        InputError: A quote or bracket that is never closed, or a value without a name.
+    """
+    line = line.strip()
     place = 0
-    while found := _TOKEN.match(line, place):
-        key, value = found.groups()
-        yield Token(_bare(key), value, found.group().strip())
-        place = found.end()
-    if rest := line[place:].strip():  # a quote that is never closed, say
-        yield Token("", None, rest)
+    while place < len(line):
+        if line[place].isspace():
+            place += 1
+            continue
+        end = _end_of_key(line, place)
+        key, equals = line[place:end], _EQUALS.match(line, end)
+        if equals is None:
+            yield Token(_bare(key), None, key)
+        else:
+            start, end = _span_of_value(line, equals.end(), key)
+            yield Token(_bare(key), line[start:end], line[place:end])
+        place = end
+
+
+def _end_of_key(line: str, place: int) -> int:
+    quoted = _QUOTED.match(line, place)
+    if quoted:
+        return quoted.end()
+    if line[place] in "\"'" and "=" in line[place:]:  # in free text it takes nothing in
+        raise _open(line[place:])
+    word = _WORD.match(line, place)
+    if word is None:
+        raise InputError(f"'{line[place : place + 40]}' has no name", hint="write name=value")
+    return word.end()
+
+
+def _span_of_value(line: str, place: int, key: str) -> tuple[int, int]:
+    """Where a value begins and ends; it is empty where the next entry follows."""
+    if place == len(line) or _NEXT.match(line, place):
+        return place, place
+    while line[place].isspace():
+        place += 1
+    first = line[place]
+    if first in "\"'":
+        quoted = _QUOTED.match(line, place)
+        if quoted is None:
+            raise _open(f"{key}={line[place:]}")
+        end = quoted.end()
+        if line[end : end + 1].strip(" \t,;") and not re.match(r"[A-Za-z_]\w*=", line[end:]):
+            what = f"{quoted.group()[:40]} is followed by '{line[end : end + 20]}'"
+            raise InputError(what, hint="write a quote within a text as \\' or \\\"")
+        return place, end
+    word = _VALUE.match(line, place)
+    assert word is not None
+    if first not in _CLOSING:
+        return place, word.end()
+    end = _end_of_group(line, place)
+    if not end:
+        raise _open(f"{key}={line[place:]}")
+    # Brackets that end within a word are part of it, as in a SMILES.
+    return place, word.end() if line[end : end + 1].strip() else end
+
+
+def _end_of_group(line: str, place: int) -> int:
+    """Where the bracket that opens here is closed, quotes passed over; 0 for nowhere."""
+    opening, closing = line[place], _CLOSING[line[place]]
+    depth, at = 0, place
+    while at < len(line):
+        quoted = _QUOTED.match(line, at) if line[at] == '"' else None
+        if quoted:
+            at = quoted.end()
+            continue
+        depth += (line[at] == opening) - (line[at] == closing)
+        at += 1
+        if not depth:
+            return at
+    return 0
+
+
+def _open(text: str) -> InputError:
+    hint = "close its quote or bracket, or put the whole value in double quotes"
+    return InputError(f"{text[:60]} is never closed", hint=hint)
 
 
 def parse(line: str) -> dict[str, Any]:
@@ -58,8 +133,7 @@ def parse(line: str) -> dict[str, Any]:
     Raises:
         InputError: An entry that is given twice, or cannot be what its name says.
     """
-    pieces: list[str] = []
-    values: dict[str, Any] = {}  # those that ASE's parser would change or not understand
+    info: dict[str, Any] = {}
     seen: dict[str, str | None] = {}
     for token in tokens(line):
         name = _SPECIAL.get(token.key.lower(), token.key)
@@ -67,47 +141,51 @@ def parse(line: str) -> dict[str, Any]:
             raise InputError(f"'{token.key}' is given twice", hint="remove one of them")
         seen[name] = token.value
         if token.value is None:
-            pieces.append(token.text)
+            if name in _MATRICES:
+                raise InputError(f"'{name}' has no value", hint="correct it, or remove it")
+            info[name] = True
             continue
         bare = _bare(token.value)
-        if name in _LABELS and bare.strip().lower() in NOTHING:
-            continue
-        quoted = token.value[:1] == '"' and len(token.value) > 1
-        if (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
-            values[name] = bare
-        if token.value.startswith("[") and "[" in token.value[1:] and name not in _MATRICES:
-            values[name] = _array(name, token.value)
-        else:
-            pieces.append(_plain(token, name, bare))
-    info: dict[str, Any] = _by_ase(pieces) | values
+        if name not in _LABELS or bare.strip().lower() not in NOTHING:
+            info[name] = _value(name, token.value, bare)
     if "pbc" in info and not _is_pbc(info["pbc"]):
         hint = 'write T or F for each cell vector, such as pbc="T T F"'
         raise InputError(f"pbc={seen['pbc']} is no periodicity", hint=hint)
-    for key, value in info.items():
-        if isinstance(value, np.generic):
-            info[key] = value.item()
     return info
 
 
-def _by_ase(pieces: list[str]) -> dict[str, Any]:
-    """ASE's parser on all entries; the one it cannot read is named."""
+def _value(name: str, text: str, bare: str) -> Any:
+    """What the text of a value is."""
+    if name in _MATRICES:
+        found = _by_ase(name, _nine(name, bare))  # by columns
+        return symmetric(name, found.T) if name == "stress" else found
+    quoted = bare != text or not text
+    if not bare or (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
+        return bare
+    if not quoted and text[0] in _CLOSING and _end_of_group(text, 0) == len(text):
+        inner = text[1:-1]
+        if text[0] == "[" and "[" in inner:
+            return _array(name, text)
+        found = _by_ase(name, inner)
+        return text if isinstance(found, str) or text == "{}" else found
+    return _by_ase(name, bare)
+
+
+def _by_ase(name: str, bare: str) -> Any:
+    """A value as ASE's parser understands it; what is no number stays as it is."""
+    escaped = bare.replace("\\", "\\\\").replace('"', '\\"')
+    key = name if name in _MATRICES or name.lower() in UNPROCESSED_KEYS else "value"
     try:
-        found: dict[str, Any] = key_val_str_to_dict(" ".join(pieces))
+        found = key_val_str_to_dict(f'{key}="{escaped}"')[key]
     except (ValueError, IndexError, KeyError):
-        for piece in pieces:
-            try:
-                key_val_str_to_dict(piece)
-            except (ValueError, IndexError, KeyError):
-                key, equals, value = piece.partition("=")
-                what = f"{key}={value[:60]} cannot be read" if equals else f"'{key}' has no value"
-                raise InputError(what, hint="correct it, or remove it") from None
-        raise
-    return found
+        what = f"{name}={bare[:60]} cannot be read"
+        raise InputError(what, hint="correct it, or remove it") from None
+    return found.item() if isinstance(found, np.generic) else found
 
 
 def _bare(text: str) -> str:
-    """A value without its quotes."""
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+    """A name or value without its quotes."""
+    if _QUOTED.fullmatch(text):
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     return text
 
@@ -138,16 +216,6 @@ def _array(name: str, text: str) -> Any:
     except ValueError:  # rows of unlike lengths
         return found
     return array if array.dtype.kind in "biuf" else found
-
-
-def _plain(token: Token, name: str, bare: str) -> str:
-    """The entry as ASE reads it right."""
-    assert token.value is not None
-    if name in _MATRICES:
-        return f'{name}="{_nine(name, bare)}"'
-    if name != token.key:
-        return f"{name}={token.value}"
-    return token.text
 
 
 def _nine(name: str, bare: str) -> str:

@@ -95,7 +95,7 @@ def _survives(key: str, value: Any) -> bool:
         return False
     if key in TEXT_KEYS or key in NUMBER_KEYS:  # read by their names
         return True
-    simple = type(value) in (bool, int, float, str)
+    simple = type(value) in (bool, int, float, str) and value != ""  # ASE goes on to the next
     if not simple or not re.fullmatch(r"[A-Za-z_]\w*", key) or key in RESERVED | _XYZ_KEYS:
         return False
     written = f"{key}={_value(value)}"

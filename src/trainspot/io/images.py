@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
@@ -15,7 +15,7 @@ from trainspot.errors import InputError
 from trainspot.frames import Frame, frame_id
 from trainspot.io import labels as naming
 from trainspot.io.atoms import LOG, read_frame
-from trainspot.io.mapping import renamed
+from trainspot.io.mapping import already, renamed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,11 +43,11 @@ def from_images(
     frames = list[Frame]()
     firsts: dict[str, tuple[int, NDArray[Any]]] = {}
     told: Counter[str] = Counter()
-    met: set[str] = set()
+    met, passed = set[str](), Counter[str]()
     for number, atoms in enumerate(several, start=1):
         try:
             if mapping:
-                met |= renamed(atoms, mapping)
+                met |= renamed(atoms, mapping, passed)
             frames.append(read_frame(atoms, theory, mapping or {}, told))
             _check_alike(frames[-1], number, firsts)
         except InputError as error:
@@ -59,9 +59,9 @@ def from_images(
             hint = "correct it, or remove it from the file"
             what = f"has a value that cannot be used ({error})"
             raise InputError(what, where=place, hint=hint) from error
-    if missing := sorted((mapping or {}).keys() - met):
-        hint = "check the name, which may be missing in all frames"
-        raise InputError(f"has nothing called '{missing[0]}'", where=where, hint=hint)
+    _check_used(mapping or {}, met, passed, where)
+    for name in sorted(passed):
+        told[f"'{name}' stays as it is where the label is there already"] += passed[name]
     try:
         dataset = Dataset.from_frames(frames)
     except InputError as error:
@@ -73,6 +73,18 @@ def from_images(
         shown = f"{where}: " if where else ""
         LOG.warning("%s%s (%s of %s structures)", shown, _named(text, where), count, len(several))
     return dataset
+
+
+def _check_used(
+    mapping: Mapping[str, str], met: Collection[str], passed: Collection[str], where: str
+) -> None:
+    """Refuse names that are in no structure, or only where the label is there already."""
+    for name in sorted(mapping.keys() - met):
+        if name in passed:
+            refused = already(mapping[name])
+            raise InputError(refused.what, where=where or refused.where, hint=refused.hint)
+        hint = "check the name, which may be missing in all frames"
+        raise InputError(f"has nothing called '{name}'", where=where, hint=hint)
 
 
 def _id_before(atoms: Atoms, frame: Frame) -> str:

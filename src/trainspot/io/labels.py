@@ -1,9 +1,8 @@
-"""Which values of an ASE structure are its labels, and which only look like labels.
+"""Which values of an ASE structure are its labels.
 
 Labels have two sets of names: ``REF_energy``, ``REF_forces``, ``REF_stress``, and ``energy``,
-``forces``, ``stress`` of a calculator. A frame has its labels under one of them. A value of another
-name that looks like a label the frame lacks is never passed over: it is refused, with the line of
-``trainspot convert --map`` that makes a label of it.
+``forces``, ``stress`` of a calculator. A frame has its labels under one of them; labels
+under other names are the matter of ``lookalikes``.
 """
 
 from __future__ import annotations
@@ -40,30 +39,23 @@ NOTHING: Final = frozenset({"", "none", "null", "n/a", "na"})
 CALCULATOR: Final = "calculator_"
 """Begins the names under which results of a calculator are kept beside ``REF_`` labels."""
 
-_UNITS = {"energy": "in eV", "forces": "in eV/Å", "stress": "in eV/Å³"}
-_ENERGY = re.compile(
-    r".*energ(y|ie).*|e|u|e_?tot(al)?|tot(al)?_?e|tot_?en|toten|e_?pot|pe|e_?(dft|ref|qm|pbe|scan)"
-    r"|(dft|ref|qm|pbe|scan)_?e",
-    re.IGNORECASE,
-)
-_FORCES = re.compile(r".*(force|gradient).*|f|frc|f_?xyz|grads?|f_?(dft|ref|qm)|(dft|ref|qm)_?f",
-                     re.IGNORECASE)  # fmt: skip
-_STRESS = re.compile(r".*(stress|virial|pressure_?tensor).*", re.IGNORECASE)
-_PATTERNS = {"energy": _ENERGY, "forces": _FORCES, "stress": _STRESS}
-# What has one of these in its name is something else, or says something about a label.
-_OTHER = re.compile(
-    r"cutoff|unit|weight|sigma0|hull|fermi|kinetic|zero_?point|zpe|shift|err|std|dev|uncert|var"
-    r"|toler|thresh|loss|formation|cohesive|binding|adsorption|gap|correlation|repulsion|dispersion|entropy"
-    r"|surface|barrier|activation|isolated|atomi[sz]ation|norm|max|min|rms|mae|mask|constant|spring"
-    r"|has_|have_|source|level|flag|raw",
-    re.IGNORECASE,
-)
-_COMPONENTS = frozenset({"fx", "fy", "fz"})
+_ROUNDING: Final = 1e-5
+"""How far a stress may be from symmetric, eV/Å³: what five digits leave."""
+_ROUNDING_SHARE: Final = 1e-3
+"""The same as a share of its largest number."""
+
+UNITS: Final = {"energy": "in eV", "forces": "in eV/Å", "stress": "in eV/Å³"}
+"""Of the labels, by quantity."""
 
 
 # ── the labels of a structure ─────────────────────────────────────────────────
 def labels_of(
-    atoms: Atoms, info: Mapping[str, Any], results: Mapping[str, Any], theory: str
+    atoms: Atoms,
+    info: Mapping[str, Any],
+    results: Mapping[str, Any],
+    theory: str,
+    *,
+    as_is: bool = False,
 ) -> Labels:
     """The labels of a structure, under one set of names.
 
@@ -72,6 +64,7 @@ def labels_of(
         info: Its entries.
         results: What its calculator left.
         theory: Level of theory of labels that come without one.
+        as_is: Whether a stress stays as it is, symmetric or not: that of a frame of ours.
 
     Raises:
         InputError: Labels under two sets of names, or a value that is no number or has the wrong
@@ -79,7 +72,7 @@ def labels_of(
     """
     named = {"energy": info.get(REF_ENERGY), "forces": atoms.arrays.get(REF_FORCES),
              "stress": info.get(REF_STRESS)}  # fmt: skip
-    named = {key: None if _is_nothing(value) else value for key, value in named.items()}
+    named = {key: None if is_nothing(value) else value for key, value in named.items()}
     if any(value is not None for value in named.values()):
         _check_one_set(named, results)
         names: Mapping[str, str] = REF
@@ -88,11 +81,11 @@ def labels_of(
         energy = "free_energy" if results.get("free_energy") is not None else "energy"
         names = {"energy": energy, "forces": "forces", "stress": "stress"}
         named = {key: results.get(name) for key, name in names.items()}
-        named = {key: None if _is_nothing(value) else value for key, value in named.items()}
+        named = {key: None if is_nothing(value) else value for key, value in named.items()}
     labels = Labels(
         energy_of(names["energy"], named["energy"]),
         forces_of(names["forces"], named["forces"], len(atoms)),
-        stress_of(names["stress"], named["stress"]),
+        stress_of(names["stress"], named["stress"], as_is=as_is),
     )
     return replace(labels, theory=str(info.get("theory", theory)) if labels else "")
 
@@ -111,12 +104,12 @@ def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Map
     """
     mine = {"energy", "free_energy", "forces", "stress"}
     others = {k: v for k, v in results.items() if k not in mine and v is not None}
-    referenced = REF_FORCES in arrays or any(not _is_nothing(info.get(n)) for n in REF.values())
+    referenced = REF_FORCES in arrays or any(not is_nothing(info.get(n)) for n in REF.values())
     if referenced:
         return others | {
             CALCULATOR + k: _as_array(v)
             for k, v in results.items()
-            if k in mine and v is not None and not _is_nothing(v)
+            if k in mine and v is not None and not is_nothing(v)
         }
     energy = results.get("energy")
     if energy is not None and results.get("free_energy", energy) != energy:
@@ -148,16 +141,17 @@ def command(renamed: Mapping[str, str]) -> str:
     return f"trainspot convert {FILE} NEW.extxyz {options}"
 
 
-def _is_nothing(value: Any) -> bool:
+def is_nothing(value: Any) -> bool:
+    """Whether a value stands for a label that is not there."""
     if value is None:
         return True
     if isinstance(value, str | bytes):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         return text.strip().lower() in NOTHING
-    return isinstance(value, np.ndarray | list | tuple) and not _size(value)
+    return isinstance(value, np.ndarray | list | tuple) and not size_of(value)
 
 
-def _size(value: Any) -> int:
+def size_of(value: Any) -> int:
     """How many entries a value has; lists of unlike lengths have none that could be numbers."""
     try:
         return int(np.size(value))
@@ -171,7 +165,7 @@ def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
     Raises:
         InputError: They are none; the message names the value.
     """
-    hint = f"give numbers alone, {_UNITS[quantity]}, or leave it out"
+    hint = f"give numbers alone, {UNITS[quantity]}, or leave it out"
     if isinstance(value, bool | np.bool_):
         raise InputError(f"{name} has no value", hint=hint)
     try:
@@ -213,8 +207,14 @@ def forces_of(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None
     return found
 
 
-def stress_of(name: str, value: Any) -> NDArray[np.float64] | None:
-    """A stress, eV/Å³, (3, 3), of nine or six numbers; ``InputError`` if it is not that."""
+def stress_of(name: str, value: Any, *, as_is: bool = False) -> NDArray[np.float64] | None:
+    """A stress, eV/Å³, (3, 3), of nine or six numbers; ``InputError`` if it is not that.
+
+    Args:
+        name: What it is called.
+        value: Whatever a file had for it.
+        as_is: Whether nine numbers stay as they are; otherwise see ``symmetric``.
+    """
     if value is None:
         return None
     found = numbers_of(name, value, "stress")
@@ -223,96 +223,32 @@ def stress_of(name: str, value: Any) -> NDArray[np.float64] | None:
         raise InputError(f"{name} has {found.size} number{'s' * (found.size != 1)}", hint=hint)
     _check_finite(name, found)
     full = voigt_6_to_full_3x3_stress(found.ravel()) if found.size == 6 else found.reshape(3, 3)
-    return np.asarray(full, dtype=np.float64)
+    full = np.asarray(full, dtype=np.float64)
+    return full if as_is else symmetric(name, full)
+
+
+def symmetric(name: str, stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A stress, (3, 3), without what rounding left of asymmetry.
+
+    Raises:
+        InputError: It is not symmetric by more than that.
+    """
+    if np.array_equal(stress, stress.T):
+        return stress
+    apart = np.abs(stress - stress.T)
+    if not apart.max() <= max(_ROUNDING, _ROUNDING_SHARE * float(np.abs(stress).max())):
+        row, column = (int(i) for i in np.unravel_index(int(apart.argmax()), (3, 3)))
+        row, column = sorted((row, column))
+        one, other = "xyz"[row] + "xyz"[column], "xyz"[column] + "xyz"[row]
+        raise InputError(
+            f"{name} is not symmetric: {one} is {stress[row, column]:.6g}, {other} is "
+            f"{stress[column, row]:.6g}",
+            hint="correct it, or leave it out",
+        )
+    mean: NDArray[np.float64] = 0.5 * (stress + stress.T)
+    return mean
 
 
 def _check_finite(name: str, numbers: NDArray[np.float64]) -> None:
     if not np.all(np.isfinite(numbers)):
         raise InputError(f"{name} is not finite", hint="leave an absent label out")
-
-
-# ── values that look like labels ──────────────────────────────────────────────
-def lookalikes(
-    atoms: Atoms, info: Mapping[str, Any], labels: Labels, known: Collection[str]
-) -> dict[str, str]:
-    """Quantities of values that look like labels the structure lacks, by the name of the value.
-
-    Args:
-        atoms: The structure.
-        info: Its metadata.
-        labels: Its labels.
-        known: Names that are no labels for sure.
-    """
-    lacking = [
-        quantity
-        for quantity, value in zip(REF, (labels.energy, labels.forces, labels.stress), strict=True)
-        if value is None
-    ]
-    found: dict[str, str] = {}
-    for name, value in [*info.items(), *atoms.arrays.items()]:
-        if name in known or name in REF.values() or name.startswith(CALCULATOR):
-            continue
-        quantity = quantity_of(name, value, len(atoms), of_atoms=name in atoms.arrays)
-        if quantity in lacking:
-            found[name] = quantity
-    if "forces" in lacking:
-        components = [name for name in atoms.arrays if name.lower() in _COMPONENTS]
-        if len(components) == len(_COMPONENTS):
-            found |= dict.fromkeys(components, "forces")
-    return found
-
-
-def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) -> str:
-    """The label that a value looks like by its name and shape; empty for none.
-
-    Args:
-        name: What it is called.
-        value: What it is.
-        n_atoms: Atoms of the structure.
-        of_atoms: Whether it is a per-atom array.
-    """
-    if _OTHER.search(name) or _is_nothing(value) or isinstance(value, bool | np.bool_ | Mapping):
-        return ""
-    if of_atoms:
-        is_vector = np.shape(value) == (n_atoms, 3) and _looks_numeric(value)
-        return "forces" if is_vector and _FORCES.fullmatch(name) else ""
-    size = len(value.split()) if isinstance(value, str) else _size(value)
-    sizes = {"energy": (1, 2), "forces": (3 * n_atoms,), "stress": (6, 9)}
-    for quantity, pattern in _PATTERNS.items():
-        right = size in sizes[quantity] and (size != 2 or isinstance(value, str))  # -1.0 eV
-        if right and pattern.fullmatch(name) and _looks_numeric(value):
-            return quantity
-    return ""
-
-
-def _looks_numeric(value: Any) -> bool:
-    if isinstance(value, str):  # a number with a unit, say
-        return bool(re.match(r"\s*[-+]?[.\d]", value))
-    try:
-        return np.asarray(value).dtype.kind in "iuf"
-    except ValueError:  # lists of unlike lengths
-        return False
-
-
-def refusal(found: Mapping[str, str]) -> InputError:
-    """Why values that look like labels are not passed over, and what to do about them."""
-    names = " and ".join(f"'{name}'" for name in found)
-    verb = "looks like a label and is" if len(found) == 1 else "look like labels and are"
-    components = [name for name in found if name.lower() in _COMPONENTS]
-    if components:
-        hint = "declare the three columns as one: Properties=species:S:1:pos:R:3:REF_forces:R:3"
-        return InputError(f"{names} {verb} not read", hint=hint)
-    return InputError(
-        f"{names} {verb} not read",
-        hint=f"make {'a label' if len(found) == 1 else 'labels'} of "
-        f"{'it' if len(found) == 1 else 'them'}: {command(offered(found))} "
-        f"({next(iter(found))}={KEEP} keeps it as metadata)",
-    )
-
-
-def offered(found: Mapping[str, str]) -> dict[str, str]:
-    """What to map values that look like labels to: the first of each quantity, the others kept."""
-    first: dict[str, str] = {}
-    for name, quantity in found.items():
-        first.setdefault(quantity, name)
-    return {name: quantity if first[quantity] == name else KEEP for name, quantity in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,7 +42,9 @@ def parse_map(entries: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def renamed(atoms: Atoms, mapping: Mapping[str, str]) -> set[str]:
+def renamed(
+    atoms: Atoms, mapping: Mapping[str, str], passed: Counter[str] | None = None
+) -> set[str]:
     """Give values of a structure the names of labels, in place; converted where that is exact.
 
     A virial becomes a stress (minus it, by the volume), a gradient becomes forces (minus it), an
@@ -50,9 +53,11 @@ def renamed(atoms: Atoms, mapping: Mapping[str, str]) -> set[str]:
     Args:
         atoms: The structure; its info, arrays and results are changed.
         mapping: New names by old ones, see ``parse_map``.
+        passed: Counts the old names whose label the structure has already; they stay. Without it
+            they are refused.
 
     Returns:
-        The old names that are there.
+        The old names that are there and were used.
 
     Raises:
         InputError: A value that cannot be converted, or a label that is there already.
@@ -63,11 +68,22 @@ def renamed(atoms: Atoms, mapping: Mapping[str, str]) -> set[str]:
         place = next((p for p in places if old in p), None)
         if place is None:
             continue
-        met.add(old)
         if new != KEEP:
             quantity = next(key for key, name in REF.items() if new in (key, name))
-            _set(atoms, quantity, new, _converted(old, place.pop(old), quantity, atoms))
+            home, key = _home(atoms, quantity, new)
+            if home.get(key) is not None and not (home is place and key == old):
+                if passed is None:
+                    raise already(key)
+                passed[old] += 1
+                continue
+            _set(atoms, home, key, _converted(old, place.pop(old), quantity, atoms))
+        met.add(old)
     return met
+
+
+def already(label: str) -> InputError:
+    """Why a name is not mapped to a label that is there."""
+    return InputError(f"'{label}' is there already", where="--map", hint="map another name")
 
 
 def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
@@ -95,16 +111,18 @@ def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
     return -stress / volume
 
 
-def _set(atoms: Atoms, quantity: str, new: str, value: Any) -> None:
+def _home(atoms: Atoms, quantity: str, new: str) -> tuple[dict[str, Any], str]:
+    """Where a label of a structure belongs, and what it is called there."""
     name = REF[quantity]
-    referenced = new == name or REF_FORCES in atoms.arrays or set(REF.values()) & set(atoms.info)
-    results = dict(atoms.calc.results) if atoms.calc else {}
-    home: Any = (atoms.arrays if quantity == "forces" else atoms.info) if referenced else results
-    key = name if referenced else quantity
-    if home.get(key) is not None:
-        raise InputError(f"'{key}' is there already", where="--map", hint="map another name")
-    if referenced:
+    if new == name or REF_FORCES in atoms.arrays or set(REF.values()) & set(atoms.info):
+        return atoms.arrays if quantity == "forces" else atoms.info, name
+    return atoms.calc.results if atoms.calc else {}, quantity
+
+
+def _set(atoms: Atoms, home: dict[str, Any], key: str, value: Any) -> None:
+    if key in REF.values():
         home[key] = value
-    else:
-        atoms.calc = SinglePointCalculator(atoms)
-        atoms.calc.results.update({**results, key: value})
+        return
+    results = dict(atoms.calc.results) if atoms.calc else {}
+    atoms.calc = SinglePointCalculator(atoms)
+    atoms.calc.results.update({**results, key: value})

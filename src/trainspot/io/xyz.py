@@ -12,18 +12,21 @@ from typing import Any, Final
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import REV_PROPERTY_NAME_MAP, read_xyz
 
 from trainspot.errors import InputError
 from trainspot.io import comment
 from trainspot.io.atoms import LOG
-from trainspot.io.labels import quantity_of
+from trainspot.io.lookalikes import in_other_unit, quantity_of
 
 _PLAIN: Final = "species:S:1:pos:R:3"
 _TYPES: Final = {"R": "number", "I": "whole number", "L": "logical value"}
 _EXAMPLES: Final = {"R": "1.0e-3", "I": "1", "L": "T or F"}
 _ENERGY: Final = re.compile(r"(?i)\benergy(?:\s*:\s*|\s+)[-+]?\d+\.\d+")  # as xtb writes it
 _ELEMENTS: Final = ("species", "symbols")
+_NUMBERS: Final = ("Z", "numbers")
+# A cell of another name, if it has as many numbers as one.
+_CELL: Final = re.compile(r"(unit_?)?cell(_?vectors)?|lattice_?vectors|box", re.IGNORECASE)
 _LOGICAL: Final = frozenset({"T", "F", "True", "False"})
 
 
@@ -91,7 +94,7 @@ def _blocks(handle: Any, path: Path) -> Iterator[tuple[int, int, list[str]]]:
 
 
 def _size(line: str, path: Path, place: int, number: int) -> int:
-    if line.strip().isdigit():
+    if line.strip().isascii() and line.strip().isdigit():  # ² is a digit, and no number
         return int(line)
     raise InputError(
         f"'{line.strip()[:40]}' is no number of atoms",
@@ -121,6 +124,9 @@ def _atoms(block: list[str]) -> Atoms:
     rows = block[2 : 2 + size]
     _check_widths(rows, sum(width for *_, width in columns), info)
     _check_logical(rows, columns)
+    _check_elements(rows, columns)
+    if len(block) == 2 + size:  # no cell vectors of ADF
+        _check_cell(info)
     try:
         [atoms] = read_xyz(
             StringIO("".join(block)), slice(None), properties_parser=lambda _: dict(info)
@@ -144,6 +150,12 @@ def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     if not (whole and has_places and has_elements) or len(set(names)) < len(names):
         hint = f"list name:type:width of each column once, such as {_PLAIN}:REF_forces:R:3"
         raise InputError(f"Properties={text[:80]} cannot be read", hint=hint)
+    meant: dict[str, str] = {}  # what ASE makes of a name, of which it keeps the last
+    for name in names:
+        other = meant.setdefault(REV_PROPERTY_NAME_MAP.get(name, name), name)
+        if other != name:
+            hint = "rename one of them, or remove it"
+            raise InputError(f"columns '{other}' and '{name}' are the same quantity", hint=hint)
     return [(name, kind, int(width)) for name, kind, width in found]
 
 
@@ -161,7 +173,11 @@ def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> No
         raise InputError(f"{what}declared", hint="correct Properties=… in the comment line")
     if widths[wrong] < expected:
         raise InputError(f"{what}needed", hint="an element and three coordinates")
-    named = [name for name, value in info.items() if quantity_of(name, value, len(rows))]
+    named = [
+        name
+        for name, value in info.items()
+        if quantity_of(name, value, len(rows)) and not in_other_unit(name)
+    ]
     others = f", and call '{named[0]}' REF_energy" if named else ""
     raise InputError(
         f"{what}read",
@@ -180,6 +196,42 @@ def _check_logical(rows: list[str], columns: list[tuple[str, str, int]]) -> None
                     if word not in _LOGICAL:
                         raise _not(name, word, kind, place)
         start += width
+
+
+def _check_elements(rows: list[str], columns: list[tuple[str, str, int]]) -> None:
+    """Refuse atoms whose symbol is not that of their atomic number."""
+    starts: dict[str, int] = {}
+    start = 0
+    for name, _, width in columns:
+        starts[name] = start
+        start += width
+    symbols = next((starts[name] for name in _ELEMENTS if name in starts), None)
+    numbers = next((starts[name] for name in _NUMBERS if name in starts), None)
+    if symbols is None or numbers is None:
+        return
+    for place, row in enumerate(rows):
+        words = row.split()
+        if len(words) <= max(symbols, numbers):  # told by ASE's reader
+            continue
+        symbol, number = words[symbols], words[numbers]
+        meant = atomic_numbers.get(symbol.capitalize())
+        if meant is not None and number.isdecimal() and int(number) != meant:
+            raise InputError(
+                f"atom {place + 1} is {symbol} by its symbol, and has the atomic number {number}",
+                hint="correct one of them, or remove the column of numbers",
+            )
+
+
+def _check_cell(info: Mapping[str, Any]) -> None:
+    """Refuse a cell of another name: its structure would become a molecule."""
+    if "Lattice" in info:
+        return
+    for name, value in info.items():
+        if _CELL.fullmatch(name) and isinstance(value, np.ndarray) and value.size in (3, 6, 9):
+            raise InputError(
+                f"'{name}' is no cell: extended XYZ has it as Lattice",
+                hint='write Lattice="…" with nine numbers, the rows of the vectors, or remove it',
+            )
 
 
 def _not(name: str, word: str, kind: str, place: int) -> InputError:

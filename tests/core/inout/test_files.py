@@ -135,6 +135,7 @@ def test_partially_occupied_cif_is_refused(tmp_path):
         io.from_ase(atoms)
 
 
+PLAIN = "Properties=species:S:1:pos:R:3"
 OURS = "trainspot="
 INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
 
@@ -150,7 +151,7 @@ INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
         ("broken.h5", "nonsense", "not an HDF5 file"),
         ("nan.extxyz", "1\n\nSi nan 0 0\n", "not finite"),
         ("latin.extxyz", b"1\n\nSi 0 0 0\n1\nnote=\xe9\nSi 0 0 0\n", "z:5: is not UTF-8"),
-        ("text.extxyz", "1\nProperties=species:S:1:pos:R:3:a:S:1\nH 0 0 0 b\n", "'a' is not num"),
+        ("text.extxyz", f"1\n{PLAIN}:force:S:3\nH 0 0 0 b c d\n", "'force' is not num"),
         ("twice.extxyz", f'1\ndipole="1 2 3" {OURS}"{{{INFO}}}"\nH 0 0 0\n', "given twice"),
         ("list.extxyz", f'1\n{OURS}"[]"\nSi 0 0 0\n', "'trainspot' is damaged"),
         ("arrays.extxyz", f'1\n{OURS}"{{{ARRAYS}}}"\nSi 0 0 0\n', "'trainspot' is damaged"),

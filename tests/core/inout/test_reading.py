@@ -163,7 +163,7 @@ def test_results_beside_reference_labels_are_kept_under_other_names(tmp_path, sa
         (f'{FORCES} energy=-1 pbc="T T"', 'pbc="T T" is no periodicity'),
         (f"{FORCES} energy=-1 pbc=None", "pbc=None is no periodicity"),
         (f"{FORCES} energy=-1 energy=-2", "'energy' is given twice"),
-        (f"{FORCES} energy=-1 a=[[1,2],[3", r"a=[[1,2],[3 is no array"),
+        (f"{FORCES} energy=-1 a=[[1,2],[3", "a=[[1,2],[3 is never closed"),
         (f"{FORCES} energy=-1 iteration=1.5", "'iteration' must be a whole number, not '1.5'"),
         (f"{FORCES} energy=-1 seed=-3", "'seed' must be a whole number, not '-3'"),
         (f"{FORCES} energy=-1 strategy={'a' * 33}", "'strategy' is longer than 32 bytes"),

@@ -1,0 +1,182 @@
+"""Values of an ASE structure that look like labels by their names and shapes.
+
+A value of another name that looks like a label the frame lacks is never passed over: it is refused,
+with the line of ``trainspot convert --map`` that makes a label of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from trainspot.errors import InputError
+from trainspot.frames import Labels
+from trainspot.io.labels import CALCULATOR, KEEP, REF, UNITS, command, is_nothing, size_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ENERGY = re.compile(
+    r".*energ(y|ie).*|e_?tot(al)?|tot(al)?_?e|tot_?en|toten|e_?pot|pe|e_?(dft|ref|qm|pbe|scan)"
+    r"|(dft|ref|qm|pbe|scan)_?e",
+    re.IGNORECASE,
+)
+_FORCES = re.compile(r".*(force|gradient).*|f|frc|f_?xyz|grads?|f_?(dft|ref|qm)|(dft|ref|qm)_?f",
+                     re.IGNORECASE)  # fmt: skip
+_STRESS = re.compile(r".*(stress|virial|pressure_?tensor).*", re.IGNORECASE)
+_PATTERNS = {"energy": _ENERGY, "forces": _FORCES, "stress": _STRESS}
+# What has one of these in its name is something else, or says something about a label.
+_OTHER = re.compile(
+    r"cutoff|unit|weight|sigma0|hull|fermi|kinetic|zero_?point|zpe|shift|err|std|dev|uncert|var"
+    r"|toler|thresh|loss|formation|cohesive|binding|adsorption|gap|correlation|repulsion|dispersion|entropy"
+    r"|surface|barrier|activation|isolated|atomi[sz]ation|norm|max|min|rms|mae|mask|constant|spring"
+    r"|has_|have_|source|level|flag|raw",
+    re.IGNORECASE,
+)
+# An energy in capitals, and other things as well; the others only where forces are.
+_LETTERS = frozenset({"E", "e", "U", "u"})
+# Units that are not ours: as a part of a name, at its end, or anywhere.
+_FOREIGN_PARTS = frozenset(
+    {
+        "ha",
+        "eh",
+        "ry",
+        "au",
+        "mev",
+        "kev",
+        "kcal",
+        "kj",
+        "kcalmol",
+        "kjmol",
+        "j",
+        "mpa",
+        "pa",
+        "bar",
+    }
+    | {"mbar", "kb", "cm1"}
+)
+_FOREIGN = re.compile(
+    r"(?<=[a-z])(Ha|Eh|Ry|kJ|kB|meV)$|(?i:hartree|rydberg|kcal|joule|gpa|kbar|bohr)"
+)
+_COMPONENTS = frozenset({"fx", "fy", "fz"})
+
+
+def lookalikes(
+    atoms: Atoms, info: Mapping[str, Any], labels: Labels, known: Collection[str]
+) -> dict[str, str]:
+    """Quantities of values that look like labels the structure lacks, by the name of the value.
+
+    Args:
+        atoms: The structure.
+        info: Its metadata.
+        labels: Its labels.
+        known: Names that are no labels for sure.
+    """
+    lacking = [
+        quantity
+        for quantity, value in zip(REF, (labels.energy, labels.forces, labels.stress), strict=True)
+        if value is None
+    ]
+    found: dict[str, str] = {}
+    for name, value in [*info.items(), *atoms.arrays.items()]:
+        if name in known or name in REF.values() or name.startswith(CALCULATOR):
+            continue
+        quantity = quantity_of(name, value, len(atoms), of_atoms=name in atoms.arrays)
+        if quantity in lacking:
+            found[name] = quantity
+    if labels.forces is None and "forces" not in found.values():
+        found = {name: q for name, q in found.items() if name == "E" or name not in _LETTERS}
+    if "forces" in lacking:
+        components = [name for name in atoms.arrays if name.lower() in _COMPONENTS]
+        if len(components) == len(_COMPONENTS):
+            found |= dict.fromkeys(components, "forces")
+    return found
+
+
+def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) -> str:
+    """The label that a value looks like by its name and shape; empty for none.
+
+    Args:
+        name: What it is called.
+        value: What it is.
+        n_atoms: Atoms of the structure.
+        of_atoms: Whether it is a per-atom array.
+    """
+    if _OTHER.search(name) or is_nothing(value) or isinstance(value, bool | np.bool_ | Mapping):
+        return ""
+    if of_atoms:
+        is_vector = np.shape(value) == (n_atoms, 3) and _looks_numeric(value)
+        return "forces" if is_vector and _FORCES.fullmatch(name) else ""
+    if name in _LETTERS:  # a count or a Hubbard parameter, if whole
+        return "energy" if isinstance(value, float | np.floating) else ""
+    size = len(value.split()) if isinstance(value, str) else size_of(value)
+    sizes = {"energy": (1, 2), "forces": (3 * n_atoms,), "stress": (6, 9)}
+    for quantity, pattern in _PATTERNS.items():
+        right = size in sizes[quantity] and (size != 2 or isinstance(value, str))  # -1.0 eV
+        if right and pattern.fullmatch(name) and _looks_numeric(value):
+            return quantity
+    return ""
+
+
+def _looks_numeric(value: Any) -> bool:
+    if isinstance(value, str):  # a number with a unit, say
+        return bool(re.match(r"\s*[-+]?[.\d]", value))
+    try:
+        return np.asarray(value).dtype.kind in "iuf"
+    except ValueError:  # lists of unlike lengths
+        return False
+
+
+def is_vector(name: str, values: NDArray[Any]) -> bool:
+    """Whether a per-atom array has the name and shape of forces, whatever its type."""
+    return values.ndim == 2 and values.shape[1] == 3 and bool(_FORCES.fullmatch(name))
+
+
+def refusal(found: Mapping[str, str]) -> InputError:
+    """Why values that look like labels are not passed over, and what to do about them."""
+    names = " and ".join(f"'{name}'" for name in found)
+    verb = "looks like a label and is" if len(found) == 1 else "look like labels and are"
+    components = [name for name in found if name.lower() in _COMPONENTS]
+    if components:
+        hint = "declare the three columns as one: Properties=species:S:1:pos:R:3:REF_forces:R:3"
+        return InputError(f"{names} {verb} not read", hint=hint)
+    foreign = [name for name in found if in_other_unit(name)]
+    if foreign:
+        units = ", ".join(f"'{name}' {UNITS[found[name]]}" for name in foreign)
+        return InputError(
+            f"{names} {verb} not read",
+            hint=f"convert the numbers first, and name the unit no more: {units}; "
+            f"{command(offered(found))} keeps {'it' if len(foreign) == 1 else 'them'} as metadata",
+        )
+    per_atom = any(re.search(r"per_?atom", name.lower()) for name in found)
+    return InputError(
+        f"{names} {verb} not read",
+        hint=f"make {'a label' if len(found) == 1 else 'labels'} of "
+        f"{'it' if len(found) == 1 else 'them'}: {command(offered(found))} "
+        f"({next(iter(found))}={KEEP} keeps it as metadata"
+        f"{'; an energy per atom is multiplied by the number of atoms' if per_atom else ''})",
+    )
+
+
+def in_other_unit(name: str) -> bool:
+    """Whether a name says that its numbers are not in eV and Å."""
+    parts = re.split(r"[\W_]+", name.lower())
+    return not _FOREIGN_PARTS.isdisjoint(parts) or _FOREIGN.search(name) is not None
+
+
+def offered(found: Mapping[str, str]) -> dict[str, str]:
+    """What to map values that look like labels to: the first of each quantity, the others kept.
+
+    A value in another unit is kept: no name makes a label of it.
+    """
+    first: dict[str, str] = {}
+    for name, quantity in found.items():
+        if not in_other_unit(name):
+            first.setdefault(quantity, name)
+    return {
+        name: quantity if first.get(quantity) == name else KEEP for name, quantity in found.items()
+    }
