@@ -227,7 +227,7 @@ def _set_once(target: dict[str, Any], name: str, value: Any) -> None:
 
 def _results(atoms: Atoms, info: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a calculator left; in a trajectory of ours it is a model's, never the reference's."""
-    if atoms.calc is None or info.get("strategy") == "md":
+    if atoms.calc is None or (info.get("strategy") == "md" and _is_ours(info)):
         return {}
     found: Mapping[str, Any] = atoms.calc.results
     return found

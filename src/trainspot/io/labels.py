@@ -82,12 +82,17 @@ def labels_of(
         names = {"energy": energy, "forces": "forces", "stress": "stress"}
         named = {key: results.get(name) for key, name in names.items()}
         named = {key: None if is_nothing(value) else value for key, value in named.items()}
+        _check_free_energy(results, len(atoms))
     labels = Labels(
         energy_of(names["energy"], named["energy"]),
         forces_of(names["forces"], named["forces"], len(atoms)),
         stress_of(names["stress"], named["stress"], as_is=as_is),
     )
     return replace(labels, theory=str(info.get("theory", theory)) if labels else "")
+
+
+_SMEARING: Final = 1.0
+"""eV/atom, beyond any difference of free energy and energy."""
 
 
 def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Mapping[str, Any],
@@ -119,6 +124,19 @@ def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Map
 
 def _as_array(value: Any) -> Any:
     return float(value) if np.ndim(value) == 0 else np.asarray(value)
+
+
+def _check_free_energy(results: Mapping[str, Any], n_atoms: int) -> None:
+    """Refuse a free energy that no smearing explains beside the energy, such as a zero for none."""
+    energy, free = (results.get(name) for name in ("energy", "free_energy"))
+    if is_nothing(energy) or is_nothing(free):
+        return
+    energy, free = energy_of("energy", energy), energy_of("free_energy", free)
+    if energy is not None and free is not None and abs(energy - free) > _SMEARING * n_atoms:
+        raise InputError(
+            f"'free_energy' {free:g} and 'energy' {energy:g} differ by more than smearing explains",
+            hint="remove the one that is wrong",
+        )
 
 
 def _check_one_set(named: Mapping[str, Any], results: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ def test_labels_without_a_name_get_one_beside_those_that_have_one(silicon):
 def test_predictions_in_a_trajectory_are_no_labels(tmp_path):
     atoms = bulk("Si")
     atoms.calc = SinglePointCalculator(atoms, energy=-1.5, forces=np.ones((2, 3)))
-    atoms.info["strategy"] = "md"
+    atoms.info |= {"strategy": "md", "frame_id": Frame.from_atoms(atoms).id}
     ase.io.write(tmp_path / "t.extxyz", atoms)
     assert not io.read(tmp_path / "t.extxyz")[0].labels
 
