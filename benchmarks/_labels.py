@@ -10,12 +10,12 @@ from typing import Any, Final
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from trainspot import loop
+from trainspot.campaign import loop
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Campaign
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label.ase import AseLabelEngine
 from trainspot.rehearse import arms, oracle
 

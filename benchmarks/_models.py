@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from ase.build import bulk
 
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 NUMBERS: Final = (6, 14)
 SIZE: Final = "16x0e, 2 layers, l_max 2, correlation 2, cutoff 4.5 Å, random weights"

@@ -34,8 +34,8 @@ from ase.neighborlist import neighbor_list
 from _profile import temporary_profile
 from trainspot.augment.plan import DEFAULT_PLAN, augment, parse_plan
 from trainspot.augment.supercell import Supercell
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import OVERLAP_FACTOR
 from trainspot.split import assign
 

@@ -31,8 +31,8 @@ import h5py
 import numpy as np
 
 from _profile import temporary_profile
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 
 _REPEATS: Final = {1_000: 5, 10_000: 3, 50_000: 1}
 _PICKED: Final = 200

@@ -28,8 +28,8 @@ import numpy as np
 from ase.build import bulk
 
 from _profile import temporary_profile
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label.ase import AseLabelEngine, AseSettings
 
 _SETTINGS: Final = {"calculator": "emt"}
@@ -262,7 +262,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
     with temporary_profile(workers=1) as computer:
         from aiida.orm import load_code
 
-        from aiida_trainspot.profile import home
+        from aiida_trainspot.runtime.profile import home
         from aiida_trainspot.setup import codes, programs
 
         program = next(found for found in programs.CODES if found.label == "trainspot")

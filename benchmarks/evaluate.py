@@ -42,15 +42,16 @@ from ase.build import bulk
 
 from _models import SIZE, make_committee, make_frames, make_small_frames
 from _processes import can_measure, peak_memory
-from trainspot import loop, store
+from trainspot.campaign import loop
+from trainspot.campaign.engines import engines_of
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Campaign
-from trainspot.dataset import Dataset
-from trainspot.engines import engines_of
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.evaluate import batch
-from trainspot.frames import Frame
-from trainspot.potential import load
+from trainspot.models.potential import load
 
 _TIGHT = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
 """Where glibc puts large tensors differs from run to run, by more than a dataset weighs."""
@@ -132,7 +133,7 @@ def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) ->
     count = 8 if options.quick else options.frames
     few = count // 4
     for number in (few, count):
-        store.write(Dataset.from_frames(make_frames(number)), folder / f"{number}.h5")
+        hdf5.write(Dataset.from_frames(make_frames(number)), folder / f"{number}.h5")
     whole: dict[int, list[float]] = {1: [], cores: []}
     used: dict[int, list[float]] = {1: [], cores: []}
 
@@ -198,7 +199,7 @@ def _memory(models: list[Path], folder: Path, options: argparse.Namespace) -> It
 
     def side(count: int, *, tight: bool) -> Callable[[], float]:
         frames = folder / f"small-{count}.h5"
-        store.write(Dataset.from_frames(make_small_frames(count)), frames)
+        hdf5.write(Dataset.from_frames(make_small_frames(count)), frames)
         command = [*_command(models, frames, 1), "--max-atoms", str(batch_size)]
 
         def measure() -> float:

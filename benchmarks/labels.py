@@ -46,15 +46,15 @@ from _labels import (
     start,
     systems,
 )
+from trainspot.common.seeds import generator
 from trainspot.config.models import Campaign
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
 from trainspot.rehearse import arms, oracle, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.curves import RESAMPLES, Comparison, Curves, compare
 from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import geometric_mean
 from trainspot.rehearse.trial import Track
-from trainspot.seeds import generator
 
 COST: Final = CostModel()
 TARGET: Final = harness.Target(0.8, sense="at most")

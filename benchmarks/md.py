@@ -37,11 +37,11 @@ from ase.md.verlet import VelocityVerlet
 
 from _models import SIZE, make_model
 from evaluate import calculator
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore import driver
 from trainspot.explore.lammps import INPUT, LammpsExplorer, LammpsSettings
 from trainspot.explore.schedule import Ensemble, Run
-from trainspot.frames import Frame
 
 _KELVIN = 300.0
 

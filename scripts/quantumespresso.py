@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from aiida_trainspot.setup import programs
-from trainspot.errors import RunError
+from trainspot.common.errors import RunError
 
 VARIABLES = {"TRAINSPOT_PWX": programs.PW, "TRAINSPOT_LD1X": programs.LD1}
 

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 from hypothesis import settings
 
-from trainspot.frames import Frame, Labels
+from trainspot.data.frames import Frame, Labels
 
 # A busy machine is not a failure, and the same commit must give the same verdict twice.
 settings.register_profile("trainspot", deadline=None, derandomize=True, max_examples=50)

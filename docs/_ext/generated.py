@@ -107,7 +107,7 @@ def campaign_file() -> str:
 
 
 def _augmentation() -> str:
-    from trainspot import plugins
+    from trainspot.common import plugins
 
     text = "## Strategies of `augment`\n\n"
     for name in plugins.names(_STRATEGIES):
@@ -118,8 +118,8 @@ def _augmentation() -> str:
 
 def strategies() -> dict[str, str]:
     """The parameters of each augmentation strategy, for its how-to page, and the default list."""
-    from trainspot import plugins
     from trainspot.augment.plan import DEFAULT_PLAN
+    from trainspot.common import plugins
 
     lines = (
         "  - {" + ", ".join(f"{k}: {v}" for k, v in item.items()) + "}" for item in DEFAULT_PLAN

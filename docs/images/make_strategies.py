@@ -16,13 +16,13 @@ from ase.build import bulk, graphene, molecule, mx2
 from matplotlib.figure import Figure
 from PIL import Image
 
-from trainspot import plugins
 from trainspot.augment.base import GROUP
 from trainspot.augment.supercell import Supercell, repeated
-from trainspot.frames import Frame
+from trainspot.common import plugins
+from trainspot.common.seeds import generator
+from trainspot.data.frames import Frame
 from trainspot.report.drawing import draw, fitting_width
 from trainspot.report.style import new, styled
-from trainspot.seeds import generator
 
 FOLDER = Path(__file__).parent / "strategies"
 Panel = tuple[str, Frame]

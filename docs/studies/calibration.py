@@ -25,15 +25,17 @@ from typing import Any, Final
 import judging
 import numpy as np
 
-from trainspot import io, potential, store
-from trainspot.dataset import Dataset
-from trainspot.evaluate.accuracy import accuracy
+from trainspot import io
+from trainspot.common.seeds import generator
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.evaluate.batch import evaluate
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame
 from trainspot.judge.settings import SelectSettings
 from trainspot.judge.space import Space
-from trainspot.seeds import generator
+from trainspot.models import potential
+from trainspot.predictions.accuracy import accuracy
+from trainspot.predictions.predictions import Predictions
 from trainspot.train import run
 from trainspot.train.base import member_seeds
 from trainspot.train.mace_settings import MaceSettings
@@ -105,7 +107,7 @@ def predicted(frames: Dataset, name: str, work: Path) -> tuple[Dataset, Predicti
     done = folder / "predictions.h5"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        store.write(dataset, folder / "dataset.h5")
+        hdf5.write(dataset, folder / "dataset.h5")
         models = []
         for member, seed in enumerate(member_seeds(SEED, MEMBERS)):
             where = folder / f"committee-{member}"

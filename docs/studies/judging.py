@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from trainspot.common.seeds import generator
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.report.figures.panels import plain_log, shared_legend, subtitle
 from trainspot.report.style import GREY, MISSED, new, save_png, styled
-from trainspot.seeds import generator
 
 METHODS: Final = ("quantile", "regression", "scale", "conformal", "none")
 """Methods of calibration; ``none`` takes the tolerance itself as the threshold."""

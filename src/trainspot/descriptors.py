@@ -18,10 +18,10 @@ from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainspot import geometry
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.frames import Frame
-from trainspot.seeds import generator
+from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.common.seeds import generator
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

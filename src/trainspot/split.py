@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import SPLITS
-from trainspot.isolated import isolated_atoms
-from trainspot.seeds import derive_seed
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import derive_seed
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import SPLITS
+from trainspot.data.isolated import isolated_atoms
 
 FRACTIONS: Final = (0.8, 0.1, 0.1)
 """Shares of the training, validation and test sets."""

@@ -11,11 +11,12 @@ from ase.build import bulk, graphene
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.augment import DatasetAugmentationWorkChain
-from trainspot import split, store
+from trainspot import split
 from trainspot.augment import steps as running
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
@@ -77,7 +78,7 @@ def test_the_frames_are_those_of_the_plain_function(augmented, inputs, tmp_path)
         "notes": made.notes,
         "frames": len(made.dataset),
     }
-    store.write(split.assign(made.dataset, seed=7), tmp_path / "plain.h5")
+    hdf5.write(split.assign(made.dataset, seed=7), tmp_path / "plain.h5")
     augmented.outputs.dataset.write(tmp_path / "node.h5")
     assert (tmp_path / "node.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
 

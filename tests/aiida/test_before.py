@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 import trainspot
 from aiida_trainspot.cli.export import export
-from aiida_trainspot.collect import collect, latest_dataset
-from aiida_trainspot.status import status
+from aiida_trainspot.results.campaign import collect, latest_dataset
+from aiida_trainspot.results.status import status
 from trainspot import io
 from trainspot.cli import main
 

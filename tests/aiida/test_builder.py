@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from aiida.orm import Computer, InstalledCode
 
-from aiida_trainspot import builder
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.launch import builder
 from aiida_trainspot.setup.installation import cores
+from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Resources
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
+from trainspot.data.dataset import Dataset
 
 
 @pytest.fixture

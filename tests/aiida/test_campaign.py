@@ -1,4 +1,4 @@
-"""The campaign workchain with toy engines: parity with ``trainspot.loop``, endings, provenance."""
+"""The campaign workchain with toy engines: parity with the loop, endings, provenance."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNo
 from ase.build import bulk
 from click.testing import CliRunner
 
-from aiida_trainspot.builder import get_builder
 from aiida_trainspot.cli.why import why
-from aiida_trainspot.collect import collect, committee
 from aiida_trainspot.functions.files import read_predictions
-from aiida_trainspot.status import status
-from trainspot import loop
+from aiida_trainspot.launch.builder import get_builder
+from aiida_trainspot.results.campaign import collect, committee
+from aiida_trainspot.results.status import status
+from trainspot.campaign import loop
+from trainspot.campaign.engines import engines_of
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
-from trainspot.engines import engines_of
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.judge import why as pure
 
 

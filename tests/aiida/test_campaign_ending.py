@@ -13,14 +13,14 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.orm import CalcJobNode, Dict, SinglefileData, WorkChainNode
 
-from aiida_trainspot.builder import get_builder
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions import iteration as decisions
 from aiida_trainspot.functions.files import read_predictions, written_predictions
-from aiida_trainspot.workflows import campaign_base
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
+from aiida_trainspot.launch.builder import get_builder
+from aiida_trainspot.workflows.campaign.chain import base
+from trainspot.data.dataset import Dataset
 from trainspot.geometry import periodic_projector
+from trainspot.predictions.predictions import Predictions
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_frame_without_finite_predictions_does_not_end_a_comparison(
     given = {}
     job = compared(dataset, energy=np.full((3, 1), np.inf))
     monkeypatch.setattr(
-        campaign_base, "submit_once", lambda *_, **inputs: given.update(inputs) or job
+        base, "submit_once", lambda *_, **inputs: given.update(inputs) or job
     )
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
     campaign.run_compare()
@@ -122,7 +122,7 @@ def test_a_frame_without_finite_predictions_does_not_end_a_comparison(
 def test_a_judged_committee_must_predict_something(campaign, dataset, monkeypatch):
     """Only a comparison may be of one or two frames."""
     given = {}
-    monkeypatch.setattr(campaign_base, "submit_once", lambda *_, **inputs: given.update(inputs))
+    monkeypatch.setattr(base, "submit_once", lambda *_, **inputs: given.update(inputs))
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
     campaign._evaluate(PESData(dataset), 1, "iteration_1_evaluate", "evaluate")
     assert "allow_non_finite" not in given["metadata"]["options"]

@@ -10,14 +10,15 @@ import pytest
 from aiida.manage import get_config
 from aiida.orm import InstalledCode
 
-from aiida_trainspot import checks, daemon
+from aiida_trainspot.launch import checks
+from aiida_trainspot.runtime import daemon
 from aiida_trainspot.setup import programs, pseudos
 from aiida_trainspot.setup.installation import cached_calculations
+from trainspot.common.errors import InputError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label.pw_memory import memory
 from trainspot.label.quantumespresso import QuantumEspressoSettings
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import InputError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.geometry import periodic_projector
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.predictions import Predictions
 
 TOLERANCE = Tolerance(energy=0.01, forces=0.5, stress=None)
 
@@ -153,7 +153,7 @@ def young(aiida_profile, dataset):
 
 
 def test_everything_is_collected(campaign, dataset, predictions):
-    from aiida_trainspot.collect import collect, committee
+    from aiida_trainspot.results.campaign import collect, committee
 
     data = collect(campaign)
     assert data.dataset.ids == dataset.ids
@@ -174,7 +174,7 @@ def test_everything_is_collected(campaign, dataset, predictions):
 
 def test_a_campaign_without_results_has_a_report_and_its_dataset(young, dataset, tmp_path):
     from aiida_trainspot.cli.export import export
-    from aiida_trainspot.collect import collect, committee
+    from aiida_trainspot.results.campaign import collect, committee
 
     data = collect(young)
     assert data.dataset.ids == dataset.ids
@@ -188,7 +188,7 @@ def test_a_campaign_without_results_has_a_report_and_its_dataset(young, dataset,
     assert result.exit_code == 0
     assert result.stderr == "note: No committee was trained: this is the dataset alone.\n"
     assert result.stdout == f"export: {out}\nlabelled: 12 of 12 frames\n"
-    assert store.read(out / "dataset.h5").ids == dataset.ids
+    assert hdf5.read(out / "dataset.h5").ids == dataset.ids
     assert "No committee was trained" in (out / "README.md").read_text()
 
 
@@ -275,7 +275,7 @@ def test_a_committee_that_was_not_judged_has_not_the_bars_of_another(campaign, t
 
 
 def test_a_training_that_failed_made_no_committee(campaign):
-    from aiida_trainspot.collect import collect, committee
+    from aiida_trainspot.results.campaign import collect, committee
 
     trained(campaign, 2, b"two", exit_status=305)
     assert committee(campaign, collect(campaign)).note == ""

@@ -14,11 +14,11 @@ from ase.build import bulk
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.status import stages_of
-from aiida_trainspot.workflows.campaign_base import CampaignBase
+from aiida_trainspot.results.status import stages_of
+from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.once import children, submit_once
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.train.toy import ToySettings, fit
 
 # The shell of the job script is the parent: with both gone nobody writes that anything was killed.

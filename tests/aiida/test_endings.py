@@ -15,13 +15,13 @@ from plumpy import ProcessState
 from aiida_trainspot import exit_codes
 from aiida_trainspot.cli import _watch
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.status import status
+from aiida_trainspot.results.status import status
 from trainspot.cli import main
+from trainspot.common.text import sentences
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 from trainspot.label.base import failed
-from trainspot.wording import sentences
 
 CONTENT = {
     "name": "silicon",

@@ -25,9 +25,9 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
 from aiida_trainspot.functions.files import read_predictions
 from aiida_trainspot.parsers.base import interruption
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.evaluate.batch import evaluate
-from trainspot.frames import Frame, Labels
 from trainspot.train.toy import ToyPotential, ToySettings, ToyTrainer
 
 NAME = "trainspot.evaluate"

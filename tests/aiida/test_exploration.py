@@ -15,11 +15,11 @@ from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.schedule import gather_exploration
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.explore.ase import AseExplorer
 from trainspot.explore.schedule import Plan, parse, schedule
-from trainspot.frames import Frame, Labels
-from trainspot.potential import load
+from trainspot.models.potential import load
 from trainspot.train.toy import ToySettings, fit
 
 PLAN = {

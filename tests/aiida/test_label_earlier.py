@@ -15,9 +15,9 @@ from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import merge_labels, reuse_frames
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
-from trainspot.state import MOMENTS
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.data.state import MOMENTS
 
 EMT = {"calculator": "emt", "parameters": {"asap_cutoff": False}}
 EMT |= {"practical_parameters": ["asap_cutoff"]}

@@ -19,10 +19,10 @@ from aiida_trainspot.calculations.ase_label import JOURNAL, LABELLED
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.label.base import engine_workchain, wait_for_strays
 from aiida_trainspot.workflows.once import is_replaced, submit_once
-from trainspot import store
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Origin
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Origin
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.journal import add
 
@@ -190,7 +190,7 @@ def dead_campaign(frames, aiida_localhost, tmp_path):
     with (folders[0] / JOURNAL).open("wb") as stream:
         add(stream, AseLabelEngine().label(Dataset.from_frames(asked[:1]), settings).labelled[0])
     done = AseLabelEngine().label(Dataset.from_frames(asked[2:3]), settings).labelled
-    store.write(done, folders[1] / LABELLED)
+    hdf5.write(done, folders[1] / LABELLED)
     for n, part in enumerate((asked[:2], asked[2:3], asked[3:])):
         job_of(engine, f"part_{n:04d}", part, aiida_localhost, folders[n])
     job_of(engine, "part_0003", asked[3:], aiida_localhost)  # never had a folder
@@ -206,7 +206,7 @@ def test_nothing_that_a_killed_labelling_wrote_is_lost(dead_campaign, tmp_path):
     assert result.exit_code == 0, result.output
     assert "labelled: 2 of 4 frames" in result.stdout
     assert orm.QueryBuilder().append(orm.Node).count() == before
-    found = store.read(tmp_path / "out" / "dataset.h5")
+    found = hdf5.read(tmp_path / "out" / "dataset.h5")
     assert found.ids == [frame.id for frame in asked]
     assert found.is_labelled.tolist() == [True, False, True, False]
     wanted = AseLabelEngine().label(found.labelled(), AseSettings(calculator="emt")).labelled

@@ -16,8 +16,8 @@ from ase.build import bulk
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import batches, deal, gather_parts, gather_pw, structures
 from aiida_trainspot.workflows.label.gather import gather_all, gather_calculations
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 

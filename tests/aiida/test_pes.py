@@ -16,14 +16,14 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.evaluate.accuracy import accuracy
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import DataError, InputError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
+from trainspot.data.hdf5_columns import StoredColumn
 from trainspot.geometry import periodic_projector
-from trainspot.stored import StoredColumn
+from trainspot.predictions.accuracy import accuracy
+from trainspot.predictions.predictions import Predictions
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
@@ -49,8 +49,8 @@ def test_frames_come_back(frames, stored):
 
 def test_summaries_need_no_file(frames, monkeypatch):
     node = PESData(Dataset.from_frames(frames)).store()
-    monkeypatch.setattr(store, "opened", None)
-    monkeypatch.setattr(store, "read", None)
+    monkeypatch.setattr(hdf5, "opened", None)
+    monkeypatch.setattr(hdf5, "read", None)
     assert (len(node), node.n_labelled, node.species) == (13, 12, ["Si", "Ge"])
     told = node.base.attributes.all
     assert set(told.pop("layout")) == set(Dataset.from_frames(frames).columns)
@@ -122,7 +122,7 @@ def test_a_damaged_file_cannot_be_stored(frames):
 
 
 def test_a_file_with_nonsense_numbers_cannot_be_stored(frames, tmp_path):
-    store.write(Dataset.from_frames(frames), tmp_path / "x.h5")
+    hdf5.write(Dataset.from_frames(frames), tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5", "r+") as file:
         file["energy"][0] = np.nan
     with pytest.raises(ValidationError, match="not finite"):
@@ -157,7 +157,7 @@ def test_a_stored_node_cannot_be_changed(frames):
 
 
 def test_from_file(frames, tmp_path):
-    store.write(Dataset.from_frames(frames), tmp_path / "any-name.h5")
+    hdf5.write(Dataset.from_frames(frames), tmp_path / "any-name.h5")
     node = PESData.from_file(tmp_path / "any-name.h5")
     assert node.base.repository.list_object_names() == ["dataset.h5"]
     assert node.store().base.caching.get_hash() == PESData(frames).store().base.caching.get_hash()

@@ -16,11 +16,11 @@ from aiida.orm import load_node
 
 from aiida_trainspot.data import pes
 from aiida_trainspot.data.pes import PESData
-from trainspot import store
-from trainspot.columns import EXTRA
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame
+from trainspot.common.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.columns import EXTRA
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
@@ -242,7 +242,7 @@ def test_what_is_damaged_or_foreign_is_refused(frames, tmp_path, kind):
     """As a file and in a node, in one line that says what and where."""
     change, message = DAMAGE[kind]
     path = tmp_path / "bad.h5"
-    store.write(Dataset.from_frames(frames), path)
+    hdf5.write(Dataset.from_frames(frames), path)
     content = spoilt(path, change)
     with pytest.raises(DataError, match=message) as refused:
         PESData.from_file(path)
@@ -267,7 +267,7 @@ def test_what_is_damaged_or_foreign_is_refused(frames, tmp_path, kind):
 )
 def test_a_file_that_was_changed_after_it_was_written_is_refused(frames, tmp_path, change, message):
     path = tmp_path / "bad.h5"
-    store.write(Dataset.from_frames(frames), path)
+    hdf5.write(Dataset.from_frames(frames), path)
     spoilt(path, change)
     with pytest.raises(DataError, match=message):
         PESData.from_file(path)
@@ -276,7 +276,7 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(frames, tmp_pat
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
 def test_a_file_that_was_cut_off_is_refused(frames, tmp_path, share):
     path = tmp_path / "cut.h5"
-    store.write(Dataset.from_frames(frames), path)
+    hdf5.write(Dataset.from_frames(frames), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DataError, match=r"cut\.h5: not an HDF5 file, or damaged"):
@@ -288,7 +288,7 @@ def test_a_block_that_cannot_be_decompressed_is_refused(frames, tmp_path):
     path = tmp_path / "packed.h5"
     dataset = Dataset.from_frames(frames)
     with h5py.File(path, "w") as file:
-        file.attrs["format"], file.attrs["format_version"] = store.FORMAT, store.FORMAT_VERSION
+        file.attrs["format"], file.attrs["format_version"] = hdf5.FORMAT, hdf5.FORMAT_VERSION
         for name in dataset.columns:
             packed = {} if name.startswith(EXTRA) else {"compression": "gzip", "chunks": True}
             file.create_dataset(name, data=dataset.column(name), **packed)

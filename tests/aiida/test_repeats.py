@@ -11,14 +11,14 @@ from aiida.engine import ProcessState
 from aiida.orm import StructureData, WorkChainNode
 from ase.build import bulk
 
-from aiida_trainspot import builder, checks
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.repeats import repeats
+from aiida_trainspot.launch import builder, checks
+from aiida_trainspot.launch.repeats import repeats
+from trainspot.campaign.loop import prepare
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
-from trainspot.loop import prepare
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 INPUTS = Dataset.from_frames([Frame.from_atoms(bulk("Cu", cubic=True))])
 PLAN = [{"kind": "input"}, {"kind": "rattle", "copies": 4, "fraction": 0.1}]

@@ -14,7 +14,8 @@ from ase.build import bulk
 from ase.io import write
 from click.testing import CliRunner
 
-from aiida_trainspot import builder, checks, daemon, running
+from aiida_trainspot.launch import builder, checks, running
+from aiida_trainspot.runtime import daemon
 from trainspot.cli import main
 from trainspot.config.load import load, read_inputs
 

@@ -11,9 +11,9 @@ import pytest
 from aiida.manage import get_config
 from aiida.orm import load_code
 
-from aiida_trainspot import profile as profiles
+from aiida_trainspot.runtime import profile as profiles
 from aiida_trainspot.setup import codes, installation, programs, pseudos
-from trainspot.errors import InputError, MissingExtraError, RunError, UnknownNameError
+from trainspot.common.errors import InputError, MissingExtraError, RunError, UnknownNameError
 
 
 # ── profiles ──────────────────────────────────────────────────────────────────

@@ -13,10 +13,10 @@ from plumpy import ProcessState
 from rich.text import Text
 
 from aiida_trainspot.cli import _watch
-from aiida_trainspot.profile import find
-from aiida_trainspot.status import Progress, progress, status
+from aiida_trainspot.results.status import Progress, progress, status
+from aiida_trainspot.runtime.profile import find
 from trainspot.cli import main
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
 RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainspot import loop
+from trainspot.campaign import loop
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.judge.draws import limited

@@ -15,11 +15,11 @@ from ase.build import bulk, graphene, graphene_nanoribbon, make_supercell, molec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from trainspot import plugins
 from trainspot.augment.base import GROUP, Strategy, child
 from trainspot.augment.plan import DEFAULT_PLAN, augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.common import plugins
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.geometry import nearest_distances, overlapping
 from trainspot.testing.augmentation import check_strategy
 
@@ -129,8 +129,8 @@ SCRIPT = """
 import json, sys
 from ase.build import bulk
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 salt = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64))
 plan = parse_plan(json.loads(sys.argv[1]))
 print(json.dumps(augment(Dataset.from_frames([salt]), plan, 3).dataset.ids))

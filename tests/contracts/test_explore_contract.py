@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida.plugins import WorkflowFactory
 
-from trainspot import plugins
+from trainspot.common import plugins
 from trainspot.explore.base import GROUP, MdSettings
 
 NAMES = plugins.names(GROUP)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainspot import plugins
-from trainspot.dataset import Dataset
+from trainspot.common import plugins
+from trainspot.data.dataset import Dataset
 from trainspot.judge import calibrate, select
 from trainspot.testing.calibration import check_calibration
 from trainspot.testing.selection import check_selection

@@ -10,10 +10,10 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain, engine_workchain
-from trainspot import plugins
-from trainspot.errors import UnknownNameError
+from trainspot.common import plugins
+from trainspot.common.errors import UnknownNameError
+from trainspot.common.validation import parse_settings
 from trainspot.label import base
-from trainspot.settings import parse_settings
 
 ENGINES = plugins.names(base.GROUP)
 MINIMAL = {"ase": {"calculator": "emt"}}

@@ -7,9 +7,9 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from trainspot import plugins
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.common import plugins
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.testing.potential import check_potential
 from trainspot.testing.trainer import check_trainer
 from trainspot.train import base

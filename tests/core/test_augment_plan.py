@@ -11,13 +11,13 @@ import pytest
 from ase.build import bulk, graphene, mx2
 from pydantic import Field
 
-from trainspot import plugins
 from trainspot.augment import steps as running
 from trainspot.augment.base import GROUP, Scope, Strategy, child
 from trainspot.augment.plan import DEFAULT_PLAN, augment, check_inputs, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import Frame, Labels
+from trainspot.common import plugins
+from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.geometry import overlapping, vacuum_gaps
 
 SMALL = [

@@ -16,7 +16,7 @@ from trainspot.augment.rattle import Rattle
 from trainspot.augment.strain import Deformation, Strain
 from trainspot.augment.supercell import Supercell
 from trainspot.augment.vacancies import Removal, Vacancies
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 from trainspot.geometry import nearest_distances, overlapping, periodic_projector, vacuum_gaps
 
 SEED = st.integers(0, 2**32 - 1)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from trainspot import cli
 from trainspot.cli import main
 from trainspot.cli.options import config_option, given, output_option, seed_option
-from trainspot.errors import DataError, InputError, RunError
+from trainspot.common.errors import DataError, InputError, RunError
 
 
 def failing(error):

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 CIF = Path(__file__).parent / "plausibility" / "data" / "rounded.cif"
 KBAR = "warning: stresses contradict the energies: between like frames V·σ·ε is about -"

@@ -11,10 +11,11 @@ import pytest
 from ase.build import bulk, molecule
 from click.testing import CliRunner
 
-from trainspot import io, store
+from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 PLAN = """\
 structures: [si.cif]
@@ -127,10 +128,10 @@ def _damaged(path, column, value):
 )
 def test_bad_input_is_one_line_and_nothing_is_written(call, tmp_path, arguments, message):
     (tmp_path / "text.h5").write_text("no")
-    store.write(Dataset.from_frames([]), tmp_path / "empty.h5")
+    hdf5.write(Dataset.from_frames([]), tmp_path / "empty.h5")
     frame = Frame.from_atoms(bulk("Si"), info={"a": 1})
     for name in ("words.h5", "ids.h5", "info.h5"):
-        store.write(Dataset.from_frames([frame]), tmp_path / name)
+        hdf5.write(Dataset.from_frames([frame]), tmp_path / name)
     _damaged(tmp_path / "words.h5", "strategy", b"\xff\xfe")
     _damaged(tmp_path / "ids.h5", "id", b"zz")
     _damaged(tmp_path / "info.h5", "info", ord("{"))

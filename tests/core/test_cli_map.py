@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.maps import chart
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainspot import store
-from trainspot.dataset import CHUNK, Dataset
-from trainspot.errors import DataError
-from trainspot.frames import SPLITS, Frame, Labels, Origin
+from trainspot.common.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.dataset import CHUNK, Dataset
+from trainspot.data.frames import SPLITS, Frame, Labels, Origin
 
 FINITE = st.floats(-1e3, 1e3, allow_nan=False)
 
@@ -140,8 +140,8 @@ def test_iteration_holds_one_chunk_and_a_kept_frame_only_itself(tmp_path, view):
     held = {}
     for n_chunks in (1, 4):
         path = tmp_path / f"{n_chunks}.h5"
-        store.write(Dataset.from_frames([frame]).take(np.zeros(n_chunks * CHUNK, int)), path)
-        with store.opened(path) as dataset:
+        hdf5.write(Dataset.from_frames([frame]).take(np.zeros(n_chunks * CHUNK, int)), path)
+        with hdf5.opened(path) as dataset:
             found = dataset.frames(**view)
             tracemalloc.start()
             kept = [one for row, one in enumerate(found) if row % CHUNK == 0]
@@ -156,7 +156,7 @@ def test_iteration_holds_one_chunk_and_a_kept_frame_only_itself(tmp_path, view):
 def written(tmp_path_factory, given_frames, data):
     """A file of the frames, and rows of it in any order, from the end too."""
     path = tmp_path_factory.mktemp("written") / "frames.h5"
-    store.write(Dataset.from_frames(given_frames), path)
+    hdf5.write(Dataset.from_frames(given_frames), path)
     n = len(given_frames)
     return path, data.draw(st.lists(st.integers(-n, n - 1), max_size=20))
 
@@ -165,9 +165,9 @@ def written(tmp_path_factory, given_frames, data):
 def test_single_frames_in_any_order_are_those_of_the_list(tmp_path_factory, given_frames, data):
     path, rows = written(tmp_path_factory, given_frames, data)
     small = {"CHUNK": 2, "_BLOCKS": 3}  # more blocks than are kept
-    with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:
+    with pytest.MonkeyPatch.context() as patch, hdf5.opened(path) as dataset:
         for name, value in small.items():
-            patch.setattr(f"trainspot.dataset.{name}", value)
+            patch.setattr(f"trainspot.data.dataset.{name}", value)
         assert same([dataset[row] for row in rows], [given_frames[row] for row in rows])
         assert len(dataset._blocks) <= 3, "memory does not grow with the frames asked for"
 
@@ -177,16 +177,16 @@ def test_a_part_is_what_is_taken_and_reads_when_asked(tmp_path_factory, given_fr
     path, rows = written(tmp_path_factory, given_frames, data)
     size = data.draw(st.integers(1, 7))
     blocks = data.draw(st.integers(1, 5))
-    with pytest.MonkeyPatch.context() as patch, store.opened(path) as dataset:
-        patch.setattr("trainspot.combine._BLOCK_ROWS", blocks)
+    with pytest.MonkeyPatch.context() as patch, hdf5.opened(path) as dataset:
+        patch.setattr("trainspot.data.rows._BLOCK_ROWS", blocks)
         part, taken = dataset.part(rows), dataset.take(rows)
         assert part.ids == taken.ids
         assert same(
             [f for chunk in part.chunks(size) for f in chunk], [given_frames[r] for r in rows]
         )
         assert same([part[row] for row in range(len(rows))], list(taken))
-        store.write(part, path.with_name("part.h5"))
-        store.write(taken, path.with_name("taken.h5"))
+        hdf5.write(part, path.with_name("part.h5"))
+        hdf5.write(taken, path.with_name("taken.h5"))
     assert path.with_name("part.h5").read_bytes() == path.with_name("taken.h5").read_bytes()
 
 
@@ -204,8 +204,8 @@ def test_a_part_has_no_other_rows_than_those_asked_for(labelled_frames):
 
 def test_a_single_frame_cannot_be_changed(tmp_path, labelled_frames):
     dataset = Dataset.from_frames(labelled_frames)
-    store.write(dataset, tmp_path / "a.h5")
-    with store.opened(tmp_path / "a.h5") as lazy:
+    hdf5.write(dataset, tmp_path / "a.h5")
+    with hdf5.opened(tmp_path / "a.h5") as lazy:
         for frame in (dataset[2], lazy[2]):
             arrays = (frame.numbers, frame.positions, frame.cell, frame.pbc, frame.labels.forces)
             assert not any(array.flags.writeable for array in arrays)
@@ -380,8 +380,8 @@ def test_a_merge_keeps_the_most_complete_and_then_the_lowest_label(silicon):
 
 
 def test_a_merge_of_an_open_file_outlives_it(tmp_path, labelled_frames):
-    store.write(Dataset.from_frames(labelled_frames), tmp_path / "a.h5")
-    with store.opened(tmp_path / "a.h5") as lazy:
+    hdf5.write(Dataset.from_frames(labelled_frames), tmp_path / "a.h5")
+    with hdf5.opened(tmp_path / "a.h5") as lazy:
         merged = lazy.merge()
     assert same(merged, labelled_frames)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 
 
 def test_columns_cannot_be_changed_through_a_dataset(labelled_frames):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainspot import columns, store
-from trainspot.dataset import CHUNK, Dataset
-from trainspot.frames import Frame, Origin
+from trainspot.data import columns, hdf5
+from trainspot.data.dataset import CHUNK, Dataset
+from trainspot.data.frames import Frame, Origin
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,10 @@ def many() -> Dataset:
 
 @pytest.mark.parametrize("kept", [0, 600, 1 << 16], ids=["nothing", "texts of a few", "all"])
 def test_frames_are_the_same_whatever_a_chunk_keeps(many, tmp_path, monkeypatch, kept):
-    store.write(many, tmp_path / "x.h5")
+    hdf5.write(many, tmp_path / "x.h5")
     monkeypatch.setattr(columns, "_KEPT", kept)
     rows = [0, 1, CHUNK - 1, CHUNK, CHUNK + 7, len(many) - 1, 33]
-    with store.opened(tmp_path / "x.h5") as dataset:
+    with hdf5.opened(tmp_path / "x.h5") as dataset:
         found = Dataset.from_frames([dataset[row] for row in rows])
         again = Dataset.from_frames(dataset)
     for name in many.columns:
@@ -49,8 +49,8 @@ def held(array) -> int:
 
 @pytest.mark.parametrize("way", ["one by one", "in order"])
 def test_a_frame_from_disk_keeps_no_other_in_memory(many, tmp_path, way):
-    store.write(many, tmp_path / "x.h5")
-    with store.opened(tmp_path / "x.h5") as dataset:
+    hdf5.write(many, tmp_path / "x.h5")
+    with hdf5.opened(tmp_path / "x.h5") as dataset:
         for frame in dataset if way == "in order" else [dataset[7], dataset[CHUNK + 1]]:
             arrays = [frame.numbers, frame.positions, frame.cell, frame.pbc, *frame.arrays.values()]
             assert [held(array) for array in arrays] == [array.nbytes for array in arrays]

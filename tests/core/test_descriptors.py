@@ -14,10 +14,10 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from trainspot import descriptors as module
-from trainspot.dataset import Dataset
+from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.descriptors import DescriptorSettings, descriptors, nearest, require
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.frames import Frame
 
 SEEDS = st.integers(0, 10**6)
 PERIODICITIES = st.sampled_from([(1, 1, 1), (1, 1, 0), (0, 1, 0), (0, 0, 0)])

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from trainspot import ending, loop
+from trainspot.campaign import ending, loop
+from trainspot.common.errors import RunError
+from trainspot.common.text import broken_off as broken_words
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Resources
-from trainspot.dataset import Dataset
-from trainspot.errors import RunError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore.frames import broken_off
-from trainspot.frames import Frame
 from trainspot.judge.settings import ScreenSettings
 from trainspot.label.base import failed
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.trial import Point, Track
 from trainspot.train.mace import MaceTrainer
-from trainspot.wording import broken_off as broken_words
 
 UNCONVERGED = (
     "PwCalculation 410: The electronic minimization cycle did not reach self-consistency. "

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot import errors
+from trainspot.common import errors
 
 
 def subclasses(cls: type) -> list[type]:

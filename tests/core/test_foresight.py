@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 from ase.build import bulk, graphene
 
-from trainspot import foresight
+from trainspot.campaign import preflight
+from trainspot.campaign.preflight import (
+    foresee,
+    foresee_electrons,
+    foresee_sets,
+    foresees_electrons,
+)
+from trainspot.common.errors import MissingExtraError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
-from trainspot.errors import MissingExtraError
-from trainspot.foresight import foresee, foresee_electrons, foresee_sets, foresees_electrons
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.data.state import MOMENTS
 from trainspot.judge.novelty import frames_needed
-from trainspot.state import MOMENTS
 
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
 PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]
@@ -81,7 +86,7 @@ def test_a_missing_library_is_an_error(monkeypatch):
     def missing(_):
         raise MissingExtraError("the library for descriptors", "descriptors")
 
-    monkeypatch.setattr(foresight, "check_installed", missing)
+    monkeypatch.setattr(preflight, "check_installed", missing)
     ((level, text),) = told(campaign(augment=[]))
     assert (level, "pip install 'trainspot[descriptors]'" in text) == ("error", True)
 

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainspot.errors import InputError
-from trainspot.frames import GRID, Frame, Labels, Origin, frame_id, quantise
+from trainspot.common.errors import InputError
+from trainspot.data.frames import GRID, Frame, Labels, Origin, frame_id, quantise
 
 COORDINATES = st.floats(-1e6, 1e6, allow_nan=False)
 POSITIONS = hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.just(3)), elements=COORDINATES)

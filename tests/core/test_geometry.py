@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trainspot import geometry
-from trainspot.frames import Frame, Labels
+from trainspot.data.frames import Frame, Labels
 
 COMBINATIONS = np.array([c for c in itertools.product(range(-5, 6), repeat=3) if any(c)])
 PBC = st.tuples(st.booleans(), st.booleans(), st.booleans())

@@ -13,9 +13,9 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError, UnknownNameError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label import calculators
 from trainspot.label.ase import AseLabelEngine, AseSettings
 

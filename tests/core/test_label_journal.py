@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine, AseSettings
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainspot.augment.isolated import Isolated
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Frame
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 from trainspot.label.quantumespresso import QuantumEspressoSettings as Settings
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import Frame, Labels
+from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.validation import parse_settings
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
-from trainspot.settings import parse_settings
 
 FORMER = "quantumespresso-438627f8300c"
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from trainspot import loop
+from trainspot.campaign import loop
+from trainspot.campaign.decisions import completed
+from trainspot.campaign.engines import engines_of
+from trainspot.common.errors import InputError, RunError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
-from trainspot.engines import engines_of
-from trainspot.errors import InputError, RunError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.evaluate.batch import evaluate
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame
-from trainspot.judge.iteration import completed
 from trainspot.judge.why import why
 from trainspot.label.base import failed
+from trainspot.predictions.predictions import Predictions
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.errors import DataError
-from trainspot.metadata import decode_metadata, encode_metadata
+from trainspot.common.errors import DataError
+from trainspot.data.metadata import decode_metadata, encode_metadata
 
 SCALARS = st.one_of(
     st.none(),

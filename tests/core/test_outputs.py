@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path):
@@ -72,7 +72,7 @@ def frames(tmp_path):
         Frame.make(atoms.numbers, rng.uniform(0, 16, (216, 3)), atoms.cell, True)
         for _ in "abcd" * 5
     ]
-    store.write(Dataset.from_frames(many), tmp_path / "given.h5")
+    hdf5.write(Dataset.from_frames(many), tmp_path / "given.h5")
     return tmp_path / "given.h5"
 
 

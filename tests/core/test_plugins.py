@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from trainspot import plugins
-from trainspot.errors import MissingExtraError, UnknownNameError
+from trainspot.common import plugins
+from trainspot.common.errors import MissingExtraError, UnknownNameError
 
 GROUP = "trainspot.label"
 

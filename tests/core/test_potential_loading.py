@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from trainspot import plugins, potential
-from trainspot.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.common import plugins
+from trainspot.common.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.models import potential
 
 
 class Fake:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from trainspot import processes
+from trainspot.common import processes
 
 _PARENT = """
 import subprocess, sys, time
-from trainspot import processes
+from trainspot.common import processes
 
 child = subprocess.Popen(processes.ends_with_parent([sys.executable, "-c", sys.argv[1]]))
 time.sleep(600)

@@ -11,8 +11,8 @@ from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Frame
 from trainspot.label.pw_memory import _grid_points, _kpoints, memory
 from trainspot.label.quantumespresso import QuantumEspressoSettings
 

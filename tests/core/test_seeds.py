@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.seeds import derive_seed, generator
+from trainspot.common.seeds import derive_seed, generator
 
 KEYS = st.lists(st.one_of(st.text(max_size=8), st.integers(-(2**40), 2**40)), max_size=4)
 
@@ -24,7 +24,7 @@ def test_the_stream_is_pinned():
 
 
 def test_the_same_in_another_process_with_other_hash_randomisation():
-    code = "from trainspot.seeds import derive_seed; print(derive_seed(7, 'split', 'x', 1))"
+    code = "from trainspot.common.seeds import derive_seed; print(derive_seed(7, 'split', 'x', 1))"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONHASHSEED": "12345"},

@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from trainspot.errors import InputError
-from trainspot.settings import parse_settings
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
 
 
 class Model(BaseModel, extra="forbid"):

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.committee.potential import CommitteePotential
+from trainspot.models.committee import CommitteePotential
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/single-stages.md").read_text(encoding="utf-8")
 QUICK = {

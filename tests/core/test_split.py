@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import SPLITS, Frame, Origin
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import SPLITS, Frame, Origin
 from trainspot.split import assign
 
 

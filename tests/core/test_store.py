@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame, Labels, Origin
-from trainspot.stored import StoredColumn
+from trainspot.common.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
+from trainspot.data.hdf5_columns import StoredColumn
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def rich(labelled_frames, silicon) -> Dataset:
 @pytest.fixture
 def path(rich, tmp_path):
     target = tmp_path / "dataset.h5"
-    store.write(rich, target)
+    hdf5.write(rich, target)
     return target
 
 
@@ -42,9 +42,9 @@ def columns(dataset: Dataset) -> dict[str, tuple]:
 
 
 def test_every_column_comes_back(rich, path):
-    assert columns(store.read(path)) == columns(rich)
+    assert columns(hdf5.read(path)) == columns(rich)
     with path.open("rb") as handle:
-        assert columns(store.read(handle)) == columns(rich)
+        assert columns(hdf5.read(handle)) == columns(rich)
 
 
 def test_numbers_are_aligned_in_the_file(path):
@@ -62,24 +62,24 @@ def test_numbers_are_aligned_in_the_file(path):
 
 
 def test_an_empty_dataset_can_be_stored(tmp_path):
-    store.write(Dataset.from_frames([]), tmp_path / "empty.h5")
-    assert len(store.read(tmp_path / "empty.h5")) == 0
+    hdf5.write(Dataset.from_frames([]), tmp_path / "empty.h5")
+    assert len(hdf5.read(tmp_path / "empty.h5")) == 0
 
 
 def test_equal_datasets_make_equal_files(rich, path, tmp_path):
     other = tmp_path / "another-name.h5"
     shuffled = Dataset(dict(reversed(list(rich.columns.items()))))
-    store.write(shuffled, other)
+    hdf5.write(shuffled, other)
     assert other.read_bytes() == path.read_bytes()
     rebuilt = tmp_path / "rebuilt.h5"
-    store.write(Dataset.from_frames(list(rich)), rebuilt)
+    hdf5.write(Dataset.from_frames(list(rich)), rebuilt)
     assert rebuilt.read_bytes() == path.read_bytes()
-    store.write(rich.with_columns(iteration=np.ones(len(rich))), other)
+    hdf5.write(rich.with_columns(iteration=np.ones(len(rich))), other)
     assert other.read_bytes() != path.read_bytes()
 
 
 def test_lazy_frames_are_the_same(rich, path):
-    with store.opened(path) as lazy:
+    with hdf5.opened(path) as lazy:
         assert isinstance(lazy.columns["positions"], StoredColumn)
         assert lazy[13].id == rich[13].id
         assert lazy[-1].arrays["q"].tolist() == rich[-1].arrays["q"].tolist()
@@ -93,9 +93,9 @@ def test_a_file_with_a_block_before_it_is_read_by_hdf5(rich, path, tmp_path):
         target.attrs.update(source.attrs)
         for name in source:
             source.copy(name, target)
-    with store.opened(moved) as lazy:
+    with hdf5.opened(moved) as lazy:
         assert isinstance(lazy.columns["positions"], h5py.Dataset)
-    assert columns(store.read(moved)) == columns(rich)
+    assert columns(hdf5.read(moved)) == columns(rich)
 
 
 class Counting(io.FileIO):
@@ -111,8 +111,8 @@ class Counting(io.FileIO):
 
 def test_a_few_rows_read_a_few_rows(rich, tmp_path):
     path = tmp_path / "long.h5"
-    store.write(rich.take(np.arange(20_000) % len(rich)), path)
-    with Counting(path) as handle, store.opened(handle) as lazy:
+    hdf5.write(rich.take(np.arange(20_000) % len(rich)), path)
+    with Counting(path) as handle, hdf5.opened(handle) as lazy:
         opened_with = Counting.read_bytes_total
         rows = [19_000, 3, 3, 10_000, -1]
         few = lazy.take(rows)
@@ -126,7 +126,7 @@ def test_a_few_rows_read_a_few_rows(rich, tmp_path):
 
 
 def test_one_frame_reads_one_frame(rich, path):
-    with Counting(path) as handle, store.opened(handle) as lazy:
+    with Counting(path) as handle, hdf5.opened(handle) as lazy:
         opened_with = Counting.read_bytes_total
         frame = lazy[5]
         assert Counting.read_bytes_total - opened_with < 8_000
@@ -136,9 +136,9 @@ def test_one_frame_reads_one_frame(rich, path):
 
 # ── writing ───────────────────────────────────────────────────────────────────
 def test_writing_replaces_atomically_and_leaves_nothing_else(rich, path):
-    with store.opened(path) as lazy:
-        store.write(lazy, path)  # onto the file it is read from
-    assert columns(store.read(path)) == columns(rich)
+    with hdf5.opened(path) as lazy:
+        hdf5.write(lazy, path)  # onto the file it is read from
+    assert columns(hdf5.read(path)) == columns(rich)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -150,7 +150,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_scraps(rich, path, monkeypatc
 
     monkeypatch.setattr(h5py.Group, "create_dataset", full)
     with pytest.raises(OSError, match="No space left"):
-        store.write(rich.take([0]), path)
+        hdf5.write(rich.take([0]), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -167,47 +167,47 @@ def test_nonsense_is_not_written(rich, tmp_path, column, value, message):
     values = np.array(rich.column(column))
     values[0] = value
     with pytest.raises(DataError, match=message):
-        store.write(rich.with_columns(**{column: values}), tmp_path / "x.h5")
+        hdf5.write(rich.with_columns(**{column: values}), tmp_path / "x.h5")
     assert not list(tmp_path.iterdir())
 
 
 # ── damaged and foreign files ─────────────────────────────────────────────────
 def test_files_that_are_something_else(tmp_path):
     with pytest.raises(DataError, match=r"none\.h5: no such file"):
-        store.read(tmp_path / "none.h5")
+        hdf5.read(tmp_path / "none.h5")
     text = tmp_path / "text.h5"
     text.write_text("not HDF5")
     with pytest.raises(DataError, match=r"text\.h5: not an HDF5 file, or damaged"):
-        store.read(text)
+        hdf5.read(text)
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["energy"] = np.zeros(3)
     with pytest.raises(DataError, match="not a trainspot dataset"):
-        store.read(tmp_path / "foreign.h5")
+        hdf5.read(tmp_path / "foreign.h5")
 
 
 def test_a_newer_layout_is_refused(path):
     with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = store.FORMAT_VERSION + 1
+        file.attrs["format_version"] = hdf5.FORMAT_VERSION + 1
     with pytest.raises(DataError, match="newer trainspot"):
-        store.read(path)
+        hdf5.read(path)
 
 
 def test_an_odd_version_is_refused(path):
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = "two"
     with pytest.raises(DataError, match="damaged"):
-        store.read(path)
+        hdf5.read(path)
 
 
 def test_a_file_without_a_version_is_refused(path):
     with h5py.File(path, "r+") as file:
         del file.attrs["format_version"]
     with pytest.raises(DataError, match="unknown layout 0"):
-        store.read(path)
+        hdf5.read(path)
 
 
 NAMES = sorted(
-    {*store.PER_FRAME, *store.PER_ATOM, *store.TEXT, "arrays/q", "has_arrays/q"}
+    {*hdf5.PER_FRAME, *hdf5.PER_ATOM, *hdf5.TEXT, "arrays/q", "has_arrays/q"}
     | {"offsets", "info_offsets", "parameters_offsets"}
 )
 
@@ -223,7 +223,7 @@ def replace(path, name, data):
 def test_a_missing_column_is_refused(path, name):
     replace(path, name, None)
     with pytest.raises(DataError, match=r"column '.*' is (missing|damaged)"):
-        store.read(path)
+        hdf5.read(path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -233,7 +233,7 @@ def test_a_column_of_another_type_or_length_is_refused(path, name):
     for wrong in (good[:-1], np.zeros(good.shape, dtype="c16"), np.float64(1.0)):
         replace(path, name, wrong)
         with pytest.raises(DataError, match=r"damaged"):
-            store.read(path)
+            hdf5.read(path)
 
 
 @pytest.mark.parametrize("name", ["offsets", "info_offsets", "parameters_offsets"])
@@ -246,14 +246,14 @@ def test_offsets_must_rise_from_zero_to_the_end(path, name):
             bad[place] = value
         replace(path, name, bad)
         with pytest.raises(DataError, match=f"column '{name}' is damaged"):
-            store.read(path)
+            hdf5.read(path)
 
 
 def test_a_foreign_column_is_refused_rather_than_dropped(path):
     with h5py.File(path, "r+") as file:
         file["mine"] = np.zeros(3)
     with pytest.raises(DataError, match="column 'mine' is not known"):
-        store.read(path)
+        hdf5.read(path)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_nonsense_in_a_file_is_refused(path, name, place, value, message):
     with h5py.File(path, "r+") as file:
         file[name][place] = value
     with pytest.raises(DataError, match=message):
-        store.read(path)
+        hdf5.read(path)
 
 
 def test_half_a_letter_is_not_completed_by_the_next_text(path):
@@ -285,13 +285,13 @@ def test_half_a_letter_is_not_completed_by_the_next_text(path):
     with h5py.File(path, "r+") as file:
         file["theory"][0], file["theory"][1] = b"x" * 63 + b"\xc3", b"\xa9"
     with pytest.raises(DataError, match="'theory' holds a damaged text"):
-        store.read(path)
+        hdf5.read(path)
 
 
 def test_texts_damaged_after_the_file_was_opened_are_an_error_of_ours(path):
     with h5py.File(path, "r+") as file:
         file["theory"][0] = b"\xff"
-    with store.opened(path) as lazy:
+    with hdf5.opened(path) as lazy:
         for read in (lambda: lazy[0], lambda: list(lazy), lambda: list(lazy.frames(split=None))):
             with pytest.raises(DataError, match="the texts of a frame are damaged"):
                 read()
@@ -303,7 +303,7 @@ def test_a_frame_without_atoms_is_refused(path):
     offsets[1] = 0
     replace(path, "offsets", offsets)
     with pytest.raises(DataError, match="no atoms"):
-        store.read(path)
+        hdf5.read(path)
 
 
 def small_file() -> bytes:
@@ -311,7 +311,7 @@ def small_file() -> bytes:
     frame = Frame.make([14, 14], [[0, 0, 0], [0, 0, 2.3]], labels=labels, info={"a": 1})
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        file.attrs["format"], file.attrs["format_version"] = store.FORMAT, store.FORMAT_VERSION
+        file.attrs["format"], file.attrs["format_version"] = hdf5.FORMAT, hdf5.FORMAT_VERSION
         dataset = Dataset.from_frames([frame])
         for name in dataset.columns:
             file[name] = dataset.column(name)
@@ -324,7 +324,7 @@ SMALL = small_file()
 @given(st.integers(0, len(SMALL) - 1))
 def test_a_truncated_file_is_refused(length):
     with pytest.raises(DataError):
-        store.read(io.BytesIO(SMALL[:length]))
+        hdf5.read(io.BytesIO(SMALL[:length]))
 
 
 @pytest.mark.parametrize(
@@ -338,40 +338,40 @@ def test_a_truncated_file_is_refused(length):
     ],
 )
 def test_frames_that_were_changed_are_found(path, name, place, value, message):
-    with store.opened(path) as lazy:
-        store.checked_frames(lazy, "file")
+    with hdf5.opened(path) as lazy:
+        hdf5.checked_frames(lazy, "file")
     with h5py.File(path, "r+") as file:
         file[name][place] = value
-    with store.opened(path) as lazy, pytest.raises(DataError, match=f"file: .*{message}"):
-        store.checked_frames(lazy, "file")
+    with hdf5.opened(path) as lazy, pytest.raises(DataError, match=f"file: .*{message}"):
+        hdf5.checked_frames(lazy, "file")
 
 
 def test_large_columns_are_checked_and_copied_to_their_end(rich, tmp_path):
     """They are read in blocks; the bytes must not tell."""
     large = rich.take(np.arange(20_000) % len(rich))
-    store.write(large, tmp_path / "a.h5")
-    with store.opened(tmp_path / "a.h5") as lazy:
-        store.write(lazy, tmp_path / "b.h5")
+    hdf5.write(large, tmp_path / "a.h5")
+    with hdf5.opened(tmp_path / "a.h5") as lazy:
+        hdf5.write(lazy, tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     for name, value in (("forces", np.nan), ("numbers", 0), ("offsets", 0)):
         with h5py.File(tmp_path / "b.h5", "r+") as file:
             before = file[name][-2]
             file[name][-2] = value
         with pytest.raises(DataError, match=name):
-            store.read(tmp_path / "b.h5")
+            hdf5.read(tmp_path / "b.h5")
         with h5py.File(tmp_path / "b.h5", "r+") as file:
             file[name][-2] = before
-    assert store.read(tmp_path / "b.h5").ids == large.ids
+    assert hdf5.read(tmp_path / "b.h5").ids == large.ids
 
 
 def test_offsets_that_fall_between_two_blocks_are_found(rich, tmp_path):
-    store.write(rich.take(np.arange(40_000) % len(rich)), tmp_path / "a.h5")
-    row = store._BLOCK_BYTES // 8
+    hdf5.write(rich.take(np.arange(40_000) % len(rich)), tmp_path / "a.h5")
+    row = hdf5._BLOCK_BYTES // 8
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         assert len(file["offsets"]) > row
         file["offsets"][row] = 0
     with pytest.raises(DataError, match="column 'offsets' is damaged"):
-        store.read(tmp_path / "a.h5")
+        hdf5.read(tmp_path / "a.h5")
 
 
 def test_numbers_outside_the_file_are_not_read(path, tmp_path):
@@ -380,7 +380,7 @@ def test_numbers_outside_the_file_are_not_read(path, tmp_path):
         del file["energy"]
         file.create_dataset("energy", (14,), "f8", external=[(tmp_path / "secret", 0, 112)])
     with pytest.raises(DataError, match="points to other files, which are not read"):
-        store.read(path)
+        hdf5.read(path)
 
 
 def test_links_out_of_the_file_are_not_followed(path, tmp_path):
@@ -390,4 +390,4 @@ def test_links_out_of_the_file_are_not_followed(path, tmp_path):
         del file["energy"]
         file["energy"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "energy")
     with pytest.raises(DataError, match="column 'energy' is missing"):
-        store.read(path)
+        hdf5.read(path)

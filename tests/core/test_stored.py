@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.stored import StoredColumn, layout, placed, stored, whole
+from trainspot.data.hdf5_columns import StoredColumn, layout, placed, stored, whole
 
 COLUMNS = {
     "reals": np.linspace(-1.0, 1.0, 24).reshape(8, 3),
@@ -153,7 +153,7 @@ def test_many_rows_are_read_in_place_and_checked_as_well(tmp_path, monkeypatch):
         assert np.array_equal(many[...], expected)
         assert np.array_equal(many[11_000:19_999], expected[11_000:19_999])
         assert np.array_equal(bits[...], file["bits8"][:])
-        monkeypatch.setattr("trainspot.stored.os.preadv", at_most(70_000))
+        monkeypatch.setattr("trainspot.data.hdf5_columns.os.preadv", at_most(70_000))
         assert np.array_equal(many[1:], expected[1:])
         short.write_bytes(path.read_bytes()[: many._offset + expected.nbytes - 8])
         with short.open("rb") as cut, pytest.raises(OSError, match="ends within a column"):

@@ -12,11 +12,11 @@ import yaml
 from ase.build import bulk, graphene, mx2
 from PIL import Image
 
-from trainspot import plugins
 from trainspot.augment.base import GROUP
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.common import plugins
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = DOCS / "how-to" / "augment"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from trainspot.augment.plan import parse_plan
 from trainspot.augment.supercell import Supercell, hermite, repeated
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Frame
 from trainspot.geometry import image_distance, nearest_distances, reduce_lattices
 
 PBC = st.tuples(st.booleans(), st.booleans(), st.booleans())

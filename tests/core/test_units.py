@@ -5,7 +5,7 @@ from __future__ import annotations
 import ase.units
 import pytest
 
-from trainspot import units
+from trainspot.common import units
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ CAMPAIGN = {
 QUESTION = """
 import json, sys
 from aiida.orm import CalcJobNode, ProcessNode, QueryBuilder, load_node
-from aiida_trainspot.status import status
+from aiida_trainspot.results.status import status
 from aiida_trainspot.workflows.once import is_replaced
 node = load_node(int(sys.argv[1]))
 jobs = [n for n in node.called_descendants if n.process_label == "AseLabelCalculation"]
@@ -119,7 +119,7 @@ class Profile:
     def start(self) -> None:
         """The daemon alone, as setup starts it: setup looks for programs too, which takes long."""
         code = (
-            "from aiida_trainspot.profile import load\n"
+            "from aiida_trainspot.runtime.profile import load\n"
             "profile = load()\n"
             "from aiida_trainspot import daemon\n"
             "daemon.start(profile, 2)\n"

@@ -13,9 +13,9 @@ from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures 
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from aiida_trainspot.profile import home
-from aiida_trainspot.pseudo import generate
+from aiida_trainspot.runtime.profile import home
 from aiida_trainspot.setup import programs
+from aiida_trainspot.setup.demo_pseudos import generate
 
 
 def _program(variable: str, program: programs.Program) -> Path:

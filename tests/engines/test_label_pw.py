@@ -20,8 +20,8 @@ from ase.io.espresso import write_espresso_in
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import gather_pw
 from trainspot.augment.isolated import Isolated
-from trainspot.errors import RunError
-from trainspot.frames import Frame
+from trainspot.common.errors import RunError
+from trainspot.data.frames import Frame
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 from trainspot.label.quantumespresso import QuantumEspressoSettings as Settings
 
@@ -108,7 +108,7 @@ def test_demonstration_silicon_has_the_lattice_constant_of_pbe(direct):
 
 
 def test_a_missing_program_is_said(tmp_path):
-    from aiida_trainspot.pseudo import generate
+    from aiida_trainspot.setup.demo_pseudos import generate
 
     with pytest.raises(RunError, match="does not answer"):
         generate("Si", "/nowhere/ld1.x", tmp_path)
@@ -118,7 +118,7 @@ def test_a_missing_program_is_said(tmp_path):
 
 
 def test_pseudopotentials_are_the_same_every_time(ld1x, silicon_upf, tmp_path):
-    from aiida_trainspot.pseudo import generate
+    from aiida_trainspot.setup.demo_pseudos import generate
 
     again = generate("Si", str(ld1x), tmp_path)
     assert again.read_bytes() == silicon_upf.read_bytes()

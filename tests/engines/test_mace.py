@@ -13,11 +13,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.evaluate.mace import MacePotential
-from trainspot.frames import Frame, Labels
-from trainspot.potential import Potential, kind_of
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.models.mace import MacePotential
+from trainspot.models.potential import Potential, kind_of
 from trainspot.testing.potential import check_potential
 from trainspot.train.mace import MaceSettings, MaceTrainer
 from trainspot.train.run import find_executable

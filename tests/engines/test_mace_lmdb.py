@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.evaluate.mace import MacePotential
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.models.mace import MacePotential
 from trainspot.train.run import find_executable
 
 pytestmark = pytest.mark.engine

@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from ase.io.espresso import write_espresso_in
 
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 from trainspot.label.pw_memory import memory
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
 

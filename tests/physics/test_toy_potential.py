@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Frame, Labels
-from trainspot.potential import Potential, kind_of
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.models.potential import Potential, kind_of
 from trainspot.train.base import member_seeds
 from trainspot.train.toy import ToyPotential, ToySettings, fit
 

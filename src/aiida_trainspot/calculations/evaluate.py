@@ -9,9 +9,9 @@ from aiida.orm import Dict, SinglefileData, Str
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
 from trainspot.evaluate.settings import EvaluateSettings
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

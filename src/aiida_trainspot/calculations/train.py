@@ -10,10 +10,10 @@ from aiida.orm import Dict, Int, SinglefileData
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
-from trainspot import plugins
-from trainspot.errors import InputError
-from trainspot.processes import HUGE_PAGES, environment
-from trainspot.settings import parse_settings
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
+from trainspot.common.processes import HUGE_PAGES, environment
+from trainspot.common.validation import parse_settings
 from trainspot.train.base import GROUP
 
 if TYPE_CHECKING:

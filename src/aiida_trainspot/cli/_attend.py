@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 from aiida.manage import get_manager
 
-from aiida_trainspot import daemon
-from aiida_trainspot.upkeep import look_after
+from aiida_trainspot.runtime import daemon
+from aiida_trainspot.runtime.upkeep import look_after
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode

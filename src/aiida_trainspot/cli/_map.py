@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiida_trainspot.profile import find, load
+from aiida_trainspot.runtime.profile import find, load
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 
 def campaign(identifier: str, profile: str | None) -> tuple[str, Dataset, Dataset | None]:
@@ -18,7 +18,7 @@ def campaign(identifier: str, profile: str | None) -> tuple[str, Dataset, Datase
         InputError: No such campaign or profile.
     """
     load(profile)
-    from aiida_trainspot.collect import explored, latest_dataset
+    from aiida_trainspot.results.campaign import explored, latest_dataset
 
     node = find(identifier)
     return node.label or identifier, latest_dataset(node), explored(node)

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from aiida_trainspot.cli._attend import attend, in_words
-from aiida_trainspot.endings import WELL
-from aiida_trainspot.retries import sentences as of_retries
-from aiida_trainspot.status import Progress, progress, status
+from aiida_trainspot.results.endings import WELL
+from aiida_trainspot.results.retries import sentences as of_retries
+from aiida_trainspot.results.status import Progress, progress, status
+from trainspot.common.text import sentences
 from trainspot.report.summary import too_few
-from trainspot.wording import sentences
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.profile import load, profile_option
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli.options import json_option
 
 
@@ -24,7 +24,7 @@ def check(context: click.Context, file: Path, profile: str | None, as_json: bool
     loaded = load_campaign(file)
     dataset = read_inputs(loaded)
     load(profile)
-    from aiida_trainspot import checks
+    from aiida_trainspot.launch import checks
 
     remarks = checks.check(loaded, dataset)
     errors = [remark for remark in remarks if remark.level == "error"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.profile import find, load, profile_option
-from trainspot.wording import counted
+from aiida_trainspot.runtime.profile import find, load, profile_option
+from trainspot.common.text import counted
 
 
 @click.command()
@@ -28,7 +28,7 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
     alone.
     """
     load(profile)
-    from aiida_trainspot.collect import collect, committee, failures
+    from aiida_trainspot.results.campaign import collect, committee, failures
     from trainspot.report.export import export as write
 
     node = find(identifier)

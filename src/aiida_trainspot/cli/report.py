@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.profile import find, load, profile_option
+from aiida_trainspot.runtime.profile import find, load, profile_option
 from trainspot.cli.progress import counting
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 
 @click.command()
@@ -32,7 +32,7 @@ def report(identifier: str, output: Path, data: Path | None, profile: str | None
     if not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     load(profile)
-    from aiida_trainspot.collect import collect
+    from aiida_trainspot.results.campaign import collect
     from trainspot.report import page
 
     found = collect(find(identifier))

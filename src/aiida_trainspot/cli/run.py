@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.profile import load, profile_option
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli.options import json_option
 
 
@@ -41,9 +41,10 @@ def run(
     from aiida.engine import submit
     from aiida.manage import get_config_option
 
-    from aiida_trainspot import builder, checks, daemon
-    from aiida_trainspot import running as campaigns
     from aiida_trainspot.cli._watch import watch
+    from aiida_trainspot.launch import builder, checks
+    from aiida_trainspot.launch import running as campaigns
+    from aiida_trainspot.runtime import daemon
 
     remarks = checks.check(loaded, dataset, thorough=False, with_daemon=False)
     checks.refuse(remarks)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiida_trainspot.profile import profile_option
+from aiida_trainspot.runtime.profile import profile_option
 from trainspot.cli.options import json_option
-from trainspot.errors import InputError, RunError
+from trainspot.common.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from aiida_trainspot.setup import Finding

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from aiida_trainspot.profile import campaigns, find, load, profile_option
+from aiida_trainspot.runtime.profile import campaigns, find, load, profile_option
 from trainspot.cli import _messages
 from trainspot.cli.options import json_option
 
@@ -25,7 +25,7 @@ def status(
 
     from aiida_trainspot.cli._attend import attend, in_words
     from aiida_trainspot.cli._watch import closing, table, watch
-    from aiida_trainspot.status import status as report
+    from aiida_trainspot.results.status import status as report
 
     if identifier is None:
         latest = campaigns()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from aiida_trainspot.profile import find, load, profile_option
+from aiida_trainspot.runtime.profile import find, load, profile_option
 
 _TIMEOUT = 60.0
 
@@ -18,7 +18,7 @@ def stop(identifier: str, profile: str | None) -> None:
     No daemon is needed for it.
     """
     loaded = load(profile)
-    from aiida_trainspot.stopping import end, open_in
+    from aiida_trainspot.launch.stopping import end, open_in
 
     node = find(identifier)
     name = node.label or identifier

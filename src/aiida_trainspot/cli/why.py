@@ -6,7 +6,7 @@ import json
 
 import click
 
-from aiida_trainspot.profile import find, load, profile_option
+from aiida_trainspot.runtime.profile import find, load, profile_option
 from trainspot.cli.options import json_option
 
 
@@ -21,7 +21,7 @@ def why(identifier: str, frame: str, profile: str | None, as_json: bool) -> None
     FRAME is the id of a frame, or as many of its first digits as tell it from others.
     """
     load(profile)
-    from aiida_trainspot.collect import failures, history, latest_dataset
+    from aiida_trainspot.results.campaign import failures, history, latest_dataset
     from trainspot.judge import why as pure
 
     node = find(identifier)

@@ -13,13 +13,14 @@ from aiida.orm import Data, SinglefileData
 from ase import Atoms
 from numpy.typing import NDArray
 
-from trainspot import io, store
-from trainspot.dataset import CHUNK, Dataset
-from trainspot.errors import DataError
-from trainspot.evaluate.accuracy import Accuracy, accuracy
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Split
-from trainspot.stored import Layout, layout
+from trainspot import io
+from trainspot.common.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.dataset import CHUNK, Dataset
+from trainspot.data.frames import Frame, Split
+from trainspot.data.hdf5_columns import Layout, layout
+from trainspot.predictions.accuracy import Accuracy, accuracy
+from trainspot.predictions.predictions import Predictions
 
 
 class PESData(Data):
@@ -62,9 +63,9 @@ class PESData(Data):
             frames = Dataset.from_frames(frames)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self.FILENAME
-            store.write(frames, path)
+            hdf5.write(frames, path)
             self.base.repository.put_object_from_file(path, self.FILENAME)
-            with store.opened(path) as written:
+            with hdf5.opened(path) as written:
                 self.base.attributes.set_many(_summary(written))
         if metadata:
             self.base.attributes.set("metadata", dict(metadata))
@@ -115,7 +116,7 @@ class PESData(Data):
     def dataset(self) -> Dataset:
         """The whole dataset in memory."""
         with self._file() as handle:
-            return store.read(handle, self._name, layout=self._layout)
+            return hdf5.read(handle, self._name, layout=self._layout)
 
     @contextmanager
     def opened(self) -> Iterator[Dataset]:
@@ -126,7 +127,7 @@ class PESData(Data):
         """
         with (
             self._file() as handle,
-            store.opened(handle, self._name, layout=self._layout) as dataset,
+            hdf5.opened(handle, self._name, layout=self._layout) as dataset,
         ):
             yield dataset
 
@@ -319,8 +320,8 @@ class PESData(Data):
         if self.base.repository.list_object_names() != [self.FILENAME]:
             raise ValidationError(f"a PESData holds exactly one file, '{self.FILENAME}'")
         try:
-            with self._file() as handle, store.opened(handle, self._name) as dataset:
-                store.check_values(dataset, self._name)
+            with self._file() as handle, hdf5.opened(handle, self._name) as dataset:
+                hdf5.check_values(dataset, self._name)
                 summary = _summary(dataset)
         except DataError as error:
             raise ValidationError(str(error)) from error

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiida.orm import SinglefileData
 
-from trainspot.evaluate import files
-from trainspot.evaluate.predictions import Predictions
+from trainspot.predictions import files
+from trainspot.predictions.predictions import Predictions
 
 
 def read_predictions(node: SinglefileData) -> Predictions:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiida.orm import Dict, Str
 
 from aiida_trainspot.functions.decision import decision
-from trainspot import plugins
-from trainspot.errors import InputError
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
 from trainspot.train.base import GROUP
 
 

@@ -9,12 +9,12 @@ from aiida.orm import Bool, Dict, Int, SinglefileData
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
 from aiida_trainspot.functions.files import predicted_ids, read_predictions, written_predictions
+from trainspot.campaign import decisions as pure
+from trainspot.campaign.loop import initial_frames, rules_of
 from trainspot.config.models import Campaign
-from trainspot.judge import iteration as pure
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
-from trainspot.loop import initial_frames, rules_of
 
 
 def campaign_of(config: Dict) -> Campaign:
@@ -87,7 +87,7 @@ def add_failed(known: PESData, new: PESData) -> PESData:
 def calibrate(
     dataset: PESData, predictions: SinglefileData, audit_pairs: Dict, config: Dict
 ) -> dict[str, Dict]:
-    """Thresholds from held-out frames; see ``trainspot.judge.iteration.thresholds``."""
+    """Thresholds from held-out frames; see ``trainspot.campaign.decisions.thresholds``."""
     pairs, calibrations = pure.thresholds(
         dataset.dataset,
         read_predictions(predictions),
@@ -109,7 +109,7 @@ def judge(
     config: Dict,
     work: Dict,
 ) -> dict[str, Any]:
-    """Screen, flag, select; see ``trainspot.judge.iteration.decide``.
+    """Screen, flag, select; see ``trainspot.campaign.decisions.decide``.
 
     ``judgement`` says why, ``dataset`` has the chosen frames joined, ``record`` holds the figures.
     """
@@ -144,7 +144,7 @@ def score(
     config: Dict,
     iteration: Int,
 ) -> dict[str, Dict]:
-    """Compare a judgement with the labels it led to; see ``trainspot.judge.iteration.score``."""
+    """Compare a judgement with the labels it led to; see ``trainspot.campaign.decisions.score``."""
     found = pure.score(
         dataset.dataset,
         read_predictions(predictions),

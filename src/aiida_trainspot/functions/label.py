@@ -10,18 +10,18 @@ from aiida.orm import Dict, Int, Str, StructureData, TrajectoryData
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.decision import decision
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Labels
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
+from trainspot.data.state import MOMENTS
 from trainspot.label import base
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
-from trainspot.settings import parse_settings
-from trainspot.state import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 FRAME_KEY, FRAME_LABELS = "frame_{:06d}", "frame_%"
 PART_KEY, PART_LABELS = "part_{:04d}", "part_%"

@@ -12,13 +12,13 @@ from aiida.common.exceptions import AiidaException
 from aiida_trainspot.calculations.ase_label import FAILURES, JOURNAL, LABELLED
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.parsers.base import TrainspotParser, required
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, OutputMissingError
+from trainspot.common.errors import DataError, OutputMissingError
+from trainspot.common.validation import parse_settings
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
 from trainspot.label import journal
 from trainspot.label.ase import AseLabelEngine
 from trainspot.label.base import engine, former_theories
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.orm import CalcJobNode
@@ -73,7 +73,7 @@ def written_by(job: CalcJobNode) -> Dataset:
             path = Path(folder) / name
             try:
                 job.outputs.remote_folder.getfile(name, str(path))
-                return _read(path, job).labelled if name == JOURNAL else store.read(path)
+                return _read(path, job).labelled if name == JOURNAL else hdf5.read(path)
             except (OSError, AiidaException, DataError) as error:
                 _LOGGER.info("%s of %s<%s>: %s", name, job.process_label, job.pk, error)
     return Dataset.from_frames([])

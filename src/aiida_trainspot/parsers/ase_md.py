@@ -7,7 +7,7 @@ from pathlib import Path
 from aiida_trainspot.calculations.ase_md import EXPLORED, FAILURES
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.parsers.base import TrainspotParser, required
-from trainspot.errors import DataError
+from trainspot.common.errors import DataError
 from trainspot.explore import schedule
 
 

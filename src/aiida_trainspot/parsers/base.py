@@ -12,13 +12,13 @@ from aiida.parsers import Parser
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.base import ENDED, STDERR
-from trainspot.errors import (
+from trainspot.common.errors import (
     NonFiniteError,
     OutputMissingError,
     TrainingDivergedError,
     TrainspotError,
 )
-from trainspot.processes import cut_off_by, error_line
+from trainspot.common.processes import cut_off_by, error_line
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode

@@ -8,8 +8,8 @@ from aiida.orm import SinglefileData
 
 from aiida_trainspot.calculations.evaluate import ALLOW_NON_FINITE, PREDICTIONS
 from aiida_trainspot.parsers.base import TrainspotParser, required
-from trainspot.errors import DataError
-from trainspot.evaluate.predictions import Predictions
+from trainspot.common.errors import DataError
+from trainspot.predictions.predictions import Predictions
 
 
 class EvaluationParser(TrainspotParser):

@@ -12,8 +12,8 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.base import STDERR
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.parsers.base import interruption
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
 from trainspot.explore import deck, schedule
 from trainspot.explore.frames import failed
 from trainspot.explore.lammps import OUTPUT, LammpsExplorer, Outcome, Output, latest_restart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiida_trainspot import profile as profiles
+from aiida_trainspot.runtime import profile as profiles
 from aiida_trainspot.setup import codes, installation, programs, pseudos
 from aiida_trainspot.setup.finding import Finding
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.finding import Finding
-from trainspot.errors import RunError
+from trainspot.common.errors import RunError
 
 if TYPE_CHECKING:
     from aiida.orm import AbstractCode, Computer

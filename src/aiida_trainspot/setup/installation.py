@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup.finding import Finding
-from trainspot.errors import UnknownNameError
+from trainspot.common.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from aiida.manage.configuration.profile import Profile
@@ -126,8 +126,8 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
     Raises:
         RunError: It does not start.
     """
-    from aiida_trainspot import daemon
-    from aiida_trainspot.processes import workers_of
+    from aiida_trainspot.runtime import daemon
+    from aiida_trainspot.runtime.processes import workers_of
 
     found = daemon.look(profile)
     if found.state is daemon.State.IMPOSSIBLE:

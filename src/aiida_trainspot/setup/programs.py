@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from trainspot.errors import RunError
+from trainspot.common.errors import RunError
 
 _TIME_LIMIT: Final = 120.0
 _INSTALL_LIMIT: Final = 900.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup.finding import Finding
-from trainspot.errors import TrainspotError
+from trainspot.common.errors import TrainspotError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def generate_demo_family(ld1: Path | None) -> Finding:
     Args:
         ld1: The program, if it was found.
     """
-    from aiida_trainspot.pseudo import CUTOFFS, FAMILY, generate
+    from aiida_trainspot.setup.demo_pseudos import CUTOFFS, FAMILY, generate
 
     note = "DEMONSTRATION QUALITY, not for research"
     known = family(FAMILY)

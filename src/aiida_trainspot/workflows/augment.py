@@ -14,8 +14,8 @@ from aiida_trainspot.functions import augment as functions
 from aiida_trainspot.workflows.once import decide_once
 from trainspot.augment.plan import DEFAULT_PLAN, check_inputs, parse_plan
 from trainspot.augment.steps import VACUUM, pad_inputs, sources_of
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
 from trainspot.split import FRACTIONS, assign
 
 

@@ -15,7 +15,7 @@ from aiida.orm import AbstractCode, CalcJobNode, Dict, Int
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.workflows.once import SubmitsOnce
-from trainspot.processes import environment
+from trainspot.common.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trainspot.augment.base import Strategy, from_seed, streams, title
-from trainspot.frames import Frame, Origin
+from trainspot.data.frames import Frame, Origin
 
 _TRIES: Final = 20
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from trainspot.frames import Frame, Origin
+from trainspot.data.frames import Frame, Origin
 
 GROUP: Final = "trainspot.augmentation"
 """Entry-point group of the strategies."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainspot.augment.base import Scope, Strategy, from_seed, streams, title
-from trainspot.frames import Frame, Origin
+from trainspot.data.frames import Frame, Origin
 from trainspot.geometry import lengths
 
 OUTER: Final = float(np.sqrt(3.0))

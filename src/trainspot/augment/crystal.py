@@ -17,9 +17,9 @@ import spglib
 from numpy.typing import NDArray
 
 from trainspot.augment.supercell import hermite
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
+from trainspot.data.state import INHERITED
 from trainspot.geometry import deform, lengths, normals
-from trainspot.state import INHERITED
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from trainspot.augment.base import Scope, Strategy
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 
 class Input(Strategy):

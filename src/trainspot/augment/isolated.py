@@ -10,9 +10,9 @@ from ase.data import atomic_numbers, ground_state_magnetic_moments
 from pydantic import Field, field_validator
 
 from trainspot.augment.base import Scope, Strategy, title
-from trainspot.frames import Frame, Origin
-from trainspot.isolated import is_isolated_atom
-from trainspot.state import MOMENTS
+from trainspot.data.frames import Frame, Origin
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.state import MOMENTS
 
 
 class Isolated(Strategy):

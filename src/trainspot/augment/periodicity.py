@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.augment.base import title
-from trainspot.frames import Frame
+from trainspot.common.text import counted
+from trainspot.data.frames import Frame
 from trainspot.geometry import full_cell, lengths, normals
-from trainspot.wording import counted
 
 WIDE: Final = 8.0
 """Å between planes of atoms. Layers and pores of crystals are nearer; vacuum is wider."""

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from trainspot import plugins
 from trainspot.augment import steps as running
 from trainspot.augment.base import GROUP, Strategy
 from trainspot.augment.steps import VACUUM, Augmented, Part
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import Frame
+from trainspot.common import plugins
+from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.validation import told
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import describe_contact, worst_contact
 from trainspot.plausibility.lengths import MORE_DIGITS, TWICE
-from trainspot.settings import told
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
     {"kind": "supercell"},

@@ -12,7 +12,8 @@ from pydantic import Field
 from trainspot.augment import strain as strains
 from trainspot.augment import vacancies as holes
 from trainspot.augment.base import Strategy, child, from_seed, streams, title
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.geometry import (
     Pairs,
     contact_limits,
@@ -23,7 +24,6 @@ from trainspot.geometry import (
     nearest_of,
     pairs_within,
 )
-from trainspot.isolated import is_isolated_atom
 
 Floats = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot.errors import DataError, InputError
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
+from trainspot.common.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from trainspot.augment.base import Strategy

@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 from trainspot.augment.base import Scope, Strategy, child, title
 from trainspot.augment.crystal import Crystal, Surface, crystal_of
 from trainspot.augment.supercell import Supercell, repeated
-from trainspot.frames import Frame, Origin
+from trainspot.data.frames import Frame, Origin
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.geometry import deform, lengths, normals
-from trainspot.isolated import is_isolated_atom
 
 Floats = NDArray[np.float64]
 Miller = tuple[int, int, int]

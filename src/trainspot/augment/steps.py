@@ -15,12 +15,12 @@ from typing import Final
 from trainspot.augment import periodicity
 from trainspot.augment.base import Scope, Strategy, title
 from trainspot.augment.input import Input
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import generator
+from trainspot.common.text import counted
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import overlapping, with_vacuum
-from trainspot.seeds import generator
-from trainspot.wording import counted
 
 VACUUM: Final = 15.0
 """Å of vacuum along every non-periodic direction."""

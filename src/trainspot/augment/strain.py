@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trainspot.augment.base import Parameters, Strategy, child, from_seed, streams, title
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.geometry import deform, full_cell, lengths, periodic_projector
-from trainspot.isolated import is_isolated_atom
 
 Matrix = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainspot.augment.base import Scope, Strategy, child, title
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.geometry import image_distance, lengths, reduce_lattices
-from trainspot.isolated import is_isolated_atom
 
 Integers = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainspot.augment.base import Scope, Strategy, child, from_seed, streams, title
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 _TRIES: Final = 20
 

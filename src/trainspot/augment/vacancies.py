@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainspot.augment.base import Parameters, Strategy, child, from_seed, streams, title
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 MIN_LEFT: Final = 3
 """Atoms that must remain."""

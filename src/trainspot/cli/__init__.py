@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot.cli import _messages
-from trainspot.errors import MissingExtraError, RunError, TrainspotError, UnknownNameError
-from trainspot.plugins import extra_for
+from trainspot.common.errors import MissingExtraError, RunError, TrainspotError, UnknownNameError
+from trainspot.common.plugins import extra_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

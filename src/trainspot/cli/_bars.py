@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot import wording
-from trainspot.committee import read_calibration
-from trainspot.committee.potential import CommitteePotential, trust_of
-from trainspot.evaluate import files
-from trainspot.evaluate.predictions import PROPERTIES
-from trainspot.evaluate.trust import Trust
+from trainspot.common import text
 from trainspot.judge.settings import UNITS
+from trainspot.models.committee import CommitteePotential, trust_of
+from trainspot.models.exported import read_calibration
+from trainspot.predictions import files
+from trainspot.predictions.error_bars import Trust
+from trainspot.predictions.predictions import PROPERTIES
 
 SHOWN: Final = 10
 """Doubtful frames that are named on the screen."""
@@ -68,7 +68,7 @@ class Calibrated:
         one = self.properties.get(name)
         if one is None:
             return "no tolerance"
-        pairs = f", {wording.counted(one['pairs'], 'pair')}" if "pairs" in one else ""
+        pairs = f", {text.counted(one['pairs'], 'pair')}" if "pairs" in one else ""
         return f"{one.get('verdict', 'not fitted')}{pairs}"
 
     def lines(self, output: Path) -> Iterator[str]:

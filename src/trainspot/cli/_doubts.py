@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 
 def tell(dataset: Dataset, e0s: Mapping[str, float] | None = None) -> list[dict[str, Any]]:

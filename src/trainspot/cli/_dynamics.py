@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
+from trainspot.common.errors import RunError
+from trainspot.common.text import counted
+from trainspot.common.validation import parse_settings
 from trainspot.config import document
-from trainspot.dataset import Dataset
-from trainspot.errors import RunError
+from trainspot.data.dataset import Dataset
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.ase import AseExplorer, AseSettings
-from trainspot.settings import parse_settings
-from trainspot.wording import counted
 
 
 class Range(click.ParamType):

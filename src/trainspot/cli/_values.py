@@ -10,13 +10,13 @@ from typing import Any, get_args
 import click
 import yaml
 
-from trainspot.committee import CALIBRATION, MODELS, checked
-from trainspot.committee.potential import CommitteePotential
-from trainspot.errors import DataError, InputError, UnknownNameError
+from trainspot.common.errors import DataError, InputError, UnknownNameError
 from trainspot.evaluate.batch import digest
-from trainspot.evaluate.statistics import fingerprint
 from trainspot.judge.calibrate import Calibration, of_committee
 from trainspot.judge.settings import Property
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.exported import CALIBRATION, MODELS, checked
+from trainspot.predictions.statistics import fingerprint
 
 
 class SeveralValues(click.Command):

@@ -15,8 +15,8 @@ from trainspot.cli.options import (
     periodic_option,
     seed_option,
 )
-from trainspot.errors import RunError
-from trainspot.wording import counted
+from trainspot.common.errors import RunError
+from trainspot.common.text import counted
 
 if TYPE_CHECKING:
     from trainspot.augment.steps import Augmented
@@ -56,7 +56,7 @@ def augment(
     from trainspot import io
     from trainspot.augment import plan as plans
     from trainspot.augment.record import Record
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
     io.check_output(output)
     parts = []

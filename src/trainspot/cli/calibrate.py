@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainspot import io, potential
+from trainspot import io
 from trainspot.cli._doubts import tell
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
-from trainspot.errors import InputError
-from trainspot.evaluate.predictions import Predictions
+from trainspot.common.atomic_write import replacing
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import generator
+from trainspot.common.text import counted
+from trainspot.common.validation import parse_settings
 from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
 from trainspot.judge.calibrate import of_committee
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.judge.spread import too_wide
-from trainspot.outputs import replacing
-from trainspot.seeds import generator
-from trainspot.settings import parse_settings
-from trainspot.wording import counted
+from trainspot.models import potential
+from trainspot.predictions.predictions import Predictions
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 _DEFAULT = CalibrateSettings()
 

@@ -10,12 +10,12 @@ import click
 
 from trainspot.cli._doubts import tell
 from trainspot.cli.options import json_option, periodic_option
-from trainspot.errors import InputError
-from trainspot.wording import counted
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Split
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Split
 
 
 @click.command()

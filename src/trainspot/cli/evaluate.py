@@ -10,17 +10,19 @@ from typing import Any
 import click
 import numpy as np
 
-from trainspot import io, potential
+from trainspot import io
 from trainspot.cli import _bars
 from trainspot.cli._values import SeveralValues
 from trainspot.cli.options import config_option, json_option, predictions_option
-from trainspot.committee.potential import KIND
-from trainspot.errors import InputError
-from trainspot.evaluate import files, stream
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
+from trainspot.evaluate import stream
 from trainspot.evaluate.batch import member_names
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.judge.settings import UNITS
-from trainspot.wording import counted
+from trainspot.models import potential
+from trainspot.models.committee import KIND
+from trainspot.predictions import files
 
 _DEFAULT = EvaluateSettings()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from trainspot.cli.options import periodic_option
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 
 @click.command()
@@ -42,11 +42,11 @@ def init(
     from trainspot import io
     from trainspot.augment import periodicity
     from trainspot.augment.plan import check_inputs
+    from trainspot.common.errors import UnknownNameError
+    from trainspot.common.text import counted
     from trainspot.config.load import load, protocols, structure_files
     from trainspot.config.template import template
-    from trainspot.errors import UnknownNameError
-    from trainspot.frames import Frame
-    from trainspot.wording import counted
+    from trainspot.data.frames import Frame
 
     if protocol not in protocols():
         raise UnknownNameError("protocol", protocol, protocols())

@@ -11,7 +11,7 @@ import click
 
 from trainspot.cli import _messages
 from trainspot.cli.options import json_option, seed_option
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

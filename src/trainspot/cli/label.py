@@ -10,16 +10,16 @@ import click
 
 from trainspot import io
 from trainspot.cli.options import config_option, given, output_option
+from trainspot.common.errors import InputError, RunError
+from trainspot.common.text import counted
+from trainspot.common.validation import parse_settings
 from trainspot.config import document
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, RunError
+from trainspot.data.dataset import Dataset
 from trainspot.label import base, calculators, journal
-from trainspot.settings import parse_settings
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 

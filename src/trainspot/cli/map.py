@@ -10,11 +10,11 @@ import click
 
 from trainspot.cli.options import seed_option
 from trainspot.cli.progress import counting
-from trainspot.errors import InputError
-from trainspot.wording import counted
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 
 @click.command
@@ -115,7 +115,8 @@ def _frames(
     target: str, explored: Path | None, profile: str | None
 ) -> tuple[str, Dataset, Dataset | None]:
     """Name, dataset and explored frames of a file or, if there is no such file, of a campaign."""
-    from trainspot import io, plugins
+    from trainspot import io
+    from trainspot.common import plugins
 
     path = Path(target)
     if path.is_file():

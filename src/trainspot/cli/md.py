@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainspot import io, potential, store
+from trainspot import io
 from trainspot.cli._dynamics import Range, mobile, refuse_failures, runs_of, settings_of
 from trainspot.cli.options import config_option, output_option, seed_option
-from trainspot.dataset import Dataset
+from trainspot.common.text import counted
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
 from trainspot.explore import trajectory
 from trainspot.explore.ase import AseExplorer
 from trainspot.explore.schedule import start_frames
-from trainspot.wording import counted
+from trainspot.models import potential
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -68,8 +70,8 @@ def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
             progress=lambda *_: bar.update(1),
             on_frame=lambda frame, atoms: snapshots.append(trajectory.snapshot(frame, atoms)),
         )
-    if output.suffix == store.SUFFIX:
-        store.write(result.explored, output)
+    if output.suffix == hdf5.SUFFIX:
+        hdf5.write(result.explored, output)
     else:
         trajectory.write(snapshots, output)
     frames, asked = counted(len(result.explored), "frame"), counted(len(runs), "run")

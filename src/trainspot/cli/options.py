@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ import click
 from trainspot import io
 from trainspot.cli._values import SeveralValues, calibrations
 from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
-from trainspot.evaluate.files import frames_of
-from trainspot.evaluate.predictions import Predictions
+from trainspot.common.validation import parse_settings
 from trainspot.judge import judge
 from trainspot.judge.calibrate import check_committee
 from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
-from trainspot.settings import parse_settings
+from trainspot.predictions.files import frames_of
+from trainspot.predictions.predictions import Predictions
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign

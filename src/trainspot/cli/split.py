@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainspot.cli.options import config_option, json_option, output_option, seed_option
-from trainspot.wording import counted
+from trainspot.common.text import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -40,7 +40,7 @@ def split(
     del config  # its section has become the defaults of the options
     from trainspot import io
     from trainspot import split as splitting
-    from trainspot.frames import SPLITS
+    from trainspot.data.frames import SPLITS
 
     with io.opened(frames) as given:
         had_one = given.column("split") != 0

@@ -10,12 +10,12 @@ import click
 from trainspot import io
 from trainspot.cli._doubts import tell
 from trainspot.cli.options import config_option, folder_option, seed_option
+from trainspot.common.text import counted
+from trainspot.common.validation import parse_settings
 from trainspot.config import document
-from trainspot.settings import parse_settings
 from trainspot.split import assign
 from trainspot.train import run
 from trainspot.train.base import member_seeds, mixed_states
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign

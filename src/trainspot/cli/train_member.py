@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.train import run
 
 

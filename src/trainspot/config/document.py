@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.common.validation import told
 from trainspot.config.models import StructureFile
 from trainspot.config.stages import EngineSection
-from trainspot.errors import InputError, TrainspotError, UnknownNameError
-from trainspot.settings import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

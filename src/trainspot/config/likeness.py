@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.common.validation import same_values
 from trainspot.config.load import leaves
 from trainspot.evaluate.settings import EvaluateSettings
-from trainspot.settings import same_values
 
 if TYPE_CHECKING:
     from trainspot.config.document import Location

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.config import document
 from trainspot.config.explain import explain
 from trainspot.config.models import ENGINE_SECTIONS, Campaign
-from trainspot.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainspot.config.document import Document, Location
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 _PROTOCOLS: Final = files("trainspot.config") / "protocols"
 _GIVEN_THEORY: Final = "given"
@@ -122,8 +122,8 @@ def read_inputs(loaded: Loaded) -> Dataset:
             labels of several levels of theory.
     """
     from trainspot import io
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Labels
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from trainspot import plugins
+from trainspot.common import plugins
+from trainspot.common.errors import TrainspotError, UnknownNameError
 from trainspot.config.stages import (
     EngineSection,
     EvaluateSection,
@@ -22,7 +23,6 @@ from trainspot.config.stages import (
     TrainSection,
     refused,
 )
-from trainspot.errors import TrainspotError, UnknownNameError
 from trainspot.judge.settings import (
     CalibrateSettings,
     ScreenSettings,

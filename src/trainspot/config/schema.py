@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainspot import plugins
+from trainspot.common import plugins
+from trainspot.common.errors import MissingExtraError
 from trainspot.config.load import protocols
 from trainspot.config.models import ENGINE_SECTIONS, Campaign
-from trainspot.errors import MissingExtraError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validat
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from trainspot import plugins
-from trainspot.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.common import plugins
+from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.explore.schedule import Plan
 from trainspot.judge.settings import Share

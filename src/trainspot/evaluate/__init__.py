@@ -1,1 +1,1 @@
-"""What a committee predicts, and how much its members disagree."""
+"""Evaluating a committee on many frames."""

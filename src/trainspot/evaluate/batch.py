@@ -12,11 +12,11 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from trainspot import geometry
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Labels
-from trainspot.potential import Potential
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
+from trainspot.models.potential import Potential
+from trainspot.predictions.predictions import Predictions
 
 
 def evaluate(

@@ -18,15 +18,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot import potential, processes
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError, RunError
-from trainspot.evaluate import batch, files
-from trainspot.evaluate.predictions import Predictions, RmseSum
-from trainspot.evaluate.statistics import Array
-from trainspot.evaluate.trust import Trust
-from trainspot.frames import SPLITS
-from trainspot.potential import Potential
+from trainspot.common import processes
+from trainspot.common.errors import InputError, NonFiniteError, RunError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import SPLITS
+from trainspot.evaluate import batch
+from trainspot.models import potential
+from trainspot.models.potential import Potential
+from trainspot.predictions import files
+from trainspot.predictions.error_bars import Trust
+from trainspot.predictions.predictions import Predictions, RmseSum
+from trainspot.predictions.statistics import Array
 
 BATCHES: Final = 2
 """Batches in a slab: few, because at the end all processes but one wait for the last slab."""

@@ -15,20 +15,20 @@ from ase.md.verlet import VelocityVerlet
 from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import Field, PositiveInt
 
-from trainspot.dataset import Dataset
-from trainspot.errors import NonFiniteError, RunError, TrainspotError
+from trainspot.common.errors import NonFiniteError, RunError, TrainspotError
+from trainspot.common.seeds import generator
+from trainspot.common.units import EV_PER_A3_IN_KBAR
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore.base import Explored, MdSettings
 from trainspot.explore.box import restored, working_cell
 from trainspot.explore.frames import cut, failed
-from trainspot.frames import Frame
-from trainspot.seeds import generator
-from trainspot.units import EV_PER_A3_IN_KBAR
 
 if TYPE_CHECKING:
     from ase.md.md import MolecularDynamics
 
     from trainspot.explore.schedule import Run
-    from trainspot.potential import Potential
+    from trainspot.models.potential import Potential
 
 CHECK_EVERY: Final = 10
 """Steps between two looks at whether a run has exploded."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 GROUP: Final = "trainspot.explore"
 

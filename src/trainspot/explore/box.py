@@ -16,7 +16,7 @@ from ase.geometry import complete_cell
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 ROOM: Final = 5.0
 """Å that atoms must at least have on both sides along a non-periodic direction."""

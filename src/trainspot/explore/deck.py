@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from ase.data import atomic_masses, chemical_symbols
 
+from trainspot.common.units import BAR_PER_KBAR, FS_PER_PS
 from trainspot.explore import dispersion
 from trainspot.explore.box import LammpsBox
-from trainspot.units import BAR_PER_KBAR, FS_PER_PS
 
 if TYPE_CHECKING:
+    from trainspot.data.frames import Frame
     from trainspot.explore.lammps import LammpsSettings
     from trainspot.explore.schedule import Run
-    from trainspot.frames import Frame
 
 BEGIN: Final = "trainspot begin"
 END: Final = "trainspot end"

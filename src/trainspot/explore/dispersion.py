@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from ase.data import chemical_symbols
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 Dispersion = Literal["d2", "d3"]
 

@@ -31,17 +31,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot import potential
-from trainspot.errors import InputError, RunError, TrainspotError
+from trainspot.common.errors import InputError, RunError, TrainspotError
 from trainspot.explore import sanity
 from trainspot.explore.engine import Forces, open_lammps
 from trainspot.explore.steps import Command, Directive, Section, parse, sections
+from trainspot.models import potential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainspot.explore.watch import Watch
-    from trainspot.potential import Potential
+    from trainspot.models.potential import Potential
 
 _NEEDING: Final = {"fix", "dump", "run", "minimize", "rerun"}
 _RUNNING: Final = {"run", "minimize", "rerun"}

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from trainspot.errors import InputError, MissingExtraError, NonFiniteError, RunError
+from trainspot.common.errors import InputError, MissingExtraError, NonFiniteError, RunError
 from trainspot.explore.ase import unrounded
-from trainspot.potential import Uncertain
+from trainspot.models.potential import Uncertain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from trainspot.data.frames import Frame, Labels
     from trainspot.explore.watch import Watch
-    from trainspot.frames import Frame, Labels
-    from trainspot.potential import Potential
+    from trainspot.models.potential import Potential
 
 FIX: Final = "trainspot"
 _THINNEST: Final = 10.0

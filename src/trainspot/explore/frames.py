@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from trainspot.dataset import Dataset
+from trainspot.common.units import FS_PER_PS
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Origin
 from trainspot.explore.base import Explored
-from trainspot.frames import Frame, Origin
-from trainspot.units import FS_PER_PS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

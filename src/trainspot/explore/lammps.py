@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator
 
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
 from trainspot.explore import deck
 from trainspot.explore.base import MdSettings
 from trainspot.explore.box import LammpsBox
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainspot.data.frames import Frame
     from trainspot.explore.schedule import Run
-    from trainspot.frames import Frame
 
 INPUT: Final = "input.in"
 OUTPUT: Final = "lammps.out"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
-from trainspot.errors import InputError
-from trainspot.seeds import derive_seed, generator
-from trainspot.units import FS_PER_PS
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import derive_seed, generator
+from trainspot.common.units import FS_PER_PS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
 Ensemble = Literal["nvt", "npt", "nve"]
 

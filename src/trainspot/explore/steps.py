@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from trainspot import potential
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.explore import sanity
 from trainspot.explore.watch import Watch
+from trainspot.models import potential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trainspot.potential import Potential
+    from trainspot.models.potential import Potential
 
 N = TypeVar("N", int, float)
 

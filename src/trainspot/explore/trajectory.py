@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 
 def snapshot(frame: Frame, atoms: Atoms) -> Atoms:

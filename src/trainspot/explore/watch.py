@@ -8,15 +8,15 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainspot.errors import InputError
-from trainspot.potential import BARS, caution
+from trainspot.common.errors import InputError
+from trainspot.models.potential import BARS, caution
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainspot.potential import ErrorBars
+    from trainspot.models.potential import ErrorBars
 
 PROPERTY: Final = "d_uncertainty"
 """Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""

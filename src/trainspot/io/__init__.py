@@ -12,9 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from trainspot import store
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError, RunError
+from trainspot.common.atomic_write import replacing
+from trainspot.common.errors import DataError, InputError, RunError
+from trainspot.common.text import counted
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
 from trainspot.io import database, extxyz, foreign, reading, source
 from trainspot.io.atoms import LOG, from_ase, to_ase
 from trainspot.io.extxyz import write as write_extxyz
@@ -22,8 +24,6 @@ from trainspot.io.images import from_images
 from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 from trainspot.io.mapping import parse_map
 from trainspot.io.periodic import parse_periodic, with_periodicity
-from trainspot.outputs import replacing
-from trainspot.wording import counted
 
 __all__ = [
     "REF_ENERGY",
@@ -49,7 +49,7 @@ __all__ = [
     "write_extxyz",
 ]
 
-SUFFIXES: Final = (store.SUFFIX, *extxyz.SUFFIXES, *database.SUFFIXES)
+SUFFIXES: Final = (hdf5.SUFFIX, *extxyz.SUFFIXES, *database.SUFFIXES)
 """Suffixes of files that can be written."""
 
 
@@ -87,8 +87,8 @@ def read(
 
 def _read(copy: Path, path: Path, theory: str, mapping: Mapping[str, str]) -> Dataset:
     where = str(path)
-    if source.suffix_of(path) == store.SUFFIX:
-        dataset = store.checked_frames(store.read(copy), str(copy))
+    if source.suffix_of(path) == hdf5.SUFFIX:
+        dataset = hdf5.checked_frames(hdf5.read(copy), str(copy))
         if not mapping:
             return with_atoms(with_theory(dataset, theory))
         images = [to_ase(frame) for frame in dataset]
@@ -111,9 +111,9 @@ def opened(
         DataError: As ``read``.
     """
     path = _existing(path)
-    if path.suffix.lower() == store.SUFFIX and not mapping:
-        with store.opened(path) as dataset:
-            checked = store.checked_frames(dataset, str(path))
+    if path.suffix.lower() == hdf5.SUFFIX and not mapping:
+        with hdf5.opened(path) as dataset:
+            checked = hdf5.checked_frames(dataset, str(path))
             yield with_atoms(with_theory(checked, theory))
     else:
         yield read(path, theory=theory, mapping=mapping)
@@ -196,8 +196,8 @@ def write(dataset: Dataset, path: Path | str) -> None:
     """
     path = Path(path)
     _check_suffix(path)
-    if path.suffix.lower() == store.SUFFIX:
-        store.write(dataset, path)
+    if path.suffix.lower() == hdf5.SUFFIX:
+        hdf5.write(dataset, path)
         return
     with replacing(path) as scratch:
         if path.suffix.lower() in extxyz.SUFFIXES:

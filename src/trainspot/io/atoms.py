@@ -20,14 +20,14 @@ from ase import Atoms
 from ase.io.extxyz import per_atom_properties
 from ase.spacegroup import Spacegroup
 
-from trainspot.columns import PER_FRAME
-from trainspot.errors import InputError
-from trainspot.frames import SPLITS, Frame, Origin
+from trainspot.common.errors import InputError
+from trainspot.data.columns import PER_FRAME
+from trainspot.data.frames import SPLITS, Frame, Origin
+from trainspot.data.metadata import decode_metadata, encode_metadata
 from trainspot.io import labels as naming
 from trainspot.io import lookalikes
 from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 from trainspot.io.mapping import renamed
-from trainspot.metadata import decode_metadata, encode_metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from ase.io.cif import CIFBlock, old_spacegroup_names, parse_cif
 from ase.spacegroup import Spacegroup
 from ase.spacegroup.spacegroup import SpacegroupError, SpacegroupNotFoundError
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io import groups
 from trainspot.io.atoms import LOG
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from ase.io.extxyz import UNPROCESSED_KEYS, key_val_str_to_dict
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io.atoms import TEXT_KEYS
 from trainspot.io.labels import NOTHING, REF, symmetric
 

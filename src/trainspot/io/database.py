@@ -24,8 +24,8 @@ from ase.db.row import AtomsRow
 from ase.formula import Formula
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.data.frames import Frame
 from trainspot.io.atoms import OURS, constraints_of, packed
 from trainspot.io.labels import REF_ENERGY, REF_FORCES, REF_STRESS
 

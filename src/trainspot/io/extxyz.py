@@ -10,7 +10,7 @@ import numpy as np
 from ase.calculators.calculator import all_properties
 from ase.io.extxyz import key_val_str_to_dict
 
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 from trainspot.io.atoms import (
     NUMBER_KEYS,
     RESERVED,

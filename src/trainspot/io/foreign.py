@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 _PEEK: Final = 1 << 16
 _DPDATA: Final = (

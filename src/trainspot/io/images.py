@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from trainspot.combine import with_ids
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame, frame_id
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, frame_id
+from trainspot.data.rows import with_ids
 from trainspot.io import labels as naming
 from trainspot.io.atoms import LOG, read_frame
 from trainspot.io.mapping import already, renamed

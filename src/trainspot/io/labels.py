@@ -17,8 +17,8 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from trainspot.errors import InputError
-from trainspot.frames import Labels
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

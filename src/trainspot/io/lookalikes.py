@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from trainspot.errors import InputError
-from trainspot.frames import Labels
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Labels
 from trainspot.io.labels import CALCULATOR, KEEP, REF, UNITS, command, is_nothing, size_of
 
 if TYPE_CHECKING:

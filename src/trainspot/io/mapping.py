@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io.labels import (
     KEEP,
     REF,

@@ -10,8 +10,8 @@ import ase.io
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from trainspot.errors import InputError
-from trainspot.wording import counted
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 
 _COUNTS: Final = 5  # line with the elements, or in files of VASP 4 with the counts, from 0
 

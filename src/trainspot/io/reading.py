@@ -18,7 +18,7 @@ from ase.io.formats import (
 )
 from ase.io.ulm import InvalidULMFileError
 
-from trainspot.errors import InputError, MissingExtraError
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.io import cif, database, extxyz, foreign, poscar, scf, trajectories, xyz
 from trainspot.io.atoms import LOG
 

@@ -17,9 +17,9 @@ import ase.io
 from ase import Atoms
 from ase.io.vasp_parsers.vasp_outcar_parsers import outcarchunks
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 from trainspot.io.atoms import LOG
-from trainspot.wording import counted
 
 _FAILED, _LEARNED = "SCF cycle did not converge", "is of a machine-learned force field, not DFT"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 _PACKED: Final[dict[str, tuple[bytes, Callable[[Path], Any]]]] = {
     ".gz": (b"\x1f\x8b", gzip.GzipFile),

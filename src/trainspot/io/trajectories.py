@@ -15,7 +15,7 @@ from typing import Any, Final
 import ase.io
 from ase import Atoms
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io.atoms import LOG
 from trainspot.io.labels import CALCULATOR
 

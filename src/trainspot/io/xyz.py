@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.io.extxyz import REV_PROPERTY_NAME_MAP, read_xyz
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io import comment
 from trainspot.io.atoms import LOG
 from trainspot.io.lookalikes import in_other_unit, quantity_of

@@ -18,10 +18,10 @@ from trainspot.judge.diagnostics import sigma_per_delta
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
-    from trainspot.evaluate.predictions import Predictions
-    from trainspot.evaluate.statistics import Array
+    from trainspot.data.dataset import Dataset
     from trainspot.judge.scoring import Rates
+    from trainspot.predictions.predictions import Predictions
+    from trainspot.predictions.statistics import Array
 
 _Z: Final = 1.959964  # of a normal distribution, 95 % in the middle
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm
 
-from trainspot.evaluate.statistics import Array
+from trainspot.predictions.statistics import Array
 
 ONE_SIGMA: Final = 0.6827
 """Share of normal errors within one standard deviation."""

@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot.dataset import Dataset
-from trainspot.evaluate.statistics import Array
+from trainspot.common.seeds import generator
+from trainspot.data.dataset import Dataset
 from trainspot.judge.select import Judged, Selection, draw
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State
-from trainspot.seeds import generator
+from trainspot.predictions.statistics import Array
 
 _AUDIT_SHARE: Final = 5
 _MAX_AUDIT: Final = 25

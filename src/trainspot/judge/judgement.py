@@ -9,11 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot.dataset import Dataset
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
-from trainspot.errors import DataError
-from trainspot.evaluate.predictions import Predictions
-from trainspot.evaluate.statistics import Array
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
@@ -22,6 +20,8 @@ from trainspot.judge.select import Selection, needs_descriptors, strategy
 from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
+from trainspot.predictions.predictions import Predictions
+from trainspot.predictions.statistics import Array
 
 NOVELTY: Final = "novelty"
 """What novelty is called among the causes of a flag."""

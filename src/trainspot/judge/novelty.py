@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot.dataset import Dataset
-from trainspot.evaluate.statistics import Array
+from trainspot.data.dataset import Dataset
+from trainspot.predictions.statistics import Array
 
 DIMENSIONS: Final = ("0D", "1D", "2D", "3D")
 """Frames by the number of their periodic directions: clusters, wires, slabs, crystals."""

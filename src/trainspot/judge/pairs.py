@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.evaluate.predictions import PROPERTIES, Predictions
-from trainspot.evaluate.statistics import Array
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
+from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.statistics import Array
 
 
 @dataclass(frozen=True, eq=False)

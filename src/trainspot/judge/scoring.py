@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm
 
-from trainspot.evaluate.statistics import Array
 from trainspot.judge.diagnostics import miscalibration_area
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import Tolerance
+from trainspot.predictions.statistics import Array
 
 if TYPE_CHECKING:
     from trainspot.judge.calibrate import Calibration

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainspot import geometry
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.judge.settings import ScreenSettings
+from trainspot.predictions.predictions import Predictions
 
 
 @dataclass(frozen=True)

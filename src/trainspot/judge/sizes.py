@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
+from trainspot.data.dataset import Dataset
 from trainspot.judge.calibrate import Calibration, calibrate
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Property, Tolerance
+from trainspot.predictions.predictions import Predictions
 
 MAX_COMMITTEES: Final = 12
 """Committees of one size that are tried; evenly chosen where there are more."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import SPLITS, Split
 from trainspot.descriptors import DescriptorSettings, descriptors, nearest
-from trainspot.evaluate.statistics import Array
-from trainspot.frames import SPLITS, Split
 from trainspot.judge.novelty import Novelty, dimensions
+from trainspot.predictions.statistics import Array
 
 
 @dataclass(frozen=True, eq=False)

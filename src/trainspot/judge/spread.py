@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainspot.common.text import counted
 from trainspot.judge.settings import UNITS
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.judge.settings import Tolerance
 
 USUAL: Final = {"energy": 0.3, "forces": 3.0, "stress": 0.3}

@@ -12,17 +12,17 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
 
-from trainspot.dataset import Dataset
+from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.descriptors import DescriptorSettings
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame
 from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import KNOWN, Judgement
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.settings import UNITS
 from trainspot.judge.space import Space
+from trainspot.predictions.predictions import Predictions
 
 _SHOWN: Final = 12  # digits of an id
 _OFFERED: Final = 5  # candidates for a prefix that fits none or several

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ase.data import chemical_symbols
 from pydantic import Field
 
-from trainspot import processes
+from trainspot.common import processes
+from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.label.base import (
     EngineSettings,
     LabelResult,
@@ -24,14 +25,13 @@ from trainspot.label.base import (
 from trainspot.label.calculators import NAMES, calculator
 from trainspot.label.practical import decisive_parameters
 from trainspot.label.states import charge_of, not_computed
-from trainspot.state import CHARGE, MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import ProcessPoolExecutor
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
 _NO_MOMENTS: Final = (
     "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checka
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from trainspot import plugins
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame, Labels
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.state import MOMENTS
 from trainspot.geometry import periodic_projector
-from trainspot.isolated import is_isolated_atom
-from trainspot.state import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from trainspot.errors import InputError, MissingExtraError, UnknownNameError
-from trainspot.plugins import extra_for
+from trainspot.common.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.common.plugins import extra_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

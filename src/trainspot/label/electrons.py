@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from ase.data import atomic_numbers
 
-from trainspot.isolated import is_isolated_atom
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.label.states import charge_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
     from trainspot.label.quantumespresso import QuantumEspressoSettings
 
 _OPEN_CORES: Final = frozenset(range(57, 72))

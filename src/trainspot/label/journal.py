@@ -15,16 +15,16 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Labels
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.frames import Labels
 from trainspot.label.base import LabelResult, failed, gathered, retried
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
 _START: Final = b'00000000 {"id":"'
 """How a journal starts, but for the eight digits of the first checksum."""

@@ -20,7 +20,7 @@ from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 _REAL, _COMPLEX = 8, 16  # bytes
 _EMPTY_BANDS: Final = 1.2

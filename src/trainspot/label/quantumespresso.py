@@ -16,8 +16,10 @@ import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
-from trainspot.errors import InputError
-from trainspot.isolated import is_isolated_atom
+from trainspot.common.errors import InputError
+from trainspot.common.units import EV_PER_A3_IN_GPA
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.label.base import (
     EngineSettings,
     atomic_moment,
@@ -26,15 +28,13 @@ from trainspot.label.base import (
 )
 from trainspot.label.practical import decisive_pw
 from trainspot.label.states import charge_of, not_computed
-from trainspot.state import CHARGE, MOMENTS
-from trainspot.units import EV_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
 
-    from trainspot.frames import Frame, Labels
+    from trainspot.data.frames import Frame, Labels
 
 # What is computed is ours to say, and where things lie is the plugin's.
 _RESERVED: Final = {

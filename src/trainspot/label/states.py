@@ -1,6 +1,6 @@
 """Whether an engine computes the electronic state that a frame asks for.
 
-A frame may say its charge and spin (``trainspot.state``). A label of another state beside them
+A frame may say its charge and spin (``trainspot.data.state``). A label of another state beside them
 would be wrong without a trace, so an engine that is not told of them does not label the frame.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot.state import CHARGE, MOMENTS
+from trainspot.data.state import CHARGE, MOMENTS
 
 if TYPE_CHECKING:
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 # What a closed shell is called, in numbers and in words.
 _CLOSED: Final = {

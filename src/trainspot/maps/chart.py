@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from trainspot import descriptors as structural
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import SPLITS, Frame
+from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import SPLITS, Frame
 from trainspot.maps import sorep
 from trainspot.maps.choice import NO_LIMITS, Limits, choose
 from trainspot.maps.embed import TITLES, Method, embed, need

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from ase.data import chemical_symbols
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import generator
+from trainspot.common.text import counted
 from trainspot.maps import cost
 from trainspot.maps.orbitals import has_orbitals
-from trainspot.seeds import generator
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 WORTH: Final = 20
 """Frames that a limit in time has room for at least: dearer ones are left out."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
     Floats = NDArray[np.float64]
 

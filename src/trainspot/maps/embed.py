@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
-from trainspot.errors import MissingExtraError
-from trainspot.plugins import extra_for
-from trainspot.seeds import derive_seed
+from trainspot.common.errors import MissingExtraError
+from trainspot.common.plugins import extra_for
+from trainspot.common.seeds import derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

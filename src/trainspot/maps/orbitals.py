@@ -21,7 +21,7 @@ from ase.data import chemical_symbols
 from scipy.interpolate import CubicSpline
 from scipy.special import sph_harm_y
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,11 +18,11 @@ import numpy as np
 from scipy.linalg import eigh, eigvalsh
 from scipy.sparse import coo_matrix
 
-from trainspot import processes
-from trainspot.errors import MissingExtraError
+from trainspot.common import processes
+from trainspot.common.errors import MissingExtraError
+from trainspot.common.plugins import extra_for
 from trainspot.geometry import Pairs, pairs_within, reduce_lattices
 from trainspot.maps.orbitals import Integrals, integrals, kinetic_energies
-from trainspot.plugins import extra_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
     Floats = NDArray[np.float64]
     Matrix = NDArray[np.float64] | NDArray[np.complex128]

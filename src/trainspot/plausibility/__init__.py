@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainspot.common.seeds import generator
 from trainspot.plausibility.doubt import Doubt
 from trainspot.plausibility.lengths import distances
 from trainspot.plausibility.pairs import collected, drawn
 from trainspot.plausibility.sizes import energies, measured, stresses
 from trainspot.plausibility.slopes import fitted
 from trainspot.plausibility.together import contradictions
-from trainspot.seeds import generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 __all__ = ["Doubt", "doubts"]
 

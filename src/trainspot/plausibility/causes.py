@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from trainspot.units import (
+from trainspot.common.units import (
     BOHR_IN_ANGSTROM,
     EV_PER_A3_IN_GPA,
     EV_PER_A3_IN_KBAR,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 
+from trainspot.common.text import counted
+from trainspot.common.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 from trainspot.geometry import Contact, Pairs, pairs_within
 from trainspot.plausibility.doubt import Doubt
-from trainspot.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
 MAX_FRAMES: Final = 300
 """Frames whose distances are measured at most."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.dataset import CHUNK, Dataset
+from trainspot.data.dataset import CHUNK, Dataset
 from trainspot.geometry import full_cell
 
 if TYPE_CHECKING:

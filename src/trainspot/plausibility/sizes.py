@@ -8,9 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
-from trainspot.dataset import CHUNK
-from trainspot.plausibility.doubt import Doubt
-from trainspot.units import (
+from trainspot.common.text import counted
+from trainspot.common.units import (
     BOHR_IN_ANGSTROM,
     EV_PER_A3_IN_GPA,
     EV_PER_A3_IN_KBAR,
@@ -18,14 +17,15 @@ from trainspot.units import (
     KCAL_PER_MOL_IN_EV,
     KJ_PER_MOL_IN_EV,
 )
-from trainspot.wording import counted
+from trainspot.data.dataset import CHUNK
+from trainspot.plausibility.doubt import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.plausibility.slopes import Slope
 
     Floats = NDArray[np.float64]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainspot.common.text import counted
 from trainspot.plausibility.causes import explanations, is_sure
 from trainspot.plausibility.doubt import Doubt
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.common.errors import InputError
 from trainspot.config import document
 from trainspot.config.explain import explain
 from trainspot.config.load import Loaded, resolve
 from trainspot.config.models import Campaign
-from trainspot.errors import InputError
 from trainspot.train import run
 
 if TYPE_CHECKING:

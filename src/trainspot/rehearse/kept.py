@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import trainspot
-from trainspot.errors import DataError
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
+from trainspot.common.errors import DataError
 from trainspot.rehearse.trial import Track
 
 if TYPE_CHECKING:

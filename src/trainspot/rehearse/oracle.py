@@ -11,21 +11,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trainspot import potential
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.explore.ase import PotentialCalculator
 from trainspot.label import calculators
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.base import labels_of
 from trainspot.label.calculators import NAMES, calculator
+from trainspot.models import potential
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from ase.calculators.calculator import Calculator
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame, Labels
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame, Labels
 
 _MODEL: Final = f"{__name__}:ModelCalculator"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainspot.common.seeds import generator
 from trainspot.rehearse.arms import ARMS, OURS
 from trainspot.rehearse.statistics import Ratio, median, ratio, reach
-from trainspot.seeds import generator
 from trainspot.train.toy import ToyTrainer
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainspot.common.seeds import derive_seed
 from trainspot.config.load import foundation_file, read_inputs
-from trainspot.dataset import Dataset
-from trainspot.frames import Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
 from trainspot.rehearse import arms, kept, oracle
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.testset import common_test, of_dynamics
 from trainspot.rehearse.trial import run_all, tasks
-from trainspot.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.dataset import Dataset
-from trainspot.errors import RunError
+from trainspot.campaign.loop import prepare
+from trainspot.common.errors import RunError
+from trainspot.common.seeds import derive_seed, generator
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore import schedule
 from trainspot.explore.ase import AseExplorer
-from trainspot.frames import Frame
 from trainspot.judge.screen import screen
 from trainspot.label.ase import AseLabelEngine
-from trainspot.loop import prepare
 from trainspot.rehearse.arms import seeded
 from trainspot.rehearse.oracle import OraclePotential
-from trainspot.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

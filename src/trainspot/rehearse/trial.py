@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainspot import loop, processes
-from trainspot.engines import engines_of
-from trainspot.errors import RunError, TrainingError
+from trainspot.campaign import loop
+from trainspot.campaign.engines import engines_of
+from trainspot.common import processes
+from trainspot.common.errors import RunError, TrainingError
+from trainspot.common.text import sentences
 from trainspot.evaluate.batch import evaluate
 from trainspot.judge.verdict import State
 from trainspot.rehearse.arms import seeded
 from trainspot.rehearse.testset import of_dynamics
-from trainspot.wording import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainspot.config.models import Campaign
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.rehearse.cost import CostModel
 
 

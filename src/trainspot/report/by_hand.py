@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainspot.errors import InputError
+from trainspot.campaign.decisions import rmse
+from trainspot.common.errors import InputError
+from trainspot.data.frames import SPLITS
 from trainspot.evaluate.batch import digest, member_names
-from trainspot.frames import SPLITS
-from trainspot.judge.iteration import rmse
 from trainspot.report.export import export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trainspot.dataset import Dataset
-    from trainspot.evaluate.predictions import Predictions
+    from trainspot.data.dataset import Dataset
     from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.predictions import Predictions
 
 
 def export_by_hand(

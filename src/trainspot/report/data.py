@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
-from trainspot import store
-from trainspot.errors import DataError
-from trainspot.evaluate.predictions import Predictions
-from trainspot.evaluate.statistics import inside
-from trainspot.frames import SPLITS, Split
+from trainspot.common.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.frames import SPLITS, Split
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings
+from trainspot.predictions.predictions import Predictions
+from trainspot.predictions.statistics import inside
 from trainspot.report.quantities import BY_KEY
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 _SLACK: Final = 1e-6
 STATUS: Final = "status.json"
@@ -200,9 +200,9 @@ class ReportData:
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
         dump(root / STATUS, dict(self.status))
-        store.write(self.dataset, root / DATASET)
+        hdf5.write(self.dataset, root / DATASET)
         if self.explored is not None:
-            store.write(self.explored, root / EXPLORED)
+            hdf5.write(self.explored, root / EXPLORED)
         for iteration in self.iterations:
             place = root / f"iteration_{iteration.n}"
             place.mkdir(exist_ok=True)
@@ -224,8 +224,8 @@ class ReportData:
         status = load(root / STATUS)
         places = {int(p.name.removeprefix("iteration_")): p for p in root.glob("iteration_[0-9]*")}
         iterations = [_read_iteration(n, places[n]) for n in sorted(places)]
-        explored = store.read(root / EXPLORED) if (root / EXPLORED).exists() else None
-        return cls(status, store.read(root / DATASET), iterations, explored)
+        explored = hdf5.read(root / EXPLORED) if (root / EXPLORED).exists() else None
+        return cls(status, hdf5.read(root / DATASET), iterations, explored)
 
 
 def _read_iteration(n: int, place: Path) -> IterationData:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
     from numpy.typing import NDArray
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
     Floats = NDArray[np.float64]
 

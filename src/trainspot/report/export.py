@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
-from trainspot import io, store
-from trainspot.committee import (
+from trainspot import io
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
+from trainspot.data import hdf5
+from trainspot.models.exported import (
     CALIBRATION,
     FORMAT,
     FORMAT_VERSION,
     MODELS,
     read_calibration,
 )
-from trainspot.errors import InputError
 from trainspot.report import tables
 from trainspot.report.data import ReportData, dump
 from trainspot.report.quantities import BY_KEY
 from trainspot.report.summary import summarise
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.judge.calibrate import Calibration
     from trainspot.report.tables import Table
 
@@ -81,7 +82,7 @@ def export(
         for key, value in models.items():
             content = value if isinstance(value, bytes) else value.read_bytes()
             (scratch / MODELS / names[key]).write_bytes(content)
-        store.write(dataset, scratch / "dataset.h5")
+        hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
             dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import trainspot
-from trainspot.errors import InputError
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
+from trainspot.common.errors import InputError
 from trainspot.report.figures.maps import frame_map
 from trainspot.report.maps import counts, picture, reading
 from trainspot.report.page import Section, render, save

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trainspot.errors import InputError, MissingExtraError
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, Descriptor, FrameMap, make
 from trainspot.maps.choice import Limits
 from trainspot.maps.embed import NEIGHBOURS, perplexity

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
-from trainspot.outputs import replacing
+from trainspot.common.atomic_write import replacing
 from trainspot.report import maps, pictures, tables
 from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise

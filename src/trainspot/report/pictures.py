@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainspot.common.text import counted
 from trainspot.judge.sizes import MAX_COMMITTEES
 from trainspot.report import figures
 from trainspot.report.quantities import QUANTITIES, number
 from trainspot.report.style import SETS, data_uri
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.report.data import IterationData, ReportData

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from trainspot.common.text import broken_off, sentences
 from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.judge.judgement import NOVELTY
 from trainspot.report.figures.counts import count_of
 from trainspot.report.quantities import QUANTITIES, Quantity, number
-from trainspot.wording import broken_off, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

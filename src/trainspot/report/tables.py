@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.common.text import listed
 from trainspot.judge.judgement import NOVELTY
 from trainspot.judge.novelty import Novelty, grouped
 from trainspot.report.figures.counts import composition_table, count_of
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 from trainspot.report.style import SETS
-from trainspot.wording import listed
 
 if TYPE_CHECKING:
     from trainspot.report.data import ReportData

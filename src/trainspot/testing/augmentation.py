@@ -12,9 +12,9 @@ from trainspot.augment import steps
 from trainspot.augment.base import Strategy
 from trainspot.augment.plan import parse_plan
 from trainspot.augment.steps import VACUUM, Part
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import overlapping, vacuum_gaps
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainspot import plugins
+from trainspot.common import plugins
 from trainspot.judge.calibrate import GROUP, Method
 from trainspot.judge.settings import CalibrateSettings
 

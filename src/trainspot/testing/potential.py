@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainspot.frames import Frame
-from trainspot.potential import Potential
+from trainspot.data.frames import Frame
+from trainspot.models.potential import Potential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from trainspot.common.seeds import generator
 from trainspot.judge.select import Judged, strategy
-from trainspot.seeds import generator
 
 
 def check_selection(name: str, judged: Judged) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from trainspot import plugins, potential
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, OutputMissingError
-from trainspot.frames import Labels
+from trainspot.common import plugins
+from trainspot.common.errors import InputError, OutputMissingError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
+from trainspot.models import potential
 from trainspot.train.run import trainer
 
 if TYPE_CHECKING:

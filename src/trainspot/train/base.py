@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from ase.data import chemical_symbols
 
-from trainspot.errors import InputError
-from trainspot.seeds import derive_seed
-from trainspot.state import MOMENTS, worded
+from trainspot.common.errors import InputError
+from trainspot.common.seeds import derive_seed
+from trainspot.data.state import MOMENTS, worded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic import BaseModel
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 GROUP = "trainspot.train"
 MIN_COMMITTEE = 2

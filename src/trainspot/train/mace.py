@@ -17,15 +17,15 @@ from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BaseModel
 
 from trainspot import io
-from trainspot.errors import (
+from trainspot.common.errors import (
     InputError,
     OutputMissingError,
     OutputUnreadableError,
     TrainingDivergedError,
     TrainingError,
 )
-from trainspot.frames import Frame, Labels, Origin
-from trainspot.isolated import is_isolated_atom
+from trainspot.data.frames import Frame, Labels, Origin
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.train.base import (
     TrainingResult,
     reference_energies,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
 
 __all__ = ["MaceSettings", "MaceTrainer"]
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from trainspot import plugins, processes
-from trainspot.errors import (
+from trainspot.common import plugins, processes
+from trainspot.common.errors import (
     InputError,
     MissingExtraError,
     TrainingDivergedError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.train.base import Trainer, TrainingResult
 
 STDOUT: Final = "train.out"

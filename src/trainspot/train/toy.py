@@ -14,29 +14,29 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainspot import store
-from trainspot.errors import (
+from trainspot.common.errors import (
     InputError,
     OutputMissingError,
     OutputUnreadableError,
     TrainingDivergedError,
 )
-from trainspot.isolated import is_isolated_atom
-from trainspot.seeds import generator
+from trainspot.common.seeds import generator
+from trainspot.data import hdf5
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.models.toy import Basis, ToyPotential, derivatives, find_pairs
 from trainspot.train.base import (
     TrainingResult,
     reference_energies,
     training_sets,
 )
-from trainspot.train.toy_model import Basis, ToyPotential, derivatives, find_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
 
     Array = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class ToyTrainer:
         if checkpoint is not None:
             raise InputError("the toy trainer keeps no checkpoints")
         train, validation = training_sets(dataset)
-        store.write(train.merge(validation), directory / "dataset.h5")
+        hdf5.write(train.merge(validation), directory / "dataset.h5")
         config = {"settings": settings.model_dump(), "seed": seed, "start": start is not None}
         (directory / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         if start is not None:
@@ -118,7 +118,7 @@ class ToyTrainer:
         except (OSError, ValueError) as error:
             raise InputError("cannot be read", where=str(directory / CONFIG)) from error
         start = ToyPotential.load(directory / START) if config["start"] else None
-        dataset = store.read(directory / "dataset.h5")
+        dataset = hdf5.read(directory / "dataset.h5")
         model, metrics, warnings = fit(
             dataset, ToySettings(**config["settings"]), config["seed"], start=start
         )

@@ -12,8 +12,8 @@ from aiida.brokers.zeromq.communicator import ZeromqCommunicator
 from click.testing import CliRunner
 from plumpy import ProcessState
 
-from aiida_trainspot.broker import knock
 from aiida_trainspot.cli import _watch
+from aiida_trainspot.runtime.broker import knock
 from trainspot.cli import main
 
 WORKER = """

@@ -14,12 +14,13 @@ from aiida.engine.daemon.client import DaemonClient, DaemonException
 from aiida.manage import get_config
 from click.testing import CliRunner
 
-from aiida_trainspot import checks, daemon, processes
 from aiida_trainspot.cli import _attend, _watch
-from aiida_trainspot.daemon import State, look
-from aiida_trainspot.workflows import campaign_base
+from aiida_trainspot.launch import checks
+from aiida_trainspot.runtime import daemon, processes
+from aiida_trainspot.runtime.daemon import State, look
+from aiida_trainspot.workflows.campaign.chain import base
 from trainspot.cli import main
-from trainspot.errors import RunError
+from trainspot.common.errors import RunError
 
 SLEEP = "import time; time.sleep(600)"
 
@@ -196,7 +197,7 @@ def test_the_supervisor_is_asked_once_for_the_watchdog(embedded, monkeypatch):
     assert daemon.watch_over(embedded)
     assert [message["command"] for message in asked] == ["list", "add", "list"]
     command = asked[1]["properties"]["cmd"]
-    assert command.endswith(f"-m aiida_trainspot.watchdog {embedded.name}")
+    assert command.endswith(f"-m aiida_trainspot.runtime.watchdog {embedded.name}")
 
     monkeypatch.setattr(DaemonClient, "call_client", lambda *_, **__: {"status": "error"})
     assert not daemon.watch_over(embedded)
@@ -215,9 +216,9 @@ def test_a_campaign_in_a_worker_asks_for_the_watchdog_until_it_is_there(monkeypa
     class Campaign:
         loop = SimpleNamespace(call_later=lambda *given: later.append(given))
         has_terminated = staticmethod(lambda: False)
-        have_watchdog = campaign_base.CampaignBase.have_watchdog
+        have_watchdog = base.CampaignBase.have_watchdog
 
-    monkeypatch.setattr(campaign_base, "watch_over", lambda _: next(answers))
+    monkeypatch.setattr(base, "watch_over", lambda _: next(answers))
     Campaign().have_watchdog()
     ((seconds, again),) = later
     assert seconds == 60.0

@@ -9,9 +9,10 @@ import yaml
 from ase.build import bulk
 from click.testing import CliRunner
 
-from aiida_trainspot import checks, daemon
+from aiida_trainspot.launch import checks
+from aiida_trainspot.runtime import daemon
 from trainspot.cli import main
-from trainspot.errors import RunError
+from trainspot.common.errors import RunError
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from aiida.manage import get_manager
 from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
-from aiida_trainspot import broker, patience, profile, watchdog
-from aiida_trainspot.patience import Answering, within
+from aiida_trainspot.runtime import broker, patience, profile, watchdog
+from aiida_trainspot.runtime.patience import Answering, within
 from trainspot.cli import main
-from trainspot.errors import InputError, RunError
+from trainspot.common.errors import InputError, RunError
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_the_commands_say_it(campaign, monkeypatch):
     def locked(_):
         raise OperationalError("select", {}, Exception("database is locked"))
 
-    monkeypatch.setattr("aiida_trainspot.status.stages_of", locked)
+    monkeypatch.setattr("aiida_trainspot.results.status.stages_of", locked)
     result = CliRunner().invoke(main, ["status", "silicon"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: the database does not answer (")
@@ -139,7 +139,7 @@ def test_the_watchdog_survives_what_does_not_answer(campaign, aiida_profile, mon
     monkeypatch.setattr(manager, "reset_profile", lambda: closed.append(1))
     monkeypatch.setattr("aiida.common.log.configure_logging", lambda **_: None)
     monkeypatch.setattr(
-        "aiida_trainspot.upkeep.look_after",
+        "aiida_trainspot.runtime.upkeep.look_after",
         lambda nodes: looked.extend(n.pk for n in nodes) or ["done"],
     )
     watchdog.look_once(aiida_profile.name)

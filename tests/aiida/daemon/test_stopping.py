@@ -12,8 +12,8 @@ from aiida.orm import CalcFunctionNode, CalcJobNode, ProcessNode, QueryBuilder, 
 from click.testing import CliRunner
 from plumpy import ProcessState
 
-from aiida_trainspot import stopping
 from aiida_trainspot.cli import stop as stop_module
+from aiida_trainspot.launch import stopping
 from trainspot.cli import main
 
 

@@ -14,9 +14,9 @@ from aiida.orm import WorkChainNode
 from click.testing import CliRunner
 from plumpy import ProcessState
 
-from aiida_trainspot import broker, upkeep, watchdog
-from aiida_trainspot.daemon import Daemon, State
-from aiida_trainspot.profile import open_campaigns
+from aiida_trainspot.runtime import broker, upkeep, watchdog
+from aiida_trainspot.runtime.daemon import Daemon, State
+from aiida_trainspot.runtime.profile import open_campaigns
 from trainspot.cli import main
 
 
@@ -133,8 +133,8 @@ def test_workers_that_are_older_than_their_broker_are_restarted(campaign, daemon
 
 
 def test_status_takes_up_and_says_so(campaign, child, daemon, server, monkeypatch):
-    monkeypatch.setattr("aiida_trainspot.daemon.stall", lambda _: None)
-    monkeypatch.setattr("aiida_trainspot.daemon.watch_over", lambda _: True)
+    monkeypatch.setattr("aiida_trainspot.runtime.daemon.stall", lambda _: None)
+    monkeypatch.setattr("aiida_trainspot.runtime.daemon.watch_over", lambda _: True)
     result = CliRunner().invoke(main, ["status", "silicon", "--json"])
     assert f"note: TrainingWorkChain <{child.pk}> had no task" in result.stderr
     assert tasks(server) == [child.pk]

@@ -14,8 +14,8 @@ from ase.calculators.emt import EMT
 
 from aiida_trainspot.calculations.base import ENDED
 from aiida_trainspot.data.pes import PESData
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 
 @pytest.fixture(scope="session")

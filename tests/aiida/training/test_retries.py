@@ -12,8 +12,8 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.plugins import WorkflowFactory
 
-from aiida_trainspot.retries import retries, sentences
-from aiida_trainspot.status import Stage
+from aiida_trainspot.results.retries import retries, sentences
+from aiida_trainspot.results.status import Stage
 from aiida_trainspot.workflows.train import member as module
 from trainspot.train.base import member_seeds
 

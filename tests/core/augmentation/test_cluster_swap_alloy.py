@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import vacuum_gaps, with_vacuum
 
 SALT = Frame.from_atoms(bulk("NaCl", "rocksalt", a=5.64, cubic=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from ase.build import bulk
 
-from trainspot import plugins
 from trainspot.augment.base import GROUP
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 
 CHEAP = {
     "alloy": {"alloy_species": ["Na", "K"], "copies": 3},

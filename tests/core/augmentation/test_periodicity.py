@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainspot.augment.periodicity import WIDE, empty_space, note
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 
 
 def sheared_sheet(shift=(0.0, 0.0), turn=0.0):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from trainspot.augment import record as records
 from trainspot.augment.plan import augment, parse_plan
 from trainspot.augment.record import Fingerprint, Record
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Frame, Labels
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.split import assign
 
 PLAN = [

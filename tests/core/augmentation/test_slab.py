@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from trainspot.augment.plan import augment, parse_plan
 from trainspot.augment.supercell import repeated
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import nearest_distances, pairs_within, vacuum_gaps
 
 # The tests call spglib for an independent answer, and it says that its errors will change.

@@ -8,9 +8,9 @@ from ase import Atoms
 from ase.build import bulk, graphene, molecule
 
 from trainspot.augment.plan import augment, parse_plan
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.geometry import image_distance, vacuum_gaps
 
 DIAMOND = Frame.from_atoms(bulk("C", a=3.567, cubic=True))

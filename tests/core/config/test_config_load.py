@@ -11,17 +11,17 @@ from ase.build import bulk
 from ase.io import write
 from click.testing import CliRunner
 
-from trainspot import store
 from trainspot.cli import main
+from trainspot.common.errors import InputError
 from trainspot.config import document
 from trainspot.config.load import leaves, load, merged, protocols, read_inputs
 from trainspot.config.models import Campaign
 from trainspot.config.schema import schema
 from trainspot.config.stages import LabelSection
 from trainspot.config.template import template
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Labels
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
 
 
 # ── engines ───────────────────────────────────────────────────────────────────
@@ -175,7 +175,7 @@ def test_structures_are_found_beside_the_file_and_read_once(campaign_file, folde
 
 def test_labels_of_structures_are_not_taken_for_references(campaign_file, folder, silicon):
     labelled = silicon.with_(labels=Labels(1.0, silicon.positions * 0, None, "somebody's"))
-    store.write(Dataset.from_frames([labelled]), folder / "si.h5")
+    hdf5.write(Dataset.from_frames([labelled]), folder / "si.h5")
     assert not read_inputs(load(campaign_file(head="structures: [si.h5]\n"))).is_labelled.any()
     given = "dataset: si.h5\n"
     with pytest.raises(InputError, match=r"has labels, .* 'train: \{mix_theories: true\}'"):
@@ -216,7 +216,7 @@ def test_unusable_structures_are_one_line(which, campaign_file, folder):
 def test_a_dataset_of_two_levels_of_theory_is_refused(campaign_file, folder, labelled_frames):
     first, second = labelled_frames[:2]
     other = second.with_(labels=Labels(1.0, second.positions * 0, None, "another"))
-    store.write(Dataset.from_frames([first, other]), folder / "mixed.h5")
+    hdf5.write(Dataset.from_frames([first, other]), folder / "mixed.h5")
     with pytest.raises(InputError, match=r"several levels of theory \(another, made-up\)"):
         read_inputs(load(campaign_file(head="dataset: mixed.h5\n")))
 
@@ -365,7 +365,7 @@ def test_init_finds_its_structures_through_links(folder, monkeypatch):
 
 def test_labels_that_a_campaign_does_not_use_are_told(campaign_file, folder, silicon, caplog):
     labelled = silicon.with_(labels=Labels(1.0, silicon.positions * 0))
-    store.write(Dataset.from_frames([labelled]), folder / "si.h5")
+    hdf5.write(Dataset.from_frames([labelled]), folder / "si.h5")
     read_inputs(load(campaign_file(head="structures: [si.h5]\n")))
     assert "si.h5: labels of structures are not used; for them say 'dataset:'" in caplog.text
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ase.constraints import FixAtoms, FixCartesian
 
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.io.atoms import CONSTRAINTS
 
 EXCERPT = Path(__file__).parent / "silicon" / "excerpt.extxyz"

@@ -14,9 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixBondLengths, FixScaled
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.frames import Frame, Labels
+from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_lmdb_without_its_extra_names_the_extra(tmp_path, monkeypatch, silicon):
 
 
 def test_a_labelled_frame_of_md_keeps_its_labels(tmp_path, same):
-    from trainspot.frames import Origin
+    from trainspot.data.frames import Origin
 
     labels = Labels(-1.0, np.ones((1, 3)), np.eye(3), "pbe")
     frame = Frame.make([14], [[0, 0, 0]], np.eye(3) * 4, True, labels=labels, origin=Origin("md"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trainspot import io
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 FRAME = """2
 Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:forces:R:3 {}

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 
 from trainspot import io
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io.comment import parse
 
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 
 def run(*arguments, fails=0):

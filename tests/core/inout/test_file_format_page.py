@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from trainspot import io
-from trainspot.columns import PER_ATOM, PER_FRAME, TEXT
-from trainspot.evaluate import files
-from trainspot.evaluate.trust import Trust
-from trainspot.frames import SPLITS
+from trainspot.data.columns import PER_ATOM, PER_FRAME, TEXT
+from trainspot.data.frames import SPLITS
+from trainspot.predictions import files
+from trainspot.predictions.error_bars import Trust
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "file-format.md"
 

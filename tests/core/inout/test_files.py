@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.io.atoms import DERIVED_INFO, RESERVED
 
 VALUES = st.one_of(

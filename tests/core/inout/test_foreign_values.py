@@ -13,8 +13,8 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
 
 CELL = 'Lattice="4 0 0 0 4 0 0 0 4"'
 FORCES = "Properties=species:S:1:pos:R:3:forces:R:3"

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 
 FORMATS = ("h5", "extxyz", "db", "aselmdb")
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)

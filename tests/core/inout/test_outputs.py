@@ -7,7 +7,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from trainspot import io
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.io import reading, scf
 
 

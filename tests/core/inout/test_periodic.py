@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame, Labels
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 
 def test_a_sheet_across_the_boundary_stays_one():

@@ -17,8 +17,8 @@ from ase.io.formats import ioformats
 from ase.spacegroup.spacegroup import parse_sitesym
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
 from trainspot.io import groups, trajectories
 
 BOX = "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"

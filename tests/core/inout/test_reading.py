@@ -13,8 +13,8 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
 from trainspot.io import labels, source
 
 CELL = 'Lattice="4 0 0 0 4 0 0 0 4"'

@@ -15,7 +15,7 @@ import pytest
 from ase.build import bulk
 
 from trainspot import io
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 
 REPORTS = Path(__file__).parent / "reports"
 FORCE = [0.04684179, -0.44425822, -0.51641809]  # of the first atom of the first frame, eV/Å

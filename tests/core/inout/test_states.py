@@ -12,18 +12,19 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot import io, store
+from trainspot import io
 from trainspot.augment.base import child
 from trainspot.cli import main
+from trainspot.common.errors import DataError
 from trainspot.config import load
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin, frame_id
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.state import electronic_state
 from trainspot.explore.frames import cut
 from trainspot.explore.schedule import Run
-from trainspot.frames import Frame, Labels, Origin, frame_id
-from trainspot.isolated import is_isolated_atom
 from trainspot.label.base import retried
-from trainspot.state import electronic_state
 from trainspot.train.base import mixed_states, reference_energies, training_sets
 
 CASES = Path(__file__).parent / "cases"
@@ -160,7 +161,7 @@ def test_two_labels_of_one_calculation_are_told():
 # ── labels of a state ─────────────────────────────────────────────────────────
 def test_an_engine_that_is_not_told_of_a_charge_does_not_label_the_frame(tmp_path):
     frames = [water(total_charge=-1), water(total_charge=0, total_spin=1), water(multiplicity=3)]
-    store.write(Dataset.from_frames(frames), tmp_path / "a.h5")
+    hdf5.write(Dataset.from_frames(frames), tmp_path / "a.h5")
     output = run("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
     assert "1 frame labelled, 2 failed" in output
     assert "the frame says charge -1, which this engine does not compute with" in output
@@ -168,7 +169,7 @@ def test_an_engine_that_is_not_told_of_a_charge_does_not_label_the_frame(tmp_pat
 
 
 def test_tblite_is_told_of_the_charge(tmp_path):
-    store.write(Dataset.from_frames([water(charge=1), water()]), tmp_path / "a.h5")
+    hdf5.write(Dataset.from_frames([water(charge=1), water()]), tmp_path / "a.h5")
     run("label", tmp_path / "a.h5", "--calculator", "tblite", "-o", tmp_path / "b.h5")
     cation, neutral = io.read(tmp_path / "b.h5")
     assert 5 < cation.labels.energy - neutral.labels.energy < 25  # an ionisation energy, eV
@@ -194,7 +195,7 @@ def test_ids_of_before_states_counted_are_brought_up_to_date(tmp_path):
     columns["positions"][:3] += 1.0  # so that the neutral one is another geometry
     moved = Frame.make([8, 1, 1], columns["positions"][:3])
     columns["id"][0] = moved.id.encode()
-    store.write(Dataset(columns), tmp_path / "old.h5")
+    hdf5.write(Dataset(columns), tmp_path / "old.h5")
     for dataset in (io.read(tmp_path / "old.h5"),):
         assert dataset.ids == [moved.id, parent.id, child.id]
         assert dataset[2].origin.parent == parent.id
@@ -259,7 +260,7 @@ def test_an_isolated_atom_needs_no_forces_in_a_file(tmp_path):
     assert atom.is_labelled.all()
     assert atom[0].labels.forces.tolist() == [[0, 0, 0]]
     bare = Dataset.from_frames([atom[0].with_(labels=Labels(-5.0))])
-    store.write(bare, tmp_path / "b.h5")
+    hdf5.write(bare, tmp_path / "b.h5")
     with io.opened(tmp_path / "b.h5") as lazy:
         assert lazy.is_labelled.all()
 
@@ -268,7 +269,7 @@ def test_an_isolated_atom_needs_no_forces_in_a_file(tmp_path):
 def test_labels_of_two_theories_are_refused_before_any_is_computed(tmp_path):
     pair = [labelled(water(), 1.0), water(note=1, charge=0).with_(info={"charge": 0})]
     moved = Frame.make([8, 1, 1], pair[0].positions * 1.1)
-    store.write(Dataset.from_frames([pair[0], moved]), tmp_path / "a.h5")
+    hdf5.write(Dataset.from_frames([pair[0], moved]), tmp_path / "a.h5")
     arguments = ("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
     output = run(*arguments, fails=2)
     assert "has labels of another level of theory ('pbe')" in output
@@ -278,7 +279,7 @@ def test_labels_of_two_theories_are_refused_before_any_is_computed(tmp_path):
 
 def test_an_energy_alone_is_computed_anew_and_never_ends_in_a_conflict(tmp_path):
     frame = water().with_(labels=Labels(-1.0, theory="given"))
-    store.write(Dataset.from_frames([frame]), tmp_path / "a.h5")
+    hdf5.write(Dataset.from_frames([frame]), tmp_path / "a.h5")
     output = run("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
     assert "1 frame with an energy or forces alone computed anew" in output
     (found,) = io.read(tmp_path / "b.h5")

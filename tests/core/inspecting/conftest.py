@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase.build import bulk, graphene, molecule
 
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 
 
 def labels_for(frame, rng, theory="pbe"):

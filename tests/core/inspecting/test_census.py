@@ -10,8 +10,8 @@ from ase.build import graphene
 from ase.neighborlist import neighbor_list
 
 from trainspot.augment.record import Fingerprint
-from trainspot.dataset import CHUNK, Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import CHUNK, Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.plausibility.sizes import energies_of_atoms
 from trainspot.report.inspect.census import take_census
 from trainspot.report.inspect.distances import REACH, nearest_by_pair

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import PatchCollection
 
-from trainspot.frames import Frame
+from trainspot.data.frames import Frame
 from trainspot.report import drawing
 from trainspot.report.style import new, png_uri
 

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from trainspot.augment.record import Record
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.report.inspect import page, tables, terminal
 from trainspot.report.inspect.census import take_census
 

@@ -8,9 +8,9 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from trainspot import geometry, io
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
+from trainspot.predictions.predictions import Predictions
 from trainspot.train.toy import ToySettings, ToyTrainer
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.evaluate.accuracy import accuracy
-from trainspot.evaluate.predictions import PROPERTIES
-from trainspot.frames import Labels
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
+from trainspot.predictions.accuracy import accuracy
+from trainspot.predictions.predictions import PROPERTIES
 
 
 def test_every_number_stands_beside_its_frame(make_dataset, predict):

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.geometry import periodic_projector
 from trainspot.judge.atoms import (
     _interval,
@@ -21,6 +20,7 @@ from trainspot.judge.calibrate import MIN_PAIRS, calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.predictions import Predictions
 
 TOLERANCE = Tolerance(energy=None, forces=0.1, stress=None)
 MEMBERS = 4

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
 from trainspot.evaluate.batch import evaluate, member_names
-from trainspot.frames import Labels
-from trainspot.potential import Potential
+from trainspot.models.potential import Potential
 
 
 class Counting:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from trainspot import plugins
-from trainspot.errors import DataError, UnknownNameError
+from trainspot.common import plugins
+from trainspot.common.errors import DataError, UnknownNameError
 from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
 from trainspot.judge.diagnostics import miscalibration_area, rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from trainspot import geometry
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError
-from trainspot.frames import Frame, Labels
+from trainspot.common.errors import InputError, NonFiniteError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 PERIODIC = [(True, True, True), (True, True, False), (False, True, False), (False, False, False)]
 seeds = st.integers(0, 10**6)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Frame, Origin
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Origin
 from trainspot.judge import Judgement, State, judge
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.draws import audit_size

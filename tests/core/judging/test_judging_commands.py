@@ -16,9 +16,9 @@ from click.testing import CliRunner
 import trainspot
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.predictions.predictions import Predictions
 
 
 @pytest.fixture

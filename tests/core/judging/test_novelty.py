@@ -11,12 +11,12 @@ from ase.build import bulk, surface
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.descriptors import DescriptorSettings
-from trainspot.errors import InputError, MissingExtraError
-from trainspot.frames import Frame, Labels
 from trainspot.judge import Judgement, State, judge
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import check_installed

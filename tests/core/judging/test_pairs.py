@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from trainspot.errors import DataError
+from trainspot.common.errors import DataError
 from trainspot.judge.pairs import Pairs, collect_pairs
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainspot import plugins
-from trainspot.evaluate.trust import Trust, calibrated
+from trainspot.common import plugins
 from trainspot.judge.calibrate import GROUP, MIN_PAIRS, calibrate
 from trainspot.judge.judgement import excess
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.error_bars import Trust, calibrated
 
 SCALE_FREE = (
     *("pairs", "verdict", "fitted", "spearman", "tpr", "ppv", "tpr_interval"),

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from trainspot import store
-from trainspot.errors import DataError, InputError
-from trainspot.evaluate import files
-from trainspot.evaluate.predictions import Predictions
+from trainspot.common.errors import DataError, InputError
+from trainspot.data import hdf5
+from trainspot.predictions import files
+from trainspot.predictions.predictions import Predictions
 
 COLUMNS = ("frame_id", "offsets", "energy", "forces", "stress", "projector")
 
@@ -98,7 +98,7 @@ def test_truncated_file(predictions, tmp_path):
 
 
 def test_foreign_and_newer_files(predictions, make_dataset, tmp_path):
-    store.write(make_dataset(2), tmp_path / "dataset.h5")
+    hdf5.write(make_dataset(2), tmp_path / "dataset.h5")
     with pytest.raises(DataError, match="not a trainspot predictions file"):
         Predictions.read(tmp_path / "dataset.h5")
     predictions.write(tmp_path / "p.h5")
@@ -114,13 +114,13 @@ def test_frames_are_found_again(make_dataset, predict, tmp_path, monkeypatch):
     from dataclasses import replace
 
     dataset = make_dataset(4)
-    store.write(dataset, tmp_path / "frames.h5")
+    hdf5.write(dataset, tmp_path / "frames.h5")
     p = replace(predict(dataset), source="frames.h5").take([2, 0])
     assert files.frames_of(p, tmp_path / "p.h5").ids == p.ids
     elsewhere = replace(p, source="gone.h5")
     with pytest.raises(InputError, match=r"gone\.h5.*--frames"):
         files.frames_of(elsewhere, tmp_path / "p.h5")
     assert files.frames_of(elsewhere, tmp_path / "p.h5", tmp_path / "frames.h5").ids == p.ids
-    store.write(make_dataset(2, seed=9), tmp_path / "other.h5")
+    hdf5.write(make_dataset(2, seed=9), tmp_path / "other.h5")
     with pytest.raises(InputError, match="give the frames evaluated"):
         files.frames_of(p, tmp_path / "p.h5", tmp_path / "other.h5")

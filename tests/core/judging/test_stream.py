@@ -11,12 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainspot import io, processes, store
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, NonFiniteError, RunError
-from trainspot.evaluate import batch, files, stream
+from trainspot import io
+from trainspot.common import processes
+from trainspot.common.errors import InputError, NonFiniteError, RunError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.evaluate import batch, stream
 from trainspot.evaluate.batch import evaluate
-from trainspot.evaluate.predictions import Predictions, RmseSum
+from trainspot.predictions import files
+from trainspot.predictions.predictions import Predictions, RmseSum
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_no_frames_and_no_models(frames, models, tmp_path):
 def test_memory_does_not_grow_with_the_frames(frames, models, tmp_path):
     def peak(copies):
         path = tmp_path / f"{copies}.h5"
-        store.write(Dataset.concatenate([frames] * copies), path)
+        hdf5.write(Dataset.concatenate([frames] * copies), path)
         tracemalloc.start()
         with io.opened(path) as opened:
             stream.evaluate_to_file(opened, models, tmp_path / "p.h5", max_atoms=32, jobs=1)

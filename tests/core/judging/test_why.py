@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from trainspot.dataset import Dataset
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.descriptors import DescriptorSettings
-from trainspot.errors import InputError
-from trainspot.frames import Frame, Labels, Origin
 from trainspot.judge import judge
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.settings import JudgeSettings, SelectSettings

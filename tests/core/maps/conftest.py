@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 
 
 def made(seed, strategy, *, iteration=0, split=None, labelled=True, size=2):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from trainspot import descriptors
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.common.errors import InputError, MissingExtraError, UnknownNameError
+from trainspot.data.dataset import Dataset
 from trainspot.maps import chart
 from trainspot.maps.chart import COLOURS, EXPLORED, LABELLED, UNLABELLED, make
 from trainspot.maps.choice import Limits

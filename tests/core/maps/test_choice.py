@@ -11,9 +11,9 @@ from ase.build import bulk, graphene
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.geometry import pairs_within
 from trainspot.maps import choice, cost, sorep
 from trainspot.maps.choice import WORTH, Limits, choose

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from trainspot.errors import MissingExtraError
+from trainspot.common.errors import MissingExtraError
 from trainspot.maps import embed as module
 from trainspot.maps.embed import embed, need, perplexity, principal
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.linalg import eigvalsh
 from scipy.spatial.transform import Rotation
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.maps import orbitals, sorep
 
 WATER = Atoms("OH2", [[0.1, 0.2, 0.3], [0.9, 0.5, 0.1], [-0.2, -0.6, 0.8]])

@@ -9,8 +9,8 @@ from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 
 
 def labelled(atoms, calculator=EMT):

@@ -13,11 +13,11 @@ import pytest
 from ase import Atoms
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
+from trainspot.common.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, KCAL_PER_MOL_IN_EV
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.plausibility import doubts
 from trainspot.plausibility.sizes import all_electron
-from trainspot.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, KCAL_PER_MOL_IN_EV
 
 DATA = Path(__file__).parent / "data"
 

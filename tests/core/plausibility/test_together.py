@@ -11,10 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from trainspot import io
-from trainspot.dataset import Dataset
-from trainspot.frames import Frame, Labels
-from trainspot.plausibility import doubts
-from trainspot.units import (
+from trainspot.common.units import (
     BOHR_IN_ANGSTROM,
     EV_PER_A3_IN_GPA,
     EV_PER_A3_IN_KBAR,
@@ -22,6 +19,9 @@ from trainspot.units import (
     KCAL_PER_MOL_IN_EV,
     RYDBERG_IN_EV,
 )
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
+from trainspot.plausibility import doubts
 
 HARTREE_BOHR = HARTREE_IN_EV / BOHR_IN_ANGSTROM
 

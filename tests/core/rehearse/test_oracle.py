@@ -7,9 +7,9 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError, UnknownNameError
-from trainspot.frames import Frame
+from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label.ase import AseLabelEngine
 from trainspot.rehearse import oracle
 from trainspot.rehearse.oracle import OraclePotential, check, parse

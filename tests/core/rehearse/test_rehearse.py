@@ -18,9 +18,9 @@ import yaml
 from ase.build import bulk
 from click.testing import CliRunner
 
-from trainspot import processes
 from trainspot.cli import main
-from trainspot.errors import DataError, InputError, RunError, TrainingError
+from trainspot.common import processes
+from trainspot.common.errors import DataError, InputError, RunError, TrainingError
 from trainspot.rehearse import arms, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
@@ -130,7 +130,7 @@ def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
     assert test.is_labelled.all()
     temperatures = {frame.origin.parameters["temperature"] for frame in moving}
     assert max(temperatures) > 1.5 * min(temperatures)
-    from trainspot.loop import prepare
+    from trainspot.campaign.loop import prepare
 
     for seed in prepared.seeds:
         assert not set(test.ids) & set(prepare(prepared.inputs, arms.seeded(campaign, seed)).ids)

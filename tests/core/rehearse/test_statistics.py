@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainspot.common.seeds import generator
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.statistics import band, geometric_mean, median, ratio, reach
-from trainspot.seeds import generator
 
 INF = float("inf")
 

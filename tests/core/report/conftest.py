@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from trainspot.dataset import Dataset
-from trainspot.evaluate.predictions import Predictions
-from trainspot.frames import Frame, Labels, Origin
+from trainspot.campaign.decisions import NO_PAIRS, Rules, evaluation_set, thresholds
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.geometry import periodic_projector
-from trainspot.judge.iteration import NO_PAIRS, Rules, evaluation_set, thresholds
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
+from trainspot.predictions.predictions import Predictions
 from trainspot.report import maps
 from trainspot.report.data import IterationData, ReportData
 

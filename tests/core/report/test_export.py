@@ -15,12 +15,14 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from click.testing import CliRunner
 
 import trainspot
-from trainspot import io, potential, store
+from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
-from trainspot.errors import DataError, InputError
-from trainspot.frames import Frame
+from trainspot.common.errors import DataError, InputError
+from trainspot.data import hdf5
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.label.base import failed
+from trainspot.models import potential
 from trainspot.report.export import export, plain
 from trainspot.train.toy import ToySettings, ToyTrainer
 
@@ -71,7 +73,7 @@ def test_the_folder_holds_what_it_promises(exported, campaign):
         "README.md", "calibration.json", "dataset.extxyz", "dataset.h5",
         "models/member_0.toy", "models/member_1.toy", "models/member_2.toy",
     ]  # fmt: skip
-    assert store.read(exported / "dataset.h5").ids == campaign.dataset.ids
+    assert hdf5.read(exported / "dataset.h5").ids == campaign.dataset.ids
     assert io.read(exported / "dataset.extxyz").ids == campaign.dataset.ids
     assert len(ase.io.read(exported / "dataset.extxyz", ":")) == len(campaign.dataset)
     content = json.loads((exported / "calibration.json").read_text())
@@ -305,7 +307,7 @@ def test_without_models_the_dataset_is_exported_alone(campaign, tmp_path, silico
         assert sorted(p.name for p in out.iterdir()) == [
             "README.md", "dataset.extxyz", "dataset.h5",
         ]  # fmt: skip
-        assert store.read(out / "dataset.h5").ids == dataset.ids
+        assert hdf5.read(out / "dataset.h5").ids == dataset.ids
         assert io.read(out / "dataset.extxyz").ids == dataset.ids
     card = (out / "README.md").read_text()
     for part in (

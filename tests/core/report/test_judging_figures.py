@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from trainspot.campaign.decisions import NO_PAIRS, Rules, thresholds
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.diagnostics import rate_map
-from trainspot.judge.iteration import NO_PAIRS, Rules, thresholds
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from trainspot import descriptors
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
-from trainspot.frames import Frame, Origin
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Origin
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
 from trainspot.report import map_page, maps, page
 from trainspot.report.data import ReportData

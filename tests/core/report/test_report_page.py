@@ -7,8 +7,8 @@ from html import unescape
 
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.frames import Origin
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Origin
 from trainspot.report import page, tables
 from trainspot.report.data import ReportData
 from trainspot.report.quantities import BY_KEY, duration, number, plus_minus

@@ -14,14 +14,14 @@ import yaml
 from ase.io import read
 from pydantic import ValidationError
 
-from trainspot.dataset import Dataset
-from trainspot.errors import (
+from trainspot.common.errors import (
     InputError,
     OutputMissingError,
     OutputUnreadableError,
     TrainingDivergedError,
 )
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.train.mace import MaceSettings, MaceTrainer
 
 REAL = Path(__file__).parent / "mace_restarted"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from trainspot import io, potential
+from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.models import potential
 from trainspot.train import run
 from trainspot.train.toy import ToySettings, ToyTrainer
 

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainspot.dataset import Dataset
-from trainspot.errors import (
+from trainspot.common.errors import (
     InputError,
     MissingExtraError,
     OutputMissingError,
@@ -19,7 +18,8 @@ from trainspot.errors import (
     TrainingError,
     UnknownNameError,
 )
-from trainspot.frames import Frame, Labels
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.train import base, run
 from trainspot.train.base import TrainingResult
 

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk
 from vesin import NeighborList
 
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame, Labels
 from trainspot.explore.schedule import Plan, schedule
-from trainspot.frames import Frame, Labels
 from trainspot.train.toy import ToySettings, fit
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ase import units
 
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
 from trainspot.explore.ase import AseExplorer, AseSettings, PotentialCalculator
-from trainspot.frames import Labels
 
 
 @pytest.fixture

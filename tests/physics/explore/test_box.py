@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from trainspot.data.frames import Frame
 from trainspot.explore.box import MARGIN, ROOM, LammpsBox, restored, working_cell
-from trainspot.frames import Frame
 
 cells = arrays(np.float64, (3, 3), elements=st.floats(-8, 8, width=32))
 axes = st.tuples(st.booleans(), st.booleans(), st.booleans())

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.frames import Frame
 from trainspot.explore.lammps import LammpsExplorer, LammpsSettings
 from trainspot.explore.steps import Command, Directive, parse, sections
-from trainspot.frames import Frame
 
 PLAIN = """
 units lj

@@ -16,11 +16,11 @@ import pytest
 from ase.build import bulk
 
 import trainspot
-from trainspot.committee.potential import CommitteePotential, Trust
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore.driver import parse
-from trainspot.frames import Frame
+from trainspot.models.committee import CommitteePotential, Trust
 from trainspot.testing.potential import check_potential
 from trainspot.train.toy import ToySettings, fit
 

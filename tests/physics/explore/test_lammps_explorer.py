@@ -8,16 +8,16 @@ from ase.data import atomic_masses
 from pydantic import ValidationError
 from vesin import NeighborList
 
-from trainspot import potential
-from trainspot.dataset import Dataset
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.units import BAR_PER_KBAR, EV_PER_A3_IN_KBAR
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Labels
 from trainspot.explore import deck, driver
 from trainspot.explore.ase import PotentialCalculator
 from trainspot.explore.box import LammpsBox
 from trainspot.explore.dispersion import d2_pair
 from trainspot.explore.lammps import LammpsExplorer, LammpsSettings, latest_restart
-from trainspot.frames import Labels
-from trainspot.units import BAR_PER_KBAR, EV_PER_A3_IN_KBAR
+from trainspot.models import potential
 
 pytestmark = pytest.mark.engine
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from trainspot import io
 from trainspot.cli import main
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
+from trainspot.data.frames import Frame
 from trainspot.explore.schedule import Plan, dump, schedule
-from trainspot.frames import Frame
-from trainspot.potential import load
+from trainspot.models.potential import load
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.explore.driver import execute
 from trainspot.explore.engine import open_lammps
 from trainspot.explore.sanity import check_masses
@@ -48,7 +48,7 @@ GOOD = {
 @pytest.fixture
 def run(lj, monkeypatch):
     """Runs a deck with a model of known physics, and returns what was said and how far it got."""
-    monkeypatch.setattr("trainspot.potential.load", lambda *_, **__: lj)
+    monkeypatch.setattr("trainspot.models.potential.load", lambda *_, **__: lj)
 
     def run(**changes):
         text = DECK.format(**GOOD | {"model": "x.lj"} | changes)

@@ -19,11 +19,11 @@ from aiida_trainspot.workflows.jobs import (
     why,
 )
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
-from trainspot import plugins
-from trainspot.errors import TrainspotError
+from trainspot.common import plugins
+from trainspot.common.errors import TrainspotError
+from trainspot.common.validation import parse_settings
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.base import GROUP, MdSettings
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

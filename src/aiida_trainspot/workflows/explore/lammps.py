@@ -13,9 +13,9 @@ from aiida_trainspot.calculations.lammps import LammpsMdCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.explore.base import SHARED, ExploreEngineWorkChain
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
+from trainspot.common.validation import parse_settings
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.lammps import INPUT, LammpsExplorer, LammpsSettings
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine import Process

@@ -14,9 +14,9 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.schedule import schedule
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot.errors import TrainspotError
+from trainspot.common.errors import TrainspotError
+from trainspot.common.validation import parse_settings
 from trainspot.explore.schedule import Plan
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec

@@ -21,7 +21,7 @@ from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
 from aiida_trainspot.workflows.label.earlier import earlier_ase
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
-from trainspot.dataset import Dataset
+from trainspot.data.dataset import Dataset
 from trainspot.label.ase import AseLabelEngine
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from aiida_trainspot.functions.label import PART_LABELS
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.label.gather import directly, gather_all
 from aiida_trainspot.workflows.once import children, decide_once, strays
-from trainspot.dataset import Dataset
-from trainspot.errors import TrainspotError, UnknownNameError
+from trainspot.common.errors import TrainspotError, UnknownNameError
+from trainspot.common.validation import parse_settings
+from trainspot.data.dataset import Dataset
 from trainspot.label import base
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

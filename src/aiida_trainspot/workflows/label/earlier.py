@@ -14,10 +14,10 @@ from aiida.orm import AbstractCode, CalcJobNode, Dict, QueryBuilder, StructureDa
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings, same_values
 from trainspot.label.ase import AseSettings
 from trainspot.label.practical import decisive_pw
-from trainspot.settings import parse_settings, same_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from aiida.engine import CalcJob, ProcessHandlerReport, process_handler
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_trainspot.workflows.once import SubmitsOnce
-from trainspot.processes import cut_off_by, error_line
+from trainspot.common.processes import cut_off_by, error_line
 
 if TYPE_CHECKING:
     from aiida.orm import CalcJobNode

@@ -23,9 +23,9 @@ from aiida_trainspot.workflows.label.earlier import earlier_pw
 from aiida_trainspot.workflows.label.gather import gather_calculations
 from aiida_trainspot.workflows.label.pw import PwBaseWorkChain
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine as Engine
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

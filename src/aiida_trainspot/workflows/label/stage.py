@@ -18,10 +18,10 @@ from aiida_trainspot.workflows.label.base import (
     wait_for_strays,
 )
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot.errors import InputError, TrainspotError
-from trainspot.isolated import is_isolated_atom
+from trainspot.common.errors import InputError, TrainspotError
+from trainspot.common.validation import parse_settings
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.label import base
-from trainspot.settings import parse_settings
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode

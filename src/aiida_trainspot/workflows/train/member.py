@@ -11,7 +11,7 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.train import TrainCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
-from trainspot.processes import HUGE_PAGES, kills_for_memory
+from trainspot.common.processes import HUGE_PAGES, kills_for_memory
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec

@@ -15,8 +15,8 @@ from aiida_trainspot.functions.collect_metrics import collect_metrics
 from aiida_trainspot.functions.half_batch import half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot import plugins
-from trainspot.errors import InputError
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
 from trainspot.train.base import GROUP, MIN_COMMITTEE, member_seeds, training_sets
 
 if TYPE_CHECKING:

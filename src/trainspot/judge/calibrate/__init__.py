@@ -15,14 +15,14 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from scipy.stats import spearmanr
 
-from trainspot import plugins
-from trainspot.errors import DataError, InputError
-from trainspot.evaluate.statistics import Array
+from trainspot.common import plugins
+from trainspot.common.errors import DataError, InputError
+from trainspot.common.seeds import generator
 from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.scoring import Interval, rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
-from trainspot.seeds import generator
+from trainspot.predictions.statistics import Array
 
 GROUP: Final = "trainspot.calibration"
 MIN_PAIRS: Final = 12

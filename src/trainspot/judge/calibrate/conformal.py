@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from trainspot.evaluate.statistics import Array
 from trainspot.judge.settings import CalibrateSettings
+from trainspot.predictions.statistics import Array
 
 
 class Conformal:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainspot.evaluate.statistics import Array
 from trainspot.judge.settings import CalibrateSettings
+from trainspot.predictions.statistics import Array
 
 
 class Regression:

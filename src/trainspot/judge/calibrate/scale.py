@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from trainspot.evaluate.statistics import Array
 from trainspot.judge.settings import CalibrateSettings
+from trainspot.predictions.statistics import Array
 
 KEPT: Final = 0.9
 """Share of the values, the smallest, that a trimmed mean is taken over."""

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from trainspot import plugins
-from trainspot.dataset import Dataset
-from trainspot.evaluate.statistics import Array
+from trainspot.common import plugins
+from trainspot.data.dataset import Dataset
+from trainspot.predictions.statistics import Array
 
 GROUP: Final = "trainspot.selection"
 

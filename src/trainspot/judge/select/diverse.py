@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainspot.errors import InputError, MissingExtraError
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.judge.select import Judged
 
 

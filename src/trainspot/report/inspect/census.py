@@ -11,14 +11,14 @@ from ase.formula import Formula
 
 from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
-from trainspot.dataset import CHUNK
-from trainspot.frames import SPLITS
+from trainspot.common.seeds import generator
+from trainspot.common.text import counted
+from trainspot.common.units import U_PER_A3_IN_G_PER_CM3
+from trainspot.data.dataset import CHUNK
+from trainspot.data.frames import SPLITS
 from trainspot.plausibility.sizes import energies_of_atoms
 from trainspot.report.inspect.bins import Histogram, Tally
 from trainspot.report.inspect.distances import Distances
-from trainspot.seeds import generator
-from trainspot.units import U_PER_A3_IN_G_PER_CM3
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainspot.augment.record import Record
-    from trainspot.dataset import Dataset
+    from trainspot.data.dataset import Dataset
     from trainspot.plausibility import Doubt
 
 SAMPLE: Final = 5000

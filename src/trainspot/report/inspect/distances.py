@@ -13,7 +13,7 @@ from trainspot.report.inspect.bins import Histogram
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainspot.frames import Frame
+    from trainspot.data.frames import Frame
 
 REACH: Final = 5.0
 """Å; neighbours farther away are not looked for."""

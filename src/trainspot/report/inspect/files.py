@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trainspot import io
 from trainspot.augment import record as records
-from trainspot.errors import InputError
+from trainspot.common.errors import InputError
 from trainspot.plausibility import doubts
 from trainspot.report.inspect.census import Census, take_census
 

@@ -15,8 +15,8 @@ from trainspot.report.quantities import number
 from trainspot.report.style import data_uri, png_uri
 
 if TYPE_CHECKING:
-    from trainspot.dataset import Dataset
-    from trainspot.frames import Frame
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
     from trainspot.report.inspect.census import Census
     from trainspot.report.tables import Table
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from trainspot.common.text import counted
 from trainspot.report.inspect import page, tables
-from trainspot.wording import counted
 
 if TYPE_CHECKING:
     from trainspot.report.inspect.census import Census

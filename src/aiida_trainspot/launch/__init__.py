@@ -1,0 +1,1 @@
+"""From a campaign file to a running campaign, and to a stopped one."""

@@ -1,0 +1,106 @@
+"""Which labels a campaign finds in the database, and which a changed setting makes it repeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.exceptions import NotExistent
+from aiida.orm import CalcJobNode, WorkChainNode
+from pydantic import ValidationError
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.results.status import stages_of
+from aiida_trainspot.runtime.profile import campaigns
+from aiida_trainspot.workflows.label.base import engine_workchain
+from trainspot.campaign.preflight import Remark
+from trainspot.common.errors import TrainspotError
+from trainspot.common.text import counted
+from trainspot.common.validation import parse_settings
+from trainspot.config.likeness import label_differences
+from trainspot.label import base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiida.orm import ProcessNode
+
+    from trainspot.config.models import Campaign
+    from trainspot.data.dataset import Dataset
+
+_LATEST: Final = 50
+"""Campaigns that are looked into."""
+
+
+def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
+    """What is there already of the labels that come first, and what is computed once more.
+
+    Args:
+        campaign: The resolved campaign.
+        frames: Those that it labels first.
+    """
+    wanted, known = set(frames.ids), set[str]()
+    if not wanted:
+        return
+    others: list[tuple[set[str], WorkChainNode, list[str]]] = []
+    here = _resolved(campaign, frames.species)
+    for node in campaigns(_LATEST):
+        try:
+            other = _resolved(campaign_of(node.inputs.config), frames.species)
+            common = wanted & _labelled(node)
+        except (NotExistent, AttributeError, ValidationError, TrainspotError):
+            continue  # of another version, or damaged
+        if not common:
+            continue
+        if changed := label_differences(other, here):
+            others.append((common, node, changed))
+        else:
+            known |= common
+    if known:
+        text = f"{len(known)} of {counted(len(wanted), 'label')} are there already"
+        yield Remark("note", f"{text} and are taken from earlier campaigns")
+    repeated = [(common - known, node, changed) for common, node, changed in others]
+    lost, node, changed = max(repeated, key=lambda one: len(one[0]), default=(set(), None, []))
+    if lost and node is not None:
+        verb = "differs" if len(changed) == 1 else "differ"
+        text = f"{', '.join(changed)} {verb} from campaign '{node.label}' <{node.pk}>"
+        yield Remark("warning", f"{text}: {counted(len(lost), 'label')} will be computed again")
+
+
+def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
+    """The campaign with what its label engine derives from the elements."""
+    section = campaign.label
+    given = section.settings.model_dump(mode="json")
+    try:
+        full = engine_workchain(section.engine).resolve(given, species)
+        settings: Any = parse_settings(base.engine(section.engine).Settings, full)
+    except TrainspotError:
+        return campaign
+    return campaign.model_copy(update={"label": section.model_copy(update={"settings": settings})})
+
+
+def _labelled(campaign: WorkChainNode) -> set[str]:
+    """Ids of the frames that a campaign has labelled, also where it was cut off."""
+    found: set[str] = set()
+    for stage in stages_of(campaign):
+        if stage.name != "label" or not isinstance(stage.node, WorkChainNode):
+            continue
+        parts: list[ProcessNode] = [stage.node]
+        if "labelled" not in stage.node.outputs:
+            parts = stage.node.called_descendants
+        for part in parts:
+            found |= _labelled_by(part)
+    return found - _ids(campaign.inputs.dataset)  # those were given with their labels
+
+
+def _labelled_by(part: ProcessNode) -> set[str]:
+    if isinstance(part, WorkChainNode | CalcJobNode) and "labelled" in part.outputs:
+        return _ids(part.outputs.labelled)
+    is_pw = part.process_label == "PwBaseWorkChain" and part.is_finished_ok
+    return {part.inputs.pw.structure.label} if is_pw else set()
+
+
+def _ids(node: PESData) -> set[str]:
+    with node.opened() as dataset:
+        ids, rows = dataset.ids, dataset.is_labelled
+        return {identity for identity, labelled in zip(ids, rows, strict=True) if labelled}

@@ -1,0 +1,163 @@
+"""Campaigns that still run, and whether one of them is what the user asks for once more."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.exceptions import NotExistent
+from aiida.manage import get_config, get_manager
+from aiida.orm import QueryBuilder, WorkChainNode
+from pydantic import ValidationError
+
+from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.results.status import progress
+from trainspot.campaign.loop import prepare
+from trainspot.common.errors import InputError, TrainspotError
+from trainspot.common.text import counted
+from trainspot.config.likeness import differences, label_differences
+from trainspot.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aiida.engine.processes.builder import ProcessBuilder
+
+    from trainspot.config.models import Campaign
+
+_BEFORE_LABELS: Final = ("augment", "label")
+"""Stages of the first iteration in which not all of its labels are there yet."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A campaign that still runs and computes what another one would.
+
+    Attributes:
+        node: The campaign.
+        stage: Where it is.
+        differing: Settings that differ and change no result; ``None`` if results differ too.
+        labels: Labels that both compute, if only labels are in common.
+    """
+
+    node: WorkChainNode
+    stage: str
+    differing: tuple[str, ...] | None = ()
+    labels: int = 0
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is the same in everything but names and places of files."""
+        return self.differing == ()
+
+    def __str__(self) -> str:
+        """Which campaign, and how far it is like the file."""
+        name = f"campaign '{self.node.label}' <{self.node.pk}>"
+        if self.is_same:
+            return f"{name} with the same file still runs, at stage {self.stage}"
+        if self.differing:
+            names = ", ".join(self.differing)
+            still = f"{name} still runs, at stage {self.stage}"
+            return f"{still}; the file differs from it only in what changes no result: {names}"
+        count = counted(self.labels, "label")
+        return f"{name} still runs and is computing {count} that this file needs as well"
+
+    def refusal(self) -> InputError:
+        """Why nothing is submitted, and what to do."""
+        pk = self.node.pk
+        hint = (
+            f"follow it: trainspot status {pk} --watch; end it, which keeps what it has labelled: "
+            f"trainspot stop {pk}; pay twice: --again"
+        )
+        return InputError(str(self), hint=hint)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Lets one command look for running campaigns and submit, while others of the profile wait."""
+    profile = get_manager().get_profile()
+    name = profile.name if profile is not None else "none"
+    path = Path(get_config().dirpath) / f"trainspot-{name}.lock"
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # freed when the file is closed, even by a kill
+        yield
+
+
+def running() -> list[WorkChainNode]:
+    """Campaigns that have not ended, the latest first."""
+    ended = ["finished", "excepted", "killed"]
+    query = QueryBuilder().append(
+        WorkChainNode,
+        filters={
+            "attributes.process_label": "TrainsPotWorkChain",
+            "or": [
+                {"attributes.process_state": {"!in": ended}},
+                {"attributes": {"!has_key": "process_state"}},
+            ],
+        },
+        tag="node",
+    )
+    query.order_by({"node": {"ctime": "desc"}})
+    return [node for (node,) in query.all() if not node.is_terminated]
+
+
+def twin(builder: ProcessBuilder | Mapping[str, Any]) -> Twin | None:
+    """A campaign that still runs and computes what another one would, if there is one.
+
+    Args:
+        builder: The inputs of the one that is to be submitted.
+    """
+    inputs = dict(builder)
+    wanted = campaign_of(inputs["config"])
+    found = [_compared(node, wanted, inputs) for node in running()]
+    alike = [one for one in found if one is not None]
+    return min(alike, key=lambda one: (not one.is_same, one.differing is None), default=None)
+
+
+def _compared(node: WorkChainNode, campaign: Campaign, inputs: Mapping[str, Any]) -> Twin | None:
+    try:
+        other, dataset = campaign_of(node.inputs.config), node.inputs.dataset.dataset
+    except (NotExistent, AttributeError, ValidationError, TrainspotError):
+        return None  # of another version
+    stage = progress(node)
+    given = inputs["dataset"].dataset
+    decisive, practical = differences(other, campaign)
+    if not decisive and _same_frames(given, dataset) and _same_foundation(node, inputs):
+        return Twin(node, stage.stage, tuple(practical))
+    is_early = stage.iteration == 1 and stage.stage in _BEFORE_LABELS
+    if is_early and not label_differences(other, campaign):
+        common = set(_first(given, campaign)) & set(_first(dataset, other))
+        if common:
+            return Twin(node, stage.stage, None, len(common))
+    return None
+
+
+def _same_frames(one: Dataset, two: Dataset) -> bool:
+    """Whether two datasets hold the same geometries with the same labels and sets."""
+    if sorted(one.ids) != sorted(two.ids):
+        return False
+    two = two.select(one.ids)
+    rows = one.is_labelled
+    same = {name: one.column(name) == two.column(name) for name in ("energy", "theory", "split")}
+    return bool(
+        (rows == two.is_labelled).all()
+        and same["split"].all()
+        and (same["energy"] & same["theory"])[rows].all()
+    )
+
+
+def _same_foundation(node: WorkChainNode, inputs: Mapping[str, Any]) -> bool:
+    here = inputs.get("foundation")
+    there = node.inputs.foundation if "foundation" in node.inputs else None
+    if here is None or there is None:
+        return here is there
+    contents = [one.get_content(mode="rb") for one in (here, there)]
+    return bool(contents[0] == contents[1])
+
+
+def _first(dataset: Dataset, campaign: Campaign) -> list[str]:
+    """The frames that are labelled first."""
+    return prepare(dataset, campaign).unlabelled().ids

@@ -1,0 +1,1 @@
+"""What a campaign did, read from its nodes."""

@@ -1,0 +1,249 @@
+"""From a campaign's node to the plain data of a report, whether it has ended or still runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.links import LinkType
+from aiida.orm import CalcFunctionNode, Dict, SinglefileData
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.functions.iteration import calibrations_of, campaign_of
+from aiida_trainspot.results.retries import sentences
+from aiida_trainspot.results.status import Stage, stages_of, status
+from aiida_trainspot.setup.demo_pseudos import FAMILY
+from aiida_trainspot.workflows.label.base import engine_workchain
+from aiida_trainspot.workflows.once import children, is_replaced
+from trainspot.data.dataset import Dataset
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.judgement import Judgement
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.why import Past
+from trainspot.label.base import merged
+from trainspot.report.data import IterationData, ReportData
+from trainspot.split import assign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiida.orm import ProcessNode, WorkChainNode
+
+NOTHING: Final = Dataset.from_frames([])
+DEMONSTRATION: Final = (
+    "The reference labels are of demonstration quality: their pseudopotentials were generated to "
+    "show how a campaign works. Do not use this potential for research."
+)
+
+
+def collect(node: WorkChainNode) -> ReportData:
+    """Everything a report shows of a campaign.
+
+    While it runs, an iteration has the pairs it was calibrated with and the predictions it was
+    judged with; at the end, those for the final test frames.
+
+    Args:
+        node: A ``TrainsPotWorkChain``.
+
+    Raises:
+        DataError: A file in the provenance is damaged.
+    """
+    found = status(node)
+    config = node.inputs.config.get_dict() if "config" in node.inputs else {}
+    found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
+    found["calibrate"] = config.get("calibrate") or {}
+    found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
+    found["notes"] += sentences(found)
+    pairs = _during(node, "pairs") | _returned(node, "pairs")
+    predictions = _evaluated(node) | _returned(node, "predictions")
+    iterations = []
+    for record in found["iterations"]:
+        n = int(record["n"])
+        made = record.get("calibration") or {}
+        iterations.append(
+            IterationData(
+                n,
+                read_predictions(predictions[n]) if n in predictions else None,
+                Pairs.from_dict(pairs[n].get_dict()) if n in pairs else None,
+                {name: Calibration.from_dict(one) for name, one in made.items()},
+            )
+        )
+    return ReportData(found, latest_dataset(node), iterations, explored(node))
+
+
+def explored(node: WorkChainNode) -> Dataset | None:
+    """All frames that exploration kept so far, chosen or not; ``None`` before the first."""
+    parts = [
+        stage.node.outputs.explored.dataset
+        for stage in stages_of(node)
+        if stage.name == "explore" and "explored" in stage.node.outputs
+    ]
+    return Dataset.concatenate(parts) if parts else None
+
+
+def latest_dataset(node: WorkChainNode) -> Dataset:
+    """All frames, with every label that was made, whatever became of the campaign.
+
+    That is the final dataset, or the last that came out of labelling, or what was put in; with the
+    labels of a labelling that is at work, was killed or crashed. Frames that were labelled last
+    have the sets that the campaign gives them.
+    """
+    stages = list(stages_of(node))
+    found = node.outputs.dataset if "dataset" in node.outputs else _latest(node, stages)
+    dataset: Dataset = found.dataset
+    labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
+    if labelling is not None and "labelled" not in labelling.outputs:
+        known = Dataset.from_frames([]).merge(dataset)
+        new = _labelled_in(labelling).without(known.labelled().ids)
+        dataset = merged(known, new.select(dict.fromkeys(new.ids)), NOTHING)
+    return _with_sets(dataset, node)
+
+
+def _latest(node: WorkChainNode, stages: list[Stage]) -> PESData:
+    """The last dataset that a stage returned, or the input."""
+    for stage in reversed(stages):
+        outputs = stage.node.outputs
+        for name in ("labelled", "dataset"):
+            if name in outputs and isinstance(outputs[name], PESData):
+                return outputs[name]
+    return node.inputs.dataset
+
+
+def _labelled_in(stage: ProcessNode) -> Dataset:
+    """What the engine of a labelling stage has labelled so far."""
+    if "engine" not in stage.inputs:
+        return NOTHING
+    engine = engine_workchain(stage.inputs.engine.value)
+    started = children(stage, "engine").values()
+    return Dataset.concatenate([NOTHING, *(engine.labelled_in(child) for child in started)])
+
+
+def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
+    """The dataset, each labelled frame with the set that the campaign would give it."""
+    lacking = (dataset.column("split") == 0) & dataset.is_labelled
+    if not lacking.any() or "config" not in node.inputs:
+        return dataset
+    config = node.inputs.config.get_dict()
+    if not {"split", "seed"} <= config.keys():
+        return dataset
+    return assign(dataset, config["split"]["fractions"], seed=config["seed"])
+
+
+def history(node: WorkChainNode) -> list[Past]:
+    """Every judged iteration as it was, from the inputs and outputs of its judgement."""
+    found: dict[int, Past] = {}
+    for stage in stages_of(node):
+        if stage.name != "judge" or not stage.node.is_finished_ok:
+            continue
+        given = stage.node.inputs
+        found[stage.iteration] = Past(
+            n=stage.iteration,
+            explored=given.explored.dataset,
+            starts=given.starts.dataset,
+            known=given.dataset.dataset,
+            predictions=read_predictions(given.predictions),
+            calibrations=calibrations_of(given.calibration),
+            judgement=Judgement.from_dict(stage.node.outputs.judgement.get_dict()),
+            descriptor=campaign_of(given.config).select.descriptor,
+        )
+    return [found[n] for n in sorted(found)]
+
+
+def failures(node: WorkChainNode) -> Dataset:
+    """All frames of a campaign that could not be labelled so far."""
+    stages = [stage.node for stage in stages_of(node) if stage.name == "label"]
+    found = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
+    return Dataset.concatenate(found).merge()
+
+
+@dataclass(frozen=True)
+class Committee:
+    """A committee and what was calibrated on its own predictions.
+
+    Attributes:
+        models: File name → content; empty if none was trained.
+        calibration: Of each property; empty if it was not judged.
+        note: What a user must know of it, or nothing.
+    """
+
+    models: dict[str, bytes]
+    calibration: Mapping[str, Calibration]
+    note: str = ""
+
+
+def committee(node: WorkChainNode, data: ReportData) -> Committee:
+    """The committee that was judged last, or without any judgement the one trained last.
+
+    A newer one may be there while its iteration runs, or after that failed, but a calibration
+    holds for its own committee alone. So trainings are read, not the outputs of the campaign,
+    where earlier versions put the newest models beside the calibration of the judged ones.
+
+    Args:
+        node: A ``TrainsPotWorkChain``.
+        data: See ``collect``.
+
+    Returns:
+        The committee; without models, and with a note that says so, where none was trained.
+    """
+    trained = {
+        stage.iteration: stage.node.outputs.models
+        for stage in stages_of(node)
+        if stage.name == "train" and stage.node.is_finished_ok
+    }
+    judged = data.iterations[-1] if data.iterations else None
+    last = max(trained, default=0)
+    n = last if judged is None else judged.n
+    if n not in trained:
+        return Committee({}, {}, "No committee was trained: this is the dataset alone.")
+    if judged is None:
+        note = f"This committee, of iteration {n}, was not judged: its error bars have no scale."
+    elif last > n:
+        note = (
+            f"A newer committee, of iteration {last}, was trained but not judged. This is the one "
+            f"of iteration {n}, to which the calibration belongs."
+        )
+    else:
+        note = ""
+    found = {}
+    for key, model in sorted(trained[n].items()):
+        suffix = model.filename.rpartition(".")[2]
+        with model.open(mode="rb") as handle:
+            found[f"{key}.{suffix}"] = handle.read()
+    return Committee(found, {} if judged is None else judged.calibration, note)
+
+
+def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
+    """The outputs ``<namespace>.iteration_N`` of the campaign by N."""
+    if namespace not in node.outputs:
+        return {}
+    outputs = dict(node.outputs[namespace])
+    return {int(key.removeprefix("iteration_")): found for key, found in outputs.items()}
+
+
+def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
+    """Dict outputs of this name of the campaign's calcfunctions, one an iteration, in order."""
+    entries = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()
+    made = [
+        entry.node.outputs[name]
+        for entry in sorted(entries, key=lambda entry: (entry.node.ctime, entry.node.pk))
+        if isinstance(entry.node, CalcFunctionNode)
+        and not is_replaced(entry.node)
+        and name in entry.node.outputs
+        and isinstance(entry.node.outputs[name], Dict)
+    ]
+    return dict(enumerate(made, start=1))
+
+
+def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:
+    """Predictions of the committee of each iteration, as it was judged."""
+    return {
+        stage.iteration: stage.node.outputs.predictions
+        for stage in stages_of(node)
+        if stage.name == "evaluate" and "predictions" in stage.node.outputs
+    }
+
+
+def _is_demonstration(config: dict[str, Any]) -> bool:
+    settings = (config.get("label") or {}).get("settings") or {}
+    return settings.get("pseudo_family") == FAMILY

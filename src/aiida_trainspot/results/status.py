@@ -1,0 +1,154 @@
+"""What ``trainspot status`` says of a campaign: plain data read from its node."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aiida.common.links import LinkType
+from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
+
+from aiida_trainspot.functions.iteration import judge
+from aiida_trainspot.results.endings import exit_of, state_of
+from aiida_trainspot.results.retries import retries
+from aiida_trainspot.workflows.once import is_replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiida.orm import WorkChainNode
+
+_CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
+_CHILD: Final = re.compile(
+    r"(?:iteration_(?P<n>\d+)_(?P<stage>[a-z]+)|compare_(?P<compared>\d+))(?:_again)?"
+)
+_JUDGE: Final = judge.__name__
+"""Name of the calcfunction that judges; its output ``record`` holds the figures."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one iteration, as it was run.
+
+    Attributes:
+        iteration: From 1; the augmentation comes before the first and counts to it.
+        name: augment, label, train, explore, evaluate, judge, or compare.
+        node: The child of the campaign.
+    """
+
+    iteration: int
+    name: str
+    node: ProcessNode
+
+    @property
+    def seconds(self) -> float:
+        """From its submission to its end, or to the last sign of it while it runs."""
+        return round((self.node.mtime - self.node.ctime).total_seconds(), 1)
+
+
+def status(node: WorkChainNode) -> dict[str, Any]:
+    """A campaign as JSON; the schema is that of ``trainspot status --json``.
+
+    ``iterations`` holds those that were judged. ``seconds`` of an iteration are by stage;
+    ``compare`` is the evaluation on the final test frames, and labels that were made after the
+    last judgement are ``final_label``. ``state`` is ``failed`` where a campaign ended with an
+    error; ``exit`` says why and what to do, see ``endings.exit_of``; ``retries``: see
+    ``aiida_trainspot.results.retries``.
+    """
+    stages = list(stages_of(node))
+    records = _records(node, stages)
+    seconds = _seconds(stages, [record["n"] for record in records], ended=node.is_terminated)
+    return {
+        "id": node.uuid,
+        "name": node.label,
+        "state": state_of(node),
+        "exit": exit_of(node, stages, records),
+        "stage": stages[-1].name if stages else "augment",
+        "retries": retries(stages),
+        "iterations": [{**record, "seconds": seconds.get(record["n"], {})} for record in records],
+    }
+
+
+def stages_of(node: WorkChainNode) -> Iterator[Stage]:
+    """The stages of a campaign in the order in which they started."""
+    entries = [
+        e for e in node.base.links.get_outgoing(link_type=_CALLED).all() if not is_replaced(e.node)
+    ]
+    for entry in sorted(entries, key=lambda item: (item.node.ctime, item.node.pk)):
+        found = _CHILD.fullmatch(entry.link_label)
+        if entry.link_label == "augment":
+            yield Stage(1, "augment", entry.node)
+        elif found and found["n"]:
+            yield Stage(int(found["n"]), found["stage"], entry.node)
+        elif found:
+            yield Stage(int(found["compared"]), "compare", entry.node)
+        elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
+            yield Stage(int(entry.node.outputs.record["n"]), "judge", entry.node)
+
+
+def _records(node: WorkChainNode, stages: list[Stage]) -> list[dict[str, Any]]:
+    """The figures of each judged iteration: the final ones, or while it runs the first ones."""
+    found: dict[int, dict[str, Any]] = {}
+    for stage in stages:
+        record = stage.node.outputs.record if stage.name == "judge" and _ended(stage) else None
+        if isinstance(record, Dict):
+            found[stage.iteration] = record.get_dict()
+    final = node.base.links.get_outgoing(link_type=LinkType.RETURN, link_label_filter="iterations%")
+    for entry in final.all():
+        figures = entry.node.get_dict()
+        found[int(figures["n"])] = figures
+    return [found[n] for n in sorted(found)]
+
+
+def _ended(stage: Stage) -> bool:
+    return bool(stage.node.is_finished_ok)
+
+
+def _seconds(stages: list[Stage], judged: list[int], *, ended: bool) -> dict[int, dict[str, float]]:
+    """Seconds by iteration and stage; what came after the last judgement counts to it."""
+    found: dict[int, dict[str, float]] = {}
+    for stage in stages:
+        n, name = stage.iteration, stage.name
+        if ended and judged and n > judged[-1]:
+            n, name = judged[-1], f"final_{name}"
+        times = found.setdefault(n, {})
+        times[name] = round(times.get(name, 0.0) + stage.seconds, 1)
+    return found
+
+
+# ── while it runs ─────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Progress:
+    """How far the running stage is.
+
+    Attributes:
+        iteration: From 1.
+        stage: Its name.
+        done: Jobs that have ended.
+        jobs: Jobs that have been submitted.
+    """
+
+    iteration: int
+    stage: str
+    done: int
+    jobs: int
+
+
+def progress(node: WorkChainNode) -> Progress:
+    """The stage that runs now and its jobs."""
+    stages = list(stages_of(node))
+    if not stages:
+        return Progress(1, "augment", 0, 0)
+    last = stages[-1]
+    if isinstance(last.node, CalcJobNode):
+        return Progress(last.iteration, last.name, int(last.node.is_terminated), 1)
+    if isinstance(last.node, CalcFunctionNode):
+        return Progress(last.iteration, last.name, 0, 0)
+    jobs = [
+        child
+        for child in last.node.called_descendants
+        if isinstance(child, CalcJobNode) and not is_replaced(child)
+    ]
+    done = sum(1 for job in jobs if job.is_terminated)
+    return Progress(last.iteration, last.name, done, len(jobs))

@@ -1,0 +1,1 @@
+"""The AiiDA installation a command works with: profile, broker, daemon and its processes."""

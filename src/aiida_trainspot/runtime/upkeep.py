@@ -1,0 +1,163 @@
+"""Keeping campaigns moving after a stop, a kill or a power cut (decisions 0031, 0041).
+
+Three things can leave a campaign standing while its daemon runs, and each is mended here: a worker
+whose death the broker missed, workers that do not notice that their broker died and another one
+took its place, and a process whose task was lost when the daemon stopped while it was sent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiida.common.log import override_log_level
+from aiida.engine.daemon.client import DaemonClient, DaemonException
+from aiida.manage import get_config, get_manager
+from aiida.orm import CalcJobNode, ProcessNode, QueryBuilder, WorkChainNode
+from aiida.plugins import BrokerFactory
+
+from aiida_trainspot.runtime.broker import EMBEDDED, connected, is_held, knock, queued, send
+from aiida_trainspot.runtime.daemon import look
+from aiida_trainspot.runtime.processes import broker_of, workers_of
+
+if TYPE_CHECKING:
+    from aiida.manage.configuration.profile import Profile
+
+_LATER: Final = 1.0
+"""Seconds between the two looks that must find a process without a task."""
+
+_SETTLED: Final = 60.0
+"""Seconds after which a living worker, or ``trainspot run``, has certainly sent a task."""
+
+_TOGETHER: Final = 5.0
+"""Seconds by which a daemon's broker and its first workers may start apart."""
+
+_RESTART: Final = 120
+"""Seconds that workers may take to end what they are at and to start again."""
+
+
+def look_after(campaigns: Iterable[WorkChainNode]) -> list[str]:
+    """See to it that running campaigns can go on; what is well is left alone.
+
+    Args:
+        campaigns: Those that are looked at; ended ones are passed over.
+
+    Returns:
+        What was done, a line each.
+    """
+    running = [node for node in campaigns if not node.is_terminated]
+    profile = get_manager().get_profile()
+    if not running or profile is None:
+        return []
+    if not look(profile).runs:
+        knock()
+        return []
+    with _alone(profile) as is_alone:
+        if not is_alone:  # someone else is at it
+            return []
+        with suppress(ConnectionError, TimeoutError, DaemonException):
+            return [*_hear_again(profile), *_take_up(profile, running)]
+    return []
+
+
+@contextmanager
+def _alone(profile: Profile) -> Iterator[bool]:
+    """Whether nobody else looks after the campaigns of this profile at this moment."""
+    path = Path(get_config().dirpath) / "daemon" / f"trainspot-{profile.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def _hear_again(profile: Profile) -> list[str]:
+    """Restart workers that listen to a broker which died, and so to nobody."""
+    broker, workers = broker_of(profile), workers_of(profile)
+    if broker is None or not workers:
+        return []
+    since, oldest = broker.create_time(), min(worker.create_time() for worker in workers)
+    youngest = max(since, *(worker.create_time() for worker in workers))
+    is_settled = time.time() - youngest > 2 * _SETTLED
+    if oldest > since - _TOGETHER and not (is_settled and _listeners(profile) < len(workers)):
+        return []
+    DaemonClient(profile).restart_daemon(wait=True, timeout=_RESTART)
+    return ["the broker had died, and the workers did not hear the new one: they were restarted"]
+
+
+def _listeners(profile: Profile) -> float:
+    """How many workers wait for tasks, as the broker counts them; infinity if it does not say.
+
+    A worker that starts beside a new broker may have found the socket of a dead one still.
+    """
+    with override_log_level(logging.CRITICAL), BrokerFactory(EMBEDDED)(profile) as broker:
+        counted = broker.probe_service_status().get("task_subscribers")
+    return counted if isinstance(counted, int) else math.inf
+
+
+def _take_up(profile: Profile, campaigns: list[WorkChainNode]) -> list[str]:
+    """Send the tasks again that were lost: an open process of a campaign must have one.
+
+    A second task for a process that has one would have it run twice. So a process counts as lost
+    only if two looks find no task of it, nobody answers for it, and nobody can still be about to
+    send one: whoever made it has died since, or has had ample time.
+    """
+    with connected() as communicator:  # which also knocks
+        if communicator is None or not (lost := _without_task(profile, campaigns)):
+            return []
+        time.sleep(_LATER)
+        still = _without_task(profile, campaigns)
+        done = []
+        for node in lost:
+            if node.pk in {one.pk for one in still} and not is_held(communicator, node.pk):
+                send(communicator, node.pk)
+                done.append(f"{node.process_label} <{node.pk}> had no task, and is taken up again")
+    return done
+
+
+def _without_task(profile: Profile, campaigns: list[WorkChainNode]) -> list[ProcessNode]:
+    tasks = queued(profile)
+    if tasks is None:
+        return []
+    workers = [worker.create_time() for worker in workers_of(profile)]
+    settled = max(time.time() - _SETTLED, min(workers, default=0.0))
+    return [
+        node
+        for node in open_processes(campaigns)
+        if node.pk not in tasks and node.mtime.timestamp() < settled and _is_whole(node)
+    ]
+
+
+def _is_whole(node: ProcessNode) -> bool:
+    """Whether a process can go on from its checkpoint, and a parent waits for it."""
+    parent = node.caller
+    is_wanted = parent is None or not parent.is_terminated
+    return is_wanted and node.checkpoint is not None and not node.is_sealed
+
+
+def open_processes(campaigns: Iterable[WorkChainNode]) -> list[ProcessNode]:
+    """What workers run of these campaigns and has not ended.
+
+    The open processes of the profile are few; the descendants of a campaign can be many.
+    """
+    wanted = {node.pk for node in campaigns}
+    active = {"attributes.process_state": {"in": ["created", "waiting", "running"]}}
+    query = QueryBuilder().append((CalcJobNode, WorkChainNode), filters=active)
+    return [node for node in query.all(flat=True) if wanted & {one.pk for one in _line(node)}]
+
+
+def _line(node: ProcessNode) -> Iterator[ProcessNode]:
+    """A process, who called it, and so on upwards."""
+    above: ProcessNode | None = node
+    while above is not None:
+        yield above
+        above = above.caller

@@ -1,0 +1,1 @@
+"""The work chain of a whole campaign."""

@@ -1,0 +1,119 @@
+"""What the steps of a campaign use: what is known, and decisions and stages that run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiida.common.links import LinkType
+from aiida.engine import WorkChain
+from aiida.manage import get_manager
+from aiida.orm import Dict, Int, ProcessNode, SinglefileData, Str
+from aiida.plugins import CalculationFactory, WorkflowFactory
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.exit_codes import Exit
+from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.runtime.daemon import watch_over
+from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
+from aiida_trainspot.workflows.once import decide_once, submit_once
+from trainspot.common import plugins
+from trainspot.config.models import Campaign
+
+_AGAIN: Final = 60.0
+"""Seconds until a supervisor that was busy is asked again."""
+
+
+class CampaignBase(WorkChain):
+    """Base of ``TrainsPotWorkChain``: no step of its own."""
+
+    def init(self) -> None:
+        """Begin, or go on from a checkpoint: in a daemon that has a watchdog (decision 0041)."""
+        super().init()
+        if self.runner.is_daemon_runner:  # whoever only submits never comes to this call
+            self.loop.call_soon(self.have_watchdog)
+
+    def have_watchdog(self) -> None:
+        """Have the daemon keep a watchdog; if its supervisor is busy, ask again later."""
+        profile = get_manager().get_profile()
+        if profile is not None and not self.has_terminated() and not watch_over(profile):
+            self.loop.call_later(_AGAIN, self.have_watchdog)
+
+    @property
+    def campaign(self) -> Campaign:
+        """The validated campaign."""
+        return campaign_of(self.inputs.config)
+
+    @property
+    def iteration(self) -> int:
+        """Number of the iteration that is going on; the first is 1."""
+        return int(self.ctx.judged) + 1
+
+    @property
+    def model_kind(self) -> str:
+        """Kind of the models that the trainer makes."""
+        trainer = plugins.load("trainspot.train", self.campaign.train.engine)
+        return str(trainer.model_kind)
+
+    def _fail(self, code: Exit, node: ProcessNode) -> None:
+        """End the loop, keeping what there is; ``results`` returns the exit code."""
+        self.ctx.state = "failed"
+        self.ctx.exit = [code.label, f"{why(node)} <{node.pk}>"]
+        self.report(f"{code.message}: {self.ctx.exit[1]}")
+
+    def _engine(self, stage: str) -> dict[str, Any]:
+        """The inputs every engine stage shares."""
+        section = getattr(self.campaign, stage)
+        jobs = section.max_concurrent
+        if jobs == "auto":
+            jobs = self.inputs.max_concurrent.get_dict().get(stage, 1)
+        return {
+            "engine": Str(section.engine),
+            "code": self.inputs.codes[stage],
+            "settings": Dict(section.settings.model_dump(mode="json")),
+            "options": self.inputs.options[stage],
+            "max_concurrent": Int(jobs),
+        }
+
+    def _submit(self, stage: str, entry_point: str, **inputs: Any) -> None:
+        """Submit a stage, once even if a worker dies, and wait for it as ``ctx.<stage>``."""
+        process = WorkflowFactory(entry_point)
+        self.to_context(**{stage: submit_once(self, self._label(stage), process, **inputs)})
+
+    def _label(self, stage: str) -> str:
+        return f"iteration_{self.iteration}_{stage}"
+
+    def _decide(self, function: Callable[..., Any], n: int | None = None, **inputs: Any) -> Any:
+        """Take a decision of an iteration (by default this one), once even if a worker dies."""
+        label = f"{function.__name__}_{n or self.iteration}"
+        return decide_once(self, label, function, **inputs)
+
+    def _models(self, iteration: int) -> dict[str, SinglefileData]:
+        models = self.ctx[f"committee_{iteration}"].outputs.models
+        return {key: models[key] for key in sorted(models)}
+
+    def _evaluate(
+        self, frames: PESData, iteration: int, label: str, key: str, **extra: bool
+    ) -> None:
+        options = self.inputs.options.evaluate.get_dict() | extra
+        decisive, practical = self.campaign.evaluate.settings.parted()
+        child = submit_once(
+            self,
+            label,
+            CalculationFactory("trainspot.evaluate"),
+            dataset=frames,
+            models=self._models(iteration),
+            kind=Str(self.model_kind),
+            settings=Dict(decisive),
+            practical=practical,
+            code=self.inputs.codes.evaluate,
+            metadata={"options": options},
+        )
+        self.to_context(**{key: child})
+
+    def _repeat_if_cut_off(self, iteration: int, key: str, **extra: bool) -> None:
+        job = self.ctx[key]
+        if was_cut_off(job):
+            label = job.base.links.get_incoming(link_type=LinkType.CALL_CALC).one().link_label
+            self.report(f"{why(job)} <{job.pk}>; it is repeated")
+            self._evaluate(job.inputs.dataset, iteration, f"{label}{AGAIN}", key, **extra)

@@ -1,0 +1,340 @@
+"""How a campaign ended: why, in counts by reason, and what to do that keeps what is paid.
+
+Every output says it with these words: ``run --wait``, ``status``, ``status --json``, the report,
+the card of an export and the plain loop. Only settings that the engines of the campaign have are
+named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.common.text import broken_off, counted, listed, most
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.label.base import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from trainspot.config.models import Campaign
+    from trainspot.data.dataset import Dataset
+    from trainspot.judge.settings import ScreenSettings
+
+DIVERGED: Final = 305
+NON_FINITE: Final = 306
+_NO_FRAMES, _NO_LABELS, _NO_PSEUDOPOTENTIALS, _TOO_SMALL = 200, 201, 202, 203
+_WALLTIME: Final = (120, 400)
+_MEMORY: Final = (110, 405)
+_KNOWN: Final = dict.fromkeys(_WALLTIME, "ran out of walltime") | dict.fromkeys(
+    _MEMORY, "ran out of memory"
+)
+"""What exit statuses of AiiDA and of ours say of a frame's calculation, whatever the engine."""
+_LONGEST_REASON: Final = 160
+_FROM_CACHE: Final = "what is finished comes from the cache"
+_LABELS_STAY: Final = "the labels come from the cache"
+_AGAIN: Final = f"run the same file again: {_FROM_CACHE}"
+_THEN_AGAIN: Final = f"then run the file again: {_FROM_CACHE}"
+WHAT: Final = {
+    "augment": "the augmentation failed",
+    "label": "the labelling failed",
+    "train": "a training failed",
+    "explore": "the exploration failed",
+    "evaluate": "the evaluation failed",
+}
+"""What is said of a stage that failed."""
+_DOING: Final = {
+    "augment": "augmenting", "label": "labelling", "train": "training", "explore": "exploring",
+    "evaluate": "evaluating", "judge": "judging", "compare": "comparing the committees",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a campaign ended, and what to do.
+
+    Attributes:
+        message: Why: one clause, or several, without a full stop.
+        remedy: What to do so that what is paid is kept: a sentence without its full stop.
+        counts: The numbers that the message tells, as JSON values.
+    """
+
+    message: str
+    remedy: str = ""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """``message``, ``remedy`` and ``counts``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why frames have no label.
+
+    Attributes:
+        reason: As it was recorded.
+        exit_status: Of the process that failed, or ``None``.
+        isolated_atom: Its element, if the frame is an isolated atom.
+    """
+
+    reason: str
+    exit_status: int | None
+    isolated_atom: str | None
+
+    def words(self, known: Mapping[int, str]) -> str:
+        """In a few words; ``known`` are those of the engine for its exit statuses."""
+        who = f"isolated atom {self.isolated_atom}" if self.isolated_atom else ""
+        clause = (_KNOWN | dict(known)).get(self.exit_status or 0)
+        if clause is not None:
+            return f"{who} {clause}".strip()
+        reason = self.reason.rstrip(".")
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]}…"
+        return f"{who}: {reason}" if who else reason
+
+
+def causes(failures: Dataset) -> dict[Cause, int]:
+    """How many frames failed to be labelled for each reason, isolated atoms apart; most first."""
+    found: Counter[Cause] = Counter()
+    for frame in failures:
+        failure = frame.info.get("failure") or {}
+        atom = str(frame.to_atoms().symbols) if is_isolated_atom(frame) else None
+        found[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
+    return dict(found.most_common())
+
+
+def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Ending:
+    """A labelling left too many frames without labels, or an isolated atom.
+
+    Args:
+        labelled: Frames that it labelled.
+        failures: Those that it could not label, each with ``info["failure"]``.
+        campaign: The resolved campaign.
+    """
+    found, section = causes(failures), campaign.label
+    failed, asked = len(failures), labelled + len(failures)
+    known = getattr(engine(section.engine), "failures", {})
+    told = Counter[str]()
+    for cause, n in found.items():
+        told[cause.words(known)] += n
+    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(told)}"
+    bodies = sum(n for cause, n in found.items() if not cause.isolated_atom)
+    short = bool(bodies) and labelled < section.min_success * asked
+    if short:
+        message += f"; label.min_success asks for {section.min_success:.0%}"
+    reasons = [asdict(cause) | {"frames": n} for cause, n in found.items()]
+    counts = {"asked": asked, "labelled": labelled, "failed": failed, "reasons": reasons}
+    return Ending(message, _label_remedy(found, labelled, asked, campaign, short=short), counts)
+
+
+def _label_remedy(
+    found: Mapping[Cause, int], labelled: int, asked: int, campaign: Campaign, *, short: bool
+) -> str:
+    """What brings the labels, or does without them."""
+    section = campaign.label
+    continued: frozenset[int] = getattr(engine(section.engine), "continued", frozenset())
+    statuses = {cause.exit_status or 0 for cause in found}
+    choices, without = [], []
+    if statuses & continued and has(section.settings, "max_iterations"):
+        now = getattr(section.settings, "max_iterations")  # noqa: B009  (settings of any engine)
+        choices.append(f"raise label.max_iterations (now {now})")
+    more = _resources(statuses, section.code)
+    atoms = sum(n for cause, n in found.items() if cause.isolated_atom)
+    if short and labelled:
+        # Without {kind: isolated} the labelled atoms are gone as well: then rounded down further.
+        steps = 10 if atoms else 100
+        share = int(steps * labelled / asked) / steps
+        without.append(f"lower label.min_success (now {section.min_success:g}) to {share:g}")
+    if atoms and not (short and not labelled):
+        without.append(_without_atoms(campaign))
+    choices += [" and ".join(without)] if without else []
+    if not choices and not more:
+        return f"Mend what is said here, or the settings of label ({section.engine}), {_THEN_AGAIN}"
+    # A job of many frames is another calculation as soon as one frame is another.
+    if atoms and has(section.settings, "frames_per_job"):
+        keeps = "; trainspot export keeps what is labelled, for 'dataset:'" if labelled else ""
+        return _sentence(f"{_or([*choices, *more])}{keeps}")
+    # The walltime is told to pw.x as well, so that a label with another is another calculation.
+    said = [f"{_or(choices)}: finished labels come from the cache"] if choices else []
+    return _sentence("; or ".join([*said, *more]))
+
+
+def _without_atoms(campaign: Campaign) -> str:
+    """How to do without the label of an isolated atom."""
+    made = any(step.get("kind") == "isolated" for step in campaign.augment or ())
+    place = "in place of {kind: isolated}" if made else "in place of isolated atoms in the dataset"
+    if has(campaign.train.settings, "e0s"):
+        return f"give train.e0s {place}"
+    what = "{kind: isolated} out of augment" if made else "isolated atoms out of the dataset"
+    return f"leave {what} (reference energies are then fitted)"
+
+
+def nothing_valid(record: Mapping[str, Any], screen: ScreenSettings) -> Ending:
+    """No explored frame was new and passed the screen.
+
+    Args:
+        record: The figures of the iteration, see ``judge.iteration.record``.
+        screen: The limits.
+    """
+    explored, refused = int(record.get("explored") or 0), dict(record.get("refused") or {})
+    told = [_refused(reason, int(n), screen) for reason, n in most(refused)]
+    if known := int(record.get("duplicates") or 0):
+        told.append(f"{known} known already")
+    if not explored:
+        message = "nothing was explored"
+    else:
+        message = f"no explored frame passed the screen: {', '.join(told)}, of {explored}"
+    if broken := broken_off(record):
+        message += f"; {broken}"
+    cooler = "explore.temperature, explore.time"
+    remedy = f"Explore cooler or shorter ({cooler}), or start from more distorted frames (augment)"
+    if refused.keys() == {"force"}:
+        remedy += ", or raise screen.max_force if such forces are meant"
+    elif refused.keys() == {"volume"}:
+        remedy += ", or widen screen.min_volume to screen.max_volume"
+    elif not refused and explored:
+        remedy = f"Explore longer or hotter ({cooler}): all that was met is in the dataset"
+    names = ("explored", "refused", "duplicates", "runs", "exploration_failures", "broken_off")
+    return Ending(
+        message,
+        f"{remedy}; {_LABELS_STAY}",
+        {name: record[name] for name in names if name in record},
+    )
+
+
+def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
+    """What the screen refused, with the limit and the name of its setting."""
+    volumes = f"{screen.min_volume:g} to {screen.max_volume:g} times that of the start"
+    words = {
+        "overlap": f"overlap (screen.overlap {screen.overlap:g})",
+        "force": f"beyond screen.max_force ({screen.max_force:g} eV/Å)",
+        "volume": f"outside screen.min_volume to screen.max_volume ({volumes})",
+        "non_finite": "with predictions that are not finite",
+    }
+    return f"{n} {words.get(reason, reason)}"
+
+
+def not_converged(record: Mapping[str, Any], campaign: Campaign) -> Ending:
+    """The last iteration was over and exploration still found something."""
+    limit = campaign.stop.max_iterations
+    message = (
+        f"not converged after {counted(int(record['n']), 'iteration')} "
+        f"(stop.max_iterations {limit}){_open(record)}"
+    )
+    remedy = f"Raise stop.max_iterations and run the file again: {_FROM_CACHE}"
+    return Ending(message, remedy, _quiet(record))
+
+
+def budget_spent(record: Mapping[str, Any], labelled: int, campaign: Campaign) -> Ending:
+    """The labels that may be paid are used up."""
+    message = (
+        f"the budget is spent: {labelled} of {campaign.budget.labels} labels "
+        f"(budget.labels){_open(record)}"
+    )
+    remedy = f"Raise budget.labels and run the file again: {_FROM_CACHE}"
+    return Ending(message, remedy, _quiet(record) | {"labelled": labelled})
+
+
+def _quiet(record: Mapping[str, Any]) -> dict[str, Any]:
+    valid = int(record.get("explored") or 0) - int(record.get("duplicates") or 0)
+    valid -= sum(dict(record.get("refused") or {}).values())
+    return {"iterations": record["n"], "valid": valid, "flagged": int(record.get("flagged") or 0)}
+
+
+def _open(record: Mapping[str, Any]) -> str:
+    found = _quiet(record)
+    if found["valid"] < 1:
+        return ""
+    return f"; the last exploration had {found['flagged']} of {found['valid']} valid frames flagged"
+
+
+def stage_failed(
+    stage: str, iteration: int, why: str, status: int | None, campaign: Campaign, see: str = ""
+) -> Ending:
+    """A stage ended with an error.
+
+    Args:
+        stage: augment, label, train, explore or evaluate.
+        iteration: From 1.
+        why: What the innermost process said that failed.
+        status: Its exit status, or ``None`` if it crashed or was killed.
+        campaign: The resolved campaign.
+        see: Command that shows more.
+    """
+    where = "" if stage == "augment" else f" in iteration {iteration}"
+    remedy = _stage_remedy(stage, status, campaign) or (f"See {see}" if see else "")
+    kept = _AGAIN if stage in ("augment", "label") else f"run the file again: {_LABELS_STAY}"
+    remedy = f"{remedy}, then {kept}" if remedy else _sentence(kept)
+    counts = {"stage": stage, "iteration": iteration, "exit_status": status}
+    return Ending(f"{WHAT[stage]}{where}: {' '.join(why.split())}", remedy, counts)
+
+
+def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
+    section = campaign.train if stage == "augment" else getattr(campaign, stage)
+    if stage == "augment" or status == _NO_FRAMES:
+        return "Change structures or augment"
+    if status == _NO_LABELS:
+        return "Give more structures, or the training set a larger share (split.fractions)"
+    if status == _NO_PSEUDOPOTENTIALS:
+        return "Name a family that has them in label.pseudo_family (aiida-pseudo list)"
+    if status == _TOO_SMALL:
+        return "Ask for at least two members (train.committee)"
+    if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
+        now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
+        return f"Lower train.lr (now {now:g})"
+    found = _resources({status or 0}, section.code)
+    for name in ("batch_size", "max_atoms"):
+        if status in _MEMORY and (has(section.settings, name)):
+            found.append(f"lower {stage}.{name} (now {getattr(section.settings, name)})")
+    return _sentence(_or(found))
+
+
+def _resources(statuses: set[int], code: str) -> list[str]:
+    """More of what jobs ran out of."""
+    wanted = (("time", "walltime", _WALLTIME), ("memory", "memory", _MEMORY))
+    return [
+        f"give the jobs more {thing} (resources.{code}.{key})"
+        for thing, key, those in wanted
+        if statuses & set(those)
+    ]
+
+
+def stopped(
+    stage: str, iteration: int, done: int, jobs: int, campaign: Campaign | None = None
+) -> Ending:
+    """Somebody ended it, ``done`` of ``jobs`` of its stage having ended well."""
+    message = f"stopped while {_DOING.get(stage, stage)} in iteration {iteration}"
+    if jobs:
+        message += f", when {done} of {counted(jobs, 'job')} had ended well"
+    counts = {"stage": stage, "iteration": iteration, "done": done, "jobs": jobs}
+    remedy = f"To go on, {_AGAIN}"
+    if stage == "label" and campaign and has(campaign.label.settings, "frames_per_job"):
+        remedy += ". Of a job of many frames, trainspot export keeps what it had labelled"
+    return Ending(message, remedy, counts)
+
+
+def crashed(said: str, stage: str = "", iteration: int = 0) -> Ending:
+    """The campaign itself came to an error: ``said`` is the line that names it."""
+    where = f" (while {_DOING.get(stage, stage)} in iteration {iteration})" if stage else ""
+    counts = {"stage": stage, "iteration": iteration} if stage else {}
+    return Ending(f"{said or 'an error without words'}{where}", _sentence(_AGAIN), counts)
+
+
+def has(settings: BaseModel, name: str) -> bool:
+    """Whether an engine has a setting of this name."""
+    return name in type(settings).model_fields
+
+
+def _or(choices: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b, or c``."""
+    if len(choices) < 3:
+        return " or ".join(choices)
+    return f"{', '.join(choices[:-1])}, or {choices[-1]}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

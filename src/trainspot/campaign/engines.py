@@ -1,0 +1,106 @@
+"""The engines of a campaign without AiiDA: what ``trainspot.campaign.loop`` needs to run on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trainspot.campaign.loop import Committee, Engines
+from trainspot.common import plugins
+from trainspot.common.errors import InputError
+from trainspot.config.models import Campaign
+from trainspot.data.dataset import Dataset
+from trainspot.explore.schedule import Run
+from trainspot.label.base import FrameEngine, engine
+from trainspot.models import potential
+from trainspot.models.potential import Potential
+from trainspot.train import run
+from trainspot.train.base import member_seeds
+
+
+def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
+    """The engines a campaign names, run in this process and below ``folder``.
+
+    Args:
+        campaign: The resolved campaign.
+        folder: Existing folder; each training gets one inside it.
+        foundation: Model file for ``start: foundation``.
+
+    Raises:
+        InputError: An engine that needs AiiDA.
+    """
+    return Engines(_label(campaign), _train(campaign, folder, foundation), _explore(campaign))
+
+
+def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
+    section = campaign.label
+    reference = engine(section.engine)()
+    if not isinstance(reference, FrameEngine):
+        raise InputError(
+            f"label engine '{section.engine}' needs AiiDA", hint="run the campaign instead"
+        )
+
+    def label(frames: Dataset) -> tuple[Dataset, Dataset]:
+        found = reference.label(frames, section.settings)
+        return found.labelled, found.failures
+
+    return label
+
+
+def _train(
+    campaign: Campaign, folder: Path, foundation: Path | None
+) -> Callable[[Dataset, int], Committee]:
+    section = campaign.train
+    trainer = run.trainer(section.engine)
+
+    start: list[Path] = [foundation] if foundation else []
+
+    def train(dataset: Dataset, seed: int) -> Committee:
+        where = folder / f"committee-{seed}"
+        seeds = member_seeds(seed, section.committee)
+        if hasattr(trainer, "run"):  # in this process: no start-up to pay for
+            first = [start[j % len(start)] if start else None for j in range(len(seeds))]
+            models = [
+                _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
+                for s, f in zip(seeds, first, strict=True)
+            ]
+        else:
+            results = run.train_committee(
+                trainer, dataset, section.settings, where, seeds=seeds, start=start
+            )
+            models = [result.model for result in results]
+        if section.start == "previous":
+            start[:] = models
+        kind, dtype = trainer.model_kind, campaign.evaluate.dtype
+        return [potential.load(model, kind=kind, dtype=dtype) for model in models]
+
+    return train
+
+
+def _here(
+    trainer: Any, dataset: Dataset, settings: Any, folder: Path, seed: int, start: Path | None
+) -> Path:
+    """Train one member with a trainer that is a function of ours."""
+    folder.mkdir(parents=True)
+    trainer.write_inputs(folder, dataset, settings, seed, start=start)
+    trainer.run(folder)
+    model: Path = trainer.read_outputs(folder).model
+    return model
+
+
+def _explore(
+    campaign: Campaign,
+) -> Callable[[Dataset, list[Run], Potential], tuple[Dataset, Dataset]]:
+    section = campaign.explore
+    explorer = plugins.load("trainspot.explore", section.engine)
+    if not hasattr(explorer, "run"):
+        raise InputError(
+            f"explore engine '{section.engine}' needs AiiDA", hint="use explore.engine: ase"
+        )
+
+    def explore(starts: Dataset, runs: list[Run], model: Potential) -> tuple[Dataset, Dataset]:
+        found = explorer.run(starts, runs, model, section.settings)
+        return found.explored, found.failures
+
+    return explore

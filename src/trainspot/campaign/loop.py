@@ -1,0 +1,292 @@
+"""The whole loop in plain Python, with the engines injected.
+
+This is the campaign without AiiDA: for teaching, for rehearsals with a cheap reference, and as the
+measure of the AiiDA campaign, which must select the same frames from the same seed::
+
+    result = run(structures, campaign, Engines(label=…, train=…, explore=…))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainspot.augment.plan import augment, parse_plan
+from trainspot.campaign import ending as endings
+from trainspot.campaign.decisions import (
+    NO_PAIRS,
+    Decision,
+    Rules,
+    Score,
+    Work,
+    comparison_set,
+    completed,
+    decide,
+    evaluation_set,
+    finished_record,
+    member_of,
+    record,
+    score,
+    thresholds,
+    training_set,
+)
+from trainspot.campaign.ending import Ending
+from trainspot.common.errors import RunError
+from trainspot.common.seeds import derive_seed
+from trainspot.config.models import Campaign
+from trainspot.data.dataset import Dataset
+from trainspot.data.isolated import is_isolated_atom
+from trainspot.evaluate.batch import evaluate
+from trainspot.explore import schedule
+from trainspot.explore.frames import broken_off
+from trainspot.explore.schedule import Run
+from trainspot.judge.calibrate import Calibration
+from trainspot.judge.judgement import check_installed
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.settings import JudgeSettings
+from trainspot.judge.verdict import State
+from trainspot.judge.why import Past
+from trainspot.models.potential import Potential
+from trainspot.predictions.predictions import Predictions
+from trainspot.split import assign
+
+Committee = Sequence[Potential]
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What does the work.
+
+    Attributes:
+        label: Unlabelled frames in; labelled ones and failed ones out.
+        train: Dataset with sets and a seed in; the committee out.
+        explore: Start frames, runs and the driving member in; explored and failed frames out.
+    """
+
+    label: Callable[[Dataset], tuple[Dataset, Dataset]]
+    train: Callable[[Dataset, int], Committee]
+    explore: Callable[[Dataset, list[Run], Potential], tuple[Dataset, Dataset]]
+
+
+@dataclass
+class Turn:
+    """One iteration, as it was lived.
+
+    Attributes:
+        committee: The members trained in it.
+        predictions: Of the committee for the held-out and the explored frames.
+        calibrations: The thresholds.
+        decision: What was decided.
+        record: Its figures.
+        score: How the decision fared, once its frames were labelled.
+        explored: What was judged.
+        starts: Where the explorations started.
+    """
+
+    committee: Committee
+    predictions: Predictions
+    calibrations: dict[str, Calibration]
+    decision: Decision
+    record: dict[str, Any]
+    score: Score | None = None
+    explored: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
+    starts: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
+
+    def predictions_of(self, frames: Dataset) -> Predictions:
+        """What the committee says of any frames; it sees only those it has not predicted yet."""
+        new = frames.without(self.predictions.ids)
+        return completed(frames, self.predictions, evaluate(new, self.committee))
+
+
+@dataclass
+class Result:
+    """What a loop ends with.
+
+    Attributes:
+        state: How it ended: ``converged``, ``exhausted``, ``budget`` or ``no_valid_exploration``.
+        dataset: All frames; those last chosen may be unlabelled.
+        failed: Frames that could not be labelled.
+        turns: The iterations.
+    """
+
+    state: str
+    dataset: Dataset
+    failed: Dataset
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def committee(self) -> Committee:
+        """The latest committee."""
+        return self.turns[-1].committee
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The figures of all iterations, as ``trainspot status --json`` shows them."""
+        test = comparison_set(self.dataset, everything=False)
+        return [
+            finished_record(
+                turn.record,
+                turn.score.to_dict() if turn.score else None,
+                test,
+                turn.predictions_of(test),
+            )
+            for turn in self.turns
+        ]
+
+
+def rules_of(campaign: Campaign) -> Rules:
+    """The part of a campaign that decisions depend on."""
+    judging = JudgeSettings(screen=campaign.screen, select=campaign.select, stop=campaign.stop)
+    return Rules(
+        campaign.tolerance, campaign.calibrate, judging, campaign.seed, campaign.budget.labels
+    )
+
+
+def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
+    """The augmented inputs, each with its set."""
+    seed = campaign.seed
+    made = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
+    return assign(made, campaign.split.fractions, seed=seed)
+
+
+def run(
+    inputs: Dataset,
+    campaign: Campaign,
+    engines: Engines,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result:
+    """Run a campaign to its end.
+
+    Args:
+        inputs: Structures, or a labelled dataset.
+        campaign: The resolved campaign; the engines in it are not looked at.
+        engines: What does the work.
+        progress: Told what happens.
+
+    Raises:
+        RunError: Too few frames could be labelled.
+        MissingExtraError: The selection needs a library that is not installed.
+    """
+    check_installed(campaign.select)
+    rules = rules_of(campaign)
+    result = Result("continue", prepare(inputs, campaign), Dataset.from_frames([]))
+    audit_pairs = NO_PAIRS
+    while result.state in (State.CONTINUE, State.AUDIT):
+        iteration = len(result.turns) + 1
+        counts = _label(result, campaign, engines, progress)
+        if result.turns:
+            last = result.turns[-1]
+            last.score = score(
+                result.dataset,
+                last.predictions,
+                last.calibrations,
+                last.decision.judgement,
+                audit_pairs,
+                rules,
+                iteration - 1,
+            )
+            audit_pairs = last.score.audit_pairs
+            if last.score.conclusion not in (None, State.CONTINUE):
+                result.state = str(last.score.conclusion)
+                break
+        _turn(result, iteration, counts, audit_pairs, campaign, engines, progress)
+    return result
+
+
+def _label(
+    result: Result, campaign: Campaign, engines: Engines, progress: Callable[[str], None]
+) -> tuple[int, int]:
+    """Label what has no labels, and give every frame its set; returns (new, failed)."""
+    pending = result.dataset.unlabelled()
+    if not len(pending):
+        return 0, 0
+    progress(f"labelling {len(pending)} frames")
+    labelled, failed = engines.label(pending)
+    atoms_failed = any(is_isolated_atom(frame) for frame in failed)
+    if atoms_failed or len(labelled) < campaign.label.min_success * len(pending):
+        ending = endings.too_few_labels(len(labelled), failed, campaign)
+        raise RunError(ending.message, hint=ending.remedy)
+    result.failed = result.failed.merge(failed)
+    merged = result.dataset.without(failed.ids).merge(labelled)
+    result.dataset = assign(merged, campaign.split.fractions, seed=campaign.seed)
+    return len(labelled), len(failed)
+
+
+def _turn(
+    result: Result,
+    iteration: int,
+    counts: tuple[int, int],
+    audit_pairs: Pairs,
+    campaign: Campaign,
+    engines: Engines,
+    progress: Callable[[str], None],
+) -> None:
+    """Train, explore, evaluate, decide."""
+    dataset, seed = result.dataset, campaign.seed
+    progress(f"iteration {iteration}: training on {len(dataset)} frames")
+    frames = training_set(dataset, mix_theories=campaign.train.mix_theories)
+    committee = engines.train(frames, derive_seed(seed, "train", iteration))
+    initial = initial_frames(dataset)
+    runs = schedule.schedule(initial, campaign.explore.plan, seed, iteration=iteration)
+    starts = schedule.start_frames(initial, runs)
+    progress(f"iteration {iteration}: {len(runs)} runs of molecular dynamics")
+    driver = committee[member_of(iteration, len(committee), seed)]
+    explored, failures = engines.explore(starts, runs, driver)
+    settings = campaign.evaluate.settings
+    predictions = evaluate(
+        evaluation_set(dataset, explored), committee, max_atoms=settings.max_atoms
+    )
+    rules = rules_of(campaign)
+    _, calibrations = thresholds(dataset, predictions, audit_pairs, rules)
+    decision = decide(
+        dataset, explored, starts, predictions, calibrations, result.failed, rules, iteration
+    )
+    reference = {"engine": campaign.label.engine, "code": campaign.label.code}
+    broken = broken_off(failures)
+    work = Work(iteration, *counts, len(failures), reference, len(runs), broken)
+    figures = record(dataset, explored, predictions, calibrations, decision.judgement, work)
+    turn = Turn(committee, predictions, calibrations, decision, figures)
+    turn.explored, turn.starts = explored, starts
+    result.turns.append(turn)
+    result.dataset = decision.dataset
+    result.state = "budget" if decision.budget_spent else str(decision.judgement.verdict)
+    if note := decision.judgement.novelty.get("note"):
+        progress(f"iteration {iteration}: {note}")
+    progress(f"iteration {iteration}: {result.state}")
+
+
+def ending_of(result: Result, campaign: Campaign) -> Ending | None:
+    """Why a loop ended and what to do, in the words of a campaign; ``None`` if it converged."""
+    record = result.turns[-1].record if result.turns else {}
+    if result.state == State.NO_VALID_EXPLORATION:
+        return endings.nothing_valid(record, campaign.screen)
+    if result.state == State.EXHAUSTED:
+        return endings.not_converged(record, campaign)
+    if result.state == "budget":
+        return endings.budget_spent(record, int(result.dataset.is_labelled.sum()), campaign)
+    return None
+
+
+def history(result: Result, campaign: Campaign) -> list[Past]:
+    """The judged iterations of a loop, for ``trainspot.judge.why``."""
+    return [
+        Past(
+            n=int(turn.record["n"]),
+            explored=turn.explored,
+            starts=turn.starts,
+            known=turn.decision.dataset.without(turn.decision.judgement.chosen),
+            predictions=turn.predictions,
+            calibrations=turn.calibrations,
+            judgement=turn.decision.judgement,
+            descriptor=campaign.select.descriptor,
+        )
+        for turn in result.turns
+    ]
+
+
+def initial_frames(dataset: Dataset) -> Dataset:
+    """The labelled frames that were there before the first exploration."""
+    labelled = dataset.labelled()
+    return labelled.take(labelled.column("iteration") == 0)

@@ -1,0 +1,1 @@
+"""Frames and datasets of them, in memory and on disk."""

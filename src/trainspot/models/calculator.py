@@ -1,0 +1,101 @@
+"""The ASE calculator of a committee."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from trainspot.common.errors import InputError, NonFiniteError
+from trainspot.data.frames import Frame
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.potential import caution
+from trainspot.predictions.predictions import PROPERTIES
+
+
+class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
+    """The mean of a committee, with error bars, for ASE.
+
+    ``results`` has ``energy`` (eV), ``free_energy``, ``forces`` (n, 3) in eV/Å and, with periodic
+    axes, ``stress`` (6,) in eV/Å³, all means over the members; and error bars (what they cover:
+    see ``CommitteePotential``):
+
+    - ``energy_uncertainty``: of the total energy, eV;
+    - ``forces_uncertainty``: of each atom, (n,), eV/Å;
+    - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
+    - ``stress_uncertainty``: eV/Å³;
+    - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
+      labelled this structure. Only with a calibration.
+
+    A committee of one has no error bars. Where a property is not calibrated its bar is a raw
+    disagreement, and making the calculator warns of it.
+
+    Args:
+        committee: The members and what is known of their errors.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, committee: CommitteePotential) -> None:
+        """Keep the committee."""
+        super().__init__()
+        self.committee = committee
+        text = caution(committee.calibrated) if len(committee.members) > 1 else ""
+        if text:
+            warnings.warn(text, stacklevel=3)  # of who called trainspot.calculator
+
+    @property
+    def is_calibrated(self) -> dict[str, bool]:
+        """For which properties the error bar is calibrated, not a raw disagreement."""
+        return {name: name in self.committee.calibrated for name in PROPERTIES}
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """All properties and error bars of a structure.
+
+        Raises:
+            InputError: An element the models do not know.
+            NonFiniteError: A member predicts something that is not a number.
+        """
+        super().calculate(atoms, properties, system_changes)
+        frame = Frame.from_atoms(self.atoms)
+        foreign = sorted(set(frame.numbers.tolist()) - set(self.committee.numbers))
+        if foreign:
+            names = ", ".join(chemical_symbols[z] for z in foreign)
+            raise InputError(
+                f"the committee does not know {names}", hint="train it on frames with this element"
+            )
+        labels, bars = self.committee.predict_with_bars(self.committee.prepare([frame]))[0]
+        assert labels.energy is not None
+        assert labels.forces is not None
+        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
+            raise NonFiniteError(
+                "the committee predicts numbers that are not finite",
+                hint="the structure is far outside what it was trained on",
+            )
+        self.results = {
+            "energy": labels.energy,
+            "free_energy": labels.energy,
+            "forces": labels.forces,
+        }
+        if labels.stress is not None:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
+        if len(self.committee.members) < 2:
+            return
+        self.results["energy_uncertainty"] = bars.energy * len(frame)
+        self.results["forces_uncertainty"] = bars.forces
+        self.results["frame_forces_uncertainty"] = bars.frame_forces
+        if bars.stress is not None:
+            self.results["stress_uncertainty"] = bars.stress
+        if bars.excess is not None:
+            self.results["excess"] = bars.excess

@@ -1,0 +1,169 @@
+"""A committee as one potential: the mean of its members, with calibrated error bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from trainspot import geometry
+from trainspot.common.errors import DataError, InputError
+from trainspot.data.frames import Frame, Labels
+from trainspot.models import potential
+from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
+from trainspot.models.potential import ErrorBars, Potential
+from trainspot.predictions.error_bars import Trust, calibrated
+from trainspot.predictions.predictions import PROPERTIES, Predictions
+
+KIND: Final = "committee"
+
+
+def trust_of(content: Mapping[str, Any], where: str) -> dict[str, Trust]:
+    """What a calibration says of each property that was fitted.
+
+    Args:
+        content: See ``read_calibration``.
+        where: The folder, for the message.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    found = {}
+    for name, one in content["properties"].items():
+        try:
+            scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
+            atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
+            if one["fitted"]:
+                found[name] = Trust(float(scale), float(threshold), atoms)
+        except (TypeError, ValueError):
+            raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
+        if name not in PROPERTIES:
+            raise DataError(f"a calibration of '{name}', which is unknown", where=where)
+    return found
+
+
+class CommitteePotential:
+    """The mean of a committee; see ``trainspot.models.potential.Potential`` and ``Uncertain``.
+
+    Error bars are scale × disagreement (formula: ``trainspot.predictions.statistics``, sample
+    variance). The scales, one for frames and one for the forces on single atoms, were fitted on
+    frames like those of the test set; far from them a bar is a hint at best. Where none was fitted
+    for atoms they have that of frames.
+
+    Args:
+        members: The committee.
+        trust: Of each calibrated property; bars of the others are raw disagreements.
+
+    Raises:
+        InputError: No member, or members that know different elements.
+    """
+
+    kind = KIND
+
+    def __init__(
+        self, members: Sequence[Potential], trust: Mapping[str, Trust] | None = None
+    ) -> None:
+        """Keep the members and what is known of their errors."""
+        if not members:
+            raise InputError("a committee needs at least one model")
+        self.members = list(members)
+        self.trust = dict(trust or {})
+        self.calibrated = frozenset(self.trust)
+        self.cutoff = max(member.cutoff for member in members)
+        known = set.intersection(*(set(member.numbers) for member in members))
+        self.numbers = tuple(sorted(known))
+        self.graph_key: Hashable = (KIND, *(member.graph_key for member in members))
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a folder of ``trainspot export``."""
+        return path.is_dir() and (path / CALIBRATION).is_file()
+
+    @classmethod
+    def files(cls, path: Path) -> list[Path]:
+        """The model files of an exported committee, in its order.
+
+        Raises:
+            InputError: Not such a folder.
+            DataError: A file is damaged.
+        """
+        return [path / MODELS / name for name in read_calibration(path)["models"]]
+
+    @classmethod
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
+        """Load an exported committee.
+
+        Raises:
+            InputError: Not such a folder, or a model kind that is not installed.
+            DataError: A file is damaged.
+        """
+        members = [potential.load(one, dtype=dtype, device=device) for one in cls.files(path)]
+        return cls(members, trust_of(read_calibration(path), str(path)))
+
+    def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
+        """What the members need, shared where they can."""
+        found: dict[Hashable, Any] = {}
+        for member in self.members:
+            if member.graph_key not in found:
+                found[member.graph_key] = member.prepare(frames)
+        return list(frames), found
+
+    def predict(self, prepared: tuple[list[Frame], dict[Hashable, Any]]) -> list[Labels]:
+        """The mean over the members; no stress where one of them has none."""
+        return [labels for labels, _ in self.predict_with_bars(prepared)]
+
+    def predict_with_bars(
+        self, prepared: tuple[list[Frame], dict[Hashable, Any]]
+    ) -> list[tuple[Labels, ErrorBars]]:
+        """The mean with error bars: raw disagreement where nothing is calibrated, else calibrated.
+
+        A committee of one has bars of NaN: it cannot know.
+        """
+        frames, graphs = prepared
+        spoken = [member.predict(graphs[member.graph_key]) for member in self.members]
+        return [
+            self._one(frame, [labels[row] for labels in spoken]) for row, frame in enumerate(frames)
+        ]
+
+    def _one(self, frame: Frame, spoken: Sequence[Labels]) -> tuple[Labels, ErrorBars]:
+        found = _predictions(frame, spoken)
+        has_stress = bool(found.has_stress[0])
+        mean = Labels(
+            float(found.energy.mean()),
+            found.forces.mean(axis=0),
+            found.stress.mean(axis=0)[0] if has_stress else None,
+        )
+        if len(self.members) < 2:
+            nothing = np.full(len(frame), math.nan)
+            return mean, ErrorBars(math.nan, nothing, math.nan, None, None)
+        raw = found.disagreement()
+        known = calibrated(raw, found.has_stress, self.trust)
+        of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
+        trust = self.trust.get("forces", Trust(1.0, math.inf))
+        bars = ErrorBars(
+            energy=of_frame["energy"],
+            forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
+            frame_forces=of_frame["forces"],
+            stress=of_frame["stress"] if has_stress else None,
+            excess=of_frame.get("excess"),
+        )
+        return mean, bars
+
+
+def _predictions(frame: Frame, spoken: Sequence[Labels]) -> Predictions:
+    """The members' words on one frame, for the statistics."""
+    n, periodic = len(frame), all(labels.stress is not None for labels in spoken)
+    projector = geometry.periodic_projector(frame.cell[None], frame.pbc[None])
+    zero = np.zeros((3, 3))
+    return Predictions(
+        np.array([frame.id.encode()]),
+        np.array([0, n]),
+        np.array([[labels.energy] for labels in spoken], dtype=np.float64),
+        np.array([labels.forces for labels in spoken], dtype=np.float64),
+        np.array([[labels.stress if periodic else zero] for labels in spoken], dtype=np.float64),
+        projector if periodic else np.zeros_like(projector),
+        tuple(f"member_{j}" for j in range(len(spoken))),
+    )

@@ -1,0 +1,78 @@
+"""What a committee says about each frame of a dataset: disagreement, and error where it is known.
+
+The frames keep the order of the dataset, so that every number stands beside the frame's columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainspot.common.errors import InputError
+from trainspot.data.dataset import Dataset
+from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.statistics import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Δ and e of the N frames of a dataset (formulas: ``statistics``).
+
+    Attributes:
+        frame_ids: The frames, in the order of the dataset.
+        predicted: Which of them were predicted, (N,).
+        disagreement: Δ of ``energy`` (eV/atom), ``forces``, ``forces_p95``, ``forces_max`` (eV/Å)
+            and ``stress`` (eV/Å³), (N,) each. NaN where a frame was not predicted, infinite where
+            a member is not finite. Empty for a single model, which cannot disagree.
+        error: e of the committee mean of ``energy``, ``forces`` and ``stress``, (N,) each, in the
+            same units. NaN where there is no prediction or no label.
+    """
+
+    frame_ids: tuple[str, ...]
+    predicted: NDArray[np.bool_]
+    disagreement: Mapping[str, Array]
+    error: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.frame_ids)
+
+
+def accuracy(dataset: Dataset, predictions: Predictions) -> Accuracy:
+    """Join a dataset with what one committee, or one model, predicted for its frames.
+
+    Args:
+        dataset: Frames, labelled or not, predicted or not.
+        predictions: They may hold other frames as well.
+
+    Raises:
+        InputError: No frame of the dataset was predicted.
+    """
+    ids = dataset.ids
+    rows = {identity: row for row, identity in enumerate(predictions.ids)}
+    row = np.array([rows.get(identity, -1) for identity in ids], dtype=np.int64)
+    predicted = row >= 0
+    if not predicted.any():
+        raise InputError(
+            "no frame of this dataset was predicted", hint="give predictions of these frames"
+        )
+    wanted, place = np.unique(row[predicted], return_inverse=True)
+    mine, frames = predictions.take(wanted), dataset.take(predicted).merge()
+    errors, labelled = mine.errors(frames), mine.referenced(frames)
+    error = {name: np.where(labelled[name], errors[name], np.nan) for name in PROPERTIES}
+    disagreement = mine.disagreement() if len(mine.members) > 1 else {}
+
+    def spread(values: Array) -> Array:
+        whole = np.full(len(ids), np.nan)
+        whole[predicted] = values[place]
+        return whole
+
+    return Accuracy(
+        tuple(ids),
+        predicted,
+        {name: spread(values) for name, values in disagreement.items()},
+        {name: spread(values) for name, values in error.items()},
+    )
