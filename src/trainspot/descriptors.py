@@ -17,9 +17,9 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainspot import geometry
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.common.seeds import generator
+from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 
@@ -168,10 +168,10 @@ def _boxed(frame: Frame, cutoff: float) -> Atoms:
     Vectors without periodicity become normals of the two others, long enough that no atom sees
     through them.
     """
-    cell = geometry.full_cell(frame.cell, frame.pbc)
+    cell = lattice.full_cell(frame.cell, frame.pbc)
     for axis in np.flatnonzero(~frame.pbc):
-        normal = geometry.normals(cell)[axis]
-        normal = normal / geometry.lengths(normal)
+        normal = lattice.normals(cell)[axis]
+        normal = normal / lattice.lengths(normal)
         extent = float(np.ptp(frame.positions @ normal))
         cell[axis] = normal * (extent + cutoff + 1.0)
     return Atoms(frame.numbers, frame.positions, cell=cell, pbc=True)

@@ -19,7 +19,7 @@ from aiida_trainspot.functions.files import read_predictions, written_prediction
 from aiida_trainspot.launch.builder import get_builder
 from aiida_trainspot.workflows.campaign.chain import base
 from trainspot.data.dataset import Dataset
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.predictions.predictions import Predictions
 
 
@@ -104,9 +104,7 @@ def test_a_frame_without_finite_predictions_does_not_end_a_comparison(
 ):
     given = {}
     job = compared(dataset, energy=np.full((3, 1), np.inf))
-    monkeypatch.setattr(
-        base, "submit_once", lambda *_, **inputs: given.update(inputs) or job
-    )
+    monkeypatch.setattr(base, "submit_once", lambda *_, **inputs: given.update(inputs) or job)
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
     campaign.run_compare()
     assert given["dataset"].ids == dataset.ids[11:]

@@ -13,7 +13,7 @@ from trainspot.common.errors import InputError
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance

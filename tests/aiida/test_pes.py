@@ -21,7 +21,7 @@ from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.hdf5_columns import StoredColumn
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.predictions.accuracy import accuracy
 from trainspot.predictions.predictions import Predictions
 

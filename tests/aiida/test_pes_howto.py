@@ -13,7 +13,7 @@ from aiida.orm import load_node
 from trainspot import io
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.predictions.predictions import Predictions
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "datasets-in-aiida.md"

@@ -17,7 +17,8 @@ from trainspot.augment.strain import Deformation, Strain
 from trainspot.augment.supercell import Supercell
 from trainspot.augment.vacancies import Removal, Vacancies
 from trainspot.data.frames import Frame
-from trainspot.geometry import nearest_distances, overlapping, periodic_projector, vacuum_gaps
+from trainspot.data.lattice import periodic_projector
+from trainspot.geometry import nearest_distances, overlapping, vacuum_gaps
 
 SEED = st.integers(0, 2**32 - 1)
 

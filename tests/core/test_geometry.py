@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trainspot import geometry
+from trainspot.data import lattice
 from trainspot.data.frames import Frame, Labels
 
 COMBINATIONS = np.array([c for c in itertools.product(range(-5, 6), repeat=3) if any(c)])
@@ -41,14 +42,14 @@ def test_image_distance_is_the_shortest_lattice_vector(seed, pbc):
     skew = np.eye(3, dtype=int)
     skew[0, 1], skew[1, 2], skew[0, 2] = rng.integers(-3, 4, 3)
     periodic = np.array(pbc)
-    found = geometry.image_distance(cell, pbc)
+    found = lattice.image_distance(cell, pbc)
     if not any(pbc):
         assert found == np.inf
         return
     vectors = COMBINATIONS[~COMBINATIONS[:, ~periodic].any(axis=1)] @ cell
     assert found == pytest.approx(np.linalg.norm(vectors, axis=1).min())
     if all(pbc):  # another basis of the same lattice
-        assert geometry.image_distance(skew @ cell, pbc) == pytest.approx(found)
+        assert lattice.image_distance(skew @ cell, pbc) == pytest.approx(found)
 
 
 @settings(deadline=None)
@@ -73,7 +74,7 @@ def test_a_skewed_cell_is_searched_as_a_compact_one(monkeypatch):
 
     class Spy(vesin.NeighborList):
         def compute(self, points, box, periodic, quantities):
-            searched.append(geometry.lengths(box).max())
+            searched.append(lattice.lengths(box).max())
             return super().compute(points, box, periodic, quantities)
 
     monkeypatch.setattr(vesin, "NeighborList", Spy)
@@ -95,9 +96,9 @@ def _ends(pairs: geometry.Pairs) -> list[tuple]:
 
 def test_image_distance_of_a_skewed_cell_is_shorter_than_its_vectors():
     cell = [[3.0, 0, 0], [8.9, 3.0, 0], [0, 0, 20.0]]
-    assert geometry.image_distance(cell, True * np.ones(3, bool)) == pytest.approx(3.0)
+    assert lattice.image_distance(cell, True * np.ones(3, bool)) == pytest.approx(3.0)
     cell = [[5.0, 0, 0], [4.0, 1.0, 0], [0, 0, 20.0]]
-    assert geometry.image_distance(cell, [True] * 3) == pytest.approx(np.sqrt(2))
+    assert lattice.image_distance(cell, [True] * 3) == pytest.approx(np.sqrt(2))
 
 
 @pytest.mark.parametrize("kind", ["fcc", "bcc", "diamond"])
@@ -107,7 +108,7 @@ def test_reduction_survives_the_ties_of_symmetric_lattices(kind):
         np.array([[a, b, c], [0, 2, d], [0, 0, 3]])
         for a, b, c, d in itertools.product((1, 2, 4), (0, 1), (0, 1, 2), (0, 1, 2))
     ]
-    reduced = geometry.reduce_lattices(np.array(forms) @ cell)
+    reduced = lattice.reduce_lattices(np.array(forms) @ cell)
     shortest = np.linalg.norm(COMBINATIONS @ reduced, axis=-1).min(axis=1)
     assert np.allclose(np.linalg.norm(reduced[:, 0], axis=1), shortest)
     assert np.allclose(abs(np.linalg.det(reduced)), abs(np.linalg.det(np.array(forms) @ cell)))
@@ -163,14 +164,14 @@ def test_worst_contact_is_named():
 @settings(max_examples=60, deadline=None)
 def test_projector_keeps_periodic_vectors_and_kills_their_normals(seed, pbc):
     cell, _ = random_cell(seed)
-    projector = geometry.periodic_projector(cell, pbc)
+    projector = lattice.periodic_projector(cell, pbc)
     assert np.allclose(projector, projector.T)
     assert np.allclose(projector @ projector, projector)
     assert np.trace(projector) == pytest.approx(sum(pbc))
     for vector, periodic in zip(cell, pbc, strict=True):
         if periodic:
             assert np.allclose(vector @ projector, vector)
-    both = geometry.periodic_projector(np.stack([cell, cell]), np.array([pbc, (True,) * 3]))
+    both = lattice.periodic_projector(np.stack([cell, cell]), np.array([pbc, (True,) * 3]))
     assert np.allclose(both, [projector, np.eye(3)])
 
 
@@ -182,7 +183,7 @@ def test_missing_vectors_become_perpendicular_unit_vectors(seed, pbc, missing):
     cell[0] *= rng.choice([-1, 1])
     gone = np.array(missing) & ~np.array(pbc)
     cell[gone] = 0
-    whole = geometry.full_cell(cell, np.array(pbc))
+    whole = lattice.full_cell(cell, np.array(pbc))
     assert np.array_equal(whole[~gone], cell[~gone])
     for axis in np.flatnonzero(gone):
         products = whole @ whole[axis]
@@ -197,7 +198,7 @@ def test_a_wire_along_an_axis_is_completed_by_the_axes():
         cell[axis, axis] = 2.5
         expected = np.eye(3)
         expected[axis, axis] = 2.5
-        assert np.array_equal(geometry.full_cell(cell, pbc), expected)
+        assert np.array_equal(lattice.full_cell(cell, pbc), expected)
 
 
 def test_boxes_of_wires_are_those_of_every_machine():
@@ -215,7 +216,7 @@ def test_dependent_vectors_count_as_missing_where_nothing_repeats_along_them(zer
     pbc = np.array([True, not zeros, False])
     cell[1] *= not zeros
     cell[2] = [2.0, 4.0 * (not zeros), 0]
-    whole = geometry.full_cell(cell, pbc)
+    whole = lattice.full_cell(cell, pbc)
     assert np.array_equal(whole[pbc], cell[pbc])
     assert np.linalg.det(whole) > 1
 
@@ -285,7 +286,7 @@ def test_atoms_stand_in_the_middle_of_a_new_box():
     cell[2] = [0.0, 1.0, 3.0]
     frame = Frame.make([6, 8, 6], [[9, 9, 9.0], [9, 9.5, 10.1], [8, 9, 11.0]], cell, [0, 0, 1])
     wide = geometry.with_vacuum(frame, 10.0)
-    whole = geometry.full_cell(frame.cell, frame.pbc)
+    whole = lattice.full_cell(frame.cell, frame.pbc)
     for axis in range(2):
         heights = wide.positions @ whole[axis]
         top = np.linalg.norm(wide.cell[axis])

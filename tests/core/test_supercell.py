@@ -14,7 +14,8 @@ from trainspot.augment.plan import parse_plan
 from trainspot.augment.supercell import Supercell, hermite, repeated
 from trainspot.common.errors import InputError
 from trainspot.data.frames import Frame
-from trainspot.geometry import image_distance, nearest_distances, reduce_lattices
+from trainspot.data.lattice import image_distance, reduce_lattices
+from trainspot.geometry import nearest_distances
 
 PBC = st.tuples(st.booleans(), st.booleans(), st.booleans())
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from trainspot.augment.base import Scope, Strategy, from_seed, streams, title
 from trainspot.data.frames import Frame, Origin
-from trainspot.geometry import lengths
+from trainspot.data.lattice import lengths
 
 OUTER: Final = float(np.sqrt(3.0))
 """Outer radius of the shell an atom is placed in, in inner radii."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from trainspot.augment.supercell import hermite
 from trainspot.data.frames import Frame
+from trainspot.data.lattice import deform, lengths, normals
 from trainspot.data.state import INHERITED
-from trainspot.geometry import deform, lengths, normals
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

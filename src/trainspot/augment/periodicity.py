@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainspot.augment.base import title
 from trainspot.common.text import counted
 from trainspot.data.frames import Frame
-from trainspot.geometry import full_cell, lengths, normals
+from trainspot.data.lattice import full_cell, lengths, normals
 
 WIDE: Final = 8.0
 """Å between planes of atoms. Layers and pores of crystals are nearer; vacuum is wider."""

@@ -14,12 +14,11 @@ from trainspot.augment import vacancies as holes
 from trainspot.augment.base import Strategy, child, from_seed, streams, title
 from trainspot.data.frames import Frame
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.lattice import deform, lengths
 from trainspot.geometry import (
     Pairs,
     contact_limits,
     contact_reach,
-    deform,
-    lengths,
     nearest_distances,
     nearest_of,
     pairs_within,

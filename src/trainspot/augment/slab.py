@@ -15,7 +15,7 @@ from trainspot.augment.crystal import Crystal, Surface, crystal_of
 from trainspot.augment.supercell import Supercell, repeated
 from trainspot.data.frames import Frame, Origin
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.geometry import deform, lengths, normals
+from trainspot.data.lattice import deform, lengths, normals
 
 Floats = NDArray[np.float64]
 Miller = tuple[int, int, int]

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from trainspot.augment.base import Parameters, Strategy, child, from_seed, streams, title
 from trainspot.data.frames import Frame
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.geometry import deform, full_cell, lengths, periodic_projector
+from trainspot.data.lattice import deform, full_cell, lengths, periodic_projector
 
 Matrix = NDArray[np.float64]
 

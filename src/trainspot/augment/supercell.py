@@ -14,7 +14,7 @@ from pydantic import Field
 from trainspot.augment.base import Scope, Strategy, child, title
 from trainspot.data.frames import Frame
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.geometry import image_distance, lengths, reduce_lattices
+from trainspot.data.lattice import image_distance, lengths, reduce_lattices
 
 Integers = NDArray[np.int64]
 

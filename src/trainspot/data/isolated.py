@@ -13,9 +13,9 @@ import numpy as np
 from ase.data import covalent_radii
 
 from trainspot.data.columns import EXTRA
+from trainspot.data.lattice import image_distance
 from trainspot.data.metadata import decode_metadata
 from trainspot.data.state import CHARGE, CHARGES, electronic_state
-from trainspot.geometry import image_distance
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -11,8 +11,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from trainspot import geometry
 from trainspot.common.errors import InputError
+from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Labels
 from trainspot.models.potential import Potential
@@ -63,7 +63,7 @@ def evaluate(
                 stress[j, row] = 0.0 if one.stress is None else one.stress
         if progress:
             progress(last - first)
-    projector = geometry.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
+    projector = lattice.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
     projector[~known.all(axis=0)] = 0.0
     return Predictions(
         dataset.column("id"), offsets, energy, forces, stress, projector, labels, source

@@ -9,7 +9,7 @@ import numpy as np
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
-from trainspot.geometry import full_cell
+from trainspot.data.lattice import full_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,8 +20,8 @@ from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.lattice import periodic_projector
 from trainspot.data.state import MOMENTS
-from trainspot.geometry import periodic_projector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

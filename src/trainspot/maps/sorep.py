@@ -21,7 +21,8 @@ from scipy.sparse import coo_matrix
 from trainspot.common import processes
 from trainspot.common.errors import MissingExtraError
 from trainspot.common.plugins import extra_for
-from trainspot.geometry import Pairs, pairs_within, reduce_lattices
+from trainspot.data.lattice import reduce_lattices
+from trainspot.geometry import Pairs, pairs_within
 from trainspot.maps.orbitals import Integrals, integrals, kinetic_energies
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from trainspot import geometry
 from trainspot.common.errors import DataError, InputError
+from trainspot.data import lattice
 from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
@@ -156,7 +156,7 @@ class CommitteePotential:
 def _predictions(frame: Frame, spoken: Sequence[Labels]) -> Predictions:
     """The members' words on one frame, for the statistics."""
     n, periodic = len(frame), all(labels.stress is not None for labels in spoken)
-    projector = geometry.periodic_projector(frame.cell[None], frame.pbc[None])
+    projector = lattice.periodic_projector(frame.cell[None], frame.pbc[None])
     zero = np.zeros((3, 3))
     return Predictions(
         np.array([frame.id.encode()]),

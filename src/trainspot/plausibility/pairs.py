@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from trainspot.data.dataset import CHUNK, Dataset
-from trainspot.geometry import full_cell
+from trainspot.data.lattice import full_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path
 
-from trainspot.geometry import full_cell, lengths, pairs_within
+from trainspot.data.lattice import full_cell, lengths
+from trainspot.geometry import pairs_within
 from trainspot.report.style import GREY, new, styled
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from trainspot.augment.plan import augment, parse_plan
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
-from trainspot.geometry import image_distance, vacuum_gaps
+from trainspot.data.lattice import image_distance
+from trainspot.geometry import vacuum_gaps
 
 DIAMOND = Frame.from_atoms(bulk("C", a=3.567, cubic=True))
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))

@@ -7,7 +7,8 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from trainspot import geometry, io
+from trainspot import io
+from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.predictions.predictions import Predictions
@@ -57,7 +58,7 @@ def _predict(dataset, members=4, noise=0.1, bias=0.0, seed=1):
         width = spread[rows].reshape(-1, *shape), shift[rows].reshape(-1, *shape)
         return reference + scale * (own * width[0] + common * width[1])
 
-    projector = geometry.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
+    projector = lattice.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
     projector[~dataset.column("has_stress")] = 0.0
     stress = around(dataset.column("stress"), 1, 1, scale=0.01)
     return Predictions(

@@ -9,7 +9,7 @@ import pytest
 
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.judge.atoms import (
     _interval,
     collect_atoms,

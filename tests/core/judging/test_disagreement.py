@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from trainspot import geometry
 from trainspot.common.errors import InputError, NonFiniteError
+from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 
@@ -69,7 +69,7 @@ def test_rotation_and_translation(make_dataset, predict, seed, pbc, tilt):
         )
 
     other = Dataset.from_frames([turned(frame) for frame in dataset])
-    projector = geometry.periodic_projector(other.column("cell"), other.column("pbc"))
+    projector = lattice.periodic_projector(other.column("cell"), other.column("pbc"))
     q = replace(
         p,
         frame_id=other.column("id"),

@@ -11,7 +11,7 @@ from ase.build import bulk
 from trainspot.campaign.decisions import NO_PAIRS, Rules, evaluation_set, thresholds
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
-from trainspot.geometry import periodic_projector
+from trainspot.data.lattice import periodic_projector
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.predictions.predictions import Predictions
