@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainspot.models.exported import calculator
+    from trainspot.models.calculator import calculator
 
 __version__ = version("trainspot")
 __all__ = ["__version__", "calculator"]
@@ -19,7 +19,7 @@ __all__ = ["__version__", "calculator"]
 def __getattr__(name: str) -> Any:
     """``trainspot.calculator``, loaded when asked for so that importing trainspot stays cheap."""
     if name == "calculator":
-        from trainspot.models.exported import calculator
+        from trainspot.models.calculator import calculator
 
         return calculator
     raise AttributeError(f"module 'trainspot' has no attribute '{name}'")

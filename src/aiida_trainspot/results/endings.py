@@ -1,4 +1,4 @@
-"""Why a campaign ended, read from its nodes; the words are those of ``trainspot.campaign.ending``."""
+"""Why a campaign ended, read from its nodes; the words are those of ``campaign.ending``."""
 
 from __future__ import annotations
 

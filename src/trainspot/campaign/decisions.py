@@ -1,4 +1,4 @@
-"""One turn of the loop as pure decisions, shared by ``trainspot.campaign.loop`` and the AiiDA campaign.
+"""One turn of the loop as pure decisions, shared by the loop in Python and the AiiDA campaign.
 
 Both drive real or toy engines in their own way; what is decided between two engines happens here
 and only here, so that the same seed selects the same frames.

@@ -1,4 +1,4 @@
-"""The engines of a campaign without AiiDA: what ``trainspot.campaign.loop`` needs to run on one machine."""
+"""The engines of a campaign without AiiDA: what the loop needs to run on one machine."""
 
 from __future__ import annotations
 

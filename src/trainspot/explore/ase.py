@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import MaskedMTKNPT
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
-from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import Field, PositiveInt
 
-from trainspot.common.errors import NonFiniteError, RunError, TrainspotError
+from trainspot.common.errors import RunError, TrainspotError
 from trainspot.common.seeds import generator
 from trainspot.common.units import EV_PER_A3_IN_KBAR
 from trainspot.data.dataset import Dataset
@@ -23,6 +21,7 @@ from trainspot.data.frames import Frame
 from trainspot.explore.base import Explored, MdSettings
 from trainspot.explore.box import restored, working_cell
 from trainspot.explore.frames import cut, failed
+from trainspot.models.calculator import PotentialCalculator
 
 if TYPE_CHECKING:
     from ase.md.md import MolecularDynamics
@@ -40,50 +39,6 @@ class AseSettings(MdSettings):
     runs_per_job: PositiveInt = Field(
         5, description="Runs in one job; starting a job costs more than a short run."
     )
-
-
-class PotentialCalculator(Calculator):  # type: ignore[misc]
-    """A potential as an ASE calculator (energy eV, forces eV/Å, stress eV/Å³)."""
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
-
-    def __init__(self, model: Potential) -> None:
-        """Wrap a loaded member."""
-        super().__init__()
-        self.model = model
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Predict everything at once.
-
-        Raises:
-            NonFiniteError: The model predicted infinite or not-a-number values.
-        """
-        super().calculate(atoms, properties, system_changes)
-        frame = unrounded(
-            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
-        )
-        labels = self.model.predict(self.model.prepare([frame]))[0]
-        assert labels.energy is not None
-        assert labels.forces is not None
-        self.results = {
-            "energy": labels.energy,
-            "free_energy": labels.energy,
-            "forces": labels.forces,
-        }
-        if labels.stress is not None:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
-        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
-            raise NonFiniteError("the model predicted non-finite values")
-
-
-def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
-    """A frame for one prediction: no id, and off the grid, whose rounding would heat a run."""
-    return Frame(np.array(numbers), np.array(positions), np.array(cell), np.array(pbc), id="")
 
 
 class AseExplorer:

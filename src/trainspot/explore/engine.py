@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from trainspot.common.errors import InputError, MissingExtraError, NonFiniteError, RunError
-from trainspot.explore.ase import unrounded
+from trainspot.models.calculator import unrounded
 from trainspot.models.potential import Uncertain
 
 if TYPE_CHECKING:

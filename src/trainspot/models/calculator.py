@@ -1,10 +1,15 @@
-"""The ASE calculator of a committee."""
+"""ASE calculators: of one model, and of a committee with calibrated error bars.
+
+``trainspot.calculator(folder)`` loads what ``trainspot export`` wrote; in ``trainspot-lmp`` and
+``trainspot explore`` the folder itself is a model, of the kind ``committee``.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -15,8 +20,69 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from trainspot.common.errors import InputError, NonFiniteError
 from trainspot.data.frames import Frame
 from trainspot.models.committee import CommitteePotential
-from trainspot.models.potential import caution
+from trainspot.models.potential import Potential, caution
 from trainspot.predictions.predictions import PROPERTIES
+
+
+def calculator(
+    folder: Path | str, *, dtype: str = "float64", device: str = "cpu"
+) -> CommitteeCalculator:
+    """The ASE calculator of an exported committee.
+
+    Args:
+        folder: What ``trainspot export`` wrote.
+        dtype: ``float64`` or ``float32``.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: Not such a folder, or a model kind that is not installed.
+        DataError: A file is damaged.
+    """
+    return CommitteeCalculator(CommitteePotential.load(Path(folder), dtype=dtype, device=device))
+
+
+class PotentialCalculator(Calculator):  # type: ignore[misc]
+    """A potential as an ASE calculator (energy eV, forces eV/Å, stress eV/Å³)."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, model: Potential) -> None:
+        """Wrap a loaded member."""
+        super().__init__()
+        self.model = model
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Predict everything at once.
+
+        Raises:
+            NonFiniteError: The model predicted infinite or not-a-number values.
+        """
+        super().calculate(atoms, properties, system_changes)
+        frame = unrounded(
+            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
+        )
+        labels = self.model.predict(self.model.prepare([frame]))[0]
+        assert labels.energy is not None
+        assert labels.forces is not None
+        self.results = {
+            "energy": labels.energy,
+            "free_energy": labels.energy,
+            "forces": labels.forces,
+        }
+        if labels.stress is not None:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
+        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
+            raise NonFiniteError("the model predicted non-finite values")
+
+
+def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
+    """A frame for one prediction: no id, and off the grid, whose rounding would heat a run."""
+    return Frame(np.array(numbers), np.array(positions), np.array(cell), np.array(pbc), id="")
 
 
 class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed

@@ -1,44 +1,17 @@
-"""An exported committee in production: potential and ASE calculator with calibrated error bars.
-
-``trainspot.calculator(folder)`` loads what ``trainspot export`` wrote; in ``trainspot-lmp`` and
-``trainspot md`` the folder itself is a model, of the kind ``committee``.
-"""
+"""The folder of an export: names of its files, and ``calibration.json`` written and read."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from trainspot.common.errors import DataError, InputError
-
-if TYPE_CHECKING:
-    from trainspot.models.calculator import CommitteeCalculator
 
 MODELS: Final = "models"
 CALIBRATION: Final = "calibration.json"
 FORMAT: Final = "trainspot-calibration"
 FORMAT_VERSION: Final = 1
-
-
-def calculator(
-    folder: Path | str, *, dtype: str = "float64", device: str = "cpu"
-) -> CommitteeCalculator:
-    """The ASE calculator of an exported committee.
-
-    Args:
-        folder: What ``trainspot export`` wrote.
-        dtype: ``float64`` or ``float32``.
-        device: ``cpu`` or ``cuda``.
-
-    Raises:
-        InputError: Not such a folder, or a model kind that is not installed.
-        DataError: A file is damaged.
-    """
-    from trainspot.models.calculator import CommitteeCalculator
-    from trainspot.models.committee import CommitteePotential
-
-    return CommitteeCalculator(CommitteePotential.load(Path(folder), dtype=dtype, device=device))
 
 
 def read_calibration(root: Path) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trainspot.common.errors import InputError
-from trainspot.explore.ase import PotentialCalculator
 from trainspot.label import calculators
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.base import labels_of
 from trainspot.label.calculators import NAMES, calculator
 from trainspot.models import potential
+from trainspot.models.calculator import PotentialCalculator
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -8,7 +8,8 @@ from ase import units
 
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Labels
-from trainspot.explore.ase import AseExplorer, AseSettings, PotentialCalculator
+from trainspot.explore.ase import AseExplorer, AseSettings
+from trainspot.models.calculator import PotentialCalculator
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from trainspot.common.units import BAR_PER_KBAR, EV_PER_A3_IN_KBAR
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Labels
 from trainspot.explore import deck, driver
-from trainspot.explore.ase import PotentialCalculator
 from trainspot.explore.box import LammpsBox
 from trainspot.explore.dispersion import d2_pair
 from trainspot.explore.lammps import LammpsExplorer, LammpsSettings, latest_restart
 from trainspot.models import potential
+from trainspot.models.calculator import PotentialCalculator
 
 pytestmark = pytest.mark.engine
 
