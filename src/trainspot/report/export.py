@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from trainspot.data.dataset import Dataset
     from trainspot.judge.calibrate import Calibration
-    from trainspot.report.tables import Table
+    from trainspot.report.pages.table import Table
 
 CARD: Final = "README.md"
 _MADE: Final = "Made by trainspot"

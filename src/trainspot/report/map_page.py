@@ -9,8 +9,8 @@ from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import InputError
 from trainspot.report.figures.maps import frame_map
 from trainspot.report.maps import counts, picture, reading
-from trainspot.report.page import Section, render, save
-from trainspot.report.style import save_png, svg
+from trainspot.report.pages.skeleton import Section, render, save
+from trainspot.report.pages.style import save_png, svg
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,7 @@ def html(chart: FrameMap, colour: str, name: str) -> str:
     """One self-contained page: figure, legend, counts, how to read it."""
     counted = counts(chart, colour)
     return render(
+        "trainspot.report",
         "map.html.j2",
         name=name,
         facts=[

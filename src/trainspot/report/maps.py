@@ -12,10 +12,10 @@ from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, Descriptor, Fra
 from trainspot.maps.choice import Limits
 from trainspot.maps.embed import NEIGHBOURS, perplexity
 from trainspot.report.figures.maps import frame_map, groups, is_scale, label
-from trainspot.report.pictures import Picture
+from trainspot.report.pages.skeleton import Picture
+from trainspot.report.pages.style import data_uri
+from trainspot.report.pages.table import Table
 from trainspot.report.quantities import number
-from trainspot.report.style import data_uri
-from trainspot.report.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

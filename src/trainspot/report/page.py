@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import trainspot
-from trainspot.common.atomic_write import replacing
 from trainspot.report import maps, pictures, tables
+from trainspot.report.pages.skeleton import Section, filled, present, render, save
 from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trainspot.report.data import ReportData
-    from trainspot.report.pictures import Picture
-    from trainspot.report.tables import Table
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page.
-
-    It is shown with ``missing`` as its text when it has nothing else, and ends with ``remarks``.
-    """
-
-    key: str
-    title: str
-    intro: str
-    missing: str
-    pictures: list[Picture] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    gallery: list[Picture] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-
-def render(template: str, **content: Any) -> str:
-    """A page from one of our templates; whatever it is given is escaped."""
-    environment = Environment(
-        loader=PackageLoader("trainspot.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**content)
 
 
 def html(data: ReportData, progress: Callable[[int, int], None] | None = None) -> str:
@@ -59,6 +25,7 @@ def html(data: ReportData, progress: Callable[[int, int], None] | None = None) -
         progress: Called with the frames done and all frames of the part that takes longest.
     """
     return render(
+        "trainspot.report",
         "report.html.j2",
         name=data.name,
         state=_state(data),
@@ -78,12 +45,6 @@ def write(
     save(html(data, progress), target)
 
 
-def save(text: str, target: Path | str) -> None:
-    """Write a page, atomically: the file appears whole or not at all."""
-    with replacing(target) as path:
-        path.write_text(text, encoding="utf-8")
-
-
 def sections(data: ReportData, progress: Callable[[int, int], None] | None = None) -> list[Section]:
     """The parts of the page in reading order."""
     paired = [it for it in reversed(data.iterations) if it.pairs is not None and len(it.pairs)]
@@ -96,8 +57,8 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "Errors on frames the potential was trained on say little; those on test frames, which "
             "no training ever saw, count.",
             "No committee has been compared with reference labels yet.",
-            _present(pictures.rmse(data), pictures.parity(data)),
-            _filled(tables.errors(data), tables.motifs(data)),
+            present(pictures.rmse(data), pictures.parity(data)),
+            filled(tables.errors(data), tables.motifs(data)),
         ),
         Section(
             "trust",
@@ -107,7 +68,7 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "turns the tolerance ε on the error into a threshold τ on the disagreement.",
             "Disagreement has not been calibrated yet.",
             [*calibrated, *pictures.trust(data)],
-            _filled(tables.calibrations(data), tables.prospective(data)),
+            filled(tables.calibrations(data), tables.prospective(data)),
         ),
         Section(
             "iterations",
@@ -115,8 +76,8 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "Each iteration labels frames, trains a committee, explores with molecular dynamics, "
             "and picks what to label next: frames that are flagged, and a random audit.",
             "No iteration has ended yet.",
-            _present(pictures.counts(data)),
-            _filled(
+            present(pictures.counts(data)),
+            filled(
                 tables.iterations(data),
                 tables.flags(data),
                 tables.refusals(data),
@@ -138,8 +99,8 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "What was it trained on?",
             "Every frame remembers the strategy that made it; “md” are frames from exploration.",
             "Nothing is labelled yet.",
-            _present(pictures.composition(data)),
-            _filled(tables.composition(data)),
+            present(pictures.composition(data)),
+            filled(tables.composition(data)),
         ),
         Section(
             "time",
@@ -147,17 +108,9 @@ def sections(data: ReportData, progress: Callable[[int, int], None] | None = Non
             "",
             "No times were recorded.",
             [],
-            _filled(tables.timings(data)),
+            filled(tables.timings(data)),
         ),
     ]
-
-
-def _present(*found: Picture | None) -> list[Picture]:
-    return [picture for picture in found if picture is not None]
-
-
-def _filled(*found: Table) -> list[Table]:
-    return [table for table in found if table.rows]
 
 
 def _state(data: ReportData) -> str:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainspot.common.text import counted
 from trainspot.judge.sizes import MAX_COMMITTEES
 from trainspot.report import figures
+from trainspot.report.pages.skeleton import Picture
+from trainspot.report.pages.style import SETS, data_uri
 from trainspot.report.quantities import QUANTITIES, number
-from trainspot.report.style import SETS, data_uri
 
 if TYPE_CHECKING:
     from trainspot.report.data import IterationData, ReportData
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A figure on the page.
-
-    Attributes:
-        source: ``data:`` address of the image.
-        caption: What it shows and how to read it.
-        alt: What it says, for those who do not see it.
-    """
-
-    source: str
-    caption: str
-    alt: str
 
 
 def rmse(data: ReportData) -> Picture | None:

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trainspot.common.text import listed
 from trainspot.judge.judgement import NOVELTY
 from trainspot.judge.novelty import Novelty, grouped
 from trainspot.report.figures.counts import composition_table, count_of
+from trainspot.report.pages.style import SETS
+from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
-from trainspot.report.style import SETS
 
 if TYPE_CHECKING:
     from trainspot.report.data import ReportData
-
-NONE: Final = "–"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of text under a header; the first ``row_headers`` cells of a row name it.
-
-    Attributes:
-        caption: What it shows, with units.
-        header: Column names.
-        rows: One list a row, as long as the header.
-        row_headers: Cells that are words, aligned left; the others are numbers.
-    """
-
-    caption: str
-    header: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    row_headers: int = 1
 
 
 def iterations(data: ReportData) -> Table:

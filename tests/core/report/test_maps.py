@@ -19,7 +19,7 @@ from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
 from trainspot.report import map_page, maps, page
 from trainspot.report.data import ReportData
 from trainspot.report.figures.maps import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
-from trainspot.report.style import COLOURS
+from trainspot.report.pages.style import COLOURS
 
 HOSTILE = "<script>alert('x')</script>$\\frac"
 

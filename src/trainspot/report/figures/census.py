@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainspot.report.figures.panels import absent, plain_log
-from trainspot.report.style import BAR, new, styled
+from trainspot.report.pages.panels import absent, plain_log
+from trainspot.report.pages.style import BAR, new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainspot.report.figures.panels import SET_LABELS, absent, iteration_axis, shared_legend
-from trainspot.report.style import BAR, COLOURS, SETS, new, styled
+from trainspot.report.pages.panels import SET_LABELS, absent, iteration_axis, shared_legend
+from trainspot.report.pages.style import BAR, COLOURS, SETS, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.diagnostics import coverage_curve
 from trainspot.judge.settings import Tolerance
 from trainspot.judge.sizes import SizeScore, by_size, comparable
-from trainspot.report.figures.panels import absent, iteration_axis, subtitle, usable
+from trainspot.report.pages.panels import absent, iteration_axis, subtitle, usable
+from trainspot.report.pages.style import GREY, LINE, new, styled
 from trainspot.report.quantities import QUANTITIES
-from trainspot.report.style import GREY, LINE, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.colors import Normalize, to_hex
 
 from trainspot.maps.chart import EXPLORED, LABELLED, FrameMap
-from trainspot.report.figures.panels import padded
-from trainspot.report.style import COLOURS, GREY, MARKERS, SETS, new, styled
+from trainspot.report.pages.panels import padded
+from trainspot.report.pages.style import COLOURS, GREY, MARKERS, SETS, new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainspot.report.figures.panels import (
+from trainspot.report.pages.panels import (
     SET_LABELS,
     absent,
     iteration_axis,
@@ -16,8 +16,8 @@ from trainspot.report.figures.panels import (
     subtitle,
     zero_or_log,
 )
+from trainspot.report.pages.style import COLOURS, GREY, MARKERS, SETS, new, styled
 from trainspot.report.quantities import QUANTITIES, Quantity, number
-from trainspot.report.style import COLOURS, GREY, MARKERS, SETS, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ import numpy as np
 
 from trainspot.common.text import counted
 from trainspot.judge.diagnostics import rate_map
-from trainspot.report.figures.panels import absent, plain_log, subtitle, usable
+from trainspot.report.pages.panels import absent, plain_log, subtitle, usable
+from trainspot.report.pages.style import MISSED, new, styled
 from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity
-from trainspot.report.style import MISSED, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainspot.report.figures.panels import absent, shared_legend, square_log, subtitle, usable
+from trainspot.report.pages.panels import absent, shared_legend, square_log, subtitle, usable
+from trainspot.report.pages.style import GREY, LINE, MISSED, new, styled
 from trainspot.report.quantities import QUANTITIES, Quantity, number
-from trainspot.report.style import GREY, LINE, MISSED, new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

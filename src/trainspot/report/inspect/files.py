@@ -53,7 +53,7 @@ def inspected(
         census.doubts = doubts(dataset, seed=seed)
         if page is not None:
             from trainspot.report.inspect.page import html
-            from trainspot.report.page import save
+            from trainspot.report.pages.skeleton import save
 
             save(html(census, dataset), page)
     return census

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trainspot
-from trainspot.report import drawing
 from trainspot.report.figures import census as figures
 from trainspot.report.figures.counts import by_origin
 from trainspot.report.inspect import tables
-from trainspot.report.page import Section, render
-from trainspot.report.pictures import Picture
+from trainspot.report.pages import drawing
+from trainspot.report.pages.skeleton import Picture, Section, filled, render
+from trainspot.report.pages.style import data_uri, png_uri
 from trainspot.report.quantities import number
-from trainspot.report.style import data_uri, png_uri
 
 if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
     from trainspot.data.frames import Frame
     from trainspot.report.inspect.census import Census
-    from trainspot.report.tables import Table
 
 _THUMB_INCHES = 1.5
 
@@ -31,6 +29,7 @@ def html(census: Census, dataset: Dataset) -> str:
         dataset: The same dataset, from which the frames are drawn that are shown.
     """
     return render(
+        "trainspot.report",
         "dataset.html.j2",
         name=census.source,
         facts=_facts(census),
@@ -115,7 +114,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
             "What is it made of?",
             "",
             "",
-            tables=_filled(
+            tables=filled(
                 tables.elements(census), tables.formulae(census), tables.dimensions(census)
             ),
         ),
@@ -131,7 +130,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
                     "Stacked bars of the numbers in the table of strategies below.",
                 )
             ],
-            _filled(tables.origins(census), tables.refusals(census)),
+            filled(tables.origins(census), tables.refusals(census)),
         ),
         Section(
             "sizes",
@@ -140,7 +139,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
             "others they would measure the vacuum.",
             "",
             [_sizes(census)],
-            _filled(tables.measures(census)),
+            filled(tables.measures(census)),
         ),
         Section(
             "distances",
@@ -149,7 +148,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
             "other. A potential has seen no pair closer than the shortest of these.",
             "No two atoms are within reach of each other.",
             [_distances(census)] if census.distances.histograms() else [],
-            _filled(tables.distances(census)),
+            filled(tables.distances(census)),
         ),
         Section(
             "labels",
@@ -157,7 +156,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
             "",
             "Nothing is labelled.",
             [_labels(census)] if labelled else [],
-            _filled(tables.labels(census), tables.theories(census), tables.atom_energies(census))
+            filled(tables.labels(census), tables.theories(census), tables.atom_energies(census))
             if labelled
             else [],
         ),
@@ -208,7 +207,3 @@ def _labels(census: Census) -> Picture:
         f"{caption}.",
         "Histograms of energies per atom and of forces, as in the table of sizes above.",
     )
-
-
-def _filled(*found: Table) -> list[Table]:
-    return [table for table in found if table.rows]

@@ -9,8 +9,8 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from trainspot.geometry import OVERLAP_FACTOR
 from trainspot.report.inspect.census import NO_SET, sets_of
+from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import number
-from trainspot.report.tables import NONE, Table
 
 if TYPE_CHECKING:
     from trainspot.report.inspect.bins import Histogram

@@ -15,7 +15,7 @@ from trainspot.report.inspect import page, tables
 
 if TYPE_CHECKING:
     from trainspot.report.inspect.census import Census
-    from trainspot.report.tables import Table
+    from trainspot.report.pages.table import Table
 
 
 def show(census: Census, console: Console) -> None:

@@ -17,7 +17,7 @@ from matplotlib.path import Path
 
 from trainspot.data.lattice import full_cell, lengths
 from trainspot.geometry import pairs_within
-from trainspot.report.style import GREY, new, styled
+from trainspot.report.pages.style import GREY, new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from trainspot.judge.calibrate import NEGLIGIBLE
-from trainspot.report.style import GREY, SETS
+from trainspot.report.pages.style import GREY, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
