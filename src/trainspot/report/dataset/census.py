@@ -17,8 +17,8 @@ from trainspot.common.units import U_PER_A3_IN_G_PER_CM3
 from trainspot.data.dataset import CHUNK
 from trainspot.data.frames import SPLITS
 from trainspot.plausibility.sizes import energies_of_atoms
-from trainspot.report.inspect.bins import Histogram, Tally
-from trainspot.report.inspect.distances import Distances
+from trainspot.report.dataset.bins import Histogram, Tally
+from trainspot.report.dataset.distances import Distances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

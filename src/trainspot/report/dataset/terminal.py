@@ -11,10 +11,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from trainspot.common.text import counted
-from trainspot.report.inspect import page, tables
+from trainspot.report.dataset import page, tables
 
 if TYPE_CHECKING:
-    from trainspot.report.inspect.census import Census
+    from trainspot.report.dataset.census import Census
     from trainspot.report.pages.table import Table
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trainspot
-from trainspot.report.figures import census as figures
+from trainspot.report.dataset import figures, tables
 from trainspot.report.figures.counts import by_origin
-from trainspot.report.inspect import tables
 from trainspot.report.pages import drawing
 from trainspot.report.pages.skeleton import Picture, Section, filled, render
 from trainspot.report.pages.style import data_uri, png_uri
@@ -16,7 +15,7 @@ from trainspot.report.quantities import number
 if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
     from trainspot.data.frames import Frame
-    from trainspot.report.inspect.census import Census
+    from trainspot.report.dataset.census import Census
 
 _THUMB_INCHES = 1.5
 
@@ -29,7 +28,7 @@ def html(census: Census, dataset: Dataset) -> str:
         dataset: The same dataset, from which the frames are drawn that are shown.
     """
     return render(
-        "trainspot.report",
+        "trainspot.report.dataset",
         "dataset.html.j2",
         name=census.source,
         facts=_facts(census),

@@ -8,7 +8,7 @@ from trainspot import io
 from trainspot.augment import record as records
 from trainspot.common.errors import InputError
 from trainspot.plausibility import doubts
-from trainspot.report.inspect.census import Census, take_census
+from trainspot.report.dataset.census import Census, take_census
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def inspected(
         _remember(census, source, told)
         census.doubts = doubts(dataset, seed=seed)
         if page is not None:
-            from trainspot.report.inspect.page import html
+            from trainspot.report.dataset.page import html
             from trainspot.report.pages.skeleton import save
 
             save(html(census, dataset), page)

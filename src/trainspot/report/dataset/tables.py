@@ -8,13 +8,13 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from trainspot.geometry import OVERLAP_FACTOR
-from trainspot.report.inspect.census import NO_SET, sets_of
+from trainspot.report.dataset.census import NO_SET, sets_of
 from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import number
 
 if TYPE_CHECKING:
-    from trainspot.report.inspect.bins import Histogram
-    from trainspot.report.inspect.census import Census
+    from trainspot.report.dataset.bins import Histogram
+    from trainspot.report.dataset.census import Census
 
 DIMENSIONS: Final = {
     3: "bulk",

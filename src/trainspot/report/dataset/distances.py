@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from trainspot.geometry import pairs_within
-from trainspot.report.inspect.bins import Histogram
+from trainspot.report.dataset.bins import Histogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

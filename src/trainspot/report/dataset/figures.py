@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from trainspot.report.inspect.bins import Histogram
-    from trainspot.report.inspect.census import Census
+    from trainspot.report.dataset.bins import Histogram
+    from trainspot.report.dataset.census import Census
 
 MOST_PAIRS: Final = 12
 """Pairs of elements that have a panel of their own."""
