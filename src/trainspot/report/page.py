@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import trainspot
-from trainspot.report import maps, pictures, tables
+from trainspot.report import pictures, tables
+from trainspot.report.map import pictures as maps
 from trainspot.report.pages.skeleton import Section, filled, present, render, save
 from trainspot.report.quantities import BY_KEY, number
 from trainspot.report.summary import summarise

@@ -11,7 +11,7 @@ from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, Descriptor, FrameMap, make
 from trainspot.maps.choice import Limits
 from trainspot.maps.embed import NEIGHBOURS, perplexity
-from trainspot.report.figures.maps import frame_map, groups, is_scale, label
+from trainspot.report.map.figures import frame_map, groups, is_scale, label
 from trainspot.report.pages.skeleton import Picture
 from trainspot.report.pages.style import data_uri
 from trainspot.report.pages.table import Table

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import trainspot
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import InputError
-from trainspot.report.figures.maps import frame_map
-from trainspot.report.maps import counts, picture, reading
+from trainspot.report.map.figures import frame_map
+from trainspot.report.map.pictures import counts, picture, reading
 from trainspot.report.pages.skeleton import Section, render, save
 from trainspot.report.pages.style import save_png, svg
 
@@ -63,7 +63,7 @@ def html(chart: FrameMap, colour: str, name: str) -> str:
     """One self-contained page: figure, legend, counts, how to read it."""
     counted = counts(chart, colour)
     return render(
-        "trainspot.report",
+        "trainspot.report.map",
         "map.html.j2",
         name=name,
         facts=[
