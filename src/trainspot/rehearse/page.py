@@ -26,7 +26,7 @@ _FORCES = BY_KEY["forces"]
 def html(outcome: Outcome) -> str:
     """The page as text: no scripts, no request to anywhere, the same for the same outcome."""
     return render(
-        "trainspot.report",
+        "trainspot.rehearse",
         "rehearsal.html.j2",
         name=outcome.name,
         facts=_facts(outcome),

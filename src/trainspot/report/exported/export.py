@@ -103,7 +103,7 @@ def model_card(
 ) -> str:
     """The README of the folder, in Markdown: of a committee, or of a dataset alone."""
     environment = Environment(
-        loader=PackageLoader("trainspot.report"),
+        loader=PackageLoader("trainspot.report.exported"),
         autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
         undefined=StrictUndefined,
         trim_blocks=True,

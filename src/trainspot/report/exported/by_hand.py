@@ -9,7 +9,7 @@ from trainspot.campaign.decisions import rmse
 from trainspot.common.errors import InputError
 from trainspot.data.frames import SPLITS
 from trainspot.evaluate.batch import digest, member_names
-from trainspot.report.export import export
+from trainspot.report.exported.export import export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
