@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import trainspot
 from trainspot.report.dataset import figures, tables
-from trainspot.report.figures.counts import by_origin
 from trainspot.report.pages import drawing
+from trainspot.report.pages.bars import by_origin
 from trainspot.report.pages.skeleton import Picture, Section, filled, render
 from trainspot.report.pages.style import data_uri, png_uri
 from trainspot.report.quantities import number

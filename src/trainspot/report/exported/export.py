@@ -23,10 +23,10 @@ from trainspot.models.exported import (
     MODELS,
     read_calibration,
 )
-from trainspot.report import tables
-from trainspot.report.data import ReportData, dump
+from trainspot.report.findings import tables
+from trainspot.report.findings.data import ReportData, dump
+from trainspot.report.findings.verdict import summarise
 from trainspot.report.quantities import BY_KEY
-from trainspot.report.summary import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ from trainspot.report.quantities import number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainspot.report.data import ReportData
+    from trainspot.report.findings.data import ReportData
 
 IN_REPORT: Final = 1500
 """Frames on the map of a report: more take longer than reading it."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from trainspot.judge.calibrate import Calibration
-    from trainspot.report.data import IterationData, ReportData
+    from trainspot.report.findings.data import IterationData, ReportData
 
 
 @styled

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from trainspot.common.text import listed
 from trainspot.judge.judgement import NOVELTY
 from trainspot.judge.novelty import Novelty, grouped
-from trainspot.report.figures.counts import composition_table, count_of
+from trainspot.report.findings.counts import composition_table, count_of
 from trainspot.report.pages.style import SETS
 from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 
 if TYPE_CHECKING:
-    from trainspot.report.data import ReportData
+    from trainspot.report.findings.data import ReportData
 
 
 def iterations(data: ReportData) -> Table:

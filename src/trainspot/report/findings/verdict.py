@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from trainspot.common.text import broken_off, sentences
 from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.judge.judgement import NOVELTY
-from trainspot.report.figures.counts import count_of
+from trainspot.report.findings.counts import count_of
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.report.data import ReportData
+    from trainspot.report.findings.data import ReportData
 
 Answer = Literal["yes", "partly", "no", "unknown"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from trainspot.common.text import counted
 from trainspot.judge.sizes import MAX_COMMITTEES
-from trainspot.report import figures
+from trainspot.report.campaign import figures
 from trainspot.report.pages.skeleton import Picture
 from trainspot.report.pages.style import SETS, data_uri
 from trainspot.report.quantities import QUANTITIES, number
 
 if TYPE_CHECKING:
-    from trainspot.report.data import IterationData, ReportData
+    from trainspot.report.findings.data import IterationData, ReportData
 
 
 def rmse(data: ReportData) -> Picture | None:

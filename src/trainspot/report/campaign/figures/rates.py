@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainspot.judge.calibrate import Calibration
     from trainspot.judge.diagnostics import RateMap
     from trainspot.judge.sizes import SizeScore
-    from trainspot.report.data import IterationData, ReportData
+    from trainspot.report.findings.data import IterationData, ReportData
 
     Floats = NDArray[np.float64]
 

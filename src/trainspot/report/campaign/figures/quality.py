@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from trainspot.report.data import Cloud, ReportData
+    from trainspot.report.findings.data import Cloud, ReportData
 
     Records = Sequence[dict[str, Any]]
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import trainspot
-from trainspot.report import pictures, tables
+from trainspot.report.campaign import pictures
+from trainspot.report.findings import tables
+from trainspot.report.findings.verdict import summarise
 from trainspot.report.map import pictures as maps
 from trainspot.report.pages.skeleton import Section, filled, present, render, save
 from trainspot.report.quantities import BY_KEY, number
-from trainspot.report.summary import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trainspot.report.data import ReportData
+    from trainspot.report.findings.data import ReportData
 
 
 def html(data: ReportData, progress: Callable[[int, int], None] | None = None) -> str:
@@ -26,7 +27,7 @@ def html(data: ReportData, progress: Callable[[int, int], None] | None = None) -
         progress: Called with the frames done and all frames of the part that takes longest.
     """
     return render(
-        "trainspot.report",
+        "trainspot.report.campaign",
         "report.html.j2",
         name=data.name,
         state=_state(data),

@@ -3,22 +3,22 @@
 Figures of something a campaign does not have yet say so in the panel instead of failing.
 """
 
-from trainspot.report.figures.counts import composition, counts
-from trainspot.report.figures.judging import (
+from trainspot.report.campaign.figures.counts import composition, counts
+from trainspot.report.campaign.figures.judging import (
     committee_sizes,
     coverage,
     drift,
     sizes,
 )
-from trainspot.report.figures.quality import parity, rmse
-from trainspot.report.figures.rates import (
+from trainspot.report.campaign.figures.quality import parity, rmse
+from trainspot.report.campaign.figures.rates import (
     force_rate_maps,
     mapped,
     mapped_sizes,
     rate_maps,
     size_rate_maps,
 )
-from trainspot.report.figures.trust import calibration
+from trainspot.report.campaign.figures.trust import calibration
 
 __all__ = [
     "calibration",

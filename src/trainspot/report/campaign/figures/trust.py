@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainspot.judge.calibrate import Calibration
-    from trainspot.report.data import IterationData, ReportData
+    from trainspot.report.findings.data import IterationData, ReportData
 
 
 @styled
