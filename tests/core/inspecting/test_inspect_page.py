@@ -143,6 +143,14 @@ def test_notes_on_samples_overlaps_and_theories(silicon):
     assert page.notes(take_census(Dataset.from_frames([silicon]), "x")) == []
 
 
+def test_bars_of_whole_numbers_stand_on_their_number(dataset):
+    census = take_census(dataset, "x")
+    whole, others = bars(census.sizes, whole=True), bars(census.sizes)
+    assert census.sizes.width == 1
+    assert np.array_equal(whole.edges + 0.5, others.edges)
+    assert np.array_equal(whole.counts, others.counts)
+
+
 def test_values_far_outside_do_not_flatten_a_figure(silicon):
     rng = np.random.default_rng(1)
     energies = [*rng.normal(-5, 0.1, 2000), 900.0]

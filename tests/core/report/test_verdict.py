@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from html import unescape
 
 import pytest
@@ -144,6 +146,13 @@ def test_the_colour_of_the_answer_is_on_the_page(campaign):
     assert '<section id="summary" class="answer open"' in compose.html(
         ended(campaign, Ending.ITERATIONS)
     )
+
+
+def test_the_verdict_needs_no_library_of_figures():
+    """``trainspot status`` tells it too, and is asked for often."""
+    code = "import sys, trainspot.report.findings.verdict; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 # ── grounds and limits ────────────────────────────────────────────────────────
