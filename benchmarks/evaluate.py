@@ -246,7 +246,7 @@ def campaign(*, quick: bool) -> Campaign:
         "structures": ["given"],
         "augment": [{"kind": "input"}, {"kind": "rattle", "copies": 8 if quick else 60}],
         "label": {"engine": "ase", "calculator": "emt"},
-        "train": {"engine": "toy", "committee": 3},
+        "train": {"engine": "toy", "committee_size": 3},
         "explore": {
             "engine": "ase",
             "starts": 2 if quick else 5,

@@ -61,7 +61,7 @@ def call(tmp_path, monkeypatch):
     [
         ("inspect",),
         ("convert", "out.h5"),
-        ("train", "--engine", "toy", "--committee", 2, "-o", "out"),
+        ("train", "--engine", "toy", "--committee-size", 2, "-o", "out"),
     ],
 )
 def test_a_warning_is_one_line_beside_what_is_done(call, command, name, said):
@@ -93,7 +93,7 @@ def test_nothing_is_changed_by_guessing(call, tmp_path):
 
 
 def test_calibrate_says_it_too(call):
-    call("train", "good.extxyz", "--engine", "toy", "--committee", 2, "-o", "out")
+    call("train", "good.extxyz", "--engine", "toy", "--committee-size", 2, "-o", "out")
     call("evaluate", "out/dataset.h5", "--models", "out", "-o", "p.h5")
     asked = ("calibrate", "p.h5", "--reference", "atoms.extxyz", "--tolerance", "forces=50")
     said = call(*asked).stderr

@@ -40,7 +40,7 @@ SCF_CASE = {
         "electron_maxstep": 4,
         "max_iterations": 1,
     },
-    "train": {"engine": "mace", "committee": 2},
+    "train": {"engine": "mace", "committee_size": 2},
 }
 EMT = {"engine": "ase", "calculator": "emt"}
 

@@ -17,7 +17,7 @@ from trainspot.models.committee import CommitteePotential
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/single-stages.md").read_text(encoding="utf-8")
 QUICK = {
-    "--engine mace --committee 4": "--engine toy --committee 2",
+    "--engine mace --committee-size 4": "--engine toy --committee-size 2",
     "member_0.mace": "member_0.toy",
     "--time 1.0": "--time 0.2",
 }

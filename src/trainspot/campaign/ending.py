@@ -282,7 +282,7 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
     if status == _NO_PSEUDOPOTENTIALS:
         return "Name a family that has them in label.pseudo_family (aiida-pseudo list)"
     if status == _TOO_SMALL:
-        return "Ask for at least two members (train.committee)"
+        return "Ask for at least two members (train.committee_size)"
     if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
         now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
         return f"Lower train.lr (now {now:g})"

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.validation import renamed
 from trainspot.config import document
+from trainspot.config.document import Document
 from trainspot.config.explain import explain
 from trainspot.config.models import ENGINE_SECTIONS, Campaign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trainspot.config.document import Document, Location
+    from trainspot.config.document import Location
     from trainspot.data.dataset import Dataset
 
 _PROTOCOLS: Final = files("trainspot.config") / "protocols"
@@ -100,6 +102,7 @@ def resolve(source: Document) -> Loaded:
     Raises:
         InputError: See ``load``.
     """
+    source = by_todays_names(source)
     name = str(source.data.get("protocol") or "default")
     if name not in protocols():
         raise UnknownNameError("protocol", name, protocols(), where=source.where(("protocol",)))
@@ -147,7 +150,9 @@ def read_inputs(loaded: Loaded) -> Dataset:
         read = io.with_periodicity(io.read(file), periodic, str(file))
         _check_frames(read, str(file))
         if any(frame.labels for frame in read):
-            _LOG.warning("%s: labels of structures are not used; for them say 'dataset:'", file)
+            _LOG.warning(
+                "%s: labels of structures are not used; to use them, write 'dataset: FILE'", file
+            )
         parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
     return Dataset.concatenate(parts).merge()
 
@@ -228,6 +233,27 @@ def _check_strategies(source: Document) -> None:
     for index, item in enumerate(items if isinstance(items, list) else []):
         if isinstance(item, dict):
             parse_plan([item], where=source.where(("augment", index)))
+
+
+def by_todays_names(source: Document) -> Document:
+    """The document with former names of keys replaced; each new key has the line of the old one."""
+    data, lines = dict(source.data), dict(source.lines)
+    for (section, old), new in former_names().items():
+        written = data.get(section)
+        if isinstance(written, dict) and old in written and new not in written:
+            data[section] = renamed(written, {old: new})
+            if line := lines.get((section, old)):
+                lines[section, new] = line
+    return Document(source.path, data, lines)
+
+
+def former_names() -> dict[tuple[str, str], str]:
+    """Today's name of every key that had another, by section and former name."""
+    return {
+        (name, old): new
+        for name, section in Campaign.model_fields.items()
+        for old, new in getattr(section.annotation, "former", {}).items()
+    }
 
 
 def _protocol(name: str) -> dict[str, Any]:

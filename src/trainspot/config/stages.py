@@ -14,6 +14,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.common.validation import renamed
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.explore.schedule import Plan
 from trainspot.judge.settings import Share
@@ -37,6 +38,14 @@ class Section(BaseModel):
     """A section of the campaign file: unknown keys and infinite numbers are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    former: ClassVar[dict[str, str]] = {}
+    """Former names of keys, which are still accepted, and today's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_todays_names(cls, data: Any) -> Any:
+        return renamed(data, cls.former)
 
 
 class NoSettings(Section):
@@ -69,6 +78,7 @@ class EngineSection(Section):
     @classmethod
     def _gather(cls, data: Any) -> Any:
         """Move keys that are not the stage's own under ``settings``."""
+        data = renamed(data, cls.former)
         if not isinstance(data, dict):
             return data
         own = {key: value for key, value in data.items() if key in cls.model_fields}
@@ -131,9 +141,11 @@ class TrainSection(EngineSection):
 
     seam: ClassVar[str] = "trainspot.train"
 
+    former: ClassVar[dict[str, str]] = {"committee": "committee_size"}
+
     engine: str = Field("mace", description="trainer")
-    committee: int = Field(
-        4, ge=2, description="members; fewer than two cannot disagree, so nothing can be judged"
+    committee_size: int = Field(
+        4, ge=2, description="members of the committee; a disagreement needs at least two"
     )
     start: Literal["scratch", "previous", "foundation"] = Field(
         "scratch", description="what each training starts from"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common.errors import InputError
 from trainspot.config import document
 from trainspot.config.explain import explain
-from trainspot.config.load import Loaded, resolve
+from trainspot.config.load import Loaded, by_todays_names, former_names, resolve
 from trainspot.config.models import Campaign
 from trainspot.train import run
 
@@ -45,10 +45,11 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
     Raises:
         InputError: Anything wrong with the file or with a change.
     """
-    source = document.read(path)
+    source = by_todays_names(document.read(path))
     for key, value in changes.items():
         inside: Any = source.data
         *parts, last = key.split(".")
+        last = former_names().get((".".join(parts), last), last)
         for part in parts:
             inside = inside.setdefault(part, {}) if isinstance(inside, dict) else None
         if not isinstance(inside, dict):
@@ -87,7 +88,7 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     }
     if campaign.train.engine != trainer:
         notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
-        changed["train"] = {"engine": trainer, "committee": campaign.train.committee}
+        changed["train"] = {"engine": trainer, "committee_size": campaign.train.committee_size}
         if campaign.train.start != "foundation":
             changed["train"]["start"] = campaign.train.start
         else:

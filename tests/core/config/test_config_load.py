@@ -115,9 +115,9 @@ def test_the_paper_protocol_is_the_paper(campaign_file):
 
 
 def test_the_user_wins_over_the_protocol(campaign_file):
-    text = "protocol: fast\ntrain: {committee: 5}\nlabel: {protocol: balanced}\n"
+    text = "protocol: fast\ntrain: {committee_size: 5}\nlabel: {protocol: balanced}\n"
     campaign = load(campaign_file(text)).campaign
-    assert campaign.train.committee == 5
+    assert campaign.train.committee_size == 5
     assert campaign.label.settings.protocol == "balanced"
     assert campaign.explore.starts == load(campaign_file("protocol: fast")).campaign.explore.starts
 
@@ -150,7 +150,7 @@ def test_every_value_says_where_it_comes_from(campaign_file):
     assert found["augment.0.copies"] == f"{path}:9"
     assert found["augment.0.fraction"] == "default"
     assert found["stop.max_iterations"] == f"{path}:10"
-    assert found["train.committee"] == "protocol fast"
+    assert found["train.committee_size"] == "protocol fast"
     assert found["train.start"] == "default"
 
 
@@ -158,9 +158,9 @@ def test_config_show_prints_values_and_sources(campaign_file):
     path = campaign_file("protocol: fast\n")
     text = CliRunner().invoke(main, ["config", "show", str(path)]).output
     rows = {line.split()[0]: line for line in text.splitlines()}
-    assert rows["train.committee"].split()[1:] == ["3", "protocol", "fast"]
+    assert rows["train.committee_size"].split()[1:] == ["3", "protocol", "fast"]
     found = json.loads(CliRunner().invoke(main, ["config", "show", "--json", str(path)]).output)
-    assert found["campaign"]["train"]["committee"] == 3
+    assert found["campaign"]["train"]["committee_size"] == 3
     assert {"key": "seed", "value": 42, "source": "default"} in found["values"]
 
 

@@ -98,10 +98,10 @@ def test_random_choice_flags_every_valid_frame(prepared):
 
 
 def test_engines_of_the_user_are_replaced_and_said_so(file):
-    other = {"train": {"engine": "mace", "committee": 5}, "explore.engine": "lammps"}
+    other = {"train": {"engine": "mace", "committee_size": 5}, "explore.engine": "lammps"}
     prepared = rehearsal.prepare(file, other, "emt", "toy", CostModel(), 1)
     ours = prepared.campaigns["campaign"]
-    assert (ours.train.engine, ours.train.committee, ours.explore.engine) == ("toy", 5, "ase")
+    assert (ours.train.engine, ours.train.committee_size, ours.explore.engine) == ("toy", 5, "ase")
     assert ours.explore.starts == 3
     assert "trainer: toy instead of mace" in prepared.notes
     assert "dynamics: ase instead of lammps" in prepared.notes
