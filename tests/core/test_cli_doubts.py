@@ -98,7 +98,7 @@ def test_calibrate_says_it_too(call):
     asked = ("calibrate", "p.h5", "--reference", "atoms.extxyz", "--tolerance", "forces=50")
     said = call(*asked).stderr
     assert ATOMS in said
-    assert "warning: tolerance.forces = 50 eV/Å is wider than the labels spread, " in said
+    assert "warning: tolerance.forces = 50 eV/Å is larger than the spread of the labels, " in said
 
 
 def test_inspect_lists_stress_and_readable_thousands(call):

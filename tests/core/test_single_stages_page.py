@@ -45,7 +45,7 @@ def test_the_chain_runs_from_a_structure_to_the_next_labels(tmp_path, monkeypatc
         assert result.exit_code == 0, f"{line}: {result.output}"
         said[name] = result
     assert "could be fitted" not in said["calibrate"].stdout, "the page gives enough frames"
-    assert "without a set" not in said["calibrate"].stderr
+    assert "without a split" not in said["calibrate"].stderr
     assert "no novelty flag" not in said["select"].stderr
     assert CommitteePotential.recognises(Path("silicon-potential"))
     before = io.read("labelled.h5")

@@ -60,7 +60,7 @@ def run(
     before = daemon.look(known)
     if daemon.start(known, get_config_option("daemon.default_workers")):
         what = "the broker of the daemon did not answer" if before.runs else before.what
-        _messages.note(f"{what}; the daemon was started again")
+        _messages.note(f"started the daemon, because {what}")
     remarks += checks.on_daemon()
     checks.refuse(remarks)
     inputs = builder.get_builder(loaded, dataset=dataset)

@@ -135,13 +135,13 @@ def read_inputs(loaded: Loaded) -> Dataset:
         io.tell_counts(frames, where)
         if len(frames.theories) > 1:
             found = ", ".join(frames.theories)
-            raise InputError(f"labels of several levels of theory ({found})", where=str(where))
+            raise InputError(f"has labels of several levels of theory ({found})", where=str(where))
         more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
         if frames.theories and more and not campaign.train.mix_theories:
             raise InputError(
-                f"has labels, and {campaign.label.engine} will add others",
+                f"has labels, and the campaign will add labels of {campaign.label.engine}",
                 where=str(where),
-                hint="if both are of one level of theory, say 'train: {mix_theories: true}'",
+                hint="if both have the same level of theory, write 'train: {mix_theories: true}'",
             )
         _check_frames(frames, str(where))
         return io.merged(frames, str(where), tell=lambda text: _LOG.warning("%s: %s", where, text))
@@ -195,7 +195,7 @@ def _structure_files(loaded: Loaded) -> dict[Path, _Periodic]:
             known = found.get(path)
             if known and periodic and known != periodic:
                 what = f"'{path.name}' is given with two periodicities"
-                raise InputError(what, where=where, hint="give it once")
+                raise InputError(what, where=where, hint="give the file once")
             found[path] = periodic or known
     return found
 
@@ -213,7 +213,7 @@ def _matches(folder: Path, name: str, where: str) -> list[Path]:
     except (ValueError, NotImplementedError, IndexError):  # no pattern, such as an empty text
         matches = []
     if not matches:
-        raise InputError(f"no structures: nothing matches '{name}'", where=where)
+        raise InputError(f"no structures: no file matches '{name}'", where=where)
     return matches
 
 

@@ -1,7 +1,7 @@
 """The stage sections of a campaign: keys of the stage, and the settings of its engine.
 
-``engine:`` picks the settings model. Its keys may be written beside the stage's own keys or under
-``settings:``; the resolved campaign always has them under ``settings``.
+``engine:`` sets the settings model. The user may write the keys of the engine beside those of the
+stage or under ``settings:``; the resolved campaign always has them under ``settings``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ DEFAULT_CODE = "trainspot@localhost"
 
 MaxConcurrent = Annotated[int, Field(ge=1)] | Literal["auto"]
 CodeLabel = Annotated[str, Field(pattern=r"^(|[^@\s]+@[^@\s]+)$")]
-_CONCURRENT = "jobs at a time; auto: the cores on core.direct, else what the daemon can hold"
-_CODE = "AiiDA code, label@computer; empty: the one `trainspot setup` made for the engine"
+_CONCURRENT = (
+    "largest number of jobs at the same time; auto: the number of cores on core.direct, else what "
+    "the daemon can hold"
+)
+_CODE = "AiiDA code, label@computer; empty: the code that `trainspot setup` made for the engine"
 
 
 def refused(error: TrainspotError) -> PydanticCustomError:
@@ -57,7 +60,7 @@ class EngineSection(Section):
 
     seam: ClassVar[str]
 
-    engine: str = Field(description="program that does the work")
+    engine: str = Field(description="program of this stage")
     code: CodeLabel = Field("", validate_default=True, description=_CODE)
     settings: SerializeAsAny[BaseModel] = Field(
         default_factory=NoSettings, validate_default=True, description="settings of the engine"
@@ -88,7 +91,9 @@ class EngineSection(Section):
             return own
         settings = settings or {}
         if twice := flat.keys() & settings.keys():
-            raise refused(InputError(f"'{min(twice)}' stands in the section and under 'settings'"))
+            raise refused(
+                InputError(f"'{min(twice)}' is given twice: in the section and under 'settings'")
+            )
         return own | {"settings": settings | flat}
 
     @field_validator("engine")
@@ -125,19 +130,21 @@ class EngineSection(Section):
 
 
 class LabelSection(EngineSection):
-    """How frames get energies, forces and stresses."""
+    """How energies, forces and stresses are computed."""
 
     seam: ClassVar[str] = "trainspot.label"
 
-    engine: str = Field("quantumespresso", description="reference program")
+    engine: str = Field("quantumespresso", description="program that computes the labels")
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
     min_success: Share = Field(
-        0.9, description="share of frames that must be labelled; isolated atoms always must"
+        0.9,
+        description="smallest share of the frames that must be labelled; each isolated "
+        "atom must be labelled",
     )
 
 
 class TrainSection(EngineSection):
-    """How a committee is trained."""
+    """How the committee is trained."""
 
     seam: ClassVar[str] = "trainspot.train"
 
@@ -145,31 +152,33 @@ class TrainSection(EngineSection):
 
     engine: str = Field("mace", description="trainer")
     committee_size: int = Field(
-        4, ge=2, description="members of the committee; a disagreement needs at least two"
+        4, ge=2, description="number of committee members; a disagreement needs at least two"
     )
     start: Literal["scratch", "previous", "foundation"] = Field(
-        "scratch", description="what each training starts from"
+        "scratch",
+        description="start of each training: scratch (random weights), previous (models of "
+        "the last iteration) or foundation (the model file below)",
     )
     mix_theories: bool = Field(
         default=False,
-        description="train on given labels and new ones together: say so only if they are of the "
+        description="train on given and new labels together; only correct if both have the "
         "same level of theory",
     )
     foundation: str | None = Field(
-        None, description="model file for `start: foundation`, relative to this file"
+        None, description="model file for `start: foundation`, relative to the campaign file"
     )
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
 
     @model_validator(mode="after")
     def _has_its_foundation(self) -> Self:
         if (self.start == "foundation") != (self.foundation is not None):
-            text = "'start: foundation' and 'foundation: FILE' belong together"
+            text = "'start: foundation' needs 'foundation: FILE', and the other way round"
             raise PydanticCustomError("foundation", "{text}", {"text": text})
         return self
 
 
 class ExploreSection(EngineSection, Plan):
-    """How the committee explores: molecular dynamics of one member, drawn by seed."""
+    """How new frames are found: molecular dynamics with one member, drawn at random."""
 
     seam: ClassVar[str] = "trainspot.explore"
 
@@ -183,7 +192,7 @@ class ExploreSection(EngineSection, Plan):
 
 
 class EvaluateSection(EvaluateSettings):
-    """How the committee predicts, and where."""
+    """How the committee predicts."""
 
     code: CodeLabel = Field(DEFAULT_CODE, description="AiiDA code of trainspot, label@computer")
 

@@ -73,11 +73,11 @@ class Judgement:
     def summary(self) -> str:
         """The counts in one line."""
         refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
-        by = ", ".join(f"{name} {n}" for name, n in self.flagged_by.items() if n)
-        flagged = f"{len(self.flagged)} flagged" + (f" (by {by})" if by else "")
+        by = ", ".join(f"{name}: {n}" for name, n in self.flagged_by.items() if n)
+        flagged = f"{len(self.flagged)} flagged" + (f" ({by})" if by else "")
         near = f"{self.near_duplicates} near-duplicates, " if self.near_duplicates else ""
         return (
-            f"{self.explored} frames, refused: {refused}; {flagged}, {near}"
+            f"{self.explored} frames; refused: {refused}; {flagged}; {near}"
             f"{len(self.selected)} selected, {len(self.audit)} for the audit"
         )
 

@@ -26,8 +26,8 @@ PAPER: Final = "paper"
 RANDOM: Final = "random"
 ARMS: Final = {
     OURS: "the campaign file as it is",
-    PAPER: "the same campaign judged by the protocol of the paper, which labels all it flags",
-    RANDOM: "frames chosen at random from all that were explored, without thresholds",
+    PAPER: "the same campaign with the protocol of the paper, which labels all flagged frames",
+    RANDOM: "the same campaign with frames selected at random, without thresholds",
 }
 """Name and meaning of what is compared."""
 
@@ -53,7 +53,7 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
         for part in parts:
             inside = inside.setdefault(part, {}) if isinstance(inside, dict) else None
         if not isinstance(inside, dict):
-            raise InputError(f"'{key}' leads through a value", where="--set")
+            raise InputError(f"'{key}' is not a key of the campaign file", where="--set")
         inside[last] = value
     loaded = resolve(source)
     if not (loaded.campaign.structures or loaded.campaign.dataset):
@@ -96,7 +96,7 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     if campaign.explore.engine != "ase":
         notes.append(f"dynamics: ase instead of {campaign.explore.engine}")
         if getattr(campaign.explore.settings, "dispersion", None):
-            notes.append("dispersion is left out of the dynamics")
+            notes.append("molecular dynamics without the dispersion correction")
         plan = campaign.explore.plan.model_dump(mode="json")
         changed["explore"] = {"engine": "ase", **plan}
     return _with(campaign, changed), notes

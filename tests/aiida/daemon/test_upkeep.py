@@ -61,7 +61,7 @@ def test_a_child_without_a_task_is_taken_up_once(campaign, child, daemon, server
     with ZeromqCommunicator(server.router_endpoint) as client:
         assert broker.send(client, campaign.pk)
     (line,) = upkeep.look_after([campaign])
-    assert line == f"TrainingWorkChain <{child.pk}> had no task, and is taken up again"
+    assert line == f"TrainingWorkChain <{child.pk}> had lost its task and was restarted"
     assert tasks(server) == [campaign.pk, child.pk]
     assert upkeep.look_after([campaign]) == []
     assert tasks(server) == [campaign.pk, child.pk]
@@ -128,7 +128,7 @@ def test_workers_that_are_older_than_their_broker_are_restarted(campaign, daemon
     asked.clear()
     daemon.when = 900.0
     (line, *_) = upkeep.look_after([campaign])
-    assert "the workers did not hear the new one: they were restarted" in line
+    assert "the workers had lost the broker; they were restarted" in line
     assert asked == [{"wait": True, "timeout": 120}]
 
 

@@ -55,7 +55,7 @@ WRONG = {
     "augment:\n  - {kind: rattle, fractoin: 0.1}\n": (4, "did you mean 'fraction'?"),
     "augment:\n  - {kind: rattle, fraction: -0.1}\n": (4, "rattle.fraction"),
     "augment: [{copies: 3}]\n": (3, "a strategy needs a 'kind'"),
-    "dataset: frames.h5\n": (None, "give either 'structures' or 'dataset', not both"),
+    "dataset: frames.h5\n": (None, "give 'structures' or 'dataset', not both"),
     "name: twice\n": (3, "key 'name' stands twice"),
     "label: {engine: [\n": (4, "not valid YAML"),
     "seed: !!python/object:os.system {}\n": (3, "not valid YAML"),
@@ -126,9 +126,9 @@ def test_a_file_that_is_no_campaign(content, message, tmp_path):
 def test_the_first_of_several_mistakes_is_named_and_the_others_counted(campaign_file):
     path = campaign_file("train: {committee_size: 1}\nseed: -1\nlable: {}\n")
     _, (line,) = show(path)
-    assert re.search(r":3: train\.committee .*\(and 2 more\)$", line)
+    assert re.search(r":3: train\.committee_size .*\(and 2 more\)$", line)
 
 
 def test_the_message_says_what_the_value_is_for(campaign_file):
     _, (line,) = show(campaign_file("train: {committee_size: 1}\n"))
-    assert line.endswith("members; fewer than two cannot disagree, so nothing can be judged")
+    assert line.endswith("members of the committee; a disagreement needs at least two")

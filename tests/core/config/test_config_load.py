@@ -186,7 +186,7 @@ def test_labels_of_structures_are_not_taken_for_references(campaign_file, folder
 
 def test_dispersion_is_not_counted_twice(campaign_file):
     text = "label: {dispersion: d3}\nexplore: {dispersion: d3}\n"
-    with pytest.raises(InputError, match="count it twice"):
+    with pytest.raises(InputError, match="count dispersion twice"):
         load(campaign_file(text))
 
 
@@ -196,7 +196,7 @@ def _bad_inputs(folder):
     close.positions[1] = close.positions[0] + 0.3
     write(folder / "close.cif", close)
     return {
-        "[nothing*.cif]": "campaign.yaml:2: no structures: nothing matches 'nothing*.cif'",
+        "[nothing*.cif]": "campaign.yaml:2: no structures: no file matches 'nothing*.cif'",
         "[broken.vasp]": "broken.vasp: cannot be read as a structure",
         "[si.cif, close.cif]": "close.cif, structure 1 (Si8): overlapping atoms",
     }
@@ -367,7 +367,10 @@ def test_labels_that_a_campaign_does_not_use_are_told(campaign_file, folder, sil
     labelled = silicon.with_(labels=Labels(1.0, silicon.positions * 0))
     hdf5.write(Dataset.from_frames([labelled]), folder / "si.h5")
     read_inputs(load(campaign_file(head="structures: [si.h5]\n")))
-    assert "si.h5: labels of structures are not used; for them say 'dataset:'" in caplog.text
+    assert (
+        "si.h5: labels of structures are not used; to use them, write 'dataset: FILE'"
+        in caplog.text
+    )
 
 
 def test_init_writes_a_file_that_loads_and_never_overwrites(folder, monkeypatch):

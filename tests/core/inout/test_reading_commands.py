@@ -76,7 +76,7 @@ def test_label_replaces_partial_labels_and_loses_none(tmp_path):
         images.append(atoms)
     ase.io.write(tmp_path / "a.extxyz", images)
     result = run("label", tmp_path / "a.extxyz", "--calculator", "emt", "-o", tmp_path / "b.h5")
-    assert "3 frames with an energy or forces alone computed anew" in result.stderr
+    assert "3 frames had only an energy or only forces: computed again" in result.stderr
     labelled = io.read(tmp_path / "b.h5")
     assert labelled.is_labelled.all()
     assert len(labelled.theories) == 1

@@ -281,7 +281,7 @@ def test_an_energy_alone_is_computed_anew_and_never_ends_in_a_conflict(tmp_path)
     frame = water().with_(labels=Labels(-1.0, theory="given"))
     hdf5.write(Dataset.from_frames([frame]), tmp_path / "a.h5")
     output = run("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
-    assert "1 frame with an energy or forces alone computed anew" in output
+    assert "1 frame had only an energy or only forces: computed again" in output
     (found,) = io.read(tmp_path / "b.h5")
     assert found.labels.complete
     assert found.labels.theory.startswith("ase-emt")

@@ -187,7 +187,7 @@ def test_frames_without_a_set_are_not_quietly_taken_for_unseen(run, predicted, f
     args = ("calibrate", predicted, "--tolerance", "forces=0.1", "--json", "--reference")
     result = run(*args, "bare.extxyz")
     assert json.loads(result.stdout)["forces"]["pairs"] == 48
-    assert "warning: 48 frames of bare.extxyz without a set" in result.stderr
+    assert "warning: 48 frames of bare.extxyz without a split" in result.stderr
     assert run(*args, "frames.h5").stderr == ""
 
 
@@ -351,9 +351,9 @@ def test_thresholds_of_another_committee_are_refused(run, predicted, folder):
         run("select", predicted, "--thresholds", thresholds, "-o", "s.h5")
         told = run("select", "two.h5", "--thresholds", thresholds, "-o", "none.h5", status=2).stderr
         assert told == (
-            f"Error: {thresholds}: thresholds of forces were fitted to another committee than made "
-            "the predictions; evaluate the frames with that committee, calibrate this one, or give "
-            "thresholds as numbers\n"
+            f"Error: {thresholds}: the thresholds of forces were fitted to another committee than "
+            "that of the predictions; evaluate the frames with that committee, calibrate the "
+            "committee of the predictions, or give thresholds as numbers\n"
         )
         assert not (folder / "none.h5").exists()
     run("select", "two.h5", "--thresholds", "forces=0.05", "-o", "t2.h5")

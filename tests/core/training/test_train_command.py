@@ -60,7 +60,7 @@ def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
 def test_a_dataset_with_sets_is_not_written_again(call, frames, tmp_path):
     assert call("split", frames, "-o", "split.h5").exit_code == 0
     result = call("train", "split.h5", "--engine", "toy", "--committee-size", 2, "-o", "out")
-    assert "had no set" not in result.stdout
+    assert "had no split" not in result.stdout
     assert "next: trainspot evaluate split.h5 --models out " in result.stdout
     assert not (tmp_path / "out" / "dataset.h5").exists()
 

@@ -66,7 +66,7 @@ def test_single_atoms_are_left_out_with_a_note(md, toy_model):
     words = ("--time", 0.02, "--sample-every", 0.01, "-o", "t.h5")
     done = md("both.h5", *words)
     assert done.exit_code == 0, done.output
-    assert "note: 1 single atom left out, which cannot be explored" in done.stderr
+    assert "note: 1 isolated atom left out: one atom alone has nothing to explore" in done.stderr
     assert "2 frames from 1 run: t.h5" in done.stdout
     io.write(Dataset.from_frames([atom]), "atom.h5")
     assert "a single atom cannot be explored" in md("atom.h5", *words).stderr
