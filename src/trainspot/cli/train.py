@@ -82,7 +82,7 @@ def train(
     given = io.merged(io.read(frames), str(frames), tell=_messages.note)
     if text := mixed_states(given):
         _messages.warning(text)
-    tell(given, getattr(settings, "e0s", None))
+    tell(given, found.given_e0s(settings))
     dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:
