@@ -90,8 +90,9 @@ class LazyGroup(click.Group):
             old, new = args[0], FORMER[args[0]]
             _messages.note(f"`trainspot {old}` is now called `trainspot {new}`")
             args = [new, *args[1:]]
-        if args and args[0] not in (known := self.list_commands(ctx)):
-            raise UnknownNameError("command", args[0], known)
+        known = set(self.list_commands(ctx))
+        if args and args[0] not in known:
+            raise UnknownNameError("command", args[0], known - _HIDDEN)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

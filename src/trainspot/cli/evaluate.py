@@ -118,7 +118,8 @@ def _errors(errors: stream.Errors) -> Iterator[str]:
         for chosen, rmse in errors.by_set.items():
             if name in rmse:
                 values = ", ".join(f"{value:.3g}" for value in rmse[name])
-                yield f"{name}, {chosen}: RMSE of the members {values} {unit}"
+                split = "no split" if chosen == stream.NO_SET else chosen
+                yield f"{name}, {split}: RMSE of the members {values} {unit}"
 
 
 def _disagreement(output: Path) -> Iterator[str]:

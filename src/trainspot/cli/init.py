@@ -49,7 +49,7 @@ def init(
 ) -> None:
     """Write a commented campaign file for STRUCTURES (any files that ASE reads).
 
-    File names may contain any character; patterns such as * are not expanded.
+    File names are used as they are, with any characters.
     """
     from trainspot import io
     from trainspot.augment import periodicity

@@ -54,13 +54,14 @@ _DEFAULT = SelectSettings()
     type=int,
     default=_DEFAULT.max_frames,
     show_default=True,
-    help="Select at most this number of frames. Overrides select.share of the campaign file.",
+    help="Largest number of frames to select. If you give it, select.share of the campaign file "
+    "is ignored.",
 )
 @click.option(
     "--method",
     default=_DEFAULT.method,
     show_default=True,
-    help="Selection strategy: diverse, random or ranked.",
+    help="Selection method: diverse, random or ranked.",
 )
 @click.option(
     "--audit",

@@ -239,7 +239,8 @@ def test_status_says_that_nothing_moves_and_what_to_type(
     if state == "died":
         process.kill()
         process.wait()
-    expected = f"nothing moves: {look(embedded).what}; run: trainspot setup -p {embedded.name}"
+    why = f"{look(embedded).what}; run: trainspot setup -p {embedded.name}"
+    expected = f"the campaign cannot continue: {why}"
     for command in (["status"], ["status", "silicon"]):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 0
