@@ -184,7 +184,7 @@ def plane_waves(remarks, silicon, toys, monkeypatch):
         written = {**toys, "label": section | label, "augment": [length]}
         few, *others = remarks(written | {"resources": resources or {}}, frame=frame)
         assert few[0] == "warning"
-        assert few[1].startswith("0 validation frames at first: thresholds take 12")
+        assert few[1].startswith("0 validation frames in iteration 1: thresholds need 12")
         return others
 
     return run

@@ -123,7 +123,7 @@ def test_nothing_passes_the_screen(campaign):
     state, sentence = told(campaign)
     assert state == "failed"
     assert sentence.startswith(
-        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 beyond "
+        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 above "
         "screen.max_force (0.5 eV/Å), of 29; 5 of 5 runs broke off before their end. Explore"
     )
 

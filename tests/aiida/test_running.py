@@ -158,7 +158,7 @@ def test_a_second_run_is_refused_followed_or_forced(written, call):
     followed = call(written(), "--wait", "--json")
     assert json.loads(followed.stdout) == first
     assert followed.exit_code == 40
-    assert "following it" in followed.stderr
+    assert ": showing its progress" in followed.stderr
     other = call(written(name="x"), "--wait")
     assert other.exit_code == 2
     assert len(running.running()) == 1

@@ -72,7 +72,7 @@ def table(report: dict[str, Any]) -> Table:
     final = [(record.get("common_test") or {}).get("forces") for record in records]
     comparable = bool(records) and None not in final
     errors = final if comparable else [_own_test_error(record) for record in records]
-    title = f"force RMSE ({'final' if comparable else 'current'} test)"
+    title = f"force RMSE ({'final ' if comparable else ''}test)"
     for column in ("iteration", "labels", title, "explored", "flagged", "selected", "seconds"):
         rows.add_column(column, justify="right")
     for record, error in zip(records, errors, strict=True):

@@ -136,7 +136,7 @@ def test_status_takes_up_and_says_so(campaign, child, daemon, server, monkeypatc
     monkeypatch.setattr("aiida_trainspot.runtime.daemon.stall", lambda _: None)
     monkeypatch.setattr("aiida_trainspot.runtime.daemon.watch_over", lambda _: True)
     result = CliRunner().invoke(main, ["status", "silicon", "--json"])
-    assert f"note: TrainingWorkChain <{child.pk}> had no task" in result.stderr
+    assert f"note: TrainingWorkChain <{child.pk}> had lost its task" in result.stderr
     assert tasks(server) == [child.pk]
 
 

@@ -22,7 +22,7 @@ WRONG = {
     "label: {engine: ase}\n": (3, "label.calculator is missing"),
     "label: {engine: ase, calculator: emt, settings: {calculator: emt}}\n": (
         3,
-        "'calculator' stands in the section and under 'settings'",
+        "'calculator' is given twice: in the section and under 'settings'",
     ),
     "label: {max_concurrent: 0}\n": (
         3,

@@ -89,7 +89,7 @@ def test_a_sheet_from_a_cif(tmp_path, monkeypatch):
     sheet.cell[2] = [0, 0, 20]
     ase.io.write("sheet.cif", sheet)
     told = run("init", "sheet.cif", "-o", "crystal.yaml").stderr
-    assert "say --periodic TTF (init, augment, convert)" in told
+    assert "write --periodic TTF (init, augment, convert)" in told
     assert "structures: [{file: FILE, periodic: [true, true, false]}]" in told
     told = run("init", "sheet.cif", "--periodic", "TTF", "-o", "sheet.yaml").stderr
     assert "periodic" not in told

@@ -274,7 +274,7 @@ def test_labels_of_two_theories_are_refused_before_any_is_computed(tmp_path):
     output = run(*arguments, fails=2)
     assert "has labels of another level of theory ('pbe')" in output
     assert not (tmp_path / "b.h5").exists()
-    assert "1 frame labelled (1 had labels)" in run(*arguments, "--mix-theories")
+    assert "1 frame labelled (1 had labels already)" in run(*arguments, "--mix-theories")
 
 
 def test_an_energy_alone_is_computed_anew_and_never_ends_in_a_conflict(tmp_path):
