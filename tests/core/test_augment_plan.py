@@ -310,7 +310,7 @@ def test_a_sheet_that_is_read_as_a_crystal_is_pointed_out():
     assert running.pad_inputs(Dataset.from_frames([given])).notes == []
     (note,) = running.pad_inputs(Dataset.from_frames(crystals)).notes
     assert note.startswith("input C2 ")
-    assert "16.0 Å without atoms along c, a periodic direction (and so has 1 other input)" in note
+    assert "16.0 Å without atoms along c, a periodic direction (1 other input has this too)" in note
     assert "--periodic TTF" in note
 
 

@@ -141,7 +141,7 @@ def test_nothing_passes_the_screen():
     """After dpgen #1363 and dpgen2 #49: which limits, how many runs broke off, what to do."""
     found = ending.nothing_valid(RECORD | BROKEN, ScreenSettings(max_force=0.5))
     assert said(found) == (
-        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 beyond "
+        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 above "
         "screen.max_force (0.5 eV/Å), of 29; 5 of 5 runs broke off before their end. Explore "
         "cooler or shorter (explore.temperature, explore.time), or start from more distorted "
         "frames (augment); the labels come from the cache"

@@ -131,4 +131,4 @@ def test_the_first_of_several_mistakes_is_named_and_the_others_counted(campaign_
 
 def test_the_message_says_what_the_value_is_for(campaign_file):
     _, (line,) = show(campaign_file("train: {committee_size: 1}\n"))
-    assert line.endswith("members of the committee; a disagreement needs at least two")
+    assert line.endswith("number of committee members; a disagreement needs at least two")
