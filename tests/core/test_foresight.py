@@ -137,7 +137,7 @@ def test_too_few_for_novelty_alone_or_however_they_are_shared():
 
 def test_the_method_and_the_share_say_how_many():
     (text,) = warned(campaign(select={"novelty": 0.5}), 30, 1)
-    assert "thresholds take 12" in text
+    assert "thresholds need 12" in text
     assert "novelty" not in text
     assert [frames_needed(share) for share in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
 
