@@ -11,6 +11,7 @@ from aiida_trainspot.functions.decision import decision
 from aiida_trainspot.functions.files import predicted_ids, read_predictions, written_predictions
 from trainspot.campaign import decisions as pure
 from trainspot.campaign.loop import initial_frames, rules_of
+from trainspot.campaign.record import IterationRecord
 from trainspot.config.models import Campaign
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
@@ -25,6 +26,16 @@ def campaign_of(config: Dict) -> Campaign:
 def calibrations_of(node: Dict) -> dict[str, Calibration]:
     """The calibration of each property in a ``calibration`` node."""
     return {name: Calibration.from_dict(found) for name, found in node.get_dict().items()}
+
+
+def judgement_of(node: Dict) -> Judgement:
+    """The judgement in a ``judgement`` node, whichever version stored it."""
+    return Judgement.from_dict(node.get_dict())
+
+
+def record_of(node: Dict) -> IterationRecord:
+    """The figures in a ``record`` node, whichever version stored it."""
+    return IterationRecord.from_dict(node.get_dict())
 
 
 @decision
@@ -115,7 +126,7 @@ def judge(
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    done = pure.Work(**work.get_dict())
+    done = pure.Work.from_dict(work.get_dict())
     found = pure.decide(
         frames,
         seen,
@@ -129,8 +140,8 @@ def judge(
     figures = pure.record(frames, seen, predicted, calibrations, found.judgement, done)
     return {
         "dataset": PESData(found.dataset),
-        "judgement": Dict(found.judgement.to_dict() | {"budget_spent": found.budget_spent}),
-        "record": Dict(figures),
+        "judgement": Dict(found.judgement.to_dict()),
+        "record": Dict(figures.stored()),
     }
 
 
@@ -149,7 +160,7 @@ def score(
         dataset.dataset,
         read_predictions(predictions),
         calibrations_of(calibration),
-        Judgement.from_dict(judgement.get_dict()),
+        judgement_of(judgement),
         Pairs.from_dict(audit_pairs.get_dict()),
         rules_of(campaign_of(config)),
         iteration.value,
@@ -163,7 +174,6 @@ def finish_record(
 ) -> Dict:
     """A record with what only later iterations know."""
     test = dataset.dataset.labelled().subset("test")
-    scored = None if score is None else score.get_dict()
-    return Dict(
-        pure.finished_record(record.get_dict(), scored, test, read_predictions(predictions))
-    )
+    scored = None if score is None else pure.Score.from_dict(score.get_dict())
+    complete = pure.finished_record(record_of(record), scored, test, read_predictions(predictions))
+    return Dict(complete.stored())

@@ -10,6 +10,7 @@ import click
 
 from trainspot import io
 from trainspot.cli._values import SeveralValues, calibrations
+from trainspot.cli._why import sentence
 from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
 from trainspot.common.validation import parse_settings
 from trainspot.judge import judge
@@ -94,9 +95,10 @@ def select(
     )
     io.write(explored.select(judgement.chosen), output)
     if as_json:
-        click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
+        told = {identity: sentence(one) for identity, one in judgement.decisions.items()}
+        click.echo(json.dumps(judgement.to_dict() | {"reasons": told}, sort_keys=True))
         return
-    if note := judgement.novelty["note"]:
+    if note := judgement.novelty.note:
         click.echo(note if known else f"{note}; --known gives them", err=True)
     click.echo(f"{judgement.summary()}: {output}")
     if not judgement.chosen:

@@ -111,9 +111,10 @@ def model_card(
     )
     environment.filters["plain"] = plain
     environment.filters["markdown"] = _markdown
-    references = [record.get("reference") or {} for record in data.records]
-    last = data.records[-1] if data.records else {}
-    latest = ReportData({**data.status, "iterations": [last] if last else []}, data.dataset)
+    records = data.records
+    references = [record.reference for record in records if record.reference]
+    last = [record.stored() for record in records[-1:]]
+    latest = ReportData({**data.status, "iterations": last}, data.dataset)
     bars = [
         (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
@@ -125,7 +126,7 @@ def model_card(
         models=models,
         species=data.dataset.species,
         theories=data.dataset.theories,
-        engines=sorted({str(r["engine"]) for r in references if r.get("engine")}),
+        engines=sorted({one.engine for one in references} - {""}),
         n_labelled=int(data.dataset.is_labelled.sum()),
         missing=_missing(data.dataset, failures),
         running=data.status.get("exit") is None and bool(data.status.get("state")),
@@ -159,14 +160,14 @@ def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
 def _atoms_covered(data: ReportData) -> str:
     """How many errors of atoms the bars covered when they were last put to the test, or nothing."""
     for record in reversed(data.records):
-        batch = (record.get("prospective") or {}).get("forces") or {}
-        for found, which in ((batch.get("audit") or {}, "audit"), (batch, "labelled")):
-            if (share := found.get("atom_coverage")) is not None:
-                ends = found.get("atom_coverage_interval")
+        batch = (record.prospective or {}).get("forces")
+        for rates, which in ((batch and batch.audit, "audit"), (batch, "labelled")):
+            if rates and (share := rates.atom_coverage) is not None:
+                ends = rates.atom_coverage_interval
                 interval = f" ({ends[0]:.0%} to {ends[1]:.0%})" if ends else ""
                 return (
-                    f"In iteration {record['n']} the scale used then covered {share:.0%}{interval} "
-                    f"of the errors of the {found['atoms']} atoms of the {which} frames, which "
+                    f"In iteration {record.n} the scale used then covered {share:.0%}{interval} "
+                    f"of the errors of the {rates.atoms} atoms of the {which} frames, which "
                     "were predicted before they were labelled."
                 )
     return ""

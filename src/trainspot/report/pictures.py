@@ -32,7 +32,7 @@ class Picture:
 
 def rmse(data: ReportData) -> Picture | None:
     """Errors per iteration; ``None`` before the first test."""
-    if not any(any((r.get("rmse") or {}).values()) for r in data.records):
+    if not any(record.rmse for record in data.records):
         return None
     caption = (
         "Root mean square error of the committee members in each iteration, by set: mean and "
@@ -49,10 +49,10 @@ def _rmse_alt(data: ReportData) -> str:
             values = []
             for record in data.records:
                 if name == "common_test":
-                    value = (record.get("common_test") or {}).get(quantity.key)
+                    value = (record.common_test or {}).get(quantity.key)
                 else:
-                    found = (record.get("rmse") or {}).get(name) or {}
-                    value = (found.get(quantity.key) or {}).get("mean")
+                    error = record.error(name, quantity.key)
+                    value = error.mean if error else None
                 if value is not None:
                     values.append(number(value * quantity.scale))
             if values:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from trainspot.common.text import broken_off, sentences
 from trainspot.judge.calibrate import MIN_PAIRS
-from trainspot.judge.judgement import NOVELTY
-from trainspot.report.figures.counts import count_of
+from trainspot.judge.decision import NOVELTY
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.data import ReportData
 
 Answer = Literal["yes", "partly", "no", "unknown"]
@@ -74,15 +72,13 @@ def summarise(data: ReportData) -> Summary:
     return Summary(answer, HEADLINES[answer], _grounds(data, record, judged), limits)
 
 
-def _errors(record: dict[str, Any]) -> dict[str, float]:
+def _errors(record: IterationRecord) -> dict[str, float]:
     """Mean RMSE of the members on test frames (else validation frames), by property."""
-    sets = record.get("rmse", {})
-    chosen = sets.get("test") or sets.get("validation") or {}
-    return {key: float(one["mean"]) for key, one in chosen.items() if one and "mean" in one}
+    return {key: one.mean for key, one in record.rmse.get(_unseen(record), {}).items()}
 
 
-def _unseen(record: dict[str, Any]) -> str:
-    return "test" if record.get("rmse", {}).get("test") else "validation"
+def _unseen(record: IterationRecord) -> str:
+    return "test" if record.rmse.get("test") else "validation"
 
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
@@ -92,12 +88,12 @@ def _exit(data: ReportData) -> tuple[int | None, str]:
 
 
 def _grounds(
-    data: ReportData, record: dict[str, Any], judged: list[tuple[Quantity, float, float]]
+    data: ReportData, record: IterationRecord, judged: list[tuple[Quantity, float, float]]
 ) -> list[str]:
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     frames = f"{n_frames} {which} frames" if n_frames else f"the {which} frames"
-    committee = "committee" if _by_hand(data) else f"committee of iteration {record['n']}"
+    committee = "committee" if _by_hand(data) else f"committee of iteration {record.n}"
     sentences = [
         f"The {committee} was compared with {frames} that were kept out of its training."
         if which == "test"
@@ -112,8 +108,8 @@ def _grounds(
     if not judged:
         sentences.append("The campaign states no tolerance to compare its errors with.")
     sentences.append(_ending(data))
-    if "final_audit" in record:
-        misses = int(record["final_audit"].get("misses") or 0)
+    if record.final_audit:
+        misses = record.final_audit.misses
         sentences.append(f"A final audit found {misses} unflagged frames beyond the tolerance.")
     return sentences
 
@@ -170,50 +166,49 @@ def _motif_limits(data: ReportData) -> list[str]:
     return [sentence]
 
 
-def _calibration_limits(record: dict[str, Any]) -> list[str]:
-    made = record.get("calibration") or {}
-    if not made:
+def _calibration_limits(record: IterationRecord) -> list[str]:
+    if not record.calibration:
         return ["Disagreement was not calibrated, so error bars are raw disagreements."]
     found = []
     for quantity in QUANTITIES:
-        one = made.get(quantity.key)
-        if one and (one.get("verdict") != "good" or not one.get("fitted", True)):
+        one = record.calibration.get(quantity.key)
+        if one and (one.verdict != "good" or not one.fitted):
             found.append(
-                f"{quantity.title}: the calibration is {one.get('verdict', 'undetermined')} "
-                f"({one.get('pairs', 0)} pairs), so disagreement is a weak sign of error there."
+                f"{quantity.title}: the calibration is {one.verdict} "
+                f"({one.pairs} pairs), so disagreement is a weak sign of error there."
             )
     return found
 
 
-def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+def _exploration_limits(data: ReportData, record: IterationRecord) -> list[str]:
     limits = []
-    explored, flagged = record.get("explored"), record.get("flagged")
+    explored, flagged = record.explored, record.flagged
     if explored and flagged is not None:
-        valid = max(1, explored - (count_of(record, "refused") or 0))
+        valid = max(1, explored - (record.refusals or 0))
         if flagged / valid > _MANY_FLAGGED:
-            novel = (record.get("flagged_by") or {}).get(NOVELTY)
+            novel = (record.flagged_by or {}).get(NOVELTY)
             more = f", or that are novel to it ({novel})" if novel else ""
             limits.append(
                 f"In the last exploration {flagged} of {valid} valid frames "
                 f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
                 f"structures on which the committee is unsure{more}."
             )
-    if (broken := broken_off(record)) and _exit(data)[0] != _NOTHING_VALID:
+    broken = broken_off(record.exploration_failures, record.runs, record.broken_off)
+    if broken and _exit(data)[0] != _NOTHING_VALID:
         limits.append(f"In the last exploration {broken}.")
     if _exit(data)[0] == _MAX_ITERATIONS and not _why_ended(data):
         limits.append("The campaign stopped at its largest number of iterations; more may help.")
-    if record.get("random_choice"):
+    if record.random_choice:
         limits.append("Without a calibration, the last frames were chosen at random.")
         if lacking := too_few(record):
             limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
 
 
-def too_few(record: Mapping[str, Any]) -> str:
+def too_few(record: IterationRecord) -> str:
     """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
-    made = (record.get("calibration") or {}).values()
-    pairs = max((int(one.get("pairs") or 0) for one in made), default=0)
-    if not record.get("random_choice") or pairs >= MIN_PAIRS:
+    pairs = max((one.pairs for one in record.calibration.values()), default=0)
+    if not record.random_choice or pairs >= MIN_PAIRS:
         return ""
     return (
         f"thresholds take {MIN_PAIRS} labelled frames outside the training set, of which there "
@@ -221,13 +216,13 @@ def too_few(record: Mapping[str, Any]) -> str:
     )
 
 
-def _data_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+def _data_limits(data: ReportData, record: IterationRecord) -> list[str]:
     limits = []
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     if n_frames is not None and n_frames < _FEW_FRAMES:
         limits.append(f"Only {n_frames} {which} frames: the errors above are themselves uncertain.")
-    failed = sum(int(r.get("label_failures") or 0) for r in data.records)
+    failed = sum(record.label_failures or 0 for record in data.records)
     if failed:
         verb = "frame could" if failed == 1 else "frames could"
         limits.append(f"{failed} {verb} not be labelled; such structures may be missing.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
+from trainspot.campaign.record import FinalAudit
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Origin
 from trainspot.report import page, tables
@@ -47,7 +49,7 @@ def test_it_needs_nothing_else(reader, text):
 def test_every_image_has_words_for_those_who_do_not_see_it(reader, campaign):
     texts = [image["alt"] for image in reader.all("img")]
     assert all(len(alt) > 20 for alt in texts)
-    forces = campaign.records[-1]["rmse"]["test"]["forces"]["mean"]
+    forces = campaign.status["iterations"][-1]["rmse"]["test"]["forces"]["mean"]
     assert number(1000 * forces) in texts[0]
 
 
@@ -58,7 +60,7 @@ def test_ids_are_unique(reader):
 
 def test_every_number_of_the_status_is_there(reader, campaign):
     shown = cells(reader)
-    for record in campaign.records:
+    for record in campaign.status["iterations"]:
         for found in record["rmse"].values():
             for key, one in found.items():
                 scale = BY_KEY[key].scale
@@ -91,7 +93,7 @@ def test_notes_stand_at_the_top(reader, campaign):
 
 def test_hostile_names_stay_words(campaign, read_page):
     frames = [frame.with_(origin=Origin(strategy="$\\frac$<b>{")) for frame in campaign.dataset[:6]]
-    record = {**campaign.records[0], "refused": {HOSTILE: 2},
+    record = {**campaign.status["iterations"][0], "refused": {HOSTILE: 2},
               "reference": {"engine": HOSTILE}}  # fmt: skip
     record["calibration"] = {"forces": {**record["calibration"]["forces"], "method": HOSTILE}}
     status = {**campaign.status, "name": HOSTILE, "state": HOSTILE, "id": HOSTILE,
@@ -147,7 +149,7 @@ def test_every_cause_of_a_flag_is_counted(campaign):
 
 def test_causes_that_were_not_recorded_are_not_made_up(campaign):
     added = ("flagged_by", "near_duplicates", "novelty")
-    old = {k: v for k, v in campaign.records[0].items() if k not in added}
+    old = {k: v for k, v in campaign.status["iterations"][0].items() if k not in added}
     assert not tables.flags(with_records(campaign, old)).rows
     partly = with_records(campaign, {**old, "flagged_by": {"forces": 7}})
     assert tables.flags(partly).rows == [["1", "–", "93", "–", "7", "–", "–", "–"]]
@@ -162,22 +164,22 @@ def test_the_audit_stands_besides_the_whole_batch(campaign):
         "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–", "–",
         "0.17 [0.03, 0.56]", "6",
     ]  # fmt: skip
-    found = {k: v for k, v in campaign.records[0]["prospective"]["forces"].items() if k != "audit"}
-    alone = with_records(campaign, {**campaign.records[0], "prospective": {"forces": found}})
+    first = campaign.records[0]
+    rates = replace(first.prospective["forces"], audit=None)
+    alone = with_records(campaign, replace(first, prospective={"forces": rates}).to_dict())
     assert tables.prospective(alone).rows == [batch]
-    measured = with_records(campaign, {
-        **campaign.records[0], "prospective": {"forces": found | {"atom_coverage": 0.704}},
-    })  # fmt: skip
+    rates = replace(rates, atom_coverage=0.704)
+    measured = with_records(campaign, replace(first, prospective={"forces": rates}).to_dict())
     assert tables.prospective(measured).header[6] == "Atoms"
     assert tables.prospective(measured).rows[0][6] == "0.70"
 
 
 def test_novelty_is_explained_and_counted_in_the_answer(reader, campaign):
     assert {"Novelty", "TPR, PPV"} <= cells(reader)
-    novel = summarise(with_records(campaign, campaign.records[1])).limits
+    novel = summarise(with_records(campaign, campaign.status["iterations"][1])).limits
     assert any(limit.endswith("the committee is unsure, or that are novel to it (17).")
                for limit in novel)  # fmt: skip
-    unsure = summarise(with_records(campaign, campaign.records[0])).limits
+    unsure = summarise(with_records(campaign, campaign.status["iterations"][0])).limits
     assert any(limit.endswith("on which the committee is unsure.") for limit in unsure)
 
 
@@ -188,7 +190,7 @@ def with_records(campaign, *records):
 # ── the answer ────────────────────────────────────────────────────────────────
 def with_errors(campaign, factor, *, exit_status=0, verdict="good"):
     """The last iteration with errors of so many tolerances."""
-    record = dict(campaign.records[-1])
+    record = dict(campaign.status["iterations"][-1])
     record["rmse"] = {"test": {k: {"mean": factor * v, "std": 0.0}
                                for k, v in campaign.tolerance.items()}}  # fmt: skip
     record["calibration"] = {k: {**v, "verdict": verdict, "fitted": verdict == "good"}
@@ -243,7 +245,7 @@ def test_why_it_ended_comes_first_in_the_words_of_the_status(campaign, read_page
     ending = {"status": 411, "label": "no_valid_exploration", "remedy": "Explore cooler (x)",
               "message": "no explored frame passed the screen: 24 overlap"}  # fmt: skip
     broken = {"runs": 5, "exploration_failures": 5, "broken_off": {"exploded": 4, "cut off": 1}}
-    last = {**campaign.records[-1], **broken}
+    last = {**campaign.status["iterations"][-1], **broken}
     status = {**campaign.status, "state": "failed", "exit": ending, "iterations": [last]}
     data = ReportData(status, campaign.dataset, campaign.iterations)
     summary = summarise(data)
@@ -266,7 +268,7 @@ def test_without_any_judgement_the_ending_is_told_all_the_same(empty_campaign):
 
 
 def test_runs_that_broke_off_are_told_of_other_endings_too(campaign):
-    last = {**campaign.records[-1], "runs": 8, "exploration_failures": 2}
+    last = {**campaign.status["iterations"][-1], "runs": 8, "exploration_failures": 2}
     data = ReportData({**campaign.status, "iterations": [last]}, campaign.dataset)
     assert (
         "In the last exploration 2 of 8 runs broke off before their end." in summarise(data).limits
@@ -275,26 +277,27 @@ def test_runs_that_broke_off_are_told_of_other_endings_too(campaign):
 
 
 def test_random_choice_and_final_audit_are_told(campaign):
-    last = {**campaign.records[-1], "random_choice": True, "final_audit": {"misses": 3}}
-    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    last = replace(campaign.records[-1], random_choice=True, final_audit=FinalAudit(3))
+    summary = summarise(with_records(campaign, last.to_dict()))
     assert "chosen at random" in " ".join(summary.limits)
     assert "final audit found 3 unflagged" in " ".join(summary.sentences)
 
 
 def test_too_few_frames_for_thresholds_are_told_with_a_remedy(campaign):
-    few = {"forces": {"verdict": "undetermined", "pairs": 5, "fitted": False}}
-    last = {**campaign.records[-1], "random_choice": True, "calibration": few}
+    last = campaign.records[-1]
+    made = replace(last.calibration["forces"], verdict="undetermined", pairs=5, fitted=False)
+    last = replace(last, random_choice=True, calibration={"forces": made})
     assert "thresholds take 12 labelled frames" in too_few(last)
     assert "there were 5: a larger share of validation (split.fractions)" in too_few(last)
-    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    summary = summarise(with_records(campaign, last.to_dict()))
     assert any(limit.startswith("Thresholds take 12") for limit in summary.limits)
-    enough = {"forces": {"verdict": "poor", "pairs": 30, "fitted": False}}
-    assert too_few({**last, "calibration": enough}) == ""
-    assert too_few({**last, "random_choice": False}) == ""
+    enough = replace(made, verdict="poor", pairs=30)
+    assert too_few(replace(last, calibration={"forces": enough})) == ""
+    assert too_few(replace(last, random_choice=False)) == ""
 
 
 def test_without_test_frames_the_summary_says_so(campaign):
-    record = dict(campaign.records[-1])
+    record = dict(campaign.status["iterations"][-1])
     record["rmse"] = {"validation": record["rmse"]["validation"]}
     data = ReportData({**campaign.status, "iterations": [record]}, campaign.dataset)
     assert "no test frames" in summarise(data).sentences[0]

@@ -16,7 +16,8 @@ from aiida_trainspot.functions.augment import assign_sets
 from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.campaign.ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
-from trainspot.campaign.decisions import NO_PAIRS
+from trainspot.campaign.decisions import NO_PAIRS, Score, Work
+from trainspot.campaign.record import Reference
 from trainspot.common.seeds import derive_seed
 from trainspot.explore.frames import broken_off
 from trainspot.judge.verdict import State
@@ -155,10 +156,10 @@ class TrainsPotWorkChain(CampaignBase):
         )
         self.ctx[f"score_{n}"] = scored["score"]
         self.ctx.audit_pairs = scored["audit_pairs"]
-        conclusion = scored["score"]["conclusion"]
-        if conclusion is not None:
-            self.report(f"final audit: {scored['score']['misses']} misses, {conclusion}")
-            self.ctx.state = conclusion
+        score = Score.from_dict(scored["score"].get_dict())
+        if score.conclusion is not None:
+            self.report(f"final audit: {score.misses} misses, {score.conclusion}")
+            self.ctx.state = score.conclusion.value
 
     # ── train ─────────────────────────────────────────────────────────────────
     def should_train(self) -> bool:
@@ -252,15 +253,15 @@ class TrainsPotWorkChain(CampaignBase):
             return
         n, stage = self.iteration, self.campaign.label
         explored = self.ctx.explore.outputs
-        work = {
-            "n": n,
-            "labelled": self.ctx.new_labels[0],
-            "label_failures": self.ctx.new_labels[1],
-            "exploration_failures": len(explored.failures),
-            "runs": len(explored.schedule["runs"]),
-            "broken_off": broken_off(explored.failures.dataset),
-            "reference": {"engine": stage.engine, "code": self.inputs.codes.label.full_label},
-        }
+        work = Work(
+            n=n,
+            labelled=self.ctx.new_labels[0],
+            label_failures=self.ctx.new_labels[1],
+            exploration_failures=len(explored.failures),
+            reference=Reference(stage.engine, self.inputs.codes.label.full_label),
+            runs=len(explored.schedule["runs"]),
+            broken_off=broken_off(explored.failures.dataset),
+        )
         given = {
             "dataset": self.ctx.dataset,
             "predictions": self.ctx[f"predictions_{n}"],
@@ -274,22 +275,22 @@ class TrainsPotWorkChain(CampaignBase):
             starts=explored.starts,
             calibration=fitted["calibration"],
             failed=self.ctx.failed,
-            work=Dict(work),
+            work=Dict(work.to_dict()),
         )
         self.ctx.dataset = decided["dataset"]
         self.ctx.judgement = decided["judgement"]
         self.ctx[f"record_{n}"] = decided["record"]
         for key in ("pairs", "calibration"):
             self.ctx[f"{key}_{n}"] = fitted[key]
-        found = decided["judgement"].get_dict()
-        self.ctx.state = "budget" if found["budget_spent"] else found["verdict"]
+        judgement = decisions.judgement_of(decided["judgement"])
+        self.ctx.state = judgement.state
         self.ctx.judged = n
         self.ctx.new_labels = [0, 0]
         self.report(
-            f"iteration {n}: {found['explored']} explored, {len(found['flagged'])} flagged, "
-            f"{len(found['selected'])} selected, {len(found['audit'])} audit: {self.ctx.state}"
+            f"iteration {n}: {judgement.explored} explored, {len(judgement.flagged)} flagged, "
+            f"{len(judgement.selected)} selected, {len(judgement.audit)} audit: {self.ctx.state}"
         )
-        if note := found["novelty"].get("note"):
+        if note := judgement.novelty.note:
             self.report(note)
 
     # ── results ───────────────────────────────────────────────────────────────

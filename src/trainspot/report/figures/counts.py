@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -11,21 +11,22 @@ from trainspot.report.figures.panels import SET_LABELS, absent, iteration_axis, 
 from trainspot.report.style import BAR, COLOURS, SETS, new, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from matplotlib.figure import Figure
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.data import ReportData
 
-STEPS: Final = (
-    ("labelled", "Newly labelled"),
-    ("explored", "Explored by MD"),
-    ("refused", "Refused by the screen"),
-    ("flagged", "Flagged: unsure or novel"),
-    ("selected", "Selected for labelling"),
-    ("audit", "Audit: drawn at random"),
+STEPS: Final[tuple[tuple[str, Callable[[IterationRecord], int | None]], ...]] = (
+    ("Newly labelled", lambda record: record.labelled),
+    ("Explored by MD", lambda record: record.explored),
+    ("Refused by the screen", lambda record: record.refusals),
+    ("Flagged: unsure or novel", lambda record: record.flagged),
+    ("Selected for labelling", lambda record: record.selected),
+    ("Audit: drawn at random", lambda record: record.audit),
 )
-"""Counts of an iteration record, in the order in which they arise, with their titles."""
+"""Titles of the counts of an iteration, in the order in which they arise."""
 
 
 @styled
@@ -34,9 +35,9 @@ def counts(data: ReportData) -> Figure:
     figure = new(4.5)
     figure.set_layout_engine("constrained", h_pad=0.12)
     panels = figure.subplots(2, 3)
-    for axes, (key, title) in zip(panels.flat, STEPS, strict=True):
+    for axes, (title, count) in zip(panels.flat, STEPS, strict=True):
         axes.set_title(title)
-        points = [(record["n"], count_of(record, key)) for record in data.records]
+        points = [(record.n, count(record)) for record in data.records]
         shown = [(n, value) for n, value in points if value is not None]
         if not shown:
             absent(axes, "not counted yet")
@@ -47,16 +48,8 @@ def counts(data: ReportData) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="Iteration", ylabel="Frames")
-        iteration_axis(axes, data.records)
+        iteration_axis(axes, [record.n for record in data.records])
     return figure
-
-
-def count_of(record: Mapping[str, Any], key: str) -> int | None:
-    """A count of an iteration record, summed over reasons where there are some."""
-    value = record.get(key)
-    if isinstance(value, dict):
-        return sum(int(one) for one in value.values())
-    return None if value is None else int(value)
 
 
 def composition(data: ReportData) -> Figure:

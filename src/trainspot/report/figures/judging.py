@@ -63,7 +63,7 @@ def drift(data: ReportData) -> Figure:
             bottom.set_axis_off()
             continue
         _drift_panels(top, bottom, fitted)
-        iteration_axis(top, [{"n": n} for n, _ in made])
+        iteration_axis(top, [n for n, _ in made])
         bottom.set_xlabel("Iteration")
     grid[0, 0].set_ylabel("Slope e/Δ")
     grid[1, 0].set_ylabel("Rank correlation ρ")

@@ -66,9 +66,8 @@ def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
         )
 
 
-def iteration_axis(axes: Axes, records: Sequence[dict[str, Any]]) -> None:
+def iteration_axis(axes: Axes, numbers: Sequence[int]) -> None:
     """Whole iterations along x, the same range in every panel."""
-    numbers = [int(record["n"]) for record in records]
     axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
     axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.data import Cloud, ReportData
 
-    Records = Sequence[dict[str, Any]]
+    Records = Sequence[IterationRecord]
 
 COMMON: Final = "#AA4499"
 _MANY: Final = 500
@@ -49,7 +50,7 @@ def rmse(data: ReportData) -> Figure:
             absent(axes, "no labelled frames to compare with")
             continue
         axes.set(xlabel="Iteration", ylabel=f"RMSE ({quantity.unit})")
-        iteration_axis(axes, data.records)
+        iteration_axis(axes, [record.n for record in data.records])
         if quantity.key in data.tolerance:
             level = data.tolerance[quantity.key] * quantity.scale
             axes.axhline(level, color=GREY, ls=":", lw=1.4, zorder=1, label="tolerance")
@@ -63,8 +64,8 @@ def _member_line(
     axes: Axes, records: Records, name: str, quantity: Quantity
 ) -> NDArray[np.float64]:
     """Draw one set; the upper ends of its bars, (k,), empty without data."""
-    rows = [(r["n"], r.get("rmse", {}).get(name, {}).get(quantity.key) or {}) for r in records]
-    points = [(n, one["mean"], one.get("std", 0.0)) for n, one in rows if "mean" in one]
+    rows = [(record.n, record.error(name, quantity.key)) for record in records]
+    points = [(n, one.mean, one.std) for n, one in rows if one]
     if not points:
         return np.zeros(0)
     n, mean, std = np.array(points, dtype=float).T
@@ -81,7 +82,7 @@ def _member_line(
 
 
 def _common_test_line(axes: Axes, records: Records, quantity: Quantity) -> NDArray[np.float64]:
-    rows = [(r["n"], (r.get("common_test") or {}).get(quantity.key)) for r in records]
+    rows = [(record.n, (record.common_test or {}).get(quantity.key)) for record in records]
     points = [(n, value) for n, value in rows if value is not None]
     if not points:
         return np.zeros(0)
