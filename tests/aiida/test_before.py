@@ -78,6 +78,7 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     assert len(latest_dataset(campaign)) == 20
     for one in found["iterations"]:
         stored = campaign.outputs.iterations[f"iteration_{one['n']}"].get_dict()
+        assert {made.pop("committee") for made in one["calibration"].values()} == {""}  # new
         assert one == stored | {"seconds": one["seconds"]}
     data = collect(campaign)
     assert [iteration.n for iteration in data.iterations] == [1, 2]

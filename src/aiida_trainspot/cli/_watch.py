@@ -18,7 +18,7 @@ from aiida_trainspot.results.retries import sentences as of_retries
 from aiida_trainspot.results.status import Progress, progress, status
 from trainspot.campaign.record import records_of
 from trainspot.common.text import sentences
-from trainspot.report.summary import too_few
+from trainspot.report.findings.verdict import too_few
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode

@@ -7,7 +7,7 @@ import pytest
 
 from trainspot.common.errors import DataError
 from trainspot.judge.earlier import VERSION
-from trainspot.report.data import IterationData, ReportData
+from trainspot.report.findings.data import IterationData, ReportData
 
 
 def test_a_folder_and_back(campaign, tmp_path):

@@ -1,0 +1,266 @@
+"""The tables of a report, as text ready to print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainspot.common.text import listed
+from trainspot.judge.decision import NOVELTY
+from trainspot.judge.novelty import grouped
+from trainspot.report.findings.counts import composition_table
+from trainspot.report.pages.style import SETS
+from trainspot.report.pages.table import NONE, Table
+from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainspot.campaign.record import MemberError
+    from trainspot.judge.calibrate import Calibration
+    from trainspot.judge.novelty import Novelty
+    from trainspot.judge.scoring import Interval, Rates
+    from trainspot.report.findings.data import ReportData
+
+
+def iterations(data: ReportData) -> Table:
+    """What happened to how many frames in each iteration."""
+    rows = []
+    for record in data.records:
+        cells = [record.labelled, record.labelled_total, record.label_failures]
+        cells += [(record.sets or {}).get(name) for name in SETS]
+        cells += [record.explored, record.refusals, record.duplicates]
+        cells += [record.flagged, record.selected, record.audit]
+        rows.append([str(record.n), *(NONE if cell is None else str(cell) for cell in cells)])
+    header = ["Iteration", "New labels", "All labels", "Failed", "Train", "Validation", "Test"]
+    header += ["Explored", "Refused", "Duplicates", "Flagged", "Selected", "Audit"]
+    return Table("Frames in each iteration.", header, rows)
+
+
+def refusals(data: ReportData) -> Table:
+    """Explored frames refused by the screen, by reason."""
+    found = [(r.n, r.refused) for r in data.records if r.refused is not None]
+    reasons = sorted({reason for _, counted in found for reason in counted})
+    rows = [[str(n), *(str(counted.get(one, 0)) for one in reasons)] for n, counted in found]
+    caption = "Explored frames refused by the screen, by reason."
+    return Table(caption, ["Iteration", *reasons], rows if reasons else [])
+
+
+def runs(data: ReportData) -> Table:
+    """Runs of molecular dynamics that did not reach their end, by reason."""
+    rows = [
+        [
+            str(record.n),
+            listed(record.broken_off or {}) or NONE,
+            str(record.runs or NONE),
+            str(record.exploration_failures),
+        ]
+        for record in data.records
+        if record.exploration_failures
+    ]
+    caption = (
+        "Runs of molecular dynamics that broke off before their end; what they had explored until "
+        "then was judged."
+    )
+    return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
+
+
+def flags(data: ReportData) -> Table:
+    """What flagged frames in each iteration, and beyond which distance a frame was novel."""
+    rows = []
+    for record in data.records:
+        by = record.flagged_by
+        if by is None:  # judged before causes were recorded
+            continue
+        cells = [record.flagged, *(by.get(key) for key in (*BY_KEY, NOVELTY))]
+        cells.append(record.near_duplicates)
+        shown = [NONE if cell is None else str(cell) for cell in cells]
+        rows.append([str(record.n), _novelty(record.novelty), *shown])
+    caption = (
+        "Flagged frames by cause; a frame with several counts for each. A frame is novel beyond "
+        "this descriptor distance to the nearest training frame; where it depends on the number of "
+        "periodic directions, clusters are 0D and crystals 3D. Near-duplicates of known or of "
+        "other explored frames were left out of what is selected."
+    )
+    header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
+    return Table(caption, [*header, "Novelty", "Near-duplicates"], rows, row_headers=2)
+
+
+def errors(data: ReportData) -> Table:
+    """RMSE of the members per iteration and set, and of the committee on the final test frames."""
+    rows = []
+    for record in data.records:
+        for name in SETS:
+            if record.rmse.get(name):
+                cells = [_rmse(record.error(name, q.key), q.scale) for q in QUANTITIES]
+                rows.append([str(record.n), name, *cells])
+        common = record.common_test or {}
+        if common:
+            cells = [_shown(common.get(q.key), q.scale) for q in QUANTITIES]
+            rows.append([str(record.n), "final test frames", *cells])
+    return Table(
+        "Root mean square errors: mean ± standard deviation over the members of the committee. "
+        "“Final test frames” are the same frames for every iteration.",
+        ["Iteration", "Set", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
+        rows,
+        row_headers=2,
+    )
+
+
+def calibrations(data: ReportData) -> Table:
+    """Every calibration with its threshold and verdict."""
+    rows = []
+    for n, key, made in _calibrations(data):
+        quantity = BY_KEY[key]
+        rows.append(
+            [
+                str(n),
+                quantity.title,
+                made.method,
+                _shown(made.slope),
+                _interval(made.interval),
+                f"{_shown(made.threshold, quantity.scale)} {quantity.unit}",
+                str(made.pairs),
+                _rate(made.spearman),
+                _with_interval(made.tpr, made.tpr_interval),
+                _with_interval(made.ppv, made.ppv_interval),
+                made.verdict,
+                "yes" if made.fitted else "no",
+            ]
+        )
+    header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
+    header += ["ρ", "TPR", "PPV", "Verdict", "Fitted"]
+    caption = (
+        "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
+        "Threshold τ: the disagreement above which a frame is flagged (the tolerance itself where "
+        "nothing could be fitted). Pairs of disagreement and error, of frames that were in no "
+        "training set. ρ: rank correlation. TPR and PPV: on the same pairs, in brackets their "
+        "95 % intervals."
+    )
+    return Table(caption, header, rows, row_headers=3)
+
+
+def prospective(data: ReportData) -> Table:
+    """Whether the thresholds held on frames that were judged first and labelled afterwards."""
+    rows = []
+    for record in data.records:
+        for key, quantity in BY_KEY.items():
+            batch = (record.prospective or {}).get(key)
+            if not batch:
+                continue
+            start = [str(record.n), quantity.title]
+            rows.append([*start, "whole batch", *_scored(batch), NONE, str(batch.pairs)])
+            if audit := batch.audit:
+                missed = _with_interval(audit.miss_rate, audit.miss_rate_interval)
+                rows.append([*start, "audit alone", *_scored(audit), missed, str(audit.pairs)])
+    caption = (
+        "Prospective test: frames that were flagged by their disagreement, or not, before they "
+        "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "
+        "TPR; the audit was drawn from all valid frames, so that its shares are unbiased. "
+        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
+        "coverage: share of the errors below slope × disagreement; atoms: share of the forces on "
+        "single atoms whose error is below its bar, of which 0.68 is meant; missed: share of the "
+        "frames that were bad and not flagged. In brackets 95 % intervals."
+    )
+    header = [
+        *("Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Atoms", "Missed", "Frames")
+    ]
+    return Table(caption, header, rows, row_headers=3)
+
+
+def timings(data: ReportData) -> Table:
+    """Wall time of each stage."""
+    found = [(record.n, record.seconds or {}) for record in data.records]
+    order = ("augment", "label", "train", "explore", "evaluate", "judge")
+    present = {stage for _, seconds in found for stage in seconds}
+    stages = [s for s in order if s in present] + sorted(present - set(order))
+    rows = [
+        [str(n), *(_duration(seconds.get(stage)) for stage in stages), _total(seconds)]
+        for n, seconds in found
+        if seconds
+    ]
+    return Table(
+        "Time spent in each stage, waiting included.", ["Iteration", *stages, "together"], rows
+    )
+
+
+def composition(data: ReportData) -> Table:
+    """Labelled frames of the final dataset by origin and set."""
+    counted = composition_table(data)
+    rows = [
+        [name, *(str(row.get(s, 0)) for s in (*SETS, "none")), str(sum(row.values()))]
+        for name, row in counted.items()
+    ]
+    caption = "Labelled frames of the final dataset by origin and set."
+    return Table(caption, ["Origin", *SETS, "no set", "together"], rows)
+
+
+def motifs(data: ReportData) -> Table:
+    """Force errors on test frames by origin."""
+    last = data.last_predictions
+    found = data.motifs(last, "test") if last else {}
+    forces = BY_KEY["forces"]
+    rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in found.items()]
+    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by origin."
+    return Table(caption, ["Origin", "RMSE", "Frames"], rows)
+
+
+def _calibrations(data: ReportData) -> list[tuple[int, str, Calibration]]:
+    """Calibrations of the records, else those kept beside the arrays of an iteration."""
+    kept = {iteration.n: iteration.calibration for iteration in data.iterations}
+    found = []
+    for record in data.records:
+        for key in BY_KEY:
+            made = record.calibration.get(key) or kept.get(record.n, {}).get(key)
+            if made:
+                found.append((record.n, key, made))
+    return found
+
+
+def _rmse(error: MemberError | None, scale: float) -> str:
+    return NONE if error is None else plus_minus(error.mean * scale, error.std * scale)
+
+
+def _shown(value: float | None, scale: float = 1.0) -> str:
+    return NONE if value is None else number(value * scale)
+
+
+def _interval(ends: Interval | None) -> str:
+    return NONE if not ends else f"{number(ends[0])}–{number(ends[1])}"
+
+
+def _with_interval(rate: float | None, ends: Interval | None) -> str:
+    shown = _rate(rate)
+    return f"{shown} [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else shown
+
+
+def _scored(rates: Rates) -> list[str]:
+    """TPR, PPV, coverage of frames and of atoms."""
+    return [
+        _with_interval(rates.tpr, rates.tpr_interval),
+        _with_interval(rates.ppv, rates.ppv_interval),
+        _with_interval(rates.coverage, rates.coverage_interval),
+        _with_interval(rates.atom_coverage, rates.atom_coverage_interval),
+    ]
+
+
+def _novelty(judged: Novelty | None) -> str:
+    """The thresholds of novelty, or why there were none."""
+    if judged is None:
+        return NONE
+    groups = grouped(judged.thresholds)
+    if len(groups) == 1:
+        return number(groups[0][0])
+    shown = "; ".join(f"{number(value)} ({', '.join(names)})" for value, names in groups)
+    return shown or judged.note or "switched off"
+
+
+def _rate(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
+
+
+def _duration(seconds: float | None) -> str:
+    return NONE if seconds is None else duration(seconds)
+
+
+def _total(seconds: Mapping[str, float]) -> str:
+    return duration(sum(seconds.values()))
