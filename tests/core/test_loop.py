@@ -18,6 +18,7 @@ from trainspot.config.load import resolve
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.evaluate.batch import evaluate
+from trainspot.judge.decision import Kind, Method, Way
 from trainspot.judge.why import why
 from trainspot.label.base import failed
 from trainspot.predictions.predictions import Predictions
@@ -169,6 +170,11 @@ def test_the_label_budget_ends_the_loop_with_everything(aluminium, toy_campaign,
     campaign = campaign_of(toy_campaign | {"budget": {"labels": 30}})
     result = loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
     assert result.state == "budget"
+    last = result.turns[-1].decision.judgement
+    assert last.budget_spent
+    assert not last.chosen
+    told = {one.kind: one.method for one in last.decisions.values() if one.exceeds}
+    assert told == {Kind.PASSED_OVER: Method(Way.BUDGET_SPENT)}
     assert int(result.dataset.is_labelled.sum()) == 30
     assert len(result.committee) == 3
 

@@ -17,9 +17,9 @@ import pytest
 from ase.build import bulk
 
 from trainspot.campaign import loop
-from trainspot.campaign.decisions import Score, Work
+from trainspot.campaign.decisions import Score
 from trainspot.campaign.engines import engines_of
-from trainspot.campaign.record import FinalAudit, IterationRecord, records_of
+from trainspot.campaign.record import FinalAudit, IterationRecord, Work, records_of
 from trainspot.cli._why import as_json, in_words, sentence
 from trainspot.common.errors import DataError
 from trainspot.config.document import Document

@@ -11,7 +11,7 @@ from aiida_trainspot.functions.decision import decision
 from aiida_trainspot.functions.files import predicted_ids, read_predictions, written_predictions
 from trainspot.campaign import decisions as pure
 from trainspot.campaign.loop import initial_frames, rules_of
-from trainspot.campaign.record import IterationRecord
+from trainspot.campaign.record import IterationRecord, Work
 from trainspot.config.models import Campaign
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
@@ -126,7 +126,7 @@ def judge(
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    done = pure.Work.from_dict(work.get_dict())
+    done = Work.from_dict(work.get_dict())
     found = pure.decide(
         frames,
         seen,

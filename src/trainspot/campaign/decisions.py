@@ -7,18 +7,18 @@ and only here, so that the same seed selects the same frames.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from trainspot.campaign.record import (
     FinalAudit,
     IterationRecord,
     MemberError,
     Prospective,
-    Reference,
+    Work,
 )
 from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
@@ -70,45 +70,6 @@ class Rules:
         if self.max_labels is None:
             return True
         return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the engines did in an iteration.
-
-    Attributes:
-        n: Number of the iteration; the first is 1.
-        labelled: New labels.
-        label_failures: Frames that could not be labelled.
-        exploration_failures: Runs that did not reach their end.
-        reference: Engine and code of the labels.
-        runs: Runs of molecular dynamics; 0 where an earlier version did not count them.
-        broken_off: How many runs did not reach their end for each reason.
-    """
-
-    n: int
-    labelled: int
-    label_failures: int
-    exploration_failures: int
-    reference: Reference
-    runs: int = 0
-    broken_off: Mapping[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Work:
-        """The inverse of ``to_dict``.
-
-        Raises:
-            DataError: This is something else.
-        """
-        try:
-            return TypeAdapter(cls).validate_python(dict(content))
-        except (ValidationError, TypeError) as error:
-            raise DataError("this is not the work of an iteration") from error
 
 
 @dataclass(frozen=True)
@@ -255,7 +216,7 @@ def decide(
     goes_on = judgement.verdict in (State.CONTINUE, State.AUDIT)
     spent = goes_on and not rules.can_pay(dataset, judgement)
     if spent:
-        judgement = replace(judgement, selected=(), audit=(), budget_spent=True)
+        judgement = judgement.without_budget()
     unique = explored.select(dict.fromkeys(explored.ids))
     chosen = unique.select(judgement.chosen)
     if rules.judge.select.held_out == "audit":

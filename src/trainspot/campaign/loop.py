@@ -18,7 +18,6 @@ from trainspot.campaign.decisions import (
     Decision,
     Rules,
     Score,
-    Work,
     comparison_set,
     completed,
     decide,
@@ -31,7 +30,7 @@ from trainspot.campaign.decisions import (
     training_set,
 )
 from trainspot.campaign.ending import Ending
-from trainspot.campaign.record import IterationRecord, Reference
+from trainspot.campaign.record import IterationRecord, Reference, Work
 from trainspot.common.errors import RunError
 from trainspot.common.seeds import derive_seed
 from trainspot.config.models import Campaign

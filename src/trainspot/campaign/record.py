@@ -35,6 +35,45 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What the engines did in an iteration.
+
+    Attributes:
+        n: Number of the iteration; the first is 1.
+        labelled: New labels.
+        label_failures: Frames that could not be labelled.
+        exploration_failures: Runs that did not reach their end.
+        reference: Engine and code of the labels.
+        runs: Runs of molecular dynamics; 0 where an earlier version did not count them.
+        broken_off: How many runs did not reach their end for each reason.
+    """
+
+    n: int
+    labelled: int
+    label_failures: int
+    exploration_failures: int
+    reference: Reference
+    runs: int = 0
+    broken_off: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Work:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            DataError: This is something else.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(dict(content))
+        except (ValidationError, TypeError) as error:
+            raise DataError("this is not the work of an iteration") from error
+
+
+@dataclass(frozen=True)
 class MemberError:
     """The error of the members of a committee; eV/atom, eV/Å or eV/Å³.
 

@@ -20,6 +20,7 @@ _WAYS: Final[Mapping[Way, str]] = {
     Way.UNFLAGGED: "drawn at random, for nothing new is flagged",
     Way.AUDIT: "drawn at random from all",
     Way.FINAL_AUDIT: "drawn at random from the frames that the committee agrees on",
+    Way.BUDGET_SPENT: "the label budget is spent",
 }
 
 

@@ -63,6 +63,8 @@ class Way(StrEnum):
     """Passed over: it nearly equals another frame."""
     CAMPAIGN_ENDS = "campaign_ends"
     """Passed over: no iteration follows."""
+    BUDGET_SPENT = "budget_spent"
+    """Passed over: the campaign may pay for no more labels."""
 
 
 @dataclass(frozen=True)

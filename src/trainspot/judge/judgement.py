@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
 from trainspot.judge import earlier
 from trainspot.judge.calibrate import Calibration
-from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method
+from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
 from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
@@ -75,6 +75,17 @@ class Judgement:
     def state(self) -> str:
         """How the campaign stands: the verdict, or ``budget`` if that is spent."""
         return "budget" if self.budget_spent else self.verdict.value
+
+    def without_budget(self) -> Judgement:
+        """The same where no label can be paid any more: nothing is chosen."""
+        unpaid = Method(Way.BUDGET_SPENT)
+        decisions = {
+            identity: replace(one, kind=Kind.PASSED_OVER, method=unpaid)
+            if one.kind in (Kind.SELECTED, Kind.AUDIT)
+            else one
+            for identity, one in self.decisions.items()
+        }
+        return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
 
     def summary(self) -> str:
         """The counts in one line."""

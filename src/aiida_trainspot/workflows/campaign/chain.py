@@ -16,8 +16,8 @@ from aiida_trainspot.functions.augment import assign_sets
 from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.campaign.ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
-from trainspot.campaign.decisions import NO_PAIRS, Score, Work
-from trainspot.campaign.record import Reference
+from trainspot.campaign.decisions import NO_PAIRS, Score
+from trainspot.campaign.record import Reference, Work
 from trainspot.common.seeds import derive_seed
 from trainspot.explore.frames import broken_off
 from trainspot.judge.verdict import State
