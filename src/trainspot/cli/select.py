@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
+from trainspot.cli._summaries import of_calibration, of_judgement
 from trainspot.cli._values import SeveralValues, calibrations
 from trainspot.cli._why import sentence
 from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
@@ -78,7 +79,7 @@ def select(
     limits = calibrations(thresholds, "--thresholds")
     check_committee(limits, predicted.committee, thresholds[0])
     for made in (one for one in limits.values() if not one.fitted):
-        click.echo(f"warning: {made.summary()}", err=True)
+        click.echo(f"warning: {of_calibration(made)}", err=True)
     judgement = judge(
         explored,
         predicted,
@@ -100,7 +101,7 @@ def select(
         return
     if note := judgement.novelty.note:
         click.echo(note if known else f"{note}; --known gives them", err=True)
-    click.echo(f"{judgement.summary()}: {output}")
+    click.echo(f"{of_judgement(judgement)}: {output}")
     if not judgement.chosen:
         refused = sum(judgement.refused.values()) == judgement.explored
         within = "no frame is beyond the thresholds, or all are known"

@@ -87,17 +87,6 @@ class Judgement:
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
 
-    def summary(self) -> str:
-        """The counts in one line."""
-        refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
-        by = ", ".join(f"{name} {n}" for name, n in self.flagged_by.items() if n)
-        flagged = f"{len(self.flagged)} flagged" + (f" (by {by})" if by else "")
-        near = f"{self.near_duplicates} near-duplicates, " if self.near_duplicates else ""
-        return (
-            f"{self.explored} frames, refused: {refused}; {flagged}, {near}"
-            f"{len(self.selected)} selected, {len(self.audit)} for the audit"
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of their form."""
         shallow = {one.name: getattr(self, one.name) for one in fields(self)}

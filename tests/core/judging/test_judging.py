@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainspot.cli._summaries import of_judgement
 from trainspot.cli._why import sentence
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
@@ -344,7 +345,7 @@ def test_json_round_trip(explored, predictions):
         Judgement.from_dict({"verdict": "continue"})
     with pytest.raises(DataError):
         Judgement.from_dict(found.to_dict() | {"verdict": "tired"})
-    assert "10 flagged" in found.summary()
+    assert "10 flagged" in of_judgement(found)
 
 
 def test_random_selection(explored, rng):

@@ -11,6 +11,7 @@ from ase.build import bulk, surface
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from trainspot.cli._summaries import of_judgement
 from trainspot.cli._why import sentence
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.config.document import Document
@@ -99,7 +100,7 @@ def test_both_causes_are_counted_and_a_frame_once(explored, known, predict):
     assert len(found.flagged) == len(explored)
     assert found.flagged_by["forces"] == len(explored)
     assert found.flagged_by["novelty"] >= 12
-    assert "(by forces 32, novelty " in found.summary()
+    assert "(by forces 32, novelty " in of_judgement(found)
 
 
 @pytest.mark.parametrize("n", [0, 5, 18])
