@@ -173,7 +173,13 @@ def test_every_sentence_of_before_is_taken_apart(text, kind, cause):
 
 
 @pytest.mark.parametrize(
-    "text", [f"selected: {JUDGED}; because I say so", "refused: it is ugly", "selected: of course"]
+    "text",
+    [
+        f"selected: {JUDGED}; because I say so",
+        "refused: it is ugly",
+        "selected: of course",
+        "selected: disagreement on forces of 0.05 exceeds the threshold of 0.05 eV/Å",
+    ],
 )
 def test_a_sentence_that_is_not_understood_is_kept(text):
     found = decision(text)

@@ -94,7 +94,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
 _NUMBER: Final = r"[-+.\w]+"
 _JUDGED: Final = re.compile(
     r"(?P<kind>selected|audit|not selected): disagreement on (?P<cause>\w+) of "
-    rf"(?P<value>{_NUMBER}) (?:exceeds|is within) the threshold of (?P<limit>{_NUMBER}) [^;]+"
+    rf"(?P<value>{_NUMBER}) (?P<word>exceeds|is within) the threshold of (?P<limit>{_NUMBER}) [^;]+"
     rf"(?:; novelty: a distance of (?P<far>{_NUMBER}) from the nearest training frame exceeds "
     rf"(?P<novel>{_NUMBER}))?(?:; (?P<how>.+))?"
 )
@@ -173,7 +173,8 @@ def _judged(found: _Parts, text: str) -> FrameDecision:
         if method is None:
             return FrameDecision(kind, cause, value, limit, told=text)
     far = Beyond(float(found["far"]), float(found["novel"])) if found["far"] else None
-    return FrameDecision(kind, cause, value, limit, method, far)
+    hidden = (found["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
+    return FrameDecision(kind, cause, value, limit, method, far, told=text if hidden else "")
 
 
 def _refused(cause: Objection, found: _Parts) -> FrameDecision:
