@@ -92,20 +92,25 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     page = tmp_path / "report.html"
     result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page)])
     assert result.exit_code == 0, result.output
-    assert "before" in page.read_text(encoding="utf-8")
+    told = page.read_text(encoding="utf-8")
+    assert "before" in told
+    assert "the campaign ran out of iterations before it converged" in told
+    assert "trainspot report with --kinetic-map draws it" in told
+    result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page), "--kinetic-map"])
+    assert result.exit_code == 0, result.output
+    assert "The same by the descriptor of the paper" in page.read_text(encoding="utf-8")
 
 
 def test_why_a_campaign_of_before_chose_its_frames_is_read_from_its_sentences(campaign):
-    judge = {n.process_label: n for n in campaign.called if n.process_label == "judge"}["judge"]
-    stored = judge.outputs.judgement.get_dict()["reasons"]
-    (past, *_) = [
-        one for one in history(campaign) if one.judgement.decisions.keys() == stored.keys()
-    ]
-    assert {i: sentence(one) for i, one in past.judgement.decisions.items()} == stored
-    assert not any(one.told for one in past.judgement.decisions.values())
-    identity = past.judgement.chosen[0]
+    judges = [node for node in campaign.called if node.process_label == "judge"]
+    stored = [node.outputs.judgement.get_dict() for node in sorted(judges, key=lambda n: n.ctime)]
+    for content, past in zip(stored, history(campaign), strict=True):
+        decisions = past.judgement.decisions
+        assert {i: sentence(one) for i, one in decisions.items()} == content["reasons"]
+        assert not any(one.told for one in decisions.values())
+    reasons, identity = stored[0]["reasons"], stored[0]["selected"][0]
     result = CliRunner().invoke(why, [str(campaign.pk), identity, "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert f"{told['decision']}: {told['reason']}" == stored[identity]
-    assert told["decided"]["kind"] == told["decision"] in ("selected", "audit")
+    assert f"{told['decision']}: {told['reason']}" == reasons[identity]
+    assert told["decided"]["kind"] == told["decision"] == "selected"

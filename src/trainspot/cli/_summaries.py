@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 def of_judgement(judgement: Judgement) -> str:
     """The counts of a judgement."""
     refused = ", ".join(f"{n} {cause}" for cause, n in judgement.refused.items()) or "none"
-    by = ", ".join(f"{name} {n}" for name, n in judgement.flagged_by.items() if n)
-    flagged = f"{len(judgement.flagged)} flagged" + (f" (by {by})" if by else "")
+    by = ", ".join(f"{name}: {n}" for name, n in judgement.flagged_by.items() if n)
+    flagged = f"{len(judgement.flagged)} flagged" + (f" ({by})" if by else "")
     repeated = judgement.near_duplicates
     near = f"{repeated} near-duplicates, " if repeated else ""
     return (
-        f"{judgement.explored} frames, refused: {refused}; {flagged}, {near}"
+        f"{judgement.explored} frames; refused: {refused}; {flagged}; {near}"
         f"{len(judgement.selected)} selected, {len(judgement.audit)} for the audit"
     )
 
@@ -29,7 +29,7 @@ def of_calibration(made: Calibration) -> str:
         why = f"Spearman {made.spearman:.2f}" if poor else f"{made.needed} are needed"
         return (
             f"{made.property}: {made.verdict}, no threshold could be fitted ({made.pairs} "
-            f"pairs, {why}); the tolerance of {made.tolerance:.4g} stands in for it"
+            f"pairs, {why}); the tolerance of {made.tolerance:.4g} is used instead"
         )
     low, high = made.interval or (float("nan"), float("nan"))
     rates = ", ".join(

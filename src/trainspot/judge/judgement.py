@@ -150,7 +150,7 @@ def judge(
     frames = explored.select(valid)
     space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
     novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
-    ratios = excess(predictions.select(valid), calibrations)
+    ratios = threshold_ratios(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
     limits = novelty.of(frames)
@@ -196,7 +196,9 @@ def judge(
     )
 
 
-def excess(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Array]:
+def threshold_ratios(
+    predictions: Predictions, calibrations: Mapping[str, Calibration]
+) -> dict[str, Array]:
     """Δ/τ of each property and frame, (N,); beyond 1 a frame is flagged."""
     delta = predictions.disagreement()
     return {name: delta[name] / found.threshold for name, found in calibrations.items()}
