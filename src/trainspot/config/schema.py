@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainspot.common import plugins
-from trainspot.common.errors import MissingExtraError
+from trainspot.common.errors import ContractError, MissingExtraError
 from trainspot.config.load import protocols
 from trainspot.config.models import ENGINE_SECTIONS, Campaign
 
@@ -29,8 +29,8 @@ def schema() -> dict[str, Any]:
                 settings = section.settings_model(engine).model_json_schema(
                     ref_template=f"#/$defs/{name}.{engine}.{{model}}"
                 )
-            except MissingExtraError:
-                continue
+            except (MissingExtraError, ContractError):
+                continue  # cannot be used here; the others can
             for part, definition in settings.pop("$defs", {}).items():
                 definitions[f"{name}.{engine}.{part}"] = definition
             definitions[f"{name}.{engine}"] = _with_engine(own, engine, settings)

@@ -20,13 +20,7 @@ from trainspot.common.errors import InputError
 from trainspot.common.units import EV_PER_A3_IN_GPA
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import CHARGE, MOMENTS
-from trainspot.label.base import (
-    EngineSettings,
-    LabelEngine,
-    atomic_moment,
-    fingerprint,
-    labels_of,
-)
+from trainspot.label.base import EngineSettings, LabelEngine, atomic_moment, fingerprint, labels_of
 from trainspot.label.practical import decisive_pw
 from trainspot.label.states import charge_of, not_computed
 
