@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from ase.data import atomic_numbers
 
+from trainspot.common.text import counted
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.engine import Remark
 from trainspot.label.states import charge_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from trainspot.data.dataset import Dataset
     from trainspot.data.frames import Frame
     from trainspot.label.quantumespresso import QuantumEspressoSettings
 
@@ -62,3 +65,25 @@ def odd(
         if abs((electrons - charge) % 2) > 1e-6:
             found.append(frame)
     return found
+
+
+def foresee(
+    frames: Dataset,
+    settings: QuantumEspressoSettings,
+    valences: Mapping[str, float] | None = None,
+) -> Iterator[Remark]:
+    """Whether fixed occupations suit the electrons of what pw.x will be asked for.
+
+    Args:
+        frames: Those that will be labelled first.
+        settings: The engine's.
+        valences: Valence electrons of each element's pseudopotential, if they are known.
+    """
+    if found := odd(frames, settings, valences):
+        formula = found[0].to_atoms().get_chemical_formula()
+        text = (
+            f"occupations: fixed, but {len(found)} of {counted(len(frames), 'frame')} to be "
+            f"labelled have an odd number of electrons, {formula} first, which pw.x refuses "
+            "without spin; write occupations: smearing, or set tot_charge"
+        )
+        yield Remark("error" if len(found) == len(frames) else "warning", text)

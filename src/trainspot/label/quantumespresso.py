@@ -17,9 +17,11 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 from trainspot.common.units import EV_PER_A3_IN_GPA
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Preflight, Program, Remark
 from trainspot.label.base import (
     EngineSettings,
     LabelEngine,
@@ -31,7 +33,7 @@ from trainspot.label.practical import decisive_pw
 from trainspot.label.states import charge_of, not_computed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import ArrayLike
 
@@ -48,6 +50,16 @@ _UNGUIDED_MAGNETISATION: Final = 0.5
 """Share of the valence electrons that start polarised when no moments are given."""
 
 Bit = Literal[0, 1]
+
+PW: Final = Program(
+    "pw",
+    "pw.x",
+    calculation="quantumespresso.pw",
+    probe=(),
+    says="Program PWSCF",
+    remedy="install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again",
+)
+"""The program; without input it greets and ends with an error."""
 
 
 class QuantumEspressoSettings(EngineSettings):
@@ -222,6 +234,30 @@ class QuantumEspressoLabelEngine(LabelEngine):
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
     failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
     continued: ClassVar[frozenset[int]] = frozenset({400, 410})
+    extra: ClassVar[str] = "quantumespresso"
+
+    @classmethod
+    def program(cls) -> Program:
+        """pw.x."""
+        return PW
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Moments of given frames that pw.x will not be told of."""
+        if facts.settings.spin:
+            return
+        bodies = (f for f in facts.inputs.frames(labelled=False) if not is_isolated_atom(f))
+        if count := sum(MOMENTS in frame.state for frame in bodies):
+            yield Remark(
+                "warning",
+                f"{counted(count, 'frame')} with initial_magmoms will be labelled without spin; "
+                "set label.spin: true to start from them",
+            )
+
+    @classmethod
+    def includes_dispersion(cls, settings: QuantumEspressoSettings) -> bool:
+        """See the base class."""
+        return settings.dispersion is not None
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:

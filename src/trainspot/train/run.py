@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common import plugins, processes
 from trainspot.common.errors import (
     InputError,
-    MissingExtraError,
     TrainingDivergedError,
     TrainingError,
     TrainspotError,
@@ -80,7 +79,7 @@ def train_committee(
     """
     committee = len(seeds)
     _check_files(directory, start, committee)
-    program = find_executable(engine.executable)
+    program = find_executable(engine)
     folders = [directory / f"member_{member}" for member in range(committee)]
     starts: list[Path | None] = (
         [*start] * committee if len(start) == 1 else [*start] or [None] * committee
@@ -148,16 +147,17 @@ class _Attempts:
         }
 
 
-def find_executable(name: str) -> str:
-    """The program beside this interpreter, else on PATH.
+def find_executable(engine: type[Trainer]) -> str:
+    """The program of a trainer, beside this interpreter, else on PATH.
 
     Raises:
-        MissingExtraError: It is in neither place.
+        InputError: It is in neither place; the message says what brings it.
     """
+    name = engine.executable
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     found = beside or shutil.which(name)
     if found is None:
-        raise MissingExtraError(f"the program '{name}'", "mace" if "mace" in name else "all")
+        raise engine.missing(f"the program '{name}'")
     return found
 
 
