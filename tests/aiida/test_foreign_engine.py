@@ -201,8 +201,8 @@ def test_a_program_that_is_missing_or_silent_names_the_package(set_up, program):
     assert found["ridge@localhost"].detail == "no ridge-train", "a trainer's executable is enough"
     assert found["ridge@localhost"].hint == "install it and put it on PATH"
     assert found["mace@localhost"].state == "made", "ours are set up as ever"
-    program("GIRD 1.3")
-    assert "does not answer: GIRD 1.3" in set_up()["grid@localhost"].detail
+    program("TILE 1.3")
+    assert "does not answer: TILE 1.3" in set_up()["grid@localhost"].detail
 
 
 def test_an_engine_that_lacks_a_module_is_a_finding_of_the_set_up(set_up):
