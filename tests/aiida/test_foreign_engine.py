@@ -240,10 +240,10 @@ def test_a_package_made_for_another_version_of_ours_is_named(installed, statemen
 def test_a_trainer_whose_program_is_missing_says_so(installed, monkeypatch):
     trainer = run.trainer("ridge")
     with pytest.raises(InputError, match=r"'ridge-train' is not installed; install it and put it"):
-        run.find_executable(trainer)
+        run.find_executable(trainer.executable, trainer)
     monkeypatch.setattr(trainer, "extra", "fast")
     with pytest.raises(InputError, match=r"; run: pip install 'gridlab-trainspot\[fast\]'$"):
-        run.find_executable(trainer)
+        run.find_executable(trainer.executable, trainer)
 
 
 def test_its_settings_are_in_the_schema(installed):

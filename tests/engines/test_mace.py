@@ -21,7 +21,6 @@ from trainspot.models.potential import Potential, kind_of
 from trainspot.testing.potential import check_potential
 from trainspot.train.mace import MaceSettings, MaceTrainer
 from trainspot.train.run import find_executable
-from trainspot.train.toy import ToyTrainer
 
 pytestmark = pytest.mark.engine
 
@@ -51,7 +50,7 @@ def train(tiny_mace):
         starts = {key: changes.pop(key) for key in ("start", "checkpoint") if key in changes}
         settings = MaceSettings(**(tiny_mace | changes))
         MaceTrainer.write_inputs(folder, dataset, settings, SEED, **starts)
-        command = [find_executable(MaceTrainer), *MaceTrainer.arguments(settings)]
+        command = [find_executable(MaceTrainer.executable), *MaceTrainer.arguments(settings)]
         threads = {"OMP_NUM_THREADS": "1"}
         with (folder / "out").open("w") as out:
             subprocess.run(command, cwd=folder, env=os.environ | threads, stdout=out, stderr=out)  # noqa: PLW1510
@@ -127,7 +126,7 @@ def test_fine_tuning_on_fewer_elements_starts_near_the_old_model(trained, tmp_pa
 def test_programs_can_read_what_is_printed(trained, dataset, tmp_path):
     """MACE prints a line about optional libraries when it is imported."""
     io.write(dataset, tmp_path / "frames.h5")
-    command = [find_executable(ToyTrainer), "evaluate", "frames.h5", "--models", trained.model]
+    command = [find_executable("trainspot"), "evaluate", "frames.h5", "--models", trained.model]
     done = subprocess.run(
         [*command, "-o", "p.h5", "--json"],
         cwd=tmp_path,

@@ -18,7 +18,6 @@ from trainspot.cli import main
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.models.mace import MacePotential
-from trainspot.train.mace import MaceTrainer
 from trainspot.train.run import find_executable
 
 pytestmark = pytest.mark.engine
@@ -89,7 +88,7 @@ def test_mace_reads_every_label(dataset, folder):
 def test_mace_trains_on_the_database(dataset, folder):
     path, flags = folder
     files = ["--train_file=train.aselmdb", "--valid_file=validation.aselmdb"]
-    program = find_executable(MaceTrainer)
+    program = find_executable("mace_run_train")
     done = subprocess.run(
         [program, *TINY, *files, *flags], cwd=path, env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,

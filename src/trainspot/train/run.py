@@ -19,6 +19,7 @@ from trainspot.common.errors import (
     TrainingError,
     TrainspotError,
 )
+from trainspot.engine import Engine
 from trainspot.train.base import GROUP, Trainer
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train_committee(
     """
     committee = len(seeds)
     _check_files(directory, start, committee)
-    program = find_executable(engine)
+    program = find_executable(engine.executable, engine)
     folders = [directory / f"member_{member}" for member in range(committee)]
     starts: list[Path | None] = (
         [*start] * committee if len(start) == 1 else [*start] or [None] * committee
@@ -147,17 +148,20 @@ class _Attempts:
         }
 
 
-def find_executable(engine: type[Trainer]) -> str:
-    """The program of a trainer, beside this interpreter, else on PATH.
+def find_executable(name: str, engine: type[Engine] | None = None) -> str:
+    """The program beside this interpreter, else on PATH.
+
+    Args:
+        name: Name of the file.
+        engine: The engine that runs it, which knows what brings it.
 
     Raises:
-        InputError: It is in neither place; the message says what brings it.
+        InputError: It is in neither place; the message says what to do.
     """
-    name = engine.executable
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     found = beside or shutil.which(name)
     if found is None:
-        raise engine.missing(f"the program '{name}'")
+        raise (engine or Engine).missing(f"the program '{name}'")
     return found
 
 
