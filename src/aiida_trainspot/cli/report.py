@@ -26,18 +26,25 @@ from trainspot.common.errors import InputError
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the numbers and arrays behind the page in this folder too.",
 )
+@click.option(
+    "--kinetic-map",
+    is_flag=True,
+    help="Draw a second map, by the kinetic SOREP descriptor of the paper; takes about 20 s.",
+)
 @profile_option
-def report(identifier: str, output: Path, data: Path | None, profile: str | None) -> None:
+def report(
+    identifier: str, output: Path, data: Path | None, kinetic_map: bool, profile: str | None
+) -> None:
     """Write a page with figures about campaign ID, finished or running."""
     if not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     load(profile)
     from aiida_trainspot.results.campaign import collect
-    from trainspot.report.campaign import page
+    from trainspot.report import compose
 
     found = collect(find(identifier))
     with counting("report") as progress:
-        page.write(found, output, progress)
+        compose.write(found, output, kinetic_map=kinetic_map, progress=progress)
     click.echo(f"report: {output}")
     if data is not None:
         found.write(data)

@@ -17,6 +17,6 @@ def is_whole(path: Path) -> bool:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return min((entry.header_offset for entry in archive.infolist()), default=1) == 0
+            return min((entry.header_offset for entry in archive.infolist()), default=0) == 0
     except (OSError, zipfile.BadZipFile):
         return False
