@@ -1,4 +1,4 @@
-"""``trainspot report``: one self-contained page of a campaign."""
+"""``trainspot report``: write a page with figures about a campaign."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trainspot.common.errors import InputError
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("report.html"),
     show_default=True,
-    help="The page.",
+    help="The .html page to write.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep the numbers and arrays behind the page in this folder too.",
+    help="Also write the numbers behind the page into this folder.",
 )
 @click.option(
     "--kinetic-map",
@@ -35,7 +35,7 @@ from trainspot.common.errors import InputError
 def report(
     identifier: str, output: Path, data: Path | None, kinetic_map: bool, profile: str | None
 ) -> None:
-    """Write a page with figures about campaign ID, finished or running."""
+    """Write a page with figures about campaign ID, which may still run."""
     if not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     load(profile)

@@ -104,7 +104,7 @@ def _daemon() -> Iterator[Remark]:
     if newer:
         yield Remark(
             "warning",
-            f"the daemon runs an older {', '.join(newer)} than the one installed since; "
+            f"the daemon started before {', '.join(newer)} was installed and runs the old version; "
             "run: verdi daemon restart",
         )
 
@@ -132,7 +132,8 @@ def _installed(package: str) -> float:
 def _caching() -> Iterator[Remark]:
     if get_config_option("caching.default_enabled"):
         yield Remark(
-            "warning", "caching is on for everything; trainspot excludes its own calcfunctions"
+            "warning",
+            "caching is on for all processes; trainspot excludes its own calcfunctions",
         )
         return
     enabled = get_config_option("caching.enabled_for") or []
@@ -141,8 +142,8 @@ def _caching() -> Iterator[Remark]:
         names = ", ".join(name.partition(":")[2] for name in missing)
         yield Remark(
             "warning",
-            f"caching is off for {names}, so an interrupted campaign would repeat their work; "
-            "run: trainspot setup",
+            f"caching is off for {names}, so an interrupted campaign would repeat these "
+            "calculations; run: trainspot setup",
         )
 
 

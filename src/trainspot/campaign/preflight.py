@@ -110,14 +110,14 @@ def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark
         return
     lacks = []
     if n < needed:
-        lacks.append(f"thresholds take {needed}, so that the first choices are random")
+        lacks.append(f"thresholds need {needed}, so the first selections will be random")
     if wanted > needed:
-        lacks.append(f"the novelty flag takes {wanted}")
+        lacks.append(f"the novelty flag needs {wanted}")
     share = next((v for v in _SHARES if v * len(sets) >= wanted), None)
     if share is None:
-        remedy = "make more frames, and more of them validation frames (split.fractions)"
+        remedy = "make more frames and a larger share of validation frames (split.fractions)"
     else:
         shares = f"[{0.9 - share:.1f}, {share:.1f}, 0.1]"
         remedy = f"set split.fractions, such as {shares}, or make more frames"
-    text = f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; {remedy}"
-    yield Remark("warning", f"{text}; audits bring some in each iteration")
+    text = f"{counted(n, 'validation frame')} in iteration 1: {', and '.join(lacks)}; {remedy}"
+    yield Remark("warning", f"{text}; the audit adds some in each iteration")

@@ -158,8 +158,8 @@ def foresee(
     if found := odd(frames, settings, valences):
         formula = found[0].to_atoms().get_chemical_formula()
         text = (
-            f"occupations: fixed, but {len(found)} of {counted(len(frames), 'frame')} to be "
-            f"labelled have an odd number of electrons, {formula} first, which pw.x refuses "
+            f"{len(found)} of {counted(len(frames), 'frame')} to be labelled have an odd number of "
+            f"electrons ({formula} is the first); pw.x refuses them with occupations: fixed and "
             "without spin; write occupations: smearing, or set tot_charge"
         )
         yield Remark("error" if len(found) == len(frames) else "warning", text)

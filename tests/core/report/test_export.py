@@ -90,7 +90,7 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
         "trainspot.calculator(", "models/member_0.toy", "elements=Si",
         f"{campaign.iterations[-1].calibration['forces'].sigma:.3g}",
         "Not within the tolerance; the campaign ran out of iterations", "## Limits",
-        'atoms.calc.results["excess"]',
+        'atoms.calc.results["threshold_ratio"]',
         "How many errors of\nsingle atoms sigma covers was not measured",
     ):  # fmt: skip
         assert part in card
@@ -143,8 +143,8 @@ def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign,
     with pytest.warns(UserWarning, match="energy, forces, stress are not calibrated"):
         crystal.calc = trainspot.calculator(folder)
     crystal.get_forces()
-    assert "excess" not in crystal.calc.results
-    assert '"excess"' not in (folder / "README.md").read_text()
+    assert not {"threshold_ratio", "excess"} & crystal.calc.results.keys()
+    assert '"threshold_ratio"' not in (folder / "README.md").read_text()
 
 
 def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, models, crystal):
@@ -178,8 +178,9 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
         "forces": np.sqrt(np.mean((bars / scale["forces"]) ** 2)),
         "stress": bar / scale["stress"],
     }
-    excess = max(delta[key] / one.threshold for key, one in made.items())
-    assert results["excess"] == pytest.approx(excess)
+    ratio = max(delta[key] / one.threshold for key, one in made.items())
+    assert results["threshold_ratio"] == pytest.approx(ratio)
+    assert results["excess"] == pytest.approx(ratio)  # its former name
 
 
 def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
@@ -199,7 +200,8 @@ def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
     exec(compile(files, PAGE.name, "exec"), {})
     kept = len(io.read("doubtful.h5"))
     assert 0 < kept < 12
-    assert f"frames not to trust: {kept} of 12 (by forces {kept})" in words
+    assert f"{kept} of 12 frames exceed" in words
+    assert f" a threshold (forces: {kept})\n" in words
     assert found["forces"].shape == (8, 3)
     assert found["bars"].shape == (8,)
     results = found["atoms"].calc.results

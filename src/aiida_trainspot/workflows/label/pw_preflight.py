@@ -31,7 +31,7 @@ def pseudopotentials(facts: Preflight) -> Iterator[Remark]:
         return
     has = set(family.elements)
     for element in (one for one in facts.inputs.species if one not in has):
-        hint = "choose another label.pseudo_family, or install one that has it"
+        hint = "choose or install a label.pseudo_family with this element"
         yield _error(InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint))
 
 
@@ -59,7 +59,7 @@ def _memory(first: FirstLabels, family: Any) -> Iterator[Remark]:
     for reason, count in impossible.items():
         yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
     yield Remark(
-        "note", f"the largest label, {counted(n_atoms, 'atom')}, takes about {most:.2g} GB"
+        "note", f"the largest label, {counted(n_atoms, 'atom')}, needs about {most:.2g} GB"
     )
     if first.shares_machine:
         hint = "lower label.max_concurrent or the size of the supercells"
@@ -69,7 +69,7 @@ def _memory(first: FirstLabels, family: Any) -> Iterator[Remark]:
         where = f"the job has {first.memory:.2g} GB"
     at_once = min(first.at_once, len(frames))
     if at_once * most > first.memory:
-        text = f"{at_once} at a time may take {at_once * most:.2g} GB"
+        text = f"{counted(at_once, 'label')} at the same time may need {at_once * most:.2g} GB"
         yield Remark("warning", f"{text}: {where}; {hint}")
 
 

@@ -133,7 +133,7 @@ class Calibration:
             why = f"Spearman {self.spearman:.2f}" if poor else f"{self.needed} are needed"
             return (
                 f"{self.property}: {self.verdict}, no threshold could be fitted ({self.pairs} "
-                f"pairs, {why}); the tolerance of {self.tolerance:.4g} stands in for it"
+                f"pairs, {why}); the tolerance of {self.tolerance:.4g} is used instead"
             )
         low, high = self.interval or (float("nan"), float("nan"))
         rates = ", ".join(
@@ -218,11 +218,11 @@ def check_committee(found: Mapping[str, Calibration], committee: str, where: str
     others = [name for name, one in found.items() if one.committee not in {"", committee}]
     if committee and others:
         raise InputError(
-            f"thresholds of {', '.join(others)} were fitted to another committee than made the "
-            "predictions",
+            f"the thresholds of {', '.join(others)} were fitted to another committee than that of "
+            "the predictions",
             where=where,
-            hint="evaluate the frames with that committee, calibrate this one, or give thresholds "
-            "as numbers",
+            hint="evaluate the frames with that committee, calibrate the committee of the "
+            "predictions, or give thresholds as numbers",
         )
 
 
