@@ -7,7 +7,7 @@ from typing import Any
 from trainspot.common import plugins
 from trainspot.common.errors import ContractError, MissingExtraError
 from trainspot.config.load import protocols
-from trainspot.config.models import ENGINE_SECTIONS, Campaign
+from trainspot.config.models import Campaign, engine_sections
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,7 +20,7 @@ def schema() -> dict[str, Any]:
     """
     tree = Campaign.model_json_schema()
     definitions: dict[str, Any] = tree.setdefault("$defs", {})
-    for section in ENGINE_SECTIONS.values():
+    for section in engine_sections().values():
         name = section.__name__
         own = definitions.pop(name)
         engines = []

@@ -19,6 +19,7 @@ from aiida_trainspot.workflows.jobs import (
     why,
 )
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
+from aiida_trainspot.workflows.preflight import Foresees
 from trainspot.common.errors import TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.explore import schedule as scheduling
@@ -37,7 +38,7 @@ JOB_KEY = "job_{:04d}"
 SHARED = ("starts", "model", "kind", "code", "settings")
 
 
-class ExploreEngineWorkChain(WorkChain):
+class ExploreEngineWorkChain(Foresees, WorkChain):
     """Base of the engines: a schedule in; explored frames and failed runs out.
 
     A run that fails is an output; the workchain fails only if no job brings anything.
