@@ -123,7 +123,6 @@ def read_inputs(loaded: Loaded) -> Dataset:
     """
     from trainspot import io
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:
@@ -148,7 +147,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
         _check_frames(read, str(file))
         if any(frame.labels for frame in read):
             _LOG.warning("%s: labels of structures are not used; for them say 'dataset:'", file)
-        parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
+        parts.append(read.without_labels())
     return Dataset.concatenate(parts).merge()
 
 
