@@ -386,17 +386,6 @@ def test_a_merge_of_an_open_file_outlives_it(tmp_path, labelled_frames):
     assert same(merged, labelled_frames)
 
 
-def test_frames_without_their_labels_are_those_made_without(labelled_frames, tmp_path):
-    dataset = Dataset.from_frames([f.with_(split="test", info={"a": 1}) for f in labelled_frames])
-    wanted = Dataset.from_frames(frame.with_(labels=Labels()) for frame in dataset)
-    hdf5.write(dataset, tmp_path / "frames.h5")
-    with hdf5.opened(tmp_path / "frames.h5") as on_disk:
-        for found in (dataset.without_labels(), on_disk.without_labels()):
-            for name, column in wanted.columns.items():
-                np.testing.assert_array_equal(found.column(name), column)
-    assert dataset.is_labelled.all()
-
-
 def test_new_labels_replace_old_ones_and_absent_ones_do_not(labelled_frames):
     dataset = Dataset.from_frames(labelled_frames)
     new = labelled_frames[2].with_(labels=Labels(9.0, np.ones((8, 3)), theory="pbe"))
