@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trainspot.common.errors import DataError
+from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 
