@@ -14,8 +14,9 @@ from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNo
 from ase.build import bulk
 from click.testing import CliRunner
 
+from aiida_trainspot.calculations.evaluate import ids_of
 from aiida_trainspot.cli.why import why
-from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.data.predictions import read_predictions
 from aiida_trainspot.launch.builder import get_builder
 from aiida_trainspot.results.campaign import collect, committee
 from aiida_trainspot.results.status import status
@@ -70,7 +71,7 @@ def judgements(node):
 def evaluated(node, label):
     """Ids of the frames that a job of the campaign evaluated."""
     links = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
-    return [identity for job in links.all_nodes() for identity in job.inputs.dataset.dataset.ids]
+    return [identity for job in links.all_nodes() for identity in ids_of(job.inputs)]
 
 
 def check_that_no_frame_is_evaluated_twice(node, plain):
@@ -113,8 +114,39 @@ def check_that_it_judged_alike(found, plain):
         check_that_decisions_are_alike(judgement, wanted)
 
 
+def check_that_frames_are_written_once_a_change(written):
+    """Where a frame was made, with its set, with its label, and in the dataset of each iteration.
+
+    Few frames stand in nodes of an exploration too: those it starts from, and of runs that fail.
+    """
+    assert max(written.nodes_of_frames(without=("starts", "failures")).values()) == 4
+    assert max(written.nodes_of_frames().values()) <= 7
+    assert written.frames <= 190
+    assert written.data["PESData"] <= 17
+    assert written.nodes <= 214
+
+
+def check_that_each_choice_has_its_reason(node, plain, campaign):
+    """Read from the graph, the same as the plain loop tells."""
+    past = loop.history(plain, campaign)
+    for identity in (past[0].judgement.selected[0], past[0].known.ids[1]):
+        found = CliRunner().invoke(why, [node.uuid, identity[:12], "--json"]).stdout
+        account = pure.why(identity, past, plain.dataset, plain.failed)
+        wanted = as_json(account)
+        told = json.loads(found)
+        assert told["decision"] == wanted["decision"]
+        assert told["nearest"] == wanted["nearest"]
+        assert told["reason"] == wanted["reason"]
+        assert told["set"] == wanted["set"]
+        assert told["frame"] == identity
+        lines = CliRunner().invoke(why, [node.uuid, identity]).stdout.splitlines()
+        assert lines == in_words(account)
+
+
 @pytest.mark.slow
-def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_campaign, tmp_path):
+def test_the_campaign_selects_what_the_plain_loop_selects(
+    run, aluminium, toy_campaign, tmp_path, writes_of
+):
     content = toy_campaign | {"stop": {"max_iterations": 2}}
     node = run(content)
     campaign = resolve(Document(Path("toy.yaml"), content)).campaign
@@ -140,6 +172,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
 
     check_that_no_frame_is_evaluated_twice(node, plain)
+    check_that_frames_are_written_once_a_change(writes_of(node))
 
     # what an export takes
     kept = committee(node, collect(node))
@@ -152,20 +185,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     } == node.outputs.calibration.get_dict()
     assert kept.note == ""
 
-    # why each frame was chosen, read from the graph
-    past = loop.history(plain, campaign)
-    for identity in (past[0].judgement.selected[0], past[0].known.ids[1]):
-        found = CliRunner().invoke(why, [node.uuid, identity[:12], "--json"]).stdout
-        account = pure.why(identity, past, plain.dataset, plain.failed)
-        wanted = as_json(account)
-        told = json.loads(found)
-        assert told["decision"] == wanted["decision"]
-        assert told["nearest"] == wanted["nearest"]
-        assert told["reason"] == wanted["reason"]
-        assert told["set"] == wanted["set"]
-        assert told["frame"] == identity
-        lines = CliRunner().invoke(why, [node.uuid, identity]).stdout.splitlines()
-        assert lines == in_words(account)
+    check_that_each_choice_has_its_reason(node, plain, campaign)
 
     report = status(node)
     assert report["exit"]["label"] == "max_iterations"
@@ -179,7 +199,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     decisions = {
         c.process_label for c in node.called_descendants if isinstance(c, CalcFunctionNode)
     }
-    expected = {"run_step", "merge_steps", "assign_sets"}
+    expected = {"run_step", "merge_steps", "merge_labels"}
     expected |= {"schedule", "draw_member", "calibrate", "judge", "score"}
     assert expected <= decisions
     stages = {c.process_label for c in node.called if isinstance(c, WorkChainNode)}

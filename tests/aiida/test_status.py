@@ -14,8 +14,8 @@ from plumpy import ProcessState
 from rich.text import Text
 
 from aiida_trainspot.cli import _watch
+from aiida_trainspot.results.find import find
 from aiida_trainspot.results.status import Progress, progress, status
-from aiida_trainspot.runtime.profile import find
 from trainspot.cli import main
 from trainspot.common.errors import InputError
 from trainspot.judge.calibrate import Calibration

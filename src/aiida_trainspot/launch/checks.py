@@ -16,8 +16,8 @@ from aiida.orm import AbstractCode, InstalledCode, User
 
 from aiida_trainspot.launch import builder
 from aiida_trainspot.launch.repeats import repeats
+from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.runtime import daemon
-from aiida_trainspot.runtime.profile import campaigns
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.installation import cached_calculations, cores
 from aiida_trainspot.workflows.preflight import FirstLabels, Foresees

@@ -9,9 +9,9 @@ from aiida.orm import CalcJobNode, WorkChainNode
 from pydantic import ValidationError
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
+from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.results.status import stages_of
-from aiida_trainspot.runtime.profile import campaigns
 from aiida_trainspot.workflows.label.base import engine_workchain
 from trainspot.common.errors import TrainspotError
 from trainspot.common.text import counted

@@ -9,8 +9,8 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, Dict, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.files import read_predictions
-from aiida_trainspot.functions.iteration import calibrations_of, campaign_of, judgement_of
+from aiida_trainspot.data.predictions import read_predictions
+from aiida_trainspot.functions.campaign import calibrations_of, campaign_of, judgement_of
 from aiida_trainspot.results.retries import sentences
 from aiida_trainspot.results.status import Stage, stages_of, status
 from aiida_trainspot.setup.demo_pseudos import FAMILY
@@ -87,8 +87,7 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
     have the sets that the campaign gives them.
     """
     stages = list(stages_of(node))
-    found = node.outputs.dataset if "dataset" in node.outputs else _latest(node, stages)
-    dataset: Dataset = found.dataset
+    dataset = node.outputs.dataset.dataset if "dataset" in node.outputs else _latest(node, stages)
     labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
     if labelling is not None and "labelled" not in labelling.outputs:
         known = Dataset.from_frames([]).merge(dataset)
@@ -97,14 +96,17 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
     return _with_sets(dataset, node)
 
 
-def _latest(node: WorkChainNode, stages: list[Stage]) -> PESData:
-    """The last dataset that a stage returned, or the input."""
+def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
+    """The last dataset that a stage returned, or the input, joined by what was chosen since."""
+    chosen: list[PESData] = []
     for stage in reversed(stages):
         outputs = stage.node.outputs
         for name in ("labelled", "dataset"):
             if name in outputs and isinstance(outputs[name], PESData):
-                return outputs[name]
-    return node.inputs.dataset
+                return outputs[name].merge(*chosen) if chosen else outputs[name].dataset
+        if stage.name == "judge" and "chosen" in outputs:
+            chosen.append(outputs.chosen)
+    return node.inputs.dataset.merge(*chosen) if chosen else node.inputs.dataset.dataset
 
 
 def _labelled_in(stage: ProcessNode) -> Dataset:

@@ -10,7 +10,7 @@ from aiida.orm import CalcJobNode, WorkChainNode
 from pydantic import ValidationError
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.workflows.jobs import why
 from aiida_trainspot.workflows.once import is_replaced
 from trainspot.campaign import ending as words
@@ -119,9 +119,11 @@ def _campaign(node: WorkChainNode) -> Campaign | None:
 def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
     outputs = stage.node.outputs
     if stage.name == "label" and "failures" in outputs and len(outputs.failures):
-        asked = stage.node.inputs.dataset
+        given = stage.node.inputs
+        nodes = [given[name] for name in ("dataset", "chosen") if name in given]
+        asked = {identity for node in nodes for identity in node.unlabelled().ids}
         failed = outputs.failures.dataset
-        labelled = len({*asked.dataset.unlabelled().ids}) - len(failed)
+        labelled = len(asked) - len(failed)
         return words.too_few_labels(labelled, failed, campaign)
     root, path = _root(stage.node)
     member = next((label for label in path if _MEMBER.fullmatch(label)), "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
-from aiida_trainspot.functions.iteration import judge, record_of
+from aiida_trainspot.functions.campaign import judge, record_of
 from aiida_trainspot.results.endings import exit_of, state_of
 from aiida_trainspot.results.retries import retries
 from aiida_trainspot.workflows.once import is_replaced

@@ -78,10 +78,12 @@ class Decision:
 
     Attributes:
         judgement: What is labelled next, and why.
-        dataset: The dataset with the chosen frames joined, unlabelled.
+        chosen: The frames that are labelled next, unlabelled.
+        dataset: The dataset with these frames joined.
     """
 
     judgement: Judgement
+    chosen: Dataset
     dataset: Dataset
 
 
@@ -135,9 +137,13 @@ def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:
 
 def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
     """What a new committee must see: the labelled held-out frames and the exploration."""
+    return held_out(dataset).merge(explored)
+
+
+def held_out(dataset: Dataset) -> Dataset:
+    """The labelled frames that no committee is trained on."""
     labelled = dataset.labelled()
-    held_out = [labelled.subset(split) for split in SPLITS if split != "train"]
-    return Dataset.concatenate(held_out).merge(explored)
+    return Dataset.concatenate(labelled.subset(split) for split in SPLITS if split != "train")
 
 
 def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
@@ -221,8 +227,7 @@ def decide(
     chosen = unique.select(judgement.chosen)
     if rules.judge.select.held_out == "audit":
         chosen = trained_on(chosen, judgement.selected)
-    joined = dataset.merge(chosen)
-    return Decision(judgement, joined)
+    return Decision(judgement, chosen, dataset.merge(chosen))
 
 
 def trained_on(frames: Dataset, ids: Collection[str]) -> Dataset:

@@ -126,7 +126,6 @@ def read_inputs(loaded: Loaded) -> Dataset:
     """
     from trainspot import io
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:
@@ -153,7 +152,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
             _LOG.warning(
                 "%s: labels of structures are not used; to use them, write 'dataset: FILE'", file
             )
-        parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
+        parts.append(read.without_labels())
     return Dataset.concatenate(parts).merge()
 
 

@@ -10,7 +10,7 @@ from aiida.orm import CalcJobNode, Dict, SinglefileData, Str
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.schedule import gather_exploration
+from aiida_trainspot.functions.explore import explored_already, gather_exploration
 from aiida_trainspot.workflows.jobs import (
     AGAIN,
     job_ports,
@@ -140,14 +140,10 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
         for job in jobs:
             if not job.is_finished_ok:
                 self.report(f"{why(job)} <{job.pk}>")
-        gathered = decide_once(
-            self,
-            "gather",
-            gather_exploration,
-            starts=self.inputs.starts,
-            schedule=self.inputs.schedule,
-            **parts,
-        )
+        asked = {"starts": self.inputs.starts, "schedule": self.inputs.schedule}
+        gathered = explored_already(**asked, parts=parts)
+        if gathered is None:
+            gathered = decide_once(self, "gather", gather_exploration, **asked, **parts)
         self.out("explored", gathered["explored"])
         self.out("failures", gathered["failures"])
         if not any(job.is_finished_ok for job in jobs) and not len(gathered["explored"]):
