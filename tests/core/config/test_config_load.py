@@ -233,6 +233,28 @@ def test_lines_of_nested_lists_and_mappings(tmp_path):
     assert found.where(("z",)) == str(path)
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("yes", True),
+        ("Off", False),
+        ("[Y, N, No]", ["Y", "N", False]),
+        ("010", 8),
+        ("1:30", 90),
+        ("1e-3", 1e-3),
+        (".5e2", 50.0),
+        ("1_000", 1000),
+        ("08", "08"),
+    ],
+)
+def test_what_is_written_keeps_its_meaning(tmp_path, written, value):
+    """Yttrium and nitrogen are texts; other readers of YAML differ here (decision 0058)."""
+    path = tmp_path / "x.yaml"
+    path.write_text(f"key: {written}\n")
+    read = document.read(path).data["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
 def test_anchors_and_merge_keys_work(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("base: &b {x: 1, y: 2}\nother: {<<: *b, y: 3}\n")
