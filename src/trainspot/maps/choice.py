@@ -11,15 +11,10 @@ from ase.data import chemical_symbols
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import generator
 from trainspot.common.text import counted
-from trainspot.maps import cost
 from trainspot.maps.orbitals import has_orbitals
 
 if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
-
-WORTH: Final = 20
-"""Frames that a limit in time has room for at least: dearer ones are left out."""
-_PATIENCE: Final = "trainspot map --descriptor sorep has no limit in time"
 
 
 class Limits(NamedTuple):
@@ -28,12 +23,12 @@ class Limits(NamedTuple):
     Attributes:
         atoms: Of a frame.
         frames: On the map.
-        seconds: That one core needs for the kinetic SOREP of all of them, estimated.
+        total: Atoms of all frames together.
     """
 
     atoms: int | None = None
     frames: int | None = None
-    seconds: float | None = None
+    total: int | None = None
 
 
 NO_LIMITS: Final = Limits()
@@ -55,20 +50,17 @@ def choose(
         orbitals: Whether elements without orbitals have no place on the map.
 
     Raises:
-        InputError: No frame is left; or a limit in time has room for less than half of them.
+        InputError: No frame is left.
     """
     notes: list[str] = []
     parts = _suitable([_unique(dataset), _unique(others.without(dataset.ids))], limits.atoms, notes)
     if orbitals:
         parts = _with_orbitals(parts, notes)
-    left = None
-    if limits.seconds is not None:
-        parts, left = _affordable(parts, limits.seconds, notes)
     if not sum(map(len, parts)):
         raise InputError(
             "no frame is left for a map", hint=" ".join(notes) or "the dataset is empty"
         )
-    mine, theirs = _drawn(parts, limits, left, seed, notes)
+    mine, theirs = _drawn(parts, limits, seed, notes)
     return mine, theirs, notes
 
 
@@ -117,57 +109,28 @@ def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
     return kept
 
 
-def _affordable(
-    parts: list[Dataset], seconds: float, notes: list[str]
-) -> tuple[list[Dataset], float]:
-    """Without frames that would take too much of the time; and the time that is left for them."""
-    numbers = np.unique(np.concatenate([part.column("numbers") for part in parts])).tolist()
-    left = seconds - cost.tables(numbers)
-    if left < seconds / 2:
-        raise InputError(
-            f"the integrals between {len(numbers)} elements take too long", hint=_PATIENCE
-        )
-    most = left / WORTH
-    cheap = [cost.frames(part) <= most for part in parts]
-    kept = [part.take(rows) for part, rows in zip(parts, cheap, strict=True)]
-    total = sum(map(len, parts))
-    count = total - sum(map(len, kept))
-    if count > total / 2:
-        raise InputError(
-            f"{count} of {counted(total, 'frame')} would take more than {most:.1g} s each to "
-            "describe",
-            hint=_PATIENCE,
-        )
-    if count:
-        notes.append(
-            f"Left out: {counted(count, 'frame')} that would take more than {most:.1g} s each to "
-            "describe."
-        )
-    return kept, left
-
-
 def _drawn(
-    parts: list[Dataset], limits: Limits, left: float | None, seed: int, notes: list[str]
+    parts: list[Dataset], limits: Limits, seed: int, notes: list[str]
 ) -> tuple[Dataset, Dataset]:
-    """As many as the limits allow, in their order; ``left``: seconds for the frames alone."""
+    """As many frames as the limits allow, in their order."""
     total = sum(map(len, parts))
     rng = generator(seed, "map", "frames")
     orders = [rng.permutation(len(part)) for part in parts]
     count = total if limits.frames is None else min(total, limits.frames)
     why = " (--max-frames)"
-    if left is not None:
-        # Each part is taken from the front of its order, so that more frames never take less time.
-        spent = [
-            np.append(0.0, np.cumsum(cost.frames(part.take(order[:count]))))
+    if limits.total is not None:
+        # Each part is taken from the front of its order, so that a higher limit only adds frames.
+        atoms = [
+            np.append(0, np.cumsum(part.n_atoms[order]))
             for part, order in zip(parts, orders, strict=True)
         ]
 
-        def taken(number: int) -> float:
-            return float(sum(s[n] for s, n in zip(spent, _shares(parts, number), strict=True)))
+        def held(number: int) -> int:
+            return int(sum(a[n] for a, n in zip(atoms, _shares(parts, number), strict=True)))
 
-        if taken(count) > left:
-            count = bisect_right(range(count), left, key=taken) - 1
-            why = f", as many as one core describes in about {limits.seconds:.0f} s"
+        if held(count) > limits.total:
+            count = bisect_right(range(count), limits.total, key=held) - 1
+            why = f", {limits.total} atoms in all"
     if count < total:
         notes.append(f"Drawn at random: {count} of {total} frames{why}.")
     mine, theirs = (

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 IN_REPORT: Final = 1500
 """Frames on the map of a report: more take longer than reading it."""
-KINETIC_SECONDS: Final = 20.0
-"""CPU-seconds, estimated, for the frames on the kinetic map of a report."""
+KINETIC_LIMITS: Final = Limits(atoms=100, frames=200, total=2000)
+"""Of the kinetic map of a report, whose descriptor takes about 10 ms an atom."""
+_MORE: Final = "trainspot map with --descriptor sorep draws more."
 _KINETIC: Final = "A second map, by the kinetic SOREP descriptor of the paper"
 
 _DESCRIPTORS: Final = {
@@ -117,11 +118,14 @@ def explored(data: ReportData, progress: Callable[[int, int], None] | None = Non
         pictures = [replace(drawn, caption=" ".join([drawn.caption, *_words(chart)]))]
         tables, missing = [counts(chart, "iteration")], ""
     try:
-        chart = _chart(data, "sorep", Limits(seconds=KINETIC_SECONDS), progress)
+        chart = _chart(data, "sorep", KINETIC_LIMITS, progress)
     except MissingExtraError as error:
         return Explored(pictures, tables, missing, [f"{_KINETIC}, needs a library: {error}."])
     except InputError as error:
-        return Explored(pictures, tables, missing, [f"{_KINETIC}, is not drawn: {error}."])
+        reason = _plain(str(error))
+        more = f" {_MORE}" if reason != str(error) else ""
+        remark = f"{_KINETIC}, is not drawn: {reason.rstrip('.')}.{more}"
+        return Explored(pictures, tables, missing, [remark])
     drawn = kinetic(chart, again=bool(pictures))
     tables = [replace(table, caption="Frames on the first map.") for table in tables]
     return Explored([*pictures, drawn], tables, "", [missing] if missing else [])
@@ -141,8 +145,8 @@ def kinetic(chart: FrameMap, *, again: bool) -> Picture:
     if again:
         caption = f"The same by the descriptor of the paper: {len(chart)} frames, as {chart.title}."
     words = [caption, *_words(chart, again=again)]
-    if any(note.startswith("Drawn") for note in chart.notes):
-        words.append("trainspot map with --descriptor sorep draws more.")
+    if any(_plain(note) != note or note.startswith("Drawn") for note in chart.notes):
+        words.append(_MORE)
     alt = f"Scatter plot of {len(chart)} frames in a plane: {listed}."
     return Picture(drawn.source, " ".join(words), alt)
 
@@ -172,4 +176,9 @@ def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
     words = [meaning for key, meaning in reading(chart) if key != "Plane" or not again]
     if not _has_tsne() and not again:
         words.append("With pip install 'trainspot[map]' it would be a t-SNE.")
-    return words + [re.sub(r" \(--max-\w+\)", "", note) for note in chart.notes]
+    return words + [_plain(note) for note in chart.notes]
+
+
+def _plain(note: str) -> str:
+    """Without the flag of ``trainspot map`` that lifts a limit: a report has no such flag."""
+    return re.sub(r" \(--max-\w+\)", "", note)
