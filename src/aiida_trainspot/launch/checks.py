@@ -19,7 +19,7 @@ from aiida_trainspot.launch.repeats import repeats
 from aiida_trainspot.runtime import daemon
 from aiida_trainspot.runtime.profile import campaigns
 from aiida_trainspot.setup import programs, pseudos
-from aiida_trainspot.setup.installation import cached_calculations, cores
+from aiida_trainspot.setup.installation import cached_calculations
 from trainspot.campaign.loop import prepare
 from trainspot.campaign.preflight import (
     Remark,
@@ -29,6 +29,7 @@ from trainspot.campaign.preflight import (
     foresees_electrons,
 )
 from trainspot.common.errors import InputError, TrainspotError
+from trainspot.common.processes import cores
 from trainspot.common.text import counted
 from trainspot.label.pw_memory import memory
 

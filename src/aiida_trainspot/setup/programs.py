@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from trainspot.common import processes
 from trainspot.common.errors import RunError
 
 _TIME_LIMIT: Final = 120.0
@@ -72,7 +73,7 @@ def locate(program: Program, home: Path) -> Path | None:
 
 def silence(program: Program, executable: Path) -> str:
     """Why a program does not answer; empty if it does."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | processes.environment(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(  # noqa: S603  (the program the user wants to run)

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common import text
-from trainspot.judge.settings import UNITS
+from trainspot.common.properties import PROPERTIES, UNITS
 from trainspot.models.committee import CommitteePotential, trust_of
 from trainspot.models.exported import read_calibration
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import Trust
-from trainspot.predictions.predictions import PROPERTIES
 
 SHOWN: Final = 10
 """Doubtful frames that are named on the screen."""

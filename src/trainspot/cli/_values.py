@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import yaml
 
 from trainspot.common.errors import DataError, InputError, UnknownNameError
+from trainspot.common.properties import PROPERTIES
 from trainspot.evaluate.batch import digest
 from trainspot.judge.calibrate import Calibration, of_committee
-from trainspot.judge.settings import Property
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.exported import CALIBRATION, MODELS, checked
 from trainspot.predictions.statistics import fingerprint
@@ -59,8 +59,8 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if name not in get_args(Property):
-            raise UnknownNameError("property", name, get_args(Property), where=option)
+        if name not in PROPERTIES:
+            raise UnknownNameError("property", name, PROPERTIES, where=option)
         try:
             value = float(text)
         except ValueError:
@@ -140,6 +140,6 @@ def _read_calibrations(path: Path) -> dict[str, Calibration]:
         good = all(0 < one.threshold < float("inf") for one in found.values())
     except (AttributeError, TypeError, DataError):
         good = False
-    if not good or not found.keys() <= set(get_args(Property)):
+    if not good or not found.keys() <= set(PROPERTIES):
         raise DataError("not a file of calibrations", where=str(path))
     return of_committee(found, committee) if committee else found

@@ -47,3 +47,12 @@ def broken_off(record: Mapping[str, Any]) -> str:
     reasons = listed(dict(record.get("broken_off") or {}))
     end = f"{said} broke off before {'its' if failed == 1 else 'their'} end"
     return f"{end}: {reasons}" if reasons else end
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of a file is a number as Python reads it."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from ase.calculators.lammps import Prism
-from ase.geometry import complete_cell
+
+from trainspot.data.lattice import full_cell
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -39,7 +40,7 @@ def working_cell(frame: Frame) -> NDArray[np.float64]:
     cell = np.where(frame.pbc[:, None], frame.cell, 0.0)
     for axis in np.flatnonzero(~frame.pbc):
         cell[axis] = _perpendicular_part(frame.cell[axis], cell)
-    complete = complete_cell(cell)
+    complete = full_cell(cell, frame.pbc)
     if np.linalg.det(complete) < 0:
         complete[frame.pbc if frame.pbc.all() else np.flatnonzero(~frame.pbc)[0]] *= -1.0
     for axis in np.flatnonzero(~frame.pbc):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common.errors import DataError
+from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
 from trainspot.judge.calibrate import Calibration
@@ -17,7 +18,7 @@ from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Selection, needs_descriptors, strategy
-from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
+from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
 from trainspot.predictions.predictions import Predictions

@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot.common import processes
+from trainspot.common.elements import symbols
 from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.label.base import (
     EngineSettings,
@@ -157,7 +157,7 @@ def _reason(error: Exception, frame: Frame, name: str) -> str:
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
     if str(error) and not isinstance(error, KeyError):
         return raised
-    elements = ", ".join(sorted({chemical_symbols[number] for number in frame.numbers}))
+    elements = symbols(frame.numbers)
     return f"calculator '{name}' raised {raised}; perhaps it has no parameters for {elements}"
 
 

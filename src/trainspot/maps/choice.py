@@ -6,8 +6,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from ase.data import chemical_symbols
 
+from trainspot.common.elements import symbols
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import generator
 from trainspot.common.text import counted
@@ -101,10 +101,9 @@ def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
         known[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
         kept.append(frames.take(known))
         count += len(frames) - len(kept[-1])
-    names = ", ".join(chemical_symbols[number] for number in lacking)
     notes.append(
-        f"Left out: {counted(count, 'frame')} with {names}, of which the ANO-RCC basis has no "
-        "orbitals."
+        f"Left out: {counted(count, 'frame')} with {symbols(lacking)}, of which the ANO-RCC basis "
+        "has no orbitals."
     )
     return kept
 

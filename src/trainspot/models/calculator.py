@@ -18,10 +18,10 @@ from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from trainspot.common.errors import InputError, NonFiniteError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.frames import Frame
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.potential import Potential, caution
-from trainspot.predictions.predictions import PROPERTIES
 
 
 def calculator(

@@ -10,13 +10,14 @@ from typing import Any, Final, Self
 import numpy as np
 
 from trainspot.common.errors import DataError, InputError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data import lattice
 from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
 from trainspot.models.potential import ErrorBars, Potential
 from trainspot.predictions.error_bars import Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 
 KIND: Final = "committee"
 

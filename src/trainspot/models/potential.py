@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trainspot.common import plugins
 from trainspot.common.errors import InputError
+from trainspot.common.properties import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame, Labels
 
 GROUP = "trainspot.models"
-
-BARS = ("energy", "forces", "stress")
-"""What error bars are of."""
 
 
 @runtime_checkable
@@ -108,7 +106,7 @@ def caution(calibrated: Collection[str]) -> str:
     Args:
         calibrated: See ``Uncertain``.
     """
-    raw = ", ".join(name for name in BARS if name not in calibrated)
+    raw = ", ".join(name for name in PROPERTIES if name not in calibrated)
     return raw and f"error bars of {raw} are not calibrated: raw disagreements, mostly too small"
 
 

@@ -26,7 +26,8 @@ from ase.data import covalent_radii
 from scipy.sparse import csr_array
 from vesin import NeighborList
 
-from trainspot.common.errors import DataError, InputError
+from trainspot.common.elements import check_known
+from trainspot.common.errors import DataError
 from trainspot.data.frames import Labels
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ class Basis:
         found = np.searchsorted(self.numbers, numbers)
         known = np.asarray(self.numbers)[np.minimum(found, len(self.numbers) - 1)]
         if np.any(known != numbers):
-            foreign = sorted({int(z) for z in np.asarray(numbers)[known != numbers]})
-            raise InputError(f"the model does not know the elements {foreign}")
+            check_known(np.unique(numbers), self.numbers)
         return found
 
     def radial(self, distances: Array) -> tuple[Array, Array]:
