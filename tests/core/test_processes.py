@@ -137,7 +137,8 @@ def test_cores_are_those_this_process_may_use(monkeypatch):
 @pytest.mark.parametrize(("always", "left"), [(True, "1"), (False, "4")])
 def test_a_process_keeps_to_one_core(monkeypatch, always, left):
     for name in processes.THREADS:
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # restored afterwards
+        monkeypatch.delenv(name)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     processes.keep_to_one_core(always=always)
     assert [os.environ[name] for name in processes.THREADS] == [left, "1", "1"]
