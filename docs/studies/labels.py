@@ -20,8 +20,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from trainspot.rehearse.trial import Track
-from trainspot.report.figures.panels import plain_log
-from trainspot.report.style import new, styled
+from trainspot.report.pages.panels import plain_log
+from trainspot.report.pages.style import new, styled
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

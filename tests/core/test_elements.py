@@ -35,7 +35,5 @@ def test_unknown_elements_are_named_with_those_that_are_known():
         "member_1: the model does not know H, Au; it knows C, Si; train it on frames of the "
         "missing elements too"
     )
-    with pytest.raises(
-        InputError, match=r"^the committee does not know Au; .* others;"
-    ):
+    with pytest.raises(InputError, match=r"^the committee does not know Au; .* others;"):
         check_known([79], range(1, 20), who="the committee")
