@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from trainspot.common import text
 from trainspot.common.properties import PROPERTIES, UNITS
-from trainspot.models.committee import CommitteePotential, trust_of
-from trainspot.models.exported import read_calibration
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.exported import CalibrationFile
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import Trust
 
@@ -53,8 +53,8 @@ class Calibrated:
         """
         if len(models) != 1 or not is_export(models[0]):
             return None
-        content = read_calibration(models[0])
-        return cls(content["properties"], trust_of(content, str(models[0])))
+        calibration = CalibrationFile.of_export(models[0])
+        return cls(calibration.properties, calibration.trust())
 
     @property
     def missing(self) -> str:

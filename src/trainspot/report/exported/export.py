@@ -16,15 +16,9 @@ from trainspot import io
 from trainspot.common.errors import InputError
 from trainspot.common.text import counted
 from trainspot.data import hdf5
-from trainspot.models.exported import (
-    CALIBRATION,
-    FORMAT,
-    FORMAT_VERSION,
-    MODELS,
-    read_calibration,
-)
+from trainspot.models.exported import CALIBRATION, MODELS, CalibrationFile, write_calibration
 from trainspot.report.findings import tables
-from trainspot.report.findings.data import ReportData, dump
+from trainspot.report.findings.data import ReportData
 from trainspot.report.findings.verdict import summarise
 from trainspot.report.quantities import BY_KEY
 
@@ -85,7 +79,8 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))
+            fitted = {key: one.to_dict() for key, one in calibration.items()}
+            write_calibration(scratch, list(names.values()), fitted)
         data = ReportData(status, dataset)
         card = model_card(data, list(names.values()), calibration, failures)
         (scratch / CARD).write_text(card, encoding="utf-8")
@@ -185,15 +180,6 @@ def _markdown(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _calibration(models: list[str], calibration: Mapping[str, Calibration]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "models": models,
-        "properties": {key: one.to_dict() for key, one in calibration.items()},
-    }
-
-
 def _file_name(key: str, value: bytes | Path) -> str:
     """The name of a model file; a key without suffix takes that of its file."""
     name = key if isinstance(value, bytes) or Path(key).suffix else key + value.suffix
@@ -221,7 +207,7 @@ def _is_export(target: Path) -> bool:
     if not names <= {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}:
         return False
     try:
-        read_calibration(target)
+        CalibrationFile.of_export(target)
     except InputError:  # of an export without models, the card is what is ours
         return not names & {MODELS, CALIBRATION} and _MADE in _text(target / CARD)
     return True
