@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import ProcessPoolExecutor
 
+    from ase import Atoms
+
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Frame
+    from trainspot.data.frames import Frame, Labels
 
 _NO_MOMENTS: Final = (
     "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"
@@ -139,12 +141,18 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
         if reason := not_computed(frame, told, _given(settings)):
             return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
-        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
-        labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
+        labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))
     return frame.with_(labels=labels)
+
+
+def computed(frame: Frame, atoms: Atoms, theory: str) -> Labels:
+    """What the calculator of ``atoms``, the frame as ASE's, computes; see ``label_frame``."""
+    known = atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
+    stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+    return labels_of(frame, energy, atoms.get_forces(), stress, theory)
 
 
 def _given(settings: AseSettings) -> dict[str, Any]:
