@@ -75,12 +75,12 @@ def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> 
     kept = []
     for frames in parts:
         sizes = frames.n_atoms
-        is_alone = (sizes == 1) & ~frames.column("pbc").any(axis=1)
+        is_alone = frames.is_isolated
         is_large = sizes > (sizes.max(initial=0) if max_atoms is None else max_atoms)
         alone, large = alone + int(is_alone.sum()), large + int(is_large.sum())
         kept.append(frames.take(~is_alone & ~is_large))
     if alone:
-        notes.append(f"Left out: {counted(alone, 'frame')} of a single atom.")
+        notes.append(f"Left out: {counted(alone, 'isolated atom')}.")
     if large:
         notes.append(
             f"Left out: {counted(large, 'frame')} of more than {max_atoms} atoms (--max-atoms)."

@@ -76,6 +76,14 @@ def test_shares_add_up_and_never_fall(mine, theirs):
 
 
 # ── who has no place ──────────────────────────────────────────────────────────
+def test_isolated_atoms_are_left_out_in_a_periodic_box_too_but_not_primitive_cells():
+    alone = [Frame.from_atoms(Atoms("Si", cell=[15.0] * 3, pbc=periodic)) for periodic in (0, 1)]
+    mixed = Dataset.from_frames([*alone, Frame.from_atoms(bulk("Mo"))])
+    kept, _, notes = chosen(mixed)
+    assert kept.ids == mixed.ids[2:]
+    assert notes == ["Left out: 2 isolated atoms."]
+
+
 def test_elements_without_orbitals_are_left_out_and_said_so():
     other = Frame.from_atoms(Atoms("SiBkEs", [[0, 0, 0], [0, 0, 3.0], [0, 3.0, 0]]))
     mixed = Dataset.concatenate([frames(3), Dataset.from_frames([other])])
