@@ -19,7 +19,8 @@ BARS = {
     "forces_uncertainty",
     "frame_forces_uncertainty",
     "stress_uncertainty",
-    "excess",
+    "threshold_ratio",
+    "excess",  # its former name
 }
 
 

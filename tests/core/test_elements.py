@@ -16,7 +16,7 @@ def test_symbols_come_once_in_the_order_of_their_numbers():
 def test_x_stands_for_no_element():
     assert is_element("Si")
     assert not any(map(is_element, ("X", "Xy", "si", "")))
-    with pytest.raises(ValueError, match=r"^'X' is no element$"):
+    with pytest.raises(ValueError, match=r"^'X' is not an element$"):
         check_symbols(["Si", "X", "Q"])
     check_symbols(["Si"])
 

@@ -41,7 +41,7 @@ TOY = Path(__file__).parents[1] / "toy.yaml"
 SMALLER = {
     "augment": [{"kind": "input"}, {"kind": "rattle", "fraction": 0.1, "copies": 24}],
     "label": {"frames_per_job": 9},
-    "train": {"committee": 2},
+    "train": {"committee_size": 2},
     "explore": {"starts": 2},
     "select": {"max_frames": 4, "audit": 1},
     "stop": {"max_iterations": 1},

@@ -33,7 +33,7 @@ def check_symbols(names: Iterable[str]) -> None:
     """
     for name in names:
         if not is_element(name):
-            raise ValueError(f"'{name}' is no element")
+            raise ValueError(f"'{name}' is not an element")
 
 
 def numbers_of(names: Iterable[str], *, where: str = "", hint: str = "") -> list[int]:

@@ -196,7 +196,7 @@ def make(
     method: Method = "tsne",
     seed: int = 0,
     limits: Limits = NO_LIMITS,
-    jobs: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> FrameMap:
     """Put frames on a map.
@@ -212,7 +212,7 @@ def make(
         limits: Larger frames are left out; of too many some are drawn at random, at most half of
             them explored ones unless the dataset is smaller. By default as ``MAX_ATOMS`` and
             ``MAX_FRAMES`` say.
-        jobs: Processes for the descriptor ``sorep``.
+        workers: Processes for the descriptor ``sorep``.
         progress: Called with frames done and all frames while they are described.
 
     Raises:
@@ -228,7 +228,7 @@ def make(
         sorep.need()
     mine, theirs, notes = choose(dataset, others, limits, seed, orbitals=descriptor == "sorep")
     shown = Dataset.concatenate([mine, theirs])
-    vectors = _vectors(shown, descriptor, jobs, progress)
+    vectors = _vectors(shown, descriptor, workers, progress)
     points, used = embed(vectors, method, seed)
     if used != method:
         notes.append(
@@ -243,11 +243,11 @@ def make(
 def _vectors(
     frames: Dataset,
     descriptor: Descriptor,
-    jobs: int,
+    workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Floats:
     if descriptor == "structural":
         return structural.descriptors(frames)
     total = len(frames)
     told = None if progress is None else lambda done: progress(done, total)
-    return sorep.describe(frames, jobs=jobs, progress=told)
+    return sorep.describe(frames, workers=workers, progress=told)

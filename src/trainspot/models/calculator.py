@@ -22,6 +22,7 @@ from trainspot.common.properties import PROPERTIES
 from trainspot.data.frames import Frame, Labels
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.potential import Potential, caution
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO
 
 
 def calculator(
@@ -110,8 +111,9 @@ class CommitteeCalculator(PotentialCalculator):
     - ``forces_uncertainty``: of each atom, (n,), eV/Å;
     - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
     - ``stress_uncertainty``: eV/Å³;
-    - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
-      labelled this structure. Only with a calibration.
+    - ``threshold_ratio``: the largest disagreement over its threshold: above 1 a campaign would
+      have labelled this structure. Only with a calibration. ``excess`` is its former name, and
+      has the same value.
 
     A committee of one has no error bars. Where a property is not calibrated its bar is a raw
     disagreement, and making the calculator warns of it.
@@ -148,6 +150,6 @@ class CommitteeCalculator(PotentialCalculator):
             "forces_uncertainty": bars.forces,
             "frame_forces_uncertainty": bars.frame_forces,
             "stress_uncertainty": bars.stress,
-            "excess": bars.excess,
+            **dict.fromkeys((RATIO, FORMER_RATIO), bars.threshold_ratio),
         }
         return labels, {name: value for name, value in results.items() if value is not None}
