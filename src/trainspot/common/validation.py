@@ -65,10 +65,11 @@ def sentence(place: str, together: Sequence[ErrorDetails]) -> tuple[str, str]:
     Returns:
         ``train.committee must be at least 2, not 1`` and the hint, which may be empty.
     """
-    first = together[0]
-    text = " or ".join(dict.fromkeys(map(told, together)))
+    first, messages = together[0], dict.fromkeys(map(told, together))
+    text = " or ".join(messages)
     if first["type"] in _OWN:
-        what, _, hint = text.partition("; ")
+        parts = first.get("ctx", {}) if len(messages) == 1 else {}
+        what, hint = str(parts.get("what", text)), str(parts.get("hint", ""))
         return f"{place}: {what}" if place else what, hint
     value = first["input"]
     is_short = isinstance(value, str | int | float | bool | None) and first["type"] != "missing"

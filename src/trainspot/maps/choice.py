@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -34,10 +35,43 @@ class Limits(NamedTuple):
 NO_LIMITS: Final = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the reader of a map: who is not on it and why, or how it was made.
+
+    Attributes:
+        text: The sentence, without its full stop.
+        option: The option of ``trainspot map`` that decided it.
+        drawn: Whether it says that frames were drawn at random.
+    """
+
+    text: str
+    option: str = ""
+    drawn: bool = False
+
+    def __str__(self) -> str:
+        """The sentence, with the option behind it."""
+        return f"{self.text} ({self.option})." if self.option else f"{self.text}."
+
+
+class NoFrameError(InputError):
+    """Nothing can be put on a map.
+
+    Attributes:
+        notes: Who is left out and why.
+    """
+
+    def __init__(self, notes: list[Note]) -> None:
+        """Keep the reasons and tell them."""
+        self.notes = notes
+        reasons = " ".join(map(str, notes)) or "the dataset is empty"
+        super().__init__("no frame is left for a map", hint=reasons)
+
+
 def choose(
     dataset: Dataset, others: Dataset, limits: Limits, seed: int, *, orbitals: bool
-) -> tuple[Dataset, Dataset, list[str]]:
-    """The frames of a map in their order, and sentences on who is left out.
+) -> tuple[Dataset, Dataset, list[Note]]:
+    """The frames of a map in their order, and who is left out.
 
     Isolated atoms are left out: alone far from everything, they would squeeze the rest.
 
@@ -50,16 +84,14 @@ def choose(
         orbitals: Whether elements without orbitals have no place on the map.
 
     Raises:
-        InputError: No frame is left.
+        NoFrameError: No frame is left.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     parts = _suitable([_unique(dataset), _unique(others.without(dataset.ids))], limits.atoms, notes)
     if orbitals:
         parts = _with_orbitals(parts, notes)
     if not sum(map(len, parts)):
-        raise InputError(
-            "no frame is left for a map", hint=" ".join(notes) or "the dataset is empty"
-        )
+        raise NoFrameError(notes)
     mine, theirs = _drawn(parts, limits, seed, notes)
     return mine, theirs, notes
 
@@ -69,7 +101,7 @@ def _unique(frames: Dataset) -> Dataset:
     return frames if len(first) == len(frames) else frames.take(np.sort(first))
 
 
-def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> list[Dataset]:
+def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[Note]) -> list[Dataset]:
     """Without isolated atoms and frames that are too large."""
     alone, large = 0, 0
     kept = []
@@ -80,15 +112,14 @@ def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> 
         alone, large = alone + int(is_alone.sum()), large + int(is_large.sum())
         kept.append(frames.take(~is_alone & ~is_large))
     if alone:
-        notes.append(f"Left out: {counted(alone, 'isolated atom')}.")
+        notes.append(Note(f"Left out: {counted(alone, 'isolated atom')}"))
     if large:
-        notes.append(
-            f"Left out: {counted(large, 'frame')} of more than {max_atoms} atoms (--max-atoms)."
-        )
+        text = f"Left out: {counted(large, 'frame')} of more than {max_atoms} atoms"
+        notes.append(Note(text, "--max-atoms"))
     return kept
 
 
-def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
+def _with_orbitals(parts: list[Dataset], notes: list[Note]) -> list[Dataset]:
     """Without frames that hold an element of which the basis has no orbitals."""
     present = np.unique(np.concatenate([part.column("numbers") for part in parts]))
     lacking = [int(number) for number in present if not has_orbitals(int(number))]
@@ -101,22 +132,20 @@ def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
         known[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
         kept.append(frames.take(known))
         count += len(frames) - len(kept[-1])
-    notes.append(
-        f"Left out: {counted(count, 'frame')} with {symbols(lacking)}, of which the ANO-RCC basis "
-        "has no orbitals."
-    )
+    left_out = f"Left out: {counted(count, 'frame')} with {symbols(lacking)}"
+    notes.append(Note(f"{left_out}, of which the ANO-RCC basis has no orbitals"))
     return kept
 
 
 def _drawn(
-    parts: list[Dataset], limits: Limits, seed: int, notes: list[str]
+    parts: list[Dataset], limits: Limits, seed: int, notes: list[Note]
 ) -> tuple[Dataset, Dataset]:
     """As many frames as the limits allow, in their order."""
     total = sum(map(len, parts))
     rng = generator(seed, "map", "frames")
     orders = [rng.permutation(len(part)) for part in parts]
     count = total if limits.frames is None else min(total, limits.frames)
-    why = " (--max-frames)"
+    option, why = "--max-frames", ""
     if limits.total is not None:
         # Each part is taken from the front of its order, so that a higher limit only adds frames.
         atoms = [
@@ -129,9 +158,10 @@ def _drawn(
 
         if held(count) > limits.total:
             count = bisect_right(range(count), limits.total, key=held) - 1
-            why = f", {limits.total} atoms in all"
+            option, why = "", f", {limits.total} atoms in all"
     if count < total:
-        notes.append(f"Drawn at random: {count} of {total} frames{why}.")
+        text = f"Drawn at random: {count} of {total} frames{why}"
+        notes.append(Note(text, option, drawn=True))
     mine, theirs = (
         part.take(np.sort(order[:n]))
         for part, order, n in zip(parts, orders, _shares(parts, count), strict=True)

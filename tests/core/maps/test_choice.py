@@ -15,7 +15,7 @@ from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.maps import choice
-from trainspot.maps.choice import Limits, choose
+from trainspot.maps.choice import Limits, Note, choose
 
 
 def frames(count, first=0, size=1):
@@ -39,14 +39,15 @@ def test_frames_hold_as_many_atoms_together_as_they_may():
     mine, theirs = frames(60), frames(200, first=100)
     kept, met, notes = chosen(mine, theirs, total=8 * 45 + 7)
     assert (len(kept), len(met)) == (23, 22)
-    assert notes == ["Drawn at random: 45 of 260 frames, 367 atoms in all."]
+    assert notes == [Note("Drawn at random: 45 of 260 frames, 367 atoms in all", drawn=True)]
 
 
 def test_frames_of_different_sizes_count_by_their_atoms():
     mine = Dataset.concatenate([frames(30), frames(10, first=50, size=3)])
     kept, _, notes = chosen(mine, total=200)
     assert 200 - 24 < int(kept.n_atoms.sum()) <= 200
-    assert notes == [f"Drawn at random: {len(kept)} of 40 frames, 200 atoms in all."]
+    (note,) = notes
+    assert note.text == f"Drawn at random: {len(kept)} of 40 frames, 200 atoms in all"
 
 
 def test_the_same_seed_draws_the_same_frames_in_their_order():
@@ -62,7 +63,7 @@ def test_room_for_everybody_draws_nobody():
     mine, _, notes = chosen(frames(5), total=40)
     assert (len(mine), notes) == (5, [])
     both = chosen(frames(5), total=40, frames=3)
-    assert both[2] == ["Drawn at random: 3 of 5 frames (--max-frames)."]
+    assert both[2] == [Note("Drawn at random: 3 of 5 frames", "--max-frames", drawn=True)]
 
 
 @given(st.integers(0, 30), st.integers(0, 30))
@@ -81,7 +82,7 @@ def test_isolated_atoms_are_left_out_in_a_periodic_box_too_but_not_primitive_cel
     mixed = Dataset.from_frames([*alone, Frame.from_atoms(bulk("Mo"))])
     kept, _, notes = chosen(mixed)
     assert kept.ids == mixed.ids[2:]
-    assert notes == ["Left out: 2 isolated atoms."]
+    assert notes == [Note("Left out: 2 isolated atoms")]
 
 
 def test_elements_without_orbitals_are_left_out_and_said_so():
@@ -89,7 +90,9 @@ def test_elements_without_orbitals_are_left_out_and_said_so():
     mixed = Dataset.concatenate([frames(3), Dataset.from_frames([other])])
     kept, _, notes = chosen(mixed)
     assert kept.ids == mixed.ids[:3]
-    assert notes == ["Left out: 1 frame with Bk, Es, of which the ANO-RCC basis has no orbitals."]
+    assert [str(note) for note in notes] == [
+        "Left out: 1 frame with Bk, Es, of which the ANO-RCC basis has no orbitals."
+    ]
     assert len(chosen(mixed, orbitals=False)[0]) == 4
     with pytest.raises(InputError, match="no frame is left for a map; Left out: 1 frame with Bk"):
         chosen(mixed[3:])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.maps.chart import Descriptor, FrameMap, make
-from trainspot.maps.choice import Limits
+from trainspot.maps.choice import Limits, NoFrameError, Note
 from trainspot.report.map.pictures import KINDS, counts, picture, reading
 from trainspot.report.pages.skeleton import Picture, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trainspot.report.findings.data import ReportData
 
@@ -73,10 +72,10 @@ def _with_kinetic(
         chart = _chart(data, "sorep", KINETIC_LIMITS, progress)
     except MissingExtraError as error:
         return replace(section, remarks=[f"{_KINETIC} needs a library: {error}."])
-    except InputError as error:
-        reason = _plain(str(error))
-        more = f" {_MORE}" if reason != str(error) else ""
-        return replace(section, remarks=[f"{_KINETIC} is not drawn: {reason.rstrip('.')}.{more}"])
+    except NoFrameError as error:
+        more = [_MORE] if any(note.option for note in error.notes) else []
+        reasons = " ".join([f"{_KINETIC} is not drawn: {error.what}.", *_told(error.notes), *more])
+        return replace(section, remarks=[reasons])
     return replace(
         section,
         pictures=[*section.pictures, _kinetic(chart, again=bool(section.pictures))],
@@ -104,7 +103,7 @@ def _kinetic(chart: FrameMap, *, again: bool) -> Picture:
             f"iteration: {chart.title}."
         )
     words = [caption, *_words(chart, again=again)]
-    if any(_plain(note) != note or note.startswith("Drawn") for note in chart.notes):
+    if any(note.drawn or note.option for note in chart.notes):
         words.append(_MORE)
     alt = f"Scatter plot of {len(chart)} frames in a plane: {listed}."
     return Picture(drawn.source, " ".join(words), alt)
@@ -135,9 +134,8 @@ def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")
-    return words + [_plain(note) for note in chart.notes]
+    return words + _told(chart.notes)
 
 
-def _plain(note: str) -> str:
-    """Without the flag of ``trainspot map`` that lifts a limit: a report has no such flag."""
-    return re.sub(r" \(--max-\w+\)", "", note)
+def _told(notes: Sequence[Note]) -> list[str]:
+    return [f"{note.text}." for note in notes]  # a report has no options
