@@ -196,7 +196,7 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
     return ReportData(status, dataset, iterations)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def few_atoms():
     """The kinetic map of a page is made of few frames here."""
     with pytest.MonkeyPatch.context() as patch:
