@@ -17,7 +17,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions import iteration as decisions
 from aiida_trainspot.functions.files import read_predictions, written_predictions
 from aiida_trainspot.launch.builder import get_builder
-from aiida_trainspot.workflows.campaign.chain import base
+from aiida_trainspot.workflows.campaign import base
 from trainspot.data.dataset import Dataset
 from trainspot.data.lattice import periodic_projector
 from trainspot.predictions.predictions import Predictions

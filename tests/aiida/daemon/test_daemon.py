@@ -18,7 +18,7 @@ from aiida_trainspot.cli import _attend, _watch
 from aiida_trainspot.launch import checks
 from aiida_trainspot.runtime import daemon, processes
 from aiida_trainspot.runtime.daemon import State, look
-from aiida_trainspot.workflows.campaign.chain import base
+from aiida_trainspot.workflows.campaign import base
 from trainspot.cli import main
 from trainspot.common.errors import RunError
 
