@@ -187,7 +187,7 @@ def _program(models: list[Path], frames: Path, jobs: int) -> tuple[float, float]
 
 def _command(models: list[Path], frames: Path, jobs: int) -> list[str]:
     command = [str(Path(sys.executable).with_name("trainspot")), "evaluate", str(frames)]
-    command += ["--models", *map(str, models), "--jobs", str(jobs)]
+    command += ["--models", *map(str, models), "--workers", str(jobs)]
     return [*command, "-o", str(frames.with_name("predictions.h5"))]
 
 
@@ -246,7 +246,7 @@ def campaign(*, quick: bool) -> Campaign:
         "structures": ["given"],
         "augment": [{"kind": "input"}, {"kind": "rattle", "copies": 8 if quick else 60}],
         "label": {"engine": "ase", "calculator": "emt"},
-        "train": {"engine": "toy", "committee": 3},
+        "train": {"engine": "toy", "committee_size": 3},
         "explore": {
             "engine": "ase",
             "starts": 2 if quick else 5,

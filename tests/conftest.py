@@ -56,7 +56,7 @@ def toy_campaign() -> dict:
         ],
         "split": {"fractions": [0.36, 0.52, 0.12]},
         "label": {"engine": "ase", "calculator": "emt"},
-        "train": {"engine": "toy", "committee": 3},
+        "train": {"engine": "toy", "committee_size": 3},
         "explore": {
             "engine": "ase",
             "starts": 4,

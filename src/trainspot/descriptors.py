@@ -45,8 +45,8 @@ class DescriptorSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    cutoff: float = Field(5.0, gt=0.5, le=12.0, description="neighbours that are seen, Å")
-    width: float = Field(0.5, gt=0.05, le=2.0, description="width of the Gaussian of an atom, Å")
+    cutoff: float = Field(5.0, gt=0.5, le=12.0, description="cutoff radius of the neighbours, Å")
+    width: float = Field(0.5, gt=0.05, le=2.0, description="width of the Gaussian at each atom, Å")
     max_radial: int = Field(3, ge=1, le=12, description="highest radial basis function")
     max_angular: int = Field(3, ge=0, le=9, description="highest angular momentum")
 

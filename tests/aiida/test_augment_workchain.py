@@ -86,7 +86,7 @@ def test_the_frames_are_those_of_the_plain_function(augmented, inputs, tmp_path)
 def test_an_empty_plan_passes_the_inputs_on(inputs):
     node = run(inputs, [], vacuum=5.0)
     assert node.outputs.dataset.ids == augment(inputs, [], 0, vacuum=5.0).dataset.ids
-    assert node.outputs.report["notes"] == ["1 input left out, the same as another one"]
+    assert node.outputs.report["notes"] == ["1 input left out, because they equal another input"]
 
 
 def test_the_default_plan_by_entry_point_and_builder(silicon):

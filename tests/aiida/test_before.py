@@ -86,4 +86,10 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     page = tmp_path / "report.html"
     result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page)])
     assert result.exit_code == 0, result.output
-    assert "before" in page.read_text(encoding="utf-8")
+    told = page.read_text(encoding="utf-8")
+    assert "before" in told
+    assert "the campaign ran out of iterations before it converged" in told
+    assert "trainspot report with --kinetic-map draws it" in told
+    result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page), "--kinetic-map"])
+    assert result.exit_code == 0, result.output
+    assert "The same by the descriptor of the paper" in page.read_text(encoding="utf-8")

@@ -231,7 +231,7 @@ def test_the_map_command_says_what_a_campaign_is_not(campaign, tmp_path):
         "trainspot status lists the campaigns\n"
     )
     both = CliRunner().invoke(main, ["map", campaign.uuid, "-o", path, "--explored", path])
-    assert "--explored goes with a file" in both.output
+    assert "--explored is for files" in both.output
     assert not (tmp_path / "map.json").exists()
 
 

@@ -94,7 +94,7 @@ def test_the_job_predicts_what_the_pure_function_does(inputs, committee):
         assert found.members == ("member_0", "member_1")
         assert node.base.repository.list_object_names() == [".aiida", "_aiidasubmit.sh"]
         # neither another node nor other batches and processes repeat the job
-        practical = {"max_atoms": 64, "jobs": 2, "device": "cpu"}
+        practical = {"max_atoms": 64, "workers": 2, "device": "cpu"}
         fresh = inputs | {"dataset": PESData(dataset), "practical": practical}
         again = run_get_node(calculation, **fresh)[1]
         assert again.base.caching.get_cache_source() == node.uuid
@@ -121,9 +121,10 @@ def test_what_is_written(inputs, committee):
     ]
     assert [target for _, _, target in info.local_copy_list] == ["dataset.h5", *names]
     assert info.retrieve_list == ["predictions.h5", "trainspot.out", "trainspot.err", ENDED]
-    with SandboxFolder() as folder:
-        info = write_job(inputs | {"practical": {"jobs": 3}}, folder)[1]
-    assert info.codes_info[0].cmdline_params[-2:] == ["--jobs", "3"]
+    for name in ("workers", "jobs"):  # the latter is its former name
+        with SandboxFolder() as folder:
+            info = write_job(inputs | {"practical": {name: 3}}, folder)[1]
+        assert info.codes_info[0].cmdline_params[-2:] == ["--workers", "3"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,7 @@ def test_what_is_written(inputs, committee):
     [
         ("settings", {"dtyp": "float64"}, "did you mean 'dtype'"),
         ("settings", {"max_atoms": 8}, "max_atoms: goes into the input 'practical'"),
+        ("settings", {"jobs": 8}, "jobs: goes into the input 'practical'"),
         ("practical", {"max_atoms": 0}, "max_atoms"),
         ("practical", {"dtype": "float64"}, "dtype: goes into the input 'settings'"),
         ("models", {}, "at least one model"),

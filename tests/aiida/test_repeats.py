@@ -79,7 +79,7 @@ def told(campaign):
 def test_labels_that_are_there_are_counted(campaign):
     assert told(campaign()) == []
     ran(campaign(), 3)
-    expected = "3 of 5 labels are there already and are taken from earlier campaigns"
+    expected = "3 of 5 labels will be taken from earlier campaigns"
     assert told(campaign(name="other", frames_per_job=7)) == [("note", expected)]
 
 
@@ -108,7 +108,7 @@ def test_labels_of_a_campaign_that_was_cut_off_count(campaign):
     done.base.links.add_incoming(structure.store(), LinkType.INPUT_WORK, "pw__structure")
     done.base.links.add_incoming(engine, LinkType.CALL_WORK, "frame_000000")
     done.store()
-    assert told(campaign())[0][1].startswith("1 of 5 labels are there already")
+    assert told(campaign())[0][1].startswith("1 of 5 labels will be taken")
 
 
 @pytest.mark.parametrize("thorough", [True, False])

@@ -227,10 +227,10 @@ def test_the_table_compares_committees_on_the_final_test_frames_once_it_can(camp
         return found.header, list(found.cells)
 
     final = {"common_test": {"forces": 0.4}}
-    assert column(shown({}, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
-    assert column(shown(final, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
+    assert column(shown({}, {})) == ("force RMSE (test)", ["200 meV/Å"] * 2)
+    assert column(shown(final, {})) == ("force RMSE (test)", ["200 meV/Å"] * 2)
     assert column(shown(final, final)) == ("force RMSE (final test)", ["400 meV/Å"] * 2)
-    assert column(shown({"rmse": {}})) == ("force RMSE (own test)", ["–"])
+    assert column(shown({"rmse": {}})) == ("force RMSE (test)", ["–"])
 
 
 def test_stopping_what_has_ended_says_so(campaign):

@@ -68,7 +68,7 @@ def test_moments_with_a_calculator_that_has_none_are_an_error():
     ((level, text),) = told(campaign(augment=PLAN, label=blind))
     assert level == "error"
     assert text == (
-        "calculator 'lj' cannot start from a magnetic moment, which isolated atoms have; "
+        "calculator 'lj' cannot start from a magnetic moment, but isolated atoms have one; "
         "set spin: none for isolated"
     )
     assert told(campaign(augment=PLAN)) == [], "emt has moments"
@@ -123,21 +123,21 @@ def test_enough_validation_frames_need_no_word():
 def test_too_few_for_thresholds_and_a_share_that_helps():
     (text,) = warned(campaign(), 60, 5)
     assert text == (
-        "5 validation frames at first: thresholds take 12, so that the first choices are random, "
-        "and the novelty flag takes 19; set split.fractions, such as [0.6, 0.3, 0.1], or make more "
-        "frames; audits bring some in each iteration"
+        "5 validation frames in iteration 1: thresholds need 12, so the first selections will be "
+        "random, and the novelty flag needs 19; set split.fractions, such as [0.6, 0.3, 0.1], or "
+        "make more frames; the audit adds some in each iteration"
     )
 
 
 def test_too_few_for_novelty_alone_or_however_they_are_shared():
     (text,) = warned(campaign(), 6, 13)
-    assert text.startswith("13 validation frames at first: the novelty flag takes 19; ")
-    assert "; make more frames, and more of them validation frames (split.fractions)" in text
+    assert text.startswith("13 validation frames in iteration 1: the novelty flag needs 19; ")
+    assert "; make more frames and a larger share of validation frames (split.fractions)" in text
 
 
 def test_the_method_and_the_share_say_how_many():
     (text,) = warned(campaign(select={"novelty": 0.5}), 30, 1)
-    assert "thresholds take 12" in text
+    assert "thresholds need 12" in text
     assert "novelty" not in text
     assert [frames_needed(share) for share in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
 
@@ -172,8 +172,10 @@ def test_a_tolerance_wider_than_the_labels_spread_is_pointed_out():
     asked = campaign(tolerance={"energy": 5.0, "forces": 50.0, "stress": 5.0})
     found = cautions(asked, labelled())
     assert len(found) == 3
-    assert found[1].startswith("tolerance.forces = 50 eV/Å is wider than the labels spread, 0.")
-    assert found[1].endswith("any model would pass; eV/Å, not meV/Å?")
+    assert found[1].startswith(
+        "tolerance.forces = 50 eV/Å is larger than the spread of the labels, 0."
+    )
+    assert found[1].endswith("any model would be within it; is the unit eV/Å, not meV/Å?")
     unlabelled = cautions(asked)
     assert [text.partition(" is ")[0] for text in unlabelled] == [
         "tolerance.energy = 5 eV/atom",
@@ -196,7 +198,7 @@ def test_a_tolerance_for_stress_that_nothing_has_is_pointed_out():
     molecule = Frame.make([29, 29], [[0, 0, 0], [0, 0, 2.3]])
     (text,) = cautions(asked, [molecule])
     assert text == (
-        "tolerance.stress = 0.001 eV/Å³, but no frame is periodic, so that none has a stress; "
+        "tolerance.stress = 0.001 eV/Å³, but no frame is periodic, so no frame has a stress; "
         "write stress: null"
     )
     (text,) = cautions(asked, labelled(stress=False))
@@ -229,11 +231,11 @@ def test_fixed_occupations_with_odd_electrons_are_pointed_out():
     assert foresees_electrons(campaign(label=QE))
     ((level, text),) = electrons([ODD, EVEN, HYDROGEN])
     assert level == "warning"
-    assert text.startswith("occupations: fixed, but 1 of 3 frames to be labelled have an odd ")
+    assert text.startswith("1 of 3 frames to be labelled have an odd number of electrons (")
     ((level, _),) = electrons([ODD], {"H": 1.0, "O": 6.0})
     assert level == "error"
     ((_, text),) = electrons([EVEN], parameters={"SYSTEM": {"tot_charge": 1}})
-    assert "HOH first" in text or "H2O first" in text
+    assert "HOH is the first" in text or "H2O is the first" in text
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ CAMPAIGN = {
     "augment": [{"kind": "input"}, {"kind": "rattle", "fraction": 0.1, "copies": 24}],
     "split": {"fractions": [0.36, 0.52, 0.12]},
     "label": {"engine": "ase", "calculator": "emt", "frames_per_job": 9},
-    "train": {"engine": "toy", "committee": 2},
+    "train": {"engine": "toy", "committee_size": 2},
     "explore": {
         "engine": "ase",
         "starts": 2,

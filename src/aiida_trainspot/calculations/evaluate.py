@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DATASET = "dataset.h5"
 PREDICTIONS = "predictions.h5"
 ALLOW_NON_FINITE = "allow_non_finite"
+_PRACTICAL = EvaluateSettings.practical | EvaluateSettings.former.keys()
 
 
 class EvaluationCalculation(TrainspotCalculation):
@@ -49,7 +50,7 @@ class EvaluationCalculation(TrainspotCalculation):
             non_db=True,
             default=dict,
             validator=_valid_practical,
-            help="The other keys of EvaluateSettings: max_atoms, device, jobs.",
+            help="The other keys of EvaluateSettings: max_atoms, device, workers.",
         )
         spec.inputs["models"].validator = _some_model
         spec.input(
@@ -78,8 +79,8 @@ class EvaluationCalculation(TrainspotCalculation):
             *("--dtype", settings.dtype, "--max-atoms", str(settings.max_atoms)),
             *("--device", settings.device, "--output", PREDICTIONS),
         ]
-        if settings.jobs is not None:
-            job.arguments += ["--jobs", str(settings.jobs)]
+        if settings.workers is not None:
+            job.arguments += ["--workers", str(settings.workers)]
         return job
 
 
@@ -90,14 +91,14 @@ def _by_number(item: tuple[str, Any]) -> tuple[str, int, str]:
 
 
 def _valid_settings(node: Dict, _port: Any) -> str | None:
-    misplaced = sorted(EvaluateSettings.practical & node.get_dict().keys())
+    misplaced = sorted(_PRACTICAL & node.get_dict().keys())
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'practical', which is not hashed"
     return _complaint(node.get_dict())
 
 
 def _valid_practical(given: Mapping[str, Any], _port: Any) -> str | None:
-    misplaced = sorted(given.keys() - EvaluateSettings.practical)
+    misplaced = sorted(given.keys() - _PRACTICAL)
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'settings', which is hashed"
     return _complaint(given)

@@ -1,4 +1,4 @@
-"""The frames of a campaign for ``trainspot map``, which also works on files, without AiiDA."""
+"""The frames of a campaign for ``trainspot map``. That command needs no AiiDA for files."""
 
 from __future__ import annotations
 

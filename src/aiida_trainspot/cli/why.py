@@ -1,4 +1,4 @@
-"""``trainspot why``: what was known about a frame when it was judged, and what followed."""
+"""``trainspot why``: explain why a frame was labelled or not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trainspot.cli.options import json_option
 @profile_option
 @json_option
 def why(identifier: str, frame: str, profile: str | None, as_json: bool) -> None:
-    """Say why campaign ID labelled FRAME, or did not.
+    """Explain why campaign ID labelled FRAME, or did not label it.
 
-    FRAME is the id of a frame, or as many of its first digits as tell it from others.
+    FRAME is the id of a frame. Its first digits are enough if no other id begins with them.
     """
     load(profile)
     from aiida_trainspot.results.campaign import failures, history, latest_dataset

@@ -110,7 +110,7 @@ def _daemon() -> Iterator[Remark]:
     if newer:
         yield Remark(
             "warning",
-            f"the daemon runs an older {', '.join(newer)} than the one installed since; "
+            f"the daemon started before {', '.join(newer)} was installed and runs the old version; "
             "run: verdi daemon restart",
         )
 
@@ -128,7 +128,8 @@ def _installed(package: str) -> float:
 def _caching() -> Iterator[Remark]:
     if get_config_option("caching.default_enabled"):
         yield Remark(
-            "warning", "caching is on for everything; trainspot excludes its own calcfunctions"
+            "warning",
+            "caching is on for all processes; trainspot excludes its own calcfunctions",
         )
         return
     enabled = get_config_option("caching.enabled_for") or []
@@ -137,8 +138,8 @@ def _caching() -> Iterator[Remark]:
         names = ", ".join(name.partition(":")[2] for name in missing)
         yield Remark(
             "warning",
-            f"caching is off for {names}, so an interrupted campaign would repeat their work; "
-            "run: trainspot setup",
+            f"caching is off for {names}, so an interrupted campaign would repeat these "
+            "calculations; run: trainspot setup",
         )
 
 
@@ -221,7 +222,7 @@ def _pseudopotentials(campaign: Campaign, dataset: Dataset) -> Iterator[Remark]:
     known = set(family.elements)
     for element in dataset.species:
         if element not in known:
-            hint = "choose another label.pseudo_family, or install one that has it"
+            hint = "choose or install a label.pseudo_family with this element"
             yield _error(
                 InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint)
             )
@@ -276,7 +277,7 @@ def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator
     for reason, count in impossible.items():
         yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
     yield Remark(
-        "note", f"the largest label, {counted(n_atoms, 'atom')}, takes about {most:.2g} GB"
+        "note", f"the largest label, {counted(n_atoms, 'atom')}, needs about {most:.2g} GB"
     )
     resources = builder.resources_of(campaign, code)
     asked = campaign.label.max_concurrent
@@ -292,5 +293,5 @@ def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator
         where = f"the job has {there:.2g} GB"
     at_once = min(at_once, len(frames))
     if at_once * most > there:
-        text = f"{at_once} at a time may take {at_once * most:.2g} GB"
+        text = f"{counted(at_once, 'label')} at the same time may need {at_once * most:.2g} GB"
         yield Remark("warning", f"{text}: {where}; {hint}")

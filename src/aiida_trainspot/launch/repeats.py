@@ -57,8 +57,8 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
         else:
             known |= common
     if known:
-        text = f"{len(known)} of {counted(len(wanted), 'label')} are there already"
-        yield Remark("note", f"{text} and are taken from earlier campaigns")
+        text = f"{len(known)} of {counted(len(wanted), 'label')} will be taken"
+        yield Remark("note", f"{text} from earlier campaigns")
     repeated = [(common - known, node, changed) for common, node, changed in others]
     lost, node, changed = max(repeated, key=lambda one: len(one[0]), default=(set(), None, []))
     if lost and node is not None:

@@ -161,7 +161,7 @@ def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
 def _said(node: ProcessNode) -> str:
     """What a process that failed says of it."""
     if node.is_excepted:
-        return f"{node.process_label} came to an error: {_named(node)}"
+        return f"{node.process_label} raised an error: {_named(node)}"
     return str(node.exit_message) if node.is_finished and node.exit_message else why(node)
 
 

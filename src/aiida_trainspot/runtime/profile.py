@@ -134,7 +134,7 @@ def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "-p",
         "--profile",
         envvar="TRAINSPOT_PROFILE",
-        help=f"AiiDA profile; default: '{PROFILE}', made by trainspot setup.",
+        help=f"AiiDA profile. Default: '{PROFILE}', which trainspot setup makes.",
     )(guarded)
 
 

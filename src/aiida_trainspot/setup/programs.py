@@ -92,7 +92,7 @@ def silence(program: Program, executable: Path) -> str:
     if program.probe and done.returncode != 0:
         return _last_line(done.stderr) or f"exit status {done.returncode}"
     if program.says.encode() not in done.stdout + done.stderr:
-        return _last_line(done.stderr or done.stdout) or "it says nothing"
+        return _last_line(done.stderr or done.stdout) or "no output"
     return ""
 
 
@@ -147,7 +147,7 @@ def _python_for_qepy() -> str:
         return found
     raise RunError(
         f"the qepy wheel needs Python {' or '.join(_QEPY_PYTHONS)}",
-        hint="install one of them, or Quantum ESPRESSO itself, and put it on PATH",
+        hint="install this Python, or install Quantum ESPRESSO and put pw.x on PATH",
     )
 
 

@@ -52,12 +52,13 @@ def install_sssp(profile: str, archive: Path | None = None) -> Finding:
             "pseudopotentials",
             "missing",
             f"{SSSP}: {reason}",
-            "with a network run trainspot setup again; without: --sssp-archive FILE, made by "
-            "'aiida-pseudo install sssp --download-only' elsewhere; to try things: --demo-pseudos",
+            "with a network connection, run trainspot setup again; without one, give "
+            "--sssp-archive FILE of 'aiida-pseudo install sssp --download-only'; for a demo, give "
+            "--demo-pseudos",
         )
     made = family(SSSP)
     if made is None:
-        return Finding("pseudopotentials", "missing", f"{SSSP}: the archive holds another family")
+        return Finding("pseudopotentials", "missing", f"{SSSP}: the archive has another family")
     return Finding("pseudopotentials", "made", f"{SSSP}, {made.count()} elements")
 
 
@@ -94,7 +95,7 @@ def generate_demo_family(ld1: Path | None) -> Finding:
         return Finding("pseudopotentials", "found", f"{FAMILY} ({elements}): {note}")
     if ld1 is None:
         return Finding(
-            "pseudopotentials", "missing", "no ld1.x", "it comes with Quantum ESPRESSO: see pw.x"
+            "pseudopotentials", "missing", "no ld1.x", "install Quantum ESPRESSO; see pw.x above"
         )
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -121,7 +121,7 @@ def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
         frames = list(Dataset.from_frames(frames).merge())
     if len(frames) < len(inputs):
         left_out = counted(len(inputs) - len(frames), "input")
-        notes.append(f"{left_out} left out, the same as another one")
+        notes.append(f"{left_out} left out, because they equal another input")
     if text := periodicity.note(inputs):
         notes.append(f"input {text}")
     return Part(frames, notes=notes)

@@ -97,7 +97,7 @@ def _states(campaign: Campaign, inputs: Dataset) -> Iterator[Remark]:
         yield Remark(
             "warning",
             f"{counted(count, 'frame')} with initial_magmoms will be labelled without spin; set "
-            "label.spin: true to start from them",
+            "label.spin: true to start from these moments",
         )
 
 
@@ -113,7 +113,7 @@ def _calculator(campaign: Campaign, inputs: Dataset, here: bool) -> Iterator[Rem
         return
     if any(atomic_moment(frame) for frame in _atoms(campaign, inputs)):
         text = f"calculator '{settings.calculator}' cannot start from a magnetic moment"
-        yield Remark("error", f"{text}, which isolated atoms have; set spin: none for isolated")
+        yield Remark("error", f"{text}, but isolated atoms have one; set spin: none for isolated")
 
 
 def _atoms(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:
@@ -159,8 +159,8 @@ def foresee_electrons(
     if found := odd(frames, settings, valences):
         formula = found[0].to_atoms().get_chemical_formula()
         text = (
-            f"occupations: fixed, but {len(found)} of {counted(len(frames), 'frame')} to be "
-            f"labelled have an odd number of electrons, {formula} first, which pw.x refuses "
+            f"{len(found)} of {counted(len(frames), 'frame')} to be labelled have an odd number of "
+            f"electrons ({formula} is the first); pw.x refuses them with occupations: fixed and "
             "without spin; write occupations: smearing, or set tot_charge"
         )
         yield Remark("error" if len(found) == len(frames) else "warning", text)
@@ -181,14 +181,14 @@ def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark
         return
     lacks = []
     if n < needed:
-        lacks.append(f"thresholds take {needed}, so that the first choices are random")
+        lacks.append(f"thresholds need {needed}, so the first selections will be random")
     if wanted > needed:
-        lacks.append(f"the novelty flag takes {wanted}")
+        lacks.append(f"the novelty flag needs {wanted}")
     share = next((v for v in _SHARES if v * len(sets) >= wanted), None)
     if share is None:
-        remedy = "make more frames, and more of them validation frames (split.fractions)"
+        remedy = "make more frames and a larger share of validation frames (split.fractions)"
     else:
         shares = f"[{0.9 - share:.1f}, {share:.1f}, 0.1]"
         remedy = f"set split.fractions, such as {shares}, or make more frames"
-    text = f"{counted(n, 'validation frame')} at first: {', and '.join(lacks)}; {remedy}"
-    yield Remark("warning", f"{text}; audits bring some in each iteration")
+    text = f"{counted(n, 'validation frame')} in iteration 1: {', and '.join(lacks)}; {remedy}"
+    yield Remark("warning", f"{text}; the audit adds some in each iteration")

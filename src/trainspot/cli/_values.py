@@ -1,4 +1,4 @@
-"""Options that take several values, and how thresholds and tolerances are written."""
+"""Options that take several values; values of thresholds, tolerances and campaign settings."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
             value = float("nan")
         if not equals or not 0 < value < float("inf"):
             raise InputError(
-                f"'{word}' is not a property and a positive number",
+                f"'{word}' is not PROPERTY=NUMBER with a positive number",
                 where=option,
                 hint=f"write for example {option} forces=0.1",
             )
@@ -114,7 +114,7 @@ def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
     found = _read_calibrations(path / CALIBRATION if is_folder else path)
     if not found:
         raise InputError(
-            "no property was calibrated here",
+            "has no calibrated property",
             where=str(path),
             hint=f"give numbers: {option} forces=0.05",
         )

@@ -52,6 +52,24 @@ def told(details: ErrorDetails) -> str:
     return template.format(**details.get("ctx", {}))
 
 
+def renamed(values: Any, former: Mapping[str, str]) -> Any:
+    """The same values under today's names; anything but a mapping is returned as it is.
+
+    Args:
+        values: What the user wrote.
+        former: Former names and today's.
+
+    Raises:
+        ValueError: A value has both names.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    for old, new in former.items():
+        if old in values and new in values:
+            raise ValueError(f"'{old}' is the former name of '{new}'; give {new} alone")
+    return {former.get(name, name): value for name, value in values.items()}
+
+
 def same_values(one: Any, two: Any) -> bool:
     """Whether two JSON values are the same but for rounding: AiiDA keeps 14 digits of a number."""
     if isinstance(one, Mapping) and isinstance(two, Mapping):

@@ -23,24 +23,23 @@ GROUP: Final = "trainspot.explore"
 
 
 class MdSettings(BaseModel):
-    """How molecular dynamics is integrated, and when a run counts as exploded."""
+    """Settings of molecular dynamics, and limits at which a run has exploded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     thermostat_time: PositiveFloat = Field(
-        100.0, description="Relaxation time of the thermostat, fs."
+        100.0, description="relaxation time of the thermostat, fs"
     )
-    barostat_time: PositiveFloat = Field(1000.0, description="Relaxation time of the barostat, fs.")
+    barostat_time: PositiveFloat = Field(1000.0, description="relaxation time of the barostat, fs")
     max_temperature: PositiveFloat = Field(
         10000.0,
-        description="A run stops above this, K (or above ten times its own temperature if higher).",
+        description="a run stops above this temperature, or above ten times its own "
+        "temperature if that is higher, K",
     )
     max_volume_ratio: float = Field(
-        5.0, gt=1.0, description="A run stops when its volume grows or shrinks by this factor."
+        5.0, gt=1.0, description="a run stops when its volume has grown or shrunk by this factor"
     )
-    runs_per_job: PositiveInt = Field(
-        1, description="Runs in one job; the model is then loaded once for all of them."
-    )
+    runs_per_job: PositiveInt = Field(1, description="runs per job; a job loads the model once")
 
     def hottest(self, temperature: float) -> float:
         """The instantaneous temperature (K) above which a run at ``temperature`` has exploded."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "d_uncertainty"
 """Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""
 
-COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "excess")
+COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "threshold_ratio")
 """Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ."""
 
 
@@ -89,7 +89,7 @@ class Watch:
         beyond = self._limit is not None and largest > self._limit
         if (step % self._every == 0 or beyond) and step != self._last:
             self._last = step
-            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.excess)
+            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.threshold_ratio)
             self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
         if beyond:
             self.stopped = (

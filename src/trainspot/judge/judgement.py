@@ -73,11 +73,11 @@ class Judgement:
     def summary(self) -> str:
         """The counts in one line."""
         refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
-        by = ", ".join(f"{name} {n}" for name, n in self.flagged_by.items() if n)
-        flagged = f"{len(self.flagged)} flagged" + (f" (by {by})" if by else "")
+        by = ", ".join(f"{name}: {n}" for name, n in self.flagged_by.items() if n)
+        flagged = f"{len(self.flagged)} flagged" + (f" ({by})" if by else "")
         near = f"{self.near_duplicates} near-duplicates, " if self.near_duplicates else ""
         return (
-            f"{self.explored} frames, refused: {refused}; {flagged}, {near}"
+            f"{self.explored} frames; refused: {refused}; {flagged}; {near}"
             f"{len(self.selected)} selected, {len(self.audit)} for the audit"
         )
 
@@ -143,7 +143,7 @@ def judge(
     frames = explored.select(valid)
     space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
     novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
-    ratios = excess(predictions.select(valid), calibrations)
+    ratios = threshold_ratios(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
     limits = novelty.of(frames)
@@ -189,7 +189,9 @@ def judge(
     )
 
 
-def excess(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Array]:
+def threshold_ratios(
+    predictions: Predictions, calibrations: Mapping[str, Calibration]
+) -> dict[str, Array]:
     """Δ/τ of each property and frame, (N,); beyond 1 a frame is flagged."""
     delta = predictions.disagreement()
     return {name: delta[name] / found.threshold for name, found in calibrations.items()}

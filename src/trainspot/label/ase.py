@@ -43,23 +43,23 @@ _DIED: Final = "the process that computed this frame died"
 
 
 class AseSettings(EngineSettings):
-    """Which calculator labels, and with what."""
+    """The ASE calculator that computes the labels, and its parameters."""
 
     practical: ClassVar[frozenset[str]] = frozenset({"frames_per_job", "practical_parameters"})
 
     calculator: str = Field(
-        description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class."
+        description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class"
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Keyword arguments of the calculator."
+        default_factory=dict, description="keyword arguments of the calculator"
     )
     practical_parameters: tuple[str, ...] = Field(
         (),
-        description="Names of parameters that change how a label is obtained, such as a number of "
-        "steps, and not its numbers; those of well-known calculators are known.",
+        description="parameters that do not change the numbers of a label, such as a "
+        "largest number of steps; those of well-known calculators are known already",
     )
     frames_per_job: int = Field(
-        1000, ge=1, description="Frames labelled by one job of a campaign; jobs follow each other."
+        1000, ge=1, description="frames labelled per job; the jobs run one after the other"
     )
 
     def decisive(self) -> dict[str, Any]:

@@ -51,81 +51,88 @@ Bit = Literal[0, 1]
 
 
 class QuantumEspressoSettings(EngineSettings):
-    """What one pw.x label is: accuracy, pseudopotentials, k-points, occupations, spin."""
+    """Settings of pw.x: accuracy, pseudopotentials, k-points, occupations, spin."""
 
     practical: ClassVar[frozenset[str]] = frozenset(
         {"electron_maxstep", "mixing_beta", "max_iterations", "clean_workdir", "parallelization"}
     )
 
     protocol: Literal["fast", "balanced", "stringent"] = Field(
-        "stringent", description="Level of precision; fields that are given win over it."
+        "stringent", description="level of precision; the other keys override it"
     )
     pseudo_family: str = Field(
         "SSSP/1.3/PBE/precision",
         min_length=1,
-        description="Label of the installed pseudopotential family (aiida-pseudo list).",
+        description="label of an installed pseudopotential family (aiida-pseudo list)",
     )
     ecutwfc: float | None = Field(
         None,
         gt=0,
-        description="Cutoff of the wave functions, Ry; null: the highest that the family "
-        "recommends for the elements of the dataset.",
+        description="cutoff of the wave functions, Ry; null: the highest recommended "
+        "cutoff of the elements in the dataset",
     )
     ecutrho: float | None = Field(
-        None, gt=0, description="Cutoff of the charge density, Ry; given together with ecutwfc."
+        None, gt=0, description="cutoff of the charge density, Ry; only together with ecutwfc"
     )
     kpoints_distance: float | None = Field(
-        None, gt=0, description="Largest distance between k-points, 1/Å with 2π; null: protocol."
+        None,
+        gt=0,
+        description="largest distance between k-points, 1/Å (with 2π); null: from the protocol",
     )
     kpoints_mesh: tuple[int, int, int] | None = Field(
-        None, description="One mesh for all frames instead of a distance; 1 along vacuum."
+        None, description="one k-point mesh for all frames, instead of a distance; 1 along vacuum"
     )
     kpoints_offset: tuple[Bit, Bit, Bit] = Field(
-        (0, 0, 0), description="1 shifts the mesh by half a step along that axis; 0 along vacuum."
+        (0, 0, 0),
+        description="1 shifts the mesh by half a step along this direction; 0 along vacuum",
     )
     occupations: Literal["smearing", "fixed"] = Field(
         "smearing",
-        description="fixed for insulators. Isolated atoms are always smeared: open shells.",
+        description="smearing, or fixed for insulators; isolated atoms always use "
+        "smearing, because of open shells",
     )
     smearing: Literal["cold", "gaussian", "methfessel-paxton", "fermi-dirac"] = Field(
-        "cold", description="Kind of smearing; isolated atoms use gaussian."
+        "cold", description="type of smearing; isolated atoms use gaussian"
     )
-    degauss: float | None = Field(None, gt=0, description="Smearing, Ry; null: protocol.")
+    degauss: float | None = Field(
+        None, gt=0, description="smearing width, Ry; null: from the protocol"
+    )
     spin: bool = Field(
         False,
-        description="Collinear spin polarisation. Isolated atoms that carry a moment (spin: hund) "
-        "always have it.",
+        description="collinear spin polarisation; isolated atoms with a moment (spin: "
+        "hund) always have it",
     )
     moments: dict[str, float] = Field(
         default_factory=dict,
-        description="Starting magnetic moment of each element, µB per atom; with spin. Elements "
-        "left out start unpolarised; none given: half of all valence electrons.",
+        description="starting magnetic moment of each element, µB per atom, if spin is "
+        "true; other elements start without a moment; empty: half of all valence "
+        "electrons",
     )
     dispersion: Literal["d2", "d3"] | None = Field(
-        None, description="Grimme's correction: D2, or D3 with Becke-Johnson damping."
+        None,
+        description="dispersion correction of Grimme: D2, or D3 with Becke-Johnson "
+        "damping; null: none",
     )
     conv_thr_per_atom: float | None = Field(
-        None, gt=0, description="SCF threshold on the energy, Ry per atom; null: protocol."
+        None, gt=0, description="SCF threshold on the energy, Ry per atom; null: from the protocol"
     )
     assume_isolated: Literal["none", "2D", "makov-payne", "martyna-tuckerman"] = Field(
         "none",
-        description="Correction for frames of that dimensionality; none: plain periodic images.",
+        description="correction for frames that are not periodic in all directions; none: "
+        "periodic images",
     )
-    nosym: bool = Field(False, description="Ignore the symmetry of the frames.")
-    electron_maxstep: int = Field(80, ge=1, description="SCF steps before giving up.")
-    mixing_beta: float = Field(0.4, gt=0, le=1, description="Mixing of the SCF.")
+    nosym: bool = Field(False, description="ignore the symmetry of the frames")
+    electron_maxstep: int = Field(80, ge=1, description="largest number of SCF steps")
+    mixing_beta: float = Field(0.4, gt=0, le=1, description="mixing factor of the SCF")
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="More keywords of pw.x by namelist (CONTROL, SYSTEM, ELECTRONS); they win.",
+        description="more keywords of pw.x by namelist (CONTROL, SYSTEM, ELECTRONS); they "
+        "override all others",
     )
-    max_iterations: int = Field(
-        5, ge=1, description="Runs of pw.x for a frame before the base workchain gives up."
-    )
-    clean_workdir: bool = Field(
-        True, description="Remove the folders of pw.x when a frame is done."
-    )
+    max_iterations: int = Field(5, ge=1, description="largest number of pw.x runs per frame")
+    clean_workdir: bool = Field(True, description="remove the folder of pw.x after each frame")
     parallelization: dict[str, int] = Field(
-        default_factory=dict, description="Flags of pw.x such as npool."
+        default_factory=dict, description="parallelization flags of pw.x, such as npool"
     )
 
     @model_validator(mode="after")

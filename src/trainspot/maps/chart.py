@@ -196,7 +196,7 @@ def make(
     method: Method = "tsne",
     seed: int = 0,
     limits: Limits = NO_LIMITS,
-    jobs: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> FrameMap:
     """Put frames on a map.
@@ -213,7 +213,7 @@ def make(
             are drawn at random, at most half of them explored ones unless the dataset is smaller.
             By default as ``MAX_ATOMS`` and ``MAX_FRAMES`` say, without a limit in time. Frames
             that would take a twentieth of the time alone are left out.
-        jobs: Processes for the descriptor ``sorep``.
+        workers: Processes for the descriptor ``sorep``.
         progress: Called with frames done and all frames while they are described.
 
     Raises:
@@ -230,7 +230,7 @@ def make(
         sorep.need()
     mine, theirs, notes = choose(dataset, others, limits, seed, orbitals=descriptor == "sorep")
     shown = Dataset.concatenate([mine, theirs])
-    vectors = _vectors(shown, descriptor, jobs, progress)
+    vectors = _vectors(shown, descriptor, workers, progress)
     points, used = embed(vectors, method, seed)
     if used != method:
         notes.append(
@@ -245,11 +245,11 @@ def make(
 def _vectors(
     frames: Dataset,
     descriptor: Descriptor,
-    jobs: int,
+    workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Floats:
     if descriptor == "structural":
         return structural.descriptors(frames)
     total = len(frames)
     told = None if progress is None else lambda done: progress(done, total)
-    return sorep.describe(frames, jobs=jobs, progress=told)
+    return sorep.describe(frames, workers=workers, progress=told)

@@ -21,6 +21,7 @@ from trainspot.common.errors import InputError, NonFiniteError
 from trainspot.data.frames import Frame
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.potential import Potential, caution
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO
 from trainspot.predictions.predictions import PROPERTIES
 
 
@@ -96,8 +97,9 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     - ``forces_uncertainty``: of each atom, (n,), eV/Å;
     - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
     - ``stress_uncertainty``: eV/Å³;
-    - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
-      labelled this structure. Only with a calibration.
+    - ``threshold_ratio``: the largest disagreement over its threshold: above 1 a campaign would
+      have labelled this structure. Only with a calibration. ``excess`` is its former name, and
+      has the same value.
 
     A committee of one has no error bars. Where a property is not calibrated its bar is a raw
     disagreement, and making the calculator warns of it.
@@ -163,5 +165,5 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         self.results["frame_forces_uncertainty"] = bars.frame_forces
         if bars.stress is not None:
             self.results["stress_uncertainty"] = bars.stress
-        if bars.excess is not None:
-            self.results["excess"] = bars.excess
+        if bars.threshold_ratio is not None:
+            self.results |= dict.fromkeys((RATIO, FORMER_RATIO), bars.threshold_ratio)

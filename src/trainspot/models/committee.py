@@ -15,7 +15,7 @@ from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
 from trainspot.models.potential import Composite, ErrorBars, Potential, Uncertain
-from trainspot.predictions.error_bars import Trust, calibrated
+from trainspot.predictions.error_bars import RATIO, Trust, calibrated
 from trainspot.predictions.predictions import PROPERTIES, Predictions
 
 KIND: Final = "committee"
@@ -148,7 +148,7 @@ class CommitteePotential(Uncertain, Composite):
             forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
             frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
-            excess=of_frame.get("excess"),
+            threshold_ratio=of_frame.get(RATIO),
         )
         return mean, bars
 

@@ -94,15 +94,15 @@ class ErrorBars:
         frame_forces: Of the forces of the whole frame, root mean square over its atoms, eV/Å. Its
             scale is another than that of single atoms.
         stress: eV/Å³; ``None`` where no axis is periodic.
-        excess: The largest Δ/τ over the judged properties: above 1 a campaign would have labelled
-            the frame; ``None`` if no threshold is known.
+        threshold_ratio: The largest Δ/τ over the judged properties: above 1 a campaign would have
+            labelled the frame; ``None`` if no threshold is known.
     """
 
     energy: float
     forces: NDArray[np.float64]
     frame_forces: float
     stress: float | None
-    excess: float | None
+    threshold_ratio: float | None
 
 
 class Uncertain(Potential, abstract=True):

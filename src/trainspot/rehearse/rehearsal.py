@@ -147,7 +147,7 @@ def prepare(
     campaign, notes = arms.rehearsed(loaded.campaign, reference, trainer)
     found = read_inputs(loaded)
     if found.is_labelled.any():
-        notes.append("the labels of the dataset are replaced by the oracle's, and count as new")
+        notes.append("the cheap reference labels the dataset again; its labels count as new")
     inputs = Dataset.from_frames(frame.with_(labels=Labels()) for frame in found)
     oracle.check(inputs, reference)
     more = (derive_seed(campaign.seed, "rehearse", k) for k in range(1, seeds))

@@ -221,16 +221,14 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
     usable = dataset.labelled()
     train, validation = usable.subset("train"), usable.subset("validation")
     if not len(train):
-        known = "the dataset has no split" if len(usable) else "no frame is labelled"
-        raise InputError(
-            f"nothing to train on: {known}", hint="label the frames, then assign the sets"
-        )
+        known = "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
+        raise InputError(f"nothing to train on: {known}", hint="label the frames, then split them")
     theories = sorted({*train.theories, *validation.theories})
     if len(theories) > 1:
         raise InputError(
-            f"labels of {len(theories)} levels of theory in one training set: "
+            f"training frames with labels of {len(theories)} levels of theory: "
             + ", ".join(f"'{theory}'" for theory in theories),
-            hint="keep one",
+            hint="keep the frames of one",
         )
     return train, validation
 
@@ -246,11 +244,11 @@ def mixed_states(dataset: Dataset) -> str:
     )
     if len(states) < 2:
         return ""
-    listed = ", ".join(f"{name or 'nothing said'} ({n})" for name, n in states.most_common(3))
+    listed = ", ".join(f"{name or 'not given'} ({n})" for name, n in states.most_common(3))
     more = f" and {len(states) - 3} more" if len(states) > 3 else ""
     return (
-        f"labelled frames of {len(states)} charge or spin states in one training set: "
-        f"{listed}{more}; the potential is not told of them: keep one state"
+        f"labelled frames of {len(states)} charge or spin states: {listed}{more}; the potential "
+        "does not know the state of a frame: keep the frames of one state"
     )
 
 

@@ -98,7 +98,7 @@ def test_both_causes_are_counted_and_a_frame_once(explored, known, predict):
     assert len(found.flagged) == len(explored)
     assert found.flagged_by["forces"] == len(explored)
     assert found.flagged_by["novelty"] >= 12
-    assert "(by forces 32, novelty " in found.summary()
+    assert "(forces: 32, novelty: " in found.summary()
 
 
 @pytest.mark.parametrize("n", [0, 5, 18])

@@ -16,7 +16,7 @@ from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.predictions.predictions import Predictions
 from trainspot.report.findings.data import IterationData, ReportData
-from trainspot.report.map import pictures as maps
+from trainspot.report.map import explored
 
 TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
 HARDNESS = {"vacancies": 2.6, "md": 1.6, "strain": 1.2, "rattle": 1.0, "isolated": 0.02}
@@ -199,7 +199,7 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
 def short_of_time():
     """The kinetic map of a page is made of few frames here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maps, "KINETIC_SECONDS", 1.0)
+        patch.setattr(explored, "KINETIC_SECONDS", 1.0)
         yield
 
 

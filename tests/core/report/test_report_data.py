@@ -60,12 +60,12 @@ def test_isolated_atoms_stay_out_of_the_clouds(campaign):
     assert min(cloud.reference.max() for cloud in clouds.values()) < -105
 
 
-def test_motifs_are_sorted_by_error(campaign):
-    motifs = campaign.motifs(campaign.iterations[-1], "test")
-    assert next(iter(motifs)) == "vacancies"
-    errors = [error for error, _ in motifs.values()]
+def test_strategies_are_sorted_by_error(campaign):
+    strategies = campaign.strategies(campaign.iterations[-1], "test")
+    assert next(iter(strategies)) == "vacancies"
+    errors = [error for error, _ in strategies.values()]
     assert errors == sorted(errors, reverse=True)
-    assert sum(frames for _, frames in motifs.values()) == len(campaign.dataset.subset("test"))
+    assert sum(frames for _, frames in strategies.values()) == len(campaign.dataset.subset("test"))
 
 
 def test_frames_that_left_the_dataset_are_not_compared(campaign):

@@ -60,7 +60,7 @@ def test_sets_hold_labelled_frames_of_their_split_only():
     ("frames", "message"),
     [
         ([], "no frame is labelled"),
-        ([molecule([1], -1.0, None)], "has no split"),
+        ([molecule([1], -1.0, None)], "no labelled frame is in the train split"),
         ([molecule([1], -1.0), molecule([1], -2.0, theory="other")], "2 levels of theory"),
     ],
 )

@@ -175,12 +175,12 @@ class TrainsPotWorkChain(CampaignBase):
         inputs = self._engine("train") | {
             "dataset": frames,
             "seed": Int(seed),
-            "committee": Int(section.committee),
+            "committee": Int(section.committee_size),
         }
         if section.start == "previous" and self.ctx.trained:
             inputs["start"] = self._models(self.ctx.trained)
         elif section.start == "foundation":
-            members = range(section.committee)
+            members = range(section.committee_size)
             inputs["start"] = {f"member_{j}": self.inputs.foundation for j in members}
         self._submit("train", "trainspot.train", **inputs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainspot.report.pages.style import SETS
+from trainspot.data.frames import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +21,12 @@ def count_of(record: Mapping[str, Any], key: str) -> int | None:
 
 
 def composition_table(data: ReportData) -> dict[str, dict[str, int]]:
-    """Labelled frames counted by strategy, most frequent first, then by set."""
+    """Labelled frames counted by strategy, most frequent first, then by split."""
     frames = data.dataset.labelled()
     strategies = [value.decode() for value in frames.column("strategy").tolist()]
     table: dict[str, dict[str, int]] = {}
     for strategy, split in zip(strategies, frames.column("split").tolist(), strict=True):
         row = table.setdefault(strategy, {})
-        name = ("none", *SETS)[split]
+        name = ("none", *SPLITS)[split]
         row[name] = row.get(name, 0) + 1
     return dict(sorted(table.items(), key=lambda item: (-sum(item[1].values()), item[0])))

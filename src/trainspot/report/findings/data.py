@@ -25,12 +25,11 @@ from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import inside
+from trainspot.report.findings.cloud import Cloud
 from trainspot.report.quantities import BY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from trainspot.data.dataset import Dataset
 
@@ -56,23 +55,6 @@ class IterationData:
     predictions: Predictions | None = None
     pairs: Pairs | None = None
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """Reference and predicted components of one property in one set.
-
-    Attributes:
-        reference: (k,) in eV/atom, eV/Å or eV/Å³.
-        predicted: (k,), the committee mean.
-        frames: Number of frames the components belong to.
-        rmse: Of the committee mean over all components, same unit.
-    """
-
-    reference: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    frames: int
-    rmse: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +116,7 @@ class ReportData:
         return next((it for it in reversed(self.iterations) if it.predictions is not None), None)
 
     def clouds(self, iteration: IterationData, key: str) -> dict[str, Cloud]:
-        """Components of one property by set, isolated atoms left out.
+        """Components of one property by split, isolated atoms left out.
 
         A committee reproduces an isolated atom by construction, far from all other energies.
         """
@@ -150,8 +132,8 @@ class ReportData:
                 found[name] = cloud
         return found
 
-    def motifs(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
-        """Force RMSE (eV/Å) and number of frames by strategy in one set, worst first."""
+    def strategies(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
+        """Force RMSE (eV/Å) and number of frames by strategy in one split, worst first."""
         predictions = self._compared(iteration)
         if predictions is None:
             return {}

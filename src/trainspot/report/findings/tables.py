@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainspot.common.text import listed
+from trainspot.data.frames import SPLITS
 from trainspot.judge.judgement import NOVELTY
 from trainspot.judge.novelty import Novelty, grouped
 from trainspot.report.findings.counts import composition_table, count_of
-from trainspot.report.pages.style import SETS
 from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 
@@ -22,7 +22,7 @@ def iterations(data: ReportData) -> Table:
     for record in data.records:
         sets = record.get("sets") or {}
         cells = [record.get(key) for key in ("labelled", "labelled_total", "label_failures")]
-        cells += [sets.get(name) for name in SETS]
+        cells += [sets.get(name) for name in SPLITS]
         cells += [count_of(record, key) for key in ("explored", "refused", "duplicates")]
         cells += [record.get(key) for key in ("flagged", "selected", "audit")]
         rows.append([str(record["n"]), *(NONE if cell is None else str(cell) for cell in cells)])
@@ -53,8 +53,8 @@ def runs(data: ReportData) -> Table:
         if record.get("exploration_failures")
     ]
     caption = (
-        "Runs of molecular dynamics that broke off before their end; what they had explored until "
-        "then was judged."
+        "Runs of molecular dynamics that broke off before their end. Their frames up to that point "
+        "were judged."
     )
     return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
 
@@ -71,20 +71,20 @@ def flags(data: ReportData) -> Table:
         shown = [NONE if cell is None else str(cell) for cell in cells]
         rows.append([str(record["n"]), _novelty(record.get("novelty")), *shown])
     caption = (
-        "Flagged frames by cause; a frame with several counts for each. A frame is novel beyond "
-        "this descriptor distance to the nearest training frame; where it depends on the number of "
-        "periodic directions, clusters are 0D and crystals 3D. Near-duplicates of known or of "
-        "other explored frames were left out of what is selected."
+        "Flagged frames by cause; a frame with several causes counts for each. A frame is novel "
+        "if its descriptor distance to the nearest training frame exceeds “Novel beyond”. This "
+        "limit may depend on the number of periodic directions: 0D for clusters, 3D for crystals. "
+        "Near-duplicates of labelled or of other explored frames are not selected."
     )
     header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
     return Table(caption, [*header, "Novelty", "Near-duplicates"], rows, row_headers=2)
 
 
 def errors(data: ReportData) -> Table:
-    """RMSE of the members per iteration and set, and of the committee on the final test frames."""
+    """RMSE of the members per iteration and split, and of the committee on the last test frames."""
     rows = []
     for record in data.records:
-        for name in SETS:
+        for name in SPLITS:
             found = record.get("rmse", {}).get(name) or {}
             if any(found.values()):
                 cells = [_rmse(found.get(q.key) or {}, q.scale) for q in QUANTITIES]
@@ -95,8 +95,9 @@ def errors(data: ReportData) -> Table:
             rows.append([str(record["n"]), "final test frames", *cells])
     return Table(
         "Root mean square errors: mean ± standard deviation over the members of the committee. "
-        "“Final test frames” are the same frames for every iteration.",
-        ["Iteration", "Set", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
+        "“Final test frames”: error of the committee mean on the test frames of the final dataset, "
+        "which are the same for every iteration.",
+        ["Iteration", "Split", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
         rows,
         row_headers=2,
     )
@@ -126,10 +127,10 @@ def calibrations(data: ReportData) -> Table:
     header += ["ρ", "TPR", "PPV", "Verdict", "Fitted"]
     caption = (
         "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
-        "Threshold τ: the disagreement above which a frame is flagged (the tolerance itself where "
-        "nothing could be fitted). Pairs of disagreement and error, of frames that were in no "
-        "training set. ρ: rank correlation. TPR and PPV: on the same pairs, in brackets their "
-        "95 % intervals."
+        "Threshold τ: a frame with a larger disagreement is flagged; without a fit τ is the "
+        "tolerance. Pairs: frames outside the training set for which disagreement and error are "
+        "known. ρ: rank correlation of the two. TPR and PPV: on the same pairs, with their 95 % "
+        "intervals in brackets."
     )
     return Table(caption, header, rows, row_headers=3)
 
@@ -149,13 +150,14 @@ def prospective(data: ReportData) -> Table:
                 rest = [_with_interval(audit, name) for name in ("atom_coverage", "miss_rate")]
                 rows.append([*start, "audit alone", *_scored(audit), *rest, _count(audit)])
     caption = (
-        "Prospective test: frames that were flagged by their disagreement, or not, before they "
-        "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "
-        "TPR; the audit was drawn from all valid frames, so that its shares are unbiased. "
-        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
-        "coverage: share of the errors below slope × disagreement; atoms: share of the forces on "
-        "single atoms whose error is below its bar, of which 0.68 is meant; missed: share of the "
-        "frames that were bad and not flagged. In brackets 95 % intervals."
+        "Prospective test: frames whose disagreement was judged before they were labelled. Most "
+        "frames of the whole batch were selected because they were flagged, which raises its TPR. "
+        "The audit was drawn at random from all valid frames, so its shares are unbiased. A frame "
+        "is wrong if its error exceeds the tolerance. TPR: share of the wrong frames that were "
+        "flagged. PPV: share of the flagged frames that were wrong. Coverage: share of the errors "
+        "below slope × disagreement. Atoms: share of the atoms whose force error is below its "
+        "sigma; 0.68 is expected. Missed: share of the frames that were wrong and not flagged. "
+        "95 % intervals are in brackets."
     )
     header = [
         *("Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Atoms", "Missed", "Frames")
@@ -175,29 +177,29 @@ def timings(data: ReportData) -> Table:
         if seconds
     ]
     return Table(
-        "Time spent in each stage, waiting included.", ["Iteration", *stages, "together"], rows
+        "Time spent in each stage, with the time in queues.", ["Iteration", *stages, "all"], rows
     )
 
 
 def composition(data: ReportData) -> Table:
-    """Labelled frames of the final dataset by origin and set."""
+    """Labelled frames of the final dataset by strategy and split."""
     counted = composition_table(data)
     rows = [
-        [name, *(str(row.get(s, 0)) for s in (*SETS, "none")), str(sum(row.values()))]
+        [name, *(str(row.get(s, 0)) for s in (*SPLITS, "none")), str(sum(row.values()))]
         for name, row in counted.items()
     ]
-    caption = "Labelled frames of the final dataset by origin and set."
-    return Table(caption, ["Origin", *SETS, "no set", "together"], rows)
+    caption = "Labelled frames of the final dataset by strategy and split."
+    return Table(caption, ["Strategy", *SPLITS, "no split", "all"], rows)
 
 
-def motifs(data: ReportData) -> Table:
-    """Force errors on test frames by origin."""
+def strategies(data: ReportData) -> Table:
+    """Force errors on test frames by strategy."""
     last = data.last_predictions
-    found = data.motifs(last, "test") if last else {}
+    found = data.strategies(last, "test") if last else {}
     forces = BY_KEY["forces"]
     rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in found.items()]
-    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by origin."
-    return Table(caption, ["Origin", "RMSE", "Frames"], rows)
+    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by strategy."
+    return Table(caption, ["Strategy", "RMSE", "Frames"], rows)
 
 
 def _calibrations(data: ReportData) -> list[tuple[int, str, dict[str, Any]]]:
