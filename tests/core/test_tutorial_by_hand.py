@@ -18,11 +18,12 @@ PAGE = (Path(__file__).parents[2] / "docs/tutorial/by-hand.md").read_text(encodi
 BY_HAND = PAGE.partition("## The same as a campaign")[0]
 BLOCK = re.compile(r"^```(console|python|yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
+TOY = "{} --engine toy --committee-size 3"
 QUICK = {
     "member_0.mace": "member_0.toy",
     "--time 0.5 --sample-every 0.05": "--time 0.1 --sample-every 0.01",
-    "labelled.h5 --config campaign.yaml --seed 1": "labelled.h5 --engine toy --committee-size 3",
-    "all.h5 --config campaign.yaml --seed 2": "all.h5 --engine toy --committee-size 3",
+    "labelled.h5 --config campaign.yaml --seed 1 --workers 2": TOY.format("labelled.h5"),
+    "all-split.h5 --config campaign.yaml --seed 2 --workers 2": TOY.format("all-split.h5"),
 }
 DEPENDS = ("calibrate", "select")
 """What these commands say depends on the models."""
@@ -68,6 +69,8 @@ def test_the_page_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
         assert program == "trainspot"
         result = CliRunner().invoke(main, [name, *arguments], env={"COLUMNS": "88"})
         assert result.exit_code == 0, f"{line}: {result.output}"
+        if not shown:
+            continue
         if name in DEPENDS:
             assert openings(result.output) <= openings(shown) | {"warning"}, line
         else:
