@@ -12,8 +12,9 @@ from aiida.orm import InstalledCode
 
 from aiida_trainspot.launch import checks
 from aiida_trainspot.runtime import daemon
-from aiida_trainspot.setup import programs, pseudos
+from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.installation import cached_calculations
+from aiida_trainspot.workflows.label import pseudos
 from trainspot.common.errors import InputError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve

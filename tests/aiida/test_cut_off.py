@@ -168,11 +168,11 @@ class Evaluates(CampaignBase):
     def _evaluate(self, frames, iteration, label, key, **extra):
         assert (iteration, extra) == (1, {})
         process = CalculationFactory("trainspot.evaluate")
-        job = submit_once(self, label, process, dataset=frames, **self.inputs.job)
+        job = submit_once(self, label, process, **frames, **self.inputs.job)
         self.to_context(**{key: job})
 
     def start(self):
-        self._evaluate(self.inputs.frames, 1, "iteration_1_evaluate", "evaluate")
+        self._evaluate({"dataset": self.inputs.frames}, 1, "iteration_1_evaluate", "evaluate")
 
     def repeat(self):
         self._repeat_if_cut_off(1, "evaluate")

@@ -300,9 +300,10 @@ def test_a_wrong_kind_of_models_is_caught_by_name(tmp_path, model, monkeypatch, 
         check_model_file(wrong, path, files)
 
 
-def test_a_wrong_kind_is_caught_with_its_trainer(tmp_path, monkeypatch):
-    only_this(monkeypatch, Plain)
-    with pytest.raises(AssertionError, match=r"model kind 'toy' \(.*Plain\): .* raised ValueError"):
+@pytest.mark.parametrize("wrong", [Greedy, Shy, Plain])
+def test_a_wrong_kind_is_caught_with_its_trainer(tmp_path, monkeypatch, wrong):
+    only_this(monkeypatch, wrong)
+    with pytest.raises(AssertionError, match=rf"model kind 'toy' \(.*{wrong.__name__}\): "):
         check_trainer("toy", tmp_path)
 
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from trainspot.campaign import ending, loop
+from trainspot.campaign.record import IterationRecord
 from trainspot.common.errors import RunError
 from trainspot.common.text import broken_off as broken_words
 from trainspot.config.document import Document
@@ -132,6 +133,9 @@ def test_given_isolated_atoms_are_named_as_such():
     assert "train.e0s in place of isolated atoms in the dataset" in found.remedy
 
 
+record_of = IterationRecord.from_dict
+
+
 # ── exploration ───────────────────────────────────────────────────────────────
 RECORD = {"n": 1, "explored": 29, "refused": {"force": 5, "overlap": 24}, "duplicates": 0}
 BROKEN = {"exploration_failures": 5, "runs": 5}
@@ -139,7 +143,7 @@ BROKEN = {"exploration_failures": 5, "runs": 5}
 
 def test_nothing_passes_the_screen():
     """After dpgen #1363 and dpgen2 #49: which limits, how many runs broke off, what to do."""
-    found = ending.nothing_valid(RECORD | BROKEN, ScreenSettings(max_force=0.5))
+    found = ending.nothing_valid(record_of(RECORD | BROKEN), ScreenSettings(max_force=0.5))
     assert said(found) == (
         "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 above "
         "screen.max_force (0.5 eV/Å), of 29; 5 of 5 runs broke off before their end. Explore "
@@ -167,7 +171,7 @@ def test_nothing_passes_the_screen():
     ],
 )
 def test_whatever_left_nothing_is_told(record, parts):
-    found = said(ending.nothing_valid({"n": 1, **record}, ScreenSettings()))
+    found = said(ending.nothing_valid(record_of({"n": 1, **record}), ScreenSettings()))
     for part in parts:
         assert part in found
 
@@ -181,17 +185,19 @@ def test_runs_that_break_off_are_counted_by_reason_whatever_the_numbers():
     ]
     found = broken_off(Dataset.from_frames(frames))
     assert found == {"H2O left": 1, "exploded after … ps: volume times …": 2}
-    words = broken_words({"exploration_failures": 3, "runs": 4, "broken_off": found})
+    words = broken_words(3, 4, found)
     assert words == (
         "3 of 4 runs broke off before their end: exploded after … ps: volume times … (2), "
         "H2O left (1)"
     )
-    assert broken_words({"exploration_failures": 0}) == ""
-    assert broken_words({"exploration_failures": 1}) == "1 run broke off before its end"
+    assert broken_words(0, None, None) == ""
+    assert broken_words(1, None, None) == "1 run broke off before its end"
 
 
 # ── the others ────────────────────────────────────────────────────────────────
-QUIET = {"n": 3, "explored": 29, "refused": {"overlap": 4}, "duplicates": 1, "flagged": 6}
+QUIET = record_of(
+    {"n": 3, "explored": 29, "refused": {"overlap": 4}, "duplicates": 1, "flagged": 6}
+)
 
 
 def every_ending():
@@ -212,7 +218,7 @@ def every_ending():
         yield ending.budget_spent(QUIET, 50, campaign)
         yield ending.stopped("label", 1, 3, 8, campaign)
     for refused in ({"force": 1}, {"volume": 1}, {"overlap": 1, "force": 1}, {}):
-        yield ending.nothing_valid(RECORD | {"refused": refused}, ScreenSettings())
+        yield ending.nothing_valid(record_of(RECORD | {"refused": refused}), ScreenSettings())
     yield ending.stopped("augment", 1, 0, 0)
     yield ending.crashed("ValueError: no", "train", 2)
     yield ending.crashed("")
@@ -304,7 +310,7 @@ def test_the_loop_ends_with_the_same_words(silicon):
 def test_every_end_of_the_loop_has_the_words_of_a_campaign(state, wanted):
     campaign = campaign_of(budget={"labels": 7})
     nothing = Dataset.from_frames([])
-    turn = SimpleNamespace(record=RECORD | BROKEN)
+    turn = SimpleNamespace(record=record_of(RECORD | BROKEN))
     found = loop.ending_of(loop.Result(state, nothing, nothing, [turn]), campaign)
     assert (found and found.message.startswith(wanted)) or found is wanted
 

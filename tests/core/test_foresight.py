@@ -9,12 +9,7 @@ import pytest
 from ase.build import bulk, graphene
 
 from trainspot.campaign import preflight
-from trainspot.campaign.preflight import (
-    foresee,
-    foresee_electrons,
-    foresee_sets,
-    foresees_electrons,
-)
+from trainspot.campaign.preflight import foresee, foresee_sets
 from trainspot.common.errors import MissingExtraError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -22,6 +17,8 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.data.state import MOMENTS
 from trainspot.judge.novelty import frames_needed
+from trainspot.label.electrons import are_fixed
+from trainspot.label.electrons import foresee as foresee_electrons
 
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
 PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]
@@ -38,7 +35,7 @@ def campaign(**changes):
 
 
 def told(asked, frames=(COPPER,), *, here=True):
-    found = list(foresee(asked, Dataset.from_frames(list(frames)), here=here))
+    found = list(foresee(asked, Dataset.from_frames(list(frames)), here={"label"} if here else ()))
     assert all("\n" not in remark.text for remark in found)
     return [(remark.level, remark.text) for remark in found]
 
@@ -222,13 +219,13 @@ TERBIUM = Frame.make([65, 7], [[0, 0, 0], [0, 0, 2.4]], np.eye(3) * 9, True)
 
 
 def electrons(frames, valences=None, **label):
-    asked = campaign(label=QE | label)
+    settings = campaign(label=QE | label).label.settings
     dataset = Dataset.from_frames(list(frames))
-    return [(r.level, r.text) for r in foresee_electrons(asked, dataset, valences)]
+    return [(r.level, r.text) for r in foresee_electrons(dataset, settings, valences)]
 
 
 def test_fixed_occupations_with_odd_electrons_are_pointed_out():
-    assert foresees_electrons(campaign(label=QE))
+    assert are_fixed(campaign(label=QE).label.settings)
     ((level, text),) = electrons([ODD, EVEN, HYDROGEN])
     assert level == "warning"
     assert text.startswith("1 of 3 frames to be labelled have an odd number of electrons (")
@@ -251,8 +248,3 @@ def test_fixed_occupations_with_odd_electrons_are_pointed_out():
 )
 def test_electrons_that_pair_are_not(frames, valences, label):
     assert electrons(frames, valences, **label) == []
-
-
-def test_other_engines_are_not_asked_for_their_electrons():
-    assert not foresees_electrons(campaign())
-    assert list(foresee_electrons(campaign(), Dataset.from_frames([ODD]))) == []

@@ -43,7 +43,7 @@ def test_frames_are_labelled_once_and_failures_kept_apart(frames, tmp_path):
     assert labelled.is_labelled.all()
     assert io.read(failures).species == ["W"]
     again = run(output, "--calculator", "emt", "-o", tmp_path / "again.h5")
-    assert "0 frames labelled (3 had labels), 0 failed" in again.output
+    assert "0 frames labelled (3 had labels already), 0 failed" in again.output
     assert (tmp_path / "again.h5").read_bytes() == output.read_bytes()
 
 

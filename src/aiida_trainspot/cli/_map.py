@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiida_trainspot.runtime.profile import find, load
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load
 
 if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.runtime.profile import find, load, profile_option
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli import _messages
 from trainspot.common.text import counted
 

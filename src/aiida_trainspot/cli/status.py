@@ -6,7 +6,8 @@ import json
 
 import click
 
-from aiida_trainspot.runtime.profile import campaigns, find, load, profile_option
+from aiida_trainspot.results.find import campaigns, find
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli import _messages
 from trainspot.cli.options import json_option
 from trainspot.common.text import counted

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from aiida_trainspot.runtime.profile import find, load, profile_option
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli import _messages
 
 _TIMEOUT = 60.0

@@ -13,7 +13,7 @@ from aiida.manage import get_config, get_manager
 from aiida.orm import QueryBuilder, WorkChainNode
 from pydantic import ValidationError
 
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.results.status import progress
 from trainspot.campaign.loop import prepare
 from trainspot.common.errors import InputError, TrainspotError

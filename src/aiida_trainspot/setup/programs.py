@@ -7,12 +7,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from trainspot.common.errors import RunError
+from aiida_trainspot.setup.finding import Finding
+from trainspot.common import plugins
+from trainspot.common.errors import RunError, TrainspotError
+from trainspot.config.models import engine_sections
+from trainspot.engine import Program
+from trainspot.label import quantumespresso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trainspot.engine import Engine
 
 _TIME_LIMIT: Final = 120.0
 _INSTALL_LIMIT: Final = 900.0
@@ -21,42 +32,65 @@ QE_FOLDER: Final = "quantum-espresso"
 _QEPY_PYTHONS: Final = ("3.11", "3.12")
 
 
+PW: Final = quantumespresso.PW
+LD1: Final = Program("ld1", "ld1.x", probe=(), says="Program LD1")
+OWN: Final = Program("trainspot", "trainspot", "trainspot.evaluate", "trainspot", says="Usage")
+"""Our command line: what evaluates, and what engines without a program of their own run through."""
+
+
 @dataclass(frozen=True)
-class Program:
-    """A program and the AiiDA code that stands for it.
+class Wanted:
+    """A program that an engine runs.
 
     Attributes:
-        label: Label of the code.
-        executable: Name of the file.
-        plugin: AiiDA calculation that runs it by default.
-        module: Python module it needs, if it is a Python program.
-        extra: Extra of ours that brings it.
-        probe: Arguments that make it say something and end.
-        says: What it then says.
-        is_quick: Whether that takes less than a second or two.
+        program: The program.
+        remedy: What brings it, if it is not there.
     """
 
-    label: str
-    executable: str
-    plugin: str
-    module: str = ""
-    extra: str = ""
-    probe: tuple[str, ...] = ("--help",)
-    says: str = "sage"
-    is_quick: bool = True
+    program: Program
+    remedy: str = ""
 
 
-PW: Final = Program("pw", "pw.x", "quantumespresso.pw", "", "quantumespresso", (), "Program PWSCF")
-LD1: Final = Program("ld1", "ld1.x", "", probe=(), says="Program LD1")
-CODES: Final = (
-    PW,
-    Program("lmp", "trainspot-lmp", "trainspot.lammps", "lammps", "lammps", ("-h",), "LAMMPS"),
-    Program(
-        "mace", "mace_run_train", "trainspot.mace_train", "mace", "mace", says="", is_quick=False
-    ),
-    Program("trainspot", "trainspot", "trainspot.evaluate", "trainspot", says="Usage"),
-)
-"""What becomes a code; what MACE says on --help differs between versions."""
+@dataclass(frozen=True)
+class Bringer:
+    """How a program is installed into a place of our own.
+
+    Attributes:
+        install: Takes that place, gives the path of the executable; raises ``RunError``.
+        source: Where it comes from.
+    """
+
+    install: Callable[[Path], Path]
+    source: str
+
+
+def engines() -> tuple[list[type[Engine]], list[Finding]]:
+    """Every installed engine, and those that lack something, with what brings it."""
+    usable: list[type[Engine]] = []
+    unusable: list[Finding] = []
+    for section in engine_sections().values():
+        for name in plugins.names(section.seam):
+            try:
+                usable.append(section.plugin(name))
+            except TrainspotError as error:
+                unusable.append(Finding(name, "missing", error.what, error.hint))
+    return usable, unusable
+
+
+def wanted(of: Iterable[type[Engine]]) -> list[Wanted]:
+    """The programs of engines, each once, those that answer slowly last, and then our own."""
+    by_label: dict[str, Wanted] = {}
+    for engine in of:
+        if (program := engine.program()) is not None:
+            remedy = program.remedy or engine.missing(program.executable).hint
+            by_label.setdefault(program.label, Wanted(program, remedy))
+    ordered = sorted(by_label.values(), key=lambda one: not one.program.is_quick)
+    return [*ordered, Wanted(OWN)]
+
+
+def every() -> list[Program]:
+    """The programs of all installed engines, and our own."""
+    return [one.program for one in wanted(engines()[0])]
 
 
 def locate(program: Program, home: Path) -> Path | None:
@@ -131,6 +165,10 @@ def install_qe(home: Path) -> Path:
         script.write_text(f'#!/bin/sh\nexec "{interpreter}" -I -m qepy --{name} "$@"\n')
         script.chmod(0o755)
     return folder / "bin" / "pw.x"
+
+
+BRINGERS: Final[Mapping[str, Bringer]] = {PW.label: Bringer(install_qe, "qepy wheel")}
+"""What we can install ourselves, by the label of the program."""
 
 
 def _python_for_qepy() -> str:

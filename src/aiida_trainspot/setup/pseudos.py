@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup.finding import Finding
+from aiida_trainspot.workflows.label.pseudos import family
 from trainspot.common.errors import TrainspotError
 
 if TYPE_CHECKING:
@@ -19,17 +20,6 @@ SSSP: Final = "SSSP/1.3/PBE/precision"
 """The family that campaigns use unless they say otherwise."""
 
 _DOWNLOAD_LIMIT: Final = 180.0
-
-
-def family(label: str) -> Any | None:
-    """The pseudopotential family of this label, or ``None``."""
-    from aiida.orm import Group, QueryBuilder
-
-    query = QueryBuilder().append(
-        Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
-    )
-    found = query.first()
-    return None if found is None else found[0]
 
 
 def install_sssp(profile: str, archive: Path | None = None) -> Finding:

@@ -127,6 +127,13 @@ def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
     return Part(frames, notes=notes)
 
 
+def changes_inputs(inputs: Dataset, vacuum: float = VACUUM) -> bool:
+    """Whether ``pad_inputs`` gives other frames than the inputs: copies, or too little vacuum."""
+    return len(set(inputs.ids)) < len(inputs) or any(
+        not frame.labels and with_vacuum(frame, vacuum) is not frame for frame in inputs
+    )
+
+
 def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:
     """Labels of the steps whose frames a step works on; none where it works on the inputs."""
     if step.strategy.scope is Scope.PREPARED:

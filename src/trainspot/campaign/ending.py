@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.config.models import Campaign
     from trainspot.data.dataset import Dataset
     from trainspot.judge.settings import ScreenSettings
@@ -173,22 +174,22 @@ def _without_atoms(campaign: Campaign) -> str:
     return f"remove {what} (the reference energies are then fitted)"
 
 
-def nothing_valid(record: Mapping[str, Any], screen: ScreenSettings) -> Ending:
+def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
     """No explored frame was new and passed the screen.
 
     Args:
-        record: The figures of the iteration, see ``judge.iteration.record``.
+        record: The figures of the iteration.
         screen: The limits.
     """
-    explored, refused = int(record.get("explored") or 0), dict(record.get("refused") or {})
-    told = [_refused(reason, int(n), screen) for reason, n in most(refused)]
-    if known := int(record.get("duplicates") or 0):
-        told.append(f"{known} already in the dataset")
+    explored, refused = record.explored or 0, record.refused or {}
+    told = [_refused(reason, n, screen) for reason, n in most(refused)]
+    if record.duplicates:
+        told.append(f"{record.duplicates} already in the dataset")
     if not explored:
         message = "no frame was explored"
     else:
         message = f"no explored frame passed the screen: {', '.join(told)}, of {explored}"
-    if broken := broken_off(record):
+    if broken := broken_off(record.exploration_failures, record.runs, record.broken_off):
         message += f"; {broken}"
     cooler = "explore.temperature, explore.time"
     remedy = f"Explore cooler or shorter ({cooler}), or start from more distorted frames (augment)"
@@ -199,11 +200,9 @@ def nothing_valid(record: Mapping[str, Any], screen: ScreenSettings) -> Ending:
     elif not refused and explored:
         remedy = f"Explore longer or hotter ({cooler}): all frames are already in the dataset"
     names = ("explored", "refused", "duplicates", "runs", "exploration_failures", "broken_off")
-    return Ending(
-        message,
-        f"{remedy}; {_LABELS_STAY}",
-        {name: record[name] for name in names if name in record},
-    )
+    figures = {name: getattr(record, name) for name in names}
+    counts = {name: value for name, value in figures.items() if value is not None}
+    return Ending(message, f"{remedy}; {_LABELS_STAY}", counts)
 
 
 def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
@@ -218,18 +217,18 @@ def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
     return f"{n} {words.get(reason, reason)}"
 
 
-def not_converged(record: Mapping[str, Any], campaign: Campaign) -> Ending:
+def not_converged(record: IterationRecord, campaign: Campaign) -> Ending:
     """The last iteration ended with flagged frames."""
     limit = campaign.stop.max_iterations
     message = (
-        f"not converged after {counted(int(record['n']), 'iteration')} "
+        f"not converged after {counted(record.n, 'iteration')} "
         f"(stop.max_iterations {limit}){_open(record)}"
     )
     remedy = f"Raise stop.max_iterations and run the file again: {_FROM_CACHE}"
     return Ending(message, remedy, _quiet(record))
 
 
-def budget_spent(record: Mapping[str, Any], labelled: int, campaign: Campaign) -> Ending:
+def budget_spent(record: IterationRecord, labelled: int, campaign: Campaign) -> Ending:
     """The campaign has all labels that the budget allows."""
     message = (
         f"the budget is spent: {labelled} of {campaign.budget.labels} labels "
@@ -239,17 +238,14 @@ def budget_spent(record: Mapping[str, Any], labelled: int, campaign: Campaign) -
     return Ending(message, remedy, _quiet(record) | {"labelled": labelled})
 
 
-def _quiet(record: Mapping[str, Any]) -> dict[str, Any]:
-    valid = int(record.get("explored") or 0) - int(record.get("duplicates") or 0)
-    valid -= sum(dict(record.get("refused") or {}).values())
-    return {"iterations": record["n"], "valid": valid, "flagged": int(record.get("flagged") or 0)}
+def _quiet(record: IterationRecord) -> dict[str, Any]:
+    return {"iterations": record.n, "valid": record.valid, "flagged": record.flagged or 0}
 
 
-def _open(record: Mapping[str, Any]) -> str:
-    found = _quiet(record)
-    if found["valid"] < 1:
+def _open(record: IterationRecord) -> str:
+    if record.valid < 1:
         return ""
-    flagged = f"{found['flagged']} of {found['valid']} valid frames were flagged"
+    flagged = f"{record.flagged or 0} of {record.valid} valid frames were flagged"
     return f"; in the last exploration {flagged}"
 
 

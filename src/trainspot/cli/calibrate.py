@@ -11,6 +11,7 @@ import click
 from trainspot import io
 from trainspot.cli import _messages
 from trainspot.cli._doubts import tell
+from trainspot.cli._summaries import of_calibration
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.common.atomic_write import replacing
@@ -131,7 +132,7 @@ def calibrate(
         with replacing(output) as path:
             path.write_text(text + "\n", encoding="utf-8")
     io.tell_counts(frames, reference)
-    click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+    click.echo(text if as_json else "\n".join(map(of_calibration, found.values())))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
 

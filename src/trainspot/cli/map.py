@@ -112,7 +112,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     found.values(key)  # refuses what nobody knows before anything is written
     page.write(found, output, key, name)
     for note in found.notes:
-        _messages.note(note)
+        _messages.note(str(note))
     if as_json:
         click.echo(found.to_json(key), nl=False)
     else:

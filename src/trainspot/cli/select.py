@@ -10,7 +10,9 @@ import click
 
 from trainspot import io
 from trainspot.cli import _messages
+from trainspot.cli._summaries import of_calibration, of_judgement
 from trainspot.cli._values import SeveralValues, calibrations
+from trainspot.cli._why import sentence
 from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
 from trainspot.common.validation import parse_settings
 from trainspot.judge import judge
@@ -109,7 +111,7 @@ def select(
     limits = calibrations(thresholds, "--thresholds")
     check_committee(limits, predicted.committee, thresholds[0])
     for made in (one for one in limits.values() if not one.fitted):
-        _messages.warning(made.summary())
+        _messages.warning(of_calibration(made))
     judgement = judge(
         explored,
         predicted,
@@ -126,11 +128,12 @@ def select(
     )
     io.write(explored.select(judgement.chosen), output)
     if as_json:
-        click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
+        told = {identity: sentence(one) for identity, one in judgement.decisions.items()}
+        click.echo(json.dumps(judgement.to_dict() | {"reasons": told}, sort_keys=True))
         return
-    if note := judgement.novelty["note"]:
+    if note := judgement.novelty.note:
         _messages.note(note if known else f"{note}; give them with --known")
-    click.echo(f"{judgement.summary()}: {output}")
+    click.echo(f"{of_judgement(judgement)}: {output}")
     if not judgement.chosen:
         refused = sum(judgement.refused.values()) == judgement.explored
         within = "no new frame exceeds a threshold"

@@ -55,7 +55,8 @@ def _one(
     messages = dict.fromkeys(told(item) for item in together)
     text = " or ".join(messages)
     if details["type"] in ("trainspot", "twice", "shares", "value_error"):
-        what, _, hint = text.partition("; ")
+        parts = details.get("ctx", {}) if len(messages) == 1 else {}
+        what, hint = str(parts.get("what", text)), str(parts.get("hint", ""))
         return InputError(f"{shown}: {what}" if shown else what, where=where, hint=hint)
     value = details["input"]
     is_short = isinstance(value, str | int | float | bool | None) and details["type"] != "missing"

@@ -15,7 +15,7 @@ from trainspot.common.validation import renamed
 from trainspot.config import document
 from trainspot.config.document import Document
 from trainspot.config.explain import explain
-from trainspot.config.models import ENGINE_SECTIONS, Campaign
+from trainspot.config.models import Campaign, engine_sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +126,6 @@ def read_inputs(loaded: Loaded) -> Dataset:
     """
     from trainspot import io
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:
@@ -153,7 +152,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
             _LOG.warning(
                 "%s: labels of structures are not used; to use them, write 'dataset: FILE'", file
             )
-        parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
+        parts.append(read.without_labels())
     return Dataset.concatenate(parts).merge()
 
 
@@ -263,7 +262,7 @@ def _protocol(name: str) -> dict[str, Any]:
 def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """The differences of a protocol for the engines the user chose; ``settings`` in full form."""
     differences = {key: value for key, value in protocol.items() if key != "description"}
-    for stage, model in ENGINE_SECTIONS.items():
+    for stage, model in engine_sections().items():
         section = dict(differences.pop(stage, {}))
         per_engine = section.pop("engines", {})
         user = written.get(stage)
@@ -286,7 +285,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         under = result.get(key)
         if isinstance(under, dict) and isinstance(value, dict):
             kept = under
-            if key in ENGINE_SECTIONS and "settings" in under:
+            if key in engine_sections() and "settings" in under:
                 settings = {k: v for k, v in under["settings"].items() if k not in value}
                 kept = under | {"settings": settings}
             result[key] = merged(kept, value)

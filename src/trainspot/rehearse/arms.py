@@ -77,7 +77,8 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     run.trainer(trainer, where="--trainer")
     notes = []
     if campaign.label.settings != oracle:
-        theirs = getattr(campaign.label.settings, "calculator", campaign.label.engine)
+        label = campaign.label
+        theirs = label.plugin(label.engine).described(label.settings)
         notes.append(f"labels: {oracle.calculator} instead of {theirs}")
     changed: dict[str, Any] = {
         "label": {
@@ -95,7 +96,8 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
             notes.append("training starts from scratch, not from the foundation model")
     if campaign.explore.engine != "ase":
         notes.append(f"dynamics: ase instead of {campaign.explore.engine}")
-        if getattr(campaign.explore.settings, "dispersion", None):
+        explore = campaign.explore
+        if explore.plugin(explore.engine).adds_dispersion(explore.settings):
             notes.append("molecular dynamics without the dispersion correction")
         plan = campaign.explore.plan.model_dump(mode="json")
         changed["explore"] = {"engine": "ase", **plan}

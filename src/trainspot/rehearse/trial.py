@@ -187,8 +187,8 @@ def _point(turn: loop.Turn, task: Task) -> Point:
         forces=error["forces"],
         forces_md=predictions.select(moving.ids).rmse(moving)["forces"] if len(moving) else None,
         energy=error["energy"],
-        explored=int(turn.record["explored"]),
-        flagged=int(turn.record["flagged"]),
+        explored=turn.record.explored or 0,
+        flagged=turn.record.flagged or 0,
         chosen=len(turn.decision.judgement.chosen),
         fitted=not turn.decision.judgement.fallback,
     )

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase.data import chemical_symbols
 
-from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import derive_seed
 from trainspot.data.state import MOMENTS, worded
+from trainspot.engine import COMMAND, Engine, Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class TrainingResult:
     warnings: list[str] = field(default_factory=list)
 
 
-class Trainer(Contract, abstract=True):
+class Trainer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.train``.
 
     All methods are class methods: a trainer holds no state. ``trainspot.testing.check_trainer``
@@ -68,8 +68,11 @@ class Trainer(Contract, abstract=True):
         keeps_checkpoints: Whether a training that was cut off can go on (``read_checkpoint``).
         e0s_setting: Name of the setting with which a user gives the energies of isolated atoms
             (eV, by symbol); empty if there is none.
+
+    See ``trainspot.engine.Engine`` for what all engines say of themselves.
     """
 
+    group: ClassVar[str] = GROUP
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
     executable: ClassVar[str]
@@ -153,6 +156,13 @@ class Trainer(Contract, abstract=True):
     @abstractmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
         """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
+
+    @classmethod
+    def program(cls) -> Program | None:
+        """The executable, which becomes the default code, unless it is our command line."""
+        if cls.executable == COMMAND:
+            return None
+        return Program(cls.default_code.partition("@")[0], cls.executable, says="")
 
     @classmethod
     def run(cls, directory: Path) -> None:

@@ -26,6 +26,7 @@ from trainspot.common.errors import (
 )
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.engine import Program
 from trainspot.train.base import (
     Trainer,
     TrainingResult,
@@ -67,6 +68,19 @@ class MaceTrainer(Trainer):
     model_filename: ClassVar[str] = "model.mace"
     keeps_checkpoints: ClassVar[bool] = True
     e0s_setting: ClassVar[str] = "e0s"
+    extra: ClassVar[str] = "mace"
+
+    @classmethod
+    def program(cls) -> Program:
+        """``mace_run_train``; what it says on --help differs between versions."""
+        return Program(
+            "mace",
+            cls.executable,
+            calculation="trainspot.mace_train",
+            module="mace",
+            says="",
+            is_quick=False,
+        )
 
     @classmethod
     def write_inputs(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from trainspot.cli._summaries import of_calibration
 from trainspot.common import plugins
 from trainspot.common.errors import DataError, UnknownNameError
 from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
@@ -245,7 +246,7 @@ def test_json_round_trip():
         Calibration.from_dict({"slope": 1.0})
     given = Calibration.given("forces", 0.2)
     assert Calibration.from_dict(given.to_dict()) == given
-    assert "threshold 0.2" in given.summary()
+    assert "threshold 0.2" in of_calibration(given)
 
 
 def test_spearman_of_ranks():
@@ -333,7 +334,7 @@ def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
     assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
-    assert "(18 pairs, 19 are needed)" in made.summary()
+    assert "(18 pairs, 19 are needed)" in of_calibration(made)
     assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
 
 

@@ -16,7 +16,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.geometry import pairs_within
 from trainspot.maps import choice, cost, sorep
-from trainspot.maps.choice import WORTH, Limits, choose
+from trainspot.maps.choice import WORTH, Limits, Note, choose
 from trainspot.maps.orbitals import integrals
 
 CONSTANTS = ("_FRAME", "_WAVE", "_PAIR", "_BLOCK", "_PHASE", "_CUBE", "_TABLE")
@@ -49,7 +49,7 @@ def test_time_is_kept_and_not_wasted():
     assert count == int((seconds - tables) / one)
     assert len(found) == count - count // 2
     (note,) = notes
-    assert note == (
+    assert str(note) == (
         f"Drawn at random: {count} of 260 frames, as many as one core describes in about "
         f"{seconds:.0f} s."
     )
@@ -69,7 +69,7 @@ def test_time_for_everybody_draws_nobody():
     mine, _, notes = chosen(frames(5), seconds=100.0)
     assert (len(mine), notes) == (5, [])
     both = chosen(frames(5), seconds=100.0, frames=3)
-    assert both[2] == ["Drawn at random: 3 of 5 frames (--max-frames)."]
+    assert both[2] == [Note("Drawn at random: 3 of 5 frames", "--max-frames", drawn=True)]
 
 
 def test_frames_that_would_take_too_long_are_left_out_and_said_so():
@@ -79,8 +79,8 @@ def test_frames_that_would_take_too_long_are_left_out_and_said_so():
     kept, _, notes = chosen(mine, seconds=seconds)
     assert kept.ids == small.ids
     (note,) = notes
-    assert note.startswith("Left out: 2 frames that would take more than ")
-    assert note.endswith(" s each to describe.")
+    assert str(note).startswith("Left out: 2 frames that would take more than ")
+    assert str(note).endswith(" s each to describe.")
     with pytest.raises(InputError, match="2 of 3 frames would take more than"):
         chosen(Dataset.concatenate([small[:1], large]), seconds=seconds)
 
@@ -108,7 +108,9 @@ def test_elements_without_orbitals_are_left_out_and_said_so():
     mixed = Dataset.concatenate([frames(3), Dataset.from_frames([other])])
     kept, _, notes = chosen(mixed)
     assert kept.ids == mixed.ids[:3]
-    assert notes == ["Left out: 1 frame with Bk, Es, of which the ANO-RCC basis has no orbitals."]
+    assert [str(note) for note in notes] == [
+        "Left out: 1 frame with Bk, Es, of which the ANO-RCC basis has no orbitals."
+    ]
     assert len(chosen(mixed, orbitals=False)[0]) == 4
     with pytest.raises(InputError, match="no frame is left for a map; Left out: 1 frame with Bk"):
         chosen(mixed[3:])

@@ -16,11 +16,13 @@ from click.testing import CliRunner
 
 import trainspot
 from trainspot import io
+from trainspot.campaign.record import Prospective
 from trainspot.cli import main
 from trainspot.common.errors import DataError, InputError
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.judge.scoring import Rates
 from trainspot.label.base import failed
 from trainspot.models import potential
 from trainspot.report.exported.card import plain
@@ -99,10 +101,10 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
 def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, crystal):
     made = campaign.iterations[-1].calibration
     own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atoms=480)}
-    rest = {"tpr": 0.9, "atom_coverage": 0.81, "atom_coverage_interval": None, "atoms": 224}
-    audit = rest | {"atom_coverage": 0.71, "atom_coverage_interval": [0.6, 0.82], "atoms": 48}
-    first, second, last = campaign.records
-    second = {**second, "prospective": {"forces": rest | {"audit": audit}}}
+    batch = Rates(0.9, None, None, None, 28, atom_coverage=0.81, atoms=224)
+    audit = replace(batch, atom_coverage=0.71, atom_coverage_interval=(0.6, 0.82), atoms=48)
+    first, second, last = campaign.status["iterations"]
+    second = {**second, "prospective": {"forces": Prospective.of(batch, audit).to_dict()}}
     last = {**last, "prospective": {}}  # its frames were not labelled any more
     status = campaign.status | {"iterations": [first, second, last]}
     folder = export(tmp_path / "atoms", dataset=campaign.dataset, models=models, calibration=own,

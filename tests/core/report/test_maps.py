@@ -16,6 +16,7 @@ from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
+from trainspot.maps.choice import Note
 from trainspot.report import compose
 from trainspot.report.findings.data import ReportData
 from trainspot.report.map import explored, pictures
@@ -35,7 +36,7 @@ def chart(campaign):
     points = np.random.default_rng(1).normal(size=(len(frames), 2))
     n = len(frames) // 3
     status = [LABELLED] * (len(frames) - n) + [EXPLORED] * n
-    return FrameMap(frames, points, status, "structural", "tsne", 3, ["A note."])
+    return FrameMap(frames, points, status, "structural", "tsne", 3, [Note("A note")])
 
 
 def kinetic(data, progress=None):
@@ -164,7 +165,7 @@ def test_the_page_counts_everybody(chart):
 def test_hostile_words_stay_words(chart):
     frames = [f.with_(origin=Origin(strategy="$\\frac{<b>"), info={"x": HOSTILE})
               for f in chart.frames]  # fmt: skip
-    hostile = replace(chart, frames=Dataset.from_frames(frames), notes=[HOSTILE])
+    hostile = replace(chart, frames=Dataset.from_frames(frames), notes=[Note(HOSTILE)])
     for colour in ("strategy", "x"):
         text = map_page.html(hostile, colour, HOSTILE)
         assert "<script" not in text

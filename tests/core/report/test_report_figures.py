@@ -21,7 +21,7 @@ UNITS = ("meV/atom", "meV/Å", "meV/Å³")
 
 
 def iterations(data):
-    return [record["n"] for record in data.records]
+    return [record.n for record in data.records]
 
 
 def rmse(data):
@@ -63,10 +63,10 @@ def test_rmse_shows_every_set_and_iteration(campaign):
         assert axes.get_xlabel() == "Iteration"
         drawn = {container.get_label(): container[0] for container in axes.containers}
         for name in ("train", "validation", "test"):
-            means = [1000 * r["rmse"][name][key]["mean"] for r in campaign.records]
+            means = [1000 * r["rmse"][name][key]["mean"] for r in campaign.status["iterations"]]
             assert np.allclose(drawn[name].get_ydata(), means)
             assert drawn[name].get_color() == COLOURS[name]
-        common = [1000 * record["common_test"][key] for record in campaign.records]
+        common = [1000 * record["common_test"][key] for record in campaign.status["iterations"]]
         assert any(np.allclose(line.get_ydata(), common) for line in axes.get_lines()
                    if len(line.get_ydata()) == 3)  # fmt: skip
         level = 1000 * campaign.tolerance[key]
@@ -77,21 +77,21 @@ def test_rmse_shows_every_set_and_iteration(campaign):
 
 @pytest.mark.parametrize(("length", "ticks"), [(1, [1]), (3, [1, 2, 3]), (12, [1, 3, 5, 7, 9, 11])])
 def test_iterations_are_whole_numbers(campaign, length, ticks):
-    records = [{**campaign.records[0], "n": n} for n in range(1, length + 1)]
+    records = [{**campaign.status["iterations"][0], "n": n} for n in range(1, length + 1)]
     data = ReportData({"iterations": records}, campaign.dataset)
     assert list(rmse(data).axes[0].get_xticks()) == ticks
 
 
 def test_rmse_error_bars_are_the_spread_of_the_members(campaign):
     axes = rmse(campaign).axes[1]
-    record = campaign.records[0]["rmse"]["test"]["forces"]
+    record = campaign.status["iterations"][0]["rmse"]["test"]["forces"]
     container = next(c for c in axes.containers if c.get_label() == "test")
     low, high = container[2][0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(1000 * record["std"])
 
 
 def test_a_failed_first_committee_does_not_flatten_the_rest(campaign):
-    records = [dict(record) for record in campaign.records]
+    records = [dict(record) for record in campaign.status["iterations"]]
     huge = {"test": {"forces": {"mean": 90.0, "std": 1.0}}}
     records[0] = {**records[0], "rmse": huge}
     figure = rmse(ReportData({**campaign.status, "iterations": records}, campaign.dataset))
@@ -167,8 +167,9 @@ def test_an_unfitted_calibration_draws_no_line(campaign):
 
 def test_counts_draw_every_step(campaign):
     figure = counts(campaign)
-    for axes, (key, title) in zip(figure.axes, STEPS, strict=True):
-        values = [record[key] for record in campaign.records]
+    keys = ("labelled", "explored", "refused", "flagged", "selected", "audit")
+    for axes, key, (title, _) in zip(figure.axes, keys, STEPS, strict=True):
+        values = [record[key] for record in campaign.status["iterations"]]
         expected = [sum(v.values()) if isinstance(v, dict) else v for v in values]
         assert [bar.get_height() for bar in axes.patches] == expected
         assert [text.get_text() for text in axes.texts] == [str(v) for v in expected]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -48,7 +49,7 @@ def test_it_needs_nothing_else(reader, text):
 def test_every_image_has_words_for_those_who_do_not_see_it(reader, campaign):
     texts = [image["alt"] for image in reader.all("img")]
     assert all(len(alt) > 20 for alt in texts)
-    forces = campaign.records[-1]["rmse"]["test"]["forces"]["mean"]
+    forces = campaign.status["iterations"][-1]["rmse"]["test"]["forces"]["mean"]
     assert number(1000 * forces) in texts[0]
 
 
@@ -59,7 +60,7 @@ def test_ids_are_unique(reader):
 
 def test_every_number_of_the_status_is_there(reader, campaign):
     shown = cells(reader)
-    for record in campaign.records:
+    for record in campaign.status["iterations"]:
         for found in record["rmse"].values():
             for key, one in found.items():
                 scale = BY_KEY[key].scale
@@ -92,7 +93,7 @@ def test_notes_stand_at_the_top(reader, campaign):
 
 def test_hostile_names_stay_words(campaign, read_page):
     frames = [frame.with_(origin=Origin(strategy="$\\frac$<b>{")) for frame in campaign.dataset[:6]]
-    record = {**campaign.records[0], "refused": {HOSTILE: 2},
+    record = {**campaign.status["iterations"][0], "refused": {HOSTILE: 2},
               "reference": {"engine": HOSTILE}}  # fmt: skip
     record["calibration"] = {"forces": {**record["calibration"]["forces"], "method": HOSTILE}}
     status = {**campaign.status, "name": HOSTILE, "state": HOSTILE, "id": HOSTILE,
@@ -148,7 +149,7 @@ def test_every_cause_of_a_flag_is_counted(campaign):
 
 def test_causes_that_were_not_recorded_are_not_made_up(campaign):
     added = ("flagged_by", "near_duplicates", "novelty")
-    old = {k: v for k, v in campaign.records[0].items() if k not in added}
+    old = {k: v for k, v in campaign.status["iterations"][0].items() if k not in added}
     assert not tables.flags(with_records(campaign, old)).rows
     partly = with_records(campaign, {**old, "flagged_by": {"forces": 7}})
     assert tables.flags(partly).rows == [["1", "–", "93", "–", "7", "–", "–", "–"]]
@@ -163,22 +164,22 @@ def test_the_audit_stands_besides_the_whole_batch(campaign):
         "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–", "–",
         "0.17 [0.03, 0.56]", "6",
     ]  # fmt: skip
-    found = {k: v for k, v in campaign.records[0]["prospective"]["forces"].items() if k != "audit"}
-    alone = with_records(campaign, {**campaign.records[0], "prospective": {"forces": found}})
+    first = campaign.records[0]
+    rates = replace(first.prospective["forces"], audit=None)
+    alone = with_records(campaign, replace(first, prospective={"forces": rates}).to_dict())
     assert tables.prospective(alone).rows == [batch]
-    measured = with_records(campaign, {
-        **campaign.records[0], "prospective": {"forces": found | {"atom_coverage": 0.704}},
-    })  # fmt: skip
+    rates = replace(rates, atom_coverage=0.704)
+    measured = with_records(campaign, replace(first, prospective={"forces": rates}).to_dict())
     assert tables.prospective(measured).header[6] == "Atoms"
     assert tables.prospective(measured).rows[0][6] == "0.70"
 
 
 def test_novelty_is_explained_and_counted_in_the_answer(reader, campaign):
     assert {"Novelty", "TPR, PPV"} <= cells(reader)
-    novel = summarise(with_records(campaign, campaign.records[1])).limits
+    novel = summarise(with_records(campaign, campaign.status["iterations"][1])).limits
     assert any(limit.endswith("the committee is unsure, or that are novel (17 frames).")
                for limit in novel)  # fmt: skip
-    unsure = summarise(with_records(campaign, campaign.records[0])).limits
+    unsure = summarise(with_records(campaign, campaign.status["iterations"][0])).limits
     assert any(limit.endswith("of which the committee is unsure.") for limit in unsure)
 
 

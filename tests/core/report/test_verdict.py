@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
+from trainspot.campaign.record import FinalAudit
 from trainspot.report import compose
 from trainspot.report.findings import tables
 from trainspot.report.findings.data import ReportData
@@ -79,7 +81,7 @@ TABLE = [
 
 def ended(campaign, ending, within=Within.ALL, *, verdict="good", split="test"):
     """The campaign with one iteration whose errors and ending are as they are named."""
-    record = dict(campaign.records[-1])
+    record = dict(campaign.status["iterations"][-1])
     factors = FACTORS.get(within, FACTORS[Within.ALL])
     errors = {k: {"mean": factors[k] * v, "std": 0.0} for k, v in campaign.tolerance.items()}
     record["rmse"] = {} if within is Within.NOT_TESTED else {split: errors}
@@ -186,7 +188,7 @@ def test_why_it_ended_comes_first_in_the_words_of_the_status(campaign, read_page
     ending = {"status": 411, "label": "no_valid_exploration", "remedy": "Explore cooler (x)",
               "message": "no explored frame passed the screen: 24 overlap"}  # fmt: skip
     broken = {"runs": 5, "exploration_failures": 5, "broken_off": {"exploded": 4, "cut off": 1}}
-    last = {**campaign.records[-1], **broken}
+    last = {**campaign.status["iterations"][-1], **broken}
     status = {**campaign.status, "state": "failed", "exit": ending, "iterations": [last]}
     data = ReportData(status, campaign.dataset, campaign.iterations)
     summary = summarise(data)
@@ -218,8 +220,9 @@ def test_runs_that_broke_off_are_told_of_other_endings_too(campaign):
 
 
 def test_random_choice_and_final_audit_are_told(campaign):
-    last = {**campaign.records[-1], "random_choice": True, "final_audit": {"misses": 3}}
-    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    last = replace(campaign.records[-1], random_choice=True, final_audit=FinalAudit(3))
+    status = {**campaign.status, "iterations": [last.to_dict()]}
+    summary = summarise(ReportData(status, campaign.dataset))
     assert "selected at random" in " ".join(summary.limits)
     assert "final audit found 3 frames with an error beyond the tolerance" in " ".join(
         summary.sentences
@@ -227,19 +230,21 @@ def test_random_choice_and_final_audit_are_told(campaign):
 
 
 def test_too_few_frames_for_thresholds_are_told_with_a_remedy(campaign):
-    few = {"forces": {"verdict": "undetermined", "pairs": 5, "fitted": False}}
-    last = {**campaign.records[-1], "random_choice": True, "calibration": few}
+    last = campaign.records[-1]
+    made = replace(last.calibration["forces"], verdict="undetermined", pairs=5, fitted=False)
+    last = replace(last, random_choice=True, calibration={"forces": made})
     assert "thresholds need 12 labelled frames" in too_few(last)
     assert "there were 5: increase the share of validation (split.fractions)" in too_few(last)
-    summary = summarise(ReportData({**campaign.status, "iterations": [last]}, campaign.dataset))
+    status = {**campaign.status, "iterations": [last.to_dict()]}
+    summary = summarise(ReportData(status, campaign.dataset))
     assert any(limit.startswith("Thresholds need 12") for limit in summary.limits)
-    enough = {"forces": {"verdict": "poor", "pairs": 30, "fitted": False}}
-    assert too_few({**last, "calibration": enough}) == ""
-    assert too_few({**last, "random_choice": False}) == ""
+    enough = replace(made, verdict="poor", pairs=30)
+    assert too_few(replace(last, calibration={"forces": enough})) == ""
+    assert too_few(replace(last, random_choice=False)) == ""
 
 
 def test_without_test_frames_the_summary_says_so(campaign):
-    record = dict(campaign.records[-1])
+    record = dict(campaign.status["iterations"][-1])
     record["rmse"] = {"validation": record["rmse"]["validation"]}
     data = ReportData({**campaign.status, "iterations": [record]}, campaign.dataset)
     assert "no test frames" in summarise(data).sentences[0]

@@ -125,7 +125,7 @@ def test_a_member_without_inputs_and_an_engine_with_a_program_of_its_own(call):
 
 
 def test_a_failed_member_is_a_failed_run(call, frames, monkeypatch):
-    monkeypatch.setattr(run, "find_executable", lambda _: "/bin/false")
+    monkeypatch.setattr(run, "find_executable", lambda *_: "/bin/false")
     result = call("train", frames, "--engine", "toy", "-o", "out")
     assert result.exit_code == 1
     assert "member_0: false ended with status 1" in result.stderr

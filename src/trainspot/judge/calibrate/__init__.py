@@ -126,26 +126,6 @@ class Calibration:
     needed: int = MIN_PAIRS
     committee: str = ""
 
-    def summary(self) -> str:
-        """The essentials in one line."""
-        if not self.fitted:
-            poor = self.verdict == "poor"
-            why = f"Spearman {self.spearman:.2f}" if poor else f"{self.needed} are needed"
-            return (
-                f"{self.property}: {self.verdict}, no threshold could be fitted ({self.pairs} "
-                f"pairs, {why}); the tolerance of {self.tolerance:.4g} is used instead"
-            )
-        low, high = self.interval or (float("nan"), float("nan"))
-        rates = ", ".join(
-            f"{name} {'-' if value is None else f'{value:.2f}'}"
-            for name, value in (("TPR", self.tpr), ("PPV", self.ppv))
-        )
-        return (
-            f"{self.property}: {self.verdict}, threshold {self.threshold:.4g} for a tolerance of "
-            f"{self.tolerance:.4g} (slope {self.slope:.3g} [{low:.3g}, {high:.3g}], "
-            f"{self.pairs} pairs, Spearman {self.spearman:.2f}, {rates})"
-        )
-
     @classmethod
     def given(cls, name: str, threshold: float) -> Calibration:
         """A threshold that the user decided, standing for a calibration."""

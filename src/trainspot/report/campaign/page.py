@@ -116,8 +116,9 @@ def _state(data: ReportData) -> str:
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     """What a reader needs to find the campaign and to judge its labels."""
-    references = [record.get("reference") or {} for record in data.records]
-    engines = sorted({" on ".join(str(v) for v in r.values() if v) for r in references} - {""})
+    references = [record.reference for record in data.records if record.reference]
+    parts = {tuple(filter(None, (one.engine, one.code))) for one in references}
+    engines = sorted({" on ".join(part) for part in parts} - {""})
     tolerance = [BY_KEY[key].show_exact(value) for key, value in data.tolerance.items()]
     found = [
         ("State", _state(data)),
@@ -139,9 +140,9 @@ def _tiles(data: ReportData) -> list[tuple[str, str]]:
     last = data.last_predictions
     if last is not None and last.predictions is not None:
         found.append(("committee members", len(last.predictions.members)))
-    records = [r for r in data.records if ((r.get("rmse") or {}).get("test") or {}).get("forces")]
-    if records:
+    errors = [one for r in data.records if (one := r.error("test", "forces"))]
+    if errors:
         forces = BY_KEY["forces"]
-        mean = records[-1]["rmse"]["test"]["forces"]["mean"]
-        found.append((f"{forces.unit} force error on test", number(mean * forces.scale)))
+        error = number(errors[-1].mean * forces.scale)
+        found.append((f"{forces.unit} force error on test", error))
     return [(label, str(value)) for label, value in found]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def rmse(data: ReportData) -> Picture | None:
     """Errors per iteration; ``None`` before the first test."""
-    if not any(any((r.get("rmse") or {}).values()) for r in data.records):
+    if not any(record.rmse for record in data.records):
         return None
     caption = (
         "Root mean square error of the committee members in each iteration, by split: mean and "
@@ -43,10 +43,10 @@ def _rmse_alt(data: ReportData) -> str:
             values = []
             for record in data.records:
                 if name == "common_test":
-                    value = (record.get("common_test") or {}).get(quantity.key)
+                    value = (record.common_test or {}).get(quantity.key)
                 else:
-                    found = (record.get("rmse") or {}).get(name) or {}
-                    value = (found.get(quantity.key) or {}).get("mean")
+                    error = record.error(name, quantity.key)
+                    value = error.mean if error else None
                 if value is not None:
                     values.append(number(value * quantity.scale))
             if values:
@@ -214,7 +214,7 @@ def composition(data: ReportData) -> Picture | None:
 
 
 def _iterations(data: ReportData) -> list[int]:
-    return [int(record["n"]) for record in data.records]
+    return [record.n for record in data.records]
 
 
 def _titles(columns: Sequence[RateColumn]) -> str:

@@ -8,24 +8,24 @@ import numpy as np
 
 from trainspot.data.frames import SPLITS
 from trainspot.report.campaign.rows import ErrorPanel, Line, ParityPanel, Step
-from trainspot.report.findings.counts import count_of
 from trainspot.report.quantities import QUANTITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.findings.data import ReportData
     from trainspot.report.quantities import Quantity
 
-STEPS: Final = (
-    ("labelled", "Newly labelled"),
-    ("explored", "Explored by MD"),
-    ("refused", "Refused by the screen"),
-    ("flagged", "Flagged: unsure or novel"),
-    ("selected", "Selected for labelling"),
-    ("audit", "Audit: drawn at random"),
+STEPS: Final[tuple[tuple[str, Callable[[IterationRecord], int | None]], ...]] = (
+    ("Newly labelled", lambda record: record.labelled),
+    ("Explored by MD", lambda record: record.explored),
+    ("Refused by the screen", lambda record: record.refusals),
+    ("Flagged: unsure or novel", lambda record: record.flagged),
+    ("Selected for labelling", lambda record: record.selected),
+    ("Audit: drawn at random", lambda record: record.audit),
 )
-"""Counts of an iteration record, in the order in which they arise, with their titles."""
+"""Titles of the counts of an iteration, in the order in which they arise."""
 
 
 def errors(data: ReportData) -> list[ErrorPanel]:
@@ -42,14 +42,12 @@ def errors(data: ReportData) -> list[ErrorPanel]:
 
 
 def _members(data: ReportData, split: str, quantity: Quantity) -> Line | None:
-    rows = [
-        (r["n"], r.get("rmse", {}).get(split, {}).get(quantity.key) or {}) for r in data.records
-    ]
-    return _line((n, one["mean"], one.get("std", 0.0)) for n, one in rows if "mean" in one)
+    rows = [(record.n, record.error(split, quantity.key)) for record in data.records]
+    return _line((n, one.mean, one.std) for n, one in rows if one)
 
 
 def _common(data: ReportData, quantity: Quantity) -> Line | None:
-    rows = [(r["n"], (r.get("common_test") or {}).get(quantity.key)) for r in data.records]
+    rows = [(record.n, (record.common_test or {}).get(quantity.key)) for record in data.records]
     return _line((n, value, 0.0) for n, value in rows if value is not None)
 
 
@@ -69,8 +67,9 @@ def parity(data: ReportData) -> list[ParityPanel]:
 
 def steps(data: ReportData) -> list[Step]:
     """How many frames went through each step of each iteration."""
-    counted = {key: [(int(r["n"]), count_of(r, key)) for r in data.records] for key, _ in STEPS}
+    records = data.records
+    counted = ((title, [(record.n, count(record)) for record in records]) for title, count in STEPS)
     return [
-        Step(title, [(n, count) for n, count in counted[key] if count is not None])
-        for key, title in STEPS
+        Step(title, [(n, count) for n, count in counts if count is not None])
+        for title, counts in counted
     ]

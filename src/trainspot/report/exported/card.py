@@ -39,9 +39,10 @@ def card(
     )
     environment.filters["plain"] = plain
     environment.filters["markdown"] = _markdown
-    references = [record.get("reference") or {} for record in data.records]
-    last = data.records[-1] if data.records else {}
-    latest = ReportData({**data.status, "iterations": [last] if last else []}, data.dataset)
+    records = data.records
+    references = [record.reference for record in records if record.reference]
+    last = [record.stored() for record in records[-1:]]
+    latest = ReportData({**data.status, "iterations": last}, data.dataset)
     bars = [
         (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
         for key, one in calibration.items()
@@ -53,7 +54,7 @@ def card(
         models=models,
         species=data.dataset.species,
         theories=data.dataset.theories,
-        engines=sorted({str(r["engine"]) for r in references if r.get("engine")}),
+        engines=sorted({one.engine for one in references} - {""}),
         n_labelled=int(data.dataset.is_labelled.sum()),
         missing=_missing(data.dataset, failures),
         running=data.status.get("exit") is None and bool(data.status.get("state")),
@@ -84,14 +85,14 @@ def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
 def _atoms_covered(data: ReportData) -> str:
     """How many errors of atoms sigma covered when it was last tested, or nothing."""
     for record in reversed(data.records):
-        batch = (record.get("prospective") or {}).get("forces") or {}
-        for found, which in ((batch.get("audit") or {}, "audit"), (batch, "labelled")):
-            if (share := found.get("atom_coverage")) is not None:
-                ends = found.get("atom_coverage_interval")
+        batch = (record.prospective or {}).get("forces")
+        for rates, which in ((batch and batch.audit, "audit"), (batch, "labelled")):
+            if rates and (share := rates.atom_coverage) is not None:
+                ends = rates.atom_coverage_interval
                 interval = f" ({ends[0]:.0%} to {ends[1]:.0%})" if ends else ""
                 return (
-                    f"Test of iteration {record['n']}, with its own factor: {share:.0%}{interval} "
-                    f"of {found['atoms']} atoms of the {which} frames had an error below sigma. "
+                    f"Test of iteration {record.n}, with its own factor: {share:.0%}{interval} "
+                    f"of {rates.atoms} atoms of the {which} frames had an error below sigma. "
                     "Sigma was predicted before these frames were labelled."
                 )
     return ""

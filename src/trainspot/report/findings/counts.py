@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainspot.data.frames import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from trainspot.report.findings.data import ReportData
-
-
-def count_of(record: Mapping[str, Any], key: str) -> int | None:
-    """A count of an iteration record, summed over reasons where there are some."""
-    value = record.get(key)
-    if isinstance(value, dict):
-        return sum(int(one) for one in value.values())
-    return None if value is None else int(value)
 
 
 def composition_table(data: ReportData) -> dict[str, dict[str, int]]:

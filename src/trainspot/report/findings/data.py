@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
+from trainspot.campaign.record import IterationRecord, records_of
 from trainspot.common.errors import DataError
 from trainspot.data import hdf5
 from trainspot.data.frames import SPLITS, Split
@@ -81,9 +82,13 @@ class ReportData:
         return str(self.status.get("name") or "campaign")
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """The iteration records of the status, in order."""
-        return sorted(self.status.get("iterations", []), key=lambda record: int(record["n"]))
+    def records(self) -> list[IterationRecord]:
+        """The figures of the iterations in the status, in order.
+
+        Raises:
+            DataError: They are damaged.
+        """
+        return records_of(self.status)
 
     @property
     def tolerance(self) -> dict[str, float]:
@@ -181,7 +186,8 @@ class ReportData:
         """Write everything into a folder, made if needed."""
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
-        dump(root / STATUS, dict(self.status))
+        kept = {"iterations": [record.stored() for record in self.records]}
+        dump(root / STATUS, {**self.status, **kept})
         hdf5.write(self.dataset, root / DATASET)
         if self.explored is not None:
             hdf5.write(self.explored, root / EXPLORED)

@@ -7,18 +7,18 @@ The headline follows from how the campaign ended and which errors are within the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainspot.common.text import broken_off, counted, sentences
 from trainspot.judge.calibrate import MIN_PAIRS
-from trainspot.judge.judgement import NOVELTY
-from trainspot.report.findings.counts import count_of
+from trainspot.judge.decision import NOVELTY
 from trainspot.report.findings.headlines import HEADLINES, UNSURE, Answer, Ending, Within
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.findings.data import ReportData
 
 _STATUSES: Final = {0: Ending.CONVERGED, 420: Ending.ITERATIONS, 421: Ending.BUDGET}
@@ -122,15 +122,13 @@ def ending_of(data: ReportData) -> Ending:
     return Ending.STOPPED if state == "killed" else Ending.FAILED
 
 
-def _errors(record: dict[str, Any]) -> dict[str, float]:
+def _errors(record: IterationRecord) -> dict[str, float]:
     """Mean RMSE of the members on test frames (else validation frames), by property."""
-    sets = record.get("rmse", {})
-    chosen = sets.get("test") or sets.get("validation") or {}
-    return {key: float(one["mean"]) for key, one in chosen.items() if one and "mean" in one}
+    return {key: one.mean for key, one in record.rmse.get(_unseen(record), {}).items()}
 
 
-def _unseen(record: dict[str, Any]) -> str:
-    return "test" if record.get("rmse", {}).get("test") else "validation"
+def _unseen(record: IterationRecord) -> str:
+    return "test" if record.rmse.get("test") else "validation"
 
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
@@ -140,13 +138,13 @@ def _exit(data: ReportData) -> tuple[int | None, str]:
 
 
 def _grounds(
-    data: ReportData, record: dict[str, Any], judged: Sequence[_Judged], ending: Ending
+    data: ReportData, record: IterationRecord, judged: Sequence[_Judged], ending: Ending
 ) -> list[str]:
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     frames = f"{n_frames} {which} frames" if n_frames else f"the {which} frames"
     by_hand = ending is Ending.BY_HAND
-    committee = "committee" if by_hand else f"committee of iteration {record['n']}"
+    committee = "committee" if by_hand else f"committee of iteration {record.n}"
     said = [
         f"The {committee} was compared with {frames}, which no training used."
         if which == "test"
@@ -161,11 +159,11 @@ def _grounds(
     if not judged:
         said.append("There is no tolerance to compare the errors with.")
     said.append(_ending(data, ending))
-    if "final_audit" in record:
-        misses = int(record["final_audit"].get("misses") or 0)
+    if record.final_audit:
+        missed = counted(record.final_audit.misses, "frame")
         said.append(
-            f"The final audit found {counted(misses, 'frame')} with an error beyond the tolerance "
-            "that had not been flagged."
+            f"The final audit found {missed} with an error beyond the tolerance that had not been "
+            "flagged."
         )
     return said
 
@@ -217,51 +215,49 @@ def _strategy_limits(data: ReportData) -> list[str]:
     return [sentence]
 
 
-def _calibration_limits(record: dict[str, Any]) -> list[str]:
-    made = record.get("calibration") or {}
-    if not made:
+def _calibration_limits(record: IterationRecord) -> list[str]:
+    if not record.calibration:
         return ["The disagreement was not calibrated: error bars are raw disagreements."]
     found = []
     for quantity in QUANTITIES:
-        one = made.get(quantity.key)
-        if one and (one.get("verdict") != "good" or not one.get("fitted", True)):
+        one = record.calibration.get(quantity.key)
+        if one and (one.verdict != "good" or not one.fitted):
             found.append(
-                f"{quantity.title}: the calibration is {one.get('verdict', 'undetermined')} "
-                f"({one.get('pairs', 0)} pairs). Here the disagreement says little about the "
-                "error."
+                f"{quantity.title}: the calibration is {one.verdict} ({one.pairs} pairs). Here the "
+                "disagreement says little about the error."
             )
     return found
 
 
-def _exploration_limits(data: ReportData, record: dict[str, Any], ending: Ending) -> list[str]:
+def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
     limits = []
-    explored, flagged = record.get("explored"), record.get("flagged")
+    explored, flagged = record.explored, record.flagged
     if explored and flagged is not None:
-        valid = max(1, explored - (count_of(record, "refused") or 0))
+        valid = max(1, explored - (record.refusals or 0))
         if flagged / valid > _MANY_FLAGGED:
-            novel = (record.get("flagged_by") or {}).get(NOVELTY)
+            novel = (record.flagged_by or {}).get(NOVELTY)
             causes = "unsure" + (f", or that are novel ({novel} frames)" if novel else "")
             limits.append(
                 f"In the last exploration {flagged} of {valid} valid frames "
                 f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still finds "
                 f"structures of which the committee is {causes}."
             )
-    if (broken := broken_off(record)) and _exit(data)[0] != _NOTHING_VALID:
+    broken = broken_off(record.exploration_failures, record.runs, record.broken_off)
+    if broken and _exit(data)[0] != _NOTHING_VALID:
         limits.append(f"In the last exploration {broken}.")
     if ending is Ending.ITERATIONS and not _why_ended(data):
         limits.append("The campaign reached its largest number of iterations; more may help.")
-    if record.get("random_choice"):
+    if record.random_choice:
         limits.append("Without a calibration, the last frames were selected at random.")
         if lacking := too_few(record):
             limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
 
 
-def too_few(record: Mapping[str, Any]) -> str:
+def too_few(record: IterationRecord) -> str:
     """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
-    made = (record.get("calibration") or {}).values()
-    pairs = max((int(one.get("pairs") or 0) for one in made), default=0)
-    if not record.get("random_choice") or pairs >= MIN_PAIRS:
+    pairs = max((one.pairs for one in record.calibration.values()), default=0)
+    if not record.random_choice or pairs >= MIN_PAIRS:
         return ""
     return (
         f"thresholds need {MIN_PAIRS} labelled frames outside the training set, and there were "
@@ -269,13 +265,13 @@ def too_few(record: Mapping[str, Any]) -> str:
     )
 
 
-def _data_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+def _data_limits(data: ReportData, record: IterationRecord) -> list[str]:
     limits = []
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     if n_frames is not None and n_frames < _FEW_FRAMES:
         limits.append(f"Only {n_frames} {which} frames: the errors above are uncertain.")
-    failed = sum(int(r.get("label_failures") or 0) for r in data.records)
+    failed = sum(record.label_failures or 0 for record in data.records)
     if failed:
         limits.append(
             f"{counted(failed, 'frame')} could not be labelled. Such structures may be missing in "

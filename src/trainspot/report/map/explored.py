@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -99,7 +98,7 @@ def _kinetic(chart: FrameMap, *, again: bool) -> Picture:
             f"iteration: {chart.title}."
         )
     words = [caption, *_words(chart, again=again)]
-    if any(note.startswith("Drawn") for note in chart.notes):
+    if any(note.drawn for note in chart.notes):
         words.append("trainspot map with --descriptor sorep draws more.")
     alt = f"Scatter plot of {len(chart)} frames in a plane: {listed}."
     return Picture(drawn.source, " ".join(words), alt)
@@ -130,4 +129,4 @@ def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")
-    return words + [re.sub(r" \(--max-\w+\)", "", note) for note in chart.notes]
+    return words + [f"{note.text}." for note in chart.notes]  # a report has no options

@@ -73,7 +73,7 @@ def html(chart: FrameMap, colour: str, name: str) -> str:
             ("Map", chart.title),
             ("Seed", str(chart.seed)),
         ],
-        notes=chart.notes,
+        notes=[str(note) for note in chart.notes],
         sections=[
             Section("map", "The map", "", "", [picture(chart, colour)], []),
             Section("counts", "Frames on the map", "", "", [], [counted]),
