@@ -116,7 +116,7 @@ def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predi
         assert (folder / "pot/models" / name).read_bytes() == (folder / name).read_bytes()
     assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
     card = (folder / "pot/README.md").read_text()
-    assert "It was made stage by stage and not by a campaign" in card
+    assert "The committee was made stage by stage" in " ".join(card.split())
     assert "of iteration 1" not in card
     predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
     errors = predictions.select(frames.subset("validation").ids).member_rmse(
