@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.common.properties import UNITS
 from trainspot.geometry import contact_words
 from trainspot.judge.decision import Kind, Objection, Way
-from trainspot.judge.settings import UNITS
 
 if TYPE_CHECKING:
     from trainspot.judge.decision import FrameDecision, Method

@@ -79,7 +79,7 @@ def summarise(data: ReportData) -> Summary:
     )
     limits = [
         *_why_ended(data),
-        *(_excess(*one) for one in judged if not one.good),
+        *(_beyond(*one) for one in judged if not one.good),
         *_strategy_limits(data),
         *trust,
         *_exploration_limits(data, record, ending),
@@ -194,7 +194,7 @@ def _why_ended(data: ReportData) -> list[str]:
     return [f"Why it ended: {said}"] if said else []
 
 
-def _excess(quantity: Quantity, error: float, tolerance: float) -> str:
+def _beyond(quantity: Quantity, error: float, tolerance: float) -> str:
     return f"{quantity.title}: the error is {number(error / tolerance, 2)} times the tolerance."
 
 
