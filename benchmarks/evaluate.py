@@ -23,7 +23,6 @@ time shows what sharing the memory costs, and is robust against others.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -44,6 +43,7 @@ from _models import SIZE, make_committee, make_frames, make_small_frames
 from _processes import can_measure, peak_memory
 from trainspot.campaign import loop
 from trainspot.campaign.engines import engines_of
+from trainspot.common import processes
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Campaign
@@ -129,7 +129,7 @@ def _one_core(models: list[Path], options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    cores = len(os.sched_getaffinity(0))
+    cores = processes.cores()
     count = 8 if options.quick else options.frames
     few = count // 4
     for number in (few, count):

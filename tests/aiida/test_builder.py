@@ -9,8 +9,8 @@ from aiida.orm import Computer, InstalledCode
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.launch import builder
-from aiida_trainspot.setup.installation import cores
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.processes import cores
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Resources

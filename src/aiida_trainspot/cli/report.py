@@ -30,7 +30,7 @@ from trainspot.common.errors import InputError
 @click.option(
     "--kinetic-map",
     is_flag=True,
-    help="Draw a second map, by the kinetic SOREP descriptor of the paper; takes about 20 s.",
+    help="Draw a second map, by the kinetic SOREP descriptor of the paper; takes 10 s to a minute.",
 )
 @profile_option
 def report(

@@ -19,12 +19,13 @@ from aiida_trainspot.launch.repeats import repeats
 from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.runtime import daemon
 from aiida_trainspot.setup import programs
-from aiida_trainspot.setup.installation import cached_calculations, cores
+from aiida_trainspot.setup.installation import cached_calculations
 from aiida_trainspot.workflows.preflight import FirstLabels, Foresees
 from trainspot.campaign.loop import prepare
 from trainspot.campaign.preflight import facts_of, foresee, foresee_sets
 from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError
+from trainspot.common.processes import cores
 from trainspot.common.text import counted
 from trainspot.config.models import engine_sections
 from trainspot.engine import Remark

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.finding import Finding
 from trainspot.common.errors import RunError
+from trainspot.common.processes import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from trainspot.engine import Program
 
 # Jobs run side by side, one a core: each must keep to its own.
-_PREPEND: Final = (
-    "export OMP_NUM_THREADS=1\nexport OPENBLAS_NUM_THREADS=1\nexport MKL_NUM_THREADS=1"
-)
+_PREPEND: Final = "\n".join(f"export {name}=1" for name in THREADS)
 
 
 def make_codes(computer: Computer, home: Path, *, install: bool) -> Iterator[Finding]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.finding import Finding
+from trainspot.common import processes
 from trainspot.common.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -148,9 +148,4 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
 
 def default_workers() -> int:
     """Two workers, so that one can die; one on a machine with one core."""
-    return min(2, cores())
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    return min(2, processes.cores())

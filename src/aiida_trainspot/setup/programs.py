@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiida_trainspot.setup.finding import Finding
-from trainspot.common import plugins
+from trainspot.common import plugins, processes
 from trainspot.common.errors import RunError, TrainspotError
 from trainspot.config.models import engine_sections
 from trainspot.engine import Program
@@ -106,7 +106,7 @@ def locate(program: Program, home: Path) -> Path | None:
 
 def silence(program: Program, executable: Path) -> str:
     """Why a program does not answer; empty if it does."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | processes.environment(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(  # noqa: S603  (the program the user wants to run)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trainspot.augment.base import Strategy, from_seed, streams, title
+from trainspot.common.elements import check_symbols
 from trainspot.data.frames import Frame, Origin
 
 _TRIES: Final = 20
@@ -35,9 +36,7 @@ class Alloy(Strategy):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for name in (*self.alloy_species, *self.fixed_species):
-            if atomic_numbers.get(name, 0) < 1:
-                raise ValueError(f"'{name}' is not an element")
+        check_symbols((*self.alloy_species, *self.fixed_species))
         if len(set(self.alloy_species)) < len(self.alloy_species):
             raise ValueError("an element of the alloy is named twice")
         both = sorted(set(self.alloy_species) & set(self.fixed_species))

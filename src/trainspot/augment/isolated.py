@@ -10,6 +10,7 @@ from ase.data import atomic_numbers, ground_state_magnetic_moments
 from pydantic import Field, field_validator
 
 from trainspot.augment.base import Scope, Strategy, title
+from trainspot.common.elements import check_symbols
 from trainspot.data.frames import Frame, Origin
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import MOMENTS
@@ -47,9 +48,7 @@ class Isolated(Strategy):
     @field_validator("species")
     @classmethod
     def _elements(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if atomic_numbers.get(name, 0) < 1:
-                raise ValueError(f"'{name}' is not an element")
+        check_symbols(names)
         return names
 
     def beside(self, brought: Sequence[str]) -> Self:

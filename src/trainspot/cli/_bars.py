@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common import text
-from trainspot.judge.settings import UNITS
-from trainspot.models.committee import CommitteePotential, trust_of
-from trainspot.models.exported import read_calibration
+from trainspot.common.properties import PROPERTIES, UNITS
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.exported import CalibrationFile
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import RATIO, Trust
-from trainspot.predictions.predictions import PROPERTIES
 
 SHOWN: Final = 10
 """Doubtful frames that are named on the screen."""
@@ -58,8 +57,8 @@ class Calibrated:
         """
         if len(models) != 1 or not is_export(models[0]):
             return None
-        content = read_calibration(models[0])
-        return cls(content["properties"], trust_of(content, str(models[0])))
+        calibration = CalibrationFile.of_export(models[0])
+        return cls(calibration.properties, calibration.trust())
 
     @property
     def missing(self) -> str:

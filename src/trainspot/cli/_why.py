@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.common.properties import UNITS
 from trainspot.geometry import contact_words
 from trainspot.judge.decision import Kind, Objection, Way
-from trainspot.judge.settings import UNITS
 
 if TYPE_CHECKING:
     from trainspot.judge.decision import FrameDecision, Method
@@ -137,12 +137,12 @@ def in_words(account: Account) -> list[str]:
     lines = [f"frame {account.frame} ({account.formula})"]
     if judged is None:
         parent = f" of {origin.parent[:_SHOWN]}" if origin.parent else ""
-        lines.append(f"origin: {origin.strategy}{parent}, iteration {origin.iteration}")
-        lines.append("never explored: it was there before, so nothing judged it")
+        lines.append(f"strategy: {origin.strategy}{parent}, iteration {origin.iteration}")
+        lines.append("not explored and not judged: the frame was in the dataset from the start")
     else:
         lines += [_explored(judged.explored), f"screen: {_screen(judged.decision)}"]
         lines += [*_judged(judged), f"decision: {sentence(judged.decision)}"]
-    lines.append(f"set: {account.split or 'none yet'}")
+    lines.append(f"split: {account.split or 'none yet'}")
     if account.failure:
         lines.append(f"label: failed: {account.failure}")
     elif label:
@@ -168,7 +168,7 @@ def _explored(met: Met) -> str:
 
 def _errors(one: OfProperty | WorstAtom) -> str:
     predicted, true = one.predicted_error, one.true_error
-    said = "not calibrated" if predicted is None else f"predicted error {predicted:.3g}"
+    said = "not calibrated" if predicted is None else f"sigma {predicted:.3g}"
     return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
 
 
@@ -191,9 +191,11 @@ def _judged(judged: Judged) -> list[str]:
     novelty, nearest = judged.novelty, judged.nearest
     if novelty.distance is not None:
         limit = novelty.threshold
-        word = "beyond" if novelty.exceeds else "within"
+        word = "exceeds" if novelty.exceeds else "is within"
         within = novelty.note or "not judged" if limit is None else f"{word} {limit:.3g}"
-        lines.append(f"novelty: {novelty.distance:.3g} from the nearest training frame, {within}")
+        lines.append(
+            f"novelty: distance {novelty.distance:.3g} from the nearest training frame, {within}"
+        )
     elif novelty.note:
         lines.append(f"novelty: {novelty.note}")
     if nearest:

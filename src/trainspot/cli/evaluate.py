@@ -15,11 +15,11 @@ from trainspot.cli import _bars, _messages
 from trainspot.cli._values import SeveralValues
 from trainspot.cli.options import config_option, json_option, predictions_option, workers_option
 from trainspot.common.errors import InputError
+from trainspot.common.properties import UNITS
 from trainspot.common.text import counted
 from trainspot.evaluate import stream
 from trainspot.evaluate.batch import member_names
 from trainspot.evaluate.settings import EvaluateSettings
-from trainspot.judge.settings import UNITS
 from trainspot.models import potential
 from trainspot.models.committee import KIND
 from trainspot.predictions import files

@@ -11,6 +11,7 @@ import click
 from trainspot.cli import _messages
 from trainspot.cli.options import seed_option, workers_option
 from trainspot.cli.progress import counting
+from trainspot.common import processes
 from trainspot.common.errors import InputError
 from trainspot.common.text import counted
 
@@ -105,7 +106,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     name, dataset, met = _frames(target, explored, profile)
     if colour is not None:
         chart.check_colour(colour, dataset, *([met] if met is not None else []))
-    options |= {"limits": Limits(max_atoms, max_frames), "workers": workers or _cores()}
+    options |= {"limits": Limits(max_atoms, max_frames), "workers": workers or processes.cores()}
     with counting("map") as progress:
         found = chart.make(dataset, explored=met, progress=progress, **options)
     key = colour or found.automatic()
@@ -143,9 +144,3 @@ def _frames(
             f"neither a file nor a campaign ({error.what})", where=target, hint=error.hint
         ) from error
     return found
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    has = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1

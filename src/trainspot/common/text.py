@@ -48,3 +48,12 @@ def broken_off(failed: int | None, runs: int | None, by_reason: Mapping[str, int
     reasons = listed(by_reason or {})
     end = f"{said} broke off before {'its' if failed == 1 else 'their'} end"
     return f"{end}: {reasons}" if reasons else end
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of a file is a number as Python reads it."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

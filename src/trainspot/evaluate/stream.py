@@ -6,7 +6,6 @@ the frames alone, so that the numbers are the same however many processes work o
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -185,8 +184,7 @@ def _workers(slabs: int, device: str) -> int:
     """Processes that are worth starting: an accelerator is not shared, small work not divided."""
     if device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, slabs // _WORTH))
+    return max(1, min(processes.cores(), slabs // _WORTH))
 
 
 # ── in a worker process ───────────────────────────────────────────────────────
@@ -194,8 +192,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start(models: Models, max_atoms: int, names: tuple[str, ...]) -> None:
-    """Each process keeps to one core (torch reads this when imported)."""
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    processes.keep_to_one_core()
     _worker.update(models=models, max_atoms=max_atoms, names=names)
 
 

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainspot.common.errors import InputError
-from trainspot.models.potential import BARS, caution
+from trainspot.common.properties import PROPERTIES
+from trainspot.models.potential import caution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,7 @@ class Watch:
     ) -> None:
         """Add the atom property and begin the table."""
         self.stopped = ""
-        raw = [name for name in BARS if name not in calibrated]
+        raw = [name for name in PROPERTIES if name not in calibrated]
         self.warning = caution(calibrated)
         if limit is not None and "forces" in raw:
             self.warning += f"; stop={limit:g} acts on them"

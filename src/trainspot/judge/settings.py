@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trainspot.common.properties import PROPERTIES, Property
 from trainspot.descriptors import DescriptorSettings
-
-Property = Literal["energy", "forces", "stress"]
-PROPERTIES: Final[tuple[Property, ...]] = ("energy", "forces", "stress")
-"""What is judged."""
-
-UNITS: Final = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
-"""Of tolerances, errors, disagreements and thresholds; energies are per atom."""
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainspot.common.properties import UNITS
 from trainspot.common.text import counted
-from trainspot.judge.settings import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

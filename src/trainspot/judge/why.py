@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from ase.formula import Formula
 
 from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.descriptors import DescriptorSettings
@@ -20,7 +21,6 @@ from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import FrameDecision, Kind
 from trainspot.judge.judgement import Judgement
-from trainspot.judge.settings import UNITS
 from trainspot.judge.space import Space
 from trainspot.predictions.predictions import Predictions
 

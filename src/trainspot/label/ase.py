@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot.common import processes
+from trainspot.common.elements import symbols
 from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.engine import Preflight, Remark
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import ProcessPoolExecutor
 
+    from ase import Atoms
+
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Frame
+    from trainspot.data.frames import Frame, Labels
 
 _NO_MOMENTS: Final = (
     "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"
@@ -173,12 +175,18 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
         if reason := not_computed(frame, told, _given(settings)):
             return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
-        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
-        labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
+        labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))
     return frame.with_(labels=labels)
+
+
+def computed(frame: Frame, atoms: Atoms, theory: str) -> Labels:
+    """What the calculator of ``atoms``, the frame as ASE's, computes; see ``label_frame``."""
+    known = atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
+    stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+    return labels_of(frame, energy, atoms.get_forces(), stress, theory)
 
 
 def _given(settings: AseSettings) -> dict[str, Any]:
@@ -193,7 +201,7 @@ def _reason(error: Exception, frame: Frame, name: str) -> str:
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
     if str(error) and not isinstance(error, KeyError):
         return raised
-    elements = ", ".join(sorted({chemical_symbols[number] for number in frame.numbers}))
+    elements = symbols(frame.numbers)
     return f"calculator '{name}' raised {raised}; perhaps it has no parameters for {elements}"
 
 

@@ -209,19 +209,17 @@ def make(
         descriptor: What similarity means.
         method: How the plane is found.
         seed: What is random follows from this.
-        limits: Larger frames are left out; of more, or of more than can be described in time, some
-            are drawn at random, at most half of them explored ones unless the dataset is smaller.
-            By default as ``MAX_ATOMS`` and ``MAX_FRAMES`` say, without a limit in time. Frames
-            that would take a twentieth of the time alone are left out.
+        limits: Larger frames are left out; of too many some are drawn at random, at most half of
+            them explored ones unless the dataset is smaller. By default as ``MAX_ATOMS`` and
+            ``MAX_FRAMES`` say.
         workers: Processes for the descriptor ``sorep``.
         progress: Called with frames done and all frames while they are described.
 
     Raises:
-        InputError: No frame is left to show; or the time is too short for half of the frames, or
-            for the integrals between all elements.
+        InputError: No frame is left to show.
         MissingExtraError: A library is not installed.
     """
-    if limits.atoms is None and limits.seconds is None:
+    if limits.atoms is None:
         limits = limits._replace(atoms=MAX_ATOMS[descriptor])
     if limits.frames is None:
         limits = limits._replace(frames=MAX_FRAMES[descriptor])

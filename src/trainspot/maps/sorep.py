@@ -11,7 +11,6 @@ vacuum and no size of a box enters.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -123,8 +122,7 @@ def _spectra(frames: Dataset, workers: int) -> Iterator[Floats]:
 
 
 def _one_core() -> None:
-    """Each process keeps to one core (PySCF and BLAS read this when they are imported)."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    processes.keep_to_one_core()
     _one_thread()
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trainspot.common import plugins
 from trainspot.common.contracts import Contract
 from trainspot.common.errors import ContractError, InputError
+from trainspot.common.properties import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame, Labels
 
 GROUP = "trainspot.models"
-
-BARS = ("energy", "forces", "stress")
-"""What error bars are of."""
 
 
 class Potential(Contract, abstract=True):
@@ -134,7 +132,7 @@ def caution(calibrated: Collection[str]) -> str:
     Args:
         calibrated: See ``Uncertain``.
     """
-    raw = ", ".join(name for name in BARS if name not in calibrated)
+    raw = ", ".join(name for name in PROPERTIES if name not in calibrated)
     return raw and f"error bars of {raw} are not calibrated: raw disagreements, mostly too small"
 
 

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from trainspot import io
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError, InputError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
 from trainspot.predictions.error_bars import FORMER_RATIO, RATIO, Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 
 FORMAT: Final = "trainspot-predictions"
 FORMAT_VERSION: Final = 1

@@ -29,7 +29,7 @@ def html(
     Args:
         data: The campaign.
         kinetic_map: Whether a second map is drawn, by the kinetic SOREP descriptor of the paper;
-            it takes about 20 s.
+            it takes 10 s to a minute.
         progress: Called with the frames done and all frames of the second map.
     """
     return page.html(data, section(data, kinetic_map=kinetic_map, progress=progress))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from ase.data import chemical_symbols
 
+from trainspot.common.elements import symbols
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import derive_seed
 from trainspot.data.state import MOMENTS, worded
@@ -279,7 +279,7 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     unknown = np.isin(numbers, missing)
     fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ given, rcond=None)[0]
     known |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
-    names = ", ".join(chemical_symbols[z] for z in missing)
+    names = symbols(missing)
     return dict(sorted(known.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]

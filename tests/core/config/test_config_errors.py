@@ -57,6 +57,7 @@ WRONG = {
     "augment: [{copies: 3}]\n": (3, "a strategy needs a 'kind'"),
     "dataset: frames.h5\n": (None, "give 'structures' or 'dataset', not both"),
     "name: twice\n": (3, "key 'name' stands twice"),
+    "? [label]\n: {}\n": (3, "not valid YAML: a key must be a text"),
     "label: {engine: [\n": (4, "not valid YAML"),
     "seed: !!python/object:os.system {}\n": (3, "not valid YAML"),
 }

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from trainspot.cli import main
 from trainspot.common.errors import InputError
-from trainspot.config import document
 from trainspot.config.load import leaves, load, merged, protocols, read_inputs
 from trainspot.config.models import Campaign
 from trainspot.config.schema import schema
@@ -219,24 +218,6 @@ def test_a_dataset_of_two_levels_of_theory_is_refused(campaign_file, folder, lab
     hdf5.write(Dataset.from_frames([first, other]), folder / "mixed.h5")
     with pytest.raises(InputError, match=r"several levels of theory \(another, made-up\)"):
         read_inputs(load(campaign_file(head="dataset: mixed.h5\n")))
-
-
-# ── documents ─────────────────────────────────────────────────────────────────
-def test_lines_of_nested_lists_and_mappings(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_text("a:\n  b: 1\n  c:\n    - d: 2\n    - 3\n")
-    found = document.read(path)
-    assert found.data == {"a": {"b": 1, "c": [{"d": 2}, 3]}}
-    assert found.lines["a", "c", 0, "d"] == 4
-    assert found.lines["a", "c", 1] == 5
-    assert found.where(("a", "c", 1, "deeper")) == f"{path}:5"
-    assert found.where(("z",)) == str(path)
-
-
-def test_anchors_and_merge_keys_work(tmp_path):
-    path = tmp_path / "a.yaml"
-    path.write_text("base: &b {x: 1, y: 2}\nother: {<<: *b, y: 3}\n")
-    assert document.read(path).data["other"] == {"x": 1, "y": 3}
 
 
 # ── schema and template ───────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from trainspot.common.errors import DataError, UnknownNameError
 from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
 from trainspot.judge.diagnostics import miscalibration_area, rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective, rates, wilson
+from trainspot.judge.scoring import prospective, rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 
 FORCES = Tolerance(energy=None, forces=0.1, stress=None)
@@ -270,14 +270,6 @@ def test_a_real_committee_is_calibrated(make_dataset, predict):
 
 
 # ── scoring ───────────────────────────────────────────────────────────────────
-def test_wilson_intervals():
-    assert wilson(0, 0) is None
-    low, high = wilson(8, 10)
-    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
-    assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == pytest.approx(1.0)
-
-
 def test_rates_by_hand():
     found = rates(np.array([1, 1, 0, 0, 1.0]), np.array([9, 0, 9, 0, 9.0]), 0.5, 5.0)
     assert (found.tpr, found.ppv, found.pairs) == (2 / 3, 2 / 3, 5)

@@ -16,14 +16,15 @@ import trainspot
 from trainspot import io
 from trainspot.cli import main
 from trainspot.cli._bars import Calibrated
+from trainspot.common.properties import PROPERTIES, UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
-from trainspot.judge.settings import UNITS, CalibrateSettings, Tolerance
+from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 from trainspot.report.exported.export import export
 
 MEMBERS = ("m0", "m1", "m2")

@@ -116,7 +116,7 @@ def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predi
         assert (folder / "pot/models" / name).read_bytes() == (folder / name).read_bytes()
     assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
     card = (folder / "pot/README.md").read_text()
-    assert "It was made stage by stage and not by a campaign" in card
+    assert "The committee was made stage by stage." in card
     assert "of iteration 1" not in card
     predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
     errors = predictions.select(frames.subset("validation").ids).member_rmse(
@@ -310,7 +310,7 @@ def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predict
         (("calibrate", "p.h5", "--reference", "frames.h5", "--method", "quantil"), "'quantile'"),
         (
             ("calibrate", "p.h5", "--reference", "frames.h5", "--quantile", "1.5"),
-            "quantile: must be less than 1",
+            "quantile must be less than 1",
         ),
         (("calibrate", "frames.h5", "--reference", "frames.h5"), "not a trainspot predictions"),
         (("select", "p.h5", "--thresholds", "forces", "-o", "x.h5"), "write for example"),
@@ -318,7 +318,7 @@ def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predict
         (("select", "p.h5", "--thresholds", "forces=1", "-o", "x.cif"), "suffix"),
         (
             ("select", "p.h5", "--thresholds", "forces=1", "--audit", "x", "-o", "x.h5"),
-            "audit: must be 'auto' or must be a whole number",
+            "audit must be 'auto' or must be a whole number",
         ),
         (
             ("select", "p.h5", "--thresholds", "forces=1", "--method", "rndom", "-o", "x.h5"),

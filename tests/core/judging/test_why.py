@@ -139,7 +139,7 @@ def test_a_labelled_frame(campaign):
     for part in (
         "iteration 1, from rattle ", "700 K, 2 kbar, 0.1 ps", "screen: passed", "true error",
         "from the nearest training frame", "nearest labelled: ", "decision: selected: disagreement",
-        "set: train", "label: -", "(made-up)",
+        "split: train", "label: -", "(made-up)",
     ):  # fmt: skip
         assert part in words
 
@@ -155,7 +155,7 @@ def test_the_nearest_labelled_frame_and_the_novelty(campaign):
     assert nearest["frame"] in past.known.ids
     assert found["novelty"]["distance"] >= nearest["distance"] > 0  # validation frames count too
     assert found["novelty"]["threshold"] == past.judgement.novelty.thresholds["3D"]
-    assert "set: none yet" in words
+    assert "split: none yet" in words
     assert "label: none" in words
 
 
@@ -208,8 +208,8 @@ def test_a_frame_that_was_never_explored(campaign, row):
     assert found["set"] == "train"
     assert found["label"]["theory"] == "made-up"
     assert found["explored"] is found["decision"] is found["properties"] is None
-    assert "origin: rattle of aaaaaaaaaaaa, iteration 0" in words
-    assert "never explored" in words
+    assert "strategy: rattle of aaaaaaaaaaaa, iteration 0" in words
+    assert "not explored and not judged" in words
 
 
 def test_unknown_and_ambiguous_prefixes_are_one_line(campaign):

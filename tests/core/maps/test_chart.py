@@ -27,7 +27,7 @@ def test_everybody_is_there_once_with_a_status(found, dataset, explored):
     assert found.frames.ids == dataset.ids[:10] + explored.ids[1:]
     assert found.status == [LABELLED] * 9 + [UNLABELLED] + [EXPLORED] * 3
     assert found.points.shape == (13, 2)
-    assert [str(note) for note in found.notes] == ["Left out: 1 frame of a single atom."]
+    assert [str(note) for note in found.notes] == ["Left out: 1 isolated atom."]
     assert found.title == "principal components of the surroundings of the atoms (SOAP)"
 
 

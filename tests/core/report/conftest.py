@@ -14,6 +14,7 @@ from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.lattice import periodic_projector
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
+from trainspot.maps.choice import Limits
 from trainspot.predictions.predictions import Predictions
 from trainspot.report.findings.data import IterationData, ReportData
 from trainspot.report.map import explored
@@ -196,10 +197,10 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_of_time():
+def few_atoms():
     """The kinetic map of a page is made of few frames here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explored, "KINETIC_SECONDS", 1.0)
+        patch.setattr(explored, "KINETIC_LIMITS", Limits(atoms=100, frames=30, total=300))
         yield
 
 

@@ -211,7 +211,7 @@ def test_without_any_judgement_the_ending_is_told_all_the_same(empty_campaign):
 
 
 def test_runs_that_broke_off_are_told_of_other_endings_too(campaign):
-    last = {**campaign.records[-1], "runs": 8, "exploration_failures": 2}
+    last = {**campaign.status["iterations"][-1], "runs": 8, "exploration_failures": 2}
     data = ReportData({**campaign.status, "iterations": [last]}, campaign.dataset)
     assert (
         "In the last exploration 2 of 8 runs broke off before their end." in summarise(data).limits

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainspot.common.properties import PROPERTIES
 from trainspot.common.text import counted
 from trainspot.judge.calibrate import NEGLIGIBLE, pairs_needed
 from trainspot.judge.diagnostics import coverage_curve, rate_map
@@ -220,7 +221,7 @@ def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
     if pairs is None or predictions is None or "forces" not in iteration.calibration:
         return []
     known = {key: made.tolerance for key, made in iteration.calibration.items()}
-    tolerance = Tolerance(**{key: known.get(key) for key in ("energy", "forces", "stress")})
+    tolerance = Tolerance(**{key: known.get(key) for key in PROPERTIES})
     method = iteration.calibration["forces"].method  # known even where the settings are not
     settings = data.calibrate.model_copy(update={"method": method})
     frames = comparable(data.dataset, pairs, predictions)

@@ -11,6 +11,7 @@ from ase.formula import Formula
 
 from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
+from trainspot.common.properties import PROPERTIES
 from trainspot.common.seeds import generator
 from trainspot.common.text import counted
 from trainspot.common.units import U_PER_A3_IN_G_PER_CM3
@@ -38,7 +39,6 @@ EXAMPLES: Final = 4
 NO_SPLIT: Final = "none"
 _ALL_SPLITS: Final = (NO_SPLIT, *SPLITS)
 
-_LABELS: Final = ("energy", "forces", "stress")
 _MOST_WORDS: Final = 5000  # different formulae, strategies or levels of theory
 _MOST_DRAWN: Final = 16  # strategies of which frames are drawn
 _SMALLEST_FORCE: Final = 1e-6  # eV/Å; below it a force is zero by symmetry
@@ -91,7 +91,7 @@ class Census:
     forces: Histogram = field(default_factory=lambda: Histogram(1 / 64))
     still: int = 0
     stress: Histogram = field(default_factory=lambda: Histogram(1e-5))
-    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LABELS, 0))
+    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, PROPERTIES), 0))
     theories: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
     strategies: dict[str, dict[str, int]] = field(default_factory=dict)
     distances: Distances = field(default_factory=Distances)
@@ -238,7 +238,7 @@ def _count_frames(census: Census, chunk: Dataset) -> None:
 
 
 def _count_labels(census: Census, chunk: Dataset) -> None:
-    masks = {name: chunk.column(f"has_{name}") for name in _LABELS}
+    masks = {name: chunk.column(f"has_{name}") for name in PROPERTIES}
     for name, mask in masks.items():
         census.labels[name] += int(mask.sum())
     any_label = np.any(list(masks.values()), axis=0)

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot import io
 from trainspot.common.errors import InputError
 from trainspot.data import hdf5
-from trainspot.models.exported import (
-    CALIBRATION,
-    FORMAT,
-    FORMAT_VERSION,
-    MODELS,
-    read_calibration,
-)
+from trainspot.models.exported import CALIBRATION, MODELS, CalibrationFile, write_calibration
 from trainspot.report.exported.card import card
-from trainspot.report.findings.data import ReportData, dump
+from trainspot.report.findings.data import ReportData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +71,8 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))
+            fitted = {key: one.to_dict() for key, one in calibration.items()}
+            write_calibration(scratch, list(names.values()), fitted)
         data = ReportData(status, dataset)
         text = card(data, list(names.values()), calibration, failures)
         (scratch / CARD).write_text(text, encoding="utf-8")
@@ -85,15 +80,6 @@ def export(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
-
-
-def _calibration(models: list[str], calibration: Mapping[str, Calibration]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "models": models,
-        "properties": {key: one.to_dict() for key, one in calibration.items()},
-    }
 
 
 def _file_name(key: str, value: bytes | Path) -> str:
@@ -123,7 +109,7 @@ def _is_export(target: Path) -> bool:
     if not names <= {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}:
         return False
     try:
-        read_calibration(target)
+        CalibrationFile.of_export(target)
     except InputError:  # of an export without models, the card is what is ours
         return not names & {MODELS, CALIBRATION} and _MADE in _text(target / CARD)
     return True

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Final
 
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.maps.chart import Descriptor, FrameMap, make
-from trainspot.maps.choice import Limits
+from trainspot.maps.choice import Limits, NoFrameError, Note
 from trainspot.report.map.pictures import KINDS, counts, picture, reading
 from trainspot.report.pages.skeleton import Picture, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trainspot.report.findings.data import ReportData
 
 IN_REPORT: Final = 1500
 """Frames on the map of a report: more take longer than reading it."""
-KINETIC_SECONDS: Final = 20.0
-"""CPU-seconds, estimated, for the frames on the kinetic map of a report."""
+KINETIC_LIMITS: Final = Limits(atoms=100, frames=200, total=2000)
+"""Of the kinetic map of a report, whose descriptor takes 5 to 30 ms an atom."""
 
 _KINETIC: Final = "A second map, by the kinetic SOREP descriptor of the paper,"
-_OPTION: Final = f"{_KINETIC} takes about 20 s more: trainspot report with --kinetic-map draws it."
+_OPTION: Final = (
+    f"{_KINETIC} takes 10 s to a minute more: trainspot report with --kinetic-map draws it."
+)
+_MORE: Final = "trainspot map with --descriptor sorep draws more."
 
 
 def section(
@@ -66,11 +69,13 @@ def _with_kinetic(
 ) -> Section:
     """The section with the second map, or with the reason why there is none."""
     try:
-        chart = _chart(data, "sorep", Limits(seconds=KINETIC_SECONDS), progress)
+        chart = _chart(data, "sorep", KINETIC_LIMITS, progress)
     except MissingExtraError as error:
         return replace(section, remarks=[f"{_KINETIC} needs a library: {error}."])
-    except InputError as error:
-        return replace(section, remarks=[f"{_KINETIC} is not drawn: {error}."])
+    except NoFrameError as error:
+        more = [_MORE] if any(note.option for note in error.notes) else []
+        reasons = " ".join([f"{_KINETIC} is not drawn: {error.what}.", *_told(error.notes), *more])
+        return replace(section, remarks=[reasons])
     return replace(
         section,
         pictures=[*section.pictures, _kinetic(chart, again=bool(section.pictures))],
@@ -98,8 +103,8 @@ def _kinetic(chart: FrameMap, *, again: bool) -> Picture:
             f"iteration: {chart.title}."
         )
     words = [caption, *_words(chart, again=again)]
-    if any(note.drawn for note in chart.notes):
-        words.append("trainspot map with --descriptor sorep draws more.")
+    if any(note.drawn or note.option for note in chart.notes):
+        words.append(_MORE)
     alt = f"Scatter plot of {len(chart)} frames in a plane: {listed}."
     return Picture(drawn.source, " ".join(words), alt)
 
@@ -129,4 +134,8 @@ def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")
-    return words + [f"{note.text}." for note in chart.notes]  # a report has no options
+    return words + _told(chart.notes)
+
+
+def _told(notes: Sequence[Note]) -> list[str]:
+    return [f"{note.text}." for note in notes]  # a report has no options
