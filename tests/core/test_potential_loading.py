@@ -11,7 +11,8 @@ from trainspot.common.errors import InputError, MissingExtraError, UnknownNameEr
 from trainspot.models import potential
 
 
-class Fake:
+class Fake(potential.Potential):
+    kind = "fake"
     loaded: ClassVar[list[tuple]] = []
 
     @classmethod
@@ -22,6 +23,12 @@ class Fake:
     def load(cls, path, *, dtype="float64", device="cpu"):
         cls.loaded.append((path, dtype, device))
         return "a model"
+
+    def prepare(self, frames):
+        return frames
+
+    def predict(self, prepared):
+        return []
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,15 @@ from aiida.orm import Dict, Int, SinglefileData
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
-from trainspot.common import plugins
 from trainspot.common.errors import InputError
 from trainspot.common.processes import HUGE_PAGES, environment
 from trainspot.common.validation import parse_settings
-from trainspot.train.base import GROUP
+from trainspot.train.run import trainer
 
 if TYPE_CHECKING:
     from aiida.engine.processes.process_spec import CalcJobProcessSpec
+
+    from trainspot.train.base import Trainer
 
 
 class TrainCalculation(TrainspotCalculation):
@@ -54,9 +55,9 @@ class TrainCalculation(TrainspotCalculation):
         options["environment_variables"].default = lambda: environment(threads=1) | HUGE_PAGES
 
     @classmethod
-    def trainer(cls) -> Any:
+    def trainer(cls) -> type[Trainer]:
         """The trainer of the science package, see ``trainspot.train.base.Trainer``."""
-        return plugins.load(GROUP, cls.TRAINER)
+        return trainer(cls.TRAINER)
 
     @classmethod
     def check_settings(cls, value: Dict, _: Any) -> str | None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aiida.orm import Dict, SinglefileData
 
 from aiida_trainspot.parsers.base import TrainspotParser
+
+if TYPE_CHECKING:
+    from trainspot.train.base import Trainer
 
 
 class TrainParser(TrainspotParser):
     """Attach model, checkpoint and metrics; of a training that was cut off, the checkpoint."""
 
     @property
-    def trainer(self) -> Any:
+    def trainer(self) -> type[Trainer]:
         """The trainer whose calculation this is."""
-        return self.node.process_class.trainer()
+        found: type[Trainer] = self.node.process_class.trainer()
+        return found
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """See ``TrainspotParser.read``."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common.text import broken_off, counted, listed, most
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.label.base import engine
+from trainspot.train.run import trainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
     """
     found, section = causes(failures), campaign.label
     failed, asked = len(failures), labelled + len(failures)
-    known = getattr(engine(section.engine), "failures", {})
+    known = engine(section.engine).failures
     told = Counter[str]()
     for cause, n in found.items():
         told[cause.words(known)] += n
@@ -136,7 +137,7 @@ def _label_remedy(
 ) -> str:
     """What brings the labels, or does without them."""
     section = campaign.label
-    continued: frozenset[int] = getattr(engine(section.engine), "continued", frozenset())
+    continued = engine(section.engine).continued
     statuses = {cause.exit_status or 0 for cause in found}
     choices, without = [], []
     if statuses & continued and has(section.settings, "max_iterations"):
@@ -167,8 +168,8 @@ def _without_atoms(campaign: Campaign) -> str:
     """How to do without the label of an isolated atom."""
     made = any(step.get("kind") == "isolated" for step in campaign.augment or ())
     place = "in place of {kind: isolated}" if made else "in place of isolated atoms in the dataset"
-    if has(campaign.train.settings, "e0s"):
-        return f"give train.e0s {place}"
+    if setting := trainer(campaign.train.engine).e0s_setting:
+        return f"give train.{setting} {place}"
     what = "{kind: isolated} out of augment" if made else "isolated atoms out of the dataset"
     return f"leave {what} (reference energies are then fitted)"
 

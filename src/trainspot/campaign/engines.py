@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from trainspot.campaign.loop import Committee, Engines
-from trainspot.common import plugins
 from trainspot.common.errors import InputError
 from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
+from trainspot.explore.base import explorer
 from trainspot.explore.schedule import Run
 from trainspot.label.base import FrameEngine, engine
 from trainspot.models import potential
 from trainspot.models.potential import Potential
 from trainspot.train import run
-from trainspot.train.base import member_seeds
+from trainspot.train.base import Trainer, member_seeds
 
 
 def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
@@ -35,14 +35,15 @@ def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None)
 
 def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
     section = campaign.label
-    reference = engine(section.engine)()
-    if not isinstance(reference, FrameEngine):
+    reference = engine(section.engine)
+    if not issubclass(reference, FrameEngine):
         raise InputError(
             f"label engine '{section.engine}' needs AiiDA", hint="run the campaign instead"
         )
+    labeller = reference()
 
     def label(frames: Dataset) -> tuple[Dataset, Dataset]:
-        found = reference.label(frames, section.settings)
+        found = labeller.label(frames, section.settings)
         return found.labelled, found.failures
 
     return label
@@ -59,7 +60,7 @@ def _train(
     def train(dataset: Dataset, seed: int) -> Committee:
         where = folder / f"committee-{seed}"
         seeds = member_seeds(seed, section.committee)
-        if hasattr(trainer, "run"):  # in this process: no start-up to pay for
+        if trainer.runs_in_process:  # in this process: no start-up to pay for
             first = [start[j % len(start)] if start else None for j in range(len(seeds))]
             models = [
                 _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
@@ -79,28 +80,32 @@ def _train(
 
 
 def _here(
-    trainer: Any, dataset: Dataset, settings: Any, folder: Path, seed: int, start: Path | None
+    trainer: type[Trainer],
+    dataset: Dataset,
+    settings: Any,
+    folder: Path,
+    seed: int,
+    start: Path | None,
 ) -> Path:
     """Train one member with a trainer that is a function of ours."""
     folder.mkdir(parents=True)
     trainer.write_inputs(folder, dataset, settings, seed, start=start)
     trainer.run(folder)
-    model: Path = trainer.read_outputs(folder).model
-    return model
+    return trainer.read_outputs(folder).model
 
 
 def _explore(
     campaign: Campaign,
 ) -> Callable[[Dataset, list[Run], Potential], tuple[Dataset, Dataset]]:
     section = campaign.explore
-    explorer = plugins.load("trainspot.explore", section.engine)
-    if not hasattr(explorer, "run"):
+    driver = explorer(section.engine)
+    if not driver.runs_in_process:
         raise InputError(
             f"explore engine '{section.engine}' needs AiiDA", hint="use explore.engine: ase"
         )
 
     def explore(starts: Dataset, runs: list[Run], model: Potential) -> tuple[Dataset, Dataset]:
-        found = explorer.run(starts, runs, model, section.settings)
+        found = driver.run(starts, runs, model, section.settings)
         return found.explored, found.failures
 
     return explore

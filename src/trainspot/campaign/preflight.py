@@ -30,6 +30,7 @@ from trainspot.label.electrons import are_fixed, odd
 from trainspot.label.quantumespresso import QuantumEspressoSettings
 from trainspot.plausibility import doubts
 from trainspot.train.base import mixed_states
+from trainspot.train.run import trainer
 
 _SHARES: Final = (0.2, 0.3, 0.4)
 """Shares of validation that are offered, the smallest first; a tenth stays for the test."""
@@ -78,8 +79,10 @@ def foresee(campaign: Campaign, inputs: Dataset, *, here: bool) -> Iterator[Rema
 
 def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
     """Energies of isolated atoms that the file gives, by atomic number."""
-    given = getattr(campaign.train.settings, "e0s", None)
-    return given and {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
+    given = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
+    if given is None:
+        return None
+    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
 
 
 def _states(campaign: Campaign, inputs: Dataset) -> Iterator[Remark]:

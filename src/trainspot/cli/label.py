@@ -134,7 +134,7 @@ def _engine(
 ) -> tuple[base.FrameEngine, Any]:
     """The engine and its settings: file over campaign, command line over both."""
     found = base.engine(engine)
-    if not isinstance(runner := found(), base.FrameEngine):
+    if not issubclass(found, base.FrameEngine):
         raise InputError(
             f"engine '{engine}' does not run in plain Python",
             hint="use it in a campaign: trainspot run",
@@ -148,7 +148,7 @@ def _engine(
     if "calculator" in found.Settings.model_fields and "calculator" not in raw:
         names = ", ".join(calculators.NAMES)
         raise InputError("no calculator", hint=f"give --calculator: {names}, or module:Class")
-    return runner, parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
+    return found(), parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
 
 
 def _run(

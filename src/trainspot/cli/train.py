@@ -63,7 +63,7 @@ def train(
     )
     if text := mixed_states(given):
         click.echo(f"warning: {text}", err=True)
-    tell(given, getattr(settings, "e0s", None))
+    tell(given, found.given_e0s(settings))
     dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:

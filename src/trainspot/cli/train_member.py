@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,8 +14,8 @@ from trainspot.train import run
 @click.argument("engine")
 def train_member(engine: str) -> None:
     """Train the member whose input files lie in the working directory."""
-    found: Any = run.trainer(engine)
-    if not hasattr(found, "run"):
+    found = run.trainer(engine)
+    if not found.runs_in_process:
         raise InputError(
             f"'{engine}' has a program of its own", hint=f"run {found.executable} instead"
         )

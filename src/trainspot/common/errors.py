@@ -74,6 +74,10 @@ class MissingExtraError(InputError):
         )
 
 
+class ContractError(InputError):
+    """An implementation behind a seam lacks what its base class asks for."""
+
+
 class RunError(TrainspotError):
     """Something that was started correctly failed while running."""
 

@@ -15,8 +15,13 @@ from pydantic_core.core_schema import ValidationInfo
 from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.evaluate.settings import EvaluateSettings
+from trainspot.explore.base import Explorer, explorer
 from trainspot.explore.schedule import Plan
 from trainspot.judge.settings import Share
+from trainspot.label.base import LabelEngine
+from trainspot.label.base import engine as label_engine
+from trainspot.train.base import Trainer
+from trainspot.train.run import trainer
 
 DEFAULT_CODE = "trainspot@localhost"
 """Code of an engine that runs through our own command line."""
@@ -55,15 +60,20 @@ class EngineSection(Section):
     )
 
     @classmethod
+    def plugin(cls, engine: str) -> type[Trainer | LabelEngine | Explorer]:
+        """The engine registered under a name; see ``settings_model`` for what is raised."""
+        raise NotImplementedError
+
+    @classmethod
     def settings_model(cls, engine: str) -> type[BaseModel]:
         """The settings of an engine.
 
         Raises:
             UnknownNameError: No such engine; the message offers the nearest.
             MissingExtraError: Known, but its dependency is not installed.
+            ContractError: It does not derive from the base class of the seam.
         """
-        model: type[BaseModel] = plugins.load(cls.seam, engine).Settings
-        return model
+        return cls.plugin(engine).Settings
 
     @model_validator(mode="before")
     @classmethod
@@ -98,9 +108,7 @@ class EngineSection(Section):
     def _code_of_engine(cls, code: str, info: ValidationInfo) -> str:
         if code or "engine" not in info.data:
             return code
-        plugin = plugins.load(cls.seam, info.data["engine"])
-        found: str = getattr(plugin, "default_code", DEFAULT_CODE)
-        return found
+        return cls.plugin(info.data["engine"]).default_code
 
     @field_validator("settings", mode="before")
     @classmethod
@@ -125,6 +133,11 @@ class LabelSection(EngineSection):
         0.9, description="share of frames that must be labelled; isolated atoms always must"
     )
 
+    @classmethod
+    def plugin(cls, engine: str) -> type[LabelEngine]:
+        """See the base class."""
+        return label_engine(engine)
+
 
 class TrainSection(EngineSection):
     """How a committee is trained."""
@@ -148,6 +161,18 @@ class TrainSection(EngineSection):
     )
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
 
+    @classmethod
+    def plugin(cls, engine: str) -> type[Trainer]:
+        """See the base class."""
+        return trainer(engine)
+
+    @model_validator(mode="after")
+    def _can_start(self) -> Self:
+        if self.start != "scratch" and not self.plugin(self.engine).takes_start:
+            text = f"engine '{self.engine}' cannot start from a model; use 'start: scratch'"
+            raise PydanticCustomError("start", "{text}", {"text": text})
+        return self
+
     @model_validator(mode="after")
     def _has_its_foundation(self) -> Self:
         if (self.start == "foundation") != (self.foundation is not None):
@@ -163,6 +188,11 @@ class ExploreSection(EngineSection, Plan):
 
     engine: str = Field("lammps", description="molecular-dynamics program")
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
+
+    @classmethod
+    def plugin(cls, engine: str) -> type[Explorer]:
+        """See the base class."""
+        return explorer(engine)
 
     @property
     def plan(self) -> Plan:

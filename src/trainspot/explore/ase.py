@@ -18,7 +18,7 @@ from trainspot.common.seeds import generator
 from trainspot.common.units import EV_PER_A3_IN_KBAR
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
-from trainspot.explore.base import Explored, MdSettings
+from trainspot.explore.base import Explored, Explorer, MdSettings
 from trainspot.explore.box import restored, working_cell
 from trainspot.explore.frames import cut, failed
 from trainspot.models.calculator import PotentialCalculator
@@ -41,7 +41,7 @@ class AseSettings(MdSettings):
     )
 
 
-class AseExplorer:
+class AseExplorer(Explorer):
     """The engine ``ase``: velocity Verlet (nve), Langevin (nvt), Martyna-Tobias-Klein (npt).
 
     The barostat acts on the lengths of the periodic cell vectors, each on its own; angles stay.
@@ -49,6 +49,8 @@ class AseExplorer:
 
     name: ClassVar[str] = "ase"
     Settings: ClassVar[type[AseSettings]] = AseSettings
+    default_code: ClassVar[str] = "trainspot@localhost"
+    runs_in_process: ClassVar[bool] = True
 
     @classmethod
     def run(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
+from trainspot.common import plugins
+from trainspot.common.contracts import Contract
+from trainspot.common.errors import InputError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from trainspot.data.dataset import Dataset
+    from trainspot.explore.schedule import Run
+    from trainspot.models.potential import Potential
 
 GROUP: Final = "trainspot.explore"
 
@@ -52,13 +61,65 @@ class Explored:
     failures: Dataset
 
 
-class Explorer(Protocol):
-    """An engine of the group ``trainspot.explore``.
+class Explorer(Contract, abstract=True):
+    """Base class of the engines in the entry-point group ``trainspot.explore``.
+
+    An engine whose program runs elsewhere has its pure half in this class and its work chain in
+    ``aiida.workflows``. ``trainspot.testing.check_explorer`` tests an engine.
 
     Attributes:
         name: Name in the entry-point group.
         Settings: Pydantic model of the engine's settings.
+        default_code: AiiDA code that runs it unless the user names another.
+        runs_in_process: Whether ``run`` explores in the calling process, without AiiDA.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[MdSettings]]
+    default_code: ClassVar[str]
+    runs_in_process: ClassVar[bool] = False
+
+    required: ClassVar[Mapping[str, str]] = {
+        "name": "the name in the entry-point group",
+        "Settings": "settings model, derived from MdSettings",
+        "default_code": "the AiiDA code that runs it, label@computer",
+    }
+    capabilities: ClassVar[Mapping[str, str]] = {"runs_in_process": "run"}
+
+    @classmethod
+    def run(
+        cls,
+        starts: Dataset,
+        runs: Sequence[Run],
+        model: Potential,
+        settings: Any = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Explored:
+        """Run all runs in this process, if the class ``runs_in_process``.
+
+        A run that fails is a record among the failures, not an exception.
+
+        Args:
+            starts: Contains the start frame of every run.
+            runs: What to run.
+            model: Drives the dynamics.
+            settings: An instance of ``Settings``; ``None``: its defaults.
+            progress: Called with (done, all) after each run.
+
+        Raises:
+            InputError: The engine needs AiiDA.
+        """
+        del starts, runs, model, settings, progress
+        raise InputError(f"explore engine '{cls.name}' needs AiiDA", hint="use it in a campaign")
+
+
+def explorer(name: str, *, where: str = "") -> type[Explorer]:
+    """The explorer registered under a name.
+
+    Raises:
+        UnknownNameError: No such explorer; the message offers the nearest.
+        MissingExtraError: Its dependency is not installed.
+        ContractError: It does not derive from ``Explorer``.
+    """
+    return Explorer.implementation(plugins.load(GROUP, name, where=where))

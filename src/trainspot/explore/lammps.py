@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, field_validator
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
 from trainspot.explore import deck
-from trainspot.explore.base import MdSettings
+from trainspot.explore.base import Explorer, MdSettings
 from trainspot.explore.box import LammpsBox
 from trainspot.explore.dispersion import Dispersion
 from trainspot.explore.frames import cut
@@ -123,7 +123,7 @@ class Output:
         return Outcome(0)
 
 
-class LammpsExplorer:
+class LammpsExplorer(Explorer):
     """Pure side of the engine ``lammps``; the program runs elsewhere."""
 
     name: ClassVar[str] = "lammps"

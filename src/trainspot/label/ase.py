@@ -14,6 +14,7 @@ from trainspot.common import processes
 from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.label.base import (
     EngineSettings,
+    FrameEngine,
     LabelResult,
     atomic_moment,
     failed,
@@ -72,11 +73,12 @@ class AseSettings(EngineSettings):
         return super().decisive()
 
 
-class AseLabelEngine:
+class AseLabelEngine(FrameEngine):
     """Labels with an ASE calculator, a new one for each frame, so that order does not matter."""
 
     name: ClassVar[str] = "ase"
     Settings: ClassVar[type[AseSettings]] = AseSettings
+    default_code: ClassVar[str] = "trainspot@localhost"
 
     @staticmethod
     def theory(settings: AseSettings) -> str:

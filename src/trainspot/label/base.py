@@ -2,20 +2,23 @@
 
 An engine is a class in the entry-point group ``trainspot.label``. What it computes with is its
 ``Settings`` model; ``theory`` turns settings into the fingerprint that travels with each label.
-Engines that run in plain Python also implement ``FrameEngine``.
+Engines that run in plain Python derive from ``FrameEngine``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from trainspot.common import plugins
+from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
@@ -24,7 +27,7 @@ from trainspot.data.lattice import periodic_projector
 from trainspot.data.state import MOMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -64,31 +67,49 @@ class LabelResult:
     failures: Dataset
 
 
-@runtime_checkable
-class LabelEngine(Protocol):
-    """What every class in the group offers.
+class LabelEngine(Contract, abstract=True):
+    """Base class of the engines in the entry-point group ``trainspot.label``.
 
-    An engine whose calculations have exit statuses of their own may also offer ``failures``, from
-    exit status to what befell the frame in a few words ("did not reach self-consistency"), and
-    ``continued``, the statuses after which it goes on in another attempt, so that more may help.
+    An engine that labels in plain Python derives from ``FrameEngine``. One that needs AiiDA has
+    its pure half here and its work chain in ``aiida.workflows``.
+    ``trainspot.testing.check_label_engine`` tests an engine against what is said here.
 
     Attributes:
-        name: Its name in the group.
-        Settings: Its settings model.
+        name: Name in the entry-point group.
+        Settings: Settings model of the engine.
+        default_code: AiiDA code that runs it unless the user names another.
+        runs_in_process: Whether it labels in the calling process: true of a ``FrameEngine``.
+        failures: From exit status of a calculation to what befell the frame, in a few words
+            ("did not reach self-consistency"); for engines whose calculations have such statuses.
+        continued: Those exit statuses after which the engine goes on in another attempt, so that
+            more attempts may help.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[EngineSettings]]
+    default_code: ClassVar[str]
+    runs_in_process: ClassVar[bool] = False
+    failures: ClassVar[Mapping[int, str]] = {}
+    continued: ClassVar[frozenset[int]] = frozenset()
+
+    required: ClassVar[Mapping[str, str]] = {
+        "name": "the name in the entry-point group",
+        "Settings": "settings model, derived from EngineSettings",
+        "default_code": "the AiiDA code that runs it, label@computer",
+    }
 
     @staticmethod
+    @abstractmethod
     def theory(settings: Any) -> str:
-        """Fingerprint of the level of theory; at most 64 ASCII characters."""
+        """Fingerprint of the level of theory; at most 64 ASCII characters, see ``fingerprint``."""
 
 
-@runtime_checkable
-class FrameEngine(LabelEngine, Protocol):
+class FrameEngine(LabelEngine, abstract=True):
     """An engine that labels frames in this process, without AiiDA."""
 
+    runs_in_process: ClassVar[bool] = True
+
+    @abstractmethod
     def label(
         self,
         dataset: Dataset,
@@ -113,9 +134,9 @@ def engine(name: str, *, where: str = "") -> type[LabelEngine]:
     Raises:
         UnknownNameError: No such engine; the nearest is offered.
         MissingExtraError: Known, but its dependency is not installed.
+        ContractError: It does not derive from ``LabelEngine``.
     """
-    found: type[LabelEngine] = plugins.load(GROUP, name, where=where)
-    return found
+    return LabelEngine.implementation(plugins.load(GROUP, name, where=where))
 
 
 def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:

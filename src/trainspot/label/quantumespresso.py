@@ -22,6 +22,7 @@ from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.label.base import (
     EngineSettings,
+    LabelEngine,
     atomic_moment,
     fingerprint,
     labels_of,
@@ -213,7 +214,7 @@ class PwOutputs:
     stress: ArrayLike | None = None
 
 
-class QuantumEspressoLabelEngine:
+class QuantumEspressoLabelEngine(LabelEngine):
     """Labels with pw.x; only the pure half, see ``aiida_trainspot`` for the other."""
 
     name: ClassVar[str] = "quantumespresso"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from trainspot.data import lattice
 from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
-from trainspot.models.potential import ErrorBars, Potential
+from trainspot.models.potential import Composite, ErrorBars, Potential, Uncertain
 from trainspot.predictions.error_bars import Trust, calibrated
 from trainspot.predictions.predictions import PROPERTIES, Predictions
 
@@ -45,8 +45,8 @@ def trust_of(content: Mapping[str, Any], where: str) -> dict[str, Trust]:
     return found
 
 
-class CommitteePotential:
-    """The mean of a committee; see ``trainspot.models.potential.Potential`` and ``Uncertain``.
+class CommitteePotential(Uncertain, Composite):
+    """The mean of a committee; see ``trainspot.models.potential.Uncertain``.
 
     Error bars are scale × disagreement (formula: ``trainspot.predictions.statistics``, sample
     variance). The scales, one for frames and one for the forces on single atoms, were fitted on
@@ -61,7 +61,7 @@ class CommitteePotential:
         InputError: No member, or members that know different elements.
     """
 
-    kind = KIND
+    kind: ClassVar[str] = KIND
 
     def __init__(
         self, members: Sequence[Potential], trust: Mapping[str, Trust] | None = None

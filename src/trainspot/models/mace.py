@@ -13,7 +13,7 @@ import zipfile
 from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -23,6 +23,7 @@ from vesin import NeighborList
 from trainspot.common import processes
 from trainspot.common.errors import DataError, InputError, MissingExtraError
 from trainspot.data.frames import Labels
+from trainspot.models.potential import Potential
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -68,7 +69,7 @@ def _device(torch: Any, name: str) -> Any:
     return found
 
 
-class MacePotential:
+class MacePotential(Potential):
     """A MACE member on one device; see ``trainspot.models.potential.Potential``.
 
     Args:
@@ -77,7 +78,7 @@ class MacePotential:
         device: A torch device.
     """
 
-    kind = "mace"
+    kind: ClassVar[str] = "mace"
 
     def __init__(self, model: Any, *, dtype: str = "float64", device: str = "cpu") -> None:
         """Freeze the model and move it to the device."""
@@ -106,7 +107,7 @@ class MacePotential:
             return bool(inside) and b"mace.modules" in archive.read(inside[0])
 
     @classmethod
-    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> MacePotential:
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
         """Read a model file. Like every torch pickle it can run code: load only what you trust.
 
         Raises:

@@ -6,14 +6,17 @@ and the production calculator use models only through this contract.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common import plugins
-from trainspot.common.errors import InputError
+from trainspot.common.contracts import Contract
+from trainspot.common.errors import ContractError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -27,9 +30,10 @@ BARS = ("energy", "forces", "stress")
 """What error bars are of."""
 
 
-@runtime_checkable
-class Potential(Protocol):
-    """One trained member.
+class Potential(Contract, abstract=True):
+    """One trained member: base class of the kinds in the entry-point group ``trainspot.models``.
+
+    ``trainspot.testing.check_potential`` tests a kind against what is said here.
 
     Attributes:
         kind: Name in the entry-point group ``trainspot.models``.
@@ -38,22 +42,44 @@ class Potential(Protocol):
         graph_key: Members with equal keys share what ``prepare`` returns.
     """
 
-    kind: str
+    kind: ClassVar[str]
     cutoff: float
     numbers: tuple[int, ...]
     graph_key: Hashable
 
+    required: ClassVar[Mapping[str, str]] = {"kind": "the name in the entry-point group"}
+
     @classmethod
+    @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the file looks like a model of this kind (cheap, reads no weights)."""
+        """Whether the file looks like a model of this kind (cheap, reads no weights).
+
+        Asked of any file and folder; never raises.
+        """
 
     @classmethod
-    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Potential:
-        """Load a member; ``DataError`` if the file is not what it should be."""
+    @abstractmethod
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
+        """Load a member.
 
+        Args:
+            path: The model file.
+            dtype: ``float64`` or ``float32``.
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            DataError: The file is damaged, or no model of this kind.
+        """
+
+    @abstractmethod
     def prepare(self, frames: Sequence[Frame]) -> Any:
-        """Neighbour lists and whatever else members with one ``graph_key`` can share."""
+        """Neighbour lists and whatever else members with one ``graph_key`` can share.
 
+        Raises:
+            InputError: An element that the model does not know.
+        """
+
+    @abstractmethod
     def predict(self, prepared: Any) -> list[Labels]:
         """Energy (eV), forces (eV/Å) and stress (eV/Å³; absent where no axis is periodic)."""
 
@@ -79,8 +105,7 @@ class ErrorBars:
     excess: float | None
 
 
-@runtime_checkable
-class Uncertain(Protocol):
+class Uncertain(Potential, abstract=True):
     """A potential that knows how far to trust it.
 
     Attributes:
@@ -89,15 +114,16 @@ class Uncertain(Protocol):
 
     calibrated: frozenset[str]
 
+    @abstractmethod
     def predict_with_bars(self, prepared: Any) -> list[tuple[Labels, ErrorBars]]:
         """Predictions as of ``predict``, each with its error bars."""
 
 
-@runtime_checkable
-class Composite(Protocol):
+class Composite(Potential, abstract=True):
     """A kind of which a model is a folder of members; evaluation takes these one by one."""
 
     @classmethod
+    @abstractmethod
     def files(cls, path: Path) -> list[Path]:
         """The model files of the members, in order; ``DataError`` if the folder is damaged."""
 
@@ -120,18 +146,29 @@ def kind_of(path: Path) -> str:
     """
     if not path.exists():
         raise InputError("no such model file", where=str(path))
+    hint = f"kinds: {', '.join(plugins.names(GROUP))}"
     for name in plugins.names(GROUP):
         try:
-            plugin = plugins.load(GROUP, name)
+            plugin = potential_kind(name)
+        except ContractError as error:  # somebody else's; it may be the one that is needed
+            hint += f"; kind '{name}' cannot be used: {error}"
+            continue
         except InputError:
             continue  # not installed here: cannot recognise anything
         if plugin.recognises(path):
             return name
-    raise InputError(
-        "no installed model kind recognises this file",
-        where=str(path),
-        hint=f"kinds: {', '.join(plugins.names(GROUP))}",
-    )
+    raise InputError("no installed model kind recognises this file", where=str(path), hint=hint)
+
+
+def potential_kind(name: str) -> type[Potential]:
+    """The kind of models registered under a name.
+
+    Raises:
+        UnknownNameError: No such kind; the message offers the nearest.
+        MissingExtraError: Its dependency is not installed.
+        ContractError: It does not derive from ``Potential``.
+    """
+    return Potential.implementation(plugins.load(GROUP, name))
 
 
 def members(paths: Iterable[Path]) -> list[Path]:
@@ -150,8 +187,8 @@ def members(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
             continue
         if _recognised(path):
-            plugin = plugins.load(GROUP, kind_of(path))
-            found += plugin.files(path) if isinstance(plugin, Composite) else [path]
+            plugin = potential_kind(kind_of(path))
+            found += plugin.files(path) if issubclass(plugin, Composite) else [path]
             continue
         inside = [one for one in path.iterdir() if one.is_file() and _recognised(one)]
         if not inside:
@@ -178,6 +215,4 @@ def load(path: Path, *, kind: str = "", dtype: str = "float64", device: str = "c
         InputError: See ``kind_of``.
         DataError: The file is damaged.
     """
-    plugin = plugins.load(GROUP, kind or kind_of(path))
-    model: Potential = plugin.load(path, dtype=dtype, device=device)
-    return model
+    return potential_kind(kind or kind_of(path)).load(path, dtype=dtype, device=device)

@@ -19,7 +19,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 from ase.data import covalent_radii
@@ -28,6 +28,7 @@ from vesin import NeighborList
 
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.frames import Labels
+from trainspot.models.potential import Potential
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -225,7 +226,7 @@ def _summed(rows: NDArray[np.int64], values: Array, size: int) -> Array:
     return np.asarray(sums @ values.reshape(len(rows), -1))
 
 
-class ToyPotential:
+class ToyPotential(Potential):
     """A trained toy member; see ``trainspot.models.potential.Potential``.
 
     Args:
@@ -234,7 +235,7 @@ class ToyPotential:
         e0s: Energy of the isolated atom of each element, (S,), eV.
     """
 
-    kind = "toy"
+    kind: ClassVar[str] = "toy"
 
     def __init__(self, basis: Basis, coefficients: Array, e0s: Array) -> None:
         """Keep the parameters; use ``load`` to read them from a file."""
@@ -255,7 +256,7 @@ class ToyPotential:
             return _HEADER in archive.namelist()
 
     @classmethod
-    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> ToyPotential:  # noqa: ARG003  (numpy computes in float64 on the CPU)
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:  # noqa: ARG003  (numpy computes in float64 on the CPU)
         """Read a model file.
 
         Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from trainspot.common.errors import InputError
 from trainspot.label import calculators
@@ -89,10 +89,10 @@ def check(inputs: Dataset, settings: AseSettings) -> None:
         )
 
 
-class OraclePotential:
+class OraclePotential(potential.Potential):
     """The oracle as a potential, so that it can drive the dynamics of the common test frames."""
 
-    kind = "oracle"
+    kind: ClassVar[str] = "oracle"
     cutoff = 0.0
     graph_key: Hashable = "oracle"
 
@@ -109,9 +109,7 @@ class OraclePotential:
         return False
 
     @classmethod
-    def load(
-        cls, path: Path, *, dtype: str = "float64", device: str = "cpu"
-    ) -> potential.Potential:
+    def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
         """An oracle is not a file.
 
         Raises:

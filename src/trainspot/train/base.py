@@ -7,19 +7,21 @@ its program runs there, and reads what the program left. Nothing here starts a p
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import derive_seed
 from trainspot.data.state import MOMENTS, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,10 +50,11 @@ class TrainingResult:
     warnings: list[str] = field(default_factory=list)
 
 
-class Trainer(Protocol):
-    """The contract of an engine in the entry-point group ``trainspot.train``.
+class Trainer(Contract, abstract=True):
+    """Base class of the engines in the entry-point group ``trainspot.train``.
 
-    All methods are class methods: a trainer holds no state.
+    All methods are class methods: a trainer holds no state. ``trainspot.testing.check_trainer``
+    tests a trainer against what is said here.
 
     Attributes:
         name: Name in the entry-point group.
@@ -60,6 +63,11 @@ class Trainer(Protocol):
         model_kind: Name of the model's kind in the group ``trainspot.models``.
         model_filename: Name under which the model is kept.
         default_code: AiiDA code that runs it unless the user names another.
+        runs_in_process: Whether ``run`` trains in the calling process; no program has to start.
+        takes_start: Whether a training can start from a model (``start``).
+        keeps_checkpoints: Whether a training that was cut off can go on (``read_checkpoint``).
+        e0s_setting: Name of the setting with which a user gives the energies of isolated atoms
+            (eV, by symbol); empty if there is none.
     """
 
     name: ClassVar[str]
@@ -68,8 +76,26 @@ class Trainer(Protocol):
     model_kind: ClassVar[str]
     model_filename: ClassVar[str]
     default_code: ClassVar[str]
+    runs_in_process: ClassVar[bool] = False
+    takes_start: ClassVar[bool] = True
+    keeps_checkpoints: ClassVar[bool] = False
+    e0s_setting: ClassVar[str] = ""
+
+    required: ClassVar[Mapping[str, str]] = {
+        "name": "the name in the entry-point group",
+        "Settings": "pydantic model of the hyper-parameters",
+        "executable": "the program that trains",
+        "model_kind": "name of the model's kind in the group trainspot.models",
+        "model_filename": "the name under which the model is kept",
+        "default_code": "the AiiDA code that runs it, label@computer",
+    }
+    capabilities: ClassVar[Mapping[str, str]] = {
+        "runs_in_process": "run",
+        "keeps_checkpoints": "read_checkpoint",
+    }
 
     @classmethod
+    @abstractmethod
     def write_inputs(
         cls,
         directory: Path,
@@ -83,14 +109,16 @@ class Trainer(Protocol):
         """Write the input files of one member.
 
         Trains on the frames of the set ``train``, follows those of ``validation`` and never
-        touches ``test``. The same arguments give the same bytes.
+        touches ``test``; see ``training_sets``. The energies of labelled isolated atoms are
+        reference energies that the model reproduces; see ``reference_energies``. The same
+        arguments give the same bytes.
 
         Args:
             directory: Existing folder in which the program will run.
             dataset: Frames with splits; unlabelled ones are left out.
             settings: An instance of ``Settings``.
             seed: The member's seed, in [0, 2**31).
-            start: Model file whose weights the training starts from.
+            start: Model file whose weights the training starts from; see ``refuse_unsupported``.
             checkpoint: Checkpoint of the same member, whose training is continued.
 
         Raises:
@@ -98,14 +126,20 @@ class Trainer(Protocol):
         """
 
     @classmethod
+    @abstractmethod
     def arguments(cls, settings: Any) -> list[str]:
         """What follows the executable on the command line, run in the member's folder."""
 
     @classmethod
+    @abstractmethod
     def outputs(cls, settings: Any) -> list[str]:
-        """Names and globs, relative to the folder, of the files ``read_outputs`` looks at."""
+        """Names and globs, relative to the folder, of the files ``read_outputs`` looks at.
+
+        Of a job, only these files come back: the model is among them.
+        """
 
     @classmethod
+    @abstractmethod
     def read_outputs(cls, directory: Path) -> TrainingResult:
         """Read what the program left in the folder.
 
@@ -116,16 +150,53 @@ class Trainer(Protocol):
         """
 
     @classmethod
+    @abstractmethod
+    def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
+
+    @classmethod
+    def run(cls, directory: Path) -> None:
+        """Train the member whose inputs lie in ``directory``, if the class ``runs_in_process``.
+
+        Raises:
+            InputError: The inputs are missing or cannot be used, or the trainer has a program of
+                its own.
+        """
+        del directory
+        raise InputError(f"'{cls.name}' has a program of its own", hint=f"run {cls.executable}")
+
+    @classmethod
     def progress(cls, directory: Path, settings: Any) -> float:
-        """The share of the training that is done, 0 to 1, while the program runs."""
+        """The share of the training that is done, 0 to 1, while the program runs; 0 if unknown."""
+        del directory, settings
+        return 0.0
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:
         """What a training that was cut off can be continued from; never raises."""
+        del directory
+        return None
 
     @classmethod
-    def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
+    def given_e0s(cls, settings: Any) -> Mapping[str, float] | None:
+        """Energies (eV) of isolated atoms by symbol, if the settings give them; ``e0s_setting``."""
+        given: Mapping[str, float] | None = dict(settings).get(cls.e0s_setting)
+        return given
+
+    @classmethod
+    def refuse_unsupported(cls, start: Path | None, checkpoint: Path | None) -> None:
+        """Refuse what this trainer does not declare to use; for ``write_inputs``.
+
+        Raises:
+            InputError: A model to start from without ``takes_start``, or a checkpoint without
+                ``keeps_checkpoints``.
+        """
+        if start is not None and not cls.takes_start:
+            raise InputError(
+                f"the trainer '{cls.name}' cannot start from a model", hint="start from scratch"
+            )
+        if checkpoint is not None and not cls.keeps_checkpoints:
+            raise InputError(f"the trainer '{cls.name}' keeps no checkpoints")
 
 
 def member_seeds(seed: int, committee: int) -> list[int]:

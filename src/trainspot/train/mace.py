@@ -27,6 +27,7 @@ from trainspot.common.errors import (
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.train.base import (
+    Trainer,
     TrainingResult,
     reference_energies,
     training_sets,
@@ -55,7 +56,7 @@ _LOSSES: Final = {"opt": "training", "eval": "validation"}
 _FALSE_ALARM: Final = "No SWA checkpoint found"  # said of every restart, stage two or not
 
 
-class MaceTrainer:
+class MaceTrainer(Trainer):
     """Trains MACE; see ``trainspot.train.base.Trainer``."""
 
     name: ClassVar[str] = "mace"
@@ -64,6 +65,8 @@ class MaceTrainer:
     executable: ClassVar[str] = "mace_run_train"
     model_kind: ClassVar[str] = "mace"
     model_filename: ClassVar[str] = "model.mace"
+    keeps_checkpoints: ClassVar[bool] = True
+    e0s_setting: ClassVar[str] = "e0s"
 
     @classmethod
     def write_inputs(

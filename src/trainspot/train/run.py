@@ -20,7 +20,7 @@ from trainspot.common.errors import (
     TrainingError,
     TrainspotError,
 )
-from trainspot.train.base import GROUP
+from trainspot.train.base import GROUP, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from trainspot.data.dataset import Dataset
-    from trainspot.train.base import Trainer, TrainingResult
+    from trainspot.train.base import TrainingResult
 
 STDOUT: Final = "train.out"
 STDERR: Final = "train.err"
@@ -43,9 +43,9 @@ def trainer(name: str, *, where: str = "") -> type[Trainer]:
     Raises:
         UnknownNameError: No such trainer; the message offers the nearest.
         MissingExtraError: Its dependency is not installed.
+        ContractError: It does not derive from ``Trainer``.
     """
-    found: type[Trainer] = plugins.load(GROUP, name, where=where)
-    return found
+    return Trainer.implementation(plugins.load(GROUP, name, where=where))
 
 
 def train_committee(

@@ -25,6 +25,7 @@ from trainspot.data import hdf5
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.models.toy import Basis, ToyPotential, derivatives, find_pairs
 from trainspot.train.base import (
+    Trainer,
     TrainingResult,
     reference_energies,
     training_sets,
@@ -65,7 +66,7 @@ class ToySettings(BaseModel):
     stress_weight: float = Field(10.0, ge=0, description="weight of eV/Å³ in the fit")
 
 
-class ToyTrainer:
+class ToyTrainer(Trainer):
     """Trains ``ToyPotential``; see ``trainspot.train.base.Trainer``."""
 
     name: ClassVar[str] = "toy"
@@ -74,6 +75,7 @@ class ToyTrainer:
     model_kind: ClassVar[str] = "toy"
     model_filename: ClassVar[str] = "model.toy"
     default_code: ClassVar[str] = "trainspot@localhost"
+    runs_in_process: ClassVar[bool] = True
 
     @classmethod
     def write_inputs(
@@ -87,8 +89,7 @@ class ToyTrainer:
         checkpoint: Path | None = None,
     ) -> None:
         """Write ``toy.json`` and ``dataset.h5``; see ``Trainer.write_inputs``."""
-        if checkpoint is not None:
-            raise InputError("the toy trainer keeps no checkpoints")
+        cls.refuse_unsupported(start, checkpoint)
         train, validation = training_sets(dataset)
         hdf5.write(train.merge(validation), directory / "dataset.h5")
         config = {"settings": settings.model_dump(), "seed": seed, "start": start is not None}
@@ -148,11 +149,6 @@ class ToyTrainer:
     def progress(cls, directory: Path, settings: ToySettings) -> float:  # noqa: ARG003
         """All or nothing."""
         return float((directory / METRICS).is_file())
-
-    @classmethod
-    def read_checkpoint(cls, directory: Path) -> Path | None:  # noqa: ARG003
-        """None: a fit of a second is repeated, not continued."""
-        return None
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG003

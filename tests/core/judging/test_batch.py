@@ -12,7 +12,7 @@ from trainspot.evaluate.batch import evaluate, member_names
 from trainspot.models.potential import Potential
 
 
-class Counting:
+class Counting(Potential):
     """Predicts simple functions of the frame and counts what it is asked."""
 
     kind = "counting"

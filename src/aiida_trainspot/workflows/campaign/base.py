@@ -17,8 +17,8 @@ from aiida_trainspot.functions.iteration import campaign_of
 from aiida_trainspot.runtime.daemon import watch_over
 from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot.common import plugins
 from trainspot.config.models import Campaign
+from trainspot.train.run import trainer
 
 _AGAIN: Final = 60.0
 """Seconds until a supervisor that was busy is asked again."""
@@ -52,8 +52,7 @@ class CampaignBase(WorkChain):
     @property
     def model_kind(self) -> str:
         """Kind of the models that the trainer makes."""
-        trainer = plugins.load("trainspot.train", self.campaign.train.engine)
-        return str(trainer.model_kind)
+        return trainer(self.campaign.train.engine).model_kind
 
     def _fail(self, code: Exit, node: ProcessNode) -> None:
         """End the loop, keeping what there is; ``results`` returns the exit code."""

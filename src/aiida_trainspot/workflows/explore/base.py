@@ -19,11 +19,10 @@ from aiida_trainspot.workflows.jobs import (
     why,
 )
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
-from trainspot.common import plugins
 from trainspot.common.errors import TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.explore import schedule as scheduling
-from trainspot.explore.base import GROUP, MdSettings
+from trainspot.explore.base import explorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +73,7 @@ class ExploreEngineWorkChain(WorkChain):
     @classmethod
     def parse(cls, settings: Dict) -> Any:
         """The settings as the engine's model."""
-        model: type[MdSettings] = plugins.load(GROUP, cls.engine).Settings
-        return parse_settings(model, settings.get_dict())
+        return parse_settings(explorer(cls.engine).Settings, settings.get_dict())
 
     def groups(self, runs: list[Run]) -> list[list[Run]]:
         """Consecutive runs that share a job, however many jobs may run at once.

@@ -15,9 +15,9 @@ from aiida_trainspot.functions.collect_metrics import collect_metrics
 from aiida_trainspot.functions.half_batch import half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot.common import plugins
 from trainspot.common.errors import InputError
-from trainspot.train.base import GROUP, MIN_COMMITTEE, member_seeds, training_sets
+from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
+from trainspot.train.run import trainer
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -130,7 +130,7 @@ class TrainingWorkChain(WorkChain):
         """Begin again with half the batch, unless there is nothing to halve."""
         settings = self.ctx.get("settings", self.inputs.settings)
         engine = self.inputs.engine.value
-        if plugins.load(GROUP, engine).with_half_batch(settings.get_dict()) is None:
+        if trainer(engine).with_half_batch(settings.get_dict()) is None:
             return False
         halved = self.ctx.get("halved", 0) + 1
         self.ctx.settings = decide_once(
