@@ -21,8 +21,8 @@ from trainspot.augment.supercell import Supercell, repeated
 from trainspot.common import plugins
 from trainspot.common.seeds import generator
 from trainspot.data.frames import Frame
-from trainspot.report.drawing import draw, fitting_width
-from trainspot.report.style import new, styled
+from trainspot.report.pages.drawing import draw, fitting_width
+from trainspot.report.pages.style import new, styled
 
 FOLDER = Path(__file__).parent / "strategies"
 Panel = tuple[str, Frame]

@@ -14,8 +14,8 @@ from trainspot.common.seeds import generator
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
-from trainspot.report.figures.panels import plain_log, shared_legend, subtitle
-from trainspot.report.style import GREY, MISSED, new, save_png, styled
+from trainspot.report.pages.panels import plain_log, shared_legend, subtitle
+from trainspot.report.pages.style import GREY, MISSED, new, save_png, styled
 
 METHODS: Final = ("quantile", "regression", "scale", "conformal", "none")
 """Methods of calibration; ``none`` takes the tolerance itself as the threshold."""

@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator
 
 from trainspot.rehearse.curves import Curves
 from trainspot.rehearse.trial import Track
-from trainspot.report.figures.panels import plain_log
-from trainspot.report.style import new, styled
+from trainspot.report.pages.panels import plain_log
+from trainspot.report.pages.style import new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,7 +22,7 @@ from trainspot.rehearse import figures, page
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.trial import Track
-from trainspot.report.style import save_png
+from trainspot.report.pages.style import save_png
 
 HERE: Final = Path(__file__).parent
 SEED: Final = 2026

@@ -121,7 +121,7 @@ class Profile:
         code = (
             "from aiida_trainspot.runtime.profile import load\n"
             "profile = load()\n"
-            "from aiida_trainspot import daemon\n"
+            "from aiida_trainspot.runtime import daemon\n"
             "daemon.start(profile, 2)\n"
         )
         self.call("python", "-c", code)

@@ -17,7 +17,7 @@ from aiida_trainspot.results.endings import WELL
 from aiida_trainspot.results.retries import sentences as of_retries
 from aiida_trainspot.results.status import Progress, progress, status
 from trainspot.common.text import sentences
-from trainspot.report.summary import too_few
+from trainspot.report.findings.verdict import too_few
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode

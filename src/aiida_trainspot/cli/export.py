@@ -29,7 +29,7 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
     """
     load(profile)
     from aiida_trainspot.results.campaign import collect, committee, failures
-    from trainspot.report.export import export as write
+    from trainspot.report.exported.export import export as write
 
     node = find(identifier)
     found = collect(node)

@@ -33,7 +33,7 @@ def report(identifier: str, output: Path, data: Path | None, profile: str | None
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     load(profile)
     from aiida_trainspot.results.campaign import collect
-    from trainspot.report import page
+    from trainspot.report.campaign import page
 
     found = collect(find(identifier))
     with counting("report") as progress:

@@ -22,7 +22,7 @@ from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.why import Past
 from trainspot.label.base import merged
-from trainspot.report.data import IterationData, ReportData
+from trainspot.report.findings.data import IterationData, ReportData
 from trainspot.split import assign
 
 if TYPE_CHECKING:

@@ -96,7 +96,8 @@ def calibrate(
     found = of_committee(with_atom_scale(found, frames, predicted), predicted.committee)
     text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
     if folder is not None:
-        from trainspot.report.by_hand import export_by_hand  # brings the figures' libraries
+        # brings the libraries of the figures
+        from trainspot.report.exported.by_hand import export_by_hand
 
         members = potential.members(models)
         export_by_hand(

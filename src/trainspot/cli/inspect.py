@@ -66,7 +66,7 @@ def inspect(
     Elements, sizes, densities, distances, labels, sets, strategies, and what was refused when
     they were made. Memory does not grow with the dataset.
     """
-    from trainspot.report.inspect.files import inspected
+    from trainspot.report.dataset.files import inspected
 
     with _progress(quiet=as_json) as progress:
         census = inspected(
@@ -78,7 +78,7 @@ def inspect(
         click.echo(json.dumps(census.to_dict(), indent=1, ensure_ascii=False))
         return
 
-    from trainspot.report.inspect import terminal
+    from trainspot.report.dataset import terminal
 
     terminal.show(census, _messages.terminal(highlight=False))
     if output is not None:

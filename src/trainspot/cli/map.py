@@ -90,9 +90,9 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     """
     from trainspot.maps import chart
     from trainspot.maps.choice import Limits
-    from trainspot.report import map_page
+    from trainspot.report.map import page
 
-    map_page.check_output(output)
+    page.check_output(output)
     chart.check(options["descriptor"], options["method"])
     name, dataset, met = _frames(target, explored, profile)
     if colour is not None:
@@ -102,7 +102,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
         found = chart.make(dataset, explored=met, progress=progress, **options)
     key = colour or found.automatic()
     found.values(key)  # refuses what nobody knows before anything is written
-    map_page.write(found, output, key, name)
+    page.write(found, output, key, name)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     if as_json:

@@ -48,7 +48,7 @@ def rehearse(output: Path | None, as_json: bool, **options: Any) -> None:
     outcome = _run(changes_of(options.pop("changes"), "--set"), options)
     if output is not None:
         from trainspot.rehearse.page import html
-        from trainspot.report.page import save
+        from trainspot.report.pages.skeleton import save
 
         save(html(outcome), output)
     if as_json:

@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from trainspot.rehearse.arms import OURS, PAPER, RANDOM
 from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import band, median
-from trainspot.report.figures.panels import absent, plain_log, shared_legend
+from trainspot.report.pages.panels import absent, plain_log, shared_legend
+from trainspot.report.pages.style import GREY, new, styled
 from trainspot.report.quantities import BY_KEY, number
-from trainspot.report.style import GREY, new, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,10 @@ from trainspot.rehearse import figures
 from trainspot.rehearse.arms import ARMS, OURS, PAPER
 from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import median
-from trainspot.report.page import Section, render
-from trainspot.report.pictures import Picture
+from trainspot.report.pages.skeleton import Picture, Section, render
+from trainspot.report.pages.style import data_uri
+from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import BY_KEY, number
-from trainspot.report.style import data_uri
-from trainspot.report.tables import NONE, Table
 
 if TYPE_CHECKING:
     from trainspot.rehearse.outcome import Outcome
@@ -27,6 +26,7 @@ _FORCES = BY_KEY["forces"]
 def html(outcome: Outcome) -> str:
     """The page as text: no scripts, no request to anywhere, the same for the same outcome."""
     return render(
+        "trainspot.rehearse",
         "rehearsal.html.j2",
         name=outcome.name,
         facts=_facts(outcome),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from trainspot.report.inspect.bins import Histogram, Tally
+from trainspot.report.dataset.bins import Histogram, Tally
 
 VALUES = arrays(
     np.float64,

@@ -13,8 +13,8 @@ from trainspot.augment.record import Fingerprint
 from trainspot.data.dataset import CHUNK, Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.plausibility.sizes import energies_of_atoms
-from trainspot.report.inspect.census import take_census
-from trainspot.report.inspect.distances import REACH, nearest_by_pair
+from trainspot.report.dataset.census import take_census
+from trainspot.report.dataset.distances import REACH, nearest_by_pair
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from matplotlib.collections import PatchCollection
 
 from trainspot.data.frames import Frame
-from trainspot.report import drawing
-from trainspot.report.style import new, png_uri
+from trainspot.report.pages import drawing
+from trainspot.report.pages.style import new, png_uri
 
 
 def frame_with(directions: int) -> Frame:

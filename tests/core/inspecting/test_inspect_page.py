@@ -12,8 +12,8 @@ from rich.console import Console
 from trainspot.augment.record import Record
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
-from trainspot.report.inspect import page, tables, terminal
-from trainspot.report.inspect.census import take_census
+from trainspot.report.dataset import page, tables, terminal
+from trainspot.report.dataset.census import take_census
 
 HOSTILE = "<script>alert(1)</script>"
 SECTIONS = ["looks", "composition", "origins", "sizes", "distances", "labels", "words"]

@@ -24,7 +24,7 @@ from trainspot.judge.settings import UNITS, CalibrateSettings, Tolerance
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import Trust, calibrated
 from trainspot.predictions.predictions import PROPERTIES, Predictions
-from trainspot.report.export import export
+from trainspot.report.exported.export import export
 
 MEMBERS = ("m0", "m1", "m2")
 

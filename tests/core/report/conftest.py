@@ -15,8 +15,8 @@ from trainspot.data.lattice import periodic_projector
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.predictions.predictions import Predictions
-from trainspot.report import maps
-from trainspot.report.data import IterationData, ReportData
+from trainspot.report.findings.data import IterationData, ReportData
+from trainspot.report.map import pictures as maps
 
 TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
 HARDNESS = {"vacancies": 2.6, "md": 1.6, "strain": 1.2, "rattle": 1.0, "isolated": 0.02}

@@ -23,7 +23,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.label.base import failed
 from trainspot.models import potential
-from trainspot.report.export import export, plain
+from trainspot.report.exported.export import export, plain
 from trainspot.train.toy import ToySettings, ToyTrainer
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/use-a-potential.md"

@@ -14,10 +14,10 @@ from trainspot.judge.diagnostics import rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size
-from trainspot.report import figures, pictures
-from trainspot.report.data import IterationData, ReportData
-from trainspot.report.figures.judging import sizes
-from trainspot.report.figures.rates import MOST_MAPS, mapped_sizes
+from trainspot.report.campaign import figures, pictures
+from trainspot.report.campaign.figures.judging import sizes
+from trainspot.report.campaign.figures.rates import MOST_MAPS, mapped_sizes
+from trainspot.report.findings.data import IterationData, ReportData
 
 
 @pytest.fixture

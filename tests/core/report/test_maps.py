@@ -16,10 +16,12 @@ from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
-from trainspot.report import map_page, maps, page
-from trainspot.report.data import ReportData
-from trainspot.report.figures.maps import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
-from trainspot.report.style import COLOURS
+from trainspot.report.campaign import page
+from trainspot.report.findings.data import ReportData
+from trainspot.report.map import page as map_page
+from trainspot.report.map import pictures as maps
+from trainspot.report.map.figures import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
+from trainspot.report.pages.style import COLOURS
 
 HOSTILE = "<script>alert('x')</script>$\\frac"
 

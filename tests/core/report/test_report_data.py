@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainspot.common.errors import DataError
-from trainspot.report.data import IterationData, ReportData
+from trainspot.report.findings.data import IterationData, ReportData
 
 
 def test_a_folder_and_back(campaign, tmp_path):

@@ -8,12 +8,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from trainspot.report import figures, style
-from trainspot.report.data import IterationData, ReportData
-from trainspot.report.figures.counts import STEPS
-from trainspot.report.figures.panels import usable
+from trainspot.report.campaign import figures
+from trainspot.report.campaign.figures.counts import STEPS
+from trainspot.report.findings.data import IterationData, ReportData
+from trainspot.report.pages import style
+from trainspot.report.pages.panels import usable
+from trainspot.report.pages.style import COLOURS
 from trainspot.report.quantities import BY_KEY
-from trainspot.report.style import COLOURS
 
 UNITS = ("meV/atom", "meV/Å", "meV/Å³")
 

@@ -9,10 +9,11 @@ import pytest
 
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Origin
-from trainspot.report import page, tables
-from trainspot.report.data import ReportData
+from trainspot.report.campaign import page
+from trainspot.report.findings import tables
+from trainspot.report.findings.data import ReportData
+from trainspot.report.findings.verdict import summarise, too_few
 from trainspot.report.quantities import BY_KEY, duration, number, plus_minus
-from trainspot.report.summary import summarise, too_few
 
 HOSTILE = "<script>alert('x')</script>\"&$\\frac"
 

@@ -1,0 +1,341 @@
+"""Counting a dataset in one pass, in constant memory: ``take_census``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from ase.data import atomic_masses, chemical_symbols
+from ase.formula import Formula
+
+from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
+from trainspot.augment.record import Fingerprint
+from trainspot.common.seeds import generator
+from trainspot.common.text import counted
+from trainspot.common.units import U_PER_A3_IN_G_PER_CM3
+from trainspot.data.dataset import CHUNK
+from trainspot.data.frames import SPLITS
+from trainspot.plausibility.sizes import energies_of_atoms
+from trainspot.report.dataset.bins import Histogram, Tally
+from trainspot.report.dataset.distances import Distances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from trainspot.augment.record import Record
+    from trainspot.data.dataset import Dataset
+    from trainspot.plausibility import Doubt
+
+SAMPLE: Final = 5000
+"""Frames whose distances are measured, where nobody says otherwise."""
+
+EXAMPLES: Final = 4
+"""Frames of each strategy that are drawn."""
+
+NO_SET: Final = "none"
+SETS: Final = (NO_SET, *SPLITS)
+
+_LABELS: Final = ("energy", "forces", "stress")
+_MOST_WORDS: Final = 5000  # different formulae, strategies or levels of theory
+_MOST_DRAWN: Final = 16  # strategies of which frames are drawn
+_SMALLEST_FORCE: Final = 1e-6  # eV/Å; below it a force is zero by symmetry
+
+
+@dataclass
+class Census:
+    """What a dataset consists of.
+
+    Attributes:
+        source: Name of the file.
+        frames: How many.
+        atoms: In all frames together.
+        elements: Symbol → (atoms, frames with it), by atomic number.
+        formulae: Frames by chemical formula, as many different ones as a tally holds.
+        periodicity: Frames by number of periodic directions.
+        sizes: Atoms in a frame.
+        volume: Å³ per atom, of frames that are periodic in three directions.
+        density: g/cm³, of the same frames.
+        energy: eV/atom, of labelled frames of more than one atom.
+        cohesive: The same less the energies of the isolated atoms; only where these are labelled.
+        forces: log10 of the length of the force on an atom in eV/Å.
+        still: Atoms whose force is zero.
+        stress: Components of the stress, eV/Å³.
+        labels: Frames with an energy, with forces, with a stress.
+        theories: Labelled frames by level of theory.
+        origins: Strategy → set → frames.
+        distances: See ``Distances``; of a sample, where there are more frames.
+        atom_energies: Level of theory → atomic number → eV, of the isolated atoms.
+        examples: Strategy → rows of frames to draw.
+        fingerprint: Which frames, see ``Fingerprint``.
+        record: What the augmentation that made it told, if that is known.
+        remarks: What else a reader must know, one sentence each.
+        doubts: What cannot be in eV and Å, or not all of one zero.
+        seed: What was drawn at random follows from it.
+    """
+
+    source: str
+    seed: int = 0
+    frames: int = 0
+    atoms: int = 0
+    elements: dict[str, tuple[int, int]] = field(default_factory=dict)
+    formulae: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
+    periodicity: dict[int, int] = field(default_factory=dict)
+    sizes: Histogram = field(default_factory=lambda: Histogram(1.0))
+    volume: Histogram = field(default_factory=lambda: Histogram(0.05))
+    density: Histogram = field(default_factory=lambda: Histogram(0.01))
+    energy: Histogram = field(default_factory=lambda: Histogram(1e-3))
+    cohesive: Histogram = field(default_factory=lambda: Histogram(1e-3))
+    forces: Histogram = field(default_factory=lambda: Histogram(1 / 64))
+    still: int = 0
+    stress: Histogram = field(default_factory=lambda: Histogram(1e-5))
+    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LABELS, 0))
+    theories: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
+    origins: dict[str, dict[str, int]] = field(default_factory=dict)
+    distances: Distances = field(default_factory=Distances)
+    atom_energies: dict[str, dict[int, float]] = field(default_factory=dict)
+    examples: dict[str, list[int]] = field(default_factory=dict)
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    record: Record | None = None
+    remarks: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether distances were measured in some of the frames only."""
+        return self.distances.frames < self.frames
+
+    @property
+    def energies(self) -> tuple[Histogram, bool]:
+        """Energies per atom, and whether they are relative to the isolated atoms.
+
+        They are if every labelled frame of more than one atom has the atoms of all its elements,
+        labelled at its own level of theory.
+        """
+        relative = 0 < self.energy.count == self.cohesive.count
+        return (self.cohesive, True) if relative else (self.energy, False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        energies, relative = self.energies
+        return {
+            "source": self.source,
+            "frames": self.frames,
+            "atoms": self.atoms,
+            "elements": {
+                symbol: {"atoms": atoms, "frames": frames}
+                for symbol, (atoms, frames) in self.elements.items()
+            },
+            "formulae": self.formulae.counts(),
+            "other_formulae": self.formulae.others,
+            "periodic_directions": {str(k): n for k, n in sorted(self.periodicity.items())},
+            "atoms_per_frame": self.sizes.to_dict(),
+            "volume_per_atom": self.volume.to_dict(),
+            "density": self.density.to_dict(),
+            "labels": dict(self.labels),
+            "theories": self.theories.counts(),
+            "energy_per_atom": energies.to_dict() | {"relative_to_isolated_atoms": relative},
+            "force": _of_logarithms(self.forces, self.still),
+            "stress": self.stress.to_dict(),
+            "isolated_atoms": {
+                theory: {chemical_symbols[z]: energy for z, energy in sorted(found.items())}
+                for theory, found in sorted(self.atom_energies.items())
+            },
+            "nearest_neighbours": self.distances.to_dict() | {"sampled": self.sampled},
+            "strategies": {name: dict(sets) for name, sets in self.origins.items()},
+            "sets": {name: sum(one.get(name, 0) for one in self.origins.values()) for name in SETS},
+            "augmentation": self.record.to_dict() if self.record else None,
+            "fingerprint": str(self.fingerprint),
+            "remarks": list(self.remarks),
+            "doubts": [doubt.to_dict() for doubt in self.doubts],
+            "seed": self.seed,
+        }
+
+
+def take_census(
+    dataset: Dataset,
+    source: str,
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Census:
+    """Count a dataset; only a few hundred frames are in memory at a time.
+
+    Args:
+        dataset: In memory, or opened lazily.
+        source: Name of the file, for the reader.
+        sample: Frames whose distances are measured at most, drawn at random.
+        seed: What is drawn at random follows from it.
+        progress: Called with the number of frames that have been counted.
+    """
+    census = Census(source, seed)
+    census.atom_energies = energies_of_atoms(dataset)
+    chosen = _sampled(len(dataset), sample, seed)
+    counters = _Elements(), _Examples(seed)
+    done = wide = 0
+    for chunk in dataset.chunks(CHUNK):
+        _count_frames(census, chunk)
+        for counter in counters:
+            counter.add(chunk, done)
+        stop = done + len(chunk)
+        rows = chosen[np.searchsorted(chosen, done) : np.searchsorted(chosen, stop)] - done
+        measured = list(chunk.take(rows))
+        census.distances.add(measured)
+        wide += sum(empty_space(frame)[0] >= WIDE for frame in measured)
+        done = stop
+        if progress:
+            progress(done)
+    if wide:
+        census.remarks.append(
+            f"{wide} of {counted(census.distances.frames, 'frame')} measured: {WIDE:g} Å or more "
+            f"without atoms along a periodic direction; {REMEDY}."
+        )
+    elements, examples = counters
+    census.elements, census.examples = elements.counts(), examples.rows()
+    census.origins = dict(
+        sorted(census.origins.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+    )
+    return census
+
+
+def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Rows in ascending order, all of them if they are few enough."""
+    if frames <= most:
+        return np.arange(frames)
+    rng = generator(seed, "inspect", "distances")
+    return np.sort(rng.choice(frames, most, replace=False))
+
+
+def _count_frames(census: Census, chunk: Dataset) -> None:
+    """Everything that is counted frame by frame."""
+    sizes, numbers = chunk.n_atoms, chunk.column("numbers").astype(np.int64)
+    starts = chunk.column("offsets")[:-1]
+    census.frames += len(chunk)
+    census.atoms += len(numbers)
+    census.fingerprint.add(chunk.ids)
+    census.sizes.add(sizes)
+    census.formulae.add(_formulae(numbers, sizes))
+    directions, counts = np.unique(chunk.column("pbc").sum(axis=1), return_counts=True)
+    for k, count in zip(directions.tolist(), counts.tolist(), strict=True):
+        census.periodicity[k] = census.periodicity.get(k, 0) + count
+    bulk = chunk.column("pbc").all(axis=1)
+    volumes = np.abs(np.linalg.det(chunk.column("cell")[bulk]))
+    masses = np.add.reduceat(atomic_masses[numbers], starts)
+    census.volume.add(volumes / sizes[bulk])
+    census.density.add(masses[bulk] / volumes * U_PER_A3_IN_G_PER_CM3)
+    _count_labels(census, chunk)
+    sets = chunk.column("split").tolist()
+    for strategy, place in zip(chunk.column("strategy").tolist(), sets, strict=True):
+        row = census.origins.setdefault(strategy.decode(), {})
+        row[SETS[place]] = row.get(SETS[place], 0) + 1
+
+
+def _count_labels(census: Census, chunk: Dataset) -> None:
+    masks = {name: chunk.column(f"has_{name}") for name in _LABELS}
+    for name, mask in masks.items():
+        census.labels[name] += int(mask.sum())
+    any_label = np.any(list(masks.values()), axis=0)
+    theories = [name.decode() for name in chunk.column("theory").tolist()]
+    census.theories.add(theories[row] for row in np.flatnonzero(any_label))
+    sizes, energies = chunk.n_atoms, chunk.column("energy")
+    several = np.flatnonzero(masks["energy"] & (sizes > 1))
+    census.energy.add(energies[several] / sizes[several])
+    numbers, edges = chunk.column("numbers"), chunk.column("offsets")
+    relative = []
+    for row in several.tolist():
+        known = census.atom_energies.get(theories[row], {})
+        kinds, counts = np.unique(numbers[edges[row] : edges[row + 1]], return_counts=True)
+        if all(z in known for z in kinds.tolist()):
+            apart = sum(known[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True))
+            relative.append((energies[row] - apart) / sizes[row])
+    census.cohesive.add(relative)
+    census.stress.add(chunk.column("stress")[masks["stress"]][:, *np.triu_indices(3)])
+    with_forces = np.repeat(masks["forces"], sizes)
+    lengths = np.linalg.norm(chunk.column("forces")[with_forces], axis=1)
+    moving = lengths > _SMALLEST_FORCE
+    census.still += int(np.count_nonzero(~moving))
+    census.forces.add(np.log10(lengths[moving]))
+
+
+def _formulae(numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[str]:
+    """Chemical formula of each frame, in the order of metals and Hill (``MoTe2``, ``C6H6``)."""
+    start, found, known = 0, [], dict[bytes, str]()
+    for size in sizes.tolist():
+        counts = np.bincount(numbers[start : start + size])
+        key = counts.tobytes()
+        if key not in known:
+            present = {chemical_symbols[z]: int(counts[z]) for z in np.flatnonzero(counts)}
+            known[key] = Formula.from_dict(present).format("metal")
+        found.append(known[key])
+        start += size
+    return found
+
+
+def _of_logarithms(forces: Histogram, still: int) -> dict[str, Any]:
+    """A histogram of log10 lengths with everything in eV/Å again."""
+    found = forces.to_dict() | {"zero": still}
+    for name in ("least", "median", "largest"):
+        if name in found:
+            found[name] = 10.0 ** found[name]
+    if "edges" in found:
+        found["edges"] = [10.0**edge for edge in found["edges"]]
+        del found["mean"]  # of the logarithms
+    return found
+
+
+class _Elements:
+    """Atoms of each element, and frames that have any."""
+
+    def __init__(self) -> None:
+        self._atoms = np.zeros(len(chemical_symbols), dtype=np.int64)
+        self._frames = np.zeros(len(chemical_symbols), dtype=np.int64)
+
+    def add(self, chunk: Dataset, start: int) -> None:
+        del start
+        numbers = chunk.column("numbers").astype(np.int64)
+        frame = np.repeat(np.arange(len(chunk)), chunk.n_atoms)
+        self._atoms += np.bincount(numbers, minlength=len(chemical_symbols))
+        present = np.unique(np.stack([frame, numbers]), axis=1)[1]
+        self._frames += np.bincount(present, minlength=len(chemical_symbols))
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        return {
+            chemical_symbols[z]: (int(self._atoms[z]), int(self._frames[z]))
+            for z in np.flatnonzero(self._atoms).tolist()
+        }
+
+
+class _Examples:
+    """A few rows of each strategy, each row equally likely (reservoir sampling)."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._rows: dict[str, list[int]] = {}
+        self._met: dict[str, int] = {}
+        self._rngs: dict[str, np.random.Generator] = {}
+
+    def add(self, chunk: Dataset, start: int) -> None:
+        for row, strategy in enumerate(chunk.column("strategy").tolist(), start=start):
+            name = strategy.decode()
+            if name not in self._rows:
+                if len(self._rows) == _MOST_DRAWN:
+                    continue
+                self._rows[name], self._met[name] = [], 0
+                self._rngs[name] = generator(self._seed, "inspect", "examples", name)
+            self._met[name] += 1
+            kept = self._rows[name]
+            if len(kept) < EXAMPLES:
+                kept.append(row)
+            elif (place := int(self._rngs[name].integers(self._met[name]))) < EXAMPLES:
+                kept[place] = row
+
+    def rows(self) -> dict[str, list[int]]:
+        return {name: sorted(rows) for name, rows in self._rows.items()}
+
+
+def sets_of(origins: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The sets that occur, in their order, ``none`` last."""
+    return [name for name in (*SPLITS, NO_SET) if any(name in row for row in origins.values())]

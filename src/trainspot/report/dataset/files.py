@@ -1,0 +1,75 @@
+"""From a dataset file to a census and a page: ``inspected``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainspot import io
+from trainspot.augment import record as records
+from trainspot.common.errors import InputError
+from trainspot.plausibility import doubts
+from trainspot.report.dataset.census import Census, take_census
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def inspected(
+    source: Path,
+    *,
+    page: Path | None = None,
+    record: Path | None = None,
+    sample: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Census:
+    """Count a dataset file, and write a page about it if asked to.
+
+    Args:
+        source: Any file that ``io.opened`` reads.
+        page: Where to write the page.
+        record: Record of the augmentation that made the frames; by default the file beside them.
+        sample: Frames whose distances are measured at most.
+        seed: What is drawn at random follows from it.
+        progress: Called with frames counted and frames in all.
+
+    Raises:
+        InputError: No such file, unreadable, damaged, or without frames; nothing is written.
+    """
+    told = records.read(record) if record else None
+    with io.opened(source) as dataset:
+        if not len(dataset):
+            raise InputError("contains no frames", where=str(source))
+        total = len(dataset)
+        census = take_census(
+            dataset,
+            source.name,
+            sample=sample,
+            seed=seed,
+            progress=(lambda done: progress(done, total)) if progress else None,
+        )
+        _remember(census, source, told)
+        census.doubts = doubts(dataset, seed=seed)
+        if page is not None:
+            from trainspot.report.dataset.page import html
+            from trainspot.report.pages.skeleton import save
+
+            save(html(census, dataset), page)
+    return census
+
+
+def _remember(census: Census, source: Path, told: records.Record | None) -> None:
+    """Add the record of the augmentation; one that was not named counts only if it fits."""
+    census.record = told
+    beside = records.beside(source)
+    if told is None and beside.is_file():
+        found = records.read(beside)
+        if found.fingerprint == str(census.fingerprint):
+            census.record = found
+        else:
+            census.remarks.append(f"{beside.name} is about other frames and was left out.")
+    elif told is not None and told.fingerprint != str(census.fingerprint):
+        census.remarks.append(
+            f"The record of the augmentation is about other frames, {told.frames} of them."
+        )

@@ -1,0 +1,208 @@
+"""A dataset as one self-contained HTML page, with pictures of some of its frames: ``html``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trainspot
+from trainspot.report.dataset import figures, tables
+from trainspot.report.pages import drawing
+from trainspot.report.pages.bars import by_origin
+from trainspot.report.pages.skeleton import Picture, Section, filled, render
+from trainspot.report.pages.style import data_uri, png_uri
+from trainspot.report.quantities import number
+
+if TYPE_CHECKING:
+    from trainspot.data.dataset import Dataset
+    from trainspot.data.frames import Frame
+    from trainspot.report.dataset.census import Census
+
+_THUMB_INCHES = 1.5
+
+
+def html(census: Census, dataset: Dataset) -> str:
+    """The page as text: no scripts, no request to anywhere, the same for the same data.
+
+    Args:
+        census: What was counted.
+        dataset: The same dataset, from which the frames are drawn that are shown.
+    """
+    return render(
+        "trainspot.report.dataset",
+        "dataset.html.j2",
+        name=census.source,
+        facts=_facts(census),
+        tiles=_tiles(census),
+        notes=[*(_sentence(doubt.text) for doubt in census.doubts), *notes(census), *_told(census)],
+        sections=_sections(census, dataset),
+        version=trainspot.__version__,
+    )
+
+
+def notes(census: Census) -> list[str]:
+    """What a reader must know to read the numbers right, one sentence each."""
+    found = list(census.remarks)
+    if census.sampled:
+        found.append(
+            f"Distances were measured in {census.distances.frames} of {census.frames} frames, "
+            f"drawn at random (seed {census.seed}); shorter ones may exist."
+        )
+    if census.still:
+        found.append(f"The forces on {census.still} atoms are zero, and not counted as forces.")
+    if contacts := tables.overlaps(census):
+        found.append(f"Atoms overlap: {'; '.join(contacts)}.")
+    if len(census.theories) > 1:
+        found.append(
+            f"Labels belong to {len(census.theories)} levels of theory; a potential is trained on "
+            "one."
+        )
+    if census.formulae.others:
+        found.append(f"Only the first {len(census.formulae)} different formulae were told apart.")
+    return found
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + "." * (not text.endswith(("?", ".")))
+
+
+def _told(census: Census) -> list[str]:
+    """What the augmentation noted."""
+    return [f"Augmentation: {note}" for note in (census.record.notes if census.record else [])]
+
+
+def _facts(census: Census) -> list[tuple[str, str]]:
+    sets = tables.origins(census)
+    record = census.record
+    found = [
+        ("Elements", ", ".join(census.elements)),
+        ("Levels of theory", ", ".join(filter(None, census.theories.counts()))),
+        ("Sets", ", ".join(name for name in sets.header[1:-1])),
+        ("Augmented with", f"seed {record.seed}, vacuum {record.vacuum:g} Å" if record else ""),
+    ]
+    return [(key, value) for key, value in found if value]
+
+
+def _tiles(census: Census) -> list[tuple[str, str]]:
+    found = [
+        ("frames", str(census.frames)),
+        ("atoms", str(census.atoms)),
+        ("with forces", str(census.labels["forces"])),
+        ("with a stress", str(census.labels["stress"])),
+    ]
+    histograms = census.distances.histograms().values()
+    if histograms:
+        shortest = min(histogram.least for histogram in histograms)
+        found.append(("Å, shortest distance", number(shortest)))
+    return found
+
+
+def _sections(census: Census, dataset: Dataset) -> list[Section]:
+    labelled = any(census.labels.values())
+    return [
+        Section(
+            "looks",
+            "What do the frames look like?",
+            "Frames of each strategy, drawn at random. Lines are the edges of the cell along "
+            "periodic directions; what is farther away is paler. Each picture fills its square, so "
+            "sizes do not compare.",
+            "There is nothing to draw.",
+            gallery=thumbnails(census, dataset),
+        ),
+        Section(
+            "composition",
+            "What is it made of?",
+            "",
+            "",
+            tables=filled(
+                tables.elements(census), tables.formulae(census), tables.dimensions(census)
+            ),
+        ),
+        Section(
+            "origins",
+            "Where do the frames come from?",
+            "Every frame remembers the strategy that made it, and the set it belongs to for good.",
+            "",
+            [
+                Picture(
+                    data_uri(by_origin(census.origins, "Frames")),
+                    "Frames by strategy and set.",
+                    "Stacked bars of the numbers in the table of strategies below.",
+                )
+            ],
+            filled(tables.origins(census), tables.refusals(census)),
+        ),
+        Section(
+            "sizes",
+            "How large and how dense are they?",
+            "Volume and density are those of frames that are periodic in three directions; in "
+            "others they would measure the vacuum.",
+            "",
+            [_sizes(census)],
+            filled(tables.measures(census)),
+        ),
+        Section(
+            "distances",
+            "How close do atoms come?",
+            "For each pair of elements: the distance from every atom of one to the nearest of the "
+            "other. A potential has seen no pair closer than the shortest of these.",
+            "No two atoms are within reach of each other.",
+            [_distances(census)] if census.distances.histograms() else [],
+            filled(tables.distances(census)),
+        ),
+        Section(
+            "labels",
+            "What is labelled?",
+            "",
+            "Nothing is labelled.",
+            [_labels(census)] if labelled else [],
+            filled(tables.labels(census), tables.theories(census), tables.atom_energies(census))
+            if labelled
+            else [],
+        ),
+    ]
+
+
+def thumbnails(census: Census, dataset: Dataset) -> list[Picture]:
+    """Some frames of each strategy."""
+    found = []
+    for strategy, rows in census.examples.items():
+        for row in rows:
+            frame: Frame = dataset[row]
+            formula = frame.to_atoms().get_chemical_formula()
+            caption = f"{strategy or 'not named'} · {formula} · {frame.id[:8]}"
+            alt = (
+                f"Drawing of frame {frame.id[:8]}: {formula}, made by {strategy or 'nobody named'}."
+            )
+            found.append(Picture(png_uri(drawing.picture(frame, _THUMB_INCHES)), caption, alt))
+    return found
+
+
+def _sizes(census: Census) -> Picture:
+    alt = "Histograms of atoms in a frame, volume per atom and density, as in the table below."
+    return Picture(
+        data_uri(figures.sizes(census)), "Sizes, volumes per atom and densities of frames.", alt
+    )
+
+
+def _distances(census: Census) -> Picture:
+    pairs = census.distances.histograms()
+    left_out = max(0, len(pairs) - figures.MOST_PAIRS)
+    caption = "Distance to the nearest neighbour, by pair of elements."
+    if left_out:
+        caption += f" The {left_out} rarest pairs are in the table only."
+    if census.sampled:
+        caption += f" Of {census.distances.frames} frames drawn at random."
+    return Picture(
+        data_uri(figures.distances(census)),
+        caption,
+        "Histograms of the distances that the table below sums up.",
+    )
+
+
+def _labels(census: Census) -> Picture:
+    caption = "Energies per atom, single atoms left out, and lengths of the forces on atoms"
+    return Picture(
+        data_uri(figures.labels(census)),
+        f"{caption}.",
+        "Histograms of energies per atom and of forces, as in the table of sizes above.",
+    )

@@ -1,0 +1,177 @@
+"""The tables of a census, for the page and for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+
+from trainspot.geometry import OVERLAP_FACTOR
+from trainspot.report.dataset.census import NO_SET, sets_of
+from trainspot.report.pages.table import NONE, Table
+from trainspot.report.quantities import number
+
+if TYPE_CHECKING:
+    from trainspot.report.dataset.bins import Histogram
+    from trainspot.report.dataset.census import Census
+
+DIMENSIONS: Final = {
+    3: "bulk",
+    2: "sheet or slab",
+    1: "wire or ribbon",
+    0: "molecule, cluster or atom",
+}
+"""What a frame is with so many periodic directions."""
+
+
+def elements(census: Census) -> Table:
+    """Atoms and frames of each element."""
+    rows = [
+        [symbol, str(atoms), f"{atoms / census.atoms:.1%}", str(frames)]
+        for symbol, (atoms, frames) in census.elements.items()
+    ]
+    return Table("Elements.", ["Element", "Atoms", "Share", "Frames with it"], rows)
+
+
+def formulae(census: Census, most: int = 20) -> Table:
+    """The most frequent chemical formulae."""
+    counted = census.formulae.counts()
+    rows = [[name, str(count)] for name, count in list(counted.items())[:most]]
+    rest = census.frames - sum(int(row[1]) for row in rows)
+    if rest:
+        rows.append([f"others ({_different(census, most)})", str(rest)])
+    return Table("Chemical formulae, the most frequent first.", ["Formula", "Frames"], rows)
+
+
+def _different(census: Census, most: int) -> str:
+    number_left = len(census.formulae) - most
+    return f"more than {number_left}" if census.formulae.others else str(number_left)
+
+
+def dimensions(census: Census) -> Table:
+    """Frames by number of periodic directions."""
+    rows = [
+        [DIMENSIONS[k], str(k), str(census.periodicity[k])]
+        for k in sorted(census.periodicity, reverse=True)
+    ]
+    caption = "Dimensionality, by the directions that frames declare periodic."
+    return Table(caption, ["Kind", "Periodic directions", "Frames"], rows)
+
+
+def measures(census: Census) -> Table:
+    """Sizes, volumes, densities, energies and forces in a few numbers."""
+    energies, relative = census.energies
+    rows = [
+        _row("atoms in a frame", "", census.sizes, whole=True),
+        _row("volume per atom (bulk)", "Å³", census.volume),
+        _row("density (bulk)", "g/cm³", census.density),
+        _row(f"energy{' less isolated atoms' if relative else ''}", "eV/atom", energies),
+        _row("force on an atom", "eV/Å", census.forces, logarithmic=True),
+        _row("component of the stress", "eV/Å³", census.stress),
+    ]
+    caption = "The smallest, the middle and the largest value."
+    header = ["Quantity", "Unit", "Least", "Median", "Largest", "Values"]
+    return Table(caption, header, [row for row in rows if row[-1] != "0"], row_headers=2)
+
+
+def distances(census: Census) -> Table:
+    """Nearest neighbours of each pair of elements."""
+    rows = []
+    for pair, found in census.distances.histograms().items():
+        low = number(found.quantile(0.01))
+        rows.append([pair, number(found.least), low, *_middle(found), str(found.count)])
+    caption = (
+        "Distance (Å) to the nearest neighbour of the other element of a pair, periodic images "
+        f"included, as far as {census.distances.to_dict()['reach']:g} Å. Shortest, the value that "
+        "1 % fall short of, median, largest, and the number of atoms that have such a neighbour."
+    )
+    return Table(caption, ["Pair", "Shortest", "1 %", "Median", "Largest", "Atoms"], rows)
+
+
+def overlaps(census: Census) -> list[str]:
+    """Pairs that come closer than the screen of trainspot lets pass, in words."""
+    found = []
+    for pair, histogram in census.distances.histograms().items():
+        radii = [covalent_radii[atomic_numbers[symbol]] for symbol in pair.split("–")]
+        limit = OVERLAP_FACTOR * float(np.sum(radii))
+        if histogram.least < limit:
+            found.append(
+                f"{pair} comes as close as {number(histogram.least)} Å, below {number(limit)} Å "
+                f"({OVERLAP_FACTOR:g} times the covalent radii)"
+            )
+    return found
+
+
+def theories(census: Census) -> Table:
+    """Labelled frames by level of theory."""
+    rows = [[name or "not named", str(n)] for name, n in census.theories.counts().items()]
+    if census.theories.others:
+        rows.append(["others", str(census.theories.others)])
+    return Table("Labelled frames by level of theory.", ["Level of theory", "Frames"], rows)
+
+
+def labels(census: Census) -> Table:
+    """How many frames have what label."""
+    rows = [
+        [name, str(count), f"{count / census.frames:.1%}"] for name, count in census.labels.items()
+    ]
+    return Table("Labels.", ["Label", "Frames", "Share"], rows)
+
+
+def atom_energies(census: Census) -> Table:
+    """Energies of the isolated atoms."""
+    rows = [
+        [chemical_symbols[z], theory or "not named", f"{energy:.4f}"]
+        for theory, found in sorted(census.atom_energies.items())
+        for z, energy in sorted(found.items())
+    ]
+    caption = "Energies (eV) of the isolated atoms, the reference of the elements."
+    return Table(caption, ["Element", "Level of theory", "Energy"], rows, row_headers=2)
+
+
+def origins(census: Census) -> Table:
+    """Frames by strategy and set."""
+    present = sets_of(census.origins)
+    rows = [
+        [name or "not named", *(str(row.get(s, 0)) for s in present), str(sum(row.values()))]
+        for name, row in census.origins.items()
+    ]
+    if len(rows) > 1:
+        sums = [sum(row.get(s, 0) for row in census.origins.values()) for s in present]
+        rows.append(["all", *map(str, sums), str(sum(sums))])
+    header = ["Strategy", *("no set" if s == NO_SET else s for s in present), "together"]
+    return Table("Frames by the strategy that made them, and by set.", header, rows)
+
+
+def refusals(census: Census) -> Table:
+    """What the augmentation did not keep, by step of its plan and reason."""
+    record = census.record
+    by_step = record.by_step if record else {}
+    reasons = sorted({reason for counts in by_step.values() for reason in counts})
+    rows = [
+        [label, *(str(counts.get(reason, 0)) for reason in reasons), str(sum(counts.values()))]
+        for label, counts in by_step.items()
+    ]
+    caption = (
+        "Frames that the augmentation made and did not keep, by step of its plan (kind and place) "
+        "and reason."
+    )
+    return Table(caption, ["Step", *reasons, "together"], rows)
+
+
+def _row(
+    name: str, unit: str, found: Histogram, *, logarithmic: bool = False, whole: bool = False
+) -> list[str]:
+    if not found.count:
+        return [name, unit, NONE, NONE, NONE, "0"]
+    values = [found.least, found.quantile(0.5), found.largest]
+    shown = [
+        f"{value:.0f}" if whole else number(10.0**value if logarithmic else value)
+        for value in values
+    ]
+    return [name, unit, *shown, str(found.count)]
+
+
+def _middle(found: Histogram) -> list[str]:
+    return [number(found.quantile(0.5)), number(found.largest)]

@@ -1,0 +1,85 @@
+"""The folder of a committee that no campaign made, but a user stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainspot.campaign.decisions import rmse
+from trainspot.common.errors import InputError
+from trainspot.data.frames import SPLITS
+from trainspot.evaluate.batch import digest, member_names
+from trainspot.report.exported.export import export
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trainspot.data.dataset import Dataset
+    from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.predictions import Predictions
+
+
+def export_by_hand(
+    folder: Path | str,
+    *,
+    dataset: Dataset,
+    models: Sequence[Path],
+    predictions: Predictions,
+    calibration: Mapping[str, Calibration],
+) -> Path:
+    """Write what ``trainspot export`` writes of a campaign; see ``export.export``.
+
+    Args:
+        folder: Where to; its parent must exist.
+        dataset: The labelled frames, with their sets.
+        models: The members, one file each.
+        predictions: Of these members, for frames of the dataset.
+        calibration: Of these predictions.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The predictions are of other models; a model that is no file; or as ``export``.
+    """
+    if tuple(member_names(models)) != predictions.members:
+        theirs = ", ".join(predictions.members)
+        raise InputError(
+            "the predictions are of other models",
+            where=f"--models {' '.join(map(str, models))}",
+            hint=f"give those that were evaluated: {theirs}",
+        )
+    if folders := [path for path in models if not path.is_file()]:
+        raise InputError("not a model file", where=str(folders[0]))
+    if predictions.digests and tuple(map(digest, models)) != predictions.digests:
+        raise InputError(
+            "these models have changed since they made the predictions",
+            where=f"--models {' '.join(map(str, models))}",
+            hint="evaluate them again",
+        )
+    names = [path.name for path in models]
+    if len(set(names)) < len(names):
+        names = [f"member_{k}{path.suffix}" for k, path in enumerate(models)]
+    return export(
+        folder,
+        dataset=dataset,
+        models=dict(zip(names, models, strict=True)),
+        calibration=calibration,
+        status=_status(Path(folder).name, dataset, predictions, calibration),
+    )
+
+
+def _status(
+    name: str, dataset: Dataset, predictions: Predictions, calibration: Mapping[str, Calibration]
+) -> dict[str, Any]:
+    """A campaign's status without a state: there was no campaign."""
+    known = dataset.labelled()
+    record = {
+        "n": 1,
+        "labelled_total": len(known),
+        "sets": {split: len(known.subset(split)) for split in SPLITS},
+        "rmse": rmse(dataset, predictions),
+        "calibration": {key: one.to_dict() for key, one in calibration.items()},
+    }
+    tolerance = {key: one.tolerance for key, one in calibration.items()}
+    return {"name": name, "tolerance": tolerance, "iterations": [record]}

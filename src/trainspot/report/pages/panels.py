@@ -1,0 +1,134 @@
+"""Pieces that several figures share: legends, axis limits, the panel without data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from trainspot.judge.calibrate import NEGLIGIBLE
+from trainspot.report.pages.style import GREY, SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from trainspot.judge.pairs import Pairs
+    from trainspot.report.quantities import Quantity
+
+SET_LABELS: Final = {name: name for name in SETS} | {"none": "no set"}
+
+
+def absent(axes: Axes, why: str) -> None:
+    """Say in the panel why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def subtitle(axes: Axes, title: str, *lines: str) -> None:
+    """A title with lines of numbers under it, above the panel so that they cover no point."""
+    axes.set_title(title, pad=6.0 + 11.5 * len(lines))
+    axes.annotate(
+        "\n".join(lines),
+        (0.0, 1.0),
+        (0.0, 4.0),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="bottom",
+        fontsize=8.0,
+        color="#333333",
+        linespacing=1.3,
+    )
+
+
+def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend above all panels, each label once."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    known = [label for label in SET_LABELS.values() if label in entries]
+    entries = {
+        label: entries[label] for label in [*known, *(one for one in entries if one not in known)]
+    }
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside upper center",
+            ncols=min(5, len(entries)),
+            markerscale=1.2,
+        )
+
+
+def iteration_axis(axes: Axes, records: Sequence[dict[str, Any]]) -> None:
+    """Whole iterations along x, the same range in every panel."""
+    numbers = [int(record["n"]) for record in records]
+    axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
+    axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
+
+
+def zero_or_log(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Start y at zero, unless a failed first committee would flatten everything else."""
+    positive = values[values > 0]
+    if len(positive) and positive.max() > 50 * positive.min():
+        axes.set_yscale("log")
+        plain_log(axes.yaxis, (1.0,))
+    else:
+        axes.set_ylim(0, 1.12 * max(values.max(), 1e-12))
+
+
+def padded(parts: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """Limits with 5 % of air around all values."""
+    values = np.concatenate(parts)
+    low, high = float(values.min()), float(values.max())
+    air = 0.05 * (high - low) or 0.05 * max(abs(high), 1e-6)
+    return low - air, high + air
+
+
+def square_log(axes: Axes, parts: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """Equal logarithmic axes around all values, with plain numbers; returns the limits."""
+    values = np.concatenate(parts)
+    low, high = float(values.min()) / 1.8, float(values.max()) * 1.8
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    axes.set_box_aspect(1)
+    decades = np.log10(high / low)
+    steps = (1.0, 2.0, 5.0) if decades < 2 else (1.0, 3.0) if decades < 3 else (1.0,)
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_log(axis, steps)
+    return low, high
+
+
+def usable(
+    pairs: Pairs | None, quantity: Quantity, tolerance: float | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Δ and e (eV, Å) of the pairs that a logarithmic axis can show.
+
+    Those of symmetric frames are left out, as calibration does: both are rounding then, and one
+    of them would stretch the axes over ten more decades.
+
+    Args:
+        pairs: Of one committee.
+        quantity: Which property.
+        tolerance: Its ε, eV and Å; without one the median takes its place.
+    """
+    if pairs is None:
+        return np.zeros(0), np.zeros(0)
+    both = np.array(pairs.of(quantity.key))
+    both = both[:, (both > 0).all(axis=0)]
+    if both.size:
+        unit = np.median(both, axis=1, keepdims=True) if tolerance is None else tolerance
+        both = both[:, (both > NEGLIGIBLE * unit).all(axis=0)]
+    return both[0], both[1]
+
+
+def plain_log(axis: Axis, steps: Sequence[float]) -> None:
+    """Ticks at these multiples of powers of ten, written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_locator(NullLocator())
