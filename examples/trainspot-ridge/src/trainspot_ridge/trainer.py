@@ -6,6 +6,7 @@ The program reads ``settings.json`` and ``dataset.h5`` in the working directory 
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -180,6 +181,7 @@ def _errors(name: str, frames: Dataset, model: RidgePotential) -> dict[str, floa
 
 def main() -> None:
     """Train the member whose inputs lie in the working directory."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()  # for --help
     try:
         given = json.loads(Path("settings.json").read_text(encoding="utf-8"))
         seed = given.pop("seed")
