@@ -1,77 +1,334 @@
-"""Every registered trainer and kind of model keeps its contract."""
+"""Every registered trainer and kind of model keeps its contract, and mistakes are told by name.
+
+The trainers with programs of their own are under test where those programs run (tests/engines).
+"""
 
 from __future__ import annotations
 
+import json
+from typing import ClassVar
+
 import numpy as np
 import pytest
-from ase.build import bulk
-from ase.calculators.emt import EMT
 
 from trainspot.common import plugins
+from trainspot.common.errors import ContractError, InputError, OutputMissingError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
-from trainspot.testing.potential import check_potential
-from trainspot.testing.trainer import check_trainer
-from trainspot.train import base
-from trainspot.train.toy import ToySettings, ToyTrainer, fit
+from trainspot.models import potential
+from trainspot.models.toy import ToyPotential
+from trainspot.testing import check_model_file, check_potential, check_trainer, tiny_dataset
+from trainspot.testing.samples import few_frames, tiny_model
+from trainspot.train.base import Trainer
+from trainspot.train.toy import METRICS, ToyTrainer
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
 
 
 @pytest.fixture
-def dataset(rng):
-    """Rattled aluminium with EMT labels, in all three sets."""
-    frames = []
-    for split in ["train"] * 8 + ["validation"] * 2 + ["test"] * 2:
-        atoms = bulk("Al", cubic=True)
-        atoms.positions += rng.normal(0, 0.1, (4, 3))
-        atoms.calc = EMT()
-        labels = Labels(
-            atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(False), "emt"
+def frames():
+    return few_frames(tiny_dataset())
+
+
+def test_the_toy_trainer(tmp_path):
+    result = check_trainer("toy", tmp_path, diverging={"energy_weight": 1e300})
+    assert result.model.is_file()
+
+
+def test_the_toy_model(model, frames):
+    check_potential(model, frames)
+
+
+# ── the contract of trainers itself ───────────────────────────────────────────
+class Crashing(ToyTrainer):
+    """``run`` crashes."""
+
+    @classmethod
+    def run(cls, directory):
+        raise KeyError("weights")
+
+
+class Forgetful(ToyTrainer):
+    """``outputs`` leaves out the model."""
+
+    @classmethod
+    def outputs(cls, settings):
+        return [METRICS]
+
+
+class Misspelt(ToyTrainer):
+    """``arguments`` that the program does not understand."""
+
+    @classmethod
+    def arguments(cls, settings):
+        return ["train-membr", cls.name]
+
+
+class Untyped(ToyTrainer):
+    """``read_outputs`` returns something else."""
+
+    @classmethod
+    def read_outputs(cls, directory):
+        if not (directory / METRICS).is_file():
+            raise OutputMissingError("was not written", where=METRICS)
+        return {"model": directory / cls.model_filename}
+
+
+class Stubborn(ToyTrainer):
+    """``start`` is ignored."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, *, start=None, checkpoint=None):
+        super().write_inputs(directory, dataset, settings, seed, checkpoint=checkpoint)
+
+
+class Sly(ToyTrainer):
+    """``start`` is copied, and ignored."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, *, start=None, checkpoint=None):
+        super().write_inputs(directory, dataset, settings, seed, checkpoint=checkpoint)
+        if start is not None:
+            (directory / "start.toy").write_bytes(start.read_bytes())
+
+
+class Careless(ToyTrainer):
+    """Declares that it takes no ``start``, and does not refuse it."""
+
+    takes_start = False
+
+    @classmethod
+    def refuse_unsupported(cls, start, checkpoint):
+        pass
+
+
+class Fitting(ToyTrainer):
+    """Reference energies are fitted although the atoms are labelled."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, **files):
+        shifted = Dataset.from_frames(
+            frame.with_(labels=Labels(frame.labels.energy + 0.1, frame.labels.forces))
+            if len(frame) == 1
+            else frame.with_(labels=Labels(frame.labels.energy, frame.labels.forces))
+            for frame in dataset
         )
-        frames.append(Frame.from_atoms(atoms, labels=labels, split=split))
-    return Dataset.from_frames(frames)
+        super().write_inputs(directory, shifted, settings, seed, **files)
 
 
-@pytest.fixture
-def frames(dataset):
-    """A crystal, a slab and a molecule."""
-    crystal = dataset[0]
-    slab = Frame.make(
-        crystal.numbers, crystal.positions, crystal.cell * [[1], [1], [3]], (True, True, False)
+class Peeping(ToyTrainer):
+    """Looks at the test set."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, **files):
+        super().write_inputs(directory, dataset, settings, seed, **files)
+        (directory / "more").write_bytes(dataset.subset("test").column("energy").tobytes())
+
+
+class Endless(ToyTrainer):
+    """Halves for ever."""
+
+    @classmethod
+    def with_half_batch(cls, settings):
+        return {**settings, "ridge": settings["ridge"] / 2}
+
+
+class Codeless(ToyTrainer):
+    """Names no computer."""
+
+    default_code = "trainspot"
+
+
+class Shifting(ToyTrainer):
+    """Takes another file than the one that is missing for the model."""
+
+    @classmethod
+    def read_outputs(cls, directory):
+        result = super().read_outputs(directory)
+        return type(result)(directory / "model", None, result.metrics, result.warnings)
+
+
+class Raw(ToyTrainer):
+    """Errors of the reader come through."""
+
+    @classmethod
+    def read_outputs(cls, directory):
+        if not (directory / METRICS).is_file():
+            raise OutputMissingError("was not written", where=METRICS)
+        json.loads((directory / METRICS).read_text())
+        return super().read_outputs(directory)
+
+
+class Chancy(ToyTrainer):
+    """Writes other bytes each time."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, **files):
+        super().write_inputs(directory, dataset, settings, seed, **files)
+        (directory / "where").write_text(str(directory))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Crashing, r"run\(\) raised KeyError: 'weights'"),
+        (Forgetful, r"outputs\(\) \(metrics.json\) leaves out what read_outputs\(\) needs.*model"),
+        (Misspelt, r"'trainspot train-membr toy' ended with status 2: .*train-membr"),
+        (Untyped, r"read_outputs\(\) returned a dict, not a TrainingResult"),
+        (Stubborn, "'start' is ignored: the same files are written"),
+        (Sly, "'start' is ignored: the model is that of a training from scratch"),
+        (Careless, "takes_start is False, is not refused with InputError"),
+        (Fitting, "isolated atom of Al has .* reference energies are fixed, not fitted"),
+        (Peeping, "no test labels may be used"),
+        (Endless, r"with_half_batch\(\) still finds something to halve"),
+        (Codeless, "default_code is 'trainspot', not label@computer"),
+        (Shifting, r"read_outputs\(\) names no model file in the folder"),
+        (Raw, r"read_outputs\(\) where metrics.json is cut off .* raised JSONDecodeError"),
+        (Chancy, "the same arguments do not write the same bytes"),
+    ],
+)
+def test_a_wrong_trainer_is_caught_by_name(tmp_path, wrong, message):
+    with pytest.raises(AssertionError, match=rf"trainer 'toy' \(.*{wrong.__name__}\): .*{message}"):
+        check_trainer(wrong, tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["with_half_batch", "default_code", "outputs", "model_kind"])
+def test_a_trainer_that_lacks_something_is_refused_when_its_class_is_made(missing):
+    """Whoever derives from the base class, not from a whole trainer."""
+    body = {name: value for name, value in vars(ToyTrainer).items() if name != missing}
+    with pytest.raises(ContractError, match=rf"Lacking: lacks {missing}\b"):
+        type("Lacking", (Trainer,), body)
+
+
+def test_a_dataset_that_cannot_show_anything_is_refused(tmp_path):
+    bodies = Dataset.from_frames(frame for frame in tiny_dataset() if len(frame) > 1)
+    with pytest.raises(InputError, match="needs a labelled isolated atom"):
+        check_trainer("toy", tmp_path, dataset=bodies)
+
+
+# ── the contract of models itself ─────────────────────────────────────────────
+class Greedy(ToyPotential):
+    @classmethod
+    def recognises(cls, path):
+        return path.suffix == ".toy"
+
+
+class Shy(ToyPotential):
+    @classmethod
+    def recognises(cls, path):
+        return False
+
+
+class Nervous(ToyPotential):
+    @classmethod
+    def recognises(cls, path):
+        return b"header.npy" in path.read_bytes()
+
+
+class Plain(ToyPotential):
+    @classmethod
+    def load(cls, path, *, dtype="float64", device="cpu"):
+        try:
+            return super().load(path)
+        except InputError as error:
+            raise ValueError("not a model") from error
+
+
+class Trusting(ToyPotential):
+    last: ClassVar[ToyPotential | None] = None
+
+    @classmethod
+    def load(cls, path, *, dtype="float64", device="cpu"):
+        try:
+            cls.last = super().load(path)
+        except InputError:
+            return cls.last
+        return cls.last
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Greedy, r"recognises\(\) takes a text for a model of its own"),
+        (Shy, r"recognises\(\) does not know a model of its own"),
+        (Nervous, r"recognises\(\) of a folder raised IsADirectoryError"),
+        (Plain, "loading a model of which half is missing raised ValueError instead of DataError"),
+        (Trusting, "loading a model of which half is missing is not refused with DataError"),
+    ],
+)
+def test_a_wrong_kind_of_models_is_caught_by_name(tmp_path, model, monkeypatch, wrong, message):
+    only_this(monkeypatch, wrong)
+    path = tmp_path / "model.toy"
+    model.save(path)
+    wrong.load(path)
+    files = tmp_path / "files"
+    files.mkdir()
+    with pytest.raises(
+        AssertionError, match=rf"model kind 'toy' \(.*{wrong.__name__}\): {message}"
+    ):
+        check_model_file(wrong, path, files)
+
+
+def test_a_wrong_kind_is_caught_with_its_trainer(tmp_path, monkeypatch):
+    only_this(monkeypatch, Plain)
+    with pytest.raises(AssertionError, match=r"model kind 'toy' \(.*Plain\): .* raised ValueError"):
+        check_trainer("toy", tmp_path)
+
+
+def only_this(monkeypatch, kind):
+    """Let one kind of models be registered, and no other."""
+    names, load = plugins.names, plugins.load
+    monkeypatch.setattr(
+        plugins, "names", lambda g: [kind.kind] if g == potential.GROUP else names(g)
     )
-    return [crystal, slab, Frame.make([13, 13], [[0, 0, 0], [0, 1.6, 2.1]])]
+    monkeypatch.setattr(
+        plugins, "load", lambda g, n, **kw: kind if g == potential.GROUP else load(g, n, **kw)
+    )
 
 
-@pytest.mark.parametrize("name", plugins.names(base.GROUP))
-def test_trainer(name, dataset, tmp_path):
-    check_trainer(name, dataset, tmp_path)
+def test_a_second_kind_that_recognises_the_same_files_is_caught(tmp_path, model, monkeypatch):
+    load = plugins.load
+    monkeypatch.setattr(plugins, "names", lambda group: ["greedy", "toy"])
+    monkeypatch.setattr(plugins, "load", lambda g, n: Greedy if n == "greedy" else load(g, n))
+    path = tmp_path / "model.toy"
+    model.save(path)
+    with pytest.raises(AssertionError, match=r"the kind 'greedy' recognises model\.toy as well"):
+        check_model_file("toy", path, tmp_path)
 
 
-def test_toy_model(dataset, frames):  # MACE's is checked where MACE is trained
-    check_potential(fit(dataset, ToySettings(), 1)[0], frames)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e, f, s: (e, 1.01 * f, s), "forces are not minus the gradient"),
+        (lambda e, f, s: (e, f, None if s is None else -s), "stress is not the strain derivative"),
+        (
+            lambda e, f, s: (e, f, np.zeros((3, 3)) if s is None else s),
+            "stress is not there where periodic only",
+        ),
+        (lambda e, f, s: (e, f[:-1], s), "forces have the shape"),
+    ],
+)
+def test_wrong_predictions_are_caught(model, frames, change, message):
+    class Wrong(ToyPotential):
+        def predict(self, prepared):
+            found = super().predict(prepared)
+            return [Labels(*change(one.energy, one.forces, one.stress)) for one in found]
+
+    wrong = Wrong(model.basis, model.coefficients, model.e0s)
+    with pytest.raises(AssertionError, match=message):
+        check_potential(wrong, frames)
 
 
-def test_a_trainer_that_learns_from_the_test_set_is_caught(dataset, tmp_path, monkeypatch):
-    class Cheat(ToyTrainer):
-        @classmethod
-        def write_inputs(cls, directory, dataset, settings, seed, **kwargs):
-            super().write_inputs(directory, dataset, settings, seed, **kwargs)
-            (directory / "more").write_bytes(dataset.subset("test").column("energy").tobytes())
+def test_a_model_that_guesses_unknown_elements_is_caught(model, frames):
+    class Guessing(ToyPotential):
+        def prepare(self, frames):
+            return super().prepare(
+                [Frame.make([13] * len(f), f.positions, f.cell, f.pbc) for f in frames]
+            )
 
-    monkeypatch.setattr(plugins, "load", lambda *_, **__: Cheat)
-    with pytest.raises(AssertionError, match="no test labels"):
-        check_trainer("toy", dataset, tmp_path)
-
-
-def test_wrong_forces_are_caught(dataset, frames):
-    model = fit(dataset, ToySettings(), 1)[0]
-    right = model.predict
-    model.predict = lambda prepared: [
-        type(found)(found.energy, 1.01 * found.forces, found.stress) for found in right(prepared)
-    ]
-    with pytest.raises(AssertionError, match="forces"):
-        check_potential(model, frames)
-    model.predict = lambda prepared: [
-        type(found)(found.energy, found.forces, np.zeros((3, 3))) for found in right(prepared)
-    ]
-    with pytest.raises(AssertionError, match="stress"):
-        check_potential(model, frames)
+    wrong = Guessing(model.basis, model.coefficients, model.e0s)
+    with pytest.raises(AssertionError, match="does not know is not refused with InputError"):
+        check_potential(wrong, frames)

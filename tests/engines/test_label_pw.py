@@ -22,8 +22,10 @@ from aiida_trainspot.functions.label import gather_pw
 from trainspot.augment.isolated import Isolated
 from trainspot.common.errors import RunError
 from trainspot.data.frames import Frame
+from trainspot.label.base import failed, gathered, retried
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 from trainspot.label.quantumespresso import QuantumEspressoSettings as Settings
+from trainspot.testing import check_label_engine
 
 pytestmark = pytest.mark.engine
 
@@ -48,9 +50,11 @@ def two() -> Frame:
 def direct(pwx, silicon_upf, tmp_path):
     """Labels from pw.x without AiiDA: our parameters, ASE's writer, the plugin's XML reader."""
 
-    def label(frame: Frame, settings: Settings):
+    numbers = itertools.count()
+
+    def label(frame: Frame, settings: Settings, theory="direct"):
         asked = QuantumEspressoLabelEngine.inputs(frame, settings)
-        folder = tmp_path / frame.id[:12]
+        folder = tmp_path / f"{next(numbers)}_{frame.id[:12]}"
         folder.mkdir()
         files = {"pseudo_dir": str(silicon_upf.parent), "outdir": "out", "prefix": "x"}
         parameters = {**asked.parameters, "CONTROL": {**asked.parameters["CONTROL"], **files}}
@@ -67,8 +71,9 @@ def direct(pwx, silicon_upf, tmp_path):
             subprocess.run([str(pwx), "-in", "in"], cwd=folder, stdout=log, check=True)
         with (folder / "out" / "x.save" / "data-file-schema.xml").open() as xml:
             found = parse_xml(xml)[0]["trajectory"]
-        outputs = PwOutputs(found["energy"][-1], found["forces"][-1], found["stress"][-1])
-        return QuantumEspressoLabelEngine.labels(frame, outputs, "direct")
+        stress = found["stress"][-1] if frame.pbc.any() else None
+        outputs = PwOutputs(found["energy"][-1], found["forces"][-1], stress)
+        return QuantumEspressoLabelEngine.labels(frame, outputs, theory)
 
     return label
 
@@ -97,6 +102,29 @@ def test_forces_and_stress_are_derivatives_of_the_energy(two, direct):
     trace = (plus - minus) / 0.02 / two.to_atoms().get_volume()
     assert np.trace(labels.stress) < -0.1  # compressed: the energy falls when the cell grows
     assert np.trace(labels.stress) == pytest.approx(trace, rel=0.03)
+
+
+@pytest.mark.slow
+def test_the_contract_of_label_engines(two, direct):
+    """With pw.x run directly, by the pure half of the engine."""
+
+    def label(dataset, settings):
+        theory = QuantumEspressoLabelEngine.theory(settings)
+        frames = []
+        for frame in map(retried, dataset):
+            if set(frame.numbers) != {14}:  # AiiDA would say that the family lacks it
+                frames.append(failed(frame, "no pseudopotential"))
+            else:
+                frames.append(frame.with_(labels=direct(frame, settings, theory)))
+        return gathered(frames)
+
+    dimer = Frame.make([14, 14], [[0, 0, 0], [0.3, 0, 2.2]], np.diag([5.0, 5.0, 7.0]))
+    settings = {**CHEAP, "ecutwfc": 24, "ecutrho": 96, "nosym": True}
+    tungsten = Frame.make([74, 74], [[0, 0, 0], [0, 0, 2.5]], np.diag([5.0, 5.0, 7.0]))
+    check_label_engine(
+        "quantumespresso", settings, frames=[two, dimer], failing=tungsten, label=label,
+        indifferent={"kpoints_distance", "protocol"}, step=0.02, tolerance=0.02,
+    )  # fmt: skip
 
 
 def test_demonstration_silicon_has_the_lattice_constant_of_pbe(direct):

@@ -18,7 +18,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.models.mace import MacePotential
 from trainspot.models.potential import Potential, kind_of
-from trainspot.testing.potential import check_potential
+from trainspot.testing import check_potential, check_trainer
 from trainspot.train.mace import MaceSettings, MaceTrainer
 from trainspot.train.run import find_executable
 
@@ -99,6 +99,11 @@ def test_a_training_leaves_model_checkpoint_metrics_and_a_warning(trained):
     assert trained.checkpoint.name.startswith(f"mace_run-{SEED}_epoch-")
     assert "fitted by least squares" in trained.warnings[0]
     assert kind_of(trained.model) == "mace"
+
+
+@pytest.mark.slow
+def test_the_contract_of_trainers(tiny_mace, tmp_path):
+    check_trainer("mace", tmp_path, settings=tiny_mace, diverging={"lr": 1e30})
 
 
 def test_a_checkpoint_is_continued_from_not_started_over(trained, dataset, tmp_path, train):

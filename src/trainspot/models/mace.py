@@ -21,6 +21,7 @@ from ase.geometry import complete_cell
 from vesin import NeighborList
 
 from trainspot.common import processes
+from trainspot.common.archives import is_whole
 from trainspot.common.errors import DataError, InputError, MissingExtraError
 from trainspot.data.frames import Labels
 from trainspot.models.potential import Potential
@@ -100,11 +101,14 @@ class MacePotential(Potential):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether the file is a pickled module of MACE (the weights are not read)."""
-        if not zipfile.is_zipfile(path):
+        if not is_whole(path):
             return False
-        with zipfile.ZipFile(path) as archive:
-            inside = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            return bool(inside) and b"mace.modules" in archive.read(inside[0])
+        try:
+            with zipfile.ZipFile(path) as archive:
+                inside = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+                return bool(inside) and b"mace.modules" in archive.read(inside[0])
+        except (OSError, zipfile.BadZipFile):  # what is inside is damaged
+            return False
 
     @classmethod
     def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:

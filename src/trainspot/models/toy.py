@@ -26,6 +26,7 @@ from ase.data import covalent_radii
 from scipy.sparse import csr_array
 from vesin import NeighborList
 
+from trainspot.common.archives import is_whole
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.frames import Labels
 from trainspot.models.potential import Potential
@@ -250,7 +251,7 @@ class ToyPotential(Potential):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether the file is an archive with our header."""
-        if not zipfile.is_zipfile(path):
+        if not is_whole(path):
             return False
         with zipfile.ZipFile(path) as archive:
             return _HEADER in archive.namelist()

@@ -2,69 +2,137 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainspot.common.errors import InputError
 from trainspot.data.frames import Frame
 from trainspot.models.potential import Potential
+from trainspot.testing.claims import Claims
+from trainspot.testing.model_files import check_model_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from trainspot.data.frames import Labels
 
 STEP = 1e-4
 """Å, or strain."""
+_DIRECTION = np.array([0.6, 0.0, 0.8])
 
 
-def check_potential(model: Potential, frames: Sequence[Frame], tolerance: float = 1e-4) -> None:
+def check_potential(
+    model: Potential,
+    frames: Sequence[Frame],
+    tolerance: float = 1e-4,
+    *,
+    path: Path | None = None,
+    folder: Path | None = None,
+) -> None:
     """Assert the contract of a float64 member.
 
+    - cutoff, elements, kind and graph key are there, and a frame with an element that the model
+      does not know is refused with ``InputError``;
     - forces are minus the gradient of the energy, stress its strain derivative per volume;
     - a frame's prediction does not depend on its batch, and predicting changes nothing;
-    - stress is absent exactly where no direction is periodic.
+    - stress is absent exactly where no direction is periodic;
+    - with a path, also what ``check_model_file`` asserts.
 
     Args:
         model: The member.
         frames: Frames of elements it knows, periodic ones and others.
         tolerance: eV/Å for forces, eV/Å³ for stress.
+        path: The file that the model was loaded from.
+        folder: An empty folder; needed with ``path``.
     """
-    assert isinstance(model, Potential)
-    hash(model.graph_key)
-    prepared = model.prepare(frames)
-    together, again = model.predict(prepared), model.predict(prepared)
+    claims = Claims("model kind", model.kind, type(model))
+    claims(isinstance(model, Potential), "does not derive from Potential")
+    _check_attributes(claims, model)
+    with claims.works("prepare() and predict()"):
+        prepared = model.prepare(frames)
+        together, again = model.predict(prepared), model.predict(prepared)
+    claims(len(together) == len(frames), f"{len(together)} predictions for {len(frames)} frames")
     for frame, found, repeated in zip(frames, together, again, strict=True):
         alone = model.predict(model.prepare([frame]))[0]
-        assert found.energy is not None
-        assert found.forces is not None
         for other in (alone, repeated):
-            assert other.energy is not None
-            assert other.forces is not None
-            assert np.isclose(found.energy, other.energy, rtol=0, atol=1e-8), "batch energy"
-            assert np.allclose(found.forces, other.forces, rtol=0, atol=1e-8), "batch forces"
-        assert (found.stress is not None) == bool(frame.pbc.any()), "stress where periodic"
-        step = np.zeros((len(frame), 3))
-        step[-1] = STEP * np.array([0.6, 0.0, 0.8])
-        slope = _slope(model, frame, frame.positions + step, frame.positions - step)
-        assert abs(found.forces[-1] @ [0.6, 0.0, 0.8] + slope) < tolerance, "forces"
+            _check_same(claims, found, other)
+        periodic = bool(frame.pbc.any())
+        claims((found.stress is not None) == periodic, "stress is not there where periodic only")
+        _check_forces(claims, model, frame, found, tolerance)
         if found.stress is not None:
-            _check_stress(model, frame, found.stress, tolerance)
+            _check_stress(claims, model, frame, found.stress, tolerance)
+    if path is not None:
+        claims(folder is not None, "check_potential needs a folder beside a path")
+        assert folder is not None
+        check_model_file(type(model), path, folder)
 
 
-def _check_stress(model: Potential, frame: Frame, stress: np.ndarray, tolerance: float) -> None:
+def _check_attributes(claims: Claims, model: Potential) -> None:
+    with claims.works("hash(graph_key)"):
+        hash(model.graph_key)
+    claims(0.0 < model.cutoff < math.inf, f"cutoff is {model.cutoff}, not a distance in Å")
+    numbers = model.numbers
+    claims(isinstance(numbers, tuple) and numbers, "numbers is not a tuple of atomic numbers")
+    claims(all(type(z) is int and 0 < z < 119 for z in numbers), f"numbers is {numbers}")
+    foreign = next((z for z in range(1, 119) if z not in numbers), None)
+    if foreign is not None:
+        frame = Frame.make([foreign, foreign], np.diag([0.0, 0.0, 2.0])[1:])
+        with claims.refuses(InputError, "a frame with an element that the model does not know"):
+            model.predict(model.prepare([frame]))
+
+
+def _check_same(claims: Claims, found: Labels, other: Labels) -> None:
+    claims(found.energy is not None, "there is no energy")
+    claims(found.forces is not None, "there are no forces")
+    energies = np.array([found.energy, other.energy], dtype=np.float64)
+    close = abs(energies[0] - energies[1]) < 1e-8
+    claims(close, "the energy depends on the batch or on what was predicted before")
+    close = np.allclose(_forces(found), _forces(other), rtol=0, atol=1e-8)
+    claims(close, "the forces depend on the batch or on what was predicted before")
+
+
+def _forces(labels: Labels) -> Any:
+    return np.asarray(labels.forces, dtype=np.float64)
+
+
+def _check_forces(
+    claims: Claims, model: Potential, frame: Frame, found: Labels, tolerance: float
+) -> None:
+    forces = _forces(found)
+    claims(forces.shape == (len(frame), 3), f"forces have the shape {forces.shape}")
+    step = np.zeros((len(frame), 3))
+    step[-1] = STEP * _DIRECTION
+    slope = _slope(model, frame, frame.positions + step, frame.positions - step)
+    wrong = abs(forces[-1] @ _DIRECTION + slope)
+    claims(wrong < tolerance, f"forces are not minus the gradient of the energy ({wrong:.2g} eV/Å)")
+
+
+def _check_stress(
+    claims: Claims, model: Potential, frame: Frame, stress: np.ndarray, tolerance: float
+) -> None:
+    claims(np.shape(stress) == (3, 3), f"stress has the shape {np.shape(stress)}")
     volume = abs(np.linalg.det(frame.cell))
     for a, b in ((0, 0), (1, 2)):
         strain = np.zeros((3, 3))
         strain[a, b] += STEP / 2
         strain[b, a] += STEP / 2
         plus, minus = np.eye(3) + strain, np.eye(3) - strain
-        energies = _slope(
+        slope = _slope(
             model,
             frame,
             frame.positions @ plus,
             frame.positions @ minus,
             (frame.cell @ plus, frame.cell @ minus),
         )
-        assert abs(stress[a, b] - energies / volume) < tolerance, "stress"
+        wrong = abs(stress[a, b] - slope / volume)
+        claims(
+            wrong < tolerance,
+            "stress is not the strain derivative of the energy per volume, positive under "
+            f"tension ({wrong:.2g} eV/Å³)",
+        )
 
 
 def _slope(

@@ -2,76 +2,207 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from trainspot.common import plugins
-from trainspot.common.errors import InputError, OutputMissingError
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Labels
+from trainspot.data.isolated import is_isolated_atom
 from trainspot.models import potential
-from trainspot.train.run import trainer
+from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.potential import check_potential
+from trainspot.testing.samples import few_frames, tiny_dataset
+from trainspot.testing.training import Training
+from trainspot.train.base import Trainer
+from trainspot.train.run import trainer as registered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from trainspot.train.base import Trainer
+    from trainspot.data.frames import Frame
+    from trainspot.models.potential import Potential
+    from trainspot.train.base import TrainingResult
+
+_SEED = 1
+_HALVINGS = 64
+_SAME = 1e-6  # eV/atom; predictions of one model
+_DIFFERENT = 1e-8  # eV/atom; two models that differ less are one
 
 
-def check_trainer(name: str, dataset: Dataset, folder: Path) -> None:
-    """Assert the contract of the trainer registered as ``name``; nothing is trained.
+@dataclass(frozen=True)
+class _Subject:
+    """A trainer under test, and what it is tested with."""
 
-    - settings have defaults, explain themselves and refuse what they do not know;
-    - the same arguments write the same bytes, another seed writes others;
-    - the labels of the test set change nothing;
-    - a dataset without labels, or without training frames, is refused and nothing is written;
-    - a folder in which nothing ran has no output, no checkpoint and no progress.
+    claims: Claims
+    engine: type[Trainer]
+    settings: Any
+    dataset: Dataset
+    frames: Sequence[Frame]
+    folder: Path
+
+    def training(self, name: str, settings: Any = None) -> Training:
+        """A training in a folder of its own."""
+        folder = self.folder / name
+        folder.mkdir()
+        given = self.settings if settings is None else settings
+        return Training(self.claims, self.engine, given, folder)
+
+    def load(self, result: TrainingResult) -> Potential:
+        """The model of a training, through its kind."""
+        with self.claims.works(f"loading {result.model.name} as kind '{self.engine.model_kind}'"):
+            return potential.load(result.model, kind=self.engine.model_kind)
+
+    def energies(self, model: Potential) -> np.ndarray:
+        """Predictions of the test frames, eV/atom, (N,)."""
+        with self.claims.works("predictions of the trained model"):
+            labels = model.predict(model.prepare(self.frames))
+        pairs = zip(labels, self.frames, strict=True)
+        return np.array([(one.energy or 0.0) / len(frame) for one, frame in pairs])
+
+
+def check_trainer(
+    trainer: str | type[Trainer],
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    dataset: Dataset | None = None,
+    frames: Sequence[Frame] | None = None,
+    diverging: Mapping[str, Any] | None = None,
+    tolerance: float = 1e-4,
+    atom_tolerance: float = 1e-3,
+) -> TrainingResult:
+    """Assert the contract of a trainer with real trainings, two or three, tiny ones.
+
+    - What it declares is there: code, program, kind of model; settings have defaults, explain
+      themselves and refuse what they do not know.
+    - The same arguments write the same bytes, another seed writes others; labels of the test set
+      change nothing; without labelled training frames it refuses and writes nothing.
+    - Its program understands ``arguments``; ``run`` trains as well, if it ``runs_in_process``, and
+      gives the same model.
+    - Of what was left, only what ``outputs`` names is kept: ``read_outputs`` finds all there and
+      returns a ``TrainingResult``. Files that are missing or cut off are the documented errors.
+    - The model is loaded through its kind, which keeps its own contract (``check_potential``,
+      ``check_model_file``).
+    - Labelled isolated atoms have the energy that their label says.
+    - A training that starts from a model ends with another one than a training from scratch; or
+      the trainer declares ``takes_start = False`` and refuses. Checkpoints likewise.
+    - Halving the batch ends.
+
+    Every ``AssertionError`` names the trainer and what is wrong. A class that lacks something is
+    a ``ContractError`` as soon as it is made.
 
     Args:
-        name: Name of the trainer.
-        dataset: Labelled frames in all three sets.
+        trainer: Its registered name, or its class.
         folder: An empty folder.
+        settings: Such that a training takes seconds; everything else has its default.
+        dataset: Labelled frames in all three sets, and a labelled isolated atom of each element
+            in the training set. Default: ``tiny_dataset``, aluminium and copper.
+        frames: What the trained model predicts: a crystal, a slab, a molecule. Default: made from
+            the dataset.
+        diverging: Settings with which a training diverges; ``read_outputs`` must then raise
+            ``TrainingDivergedError``. Not checked by default.
+        tolerance: Of forces (eV/Å) and stress (eV/Å³) against finite differences.
+        atom_tolerance: Of the energy of an isolated atom, eV.
+
+    Returns:
+        The training from scratch; its files are in the folder.
     """
-    engine = trainer(name)
-    settings = engine.Settings()
-    assert engine.name == name
-    assert engine.model_kind in plugins.names(potential.GROUP), "the model can be loaded"
-    assert all(isinstance(word, str) for word in engine.arguments(settings))
-    assert engine.outputs(settings), "some files are looked at afterwards"
-    for key, field in engine.Settings.model_fields.items():
-        assert field.description, f"the setting '{key}' explains itself"
-    try:
-        engine.Settings(no_such_setting=1)
-    except ValidationError:
-        pass
-    else:
-        raise AssertionError("unknown settings are refused")
-    plain = json.loads(settings.model_dump_json())
-    assert engine.Settings(**plain) == settings, "settings survive JSON"
-
-    first = _written(engine, dataset, folder / "first", 1)
-    assert first, "something is written"
-    assert _written(engine, dataset, folder / "again", 1) == first, "the same bytes"
-    assert _written(engine, dataset, folder / "seed", 2) != first, "the seed is used"
-    assert _written(engine, _spoilt(dataset), folder / "spoilt", 1) == first, "no test labels"
-    for bad in (dataset.unlabelled(), dataset.subset("test")):
-        _refuses(engine, bad, folder / "bad")
-    _left_nothing(engine, folder / "first")
+    engine = registered(trainer) if isinstance(trainer, str) else Trainer.implementation(trainer)
+    claims = Claims("trainer", engine.name, engine)
+    if isinstance(trainer, str):
+        claims(engine.name == trainer, f"its name is not the registered one, '{trainer}'")
+    dataset = tiny_dataset() if dataset is None else dataset
+    chosen = few_frames(dataset) if frames is None else list(frames)
+    parsed = _check_declarations(claims, engine, settings or {})
+    subject = _Subject(claims, engine, parsed, dataset, chosen, folder)
+    _check_inputs(subject)
+    result = _check_training(subject, tolerance)
+    _check_atoms(subject, subject.load(result), atom_tolerance)
+    _check_start(subject, result)
+    _check_checkpoint(subject, result)
+    if diverging is not None:
+        with_errors = parse_settings(engine.Settings, {**(settings or {}), **diverging})
+        training = subject.training("diverging", with_errors)
+        training.write(dataset, _SEED)
+        training.diverges()
+    return result
 
 
-def _written(engine: type[Trainer], dataset: Dataset, folder: Path, seed: int) -> dict[str, bytes]:
-    folder.mkdir()
-    engine.write_inputs(folder, dataset, engine.Settings(), seed)
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+def _check_declarations(claims: Claims, engine: type[Trainer], settings: Mapping[str, Any]) -> Any:
+    """Attributes, settings and methods that need no training; returns the settings."""
+    check_code(claims, engine.default_code)
+    claims(engine.executable, "executable is empty")
+    filename = engine.model_filename
+    claims(filename and "/" not in filename, "model_filename is not the name of a file")
+    known = plugins.names(potential.GROUP)
+    claims(
+        engine.model_kind in known,
+        f"model_kind '{engine.model_kind}' is not registered in {potential.GROUP}",
+    )
+    with claims.works("settings that are all left at their defaults"):
+        engine.Settings()
+    parsed = check_settings(claims, engine.Settings, settings)
+    words = engine.arguments(parsed)
+    claims(_are_texts(words), f"arguments() gives {words!r}, not a list of texts")
+    patterns = engine.outputs(parsed)
+    claims(_are_texts(patterns) and patterns, f"outputs() gives {patterns!r}, not file names")
+    _check_halving(claims, engine, parsed)
+    return parsed
+
+
+def _are_texts(words: Any) -> bool:
+    return isinstance(words, list) and all(isinstance(word, str) for word in words)
+
+
+def _check_halving(claims: Claims, engine: type[Trainer], settings: Any) -> None:
+    """Halve the batch until there is nothing to halve."""
+    plain = settings.model_dump(mode="json")
+    for _ in range(_HALVINGS):
+        with claims.works("with_half_batch()"):
+            smaller = engine.with_half_batch(plain)
+        if smaller is None:
+            return
+        claims(isinstance(smaller, dict), "with_half_batch() gives neither settings nor None")
+        with claims.works("the settings that with_half_batch() gives"):
+            parse_settings(engine.Settings, smaller)
+        claims(smaller != plain, "with_half_batch() changes nothing; it gives None at the end")
+        plain = smaller
+    claims(False, f"with_half_batch() still finds something to halve after {_HALVINGS} times")
+
+
+def _check_inputs(subject: _Subject) -> None:
+    """What is written before anything runs."""
+    claims, dataset, engine = subject.claims, subject.dataset, subject.engine
+    for name in ("train", "validation", "test"):
+        if not len(dataset.labelled().subset(name)):
+            raise InputError(f"check_trainer needs labelled frames in the set '{name}'")
+    first = subject.training("inputs").write(dataset, _SEED)
+    claims(first, "write_inputs() writes nothing")
+    again = subject.training("inputs_again").write(dataset, _SEED)
+    claims(again == first, "the same arguments do not write the same bytes")
+    seeded = subject.training("inputs_seed").write(dataset, _SEED + 1)
+    claims(seeded != first, "write_inputs() writes the same whatever the seed")
+    spoilt = subject.training("inputs_spoilt").write(_spoilt(dataset), _SEED)
+    claims(spoilt == first, "no test labels may be used, but they change what is written")
+    for bad, what in (
+        (dataset.unlabelled(), "a dataset without labels"),
+        (dataset.subset("test"), "a dataset without training frames"),
+    ):
+        training = subject.training(f"inputs_{what.rpartition(' ')[2]}")
+        with claims.refuses(InputError, what):
+            engine.write_inputs(training.folder, bad, subject.settings, _SEED)
+        claims(not any(training.folder.iterdir()), f"something is written for {what}")
+    subject.training("nothing").is_empty()
 
 
 def _spoilt(dataset: Dataset) -> Dataset:
     """The same frames, with nonsense for the labels of the test set."""
-    assert len(dataset.subset("test")), "the contract needs test frames"
     return Dataset.from_frames(
         frame.with_(labels=Labels(1e6, np.ones((len(frame), 3)), None, frame.labels.theory))
         if frame.split == "test"
@@ -80,21 +211,92 @@ def _spoilt(dataset: Dataset) -> Dataset:
     )
 
 
-def _refuses(engine: type[Trainer], dataset: Dataset, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    try:
-        engine.write_inputs(folder, dataset, engine.Settings(), 1)
-    except InputError:
-        assert not list(folder.iterdir()), "nothing is written for bad input"
-    else:
-        raise AssertionError("a dataset without labelled training frames is refused")
+def _check_training(subject: _Subject, tolerance: float) -> TrainingResult:
+    """Train with the program, and here if it can be; read, load and test the model."""
+    training = subject.training("program")
+    training.write(subject.dataset, _SEED)
+    training.run_program()
+    result = training.read()
+    training.check_damaged_outputs()
+    files = subject.folder / "files"
+    files.mkdir()
+    model = subject.load(result)
+    claims = subject.claims
+    claims(model.kind == subject.engine.model_kind, f"the model says that its kind is {model.kind}")
+    check_potential(model, subject.frames, tolerance, path=result.model, folder=files)
+    if not subject.engine.runs_in_process:
+        return result
+    here = subject.training("in_process")
+    here.write(subject.dataset, _SEED)
+    with claims.works("run()"):
+        subject.engine.run(here.folder)
+    same = np.abs(subject.energies(subject.load(here.read())) - subject.energies(model))
+    claims(same.max() < _SAME, "run() and the program do not train the same model")
+    return result
 
 
-def _left_nothing(engine: type[Trainer], folder: Path) -> None:
-    assert engine.read_checkpoint(folder) is None
-    assert engine.progress(folder, engine.Settings()) == 0.0
-    try:
-        engine.read_outputs(folder)
-    except OutputMissingError:
+def _check_atoms(subject: _Subject, model: Potential, tolerance: float) -> None:
+    """Isolated atoms that are labelled have the energy of the label."""
+    train = subject.dataset.labelled().subset("train")
+    atoms = [frame for frame in train if is_isolated_atom(frame)]
+    if not atoms:
+        raise InputError("check_trainer needs a labelled isolated atom in the training set")
+    for frame, found in zip(atoms, model.predict(model.prepare(atoms)), strict=True):
+        given = frame.labels.energy
+        assert given is not None
+        predicted = float("nan") if found.energy is None else found.energy
+        subject.claims(
+            abs(predicted - given) < tolerance,
+            f"the isolated atom of {frame.to_atoms().symbols} has {predicted:.6g} eV, not the "
+            f"{given:.6g} eV of its label: reference energies are fixed, not fitted",
+        )
+
+
+def _check_start(subject: _Subject, scratch: TrainingResult) -> None:
+    """A model to start from is used, or refused as declared."""
+    claims, engine = subject.claims, subject.engine
+    training = subject.training("start")
+    start = subject.folder / f"to_start_from_{engine.model_filename}"
+    start.write_bytes(scratch.model.read_bytes())
+    if not engine.takes_start:
+        with claims.refuses(InputError, "a model to start from, where takes_start is False,"):
+            engine.write_inputs(
+                training.folder, subject.dataset, subject.settings, _SEED, start=start
+            )
+        claims(not any(training.folder.iterdir()), "something is written for a refused start")
         return
-    raise AssertionError("a missing model is an OutputMissingError")
+    ignored = "'start' is ignored: {}; use it, or declare takes_start = False and refuse it"
+    written = training.write(subject.dataset, _SEED, start=start)
+    fresh = subject.training("from_scratch").write(subject.dataset, _SEED)
+    claims(written != fresh, ignored.format("the same files are written"))
+    start.unlink()  # the training runs elsewhere: it needs a copy
+    training.run_program()
+    found = subject.energies(subject.load(training.read()))
+    before = subject.energies(subject.load(scratch))
+    claims(
+        np.abs(found - before).max() > _DIFFERENT,
+        ignored.format("the model is that of a training from scratch"),
+    )
+
+
+def _check_checkpoint(subject: _Subject, result: TrainingResult) -> None:
+    """A checkpoint is found, written into the next training, and refused where there is none."""
+    claims, engine = subject.claims, subject.engine
+    training = subject.training("checkpoint")
+    if not engine.keeps_checkpoints:
+        claims(result.checkpoint is None, "leaves a checkpoint but declares no keeps_checkpoints")
+        with claims.refuses(InputError, "a checkpoint, where keeps_checkpoints is False,"):
+            engine.write_inputs(
+                training.folder, subject.dataset, subject.settings, _SEED, checkpoint=result.model
+            )
+        return
+    kept = engine.read_checkpoint(result.model.parent)
+    claims(kept is not None, "keeps_checkpoints, but outputs() brings none back")
+    assert kept is not None
+    written = training.write(subject.dataset, _SEED, checkpoint=kept)
+    fresh = subject.training("without_checkpoint").write(subject.dataset, _SEED)
+    claims(written != fresh, "the checkpoint is ignored: the same files are written")
+    kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
+    with claims.works("read_checkpoint() of a checkpoint that was cut off"):
+        again = engine.read_checkpoint(result.model.parent)
+    claims(again != kept, "read_checkpoint() takes a checkpoint that was cut off")

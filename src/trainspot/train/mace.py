@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import zipfile
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import yaml
@@ -17,6 +16,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from pydantic import BaseModel
 
 from trainspot import io
+from trainspot.common.archives import is_whole
 from trainspot.common.errors import (
     InputError,
     OutputMissingError,
@@ -129,7 +129,7 @@ class MaceTrainer(Trainer):
         model = next((directory / name for name in MODELS if (directory / name).is_file()), None)
         if model is None:
             raise OutputMissingError("was not written", where=MODELS[-1])
-        if not zipfile.is_zipfile(model):
+        if not is_whole(model):
             raise OutputUnreadableError("is damaged", where=model.name)
         warnings = [*_read_notes(directory), *_read_log(directory)]
         return TrainingResult(model, cls.read_checkpoint(directory), metrics, warnings)
@@ -149,7 +149,7 @@ class MaceTrainer(Trainer):
         found = {
             (int(match[1]), path.name): path
             for path in directory.glob("checkpoints/*.pt")
-            if (match := _CHECKPOINT.fullmatch(path.name)) and zipfile.is_zipfile(path)
+            if (match := _CHECKPOINT.fullmatch(path.name)) and is_whole(path)
         }
         return found[max(found)] if found else None
 

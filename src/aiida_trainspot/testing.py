@@ -1,0 +1,120 @@
+"""What the work chain of every engine must offer, ours or a third party's.
+
+``trainspot.testing`` offers this too, where AiiDA is installed.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+from aiida.common.exceptions import EntryPointError
+from aiida.engine import BaseRestartWorkChain, WorkChain
+from aiida.plugins import WorkflowFactory
+
+from aiida_trainspot.workflows.explore.base import ExploreEngineWorkChain
+from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
+from aiida_trainspot.workflows.train.member import TrainMemberWorkChain
+from aiida_trainspot.workflows.train.toy import ToyTrainWorkChain
+from trainspot.testing.claims import Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Stage = Literal["label", "train", "explore"]
+
+_EXAMPLES: dict[Stage, type[WorkChain]] = {
+    "label": LabelEngineWorkChain,
+    "train": ToyTrainWorkChain,
+    "explore": ExploreEngineWorkChain,
+}
+"""A work chain of each stage with its ports and no others."""
+_BASES: dict[Stage, type[WorkChain]] = {
+    "label": LabelEngineWorkChain,
+    "train": WorkChain,
+    "explore": WorkChain,
+}
+"""What a work chain must derive from: the stage calls its methods."""
+
+
+def check_workchain_ports(stage: Stage, name: str) -> None:
+    """Assert that the work chain ``trainspot.<stage>.<name>`` fits its stage.
+
+    - It is registered in ``aiida.workflows``, and runs the engine of that name.
+    - It has the inputs of the stage, of the same types, and asks for no others.
+    - It has the outputs of the stage, of the same types; what the stage relies on is required.
+    - It has the exit codes of the stage, by number and label.
+    - It refuses settings that the engine does not know before anything is submitted.
+
+    No profile is needed. Every ``AssertionError`` names the work chain and what is wrong.
+
+    Args:
+        stage: ``label``, ``train`` or ``explore``.
+        name: The registered name of the engine.
+    """
+    entry_point = f"trainspot.{stage}.{name}"
+    try:
+        found = WorkflowFactory(entry_point)
+    except EntryPointError as error:
+        raise AssertionError(
+            f"'{entry_point}' is not registered in aiida.workflows: {error}"
+        ) from error
+    claims = Claims("work chain", entry_point, found)
+    base = _BASES[stage]
+    claims(issubclass(found, base), f"does not derive from {base.__module__}.{base.__qualname__}")
+    example = _EXAMPLES[stage]
+    if issubclass(found, (ExploreEngineWorkChain, LabelEngineWorkChain, TrainMemberWorkChain)):
+        said = _engine_of(found, stage)
+        claims(said == name, f"runs the engine '{said}', not '{name}'")
+    _check_inputs(claims, found, example)
+    _check_outputs(claims, found, example)
+    for code in example.spec().exit_codes.values():
+        same = [one for one in found.spec().exit_codes.values() if one.status == code.status]
+        claims(same, f"has no exit code {code.status}")
+    validator = found.spec().inputs["settings"].validator
+    claims(validator is not None, "does not check settings before it runs")
+    unknown: Any = SimpleNamespace(get_dict=lambda: {"no_such_setting": 1})
+    answer = validator(unknown, found.spec().inputs["settings"])
+    claims(answer, "accepts settings that the engine does not know")
+
+
+def _engine_of(workchain: Any, stage: Stage) -> str:
+    """Which engine a work chain says it runs."""
+    return str(workchain._process_class.TRAINER if stage == "train" else workchain.engine)  # noqa: SLF001
+
+
+def _check_inputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
+    inputs, wanted = found.spec().inputs, example.spec().inputs
+    for name, port in _own(wanted):
+        claims(name in inputs, f"has no input '{name}'")
+        types = (inputs[name].valid_type, port.valid_type)
+        claims(_covers(*types), f"the input '{name}' takes {types[0]}, not {types[1]}")
+        claims(
+            port.required or not inputs[name].required,
+            f"the input '{name}' is required, and the stage may leave it out",
+        )
+    more = [name for name, port in _own(inputs) if port.required and name not in wanted]
+    claims(not more, f"asks for inputs that the stage does not give: {', '.join(more)}")
+
+
+def _check_outputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
+    outputs = found.spec().outputs
+    for name, port in example.spec().outputs.items():
+        claims(name in outputs, f"has no output '{name}'")
+        types = (port.valid_type, outputs[name].valid_type)
+        claims(_covers(*types), f"the output '{name}' is {types[1]}, not {types[0]}")
+        claims(outputs[name].required or not port.required, f"the output '{name}' may be missing")
+
+
+def _own(ports: Any) -> Iterator[tuple[str, Any]]:
+    """Ports that are not those of every process, or of every restarting one."""
+    common = BaseRestartWorkChain.spec().inputs
+    yield from ((name, port) for name, port in ports.items() if name not in common)
+
+
+def _covers(wide: Any, narrow: Any) -> bool:
+    """Whether a port that takes ``wide`` types takes all of the ``narrow`` ones."""
+    if wide is None:
+        return True
+    several = narrow if isinstance(narrow, tuple) else (narrow,)
+    return all(one is not None and issubclass(one, wide) for one in several)

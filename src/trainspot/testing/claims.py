@@ -1,0 +1,100 @@
+"""Assertions that name what they are about, so that a failing contract tells who broke it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel
+
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
+
+
+class Claims:
+    """Claims about one implementation; each is an ``AssertionError`` if it does not hold.
+
+    Args:
+        role: What it is: ``trainer``, ``label engine``, …
+        name: Its registered name.
+        implementation: Its class.
+    """
+
+    def __init__(self, role: str, name: str, implementation: type) -> None:
+        """Keep the words that every message begins with."""
+        where = f"{implementation.__module__}.{implementation.__qualname__}"
+        self.subject = f"{role} '{name}' ({where})"
+
+    def __call__(self, condition: object, claim: str) -> None:
+        """Assert a condition.
+
+        Args:
+            condition: What must be true.
+            claim: What is wrong if it is not.
+        """
+        if not condition:
+            raise AssertionError(f"{self.subject}: {claim}")
+
+    @contextmanager
+    def works(self, doing: str) -> Iterator[None]:
+        """Assert that the block raises nothing; ``doing`` says what it does."""
+        try:
+            yield
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(
+                f"{self.subject}: {doing} raised {type(error).__name__}: {error}"
+            ) from error
+
+    @contextmanager
+    def refuses(self, error: type[Exception], doing: str) -> Iterator[None]:
+        """Assert that the block raises an error of this type, and none of another."""
+        try:
+            yield
+        except error:
+            return
+        except Exception as other:
+            raise AssertionError(
+                f"{self.subject}: {doing} raised {type(other).__name__} instead of "
+                f"{error.__name__}: {other}"
+            ) from other
+        raise AssertionError(f"{self.subject}: {doing} is not refused with {error.__name__}")
+
+
+def check_settings(claims: Claims, model: type[BaseModel], given: Mapping[str, Any]) -> Any:
+    """Assert what settings of all engines must do, and return them.
+
+    Fields explain themselves, unknown ones are refused, and settings survive JSON.
+
+    Args:
+        claims: About the engine.
+        model: The engine's ``Settings``.
+        given: What is not left at its default.
+    """
+    claims(
+        isinstance(model, type) and issubclass(model, BaseModel),
+        "Settings is not a pydantic model",
+    )
+    for key, field in model.model_fields.items():
+        claims(field.description, f"the setting '{key}' has no description")
+    with claims.works(f"settings {dict(given)}"):
+        settings = parse_settings(model, given)
+    with claims.refuses(InputError, "a setting that the engine does not have"):
+        parse_settings(model, {**given, "no_such_setting": 1})
+    plain = json.loads(settings.model_dump_json())
+    with claims.works("settings that were written as JSON and read again"):
+        again = parse_settings(model, plain)
+    claims(again == settings, "settings are others after being written as JSON and read again")
+    return settings
+
+
+def check_code(claims: Claims, label: Any) -> None:
+    """Assert that a default AiiDA code is written ``label@computer``."""
+    parts = label.split("@") if isinstance(label, str) else []
+    claims(
+        len(parts) == 2 and all(parts) and not any(part.split() != [part] for part in parts),
+        f"default_code is {label!r}, not label@computer",
+    )

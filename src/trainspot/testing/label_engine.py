@@ -1,0 +1,163 @@
+"""What every label engine must do, ours or a third party's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from trainspot.common.errors import InputError
+from trainspot.common.validation import parse_settings
+from trainspot.data.dataset import Dataset
+from trainspot.label import base
+from trainspot.label.base import EngineSettings, FrameEngine, LabelEngine, LabelResult
+from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.labelling import Labelling
+from trainspot.testing.samples import few_frames, tiny_dataset
+
+if TYPE_CHECKING:
+    from trainspot.data.frames import Frame
+
+_LONGEST = 64  # characters of a fingerprint
+
+
+def check_label_engine(
+    engine: str | type[LabelEngine],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    other: Mapping[str, Any] | None = None,
+    indifferent: Collection[str] = (),
+    frames: Sequence[Frame] | None = None,
+    failing: Frame | None = None,
+    label: Callable[[Dataset, Any], LabelResult] | None = None,
+    step: float = 0.005,
+    tolerance: float = 0.01,
+) -> None:
+    """Assert the contract of a label engine.
+
+    Of any engine:
+
+    - settings explain themselves, survive JSON, and unknown ones are refused;
+    - ``theory`` is stable and at most 64 ASCII characters, begins with the name of the engine,
+      changes with every setting that changes the numbers, and with no practical one.
+
+    Of an engine that ``runs_in_process``, or with ``label``, labels are computed for real:
+
+    - labelled and failed frames are those that were given, in their order, with geometry, origin
+      and set as they were, and the input is not touched;
+    - a frame that fails is a record with its reason, and the frames beside it are labelled;
+    - labels bear the theory, and do not depend on labels that were there or on other frames;
+    - forces are minus the gradient of the energy, stress is its strain derivative per volume,
+      positive under tension, and absent where no axis is periodic;
+    - (in process) two workers give the same numbers, and ``done`` sees every frame once.
+
+    Args:
+        engine: Its registered name, or its class.
+        settings: What has no default, and what makes it fast.
+        other: Other values of settings, by name. Settings that are a yes or no, a number or one
+            of several words are changed without being named here.
+        indifferent: Names of settings that may change without another theory, although they are
+            not practical: say, a distance that counts only where no mesh is given.
+        frames: What is labelled: a crystal, a slab and a molecule. Default: aluminium and copper.
+        failing: A frame that the engine cannot label. By default a frame of element 118 is tried,
+            which may be labelled, but must not raise.
+        label: Labels with an engine that does not run in this process.
+        step: Displacement of an atom for finite differences, Å; a tenth of it as a strain.
+        tolerance: Of forces against finite differences, eV/Å; a fifth of it of stress, eV/Å³.
+    """
+    found = base.engine(engine) if isinstance(engine, str) else LabelEngine.implementation(engine)
+    claims = Claims("label engine", found.name, found)
+    if isinstance(engine, str):
+        claims(found.name == engine, f"its name is not the registered one, '{engine}'")
+    check_code(claims, found.default_code)
+    is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, EngineSettings)
+    claims(is_settings, "Settings does not derive from EngineSettings")
+    parsed = check_settings(claims, found.Settings, settings or {})
+    _check_theory(claims, found, settings or {}, parsed, other or {}, indifferent)
+    in_process = issubclass(found, FrameEngine)
+    claims(in_process == found.runs_in_process, "runs_in_process is for a FrameEngine, and only it")
+    if not in_process and label is None:
+        return
+    runner = label or found().label  # type: ignore[attr-defined]  # a FrameEngine
+    chosen = few_frames(tiny_dataset()) if frames is None else list(frames)
+    labelling = Labelling(claims, runner, parsed, found.theory(parsed), chosen)
+    labelling.check(failing)
+    labelling.check_derivatives(step, tolerance)
+    if in_process and label is None:
+        labelling.check_workers()
+
+
+def _check_theory(
+    claims: Claims,
+    engine: type[LabelEngine],
+    given: Mapping[str, Any],
+    settings: Any,
+    other: Mapping[str, Any],
+    indifferent: Collection[str],
+) -> None:
+    """What a fingerprint says, and which settings change it."""
+    fields = engine.Settings.model_fields
+    unknown = engine.Settings.practical - fields.keys()
+    claims(not unknown, f"practical names settings that do not exist: {', '.join(sorted(unknown))}")
+    with claims.works("theory()"):
+        theory = engine.theory(settings)
+    claims(isinstance(theory, str) and theory.isascii(), f"theory {theory!r} is not ASCII")
+    claims(len(theory) <= _LONGEST, f"theory '{theory}' is longer than {_LONGEST} characters")
+    claims(theory.startswith(engine.name), f"theory '{theory}' does not begin with its name")
+    again = parse_settings(engine.Settings, settings.model_dump(mode="json"))
+    claims(engine.theory(again) == theory, "theory is another for the same settings")
+    for name in fields:
+        changed = _changed(engine, given, settings, name, other)
+        if changed is None or (name in indifferent and name not in engine.Settings.practical):
+            continue
+        what = f"'{name}' = {getattr(changed, name)!r} instead of {getattr(settings, name)!r}"
+        if name in engine.Settings.practical:
+            same = engine.theory(changed) == theory
+            claims(same, f"the practical setting {what} changes the theory")
+        else:
+            claims(engine.theory(changed) != theory, f"theory does not depend on {what}")
+
+
+def _changed(
+    engine: type[LabelEngine],
+    given: Mapping[str, Any],
+    settings: Any,
+    name: str,
+    other: Mapping[str, Any],
+) -> Any:
+    """The settings with another value of one, or ``None`` if none is known that is accepted."""
+    present = getattr(settings, name)
+    values = [other[name]] if name in other else _others(engine, name, present)
+    for value in values:
+        try:
+            changed = parse_settings(engine.Settings, {**given, name: value})
+        except (InputError, ValidationError):
+            continue
+        if getattr(changed, name) != present:
+            return changed
+    return None
+
+
+def _others(engine: type[LabelEngine], name: str, present: Any) -> list[Any]:
+    """Values that a setting of a simple type may have besides its present one."""
+    if isinstance(present, bool):
+        return [not present]
+    if isinstance(present, int):
+        return [present + 1, max(1, present // 2)]
+    if isinstance(present, float):
+        return [present * 1.5, present * 0.5, present + 0.25]
+    choices = _words(engine.Settings.model_fields[name].annotation)
+    return [choice for choice in choices if choice != present]
+
+
+def _words(annotation: Any) -> list[Any]:
+    """The choices of a ``Literal``, alone or beside ``None``; or a number, for ``float | None``."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    if len(parts) != 1 or NoneType not in get_args(annotation):
+        return []
+    numbers: dict[Any, list[Any]] = {float: [0.5, 0.125], int: [1, 2]}
+    return numbers.get(parts[0], _words(parts[0]))
