@@ -328,10 +328,11 @@ def _document(name: str, description: str, options: argparse.Namespace) -> dict[
 
 
 def _machine() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from trainspot.common.processes import cores
+
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "cores": cores,
+        "cores": cores(),
         "processor": _processor(),
         "memory_gib": round(memory),
         "system": platform.system(),

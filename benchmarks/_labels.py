@@ -87,7 +87,7 @@ def campaign(system: System, *, quick: bool) -> Campaign:
         "train": {
             # EMT reaches beyond the cutoff of 4.5 Å that the toy trainer has by default: with that
             # an error is left which no label lowers.
-            "engine": "toy", "committee": 3,
+            "engine": "toy", "committee_size": 3,
             "settings": {"ridge": 1e-4, "n_random": 120, "cutoff": 6.0, "n_radial": 12},
         },
         "explore": {

@@ -265,8 +265,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
         from aiida_trainspot.runtime.profile import home
         from aiida_trainspot.setup import codes, programs
 
-        program = next(found for found in programs.CODES if found.label == "trainspot")
-        codes.make_code(program, computer, home(), install=False)
+        codes.make_code(programs.OWN, computer, home(), install=False)
         code = load_code("trainspot@localhost")
         yield from _checkpoints(code, options)
         yield from _overhead(code, options)

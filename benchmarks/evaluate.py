@@ -23,7 +23,6 @@ time shows what sharing the memory costs, and is robust against others.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -44,6 +43,7 @@ from _models import SIZE, make_committee, make_frames, make_small_frames
 from _processes import can_measure, peak_memory
 from trainspot.campaign import loop
 from trainspot.campaign.engines import engines_of
+from trainspot.common import processes
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Campaign
@@ -129,7 +129,7 @@ def _one_core(models: list[Path], options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _all_cores(models: list[Path], folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    cores = len(os.sched_getaffinity(0))
+    cores = processes.cores()
     count = 8 if options.quick else options.frames
     few = count // 4
     for number in (few, count):
@@ -187,7 +187,7 @@ def _program(models: list[Path], frames: Path, jobs: int) -> tuple[float, float]
 
 def _command(models: list[Path], frames: Path, jobs: int) -> list[str]:
     command = [str(Path(sys.executable).with_name("trainspot")), "evaluate", str(frames)]
-    command += ["--models", *map(str, models), "--jobs", str(jobs)]
+    command += ["--models", *map(str, models), "--workers", str(jobs)]
     return [*command, "-o", str(frames.with_name("predictions.h5"))]
 
 
@@ -246,7 +246,7 @@ def campaign(*, quick: bool) -> Campaign:
         "structures": ["given"],
         "augment": [{"kind": "input"}, {"kind": "rattle", "copies": 8 if quick else 60}],
         "label": {"engine": "ase", "calculator": "emt"},
-        "train": {"engine": "toy", "committee": 3},
+        "train": {"engine": "toy", "committee_size": 3},
         "explore": {
             "engine": "ase",
             "starts": 2 if quick else 5,

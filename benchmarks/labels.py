@@ -10,7 +10,7 @@ Baselines: the protocol of the paper, and random choice among all explored frame
 of ten too. The defaults also run with the batch they have when nothing is said, a third of what was
 explored, random choice with the same, and the paper with its own, all flagged frames. ``frugal`` is
 the protocol of that name.
-Measure: ln(error) averaged over seeds and made non-increasing (``trainspot.rehearse.curves``); what
+Measure: ln(error) averaged over seeds and made non-increasing (``_curves.py``); what
 two arms need to go three quarters of the way that both go. ``ratio`` of all systems is a geometric
 mean, ``spread`` its 95 % bootstrap interval over paired seeds.
 Limit: a toy committee is a linear fit without angles (silicon by Tersoff it cannot learn), and an
@@ -30,6 +30,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from _curves import RESAMPLES, Comparison, Curves, compare
 from _labels import (
     FRUGAL,
     SEED,
@@ -51,7 +52,6 @@ from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.rehearse import arms, oracle, testset, trial
 from trainspot.rehearse.cost import CostModel
-from trainspot.rehearse.curves import RESAMPLES, Comparison, Curves, compare
 from trainspot.rehearse.outcome import SPENT
 from trainspot.rehearse.statistics import geometric_mean
 from trainspot.rehearse.trial import Track

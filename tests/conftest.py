@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from ase.build import bulk
 from hypothesis import settings
 
 from trainspot.data.frames import Frame, Labels
+
+TOY = Path(__file__).with_name("toy.yaml")
 
 # A busy machine is not a failure, and the same commit must give the same verdict twice.
 settings.register_profile("trainspot", deadline=None, derandomize=True, max_examples=50)
@@ -39,34 +44,15 @@ def labelled_frames(silicon, rng):
 @pytest.fixture(scope="session")
 def toy_campaign() -> dict:
     """A whole campaign on aluminium with engines that take seconds: EMT, toy trainer, ASE MD."""
-    return {
-        "name": "toy",
-        "seed": 11,
-        "structures": ["al.cif"],
-        "augment": [
-            {"kind": "input"},
-            {"kind": "isolated"},
-            {
-                "kind": "rattle",
-                "fraction": 0.1,
-                "copies": 24,
-                "strain": {"range": [-0.04, 0.06]},
-                "vacancies": {"count": 1, "share": 0.25},
-            },
-        ],
-        "split": {"fractions": [0.36, 0.52, 0.12]},
-        "label": {"engine": "ase", "calculator": "emt"},
-        "train": {"engine": "toy", "committee": 3},
-        "explore": {
-            "engine": "ase",
-            "starts": 4,
-            "temperature": [300, 1200],
-            "time": 0.05,
-            "sample_every": 0.01,
-            "timestep": 2.0,
-        },
-        "evaluate": {"dtype": "float64"},
-        "tolerance": {"energy": 0.02, "forces": 0.05, "stress": None},
-        "select": {"max_frames": 8, "audit": 2, "novelty": 0.8},
-        "stop": {"max_iterations": 3},
-    }
+    return yaml.safe_load(TOY.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def copper(rng) -> list[Frame]:
+    """Four rattled cells of copper, which EMT knows."""
+    frames = []
+    for _ in range(4):
+        atoms = bulk("Cu", cubic=True)
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+        frames.append(Frame.from_atoms(atoms))
+    return frames

@@ -26,7 +26,7 @@ _SEAMS = {
     "trainspot.models": "Model kinds: how a trained member is loaded and evaluated",
     "trainspot.explore": "Explorers: what runs molecular dynamics",
     "trainspot.calibration": "Calibration methods: from a tolerance to a threshold",
-    "trainspot.selection": "Selection strategies: which flagged frames are labelled next",
+    "trainspot.selection": "Selection methods: which flagged frames are labelled next",
 }
 
 

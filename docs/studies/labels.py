@@ -10,6 +10,7 @@ the second part from the same with other seeds and arms.
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +19,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainspot.rehearse.curves import Curves
 from trainspot.rehearse.trial import Track
 from trainspot.report.pages.panels import plain_log
 from trainspot.report.pages.style import new, styled
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from _curves import Curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

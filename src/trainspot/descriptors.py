@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.common.elements import check_known
+from trainspot.common.errors import MissingExtraError
 from trainspot.common.seeds import generator
 from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
@@ -45,8 +46,8 @@ class DescriptorSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    cutoff: float = Field(5.0, gt=0.5, le=12.0, description="neighbours that are seen, Å")
-    width: float = Field(0.5, gt=0.05, le=2.0, description="width of the Gaussian of an atom, Å")
+    cutoff: float = Field(5.0, gt=0.5, le=12.0, description="cutoff radius of the neighbours, Å")
+    width: float = Field(0.5, gt=0.05, le=2.0, description="width of the Gaussian at each atom, Å")
     max_radial: int = Field(3, ge=1, le=12, description="highest radial basis function")
     max_angular: int = Field(3, ge=0, le=9, description="highest angular momentum")
 
@@ -98,8 +99,7 @@ def descriptors(
     """
     using = settings or DescriptorSettings()
     numbers = sorted(atomic_numbers[s] for s in (dataset.species if species is None else species))
-    if foreign := sorted(set(dataset.species) - {chemical_symbols[z] for z in numbers}):
-        raise InputError(f"descriptors were asked for without the species {', '.join(foreign)}")
+    check_known(np.unique(dataset.column("numbers")), numbers, who="the descriptor")
     columns = _Columns(numbers, using)
     spectrum = _spectrum(using)
     found = np.zeros((len(dataset), 2 * columns.width + 1))

@@ -137,11 +137,23 @@ def overlapping(frame: Frame, factor: float = OVERLAP_FACTOR) -> bool:
 
 
 def describe_contact(frame: Frame, contact: Contact) -> str:
-    """The contact in words, atoms counted from 1: ``atoms 1 (Si) and 4 (C) are 0.31 Å apart``."""
+    """The contact in words, see ``contact_words``."""
     atoms = (contact.first, contact.second)
-    first, second = (f"{k + 1} ({chemical_symbols[frame.numbers[k]]})" for k in atoms)
-    far = f"{contact.distance:.{2 if contact.distance >= 0.1 else 4}f} Å apart"
-    if contact.first == contact.second:
+    first, second = (chemical_symbols[frame.numbers[k]] for k in atoms)
+    return contact_words(atoms, (first, second), contact.distance)
+
+
+def contact_words(atoms: tuple[int, int], elements: tuple[str, str], distance: float) -> str:
+    """Two atoms that are too close, counted from 1: ``atoms 1 (Si) and 4 (C) are 0.31 Å apart``.
+
+    Args:
+        atoms: Their indices, from 0; an atom that is close to its own image twice the same.
+        elements: Their symbols.
+        distance: Å.
+    """
+    first, second = (f"{k + 1} ({symbol})" for k, symbol in zip(atoms, elements, strict=True))
+    far = f"{distance:.{2 if distance >= 0.1 else 4}f} Å apart"
+    if atoms[0] == atoms[1]:
         return f"atom {first} and its periodic image are {far}"
     return f"atoms {first} and {second} are {far}"
 

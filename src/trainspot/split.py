@@ -1,8 +1,9 @@
-"""Training, validation and test sets: assigned once, for good, and without leakage.
+"""The splits train, validation and test: assigned once, and without leakage.
 
-Frames that belong together (the same geometry twice, one trajectory) go to one set. The sets are
-stratified by motif: shares are rounded first over all frames, then over strategies, then over the
-parents of each strategy, always by largest remainders, so that rare motifs are held out as well.
+Frames that belong together (the same geometry twice, one trajectory) get one split. The splits are
+stratified by strategy: shares are rounded first over all frames, then over strategies, then over
+the parents of each strategy, always by largest remainders, so that frames of rare strategies are
+held out too.
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+
 import pytest
 from aiida.manage import get_manager
-from aiida.orm import InstalledCode
+from aiida.orm import Data, InstalledCode
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
+
+from aiida_trainspot.data.pes import PESData
 
 
 @pytest.fixture
@@ -35,6 +40,60 @@ def ours(aiida_profile_clean, aiida_localhost):
     return InstalledCode(
         label="ours", computer=aiida_localhost, filepath_executable="/bin/true"
     ).store()
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What a process and those it called have put into the database.
+
+    Attributes:
+        processes: How many of each kind, without the process itself.
+        data: Likewise nodes of data, inputs included.
+        datasets: The datasets, and under which names processes put them out.
+    """
+
+    processes: Counter
+    data: Counter
+    datasets: dict[PESData, set[str]]
+
+    @property
+    def nodes(self) -> int:
+        return self.processes.total() + self.data.total()
+
+    @property
+    def frames(self) -> int:
+        """Frames stored, as often as they are."""
+        return sum(map(len, self.datasets))
+
+    def nodes_of_frames(self, without=()) -> Counter:
+        """In how many datasets each frame stands, but for those put out under some names."""
+        kept = [node for node, names in self.datasets.items() if not names & set(without)]
+        return Counter(identity for node in kept for identity in node.ids)
+
+
+@pytest.fixture
+def writes_of():
+    """Counts what a process has written."""
+
+    def count(process) -> Writes:
+        called = process.called_descendants
+        data = {}
+        for one in (process, *called):
+            links = one.base.links
+            for entry in (*links.get_incoming(Data).all(), *links.get_outgoing(Data).all()):
+                data[entry.node.pk] = entry.node
+        datasets = {
+            node: set(node.base.links.get_incoming().all_link_labels())
+            for node in data.values()
+            if isinstance(node, PESData)
+        }
+        return Writes(
+            Counter(one.process_label for one in called),
+            Counter(type(node).__name__ for node in data.values()),
+            datasets,
+        )
+
+    return count
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_the_frames_are_those_of_the_plain_function(augmented, inputs, tmp_path)
 def test_an_empty_plan_passes_the_inputs_on(inputs):
     node = run(inputs, [], vacuum=5.0)
     assert node.outputs.dataset.ids == augment(inputs, [], 0, vacuum=5.0).dataset.ids
-    assert node.outputs.report["notes"] == ["1 input left out, the same as another one"]
+    assert node.outputs.report["notes"] == ["1 input left out, because they equal another input"]
 
 
 def test_the_default_plan_by_entry_point_and_builder(silicon):
@@ -113,7 +113,7 @@ def test_each_strategy_is_a_calcfunction_and_all_merge_in_one_node(augmented):
     called = calls(augmented)
     steps = ["supercell_3", "rattle_1", "input_2", "strain_4", "rattle_5", "slab_6", "swap_7"]
     steps.append("isolated_8")
-    assert list(called) == ["inputs", *steps, "merge", "split"]
+    assert list(called) == ["inputs", *steps, "merge"]
     assert all(isinstance(child, CalcFunctionNode) for child in called.values())
     padded = called["inputs"].outputs.result
     for label in steps:
@@ -131,7 +131,7 @@ def test_each_strategy_is_a_calcfunction_and_all_merge_in_one_node(augmented):
     assert not [
         key for key in called["merge"].inputs if isinstance(called["merge"].inputs[key], Dict)
     ]
-    assert called["split"].inputs.dataset.uuid == called["merge"].outputs.dataset.uuid
+    assert augmented.outputs.dataset.uuid == called["merge"].outputs.dataset.uuid
     assert not any(child.base.caching.is_created_from_cache for child in called.values())
 
 
@@ -157,9 +157,10 @@ def test_every_frame_leads_back_to_an_input(augmented, inputs, plan):
 
 def test_inputs_that_are_right_already_are_taken_as_they_are(silicon):
     data = PESData([silicon])
-    called = calls(run(data, [{"kind": "input"}]))
-    assert list(called) == ["input_1", "merge", "split"]
-    assert called["input_1"].inputs["inputs"].uuid == data.uuid
+    called = calls(run(data, [{"kind": "input"}, {"kind": "rattle", "copies": 2}]))
+    assert list(called) == ["rattle_2", "merge"]
+    assert called["rattle_2"].inputs["inputs"].uuid == data.uuid
+    assert called["merge"].inputs["input_1"].uuid == data.uuid
 
 
 # ── a worker that dies ────────────────────────────────────────────────────────

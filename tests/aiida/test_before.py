@@ -18,10 +18,12 @@ from click.testing import CliRunner
 
 import trainspot
 from aiida_trainspot.cli.export import export
-from aiida_trainspot.results.campaign import collect, latest_dataset
+from aiida_trainspot.cli.why import why
+from aiida_trainspot.results.campaign import collect, history, latest_dataset
 from aiida_trainspot.results.status import status
 from trainspot import io
 from trainspot.cli import main
+from trainspot.cli._why import sentence
 
 BEFORE = Path(__file__).parent / "before"
 EXPORT = BEFORE / "demo-export"
@@ -74,6 +76,10 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     assert found["exit"]["label"] == "max_iterations"
     assert [one["labelled_total"] for one in found["iterations"]] == [14, 20]
     assert len(latest_dataset(campaign)) == 20
+    for one in found["iterations"]:
+        stored = campaign.outputs.iterations[f"iteration_{one['n']}"].get_dict()
+        assert {made.pop("committee") for made in one["calibration"].values()} == {""}  # new
+        assert one == stored | {"seconds": one["seconds"]}
     data = collect(campaign)
     assert [iteration.n for iteration in data.iterations] == [1, 2]
     result = CliRunner().invoke(export, [str(campaign.pk), "-o", str(tmp_path / "out")])
@@ -86,4 +92,25 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     page = tmp_path / "report.html"
     result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page)])
     assert result.exit_code == 0, result.output
-    assert "before" in page.read_text(encoding="utf-8")
+    told = page.read_text(encoding="utf-8")
+    assert "before" in told
+    assert "the campaign ran out of iterations before it converged" in told
+    assert "trainspot report with --kinetic-map draws it" in told
+    result = CliRunner().invoke(report, [str(campaign.pk), "-o", str(page), "--kinetic-map"])
+    assert result.exit_code == 0, result.output
+    assert "The same by the descriptor of the paper" in page.read_text(encoding="utf-8")
+
+
+def test_why_a_campaign_of_before_chose_its_frames_is_read_from_its_sentences(campaign):
+    judges = [node for node in campaign.called if node.process_label == "judge"]
+    stored = [node.outputs.judgement.get_dict() for node in sorted(judges, key=lambda n: n.ctime)]
+    for content, past in zip(stored, history(campaign), strict=True):
+        decisions = past.judgement.decisions
+        assert {i: sentence(one) for i, one in decisions.items()} == content["reasons"]
+        assert not any(one.told for one in decisions.values())
+    reasons, identity = stored[0]["reasons"], stored[0]["selected"][0]
+    result = CliRunner().invoke(why, [str(campaign.pk), identity, "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert f"{told['decision']}: {told['reason']}" == reasons[identity]
+    assert told["decided"]["kind"] == told["decision"] == "selected"

@@ -9,8 +9,8 @@ from aiida.orm import Computer, InstalledCode
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.launch import builder
-from aiida_trainspot.setup.installation import cores
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.processes import cores
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Resources
@@ -47,7 +47,7 @@ def test_the_builder_of_a_mapping_is_complete(ours, silicon, named):
     assert made.dataset.dataset.ids == [silicon.id]
     config = made.config.get_dict()
     assert (config["name"], config["protocol"]) == ("toys", "fast")
-    assert config["train"]["committee"] == 3
+    assert config["train"]["committee_size"] == 3
     assert config["train"]["settings"]["cutoff"] == 4.5
     assert {code.full_label for code in made.codes.values()} == {"ours@localhost"}
     assert set(made.codes) == set(made.options) == set(builder.STAGES)

@@ -14,18 +14,22 @@ from aiida.orm import CalcFunctionNode, InstalledCode, QueryBuilder, WorkChainNo
 from ase.build import bulk
 from click.testing import CliRunner
 
+from aiida_trainspot.calculations.evaluate import ids_of
 from aiida_trainspot.cli.why import why
-from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.data.predictions import read_predictions
 from aiida_trainspot.launch.builder import get_builder
 from aiida_trainspot.results.campaign import collect, committee
 from aiida_trainspot.results.status import status
 from trainspot.campaign import loop
 from trainspot.campaign.engines import engines_of
+from trainspot.cli._why import as_json, in_words, sentence
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.judge import why as pure
+from trainspot.judge.earlier import VERSION
+from trainspot.judge.judgement import Judgement
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def judgements(node):
 def evaluated(node, label):
     """Ids of the frames that a job of the campaign evaluated."""
     links = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
-    return [identity for job in links.all_nodes() for identity in job.inputs.dataset.dataset.ids]
+    return [identity for job in links.all_nodes() for identity in ids_of(job.inputs)]
 
 
 def check_that_no_frame_is_evaluated_twice(node, plain):
@@ -87,20 +91,68 @@ def check_that_no_frame_is_evaluated_twice(node, plain):
     assert set(later) <= set(final.subset("train").ids)  # what it learned from, and nothing else
 
 
+def check_that_decisions_are_alike(found, wanted):
+    """The same about each frame, in values but for rounding and in words."""
+    assert found.decisions.keys() == wanted.decisions.keys()
+    for identity, one in found.decisions.items():
+        other = wanted.decisions[identity]
+        assert (one.kind, one.cause, one.method) == (other.kind, other.cause, other.method)
+        assert one.value == pytest.approx(other.value, rel=1e-6)
+        assert one.limit == pytest.approx(other.limit, rel=1e-6)
+        assert sentence(one) == sentence(other)
+
+
+def check_that_it_judged_alike(found, plain):
+    """The same frames are chosen and flagged, on the same grounds."""
+    for content, turn in zip(found, plain.turns, strict=True):
+        assert content["version"] == VERSION
+        judgement, wanted = Judgement.from_dict(content), turn.decision.judgement
+        assert judgement.selected == wanted.selected
+        assert judgement.audit == wanted.audit
+        assert judgement.flagged == wanted.flagged
+        assert judgement.novelty.thresholds == pytest.approx(wanted.novelty.thresholds)
+        check_that_decisions_are_alike(judgement, wanted)
+
+
+def check_that_frames_are_written_once_a_change(written):
+    """Where a frame was made, with its set, with its label, and in the dataset of each iteration.
+
+    Few frames stand in nodes of an exploration too: those it starts from, and of runs that fail.
+    """
+    assert max(written.nodes_of_frames(without=("starts", "failures")).values()) == 4
+    assert max(written.nodes_of_frames().values()) <= 7
+    assert written.frames <= 190
+    assert written.data["PESData"] <= 17
+    assert written.nodes <= 214
+
+
+def check_that_each_choice_has_its_reason(node, plain, campaign):
+    """Read from the graph, the same as the plain loop tells."""
+    past = loop.history(plain, campaign)
+    for identity in (past[0].judgement.selected[0], past[0].known.ids[1]):
+        found = CliRunner().invoke(why, [node.uuid, identity[:12], "--json"]).stdout
+        account = pure.why(identity, past, plain.dataset, plain.failed)
+        wanted = as_json(account)
+        told = json.loads(found)
+        assert told["decision"] == wanted["decision"]
+        assert told["nearest"] == wanted["nearest"]
+        assert told["reason"] == wanted["reason"]
+        assert told["set"] == wanted["set"]
+        assert told["frame"] == identity
+        lines = CliRunner().invoke(why, [node.uuid, identity]).stdout.splitlines()
+        assert lines == in_words(account)
+
+
 @pytest.mark.slow
-def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_campaign, tmp_path):
+def test_the_campaign_selects_what_the_plain_loop_selects(
+    run, aluminium, toy_campaign, tmp_path, writes_of
+):
     content = toy_campaign | {"stop": {"max_iterations": 2}}
     node = run(content)
     campaign = resolve(Document(Path("toy.yaml"), content)).campaign
     plain = loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
 
-    expected = [turn.decision.judgement.to_dict() for turn in plain.turns]
-    for found, wanted in zip(judgements(node), expected, strict=True):
-        assert found["selected"] == wanted["selected"]
-        assert found["audit"] == wanted["audit"]
-        assert found["flagged"] == wanted["flagged"]
-        assert found["reasons"] == wanted["reasons"]
-        assert found["novelty"]["thresholds"] == pytest.approx(wanted["novelty"]["thresholds"])
+    check_that_it_judged_alike(judgements(node), plain)
     assert node.outputs.dataset.dataset.ids == plain.dataset.ids
 
     # the ending, with everything attached
@@ -108,7 +160,9 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     assert "not converged" in node.exit_message
     assert sorted(node.outputs.models) == ["member_0", "member_1", "member_2"]
     records = [node.outputs.iterations[f"iteration_{n}"].get_dict() for n in (1, 2)]
-    for found, wanted in zip(records, plain.records, strict=True):
+    assert [record.pop("version") for record in records] == [VERSION, VERSION]
+    expected_records = [record.to_dict() for record in plain.records]
+    for found, wanted in zip(records, expected_records, strict=True):
         reference = found.pop("reference")
         assert reference["engine"] == wanted.pop("reference")["engine"]
         assert found.keys() == wanted.keys()
@@ -118,6 +172,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     assert records[1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
 
     check_that_no_frame_is_evaluated_twice(node, plain)
+    check_that_frames_are_written_once_a_change(writes_of(node))
 
     # what an export takes
     kept = committee(node, collect(node))
@@ -130,19 +185,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     } == node.outputs.calibration.get_dict()
     assert kept.note == ""
 
-    # why each frame was chosen, read from the graph
-    past = loop.history(plain, campaign)
-    for identity in (expected[0]["selected"][0], past[0].known.ids[1]):
-        found = CliRunner().invoke(why, [node.uuid, identity[:12], "--json"]).stdout
-        wanted = pure.why(identity, past, plain.dataset, plain.failed)
-        told = json.loads(found)
-        assert told["decision"] == wanted["decision"]
-        assert told["nearest"] == wanted["nearest"]
-        assert told["reason"] == wanted["reason"]
-        assert told["set"] == wanted["set"]
-        assert told["frame"] == identity
-        lines = CliRunner().invoke(why, [node.uuid, identity]).stdout.splitlines()
-        assert lines == pure.in_words(told)
+    check_that_each_choice_has_its_reason(node, plain, campaign)
 
     report = status(node)
     assert report["exit"]["label"] == "max_iterations"
@@ -156,7 +199,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(run, aluminium, toy_ca
     decisions = {
         c.process_label for c in node.called_descendants if isinstance(c, CalcFunctionNode)
     }
-    expected = {"run_step", "merge_steps", "assign_sets"}
+    expected = {"run_step", "merge_steps", "merge_labels"}
     expected |= {"schedule", "draw_member", "calibrate", "judge", "score"}
     assert expected <= decisions
     stages = {c.process_label for c in node.called if isinstance(c, WorkChainNode)}

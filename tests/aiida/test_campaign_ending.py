@@ -13,9 +13,10 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.orm import CalcJobNode, Dict, SinglefileData, WorkChainNode
 
+from aiida_trainspot.calculations.evaluate import frames_of
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions import iteration as decisions
-from aiida_trainspot.functions.files import read_predictions, written_predictions
+from aiida_trainspot.data.predictions import PredictionsData
+from aiida_trainspot.functions import evaluate as functions
 from aiida_trainspot.launch.builder import get_builder
 from aiida_trainspot.workflows.campaign import base
 from trainspot.data.dataset import Dataset
@@ -71,7 +72,7 @@ def campaign(ours, toy_campaign, dataset):
         trained=2,
         committee_1=training(b"judged"),
         committee_2=training(b"newer"),
-        predictions_1=written_predictions(known.take(np.arange(11))).store(),
+        predictions_1=PredictionsData(known.take(np.arange(11))).store(),
         calibration_1=Dict({}).store(),
         pairs_1=Dict({}).store(),
         record_1=Dict({"n": 1}).store(),
@@ -82,7 +83,7 @@ def campaign(ours, toy_campaign, dataset):
 def compared(dataset, **changes):
     """A job that predicted the test frame which had been lacking."""
     made = replace(predictions_of(dataset[11:]), **changes)
-    return finished(CalcJobNode(), predictions=written_predictions(made))
+    return finished(CalcJobNode(), predictions=PredictionsData(made))
 
 
 def test_models_and_calibration_are_of_one_committee(campaign):
@@ -107,10 +108,10 @@ def test_a_frame_without_finite_predictions_does_not_end_a_comparison(
     monkeypatch.setattr(base, "submit_once", lambda *_, **inputs: given.update(inputs) or job)
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
     campaign.run_compare()
-    assert given["dataset"].ids == dataset.ids[11:]
+    assert frames_of(given).ids == dataset.ids[11:]
     assert given["metadata"]["options"]["allow_non_finite"] is True
     campaign.inspect_compare()
-    found = read_predictions(campaign.outputs["predictions"]["iteration_1"])
+    found = campaign.outputs["predictions"]["iteration_1"].predictions
     assert found.ids == dataset.ids
     assert found.is_finite.tolist() == [True] * 11 + [False]
     record = campaign.outputs["iterations"]["iteration_1"].get_dict()
@@ -122,7 +123,7 @@ def test_a_judged_committee_must_predict_something(campaign, dataset, monkeypatc
     given = {}
     monkeypatch.setattr(base, "submit_once", lambda *_, **inputs: given.update(inputs))
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
-    campaign._evaluate(PESData(dataset), 1, "iteration_1_evaluate", "evaluate")
+    campaign._evaluate({"dataset": PESData(dataset)}, 1, "iteration_1_evaluate", "evaluate")
     assert "allow_non_finite" not in given["metadata"]["options"]
 
 
@@ -136,8 +137,18 @@ def test_a_checkpoint_of_an_earlier_version_can_be_continued(campaign, dataset, 
     assert campaign.outputs["iterations"]["iteration_1"]["n"] == 1
 
 
-def test_what_a_committee_has_yet_to_predict_is_told_by_ids_alone(campaign, dataset, monkeypatch):
-    monkeypatch.delattr(decisions, "read_predictions")
-    found = decisions.comparison_set(**campaign._comparison(1))
-    assert found["unseen"].ids == dataset.ids[11:]
-    assert found["compared"].value == 12
+def test_what_a_committee_has_yet_to_predict_is_told_by_ids_alone(campaign, monkeypatch):
+    monkeypatch.delattr(functions, "read_predictions")
+    dataset, predictions = campaign.ctx.dataset, campaign.ctx.predictions_1
+    for everything, counts in ((True, (12, 1)), (False, (3, 1))):
+        found = functions.frames_to_compare(dataset, predictions, everything=everything)
+        assert found == counts
+
+
+def test_frames_that_never_came_out_of_labelling_are_in_the_final_dataset(campaign, silicon):
+    campaign.ctx.chosen = PESData([silicon]).store()
+    campaign.ctx.exit = ["ERROR_SUB_PROCESS_FAILED_LABEL", "why"]
+    campaign.results()
+    found = campaign.outputs["dataset"]
+    assert found.ids == [*campaign.ctx.dataset.ids, silicon.id]
+    assert found.n_labelled == len(found) - 1

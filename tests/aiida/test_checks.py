@@ -12,8 +12,9 @@ from aiida.orm import InstalledCode
 
 from aiida_trainspot.launch import checks
 from aiida_trainspot.runtime import daemon
-from aiida_trainspot.setup import programs, pseudos
+from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.installation import cached_calculations
+from aiida_trainspot.workflows.label import pseudos
 from trainspot.common.errors import InputError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -45,7 +46,7 @@ def test_a_campaign_whose_codes_answer_has_no_errors(remarks):
 def test_a_profile_without_broker_or_daemon_is_an_error(remarks):
     (first, *_) = remarks()
     assert first[0] == "error"
-    assert "has no broker, so no daemon; run: verdi" in first[1] or "has no daemon" in first[1]
+    assert "cannot have a daemon; run: verdi" in first[1] or "is not running" in first[1]
 
 
 def test_a_daemon_that_runs_an_older_version_is_a_warning(remarks, monkeypatch):
@@ -59,7 +60,7 @@ def test_a_daemon_that_runs_an_older_version_is_a_warning(remarks, monkeypatch):
     monkeypatch.setattr(checks, "_installed", lambda package: installed.get(package, 0.0))
     (remark,) = checks._daemon()
     assert remark.level == "warning"
-    assert remark.text.startswith("the daemon runs an older trainspot than the one installed")
+    assert remark.text.startswith("the daemon started before trainspot was installed and runs the")
 
 
 def test_when_a_package_was_installed():
@@ -184,7 +185,7 @@ def plane_waves(remarks, silicon, toys, monkeypatch):
         written = {**toys, "label": section | label, "augment": [length]}
         few, *others = remarks(written | {"resources": resources or {}}, frame=frame)
         assert few[0] == "warning"
-        assert few[1].startswith("0 validation frames at first: thresholds take 12")
+        assert few[1].startswith("0 validation frames in iteration 1: thresholds need 12")
         return others
 
     return run
@@ -195,7 +196,7 @@ def test_the_first_labels_and_their_memory_are_told(plane_waves, silicon):
     needed = memory(silicon, settings, {"Si": 4.0})
     assert plane_waves(max_concurrent=1) == [
         ("note", "1 frame of 8 atoms will be labelled first"),
-        ("note", f"the largest label, 8 atoms, takes about {needed:.2g} GB"),
+        ("note", f"the largest label, 8 atoms, needs about {needed:.2g} GB"),
     ]
 
 
@@ -213,13 +214,13 @@ def test_fixed_occupations_with_odd_electrons_are_an_error(remarks, toys, monkey
         monkeypatch.setattr(pseudos, "family", lambda _, made=family: made())
         told = errors_of(remarks(written, frame=frame, thorough=thorough))
         assert len(told) == found
-        assert all(text.startswith("occupations: fixed, but 1 of 1 frame to be") for text in told)
+        assert all(text.startswith("1 of 1 frame to be labelled have an odd") for text in told)
 
 
 def test_labels_beyond_the_memory_of_the_machine_are_a_warning(plane_waves):
     *_, (level, text) = plane_waves(2, max_concurrent=1)
     assert level == "warning"
-    assert text.startswith("1 at a time may take ")
+    assert text.startswith("1 label at the same time may need ")
     assert text.endswith(
         "this machine has 1 GB; lower label.max_concurrent or the size of the supercells"
     )

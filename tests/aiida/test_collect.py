@@ -172,6 +172,27 @@ def test_everything_is_collected(campaign, dataset, predictions):
     assert found.note == ""
 
 
+def test_frames_that_were_just_chosen_are_in_the_dataset(young, dataset, silicon):
+    """Between a judgement and the labels of what it chose, no node holds both."""
+    from aiida.common.links import LinkType
+    from aiida.orm import CalcFunctionNode, Dict
+
+    from aiida_trainspot.data.pes import PESData
+    from aiida_trainspot.results.campaign import latest_dataset
+
+    judge = CalcFunctionNode()
+    judge.set_process_label("judge")
+    judge.base.links.add_incoming(young, LinkType.CALL_CALC, "judge_1")
+    judge.store()
+    chosen = PESData([silicon, dataset[0].with_(labels=Labels())])
+    for name, one in {"record": Dict({"n": 1}), "chosen": chosen}.items():
+        one.base.links.add_incoming(judge, LinkType.CREATE, name)
+        one.store()
+    found = latest_dataset(young)
+    assert found.ids == [*dataset.ids, silicon.id]
+    assert found.is_labelled.tolist() == [True] * 12 + [False]
+
+
 def test_a_campaign_without_results_has_a_report_and_its_dataset(young, dataset, tmp_path):
     from aiida_trainspot.cli.export import export
     from aiida_trainspot.results.campaign import collect, committee
@@ -231,7 +252,7 @@ def test_the_map_command_says_what_a_campaign_is_not(campaign, tmp_path):
         "trainspot status lists the campaigns\n"
     )
     both = CliRunner().invoke(main, ["map", campaign.uuid, "-o", path, "--explored", path])
-    assert "--explored goes with a file" in both.output
+    assert "--explored is for files" in both.output
     assert not (tmp_path / "map.json").exists()
 
 

@@ -18,7 +18,7 @@ from aiida_trainspot.results.status import stages_of
 from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.once import children, submit_once
 from trainspot.data.dataset import Dataset
-from trainspot.data.frames import Frame, Labels
+from trainspot.data.frames import Labels
 from trainspot.train.toy import ToySettings, fit
 
 # The shell of the job script is the parent: with both gone nobody writes that anything was killed.
@@ -59,16 +59,6 @@ def dying(aiida_profile_clean, aiida_localhost, tmp_path):
         return orm.InstalledCode(aiida_localhost, str(script), label="trainspot").store()
 
     return make
-
-
-@pytest.fixture
-def copper(rng):
-    frames = []
-    for _ in range(4):
-        atoms = bulk("Cu", cubic=True)
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-        frames.append(Frame.from_atoms(atoms))
-    return frames
 
 
 def label(frames, code, **settings):
@@ -168,11 +158,11 @@ class Evaluates(CampaignBase):
     def _evaluate(self, frames, iteration, label, key, **extra):
         assert (iteration, extra) == (1, {})
         process = CalculationFactory("trainspot.evaluate")
-        job = submit_once(self, label, process, dataset=frames, **self.inputs.job)
+        job = submit_once(self, label, process, **frames, **self.inputs.job)
         self.to_context(**{key: job})
 
     def start(self):
-        self._evaluate(self.inputs.frames, 1, "iteration_1_evaluate", "evaluate")
+        self._evaluate({"dataset": self.inputs.frames}, 1, "iteration_1_evaluate", "evaluate")
 
     def repeat(self):
         self._repeat_if_cut_off(1, "evaluate")

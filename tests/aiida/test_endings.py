@@ -123,7 +123,7 @@ def test_nothing_passes_the_screen(campaign):
     state, sentence = told(campaign)
     assert state == "failed"
     assert sentence.startswith(
-        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 beyond "
+        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 above "
         "screen.max_force (0.5 eV/Å), of 29; 5 of 5 runs broke off before their end. Explore"
     )
 
@@ -163,9 +163,14 @@ def test_of_several_attempts_the_last_says_why(campaign):
     ("code", "label", "inner", "said"),
     [
         (450, "augment", 200, "the augmentation failed: no. Change structures or augment, then"),
-        (451, "iteration_1_label", 202, "the labelling failed in iteration 1: no. Name a family"),
+        (451, "iteration_1_label", 202, "the labelling failed in iteration 1: no. Set label.pseu"),
         (452, "iteration_1_train", 203, "in iteration 1: no. Ask for at least two members (train."),
-        (452, "iteration_1_train", 201, "Give more structures, or the training set a larger share"),
+        (
+            452,
+            "iteration_1_train",
+            201,
+            "Give more structures, or a larger share of training frames",
+        ),
         (453, "iteration_1_explore", 200, "the exploration failed in iteration 1: no. Change str"),
         (453, "iteration_1_explore", 303, "the exploration failed in iteration 1: no. See verdi p"),
         (454, "iteration_1_evaluate", 306, "the evaluation failed in iteration 1: no. Lower train"),
@@ -184,9 +189,7 @@ def test_a_stage_that_crashed_is_told_by_the_line_that_names_it(campaign):
     ended(stage, state=ProcessState.EXCEPTED)
     ended(campaign, 453, "…")
     _, sentence = told(campaign)
-    assert (
-        "ExplorationWorkChain came to an error: OSError: no space left on device. See" in sentence
-    )
+    assert "ExplorationWorkChain raised an error: OSError: no space left on device. See" in sentence
 
 
 def test_the_regular_ends_are_no_failures(campaign):
@@ -196,7 +199,7 @@ def test_the_regular_ends_are_no_failures(campaign):
     assert state == "finished"
     assert sentence == (
         "not converged after 1 iteration (stop.max_iterations 10). Raise stop.max_iterations and "
-        "run the file again: what is finished comes from the cache."
+        "run the file again: finished calculations come from the cache."
     )
 
 
@@ -216,8 +219,8 @@ def test_a_stop_says_where(campaign):
     state, sentence = told(campaign)
     assert state == "killed"
     assert sentence == (
-        "stopped while labelling in iteration 1, when 1 of 2 jobs had ended well. To go on, run "
-        "the same file again: what is finished comes from the cache."
+        "stopped while labelling in iteration 1; 1 of 2 jobs had finished successfully. To "
+        "continue, run the same file again: finished calculations come from the cache."
     )
 
 

@@ -21,10 +21,12 @@ from ase.calculators.emt import EMT
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.base import ENDED
+from aiida_trainspot.calculations.evaluate import ids_of
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.decision import decision
-from aiida_trainspot.functions.files import read_predictions
+from aiida_trainspot.data.predictions import PredictionsData
+from aiida_trainspot.functions.base import decision
 from aiida_trainspot.parsers.base import interruption
+from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.evaluate.batch import evaluate
@@ -87,14 +89,14 @@ def test_the_job_predicts_what_the_pure_function_does(inputs, committee):
         outputs, node = run_get_node(calculation, **inputs)
         assert node.is_finished_ok, node.exit_message
         assert outputs["predictions"].filename == "predictions.h5"
-        found = read_predictions(outputs["predictions"])
+        found = outputs["predictions"].predictions
         here = evaluate(dataset, [ToyPotential.load(path) for path in paths])
         np.testing.assert_allclose(found.energy, here.energy)
         np.testing.assert_allclose(found.forces, here.forces)
         assert found.members == ("member_0", "member_1")
         assert node.base.repository.list_object_names() == [".aiida", "_aiidasubmit.sh"]
         # neither another node nor other batches and processes repeat the job
-        practical = {"max_atoms": 64, "jobs": 2, "device": "cpu"}
+        practical = {"max_atoms": 64, "workers": 2, "device": "cpu"}
         fresh = inputs | {"dataset": PESData(dataset), "practical": practical}
         again = run_get_node(calculation, **fresh)[1]
         assert again.base.caching.get_cache_source() == node.uuid
@@ -121,23 +123,65 @@ def test_what_is_written(inputs, committee):
     ]
     assert [target for _, _, target in info.local_copy_list] == ["dataset.h5", *names]
     assert info.retrieve_list == ["predictions.h5", "trainspot.out", "trainspot.err", ENDED]
-    with SandboxFolder() as folder:
-        info = write_job(inputs | {"practical": {"jobs": 3}}, folder)[1]
-    assert info.codes_info[0].cmdline_params[-2:] == ["--jobs", "3"]
+    for name in ("workers", "jobs"):  # the latter is its former name
+        with SandboxFolder() as folder:
+            info = write_job(inputs | {"practical": {name: 3}}, folder)[1]
+        assert info.codes_info[0].cmdline_params[-2:] == ["--workers", "3"]
+
+
+@pytest.fixture
+def selections(committee, inputs):
+    """Inputs that select frames, and the ids of those that are evaluated."""
+    frames = list(committee[0])
+    unlabelled = Frame.from_atoms(bulk("Cu", a=3.7, cubic=True)).with_(split="test")
+    given = PESData([*frames[:5], frames[5].with_(split="test"), unlabelled])
+    explored = PESData([Frame.from_atoms(bulk("Cu", a=3.8, cubic=True)), unlabelled])
+    paths = committee[1]
+    predicted = PredictionsData(evaluate(committee[0][2:6], [ToyPotential.load(p) for p in paths]))
+    ids = given.ids
+    return [
+        ({"dataset": given, "view": orm.Str("all")}, ids),
+        ({"dataset": given, "view": orm.Str("held_out"), "explored": explored},
+         [*ids[4:6], *explored.ids]),
+        ({"dataset": given, "view": orm.Str("test")}, ids[5:6]),
+        ({"dataset": given, "view": orm.Str("labelled"), "predicted": predicted}, ids[:2]),
+        ({"dataset": given, "explored": explored}, [*ids, explored.ids[0]]),
+    ]  # fmt: skip
+
+
+def test_a_selection_of_frames_is_brought_and_not_kept(inputs, selections):
+    for given, ids in selections:
+        assert ids_of(given) == ids
+        with SandboxFolder() as folder:
+            info = write_job(inputs | given, folder)[1]
+            assert folder.get_content_list() == ["dataset.h5"]
+            assert hdf5.read(Path(folder.abspath) / "dataset.h5").ids == ids
+        assert info.provenance_exclude_list == ["dataset.h5"]
+        assert "dataset.h5" not in [target for _, _, target in info.local_copy_list]
+
+
+def test_a_selection_is_evaluated(inputs, selections):
+    given, ids = selections[1]
+    outputs, node = run_get_node(CalculationFactory(NAME), **(inputs | given))
+    assert node.is_finished_ok, node.exit_message
+    assert outputs["predictions"].ids == ids
+    assert node.base.repository.list_object_names() == [".aiida", "_aiidasubmit.sh"]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("view", "tested", "'tested' is none of all, held_out, test, labelled"),
         ("settings", {"dtyp": "float64"}, "did you mean 'dtype'"),
         ("settings", {"max_atoms": 8}, "max_atoms: goes into the input 'practical'"),
+        ("settings", {"jobs": 8}, "jobs: goes into the input 'practical'"),
         ("practical", {"max_atoms": 0}, "max_atoms"),
         ("practical", {"dtype": "float64"}, "dtype: goes into the input 'settings'"),
         ("models", {}, "at least one model"),
     ],
 )
 def test_bad_inputs_are_refused_before_anything_runs(inputs, name, value, message):
-    bad = orm.Dict(value) if name == "settings" else value
+    bad = orm.to_aiida_type(value) if name in {"settings", "view"} else value
     with pytest.raises(ValueError, match=message):
         run_get_node(CalculationFactory(NAME), **(inputs | {name: bad}))
 

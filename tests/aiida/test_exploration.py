@@ -14,7 +14,7 @@ from aiida.plugins import WorkflowFactory
 from ase.build import bulk
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.schedule import gather_exploration
+from aiida_trainspot.functions.explore import gather_exploration
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.explore.ase import AseExplorer

@@ -31,16 +31,6 @@ def code(aiida_profile_clean, aiida_localhost):
     ).store()
 
 
-@pytest.fixture
-def copper(rng) -> list[Frame]:
-    frames = []
-    for _ in range(4):
-        atoms = bulk("Cu", cubic=True)
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-        frames.append(Frame.from_atoms(atoms))
-    return frames
-
-
 def label(frames, code, settings, *, cached=True):
     process = WorkflowFactory("trainspot.label")
     inputs = {"engine": orm.Str("ase"), "dataset": PESData(frames), "code": code}

@@ -53,14 +53,9 @@ def program(aiida_localhost, tmp_path):
 
 
 @pytest.fixture
-def frames(rng):
+def frames(copper):
     """Copper, copper, the killer, copper: a job; and copper: another."""
-    found = []
-    for _ in range(4):
-        atoms = bulk("Cu", cubic=True)
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-        found.append(Frame.from_atoms(atoms))
-    return [*found[:2], Frame.from_atoms(bulk("W")), *found[2:]]
+    return [*copper[:2], Frame.from_atoms(bulk("W")), *copper[2:]]
 
 
 def run_stage(frames, program, **settings):

@@ -16,11 +16,13 @@ from ase.build import bulk
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import batches, deal, gather_parts, gather_pw, structures
 from aiida_trainspot.workflows.label.gather import gather_all, gather_calculations
+from trainspot import split
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 
+NOTHING = Dataset.from_frames([])
 SETTINGS = {"calculator": "emt", "frames_per_job": 3}
 
 
@@ -48,14 +50,9 @@ def copper(rng) -> list[Frame]:
 
 
 def run_stage(frames, program, settings=SETTINGS, engine="ase", **inputs):
-    return run_get_node(
-        WorkflowFactory("trainspot.label"),
-        engine=orm.Str(engine),
-        dataset=PESData(frames),
-        code=program,
-        settings=orm.Dict(settings),
-        **inputs,
-    )
+    given = {"engine": orm.Str(engine), "dataset": PESData(frames), "code": program}
+    given |= {"settings": orm.Dict(settings)} | inputs
+    return run_get_node(WorkflowFactory("trainspot.label"), **given)
 
 
 def jobs(node):
@@ -91,6 +88,37 @@ def test_the_stage_labels_what_has_no_label(copper, trainspot_code):
         assert outputs["labelled"].base.caching.get_hash() is not None
         assert outputs["labelled"].dataset.ids == labelled.ids
         assert outputs["failures"].dataset[0].info["failure"] == failures[0].info["failure"]
+
+
+def test_chosen_frames_join_the_dataset_with_labels_and_sets(copper, trainspot_code):
+    known = [
+        frame.with_(labels=Labels(-1.0, np.zeros((len(frame), 3)), None, "mine"), split="train")
+        for frame in copper[:3]
+    ]
+    given, chosen = PESData(known), PESData([copper[3].with_(split="train"), copper[4]])
+    sets = orm.Dict({"fractions": [0.6, 0.2, 0.2], "seed": 5})
+    outputs, node = run_stage(
+        known, trainspot_code, {"calculator": "emt"}, dataset=given, chosen=chosen, sets=sets
+    )
+    assert node.is_finished_ok, node.exit_message
+    (job,) = jobs(node)
+    assert job.inputs.dataset.uuid == chosen.uuid
+    found = outputs["labelled"].dataset
+    wanted = base.merged(given.dataset.merge(chosen.dataset), job.outputs.labelled.dataset, NOTHING)
+    wanted = split.assign(wanted, sets["fractions"], seed=5)
+    assert found.ids == [frame.id for frame in copper]
+    assert found.is_labelled.all()
+    assert found.column("split").tolist() == wanted.column("split").tolist()
+    assert found[3].split == "train"
+    assert outputs["failures"].uuid == job.outputs.failures.uuid
+    called = [child.process_label for child in node.called_descendants]
+    assert sorted(called) == ["AseLabelCalculation", "AseLabelWorkChain", "merge_labels"]
+
+
+@pytest.mark.parametrize("sets", [{"fractions": [1, 1, 1], "seed": 0}, {"fractions": [1, 0, 0]}])
+def test_sets_that_make_no_sense_are_refused(copper, trainspot_code, sets):
+    with pytest.raises(ValueError, match="not the fractions and the seed of sets"):
+        run_stage(copper, trainspot_code, sets=orm.Dict(sets))
 
 
 def test_isolated_atoms_must_succeed(copper, trainspot_code):

@@ -102,7 +102,7 @@ def test_what_changes_no_result_makes_no_other_campaign(written, change, name):
     found = running.twin(inputs_of(written(**change)))
     assert found.node.pk == node.pk
     assert not found.is_same
-    assert f"only in what changes no result: {name}" in str(found)
+    assert f"only in settings that change no result: {name}" in str(found)
 
 
 def test_labels_in_common_are_not_paid_for_twice(written):
@@ -110,7 +110,7 @@ def test_labels_in_common_are_not_paid_for_twice(written):
     changed = inputs_of(written(tolerance={"forces": 0.2}))
     found = running.twin(changed)
     assert found.differing is None
-    assert "is computing 6 labels that this file needs as well" in str(found)
+    assert "computes 6 labels that this file needs too" in str(found)
     # once they are there, they are taken
     at_stage(node, "train")
     assert running.twin(changed) is None
@@ -158,7 +158,7 @@ def test_a_second_run_is_refused_followed_or_forced(written, call):
     followed = call(written(), "--wait", "--json")
     assert json.loads(followed.stdout) == first
     assert followed.exit_code == 40
-    assert "following it" in followed.stderr
+    assert ": showing its progress" in followed.stderr
     other = call(written(name="x"), "--wait")
     assert other.exit_code == 2
     assert len(running.running()) == 1

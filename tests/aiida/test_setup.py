@@ -117,7 +117,9 @@ def make(aiida_profile_clean, tmp_path, monkeypatch):
 
     def code(path):
         monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
-        return codes.make_code(programs.PW, computer, tmp_path, install=False)
+        return codes.make_code(
+            programs.PW, computer, tmp_path, install=False, remedy=programs.PW.remedy
+        )
 
     return code
 
@@ -157,15 +159,39 @@ def test_a_program_that_is_not_there_or_silent_makes_no_code(make, pw):
         load_code("pw@localhost")
 
 
+def test_a_program_that_we_can_install_is_brought_if_the_user_lets_us(
+    aiida_profile_clean, tmp_path, monkeypatch, pw
+):
+    computer, _ = installation.make_computer()
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (label,) = programs.BRINGERS
+    assert label == programs.PW.label
+    assert programs.BRINGERS[label].install is programs.install_qe
+
+    def made(bring, *, install):
+        monkeypatch.setattr(programs, "BRINGERS", {label: programs.Bringer(bring, "a wheel")})
+        return codes.make_code(programs.PW, computer, tmp_path, install=install)
+
+    def fails(home):
+        raise RunError("pip failed", hint="look at pip")
+
+    assert made(lambda _: pw, install=False).detail == "no pw.x"
+    failed = made(fails, install=True)
+    assert (failed.state, failed.detail, failed.hint) == ("missing", "pip failed", "look at pip")
+    assert made(lambda _: pw, install=True).detail == f"{pw} (a wheel)"
+
+
 def test_our_own_programs_lie_beside_this_python(tmp_path):
-    ours = {program.label: program for program in programs.CODES}
-    assert programs.locate(ours["trainspot"], tmp_path).name == "trainspot"
-    assert programs.silence(ours["trainspot"], programs.locate(ours["trainspot"], tmp_path)) == ""
+    path = programs.locate(programs.OWN, tmp_path)
+    assert path.name == "trainspot"
+    assert programs.silence(programs.OWN, path) == ""
 
 
 def test_a_python_program_without_its_module_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(programs, "find_spec", lambda _: None)
-    assert all(programs.locate(p, tmp_path) is None for p in programs.CODES if p.module)
+    every = programs.every()
+    assert [program.label for program in every if program.module] == ["lmp", "mace", "trainspot"]
+    assert all(programs.locate(program, tmp_path) is None for program in every if program.module)
 
 
 def test_a_python_for_which_there_is_no_wheel(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,10 +14,11 @@ from plumpy import ProcessState
 from rich.text import Text
 
 from aiida_trainspot.cli import _watch
+from aiida_trainspot.results.find import find
 from aiida_trainspot.results.status import Progress, progress, status
-from aiida_trainspot.runtime.profile import find
 from trainspot.cli import main
 from trainspot.common.errors import InputError
+from trainspot.judge.calibrate import Calibration
 
 RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
 RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}
@@ -159,7 +161,8 @@ def test_every_closing_line_stands_for_itself(campaign, monkeypatch, capsys):
 
 
 def test_the_end_tells_what_was_lacking_and_what_comes_next():
-    few = {"random_choice": True, "calibration": {"forces": {"pairs": 5}}}
+    made = replace(Calibration.given("forces", 0.1), pairs=5).to_dict()
+    few = {"n": 1, "random_choice": True, "calibration": {"forces": made}}
     report = {"stage": "train", "exit": None, "iterations": []}
     assert [str(line) for line in _watch.closing(report, 7)] == ["stage: train"]
     ended = report | {"exit": {"status": 420, "label": "max_iterations"}, "iterations": [few]}
@@ -227,10 +230,10 @@ def test_the_table_compares_committees_on_the_final_test_frames_once_it_can(camp
         return found.header, list(found.cells)
 
     final = {"common_test": {"forces": 0.4}}
-    assert column(shown({}, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
-    assert column(shown(final, {})) == ("force RMSE (own test)", ["200 meV/Å"] * 2)
+    assert column(shown({}, {})) == ("force RMSE (test)", ["200 meV/Å"] * 2)
+    assert column(shown(final, {})) == ("force RMSE (test)", ["200 meV/Å"] * 2)
     assert column(shown(final, final)) == ("force RMSE (final test)", ["400 meV/Å"] * 2)
-    assert column(shown({"rmse": {}})) == ("force RMSE (own test)", ["–"])
+    assert column(shown({"rmse": {}})) == ("force RMSE (test)", ["–"])
 
 
 def test_stopping_what_has_ended_says_so(campaign):

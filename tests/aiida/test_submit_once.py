@@ -14,7 +14,7 @@ from aiida.engine.processes.launcher import ProcessLauncher
 from aiida.manage import get_manager
 from aiida.orm import CalcFunctionNode, Int, load_node
 
-from aiida_trainspot.functions.decision import decision
+from aiida_trainspot.functions.base import decision
 from aiida_trainspot.workflows.once import (
     SubmitsOnce,
     children,

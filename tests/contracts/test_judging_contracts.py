@@ -28,8 +28,8 @@ def test_selection(name, labelled_frames):
 
 
 def test_a_broken_method_is_caught(monkeypatch):
-    class Constant:
-        nominal, min_pairs = None, 0
+    class Constant(calibrate.Method):
+        """Learns nothing from the pairs."""
 
         def __init__(self, settings):
             pass
@@ -43,7 +43,7 @@ def test_a_broken_method_is_caught(monkeypatch):
 
 
 def test_a_broken_strategy_is_caught(monkeypatch, labelled_frames):
-    class Greedy:
+    class Greedy(select.Selection):
         def select(self, judged, budget, rng):
             return judged.frames.ids
 

@@ -16,11 +16,14 @@ from trainspot.common.errors import ContractError, InputError, OutputMissingErro
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.exported import CALIBRATION, FORMAT, FORMAT_VERSION, MODELS
 from trainspot.models.toy import ToyPotential
 from trainspot.testing import check_model_file, check_potential, check_trainer, tiny_dataset
 from trainspot.testing.samples import few_frames, tiny_model
+from trainspot.train import base
 from trainspot.train.base import Trainer
-from trainspot.train.toy import METRICS, ToyTrainer
+from trainspot.train.toy import METRICS, ToySettings, ToyTrainer, fit
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,12 @@ def frames():
     return few_frames(tiny_dataset())
 
 
+def test_every_trainer_and_kind_is_under_test():
+    """Those of MACE in tests/engines."""
+    assert plugins.names(base.GROUP) == ["mace", "toy"]
+    assert plugins.names(potential.GROUP) == ["committee", "mace", "toy"]
+
+
 def test_the_toy_trainer(tmp_path):
     result = check_trainer("toy", tmp_path, diverging={"energy_weight": 1e300})
     assert result.model.is_file()
@@ -40,6 +49,25 @@ def test_the_toy_trainer(tmp_path):
 
 def test_the_toy_model(model, frames):
     check_potential(model, frames)
+
+
+def test_the_committee_of_an_export(tmp_path, model, frames):
+    export, files = tmp_path / "export", tmp_path / "files"
+    (export / MODELS).mkdir(parents=True)
+    files.mkdir()
+    names = ["member_0.toy", "member_1.toy"]
+    for seed, name in enumerate(names):
+        fit(tiny_dataset(), ToySettings(), seed)[0].save(export / MODELS / name)
+    one = {"slope": 2.0, "sigma": 3.0, "threshold": 0.05, "fitted": True}
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "models": names,
+        "properties": {"forces": one},
+    }
+    (export / CALIBRATION).write_text(json.dumps(content))
+    committee = CommitteePotential.load(export)
+    check_potential(committee, frames, path=export, folder=files)
 
 
 # ── the contract of trainers itself ───────────────────────────────────────────
@@ -272,9 +300,10 @@ def test_a_wrong_kind_of_models_is_caught_by_name(tmp_path, model, monkeypatch, 
         check_model_file(wrong, path, files)
 
 
-def test_a_wrong_kind_is_caught_with_its_trainer(tmp_path, monkeypatch):
-    only_this(monkeypatch, Plain)
-    with pytest.raises(AssertionError, match=r"model kind 'toy' \(.*Plain\): .* raised ValueError"):
+@pytest.mark.parametrize("wrong", [Greedy, Shy, Plain])
+def test_a_wrong_kind_is_caught_with_its_trainer(tmp_path, monkeypatch, wrong):
+    only_this(monkeypatch, wrong)
+    with pytest.raises(AssertionError, match=rf"model kind 'toy' \(.*{wrong.__name__}\): "):
         check_trainer("toy", tmp_path)
 
 

@@ -189,7 +189,7 @@ def test_an_empty_plan_passes_the_inputs_on(silicon):
 def test_copies_among_the_inputs_are_noted(silicon):
     made = augment(Dataset.from_frames([silicon, silicon]), [], 1)
     assert made.dataset.ids == [silicon.id]
-    assert made.notes == ["1 input left out, the same as another one"]
+    assert made.notes == ["1 input left out, because they equal another input"]
 
 
 def test_a_large_input_is_its_own_supercell(silicon):
@@ -299,7 +299,7 @@ def test_inputs_that_differ_in_their_vacuum_alone_are_one():
     part = running.pad_inputs(Dataset.from_frames(frames), 20.0)
     assert len(part.frames) == 1
     assert part.frames[0].labels.energy == -1.0
-    assert part.notes[-1] == "2 inputs left out, the same as another one"
+    assert part.notes[-1] == "2 inputs left out, because they equal another input"
 
 
 def test_a_sheet_that_is_read_as_a_crystal_is_pointed_out():
@@ -310,7 +310,7 @@ def test_a_sheet_that_is_read_as_a_crystal_is_pointed_out():
     assert running.pad_inputs(Dataset.from_frames([given])).notes == []
     (note,) = running.pad_inputs(Dataset.from_frames(crystals)).notes
     assert note.startswith("input C2 ")
-    assert "16.0 Å without atoms along c, a periodic direction (and so has 1 other input)" in note
+    assert "16.0 Å without atoms along c, a periodic direction (1 other input has this too)" in note
     assert "--periodic TTF" in note
 
 

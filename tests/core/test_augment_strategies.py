@@ -231,7 +231,7 @@ def test_vacancies_are_all_different_and_leave_the_rest_alone(silicon):
     strategy = Vacancies(copies=100, count=2)
     frames = list(strategy.generate([silicon], generator()))
     assert len(frames) == len({frame.id for frame in frames}) == 28  # 8 choose 2
-    assert "only 28 different ways" in strategy.take_notes()[0]
+    assert "only 28 different choices of vacancies" in strategy.take_notes()[0]
     for frame in frames:
         stay = np.delete(np.arange(8), frame.origin.parameters["removed"])
         assert np.array_equal(frame.positions, silicon.positions[stay])

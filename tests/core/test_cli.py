@@ -146,12 +146,12 @@ def test_version():
 # ── shared options ────────────────────────────────────────────────────────────
 @click.command("train")
 @click.option("--engine", default="mace")
-@click.option("--committee", default=0)
+@click.option("--committee-size", default=0)
 @config_option
 @seed_option
-def training(engine, committee, config, seed):
+def training(engine, committee_size, config, seed):
     name = config.name if config else None
-    click.echo(json.dumps([engine, committee, name, seed, given("engine")]))
+    click.echo(json.dumps([engine, committee_size, name, seed, given("engine")]))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,8 @@ def test_a_campaign_file_gives_defaults_and_the_command_line_wins(
     argv, expected, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.yaml").write_text("name: mine\nseed: 7\ntrain: {engine: toy, committee: 5}\n")
+    text = "name: mine\nseed: 7\ntrain: {engine: toy, committee_size: 5}\n"
+    (tmp_path / "c.yaml").write_text(text)
     result = CliRunner().invoke(training, argv)
     assert json.loads(result.output) == expected
 

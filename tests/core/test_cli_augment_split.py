@@ -78,7 +78,7 @@ def test_a_plan_that_makes_nothing_says_why_and_writes_nothing(call, tmp_path, j
     assert notes[0].startswith("note: swap: nothing to exchange in 1 of 1 structures")
     assert notes[1].startswith("note: vacancies: fewer than 3 atoms would remain in Si8")
     assert len(notes) == 2
-    assert error == "Error: no strategy made a frame; the notes say why"
+    assert error == "Error: no strategy made a frame; see the notes above"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "si.cif"]
 
 

@@ -61,7 +61,7 @@ def call(tmp_path, monkeypatch):
     [
         ("inspect",),
         ("convert", "out.h5"),
-        ("train", "--engine", "toy", "--committee", 2, "-o", "out"),
+        ("train", "--engine", "toy", "--committee-size", 2, "-o", "out"),
     ],
 )
 def test_a_warning_is_one_line_beside_what_is_done(call, command, name, said):
@@ -93,12 +93,12 @@ def test_nothing_is_changed_by_guessing(call, tmp_path):
 
 
 def test_calibrate_says_it_too(call):
-    call("train", "good.extxyz", "--engine", "toy", "--committee", 2, "-o", "out")
+    call("train", "good.extxyz", "--engine", "toy", "--committee-size", 2, "-o", "out")
     call("evaluate", "out/dataset.h5", "--models", "out", "-o", "p.h5")
     asked = ("calibrate", "p.h5", "--reference", "atoms.extxyz", "--tolerance", "forces=50")
     said = call(*asked).stderr
     assert ATOMS in said
-    assert "warning: tolerance.forces = 50 eV/Å is wider than the labels spread, " in said
+    assert "warning: tolerance.forces = 50 eV/Å is larger than the spread of the labels, " in said
 
 
 def test_inspect_lists_stress_and_readable_thousands(call):

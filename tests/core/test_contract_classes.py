@@ -6,10 +6,13 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
 from trainspot.common import plugins
 from trainspot.common.contracts import Contract
 from trainspot.common.errors import ContractError, InputError
+from trainspot.config.schema import schema
+from trainspot.config.stages import TrainSection
 from trainspot.explore.base import explorer
 from trainspot.label.base import FrameEngine, engine
 from trainspot.models import potential
@@ -104,6 +107,31 @@ def test_a_broken_kind_of_models_does_not_hide_the_others(monkeypatch, tmp_path)
     )
     with pytest.raises(InputError, match="kind 'broken' cannot be used: Whole does not derive"):
         potential.kind_of(path)
+
+
+def test_a_broken_engine_does_not_break_the_schema_of_the_others(monkeypatch):
+    names, load = plugins.names, plugins.load
+    monkeypatch.setattr(plugins, "names", lambda group: [*names(group), "broken"])
+    monkeypatch.setattr(
+        plugins,
+        "load",
+        lambda group, name, **more: Whole if name == "broken" else load(group, name),
+    )
+    engines = schema()["$defs"]["TrainSection"]["anyOf"]
+    assert {"$ref": "#/$defs/TrainSection.toy"} in engines
+    assert not [one for one in engines if "broken" in one["$ref"]]
+    with pytest.raises(ValidationError, match="Whole does not derive from"):
+        TrainSection(engine="broken")
+
+
+def test_a_trainer_that_starts_from_scratch_only_is_not_asked_to_do_otherwise(monkeypatch):
+    class FromScratch(ToyTrainer):
+        takes_start = False
+
+    monkeypatch.setattr(plugins, "load", lambda *_, **__: FromScratch)
+    with pytest.raises(ValidationError, match="'toy' cannot start from a model; use 'start: scra"):
+        TrainSection(engine="toy", start="previous")
+    assert TrainSection(engine="toy").start == "scratch"
 
 
 def test_what_a_trainer_does_not_declare_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trainspot.common.errors import DataError
+from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 
@@ -115,3 +116,14 @@ def test_extras_must_agree_between_frames(silicon, labelled_frames):
         Dataset.from_frames([one, other])
     with pytest.raises(DataError, match="'q' has different types or shapes"):
         Dataset.concatenate([Dataset.from_frames([one]), Dataset.from_frames([other])])
+
+
+def test_frames_without_their_labels_are_those_made_without(labelled_frames, tmp_path):
+    dataset = Dataset.from_frames([f.with_(split="test", info={"a": 1}) for f in labelled_frames])
+    wanted = Dataset.from_frames(frame.with_(labels=Labels()) for frame in dataset)
+    hdf5.write(dataset, tmp_path / "frames.h5")
+    with hdf5.opened(tmp_path / "frames.h5") as on_disk:
+        for found in (dataset.without_labels(), on_disk.without_labels()):
+            for name, column in wanted.columns.items():
+                np.testing.assert_array_equal(found.column(name), column)
+    assert dataset.is_labelled.all()

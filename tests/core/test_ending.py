@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from trainspot.campaign import ending, loop
+from trainspot.campaign.record import IterationRecord
 from trainspot.common.errors import RunError
 from trainspot.common.text import broken_off as broken_words
 from trainspot.config.document import Document
@@ -40,7 +41,7 @@ SCF_CASE = {
         "electron_maxstep": 4,
         "max_iterations": 1,
     },
-    "train": {"engine": "mace", "committee": 2},
+    "train": {"engine": "mace", "committee_size": 2},
 }
 EMT = {"engine": "ase", "calculator": "emt"}
 
@@ -91,7 +92,7 @@ def test_reasons_are_counted_and_the_share_that_would_do_is_named():
     found = ending.too_few_labels(4, bad, campaign_of())
     assert found.message == (
         "3 of 7 frames could not be labelled: did not reach self-consistency (2), ran out of "
-        "walltime (1); label.min_success asks for 90%"
+        "walltime (1); label.min_success requires 90%"
     )
     assert "; or give the jobs more time (resources.pw@localhost.walltime)" in found.remedy
     assert "Raise label.max_iterations (now 1) or lower label.min_success (now 0.9) to 0.57:" in (
@@ -106,8 +107,8 @@ def test_where_both_are_needed_both_are_said():
     found = ending.too_few_labels(5, bad, campaign_of(train={"engine": "toy"}, label=EMT))
     assert "no W (2), isolated atom Si: no W (1)" in found.message
     assert found.remedy == (
-        "Lower label.min_success (now 0.9) to 0.6 and leave {kind: isolated} out of augment "
-        "(reference energies are then fitted); trainspot export keeps what is labelled, for "
+        "Lower label.min_success (now 0.9) to 0.6 and remove {kind: isolated} from augment "
+        "(the reference energies are then fitted); trainspot export saves the labels, for "
         "'dataset:'"
     )
 
@@ -116,7 +117,7 @@ def test_without_any_label_no_lower_share_is_offered():
     bad = failures(("KeyError: 'W'", None))
     found = ending.too_few_labels(0, bad, campaign_of(label=EMT))
     assert found.message.startswith("1 of 1 frame could not be labelled: KeyError: 'W' (1)")
-    assert found.remedy.startswith("Mend what is said here, or the settings of label (ase), then")
+    assert found.remedy.startswith("Correct this or the settings of label (ase), then run the")
 
 
 def test_a_long_list_of_reasons_is_cut():
@@ -132,6 +133,9 @@ def test_given_isolated_atoms_are_named_as_such():
     assert "train.e0s in place of isolated atoms in the dataset" in found.remedy
 
 
+record_of = IterationRecord.from_dict
+
+
 # ── exploration ───────────────────────────────────────────────────────────────
 RECORD = {"n": 1, "explored": 29, "refused": {"force": 5, "overlap": 24}, "duplicates": 0}
 BROKEN = {"exploration_failures": 5, "runs": 5}
@@ -139,9 +143,9 @@ BROKEN = {"exploration_failures": 5, "runs": 5}
 
 def test_nothing_passes_the_screen():
     """After dpgen #1363 and dpgen2 #49: which limits, how many runs broke off, what to do."""
-    found = ending.nothing_valid(RECORD | BROKEN, ScreenSettings(max_force=0.5))
+    found = ending.nothing_valid(record_of(RECORD | BROKEN), ScreenSettings(max_force=0.5))
     assert said(found) == (
-        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 beyond "
+        "no explored frame passed the screen: 24 overlap (screen.overlap 0.6), 5 above "
         "screen.max_force (0.5 eV/Å), of 29; 5 of 5 runs broke off before their end. Explore "
         "cooler or shorter (explore.temperature, explore.time), or start from more distorted "
         "frames (augment); the labels come from the cache"
@@ -152,19 +156,22 @@ def test_nothing_passes_the_screen():
 @pytest.mark.parametrize(
     ("record", "parts"),
     [
-        ({"explored": 0, **BROKEN}, ["nothing was explored; 5 of 5 runs"]),
-        ({"explored": 3, "duplicates": 3}, ["3 known already, of 3", "Explore longer or hotter"]),
-        ({"explored": 2, "refused": {"force": 2}}, ["raise screen.max_force if such"]),
+        ({"explored": 0, **BROKEN}, ["no frame was explored; 5 of 5 runs"]),
+        (
+            {"explored": 3, "duplicates": 3},
+            ["3 already in the dataset, of 3", "Explore longer or hotter"],
+        ),
+        ({"explored": 2, "refused": {"force": 2}}, ["raise screen.max_force if you want such"]),
         (
             {"explored": 2, "refused": {"volume": 2}},
-            ["2 outside screen.min_volume to screen.max_volume (0.3 to 5 times", "or widen"],
+            ["2 outside screen.min_volume to screen.max_volume (0.3 to 5 times", "or allow more"],
         ),
         ({"explored": 1, "refused": {"non_finite": 1}}, ["1 with predictions that are not"]),
         ({"explored": 1, "refused": {"new": 1}, "exploration_failures": 1}, ["1 new", "; 1 run b"]),
     ],
 )
 def test_whatever_left_nothing_is_told(record, parts):
-    found = said(ending.nothing_valid({"n": 1, **record}, ScreenSettings()))
+    found = said(ending.nothing_valid(record_of({"n": 1, **record}), ScreenSettings()))
     for part in parts:
         assert part in found
 
@@ -178,17 +185,19 @@ def test_runs_that_break_off_are_counted_by_reason_whatever_the_numbers():
     ]
     found = broken_off(Dataset.from_frames(frames))
     assert found == {"H2O left": 1, "exploded after … ps: volume times …": 2}
-    words = broken_words({"exploration_failures": 3, "runs": 4, "broken_off": found})
+    words = broken_words(3, 4, found)
     assert words == (
         "3 of 4 runs broke off before their end: exploded after … ps: volume times … (2), "
         "H2O left (1)"
     )
-    assert broken_words({"exploration_failures": 0}) == ""
-    assert broken_words({"exploration_failures": 1}) == "1 run broke off before its end"
+    assert broken_words(0, None, None) == ""
+    assert broken_words(1, None, None) == "1 run broke off before its end"
 
 
 # ── the others ────────────────────────────────────────────────────────────────
-QUIET = {"n": 3, "explored": 29, "refused": {"overlap": 4}, "duplicates": 1, "flagged": 6}
+QUIET = record_of(
+    {"n": 3, "explored": 29, "refused": {"overlap": 4}, "duplicates": 1, "flagged": 6}
+)
 
 
 def every_ending():
@@ -209,7 +218,7 @@ def every_ending():
         yield ending.budget_spent(QUIET, 50, campaign)
         yield ending.stopped("label", 1, 3, 8, campaign)
     for refused in ({"force": 1}, {"volume": 1}, {"overlap": 1, "force": 1}, {}):
-        yield ending.nothing_valid(RECORD | {"refused": refused}, ScreenSettings())
+        yield ending.nothing_valid(record_of(RECORD | {"refused": refused}), ScreenSettings())
     yield ending.stopped("augment", 1, 0, 0)
     yield ending.crashed("ValueError: no", "train", 2)
     yield ending.crashed("")
@@ -261,11 +270,13 @@ def test_only_settings_of_the_engine_are_named():
 def test_the_end_of_the_iterations_and_of_the_budget_count_what_was_flagged():
     campaign = campaign_of(stop={"max_iterations": 3}, budget={"labels": 50})
     assert ending.not_converged(QUIET, campaign).message == (
-        "not converged after 3 iterations (stop.max_iterations 3); the last exploration had 6 of "
-        "24 valid frames flagged"
+        "not converged after 3 iterations (stop.max_iterations 3); in the last exploration 6 of "
+        "24 valid frames were flagged"
     )
     spent = ending.budget_spent(QUIET, 50, campaign)
-    assert spent.message.startswith("the budget is spent: 50 of 50 labels (budget.labels); the")
+    assert spent.message.startswith(
+        "the budget is spent: 50 of 50 labels (budget.labels); in the last "
+    )
     assert spent.counts == {"iterations": 3, "valid": 24, "flagged": 6, "labelled": 50}
 
 
@@ -299,7 +310,7 @@ def test_the_loop_ends_with_the_same_words(silicon):
 def test_every_end_of_the_loop_has_the_words_of_a_campaign(state, wanted):
     campaign = campaign_of(budget={"labels": 7})
     nothing = Dataset.from_frames([])
-    turn = SimpleNamespace(record=RECORD | BROKEN)
+    turn = SimpleNamespace(record=record_of(RECORD | BROKEN))
     found = loop.ending_of(loop.Result(state, nothing, nothing, [turn]), campaign)
     assert (found and found.message.startswith(wanted)) or found is wanted
 

@@ -9,12 +9,7 @@ import pytest
 from ase.build import bulk, graphene
 
 from trainspot.campaign import preflight
-from trainspot.campaign.preflight import (
-    foresee,
-    foresee_electrons,
-    foresee_sets,
-    foresees_electrons,
-)
+from trainspot.campaign.preflight import foresee, foresee_sets
 from trainspot.common.errors import MissingExtraError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -22,6 +17,8 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.data.state import MOMENTS
 from trainspot.judge.novelty import frames_needed
+from trainspot.label.electrons import are_fixed
+from trainspot.label.electrons import foresee as foresee_electrons
 
 COPPER = Frame.from_atoms(bulk("Cu", cubic=True))
 PLAN = [{"kind": "input"}, {"kind": "isolated", "spin": "hund"}]
@@ -38,7 +35,7 @@ def campaign(**changes):
 
 
 def told(asked, frames=(COPPER,), *, here=True):
-    found = list(foresee(asked, Dataset.from_frames(list(frames)), here=here))
+    found = list(foresee(asked, Dataset.from_frames(list(frames)), here={"label"} if here else ()))
     assert all("\n" not in remark.text for remark in found)
     return [(remark.level, remark.text) for remark in found]
 
@@ -68,7 +65,7 @@ def test_moments_with_a_calculator_that_has_none_are_an_error():
     ((level, text),) = told(campaign(augment=PLAN, label=blind))
     assert level == "error"
     assert text == (
-        "calculator 'lj' cannot start from a magnetic moment, which isolated atoms have; "
+        "calculator 'lj' cannot start from a magnetic moment, but isolated atoms have one; "
         "set spin: none for isolated"
     )
     assert told(campaign(augment=PLAN)) == [], "emt has moments"
@@ -123,21 +120,21 @@ def test_enough_validation_frames_need_no_word():
 def test_too_few_for_thresholds_and_a_share_that_helps():
     (text,) = warned(campaign(), 60, 5)
     assert text == (
-        "5 validation frames at first: thresholds take 12, so that the first choices are random, "
-        "and the novelty flag takes 19; set split.fractions, such as [0.6, 0.3, 0.1], or make more "
-        "frames; audits bring some in each iteration"
+        "5 validation frames in iteration 1: thresholds need 12, so the first selections will be "
+        "random, and the novelty flag needs 19; set split.fractions, such as [0.6, 0.3, 0.1], or "
+        "make more frames; the audit adds some in each iteration"
     )
 
 
 def test_too_few_for_novelty_alone_or_however_they_are_shared():
     (text,) = warned(campaign(), 6, 13)
-    assert text.startswith("13 validation frames at first: the novelty flag takes 19; ")
-    assert "; make more frames, and more of them validation frames (split.fractions)" in text
+    assert text.startswith("13 validation frames in iteration 1: the novelty flag needs 19; ")
+    assert "; make more frames and a larger share of validation frames (split.fractions)" in text
 
 
 def test_the_method_and_the_share_say_how_many():
     (text,) = warned(campaign(select={"novelty": 0.5}), 30, 1)
-    assert "thresholds take 12" in text
+    assert "thresholds need 12" in text
     assert "novelty" not in text
     assert [frames_needed(share) for share in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
 
@@ -172,8 +169,10 @@ def test_a_tolerance_wider_than_the_labels_spread_is_pointed_out():
     asked = campaign(tolerance={"energy": 5.0, "forces": 50.0, "stress": 5.0})
     found = cautions(asked, labelled())
     assert len(found) == 3
-    assert found[1].startswith("tolerance.forces = 50 eV/Å is wider than the labels spread, 0.")
-    assert found[1].endswith("any model would pass; eV/Å, not meV/Å?")
+    assert found[1].startswith(
+        "tolerance.forces = 50 eV/Å is larger than the spread of the labels, 0."
+    )
+    assert found[1].endswith("any model would be within it; is the unit eV/Å, not meV/Å?")
     unlabelled = cautions(asked)
     assert [text.partition(" is ")[0] for text in unlabelled] == [
         "tolerance.energy = 5 eV/atom",
@@ -196,7 +195,7 @@ def test_a_tolerance_for_stress_that_nothing_has_is_pointed_out():
     molecule = Frame.make([29, 29], [[0, 0, 0], [0, 0, 2.3]])
     (text,) = cautions(asked, [molecule])
     assert text == (
-        "tolerance.stress = 0.001 eV/Å³, but no frame is periodic, so that none has a stress; "
+        "tolerance.stress = 0.001 eV/Å³, but no frame is periodic, so no frame has a stress; "
         "write stress: null"
     )
     (text,) = cautions(asked, labelled(stress=False))
@@ -220,20 +219,20 @@ TERBIUM = Frame.make([65, 7], [[0, 0, 0], [0, 0, 2.4]], np.eye(3) * 9, True)
 
 
 def electrons(frames, valences=None, **label):
-    asked = campaign(label=QE | label)
+    settings = campaign(label=QE | label).label.settings
     dataset = Dataset.from_frames(list(frames))
-    return [(r.level, r.text) for r in foresee_electrons(asked, dataset, valences)]
+    return [(r.level, r.text) for r in foresee_electrons(dataset, settings, valences)]
 
 
 def test_fixed_occupations_with_odd_electrons_are_pointed_out():
-    assert foresees_electrons(campaign(label=QE))
+    assert are_fixed(campaign(label=QE).label.settings)
     ((level, text),) = electrons([ODD, EVEN, HYDROGEN])
     assert level == "warning"
-    assert text.startswith("occupations: fixed, but 1 of 3 frames to be labelled have an odd ")
+    assert text.startswith("1 of 3 frames to be labelled have an odd number of electrons (")
     ((level, _),) = electrons([ODD], {"H": 1.0, "O": 6.0})
     assert level == "error"
     ((_, text),) = electrons([EVEN], parameters={"SYSTEM": {"tot_charge": 1}})
-    assert "HOH first" in text or "H2O first" in text
+    assert "HOH is the first" in text or "H2O is the first" in text
 
 
 @pytest.mark.parametrize(
@@ -249,8 +248,3 @@ def test_fixed_occupations_with_odd_electrons_are_pointed_out():
 )
 def test_electrons_that_pair_are_not(frames, valences, label):
     assert electrons(frames, valences, **label) == []
-
-
-def test_other_engines_are_not_asked_for_their_electrons():
-    assert not foresees_electrons(campaign())
-    assert list(foresee_electrons(campaign(), Dataset.from_frames([ODD]))) == []

@@ -43,7 +43,7 @@ def test_frames_are_labelled_once_and_failures_kept_apart(frames, tmp_path):
     assert labelled.is_labelled.all()
     assert io.read(failures).species == ["W"]
     again = run(output, "--calculator", "emt", "-o", tmp_path / "again.h5")
-    assert "0 frames labelled (3 had labels), 0 failed" in again.output
+    assert "0 frames labelled (3 had labels already), 0 failed" in again.output
     assert (tmp_path / "again.h5").read_bytes() == output.read_bytes()
 
 
@@ -89,11 +89,14 @@ def test_bad_input_is_one_line_and_writes_nothing(frames, tmp_path, arguments, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--failures", "out.h5"], "--failures out.h5: names a file that is used"),
-        (["--failures", "frames.extxyz"], "--failures frames.extxyz: names a file that is used"),
-        (["--journal", "out.h5"], "--journal out.h5: names a file that is used"),
-        (["--journal", "./frames.extxyz"], "--journal frames.extxyz: names a file that is used"),
-        (["--failures", "f.h5", "--journal", "f.h5"], "--journal f.h5: names a file that is used"),
+        (["--failures", "out.h5"], "--failures out.h5: is the name of another file"),
+        (["--failures", "frames.extxyz"], "--failures frames.extxyz: is the name of another file"),
+        (["--journal", "out.h5"], "--journal out.h5: is the name of another file"),
+        (["--journal", "./frames.extxyz"], "--journal frames.extxyz: is the name of another file"),
+        (
+            ["--failures", "f.h5", "--journal", "f.h5"],
+            "--journal f.h5: is the name of another file",
+        ),
         (["--journal", "notes.txt"], "notes.txt: is no journal of a labelling run"),
         (["--journal", "nowhere/journal"], "nowhere: no such folder"),
     ],
@@ -133,7 +136,7 @@ def test_several_failures_tell_where_the_other_reasons_are(tmp_path):
     ase.io.write(tmp_path / "m.extxyz", images)
     result = run(tmp_path / "m.extxyz", "--calculator", "emt", "-o", tmp_path / "o.h5")
     assert result.exit_code == 0
-    assert "--failures FILE keeps the reasons of all" in result.stderr
+    assert "to see the reason of each failure, give --failures FILE" in result.stderr
 
 
 def test_labels_with_a_former_name_of_their_theory_are_of_that_theory(frames, tmp_path):

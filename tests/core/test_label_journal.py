@@ -163,6 +163,8 @@ def test_a_command_that_is_killed_goes_on_where_it_was(asked, tmp_path, workers)
     (tmp_path / "killer.py").write_text("from ase.calculators.emt import EMT as Killer\n")
     done = run("killer:Killer")
     assert done.returncode == 0, done.stderr
-    assert f"{len(found.labelled)} frames were labelled before" in done.stderr
+    count = len(found.labelled)
+    taken = f"note: {count} label{'s' * (count != 1)} taken from the journal"
+    assert taken in done.stderr
     assert io.read(tmp_path / "out.h5").is_labelled.sum() == 3
     assert not kept.exists()

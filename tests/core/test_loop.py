@@ -18,6 +18,7 @@ from trainspot.config.load import resolve
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.evaluate.batch import evaluate
+from trainspot.judge.decision import Kind, Method, Way
 from trainspot.judge.why import why
 from trainspot.label.base import failed
 from trainspot.predictions.predictions import Predictions
@@ -46,11 +47,11 @@ def result(aluminium, campaign, tmp_path_factory):
 def test_the_loop_learns(result, campaign):
     records = result.records
     assert result.state == "exhausted"
-    assert [r["n"] for r in records] == [1, 2, 3]
-    assert records[-1]["common_test"]["forces"] < records[0]["common_test"]["forces"]
-    assert all(r["selected"] + r["audit"] <= campaign.select.max_frames for r in records)
-    assert records[1]["labelled"] == records[0]["selected"] + records[0]["audit"]
-    assert records[-1]["labelled_total"] == int(result.dataset.is_labelled.sum())
+    assert [r.n for r in records] == [1, 2, 3]
+    assert records[-1].common_test["forces"] < records[0].common_test["forces"]
+    assert all(r.selected + r.audit <= campaign.select.max_frames for r in records)
+    assert records[1].labelled == records[0].selected + records[0].audit
+    assert records[-1].labelled_total == int(result.dataset.is_labelled.sum())
 
 
 def test_no_committee_evaluates_a_frame_twice(result, monkeypatch):
@@ -126,11 +127,11 @@ def test_frames_are_judged_by_all_that_there_is(result):
     for turn in result.turns:
         judgement = turn.decision.judgement
         assert not judgement.fallback
-        assert judgement.novelty["thresholds"]["3D"] > 0
+        assert judgement.novelty.thresholds["3D"] > 0
         assert set(judgement.selected) <= set(judgement.flagged)
-        assert turn.record["flagged_by"] == dict(judgement.flagged_by)
+        assert turn.record.flagged_by == judgement.flagged_by
     first = result.turns[0].decision.judgement
-    assert "(diverse)" in first.reasons[first.selected[0]]
+    assert first.decisions[first.selected[0]].method.strategy == "diverse"
 
 
 def test_judgements_are_scored_once_their_frames_are_labelled(result):
@@ -139,7 +140,7 @@ def test_judgements_are_scored_once_their_frames_are_labelled(result):
     assert scored[-1] is None
     first = result.turns[0]
     batch = len(first.decision.judgement.chosen)
-    assert first.score.prospective["forces"]["pairs"] == batch
+    assert first.score.prospective["forces"].pairs == batch
     assert len(first.score.audit_pairs) == len(first.decision.judgement.audit)
 
 
@@ -169,6 +170,11 @@ def test_the_label_budget_ends_the_loop_with_everything(aluminium, toy_campaign,
     campaign = campaign_of(toy_campaign | {"budget": {"labels": 30}})
     result = loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
     assert result.state == "budget"
+    last = result.turns[-1].decision.judgement
+    assert last.budget_spent
+    assert not last.chosen
+    told = {one.kind: one.method for one in last.decisions.values() if one.exceeds}
+    assert told == {Kind.PASSED_OVER: Method(Way.BUDGET_SPENT)}
     assert int(result.dataset.is_labelled.sum()) == 30
     assert len(result.committee) == 3
 
@@ -190,7 +196,7 @@ def test_failed_frames_leave_the_dataset_and_are_not_tried_again(
     assert len(tried) == len(set(tried))
     assert len(result.failed) >= 2
     assert not set(result.failed.ids) & set(result.dataset.ids)
-    assert result.records[0]["label_failures"] == 1
+    assert result.records[0].label_failures == 1
 
 
 def test_too_many_failures_end_the_loop(aluminium, campaign, tmp_path):
@@ -219,7 +225,7 @@ def test_a_labelled_dataset_is_used_as_it_is(result, campaign, toy_campaign, tmp
     folder = tmp_path / "again"
     folder.mkdir()
     second = loop.run(given, again, engines_of(again, folder))
-    assert second.records[0]["labelled"] == 0
+    assert second.records[0].labelled == 0
     np.testing.assert_array_equal(
         second.dataset.select(given.ids).column("split"), given.column("split")
     )
@@ -237,16 +243,16 @@ def test_given_labels_and_new_ones_are_mixed_only_if_asked_for(
     folder = tmp_path / "mixed"
     folder.mkdir()
     second = loop.run(foreign, mixing, engines_of(mixing, folder))
-    assert second.records[1]["labelled"] > 0
+    assert second.records[1].labelled > 0
     assert len(second.dataset.labelled().theories) == 2
 
 
 def test_why_knows_every_frame_of_the_loop(result, campaign):
     history = loop.history(result, campaign)
     chosen = history[0].judgement.chosen[0]
-    found = why(chosen, history, result.dataset, result.failed)
-    assert found["explored"]["iteration"] == 1
-    assert found["decision"] in ("selected", "audit")
-    assert found["properties"]["forces"]["true_error"] > 0
+    found = why(chosen, history, result.dataset, result.failed).judged
+    assert found.explored.iteration == 1
+    assert found.decision.kind in ("selected", "audit")
+    assert found.properties["forces"].true_error > 0
     made = history[0].known.ids[0]
-    assert why(made, history, result.dataset, result.failed)["explored"] is None
+    assert why(made, history, result.dataset, result.failed).judged is None

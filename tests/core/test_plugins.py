@@ -46,7 +46,20 @@ def test_an_unknown_name_offers_the_nearest(registered):
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("mace", "mace"), ("torch", "mace"), ("aiida", "aiida"), ("tblite", "tblite")],
+    [
+        ("aiida", "aiida"),
+        ("aiida_lammps", "aiida"),
+        ("aiida_pseudo", "quantumespresso"),
+        ("aiida_quantumespresso", "quantumespresso"),
+        ("ase_db_backends", "lmdb"),
+        ("featomic", "descriptors"),
+        ("lammps", "lammps"),
+        ("mace", "mace"),
+        ("pyscf", "map"),
+        ("tblite", "tblite"),
+        ("torch", "mace"),
+        ("umap", "umap"),
+    ],
 )
 def test_a_missing_dependency_names_the_extra(registered, monkeypatch, module, extra):
     registered(engine="json:dumps")
@@ -57,6 +70,11 @@ def test_a_missing_dependency_names_the_extra(registered, monkeypatch, module, e
     monkeypatch.setattr(EntryPoint, "load", fail)
     with pytest.raises(MissingExtraError, match=rf"pip install 'trainspot\[{extra}\]'"):
         plugins.load(GROUP, "engine")
+
+
+def test_what_every_installation_has_is_in_no_extra():
+    assert plugins.extra_for(ModuleNotFoundError(name="numpy.linalg")) is None
+    assert plugins.extra_for(ModuleNotFoundError(name="json"), "no-such-package") is None
 
 
 def test_a_third_party_plugin_with_a_broken_import_shows_its_own_error(registered):

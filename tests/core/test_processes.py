@@ -122,3 +122,27 @@ def test_the_kernel_tells_of_kills_for_want_of_memory(tmp_path, monkeypatch):
     assert processes.kills_for_memory() == 3
     counters.write_text("nr_free_pages 5\n")
     assert processes.kills_for_memory() is None
+
+
+def test_cores_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    assert processes.cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert processes.cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert processes.cores() == 1
+
+
+@pytest.mark.parametrize(("always", "left"), [(True, "1"), (False, "4")])
+def test_a_process_keeps_to_one_core(monkeypatch, always, left):
+    for name in processes.THREADS:
+        monkeypatch.setenv(name, "")  # restored afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    processes.keep_to_one_core(always=always)
+    assert [os.environ[name] for name in processes.THREADS] == [left, "1", "1"]
+
+
+def test_the_threads_of_a_job_are_hashed_and_stay_as_they_are():
+    assert processes.environment(2) == {"MKL_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}

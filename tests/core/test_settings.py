@@ -29,9 +29,9 @@ class Model(BaseModel, extra="forbid"):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"number": 0}, "f.yaml: number: must be at least 1"),
-        ({"number": "x"}, "f.yaml: number: must be a whole number"),
-        ({"either": "x"}, "f.yaml: either: must be 'auto' or must be a whole number"),
+        ({"number": 0}, "f.yaml: number must be at least 1, not 0"),
+        ({"number": "x"}, "f.yaml: number must be a whole number, not 'x'"),
+        ({"either": "x"}, "f.yaml: either must be 'auto' or must be a whole number, not 'x'"),
         ({"element": "Mo2"}, "f.yaml: element: Mo2 is unknown; write Mo"),
         ({"elements": 3}, "f.yaml: unknown setting 'elements'; did you mean 'element'?"),
     ],

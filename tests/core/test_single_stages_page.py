@@ -17,7 +17,7 @@ from trainspot.models.committee import CommitteePotential
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/single-stages.md").read_text(encoding="utf-8")
 QUICK = {
-    "--engine mace --committee 4": "--engine toy --committee 2",
+    "--engine mace --committee-size 4": "--engine toy --committee-size 2",
     "member_0.mace": "member_0.toy",
     "--time 1.0": "--time 0.2",
 }
@@ -45,7 +45,7 @@ def test_the_chain_runs_from_a_structure_to_the_next_labels(tmp_path, monkeypatc
         assert result.exit_code == 0, f"{line}: {result.output}"
         said[name] = result
     assert "could be fitted" not in said["calibrate"].stdout, "the page gives enough frames"
-    assert "without a set" not in said["calibrate"].stderr
+    assert "without a split" not in said["calibrate"].stderr
     assert "no novelty flag" not in said["select"].stderr
     assert CommitteePotential.recognises(Path("silicon-potential"))
     before = io.read("labelled.h5")

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SMALL = {
     "augment": [{"kind": "input"}, {"kind": "rattle", "fraction": 0.1, "copies": 12}],
-    "train": {"engine": "toy", "committee": 2},
+    "train": {"engine": "toy", "committee_size": 2},
     "stop": {"max_iterations": 1},
 }
 LOST = "lost-ToyTrainWorkChain"
@@ -64,7 +64,7 @@ def test_a_campaign_survives_a_lost_task_and_a_reboot_though_nobody_looks(home):
     answer = lost.answers()
     assert len(answer["labelled"]) == len(set(answer["labelled"]))
     assert answer["never_ended"] == answer["failed"] == []
-    assert answer["members"] == SMALL["train"]["committee"]
+    assert answer["members"] == SMALL["train"]["committee_size"]
     assert lost.status()["exit"]["label"] in ("max_iterations", "converged")
     lost.verdi("daemon", "stop")
     _, left = psutil.wait_procs(lost.processes(), timeout=60)

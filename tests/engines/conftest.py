@@ -10,12 +10,15 @@ from typing import Any, Self
 import pytest
 import torch
 from aiida.tools.pytest_fixtures import *  # noqa: F403  (pytest finds fixtures by name)
+from ase.io.espresso import write_espresso_in
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from aiida_trainspot.runtime.profile import home
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.demo_pseudos import generate
+from trainspot.data.frames import Frame
+from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
 
 
 def _program(variable: str, program: programs.Program) -> Path:
@@ -43,6 +46,28 @@ def ld1x(pwx) -> Path:
 def silicon_upf(ld1x, tmp_path_factory) -> Path:
     """The demonstration pseudopotential of silicon."""
     return generate("Si", [str(ld1x)], tmp_path_factory.mktemp("pseudo"))
+
+
+@pytest.fixture
+def write_pw(silicon_upf):
+    """Write the input of pw.x for a frame of silicon: our parameters, ASE's writer."""
+
+    def write(frame: Frame, settings: QuantumEspressoSettings, folder: Path) -> Path:
+        asked = QuantumEspressoLabelEngine.inputs(frame, settings)
+        files = {"pseudo_dir": str(silicon_upf.parent), "outdir": "out", "prefix": "x"}
+        parameters = {**asked.parameters, "CONTROL": {**asked.parameters["CONTROL"], **files}}
+        with (folder / "in").open("w") as handle:
+            write_espresso_in(
+                handle,
+                frame.to_atoms(),
+                input_data=parameters,
+                pseudopotentials={"Si": silicon_upf.name},
+                kpts=asked.mesh,
+                koffset=asked.offset,
+            )
+        return folder / "in"
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def prepared(toy_campaign, tiny_mace, tmp_path):
         "structures": ["si.cif"],
         "split": {"fractions": [0.4, 0.5, 0.1]},
         "label": {"engine": "ase", "calculator": "tersoff"},
-        "train": {"engine": "mace", "committee": 2, "settings": tiny_mace | CHANGED},
+        "train": {"engine": "mace", "committee_size": 2, "settings": tiny_mace | CHANGED},
         "explore": toy_campaign["explore"] | {"starts": 2, "time": 0.02},
         "evaluate": {"dtype": "float32"},
         "stop": {"max_iterations": 2},

@@ -1,4 +1,4 @@
-"""``AseMdCalculation``: some runs of a schedule in one job, ``trainspot md --schedule``."""
+"""``AseMdCalculation``: some runs of a schedule in one job, ``trainspot explore --schedule``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AseMdCalculation(TrainspotCalculation):
         """The command line; see ``TrainspotCalculation.write``."""
         job = Job(arguments=[], retrieve_temporary=[EXPLORED, FAILURES])
         job.arguments = [
-            *("md", job.copy(self.inputs.starts, "starts.h5")),
+            *("explore", job.copy(self.inputs.starts, "starts.h5")),
             *("--schedule", write_settings(directory, self.inputs.schedule, "schedule.json")),
             *("--settings", write_settings(directory, self.inputs.settings, "settings.json")),
             *("--model", job.copy(self.inputs.model, self.inputs.model.filename)),

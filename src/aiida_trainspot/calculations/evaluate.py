@@ -3,24 +3,69 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiida.orm import Dict, SinglefileData, Str
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.data.predictions import predicted_ids
+from trainspot.campaign.decisions import comparison_set, held_out
 from trainspot.common.errors import InputError
 from trainspot.common.validation import parse_settings
+from trainspot.data import hdf5
 from trainspot.evaluate.settings import EvaluateSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aiida.engine.processes.process_spec import CalcJobProcessSpec
+
+    from trainspot.data.dataset import Dataset
 
 DATASET = "dataset.h5"
 PREDICTIONS = "predictions.h5"
 ALLOW_NON_FINITE = "allow_non_finite"
+_PRACTICAL = EvaluateSettings.practical | EvaluateSettings.former.keys()
+
+ALL: Final = "all"
+HELD_OUT: Final = "held_out"
+TEST: Final = "test"
+LABELLED: Final = "labelled"
+
+_VIEWS: Final[Mapping[str, Callable[[Dataset], Dataset]]] = {
+    ALL: lambda dataset: dataset,
+    HELD_OUT: held_out,
+    TEST: lambda dataset: comparison_set(dataset, everything=False),
+    LABELLED: lambda dataset: comparison_set(dataset, everything=True),
+}
+
+FRAMES: Final = ("dataset", "view", "explored", "predicted")
+"""The inputs that say which frames are evaluated."""
+
+
+def frames_of(given: Mapping[str, Any]) -> Dataset:
+    """The frames that a job evaluates.
+
+    Args:
+        given: Its inputs, of which those of ``FRAMES`` count.
+    """
+    frames = _VIEWS[given["view"].value if "view" in given else ALL](given["dataset"].dataset)
+    if "explored" in given:
+        frames = frames.merge(given["explored"].dataset)
+    if "predicted" in given:
+        frames = frames.without(predicted_ids(given["predicted"]))
+    return frames
+
+
+def ids_of(given: Mapping[str, Any]) -> list[str]:
+    """Ids of the frames that a job evaluates; see ``frames_of``."""
+    ids: list[str] = (frames_of(given) if _is_selection(given) else given["dataset"]).ids
+    return ids
+
+
+def _is_selection(given: Mapping[str, Any]) -> bool:
+    return any(name in given for name in FRAMES[1:])
 
 
 class EvaluationCalculation(TrainspotCalculation):
@@ -31,6 +76,23 @@ class EvaluationCalculation(TrainspotCalculation):
         """Declare the frames, the members, and the file of predictions."""
         super().define(spec)
         spec.input("dataset", valid_type=PESData, help="Frames to evaluate, labelled or not.")
+        # Which of them, so that no node has to hold a selection that follows from others.
+        spec.input(
+            "view",
+            valid_type=Str,
+            required=False,
+            validator=_valid_view,
+            help=f"Frames of the dataset that are evaluated: {', '.join(_VIEWS)}; default: {ALL}.",
+        )
+        spec.input(
+            "explored", valid_type=PESData, required=False, help="Frames that are evaluated too."
+        )
+        spec.input(
+            "predicted",
+            valid_type=SinglefileData,
+            required=False,
+            help="Predictions of the same members: the frames in it are left out.",
+        )
         spec.input_namespace(
             "models", valid_type=SinglefileData, dynamic=True, help="The members of the committee."
         )
@@ -49,7 +111,7 @@ class EvaluationCalculation(TrainspotCalculation):
             non_db=True,
             default=dict,
             validator=_valid_practical,
-            help="The other keys of EvaluateSettings: max_atoms, device, jobs.",
+            help="The other keys of EvaluateSettings: max_atoms, device, workers.",
         )
         spec.inputs["models"].validator = _some_model
         spec.input(
@@ -58,16 +120,15 @@ class EvaluationCalculation(TrainspotCalculation):
             required=False,
             help="Succeed even if no prediction of a member is finite, as of few frames it may be.",
         )
-        spec.output("predictions", valid_type=SinglefileData, help="HDF5, see the contract.")
+        spec.output("predictions", valid_type=SinglefileData, help="A PredictionsData.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.evaluate"
 
     def write(self, directory: Path) -> Job:
         """Everything is on the command line; see ``TrainspotCalculation.write``."""
-        del directory
         given = {**self.inputs.settings.get_dict(), **self.inputs.practical}
         settings = parse_settings(EvaluateSettings, given)
         job = Job(arguments=[], retrieve=[PREDICTIONS])
-        frames = job.copy(self.inputs.dataset, DATASET)
+        frames = self._write_frames(directory, job)
         # Sorted, so that a member's number in the predictions is that of its label.
         members = [
             job.copy(node, label + Path(node.filename).suffix)
@@ -78,9 +139,17 @@ class EvaluationCalculation(TrainspotCalculation):
             *("--dtype", settings.dtype, "--max-atoms", str(settings.max_atoms)),
             *("--device", settings.device, "--output", PREDICTIONS),
         ]
-        if settings.jobs is not None:
-            job.arguments += ["--jobs", str(settings.jobs)]
+        if settings.workers is not None:
+            job.arguments += ["--workers", str(settings.workers)]
         return job
+
+    def _write_frames(self, directory: Path, job: Job) -> str:
+        """Bring the frames; a selection is written here, and is not kept: its nodes are."""
+        if not _is_selection(self.inputs):
+            return job.copy(self.inputs.dataset, DATASET)
+        hdf5.write(frames_of(self.inputs), directory / DATASET)
+        job.provenance_exclude.append(DATASET)
+        return DATASET
 
 
 def _by_number(item: tuple[str, Any]) -> tuple[str, int, str]:
@@ -90,14 +159,14 @@ def _by_number(item: tuple[str, Any]) -> tuple[str, int, str]:
 
 
 def _valid_settings(node: Dict, _port: Any) -> str | None:
-    misplaced = sorted(EvaluateSettings.practical & node.get_dict().keys())
+    misplaced = sorted(_PRACTICAL & node.get_dict().keys())
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'practical', which is not hashed"
     return _complaint(node.get_dict())
 
 
 def _valid_practical(given: Mapping[str, Any], _port: Any) -> str | None:
-    misplaced = sorted(given.keys() - EvaluateSettings.practical)
+    misplaced = sorted(given.keys() - _PRACTICAL)
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'settings', which is hashed"
     return _complaint(given)
@@ -109,6 +178,10 @@ def _complaint(given: Mapping[str, Any]) -> str | None:
     except InputError as error:
         return str(error)
     return None
+
+
+def _valid_view(node: Str, _port: Any) -> str | None:
+    return None if node.value in _VIEWS else f"'{node.value}' is none of {', '.join(_VIEWS)}"
 
 
 def _some_model(models: Any, _port: Any) -> str | None:

@@ -1,1 +1,1 @@
-"""Cli of the shell."""
+"""Commands that need AiiDA."""

@@ -1,25 +1,25 @@
-"""What every command does that looks at campaigns: see to it that they move, or say why not."""
+"""Keep running campaigns moving; each command that shows campaigns does this first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
 from aiida.manage import get_manager
 
 from aiida_trainspot.runtime import daemon
 from aiida_trainspot.runtime.upkeep import look_after
+from trainspot.cli import _messages
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
 
 
 def attend(campaigns: list[WorkChainNode]) -> dict[str, str] | None:
-    """Take up what was lost, and say so on stderr.
+    """Restart what was lost, with a note for each process.
 
     Returns:
-        Why nothing moves (``reason``) and what to type (``do``); ``None`` if something can, if
-        nothing runs, or if a Python session runs it, as it must where there is no broker.
+        Why the campaigns cannot continue (``reason``) and what to type (``do``). ``None`` if they
+        can, if none runs, or if the profile has no broker, because a Python session runs them then.
     """
     running = [node for node in campaigns if not node.is_terminated]
     profile = get_manager().get_profile()
@@ -29,10 +29,10 @@ def attend(campaigns: list[WorkChainNode]) -> dict[str, str] | None:
     if stalled is None:
         daemon.watch_over(profile)
     for line in look_after(running):
-        click.echo(f"note: {line}", err=True)
+        _messages.note(line)
     return stalled
 
 
 def in_words(stalled: dict[str, str]) -> str:
-    """One line about a campaign that cannot move."""
-    return f"nothing moves: {stalled['reason']}; {stalled['do']}"
+    """One line about a campaign that cannot continue."""
+    return f"the campaign cannot continue: {stalled['reason']}; {stalled['do']}"

@@ -1,10 +1,11 @@
-"""The frames of a campaign for ``trainspot map``, which also works on files, without AiiDA."""
+"""The frames of a campaign for ``trainspot map``. That command needs no AiiDA for files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiida_trainspot.runtime.profile import find, load
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load
 
 if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset

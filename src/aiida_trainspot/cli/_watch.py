@@ -16,23 +16,26 @@ from aiida_trainspot.cli._attend import attend, in_words
 from aiida_trainspot.results.endings import WELL
 from aiida_trainspot.results.retries import sentences as of_retries
 from aiida_trainspot.results.status import Progress, progress, status
+from trainspot.campaign.record import records_of
 from trainspot.common.text import sentences
 from trainspot.report.findings.verdict import too_few
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
 
+    from trainspot.campaign.record import IterationRecord
+
 _INTERVAL: Final = 2.0
 _KNOCK_EVERY: Final = 15
-"""Looks at the campaign between two at its daemon."""
+"""Updates of the display per check of the daemon."""
 
 
 def watch(node: WorkChainNode) -> int:
     """Show a campaign until it ends or Ctrl-C, which leaves it running.
 
     Returns:
-        The exit status for the shell: 0 if it ended well (also at its last iteration, or when the
-        budget was spent) or was left running, else 1.
+        The exit status for the shell: 0 if the campaign converged, reached its last iteration or
+        spent its budget, or if it still runs after Ctrl-C; else 1.
     """
     console = Console(stderr=True)
     shown: tuple[int, str] | None = None
@@ -52,7 +55,9 @@ def watch(node: WorkChainNode) -> int:
                     console.print(f"iteration {now.iteration}: {now.stage}")
                 time.sleep(_INTERVAL)
     except KeyboardInterrupt:
-        console.print(f"It goes on. Look again: trainspot status {node.pk} --watch")
+        console.print(
+            f"The campaign continues. To watch it again: trainspot status {node.pk} --watch"
+        )
         return 0
     report = status(node)
     console.print(table(report), *closing(report, node.pk), sep="\n")
@@ -62,35 +67,34 @@ def watch(node: WorkChainNode) -> int:
 def table(report: dict[str, Any]) -> Table:
     """The iterations of a campaign, one a row.
 
-    While it runs, errors are those on each iteration's own test frames, which change; once it has
-    ended, all committees are compared on the final test frames.
+    While the campaign runs, the error of each committee is that on the test frames of its own
+    iteration. After the end, all committees are compared on the final test frames.
     """
     rows = Table(title=f"{report['name']}  {report['id'][:8]}  {report['state']}")
-    records = report["iterations"]
-    final = [(record.get("common_test") or {}).get("forces") for record in records]
+    records = records_of(report)
+    final = [(record.common_test or {}).get("forces") for record in records]
     comparable = bool(records) and None not in final
     errors = final if comparable else [_own_test_error(record) for record in records]
-    title = f"force RMSE ({'final' if comparable else 'own'} test)"
-    for column in ("n", "labels", title, "explored", "flagged", "selected", "seconds"):
+    title = f"force RMSE ({'final ' if comparable else ''}test)"
+    for column in ("iteration", "labels", title, "explored", "flagged", "selected", "seconds"):
         rows.add_column(column, justify="right")
     for record, error in zip(records, errors, strict=True):
         rows.add_row(
-            str(record["n"]),
-            f"{record['labelled']} ({record['labelled_total']})",
+            str(record.n),
+            f"{record.labelled} ({record.labelled_total})",
             "–" if error is None else f"{1000 * error:.0f} meV/Å",
-            str(record["explored"]),
-            str(record["flagged"]),
-            f"{record['selected']} + {record['audit']}",
-            f"{sum(record['seconds'].values()):.0f}",
+            str(record.explored),
+            str(record.flagged),
+            f"{record.selected} + {record.audit}",
+            f"{sum((record.seconds or {}).values()):.0f}",
         )
     return rows
 
 
-def _own_test_error(record: dict[str, Any]) -> float | None:
+def _own_test_error(record: IterationRecord) -> float | None:
     """Force RMSE of the members on the test frames of that iteration, eV/Å."""
-    forces = record.get("rmse", {}).get("test", {}).get("forces", {})
-    mean: float | None = forces.get("mean")
-    return mean
+    error = record.error("test", "forces")
+    return error.mean if error else None
 
 
 def _line(now: Progress, stalled: dict[str, str] | None) -> Group | Text:
@@ -104,7 +108,7 @@ def _line(now: Progress, stalled: dict[str, str] | None) -> Group | Text:
 
 
 def closing(report: dict[str, Any], pk: int) -> list[Text]:
-    """What follows the table: where it stands, what was lacking, and what to do next."""
+    """What follows the table: the ending or the stage, what was missing, and what to do next."""
     ending = report["exit"]
     if ending is None:
         lines = [Text(f"stage: {report['stage']}")]
@@ -117,8 +121,11 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
         )
         lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
     lines += [Text(sentence, style="yellow") for sentence in of_retries(report)]
-    if report["iterations"] and (lacking := too_few(report["iterations"][-1])):
-        lines.append(Text(lacking, style="yellow"))
+    lines += [
+        Text(lacking, style="yellow")
+        for record in records_of(report)[-1:]
+        if (lacking := too_few(record))
+    ]
     if ending is not None:
         lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
     return lines

@@ -1,4 +1,4 @@
-"""``trainspot check``: everything that can be known before spending anything."""
+"""``trainspot check``: check a campaign before it costs anything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from aiida_trainspot.runtime.profile import load, profile_option
+from trainspot.cli import _messages
 from trainspot.cli.options import json_option
+from trainspot.common.text import counted
 
 
 @click.command()
@@ -17,7 +19,10 @@ from trainspot.cli.options import json_option
 @json_option
 @click.pass_context
 def check(context: click.Context, file: Path, profile: str | None, as_json: bool) -> None:
-    """Check the campaign in FILE, its structures, codes and pseudopotentials."""
+    """Check the campaign in FILE: its settings, structures, codes and pseudopotentials.
+
+    Nothing is submitted. Exit status 2 if the campaign cannot run.
+    """
     from trainspot.config.load import load as load_campaign
     from trainspot.config.load import read_inputs
 
@@ -33,9 +38,11 @@ def check(context: click.Context, file: Path, profile: str | None, as_json: bool
         click.echo(json.dumps({"ok": not errors, "remarks": rows}, indent=2, ensure_ascii=False))
     else:
         for remark in remarks:
-            click.echo(f"{remark.level}: {remark.text}", err=remark.level != "note")
+            if remark.level == "note":
+                click.echo(f"note: {remark.text}")
+            else:
+                _messages.say(f"{remark.level}: {remark.text}")
         if not errors:
             species = ", ".join(dataset.species)
-            given = f"{len(dataset)} structure" + ("s" if len(dataset) != 1 else "")
-            click.echo(f"{file}: ready ({given} of {species})")
+            click.echo(f"{file}: ready ({counted(len(dataset), 'structure')} of {species})")
     context.exit(2 if errors else 0)

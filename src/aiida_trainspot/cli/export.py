@@ -1,4 +1,4 @@
-"""``trainspot export``: models, dataset, calibration and model card in one folder."""
+"""``trainspot export``: write models, dataset, calibration and model card into one folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from aiida_trainspot.runtime.profile import find, load, profile_option
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load, profile_option
+from trainspot.cli import _messages
 from trainspot.common.text import counted
 
 
@@ -17,15 +19,15 @@ from trainspot.common.text import counted
     "--output",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder; an earlier export is replaced.",
+    help="The folder to write; an earlier export is replaced.",
 )
 @profile_option
 def export(identifier: str, output: Path, profile: str | None) -> None:
-    """Write what campaign ID made into a folder, ready for ASE and LAMMPS.
+    """Write the committee and the dataset of campaign ID into a folder for ASE and LAMMPS.
 
-    The committee is the one that was judged last, with its calibration. However the campaign
-    ended, and while it runs, the dataset has all that is labelled; without a committee it comes
-    alone.
+    The folder has the last calibrated committee, its calibration, and all labelled frames. This
+    also works while the campaign runs and after a failure. Without a trained committee, the folder
+    has the dataset only.
     """
     load(profile)
     from aiida_trainspot.results.campaign import collect, committee, failures
@@ -44,7 +46,7 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
         failures=failures(node).without(found.dataset.ids),
     )
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        _messages.note(note)
     click.echo(f"export: {folder}")
     labelled = int(found.dataset.is_labelled.sum())
     click.echo(f"labelled: {labelled} of {counted(len(found.dataset), 'frame')}")

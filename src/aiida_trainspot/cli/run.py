@@ -1,4 +1,4 @@
-"""``trainspot run``: submit a campaign, and watch it."""
+"""``trainspot run``: submit a campaign."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from pathlib import Path
 import click
 
 from aiida_trainspot.runtime.profile import load, profile_option
+from trainspot.cli import _messages
 from trainspot.cli.options import json_option
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--wait", is_flag=True, help="Watch it until it ends; Ctrl-C only stops watching.")
-@click.option("--again", is_flag=True, help="Submit it though it runs already: all is paid twice.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Show the progress until the campaign ends; Ctrl-C leaves it running.",
+)
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Submit even if the same campaign runs already; everything is computed twice.",
+)
 @profile_option
 @json_option
 @click.pass_context
@@ -28,9 +37,9 @@ def run(
 ) -> None:
     """Check and submit the campaign in FILE.
 
-    A daemon is started if none runs. Running it again with the same file repeats nothing that was
-    computed: that is how an interrupted campaign goes on. While a campaign with the same file still
-    runs, --wait follows that one, and without --wait nothing is submitted.
+    Starts the AiiDA daemon if necessary. To continue an interrupted campaign, run the same file
+    again: finished calculations are not repeated. If a campaign with the same file still runs,
+    --wait shows its progress; without --wait the command ends with an error.
     """
     from trainspot.config.load import load as load_campaign
     from trainspot.config.load import read_inputs
@@ -50,8 +59,8 @@ def run(
     checks.refuse(remarks)
     before = daemon.look(known)
     if daemon.start(known, get_config_option("daemon.default_workers")):
-        what = "the daemon had no broker that answers" if before.runs else before.what
-        click.echo(f"note: {what}; it was started anew", err=True)
+        what = "the broker of the daemon did not answer" if before.runs else before.what
+        _messages.note(f"started the daemon, because {what}")
     remarks += checks.on_daemon()
     checks.refuse(remarks)
     inputs = builder.get_builder(loaded, dataset=dataset)
@@ -60,15 +69,15 @@ def run(
         if found is None:
             for remark in remarks:
                 if remark.level == "warning":
-                    click.echo(f"warning: {remark.text}", err=True)
+                    _messages.warning(remark.text)
             node = submit(inputs)
         elif wait and found.is_same:
             node = found.node
-            click.echo(f"{found}: following it", err=True)
+            _messages.say(f"{found}: showing its progress")
         else:
             raise found.refusal()
     click.echo(json.dumps({"id": node.uuid, "pk": node.pk}) if as_json else node.uuid)
     if not wait:
-        click.echo(f"follow it: trainspot status {node.pk} --watch", err=True)
+        _messages.say(f"to watch it: trainspot status {node.pk} --watch")
         return
     context.exit(watch(node))

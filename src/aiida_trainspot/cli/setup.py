@@ -1,4 +1,4 @@
-"""``trainspot setup``: profile, daemon, codes and pseudopotentials, found or made."""
+"""``trainspot setup``: set up AiiDA, codes and pseudopotentials on this machine."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ _COLOUR = {"found": "green", "made": "cyan", "missing": "yellow"}
 
 @click.command()
 @profile_option
-@click.option("--workers", type=click.IntRange(1, 64), help="Daemon workers; default: two.")
-@click.option("--no-install", is_flag=True, help="Do not bring Quantum ESPRESSO by pip.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Workers of the AiiDA daemon. Default: 2."
+)
+@click.option("--no-install", is_flag=True, help="Do not install Quantum ESPRESSO with pip.")
 @click.option(
     "--demo-pseudos",
     is_flag=True,
-    help="Generate pseudopotentials of demonstration quality (Al, C, Si) instead of SSSP.",
+    help="Generate pseudopotentials for demonstrations (Al, C, Si) instead of SSSP.",
 )
 @click.option(
     "--sssp-archive",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="SSSP from a file, made by 'aiida-pseudo install sssp --download-only'.",
+    help="Install SSSP from this file of 'aiida-pseudo install sssp --download-only'.",
 )
 @json_option
 def setup(
@@ -41,7 +43,11 @@ def setup(
     sssp_archive: Path | None,
     as_json: bool,
 ) -> None:
-    """Find or make everything a campaign on this machine needs; safe to repeat."""
+    """Set up everything that a campaign on this machine needs.
+
+    Finds or makes the AiiDA profile, the daemon, the codes and the pseudopotentials, and says what
+    is missing. Can be repeated at any time.
+    """
     if sssp_archive is not None and not sssp_archive.is_file():
         raise InputError("no such file", where=str(sssp_archive))
     from aiida_trainspot.setup import Options
@@ -57,9 +63,9 @@ def setup(
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
     missing = [finding.item for finding in findings if finding.state == "missing"]
     if "daemon" in missing:
-        raise RunError("there is no daemon", hint=findings[-1].hint)
+        raise RunError("the daemon does not run", hint=findings[-1].hint)
     if not as_json:
-        click.echo("next: trainspot init STRUCTURE, which writes campaign.yaml")
+        click.echo("next: trainspot init STRUCTURE writes campaign.yaml")
 
 
 def _show(finding: Finding) -> None:

@@ -1,4 +1,4 @@
-"""``trainspot status``: where a campaign is, and its figures so far."""
+"""``trainspot status``: show the progress and the results of a campaign."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import json
 
 import click
 
-from aiida_trainspot.runtime.profile import campaigns, find, load, profile_option
+from aiida_trainspot.results.find import campaigns, find
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli import _messages
 from trainspot.cli.options import json_option
+from trainspot.common.text import counted
 
 
 @click.command()
 @click.argument("identifier", metavar="[ID]", required=False)
-@click.option("--watch", "-w", "live", is_flag=True, help="Stay until it ends.")
+@click.option(
+    "--watch", "-w", "live", is_flag=True, help="Update the display until the campaign ends."
+)
 @profile_option
 @json_option
 @click.pass_context
 def status(
     context: click.Context, identifier: str | None, live: bool, profile: str | None, as_json: bool
 ) -> None:
-    """Show the campaign ID (pk, uuid or name), or list all campaigns."""
+    """Show the progress of campaign ID (pk, uuid or name). Without ID, list all campaigns."""
     load(profile)
 
     from aiida_trainspot.cli._attend import attend, in_words
@@ -38,12 +42,12 @@ def status(
             click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         for one in () if as_json else found:
             ending = (one["exit"] or {"label": one["stage"]})["label"]
-            count = len(one["iterations"])
-            click.echo(f"{one['pk']:6}  {one['id'][:8]}  {one['name']:24} {ending}, {count} judged")
+            count = counted(len(one["iterations"]), "iteration")
+            click.echo(f"{one['pk']:6}  {one['id'][:8]}  {one['name']:24} {ending}, {count}")
         if stalled and not as_json:
-            click.echo(in_words(stalled), err=True)
+            _messages.say(in_words(stalled))
         if not found and not as_json:
-            click.echo("no campaigns yet; start one: trainspot run FILE", err=True)
+            _messages.say("no campaigns yet; start one: trainspot run FILE")
         return
     node = find(identifier)
     if live and not as_json:

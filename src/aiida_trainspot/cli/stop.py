@@ -1,10 +1,12 @@
-"""``trainspot stop``: end a campaign cleanly."""
+"""``trainspot stop``: stop a campaign and keep its labels."""
 
 from __future__ import annotations
 
 import click
 
-from aiida_trainspot.runtime.profile import find, load, profile_option
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load, profile_option
+from trainspot.cli import _messages
 
 _TIMEOUT = 60.0
 
@@ -13,9 +15,9 @@ _TIMEOUT = 60.0
 @click.argument("identifier", metavar="ID")
 @profile_option
 def stop(identifier: str, profile: str | None) -> None:
-    """End the campaign ID and its jobs; what is labelled stays and is found by a later run.
+    """Stop campaign ID and its jobs.
 
-    No daemon is needed for it.
+    Finished labels are kept: a later run of the same file uses them. Needs no running daemon.
     """
     loaded = load(profile)
     from aiida_trainspot.launch.stopping import end, open_in
@@ -23,8 +25,8 @@ def stop(identifier: str, profile: str | None) -> None:
     node = find(identifier)
     name = node.label or identifier
     if not open_in(node):
-        click.echo(f"{name} has ended already", err=True)
+        _messages.say(f"{name} has ended already")
         return
     for line in end(node, loaded, patience=_TIMEOUT):
-        click.echo(f"warning: {line}", err=True)
-    click.echo(f"{name} is stopped; its finished labels are kept", err=True)
+        _messages.warning(line)
+    _messages.say(f"{name} is stopped; its finished labels are kept")

@@ -1,4 +1,4 @@
-"""``trainspot why``: what was known about a frame when it was judged, and what followed."""
+"""``trainspot why``: explain why a frame was labelled or not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 
 import click
 
-from aiida_trainspot.runtime.profile import find, load, profile_option
+from aiida_trainspot.results.find import find
+from aiida_trainspot.runtime.profile import load, profile_option
 from trainspot.cli.options import json_option
 
 
@@ -16,18 +17,20 @@ from trainspot.cli.options import json_option
 @profile_option
 @json_option
 def why(identifier: str, frame: str, profile: str | None, as_json: bool) -> None:
-    """Say why campaign ID labelled FRAME, or did not.
+    """Explain why campaign ID labelled FRAME, or did not label it.
 
-    FRAME is the id of a frame, or as many of its first digits as tell it from others.
+    FRAME is the id of a frame. Its first digits are enough if no other id begins with them.
     """
     load(profile)
     from aiida_trainspot.results.campaign import failures, history, latest_dataset
+    from trainspot.cli._why import as_json as content_of
+    from trainspot.cli._why import in_words
     from trainspot.judge import why as pure
 
     node = find(identifier)
-    found = pure.why(frame, history(node), latest_dataset(node), failures(node))
+    account = pure.why(frame, history(node), latest_dataset(node), failures(node))
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(content_of(account), indent=2, ensure_ascii=False))
         return
-    for line in pure.in_words(found):
+    for line in in_words(account):
         click.echo(line)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from aiida.orm import Dict, Float, Int, List
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.decision import decision
+from aiida_trainspot.functions.base import decision
 from trainspot import split as splitting
 from trainspot.augment import steps as running
+from trainspot.augment.input import Input
 from trainspot.augment.plan import parse_plan
 from trainspot.augment.steps import Part, Step
 
@@ -44,30 +45,34 @@ def run_step(plan: List, place: Int, seed: Int, vacuum: Float, **parents: PESDat
 
 
 @decision
-def merge_steps(inputs: PESData, plan: List, **parts: PESData) -> dict[str, PESData | Dict]:
-    """Join what all steps made, each frame once; ``report`` counts what was refused, and why.
+def merge_steps(
+    inputs: PESData, plan: List, fractions: List, seed: Int, **parts: PESData
+) -> dict[str, PESData | Dict]:
+    """Join what all steps made, each frame once and in its set; ``report`` counts refusals.
 
     Args:
         inputs: What the first steps worked on.
         plan: The whole plan.
+        fractions: Shares of the training, validation and test sets.
+        seed: Of the draw of the sets.
         parts: What each step made, by its label.
     """
-    found = {label: _part(node) for label, node in parts.items()}
-    made = running.merge(_part(inputs), steps_of(plan), found)
+    made = running.merge(
+        _part(inputs), steps_of(plan), {label: _part(node) for label, node in parts.items()}
+    )
+    frames = splitting.assign(made.dataset, tuple(fractions.get_list()), seed=seed.value)
     report = {
         "refused": made.refused,
         "by_step": made.by_step,
         "notes": made.notes,
-        "frames": len(made.dataset),
+        "frames": len(frames),
     }
-    return {"dataset": PESData(made.dataset), "report": Dict(report)}
+    return {"dataset": PESData(frames), "report": Dict(report)}
 
 
-@decision
-def assign_sets(dataset: PESData, fractions: List, seed: Int) -> PESData:
-    """Give every frame without a set one, for good."""
-    shares = tuple(fractions.get_list())
-    return PESData(splitting.assign(dataset.dataset, shares, seed=seed.value))
+def is_passed_on(step: Step, inputs: PESData) -> bool:
+    """Whether a step makes nothing but the frames of a node, which then stands for its part."""
+    return isinstance(step.strategy, Input) and _KEY not in inputs.metadata
 
 
 def _node(part: Part) -> PESData:

@@ -9,7 +9,8 @@ import numpy as np
 from aiida.orm import Dict, Int, Str, StructureData, TrajectoryData
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.decision import decision
+from aiida_trainspot.functions.base import decision
+from trainspot import split as splitting
 from trainspot.common.errors import InputError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
@@ -30,27 +31,87 @@ EARLIER = "part_earlier"
 
 
 @decision
-def pending(dataset: PESData) -> PESData:
+def pending(dataset: PESData, chosen: PESData | None = None) -> PESData:
     """The frames without labels, each id once."""
-    return PESData(Dataset.from_frames([]).merge(dataset.dataset).unlabelled())
+    return PESData(_together(dataset, chosen).unlabelled())
+
+
+def pending_already(dataset: PESData, chosen: PESData | None) -> PESData | None:
+    """The node that holds what ``pending`` would make, if one does."""
+    if chosen is None and not dataset.n_labelled:
+        return dataset if _distinct(dataset.ids) else None
+    if chosen is None or chosen.n_labelled or dataset.n_labelled < len(dataset):
+        return None
+    return chosen if _distinct([*dataset.ids, *chosen.ids]) else None
 
 
 @decision
 def merge_labels(
-    dataset: PESData, labelled: PESData, failures: PESData, names: Dict | None = None
+    dataset: PESData,
+    labelled: PESData,
+    failures: PESData,
+    chosen: PESData | None = None,
+    names: Dict | None = None,
+    sets: Dict | None = None,
 ) -> PESData:
     """The dataset, each id once, with the new labels and without the frames that failed.
 
     Args:
-        dataset: All frames.
+        dataset: All frames, or those before some were chosen.
         labelled: Those with new labels.
         failures: Those that got none.
+        chosen: Frames that join the dataset.
         names: ``theory`` and its ``former`` names, which labels of earlier versions bear.
+        sets: ``fractions`` and ``seed`` of the sets that frames without one are given.
     """
-    known, new = Dataset.from_frames([]).merge(dataset.dataset), labelled.dataset
+    known, new = _together(dataset, chosen), labelled.dataset
     if names is not None:
         known, new = (base.renamed(d, names["former"], names["theory"]) for d in (known, new))
-    return PESData(base.merged(known, new, failures.dataset))
+    merged = base.merged(known, new, failures.dataset)
+    if sets is not None:
+        merged = splitting.assign(merged, sets["fractions"], seed=sets["seed"])
+    return PESData(merged)
+
+
+def merged_already(
+    dataset: PESData,
+    labelled: PESData,
+    failures: PESData,
+    chosen: PESData | None = None,
+    names: Dict | None = None,
+    sets: Dict | None = None,
+) -> PESData | None:
+    """The node that holds what ``merge_labels`` would make, if one does.
+
+    That is the dataset if nothing joins it, or the new labels if nothing else was labelled.
+    """
+    if chosen is not None or len(failures):
+        return None
+    node = labelled if len(labelled) else dataset
+    if len(node) < len(dataset) or not set(node.theories).isdisjoint(
+        names["former"] if names is not None else ()
+    ):
+        return None
+    if sets is not None and not (node.column("split") > 0).all():
+        return None
+    return node if node.ids == dataset.ids and _distinct(node.ids) else None
+
+
+def _together(dataset: PESData, chosen: PESData | None) -> Dataset:
+    """Each frame once."""
+    parts = [node.dataset for node in (dataset, chosen) if node is not None]
+    return Dataset.from_frames([]).merge(*parts)
+
+
+def _distinct(ids: list[str]) -> bool:
+    return len(set(ids)) == len(ids)
+
+
+def is_bare(node: PESData) -> bool:
+    """Whether no frame has a label of any kind: what is asked does not depend on labels."""
+    flags = ("has_energy", "has_forces", "has_stress", "theory")
+    with node.opened() as frames:
+        return not any(frames.column(name).astype(np.bool_).any() for name in flags)
 
 
 @decision
@@ -185,6 +246,23 @@ def join(**parts: PESData) -> PESData:
     return PESData(PESData.concatenate(parts[name] for name in sorted(parts)))
 
 
+def gathered_already(dataset: PESData, parts: Mapping[str, PESData]) -> dict[str, PESData] | None:
+    """The nodes of a single part that are what ``gather_parts`` would make of it, if they are.
+
+    Args:
+        dataset: The frames of all parts.
+        parts: Nodes by names that begin with ``labelled`` or ``failures``.
+    """
+    kinds = {name.partition("_")[0]: node for name, node in parts.items()}
+    if len(parts) != 2 or kinds.keys() != {"labelled", "failures"}:
+        return None
+    labelled, failed = kinds["labelled"].ids, set(kinds["failures"].ids)
+    wanted = dataset.ids
+    whole = labelled == [identity for identity in wanted if identity not in failed]
+    ordered = kinds["failures"].ids == [identity for identity in wanted if identity in failed]
+    return kinds if whole and ordered and _distinct(wanted) else None
+
+
 @decision
 def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PESData]:
     """Join the results of parts, in the order of the dataset.
@@ -205,7 +283,7 @@ def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PE
 def _parts(frames: Dataset, hands: list[Any]) -> dict[str, PESData]:
     return {
         PART_KEY.format(number): PESData(
-            frame.with_(labels=Labels()) for frame in frames.take(np.array(hand, dtype=np.int64))
+            frames.take(np.array(hand, dtype=np.int64)).without_labels()
         )
         for number, hand in enumerate(hands)
         if len(hand)

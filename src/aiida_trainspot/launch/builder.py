@@ -15,8 +15,8 @@ from aiida.schedulers.datastructures import NodeNumberJobResource
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.runtime.processes import workers_of
-from aiida_trainspot.setup.installation import cores
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.processes import cores
 from trainspot.config.document import Document
 from trainspot.config.document import read as read_document
 from trainspot.config.load import Loaded, foundation_file, read_inputs, resolve

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 from aiida.common.exceptions import NotExistent, ValidationError
@@ -16,28 +16,27 @@ from aiida.orm import AbstractCode, InstalledCode, User
 
 from aiida_trainspot.launch import builder
 from aiida_trainspot.launch.repeats import repeats
+from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.runtime import daemon
-from aiida_trainspot.runtime.profile import campaigns
-from aiida_trainspot.setup import programs, pseudos
-from aiida_trainspot.setup.installation import cached_calculations, cores
+from aiida_trainspot.setup import programs
+from aiida_trainspot.setup.installation import cached_calculations
+from aiida_trainspot.workflows.preflight import FirstLabels, Foresees
 from trainspot.campaign.loop import prepare
-from trainspot.campaign.preflight import (
-    Remark,
-    foresee,
-    foresee_electrons,
-    foresee_sets,
-    foresees_electrons,
-)
+from trainspot.campaign.preflight import facts_of, foresee, foresee_sets
+from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError
+from trainspot.common.processes import cores
 from trainspot.common.text import counted
-from trainspot.label.pw_memory import memory
+from trainspot.config.models import engine_sections
+from trainspot.engine import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from trainspot.config.load import Loaded
     from trainspot.config.models import Campaign
     from trainspot.data.dataset import Dataset
+    from trainspot.engine import Program
 
 _BYTES_PER_GB: Final = 1e9
 _PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumespresso")
@@ -64,19 +63,15 @@ def check(
             remarks.append(_error(error))
     remarks += _answers(set(codes.values()), thorough=thorough)
     remarks += _concurrency(campaign, codes)
-    here = "label" in codes and codes["label"].computer.transport_type == "core.local"
+    here = {stage for stage, code in codes.items() if code.computer.transport_type == "core.local"}
     remarks += foresee(campaign, dataset, here=here)
-    if campaign.label.engine == "quantumespresso":
-        remarks += _pseudopotentials(campaign, dataset)
+    remarks += _workchains(campaign, dataset, here)
     if any(remark.level == "error" for remark in remarks):
         return remarks
-    if thorough:
-        return [*remarks, *_labels(campaign, dataset, codes["label"])]
-    if foresees_electrons(campaign):
-        remarks += _electrons(campaign, prepare(dataset, campaign).unlabelled())
-    if campaigns(1):
-        remarks += repeats(campaign, prepare(dataset, campaign).unlabelled())
-    return remarks
+    return [
+        *remarks,
+        *_labels(campaign, _first_labels(campaign, dataset, codes["label"], thorough)),
+    ]
 
 
 def refuse(remarks: list[Remark]) -> None:
@@ -106,13 +101,23 @@ def _daemon() -> Iterator[Remark]:
         yield _error(InputError(stalled["reason"], hint=stalled["do"]))
         return
     started = psutil.Process(daemon.look(profile).pid).create_time()
-    newer = [package for package in _PACKAGES if _installed(package) > started]
+    newer = [package for package in _packages() if _installed(package) > started]
     if newer:
         yield Remark(
             "warning",
-            f"the daemon runs an older {', '.join(newer)} than the one installed since; "
+            f"the daemon started before {', '.join(newer)} was installed and runs the old version; "
             "run: verdi daemon restart",
         )
+
+
+def _packages() -> list[str]:
+    """The packages whose code the daemon runs: ours, AiiDA's, and those of other engines."""
+    engines = {
+        plugins.package_of(section.seam, name)
+        for section in engine_sections().values()
+        for name in plugins.names(section.seam)
+    }
+    return [*_PACKAGES, *sorted(engines.difference(_PACKAGES))]
 
 
 def _installed(package: str) -> float:
@@ -128,7 +133,8 @@ def _installed(package: str) -> float:
 def _caching() -> Iterator[Remark]:
     if get_config_option("caching.default_enabled"):
         yield Remark(
-            "warning", "caching is on for everything; trainspot excludes its own calcfunctions"
+            "warning",
+            "caching is on for all processes; trainspot excludes its own calcfunctions",
         )
         return
     enabled = get_config_option("caching.enabled_for") or []
@@ -137,8 +143,8 @@ def _caching() -> Iterator[Remark]:
         names = ", ".join(name.partition(":")[2] for name in missing)
         yield Remark(
             "warning",
-            f"caching is off for {names}, so an interrupted campaign would repeat their work; "
-            "run: trainspot setup",
+            f"caching is off for {names}, so an interrupted campaign would repeat these "
+            "calculations; run: trainspot setup",
         )
 
 
@@ -151,20 +157,26 @@ def _answers(codes: set[AbstractCode], *, thorough: bool) -> list[Remark]:
             remarks.append(_silent(code, reason))
         elif isinstance(code, InstalledCode) and code.computer.transport_type == "core.local":
             local.append(code)
+    every = programs.every()
+    runs = [(_program_of(code, every), Path(str(code.get_executable()))) for code in local]
     # Threads only wait for the programs.
     with ThreadPoolExecutor(cores()) as pool:
-        reasons = pool.map(lambda pair: _silence(*pair), [(_facts(c), thorough) for c in local])
-        found = zip(local, list(reasons), strict=True)
-    return remarks + [_silent(code, reason) for code, reason in found if reason]
+        reasons = list(pool.map(lambda run: _silence(*run, thorough=thorough), runs))
+    silent = [(code, reason) for code, reason in zip(local, reasons, strict=True) if reason]
+    return remarks + [_silent(code, reason) for code, reason in silent]
 
 
-def _facts(code: InstalledCode) -> tuple[str, Path]:
-    return code.default_calc_job_plugin or "", Path(str(code.get_executable()))
+def _program_of(code: InstalledCode, among: Iterable[Program]) -> Program | None:
+    """The program that a code stands for: by its calculation, or by its label if it has none."""
+    for program in among:
+        if program.calculation and program.calculation == code.default_calc_job_plugin:
+            return program
+        if not program.calculation and program.label == code.label:
+            return program
+    return None
 
 
-def _silence(facts: tuple[str, Path], thorough: bool) -> str:
-    plugin, path = facts
-    program = next((p for p in programs.CODES if p.plugin == plugin), None)
+def _silence(program: Program | None, path: Path, *, thorough: bool) -> str:
     if program is None or not (thorough or program.is_quick):
         return ""
     return programs.silence(program, path)
@@ -210,87 +222,63 @@ def _concurrency(campaign: Campaign, codes: dict[str, AbstractCode]) -> Iterator
             )
 
 
-def _pseudopotentials(campaign: Campaign, dataset: Dataset) -> Iterator[Remark]:
-    settings = campaign.label.settings.model_dump()
-    name = str(settings["pseudo_family"])
-    family = pseudos.family(name)
-    if family is None:
-        hint = "run: trainspot setup, or aiida-pseudo install"
-        yield _error(InputError(f"no pseudopotential family '{name}'", hint=hint))
+def _workchains(campaign: Campaign, dataset: Dataset, here: Collection[str]) -> Iterator[Remark]:
+    """What the work chains of the engines foresee, and those that are not there."""
+    for stage in engine_sections():
+        try:
+            workchain = _workchain(campaign, stage)
+        except TrainspotError as error:
+            yield _error(error)
+            continue
+        yield from workchain.preflight(facts_of(campaign, stage, dataset, here=stage in here))
+
+
+def _workchain(campaign: Campaign, stage: str) -> type[Foresees]:
+    """The work chain of the engine of a stage; one that foresees nothing if it is not one of ours.
+
+    Raises:
+        InputError: It is not there, or lacks something.
+    """
+    name = f"trainspot.{stage}.{getattr(campaign, stage).engine}"
+    workchain = plugins.load("aiida.workflows", name, kind="work chain")
+    return workchain if issubclass(workchain, Foresees) else Foresees
+
+
+def _first_labels(
+    campaign: Campaign, dataset: Dataset, code: AbstractCode, thorough: bool
+) -> FirstLabels:
+    """What is labelled first, and what the computer has for it."""
+    make = partial(prepare, dataset, campaign)
+    settings, resources = campaign.label.settings, builder.resources_of(campaign, code)
+    computer = code.computer
+    if computer.transport_type == "core.local" and computer.scheduler_type == "core.direct":
+        asked = campaign.label.max_concurrent
+        at_once = builder.concurrency(code, resources) if asked == "auto" else asked
+        memory = psutil.virtual_memory().total / _BYTES_PER_GB
+        return FirstLabels(settings, make, thorough, True, at_once, memory)
+    memory = resources.machines * (resources.memory or math.inf)
+    return FirstLabels(settings, make, thorough, False, 1, memory)
+
+
+def _labels(campaign: Campaign, first: FirstLabels) -> Iterator[Remark]:
+    """How many labels come first, how large they are, and what their engine foresees."""
+    workchain = _workchain(campaign, "label")
+    if not first.is_thorough:
+        yield from workchain.preflight_labels(first)
+        if campaigns(1):
+            yield from repeats(campaign, first.frames)
         return
-    known = set(family.elements)
-    for element in dataset.species:
-        if element not in known:
-            hint = "choose another label.pseudo_family, or install one that has it"
-            yield _error(
-                InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint)
-            )
-
-
-def _labels(campaign: Campaign, dataset: Dataset, code: AbstractCode) -> Iterator[Remark]:
-    """How many labels come first, how large they are, and whether their memory is there."""
     try:
-        prepared = prepare(dataset, campaign)
+        prepared = first.prepared
     except TrainspotError as error:
         yield _error(error)
         return
     yield from foresee_sets(campaign, prepared)
-    frames = prepared.unlabelled()
+    frames = first.frames
     if not len(frames):
         return
     few, many = int(frames.n_atoms.min()), int(frames.n_atoms.max())
     atoms = f"{few} to {counted(many, 'atom')}" if few < many else counted(many, "atom")
     yield Remark("note", f"{counted(len(frames), 'frame')} of {atoms} will be labelled first")
     yield from repeats(campaign, frames)
-    if campaign.label.engine == "quantumespresso":
-        yield from _electrons(campaign, frames)
-        yield from _memory(campaign, frames, code)
-
-
-def _electrons(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
-    """Whether fixed occupations suit the pseudopotentials' electrons."""
-    settings: Any = campaign.label.settings
-    family: Any = pseudos.family(settings.pseudo_family)
-    known = set(family.elements) if family else set()
-    valences = {s: float(family.get_pseudo(s).z_valence) for s in frames.species if s in known}
-    yield from foresee_electrons(campaign, frames, valences)
-
-
-def _memory(campaign: Campaign, frames: Dataset, code: AbstractCode) -> Iterator[Remark]:
-    """Memory of the most demanding label, and whether the machine has as much."""
-    settings: Any = campaign.label.settings
-    family: Any = pseudos.family(settings.pseudo_family)  # it is there: checked before
-    species = frames.species
-    valences = {one: float(family.get_pseudo(one).z_valence) for one in species}
-    if settings.ecutwfc is None:
-        cutoffs = {s: family.get_recommended_cutoffs(elements=(s,), unit="Ry") for s in species}
-        settings = settings.with_cutoffs(cutoffs)
-    most, n_atoms, impossible = 0.0, 0, Counter[str]()
-    for frame in frames:
-        try:
-            needed = memory(frame, settings, valences)
-        except InputError as error:
-            impossible[str(error)] += 1
-            continue
-        most, n_atoms = max((most, n_atoms), (needed, len(frame)))
-    for reason, count in impossible.items():
-        yield Remark("warning", f"{count} of {len(frames)} frames cannot be labelled: {reason}")
-    yield Remark(
-        "note", f"the largest label, {counted(n_atoms, 'atom')}, takes about {most:.2g} GB"
-    )
-    resources = builder.resources_of(campaign, code)
-    asked = campaign.label.max_concurrent
-    is_here = code.computer.transport_type == "core.local"
-    if is_here and code.computer.scheduler_type == "core.direct":
-        at_once = builder.concurrency(code, resources) if asked == "auto" else asked
-        there = psutil.virtual_memory().total / _BYTES_PER_GB
-        hint = "lower label.max_concurrent or the size of the supercells"
-        where = f"this machine has {there:.2g} GB"
-    else:
-        at_once, there = 1, resources.machines * (resources.memory or math.inf)
-        hint = "ask for more nodes or memory under resources"
-        where = f"the job has {there:.2g} GB"
-    at_once = min(at_once, len(frames))
-    if at_once * most > there:
-        text = f"{at_once} at a time may take {at_once * most:.2g} GB"
-        yield Remark("warning", f"{text}: {where}; {hint}")
+    yield from workchain.preflight_labels(first)

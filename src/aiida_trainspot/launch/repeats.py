@@ -9,15 +9,15 @@ from aiida.orm import CalcJobNode, WorkChainNode
 from pydantic import ValidationError
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
+from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.results.status import stages_of
-from aiida_trainspot.runtime.profile import campaigns
 from aiida_trainspot.workflows.label.base import engine_workchain
-from trainspot.campaign.preflight import Remark
 from trainspot.common.errors import TrainspotError
 from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
 from trainspot.config.likeness import label_differences
+from trainspot.engine import Remark
 from trainspot.label import base
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
     for node in campaigns(_LATEST):
         try:
             other = _resolved(campaign_of(node.inputs.config), frames.species)
-            common = wanted & _labelled(node)
+            common = wanted & _labelled(node, other.label.engine)
         except (NotExistent, AttributeError, ValidationError, TrainspotError):
             continue  # of another version, or damaged
         if not common:
@@ -57,8 +57,8 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
         else:
             known |= common
     if known:
-        text = f"{len(known)} of {counted(len(wanted), 'label')} are there already"
-        yield Remark("note", f"{text} and are taken from earlier campaigns")
+        text = f"{len(known)} of {counted(len(wanted), 'label')} will be taken"
+        yield Remark("note", f"{text} from earlier campaigns")
     repeated = [(common - known, node, changed) for common, node, changed in others]
     lost, node, changed = max(repeated, key=lambda one: len(one[0]), default=(set(), None, []))
     if lost and node is not None:
@@ -79,9 +79,10 @@ def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
     return campaign.model_copy(update={"label": section.model_copy(update={"settings": settings})})
 
 
-def _labelled(campaign: WorkChainNode) -> set[str]:
+def _labelled(campaign: WorkChainNode, engine: str) -> set[str]:
     """Ids of the frames that a campaign has labelled, also where it was cut off."""
-    found: set[str] = set()
+    workchain = engine_workchain(engine)
+    labelled: set[str] = set()
     for stage in stages_of(campaign):
         if stage.name != "label" or not isinstance(stage.node, WorkChainNode):
             continue
@@ -89,15 +90,13 @@ def _labelled(campaign: WorkChainNode) -> set[str]:
         if "labelled" not in stage.node.outputs:
             parts = stage.node.called_descendants
         for part in parts:
-            found |= _labelled_by(part)
-    return found - _ids(campaign.inputs.dataset)  # those were given with their labels
+            labelled |= _labelled_by(part) or workchain.labelled_alone(part)
+    return labelled - _ids(campaign.inputs.dataset)  # those were given with their labels
 
 
 def _labelled_by(part: ProcessNode) -> set[str]:
-    if isinstance(part, WorkChainNode | CalcJobNode) and "labelled" in part.outputs:
-        return _ids(part.outputs.labelled)
-    is_pw = part.process_label == "PwBaseWorkChain" and part.is_finished_ok
-    return {part.inputs.pw.structure.label} if is_pw else set()
+    has_labels = isinstance(part, WorkChainNode | CalcJobNode) and "labelled" in part.outputs
+    return _ids(part.outputs.labelled) if has_labels else set()
 
 
 def _ids(node: PESData) -> set[str]:

@@ -13,7 +13,7 @@ from aiida.manage import get_config, get_manager
 from aiida.orm import QueryBuilder, WorkChainNode
 from pydantic import ValidationError
 
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.results.status import progress
 from trainspot.campaign.loop import prepare
 from trainspot.common.errors import InputError, TrainspotError
@@ -61,16 +61,16 @@ class Twin:
         if self.differing:
             names = ", ".join(self.differing)
             still = f"{name} still runs, at stage {self.stage}"
-            return f"{still}; the file differs from it only in what changes no result: {names}"
+            return f"{still}; this file differs only in settings that change no result: {names}"
         count = counted(self.labels, "label")
-        return f"{name} still runs and is computing {count} that this file needs as well"
+        return f"{name} still runs and computes {count} that this file needs too"
 
     def refusal(self) -> InputError:
         """Why nothing is submitted, and what to do."""
         pk = self.node.pk
         hint = (
-            f"follow it: trainspot status {pk} --watch; end it, which keeps what it has labelled: "
-            f"trainspot stop {pk}; pay twice: --again"
+            f"to watch that campaign: trainspot status {pk} --watch; to stop it and keep its "
+            f"labels: trainspot stop {pk}; to compute everything twice: --again"
         )
         return InputError(str(self), hint=hint)
 

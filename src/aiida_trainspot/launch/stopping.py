@@ -63,7 +63,7 @@ def end(campaign: WorkChainNode, profile: Profile, *, patience: float) -> list[s
         if not open_in(campaign):
             break
         if time.monotonic() > deadline:
-            hint = "its worker is busy; try again, or: verdi daemon restart"
+            hint = "an AiiDA worker is busy; try again, or run: verdi daemon restart"
             what = f"{campaign.label} has not ended within {patience:g} s"
             raise RunError(what, hint=hint)
         time.sleep(_INTERVAL)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiida.orm import SinglefileData
-
-from aiida_trainspot.calculations.evaluate import ALLOW_NON_FINITE, PREDICTIONS
+from aiida_trainspot.calculations.evaluate import ALLOW_NON_FINITE, PREDICTIONS, ids_of
+from aiida_trainspot.data.predictions import PredictionsData
 from aiida_trainspot.parsers.base import TrainspotParser, required
 from trainspot.common.errors import DataError
-from trainspot.predictions.predictions import Predictions
 
 
 class EvaluationParser(TrainspotParser):
@@ -19,12 +17,12 @@ class EvaluationParser(TrainspotParser):
         """See ``TrainspotParser.read``."""
         del temporary
         path = required(directory, PREDICTIONS)
-        predictions = Predictions.read(path)
-        with self.node.inputs.dataset.opened() as dataset:
-            if predictions.ids != dataset.ids:
-                raise DataError("holds other frames than those given", where=PREDICTIONS)
+        node = PredictionsData(path)
+        predictions = node.predictions
+        if predictions.ids != ids_of(self.node.inputs):
+            raise DataError("holds other frames than those given", where=PREDICTIONS)
         if len(predictions.members) != len(self.node.inputs.models):
             raise DataError("holds another number of members", where=PREDICTIONS)
-        self.out("predictions", SinglefileData(path, filename=PREDICTIONS))
+        self.out("predictions", node)
         if not self.node.get_option(ALLOW_NON_FINITE):
             predictions.check_finite()

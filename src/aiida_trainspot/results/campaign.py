@@ -9,16 +9,16 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, Dict, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.files import read_predictions
-from aiida_trainspot.functions.iteration import calibrations_of, campaign_of
+from aiida_trainspot.data.predictions import read_predictions
+from aiida_trainspot.functions.campaign import calibrations_of, campaign_of, judgement_of
 from aiida_trainspot.results.retries import sentences
 from aiida_trainspot.results.status import Stage, stages_of, status
 from aiida_trainspot.setup.demo_pseudos import FAMILY
 from aiida_trainspot.workflows.label.base import engine_workchain
 from aiida_trainspot.workflows.once import children, is_replaced
+from trainspot.campaign.record import records_of
 from trainspot.data.dataset import Dataset
 from trainspot.judge.calibrate import Calibration
-from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.why import Past
 from trainspot.label.base import merged
@@ -57,18 +57,15 @@ def collect(node: WorkChainNode) -> ReportData:
     found["notes"] += sentences(found)
     pairs = _during(node, "pairs") | _returned(node, "pairs")
     predictions = _evaluated(node) | _returned(node, "predictions")
-    iterations = []
-    for record in found["iterations"]:
-        n = int(record["n"])
-        made = record.get("calibration") or {}
-        iterations.append(
-            IterationData(
-                n,
-                read_predictions(predictions[n]) if n in predictions else None,
-                Pairs.from_dict(pairs[n].get_dict()) if n in pairs else None,
-                {name: Calibration.from_dict(one) for name, one in made.items()},
-            )
+    iterations = [
+        IterationData(
+            record.n,
+            read_predictions(predictions[record.n]) if record.n in predictions else None,
+            Pairs.from_dict(pairs[record.n].get_dict()) if record.n in pairs else None,
+            record.calibration,
         )
+        for record in records_of(found)
+    ]
     return ReportData(found, latest_dataset(node), iterations, explored(node))
 
 
@@ -90,8 +87,7 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
     have the sets that the campaign gives them.
     """
     stages = list(stages_of(node))
-    found = node.outputs.dataset if "dataset" in node.outputs else _latest(node, stages)
-    dataset: Dataset = found.dataset
+    dataset = node.outputs.dataset.dataset if "dataset" in node.outputs else _latest(node, stages)
     labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
     if labelling is not None and "labelled" not in labelling.outputs:
         known = Dataset.from_frames([]).merge(dataset)
@@ -100,14 +96,17 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
     return _with_sets(dataset, node)
 
 
-def _latest(node: WorkChainNode, stages: list[Stage]) -> PESData:
-    """The last dataset that a stage returned, or the input."""
+def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
+    """The last dataset that a stage returned, or the input, joined by what was chosen since."""
+    chosen: list[PESData] = []
     for stage in reversed(stages):
         outputs = stage.node.outputs
         for name in ("labelled", "dataset"):
             if name in outputs and isinstance(outputs[name], PESData):
-                return outputs[name]
-    return node.inputs.dataset
+                return outputs[name].merge(*chosen) if chosen else outputs[name].dataset
+        if stage.name == "judge" and "chosen" in outputs:
+            chosen.append(outputs.chosen)
+    return node.inputs.dataset.merge(*chosen) if chosen else node.inputs.dataset.dataset
 
 
 def _labelled_in(stage: ProcessNode) -> Dataset:
@@ -144,7 +143,7 @@ def history(node: WorkChainNode) -> list[Past]:
             known=given.dataset.dataset,
             predictions=read_predictions(given.predictions),
             calibrations=calibrations_of(given.calibration),
-            judgement=Judgement.from_dict(stage.node.outputs.judgement.get_dict()),
+            judgement=judgement_of(stage.node.outputs.judgement),
             descriptor=campaign_of(given.config).select.descriptor,
         )
     return [found[n] for n in sorted(found)]

@@ -10,7 +10,7 @@ from aiida.orm import CalcJobNode, WorkChainNode
 from pydantic import ValidationError
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.workflows.jobs import why
 from aiida_trainspot.workflows.once import is_replaced
 from trainspot.campaign import ending as words
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
     from aiida_trainspot.results.status import Stage
+    from trainspot.campaign.record import IterationRecord
     from trainspot.config.models import Campaign
 
 WELL: Final = (0, exit_codes.MAX_ITERATIONS.status, exit_codes.BUDGET_SPENT.status)
@@ -48,7 +49,7 @@ def state_of(node: WorkChainNode) -> str:
 
 
 def exit_of(
-    node: WorkChainNode, stages: Sequence[Stage], records: Sequence[dict[str, Any]]
+    node: WorkChainNode, stages: Sequence[Stage], records: Sequence[IterationRecord]
 ) -> dict[str, Any] | None:
     """How a campaign ended; ``None`` before it has.
 
@@ -75,7 +76,7 @@ def exit_of(
 
 
 def _ending(
-    node: WorkChainNode, stages: Sequence[Stage], records: Sequence[dict[str, Any]]
+    node: WorkChainNode, stages: Sequence[Stage], records: Sequence[IterationRecord]
 ) -> Ending:
     last = stages[-1] if stages else None
     if node.is_excepted:
@@ -93,7 +94,7 @@ def _ending(
     return Ending(node.exit_message or "")
 
 
-def _of_verdict(node: WorkChainNode, record: dict[str, Any], campaign: Campaign) -> Ending:
+def _of_verdict(node: WorkChainNode, record: IterationRecord, campaign: Campaign) -> Ending:
     """No stage failed: the last judgement ended it."""
     if node.exit_status == exit_codes.NO_VALID_EXPLORATION.status:
         return words.nothing_valid(record, campaign.screen)
@@ -118,9 +119,11 @@ def _campaign(node: WorkChainNode) -> Campaign | None:
 def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
     outputs = stage.node.outputs
     if stage.name == "label" and "failures" in outputs and len(outputs.failures):
-        asked = stage.node.inputs.dataset
+        given = stage.node.inputs
+        nodes = [given[name] for name in ("dataset", "chosen") if name in given]
+        asked = {identity for node in nodes for identity in node.unlabelled().ids}
         failed = outputs.failures.dataset
-        labelled = len({*asked.dataset.unlabelled().ids}) - len(failed)
+        labelled = len(asked) - len(failed)
         return words.too_few_labels(labelled, failed, campaign)
     root, path = _root(stage.node)
     member = next((label for label in path if _MEMBER.fullmatch(label)), "")
@@ -161,7 +164,7 @@ def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
 def _said(node: ProcessNode) -> str:
     """What a process that failed says of it."""
     if node.is_excepted:
-        return f"{node.process_label} came to an error: {_named(node)}"
+        return f"{node.process_label} raised an error: {_named(node)}"
     return str(node.exit_message) if node.is_finished and node.exit_message else why(node)
 
 

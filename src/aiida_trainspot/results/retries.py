@@ -92,7 +92,7 @@ def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
                 continue
             checkpoint = second.job.inputs.checkpoint if "checkpoint" in second.job.inputs else None
             epoch = checkpoint and _EPOCH.search(checkpoint.filename)
-            where = f"went on after epoch {epoch[1]}" if epoch else "began again"
+            where = f"continued after epoch {epoch[1]}" if epoch else "started again"
             text = f"the training of {member} {reason} and {where}, with the same settings"
             yield {"members": [member], "settings": {}, "text": text}
 
@@ -125,8 +125,8 @@ def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[
             text = f"all members were trained with {words}{why}"
         else:
             text = (
-                f"{', '.join(members)} was trained with {words}{why}; the others were not, so "
-                "that the members disagree for that reason too"
+                f"{', '.join(members)} was trained with {words}{why}; the other members were not, "
+                "which adds to the disagreement"
             )
         yield {"members": members, "settings": settings, "text": text}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, Dict, ProcessNode
 
-from aiida_trainspot.functions.iteration import judge
+from aiida_trainspot.functions.campaign import judge, record_of
 from aiida_trainspot.results.endings import exit_of, state_of
 from aiida_trainspot.results.retries import retries
 from aiida_trainspot.workflows.once import is_replaced
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aiida.orm import WorkChainNode
+
+    from trainspot.campaign.record import IterationRecord
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 _CHILD: Final = re.compile(
@@ -58,7 +60,7 @@ def status(node: WorkChainNode) -> dict[str, Any]:
     """
     stages = list(stages_of(node))
     records = _records(node, stages)
-    seconds = _seconds(stages, [record["n"] for record in records], ended=node.is_terminated)
+    seconds = _seconds(stages, [record.n for record in records], ended=node.is_terminated)
     return {
         "id": node.uuid,
         "name": node.label,
@@ -66,7 +68,9 @@ def status(node: WorkChainNode) -> dict[str, Any]:
         "exit": exit_of(node, stages, records),
         "stage": stages[-1].name if stages else "augment",
         "retries": retries(stages),
-        "iterations": [{**record, "seconds": seconds.get(record["n"], {})} for record in records],
+        "iterations": [
+            replace(record, seconds=seconds.get(record.n, {})).to_dict() for record in records
+        ],
     }
 
 
@@ -84,20 +88,20 @@ def stages_of(node: WorkChainNode) -> Iterator[Stage]:
         elif found:
             yield Stage(int(found["compared"]), "compare", entry.node)
         elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
-            yield Stage(int(entry.node.outputs.record["n"]), "judge", entry.node)
+            yield Stage(record_of(entry.node.outputs.record).n, "judge", entry.node)
 
 
-def _records(node: WorkChainNode, stages: list[Stage]) -> list[dict[str, Any]]:
+def _records(node: WorkChainNode, stages: list[Stage]) -> list[IterationRecord]:
     """The figures of each judged iteration: the final ones, or while it runs the first ones."""
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, IterationRecord] = {}
     for stage in stages:
         record = stage.node.outputs.record if stage.name == "judge" and _ended(stage) else None
         if isinstance(record, Dict):
-            found[stage.iteration] = record.get_dict()
+            found[stage.iteration] = record_of(record)
     final = node.base.links.get_outgoing(link_type=LinkType.RETURN, link_label_filter="iterations%")
     for entry in final.all():
-        figures = entry.node.get_dict()
-        found[int(figures["n"])] = figures
+        figures = record_of(entry.node)
+        found[figures.n] = figures
     return [found[n] for n in sorted(found)]
 
 

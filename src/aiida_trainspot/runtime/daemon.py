@@ -77,13 +77,14 @@ class Daemon:
     def what(self) -> str:
         """One clause that says what has become of it."""
         of = f"profile '{self.profile}'"
-        gone = f"the daemon of {of} has died, after a reboot or a kill: "
+        gone = f"the daemon of {of} was killed or died in a reboot: "
         return {
             State.RUNS: f"the daemon of {of} runs as process {self.pid}",
-            State.STOPPED: f"{of} has no daemon running",
-            State.DIED: f"{gone}process {self.pid} of its PID file is gone",
-            State.FOREIGN: f"{gone}process {self.pid} of its PID file is another ({self.program})",
-            State.IMPOSSIBLE: f"{of} has no broker, so no daemon",
+            State.STOPPED: f"the daemon of {of} is not running",
+            State.DIED: f"{gone}process {self.pid} of its PID file does not exist",
+            State.FOREIGN: f"{gone}process {self.pid} of its PID file is another program "
+            f"({self.program})",
+            State.IMPOSSIBLE: f"{of} has no broker and so cannot have a daemon",
         }[self.state]
 
     @property
@@ -192,7 +193,7 @@ def _wait_for_broker(profile: Profile) -> None:
     deadline = time.monotonic() + _START
     while why := silence(profile):
         if time.monotonic() > deadline:
-            what = f"the daemon was started, and its broker does not answer ({why})"
+            what = f"the daemon was started, but its broker does not answer ({why})"
             raise RunError(what, hint="see: verdi daemon logshow, verdi status")
         time.sleep(_PAUSE)
 

@@ -134,51 +134,8 @@ def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "-p",
         "--profile",
         envvar="TRAINSPOT_PROFILE",
-        help=f"AiiDA profile; default: '{PROFILE}', made by trainspot setup.",
+        help=f"AiiDA profile. Default: '{PROFILE}', which trainspot setup makes.",
     )(guarded)
-
-
-def find(identifier: str) -> Any:
-    """A campaign by pk, uuid, the beginning of a uuid, or the name it was given.
-
-    The latest of several campaigns with one name is meant.
-
-    Raises:
-        InputError: There is no such campaign.
-    """
-    from aiida.common.exceptions import MultipleObjectsError, NotExistent
-    from aiida.orm import QueryBuilder, WorkChainNode, load_node
-
-    campaigns = {"attributes.process_label": "TrainsPotWorkChain"}
-    named = QueryBuilder().append(
-        WorkChainNode, filters={**campaigns, "label": identifier}, tag="node"
-    )
-    named.order_by({"node": {"ctime": "desc"}})
-    if (found := named.first()) is not None:
-        return found[0]
-    try:
-        try:
-            node = load_node(identifier)
-        except NotExistent:  # one in forty uuids begins with eight digits, and is taken for a pk
-            node = load_node(uuid=identifier)
-    except (NotExistent, MultipleObjectsError, ValueError) as error:
-        raise InputError(
-            f"no campaign '{identifier}'", hint="trainspot status lists the campaigns"
-        ) from error
-    if not isinstance(node, WorkChainNode):
-        raise InputError(f"'{identifier}' is a {type(node).__name__}, not a campaign")
-    return node
-
-
-def campaigns(limit: int = 20) -> list[Any]:
-    """The latest campaigns, newest first."""
-    from aiida.orm import QueryBuilder, WorkChainNode
-
-    query = QueryBuilder().append(
-        WorkChainNode, filters={"attributes.process_label": "TrainsPotWorkChain"}, tag="node"
-    )
-    query.order_by({"node": {"ctime": "desc"}}).limit(limit)
-    return [row[0] for row in query.all()]
 
 
 def open_campaigns() -> list[Any]:

@@ -91,7 +91,7 @@ def _hear_again(profile: Profile) -> list[str]:
     if oldest > since - _TOGETHER and not (is_settled and _listeners(profile) < len(workers)):
         return []
     DaemonClient(profile).restart_daemon(wait=True, timeout=_RESTART)
-    return ["the broker had died, and the workers did not hear the new one: they were restarted"]
+    return ["the workers had lost the broker; they were restarted"]
 
 
 def _listeners(profile: Profile) -> float:
@@ -120,7 +120,7 @@ def _take_up(profile: Profile, campaigns: list[WorkChainNode]) -> list[str]:
         for node in lost:
             if node.pk in {one.pk for one in still} and not is_held(communicator, node.pk):
                 send(communicator, node.pk)
-                done.append(f"{node.process_label} <{node.pk}> had no task, and is taken up again")
+                done.append(f"{node.process_label} <{node.pk}> had lost its task and was restarted")
     return done
 
 

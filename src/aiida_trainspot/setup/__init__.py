@@ -53,13 +53,9 @@ def setup(options: Options) -> Iterator[Finding]:
     yield caching
     computer, finding = installation.make_computer()
     yield finding
-    pw = None
-    for program in programs.CODES:
-        finding = codes.make_code(program, computer, home, install=options.install)
-        if program is programs.PW and finding.state != "missing":
-            pw = codes.executable(program, computer)
-        yield finding
+    yield from codes.make_codes(computer, home, install=options.install)
     if options.demo_pseudos:
+        pw = codes.executable(programs.PW, computer)
         yield pseudos.generate_demo_family(pseudos.find_ld1(pw))
     else:
         yield pseudos.install_sssp(profile.name, options.sssp_archive)

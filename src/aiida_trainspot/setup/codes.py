@@ -8,41 +8,60 @@ from typing import TYPE_CHECKING, Final
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.finding import Finding
 from trainspot.common.errors import RunError
+from trainspot.common.processes import THREADS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiida.orm import AbstractCode, Computer
 
-    from aiida_trainspot.setup.programs import Program
+    from trainspot.engine import Program
 
 # Jobs run side by side, one a core: each must keep to its own.
-_PREPEND: Final = (
-    "export OMP_NUM_THREADS=1\nexport OPENBLAS_NUM_THREADS=1\nexport MKL_NUM_THREADS=1"
-)
+_PREPEND: Final = "\n".join(f"export {name}=1" for name in THREADS)
 
 
-def make_code(program: Program, computer: Computer, home: Path, *, install: bool) -> Finding:
+def make_codes(computer: Computer, home: Path, *, install: bool) -> Iterator[Finding]:
+    """The codes of all programs that installed engines run, and the engines that lack something.
+
+    Args:
+        computer: Where.
+        home: Our own place, for what we install.
+        install: Whether what we can install may be brought if it is not there.
+    """
+    usable, unusable = programs.engines()
+    for one in programs.wanted(usable):
+        yield make_code(one.program, computer, home, install=install, remedy=one.remedy)
+    yield from unusable
+
+
+def make_code(
+    program: Program, computer: Computer, home: Path, *, install: bool, remedy: str = ""
+) -> Finding:
     """The code of a program: the existing one if its executable still stands, else a new one.
 
     Args:
         program: What to look for.
         computer: Where.
         home: Our own place, for what we install.
-        install: Whether Quantum ESPRESSO may be brought if it is not there.
+        install: Whether what we can install may be brought if it is not there.
+        remedy: What to do about a program that is not there.
     """
     item = f"{program.label}@{computer.label}"
     code = _existing(item)
     if code is not None and Path(str(code.get_executable())).is_file():
         return Finding(item, "found", str(code.get_executable()))
     path, note = programs.locate(program, home), ""
-    if path is None and program is programs.PW and install:
+    bringer = programs.BRINGERS.get(program.label) if install else None
+    if path is None and bringer is not None:
         try:
-            path, note = programs.install_qe(home), " (qepy wheel)"
+            path, note = bringer.install(home), f" ({bringer.source})"
         except RunError as error:
             return Finding(item, "missing", error.what, error.hint)
     if path is None:
-        return Finding(item, "missing", f"no {program.executable}", _remedy(program))
+        return Finding(item, "missing", f"no {program.executable}", remedy)
     if reason := programs.silence(program, path):
-        return Finding(item, "missing", f"{path} does not answer: {reason}", _remedy(program))
+        return Finding(item, "missing", f"{path} does not answer: {reason}", remedy)
     if code is not None:  # its executable is gone; its name is needed, its node is provenance
         code.label = f"{program.label}-{code.pk}"
         code.is_hidden = True
@@ -76,13 +95,7 @@ def _store(program: Program, computer: Computer, path: Path) -> None:
         description=f"{program.executable}, found by trainspot setup",
         computer=computer,
         filepath_executable=str(path),
-        default_calc_job_plugin=program.plugin,
+        default_calc_job_plugin=program.calculation or None,
         prepend_text=_PREPEND,
         with_mpi=False if ours else None,
     ).store()
-
-
-def _remedy(program: Program) -> str:
-    if program is programs.PW:
-        return "install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again"
-    return f"run: pip install 'trainspot[{program.extra}]'" if program.extra else ""

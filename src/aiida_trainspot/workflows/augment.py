@@ -13,7 +13,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions import augment as functions
 from aiida_trainspot.workflows.once import decide_once
 from trainspot.augment.plan import DEFAULT_PLAN, check_inputs, parse_plan
-from trainspot.augment.steps import VACUUM, pad_inputs, sources_of
+from trainspot.augment.steps import VACUUM, changes_inputs, sources_of
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.split import FRACTIONS, assign
@@ -61,7 +61,7 @@ class DatasetAugmentationWorkChain(WorkChain):
             default=lambda: Int(0),
             help="Everything random follows from it.",
         )
-        spec.outline(cls.pad, cls.run_steps, cls.merge, cls.split)
+        spec.outline(cls.pad, cls.run_steps, cls.merge)
         spec.output("dataset", valid_type=PESData, help="The augmented set, split.")
         spec.output("report", valid_type=Dict, help="Frames made, and refused by reason.")
         exit_codes.declare(spec, exit_codes.NO_FRAMES)
@@ -74,8 +74,7 @@ class DatasetAugmentationWorkChain(WorkChain):
             check_inputs(inputs)
         except InputError as error:
             return exit_codes.NO_FRAMES.because(str(error))
-        padded = pad_inputs(inputs, self.inputs.vacuum.value)
-        if [frame.id for frame in padded.frames] != inputs.ids:
+        if changes_inputs(inputs, self.inputs.vacuum.value):
             self.ctx.given = decide_once(
                 self,
                 "inputs",
@@ -90,6 +89,9 @@ class DatasetAugmentationWorkChain(WorkChain):
         steps = functions.steps_of(self.inputs.plan)
         parts: dict[str, PESData] = {}
         for step in steps:
+            if functions.is_passed_on(step, self.ctx.given):
+                parts[step.label] = self.ctx.given
+                continue
             parents = {label: parts[label] for label in sources_of(step, steps)}
             parts[step.label] = decide_once(
                 self,
@@ -104,32 +106,22 @@ class DatasetAugmentationWorkChain(WorkChain):
         self.ctx.parts = parts
 
     def merge(self) -> ExitCode | None:
-        """Join the frames of all strategies, each once."""
+        """Join the frames of all strategies, each once, and give each its set."""
         made = decide_once(
             self,
             "merge",
             functions.merge_steps,
             inputs=self.ctx.given,
             plan=self.inputs.plan,
+            fractions=self.inputs.fractions,
+            seed=self.inputs.seed,
             **self.ctx.parts,
         )
         self.out("report", made["report"])
         if not len(made["dataset"]):
             return exit_codes.NO_FRAMES.because("no strategy made one; see the output 'report'")
-        self.ctx.augmented = made["dataset"]
+        self.out("dataset", made["dataset"])
         return None
-
-    def split(self) -> None:
-        """Give every frame a set."""
-        split = decide_once(
-            self,
-            "split",
-            functions.assign_sets,
-            dataset=self.ctx.augmented,
-            fractions=self.inputs.fractions,
-            seed=self.inputs.seed,
-        )
-        self.out("dataset", split)
 
 
 def _valid_plan(node: List, _: Any) -> str | None:

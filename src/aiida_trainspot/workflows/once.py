@@ -87,7 +87,7 @@ def decide_once(
     Args:
         workchain: The parent, in one of its steps.
         label: Unique among the children of this parent, and used once in its life.
-        function: See ``functions.decision``.
+        function: See ``functions.base.decision``.
         inputs: Its inputs.
 
     Returns:

@@ -11,36 +11,37 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trainspot.augment.base import Strategy, from_seed, streams, title
+from trainspot.common.elements import check_symbols
 from trainspot.data.frames import Frame, Origin
 
 _TRIES: Final = 20
 
 
 class Alloy(Strategy):
-    """Put the alloy's elements on all sites, at random, but those of fixed elements.
+    """Put the elements of an alloy on all sites at random, except sites of fixed elements.
 
-    Without fractions the concentrations of each frame are drawn uniformly from all there are
-    (the whole simplex); with them every frame has these, as nearly as its number of sites allows.
+    Without ``fractions``, each frame has random concentrations, drawn uniformly from the simplex.
+    With ``fractions``, each frame has these concentrations as nearly as its number of sites allows.
     """
 
     kind: Literal["alloy"] = "alloy"
     alloy_species: tuple[str, ...] = Field(min_length=2, description="elements of the alloy")
-    fixed_species: tuple[str, ...] = Field((), description="elements whose sites are left alone")
+    fixed_species: tuple[str, ...] = Field((), description="elements whose sites do not change")
     fractions: dict[str, float] | None = Field(
-        None, description="concentration of each element of the alloy, 1 in all"
+        None,
+        description="concentration of each element of the alloy; they sum to 1; null: "
+        "random in each frame",
     )
     copies: int = Field(10, ge=1, le=100_000, description="frames per input, all different")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for name in (*self.alloy_species, *self.fixed_species):
-            if atomic_numbers.get(name, 0) < 1:
-                raise ValueError(f"'{name}' is no element")
+        check_symbols((*self.alloy_species, *self.fixed_species))
         if len(set(self.alloy_species)) < len(self.alloy_species):
             raise ValueError("an element of the alloy is named twice")
         both = sorted(set(self.alloy_species) & set(self.fixed_species))
         if both:
-            raise ValueError(f"fixed_species names {both[0]}, which is alloyed")
+            raise ValueError(f"fixed_species names {both[0]}, which is an element of the alloy")
         if self.fractions is None:
             return self
         if set(self.fractions) != set(self.alloy_species):

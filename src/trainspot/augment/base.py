@@ -117,7 +117,7 @@ def child(
 
     Args:
         parent: The frame it was made from.
-        strategy: The motif, usually the strategy's ``kind``.
+        strategy: Name of the strategy, usually its ``kind``.
         positions: Å, (m, 3).
         cell: Å, (3, 3); the parent's if left out.
         pbc: (3,); the parent's if left out.

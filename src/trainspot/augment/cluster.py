@@ -23,11 +23,11 @@ _TRIES: Final = 10_000
 class Cluster(Strategy):
     """Grow clusters atom by atom.
 
-    The elements are drawn from the atoms of the input. A random member of the cluster is the
-    anchor; the new atom lies in the shell [d, √3 d] around it, uniformly in its volume, and no
-    closer than d to any other atom. With ``auto``, d is the sum of the covalent radii of the two
-    atoms, which a fixed distance may fall short of: such clusters are refused as overlapping. The
-    plan makes the box around them, see ``geometry.with_vacuum``.
+    The elements are drawn from the atoms of the input. Each new atom is placed at random in the
+    shell [d, √3 d] around a random atom of the cluster, uniformly in the volume of the shell, and
+    no closer than d to any other atom. With ``auto``, d is the sum of the covalent radii of the two
+    atoms. With a fixed distance below this sum, clusters may overlap and are then refused. The
+    augmentation adds the vacuum around the cluster, see ``geometry.with_vacuum``.
     """
 
     scope: ClassVar[Scope] = Scope.INPUTS
@@ -35,10 +35,12 @@ class Cluster(Strategy):
 
     kind: Literal["cluster"] = "cluster"
     copies: int = Field(20, ge=1, le=100_000, description="clusters per input")
-    max_atoms: int = Field(10, ge=2, le=200, description="atoms at most; the least are two")
+    max_atoms: int = Field(
+        10, ge=2, le=200, description="largest number of atoms in a cluster; the smallest is 2"
+    )
     distance: Literal["auto"] | Annotated[float, Field(gt=0.2, le=10.0)] = Field(
         1.5,
-        description="shortest distance d, Å; auto: the sum of the covalent radii of each pair",
+        description="shortest distance between two atoms, Å; auto: the sum of their covalent radii",
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:

@@ -12,7 +12,7 @@ from trainspot.data.frames import Frame
 
 
 class Input(Strategy):
-    """Keep the input structures, as they are."""
+    """Keep the input structures unchanged."""
 
     scope: ClassVar[Scope] = Scope.INPUTS
 

@@ -10,42 +10,45 @@ from ase.data import atomic_numbers, ground_state_magnetic_moments
 from pydantic import Field, field_validator
 
 from trainspot.augment.base import Scope, Strategy, title
+from trainspot.common.elements import check_symbols
 from trainspot.data.frames import Frame, Origin
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import MOMENTS
 
 
 class Isolated(Strategy):
-    """One atom of each element of the inputs and alloys, alone in a cubic box, not periodic.
+    """One isolated atom of each element of the inputs and alloys, in a cubic box, not periodic.
 
-    With ``spin: hund`` it carries the magnetic moment of the free atom's ground state, by Hund's
-    rule, as ``initial_magmoms``: the spin-polarised reference energy of an open shell lies up to
-    several eV lower. The label engine must be able to start from a moment.
+    With ``spin: hund`` each atom has ``initial_magmoms``, the magnetic moment of the free atom by
+    Hund's rule. The spin-polarised energy of an open shell is up to several eV lower. The label
+    engine must be able to start from a magnetic moment.
     """
 
     scope: ClassVar[Scope] = Scope.INPUTS
 
     kind: Literal["isolated"] = "isolated"
     box: float = Field(
-        15.0, gt=0, le=100, description="edge of the cubic box, Å; the vacuum of the plan at least"
+        15.0,
+        gt=0,
+        le=100,
+        description="edge of the cubic box, Å; at least the vacuum of the augmentation",
     )
     spin: Literal["none", "hund"] = Field(
         "none",
-        description="none: no moment, as in the paper; hund: start from the moment of the free "
-        "atom, which quantumespresso and ASE calculators with moments can",
+        description="none: no magnetic moment, as in the paper; hund: start from the "
+        "moment of the free atom (for quantumespresso and ASE calculators with magnetic "
+        "moments)",
     )
 
     species: tuple[str, ...] = Field(
         (),
-        description="elements besides those of the inputs; what alloys of the plan bring is added",
+        description="further elements, besides those of the inputs and of alloys",
     )
 
     @field_validator("species")
     @classmethod
     def _elements(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if atomic_numbers.get(name, 0) < 1:
-                raise ValueError(f"'{name}' is no element")
+        check_symbols(names)
         return names
 
     def beside(self, brought: Sequence[str]) -> Self:

@@ -26,7 +26,7 @@ def remedy(periodic: Sequence[bool]) -> str:
     letters = "".join("T" if along else "F" for along in periodic)
     listed = ", ".join("true" if along else "false" for along in periodic)
     return (
-        f"for a sheet, wire or molecule say --periodic {letters} (init, augment, convert), or "
+        f"for a sheet, wire or molecule write --periodic {letters} (init, augment, convert), or "
         f"structures: [{{file: FILE, periodic: [{listed}]}}] in the campaign file"
     )
 
@@ -67,5 +67,5 @@ def note(inputs: Iterable[Frame]) -> str:
     first = f"{title(frame)} has {gap:.1f} Å without atoms along {axis}, a periodic direction"
     others = len(wide) - 1
     have = "has" if others == 1 else "have"
-    more = f" (and so {have} {counted(others, 'other input')})" if others else ""
+    more = f" ({counted(others, 'other input')} {have} this too)" if others else ""
     return f"{first}{more}; {remedy((frame.pbc & (_spaces(frame) < WIDE)).tolist())}"

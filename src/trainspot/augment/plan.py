@@ -11,8 +11,8 @@ from trainspot.augment import steps as running
 from trainspot.augment.base import GROUP, Strategy
 from trainspot.augment.steps import VACUUM, Augmented, Part
 from trainspot.common import plugins
-from trainspot.common.errors import InputError, UnknownNameError
-from trainspot.common.validation import told
+from trainspot.common.errors import InputError
+from trainspot.common.validation import explained
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.geometry import describe_contact, worst_contact
@@ -52,25 +52,7 @@ def _parsed(item: Mapping[str, Any], where: str) -> Strategy:
     try:
         return model.model_validate(dict(item))
     except ValidationError as error:
-        raise _explained(error, model, where) from None
-
-
-def _explained(error: ValidationError, model: type[Strategy], where: str) -> InputError:
-    """The first validation error in one line, with the nearest name for an unknown key."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        fields = model.model_fields
-        for part in path[:-1]:
-            nested: Any = fields[part].default_factory
-            fields = getattr(nested, "model_fields", {})
-        return UnknownNameError("key", path[-1], fields, where=where)
-    found = [first]
-    if path and path[-1].startswith("literal["):  # or something else: both branches failed
-        path.pop()
-        found = [details for details in error.errors() if details["loc"][:-1] == first["loc"][:-1]]
-    name = ".".join([model.model_fields["kind"].default, *path])
-    return InputError(f"{name} {' or '.join(map(told, found))}", where=where)
+        raise explained(error, model, where=where, kind="key", name=kind) from None
 
 
 def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:

@@ -32,10 +32,11 @@ _ROUNDS: Final = 50
 class Rattle(Strategy):
     """Displace every atom by up to a fraction of the distance to its nearest neighbour.
 
-    Direction uniform on the sphere, length uniform in [0, fraction * d], d the distance of that
-    atom to its nearest neighbour (own periodic images included) in the strained structure. Where
-    two atoms would overlap, both are drawn again: in a cell of hundreds of atoms some pair nearly
-    always does, and without that hardly any compressed frame would pass the screen.
+    The direction is uniform on the sphere. The length is uniform in [0, fraction * d], where d is
+    the distance of this atom to its nearest neighbour in the strained structure, its own periodic
+    images included. If two atoms overlap, the displacements of both are drawn again. In a cell of
+    hundreds of atoms some pair nearly always overlaps, so without this few compressed frames would
+    pass the screen.
     """
 
     against_overlap: ClassVar[str] = "try a smaller fraction, or less compression"
@@ -43,13 +44,17 @@ class Rattle(Strategy):
     kind: Literal["rattle"] = "rattle"
     copies: int = Field(50, ge=1, le=100_000, description="frames per input")
     fraction: float = Field(
-        0.3, gt=0, le=1, description="largest displacement, in nearest-neighbour distances"
+        0.3,
+        gt=0,
+        le=1,
+        description="largest displacement of an atom, as a fraction of the distance to its "
+        "nearest neighbour",
     )
     strain: strains.Deformation | None = Field(
-        default_factory=strains.Deformation, description="strain of every frame; null for none"
+        default_factory=strains.Deformation, description="random strain of each frame; null: none"
     )
     vacancies: holes.Removal | None = Field(
-        default_factory=holes.Removal, description="vacancies in some frames; null for none"
+        default_factory=holes.Removal, description="vacancies in a share of the frames; null: none"
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
@@ -58,7 +63,7 @@ class Rattle(Strategy):
             self.note_molecules(frames, "strained")
         for parent, seeds in streams(rng, frames, self.copies + 1):
             if is_isolated_atom(parent) or not np.all(np.isfinite(nearest_distances(parent))):
-                self.note(f"{title(parent)} has no neighbours to rattle against")
+                self.note(f"{title(parent)} has no neighbours, so it is not rattled")
                 continue
             shells = self._shells(parent)
             with_holes = self._with_holes(parent, from_seed(seeds[-1]))

@@ -26,11 +26,11 @@ _ONE_PLANE: Final = 0.1  # Å; atoms closer than this along the normal belong to
 
 
 class Slab(Strategy):
-    """Cut slabs with given Miller indices out of the inputs that are periodic in all directions.
+    """Cut slabs with given Miller indices out of inputs that are periodic in all directions.
 
-    Indices belong to the conventional cell of the input. A slab is made of whole repeat units, so
-    it has the composition of the crystal; it is cut in the middle between two planes of atoms. Its
-    surface lies in the xy plane, and is repeated as ``supercell`` does.
+    The indices belong to the conventional cell of the input. A slab consists of whole repeat units,
+    so it has the composition of the crystal. The cut is in the middle between two planes of atoms.
+    The surface is in the xy plane and is repeated like a supercell.
     """
 
     scope: ClassVar[Scope] = Scope.INPUTS
@@ -39,26 +39,30 @@ class Slab(Strategy):
     miller: tuple[Miller, ...] = Field(
         ((1, 1, 1), (1, 1, 0), (1, 0, 0)),
         min_length=1,
-        description="Miller indices of the conventional cell; of equivalent ones the first is cut",
+        description="Miller indices of the conventional cell; of indices that are "
+        "equivalent by symmetry only the first is used",
     )
     thickness: float = Field(
-        10.0, gt=0, le=1000, description="least distance of the lowest and highest atoms, Å"
+        10.0,
+        gt=0,
+        le=1000,
+        description="smallest distance between the lowest and the highest atom, Å",
     )
     min_length: float = Field(
         18.0,
         gt=0,
         le=1000,
-        description="distance an atom should have to its periodic images in the surface, Å; what "
-        "max_atoms does not allow is left out",
+        description="smallest distance between an atom and its periodic images in the "
+        "surface, Å; smaller if max_atoms does not allow it",
     )
-    max_atoms: int = Field(450, ge=1, le=100_000, description="atoms a slab may have")
+    max_atoms: int = Field(450, ge=1, le=100_000, description="largest number of atoms in a slab")
     terminations: Literal["widest", "all"] = Field(
         "widest",
-        description="widest: cut where the planes of atoms are farthest apart, of equals at the "
-        "first; all: one slab for each place to cut that symmetry does not make equal",
+        description="widest: cut only where the planes of atoms are farthest apart; all: "
+        "one slab per cut that is different by symmetry",
     )
     symprec: float = Field(
-        0.01, gt=0, le=1, description="tolerance of the search for symmetry (spglib), Å"
+        0.01, gt=0, le=1, description="tolerance of the symmetry search (spglib), Å"
     )
 
     @model_validator(mode="after")

@@ -121,10 +121,17 @@ def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
         frames = list(Dataset.from_frames(frames).merge())
     if len(frames) < len(inputs):
         left_out = counted(len(inputs) - len(frames), "input")
-        notes.append(f"{left_out} left out, the same as another one")
+        notes.append(f"{left_out} left out, because they equal another input")
     if text := periodicity.note(inputs):
         notes.append(f"input {text}")
     return Part(frames, notes=notes)
+
+
+def changes_inputs(inputs: Dataset, vacuum: float = VACUUM) -> bool:
+    """Whether ``pad_inputs`` gives other frames than the inputs: copies, or too little vacuum."""
+    return len(set(inputs.ids)) < len(inputs) or any(
+        not frame.labels and with_vacuum(frame, vacuum) is not frame for frame in inputs
+    )
 
 
 def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:

@@ -20,15 +20,16 @@ Matrix = NDArray[np.float64]
 
 
 class Deformation(Parameters):
-    """A random deformation: how large, and of which form."""
+    """A random strain: its size and its form."""
 
     range: tuple[float, float] = Field(
-        (-0.2, 0.6), description="relative change of length, least and largest"
+        (-0.2, 0.6), description="smallest and largest relative change of length"
     )
     mode: Literal["isotropic", "axial", "full"] = Field(
         "isotropic",
-        description="isotropic: one factor; axial: one per periodic cell vector, angles stay; "
-        "full: three along random perpendicular directions, which shears",
+        description="isotropic: one factor for all directions; axial: one factor per "
+        "periodic cell vector, with fixed angles; full: three factors along random "
+        "perpendicular directions, with shear",
     )
 
     @model_validator(mode="after")
@@ -123,7 +124,7 @@ def _random_axes(frame: Frame, rng: np.random.Generator) -> list[Matrix]:
 
 
 class Strain(Deformation, Strategy):
-    """Deform structures homogeneously."""
+    """Strain structures homogeneously."""
 
     against_overlap: ClassVar[str] = "try less compression"
 

@@ -27,23 +27,29 @@ _DENSEST: Final = (1.0, 1.0, 2 / math.sqrt(3), math.sqrt(2))
 
 
 class Supercell(Strategy):
-    """Repeat along the periodic axes until an atom and its images are ``min_length`` apart.
+    """Repeat along the periodic directions until periodic images are ``min_length`` apart.
 
-    Of all repetitions that reach it the one with the fewest atoms is taken; where ``max_atoms``
-    does not allow any, the one within the limit that keeps the images farthest apart.
+    The supercell with the fewest atoms is used. If ``max_atoms`` does not allow the distance, the
+    supercell with the largest distance within this limit is used.
     """
 
     scope: ClassVar[Scope] = Scope.PREPARE
 
     kind: Literal["supercell"] = "supercell"
     min_length: float = Field(
-        18.0, gt=0, le=1000, description="distance an atom should have to its periodic images, Å"
+        18.0,
+        gt=0,
+        le=1000,
+        description="smallest distance between an atom and its periodic images, Å; smaller "
+        "if max_atoms does not allow it",
     )
-    max_atoms: int = Field(450, ge=1, le=100_000, description="atoms a supercell may have")
+    max_atoms: int = Field(
+        450, ge=1, le=100_000, description="largest number of atoms in a supercell"
+    )
     shape: Literal["diagonal", "general"] = Field(
         "diagonal",
-        description="diagonal: repeat along the cell vectors; general: any integer matrix, "
-        "which needs fewer atoms for skewed or elongated cells",
+        description="diagonal: repeat the cell vectors; general: any integer matrix, which "
+        "needs fewer atoms for skewed or elongated cells",
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:

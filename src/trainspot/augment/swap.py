@@ -16,10 +16,10 @@ _TRIES: Final = 20
 
 
 class Swap(Strategy):
-    """Exchange atoms of different elements in a share of all structures made before.
+    """Exchange atoms of different elements in a share of the structures.
 
-    Those are what the strategies before it in the plan made, or the inputs. No atom takes part in
-    two exchanges, so none is undone; the composition stays.
+    The structures are those of the strategies before this one in the list, or the inputs if it is
+    the first. No atom is exchanged twice, so no exchange is undone. The composition is unchanged.
     """
 
     scope: ClassVar[Scope] = Scope.MADE
@@ -30,12 +30,17 @@ class Swap(Strategy):
         0.2,
         gt=0,
         le=1,
-        description="share of the structures with two or more elements it is done in, at least one",
+        description="share of the structures with two or more elements that are used, at "
+        "least one structure",
     )
     swaps: float = Field(
-        0.2, gt=0, le=0.5, description="exchanges over atoms of a structure, at least one"
+        0.2,
+        gt=0,
+        le=0.5,
+        description="number of exchanges as a fraction of the number of atoms, at least "
+        "one exchange",
     )
-    copies: int = Field(1, ge=1, le=100_000, description="frames per chosen structure")
+    copies: int = Field(1, ge=1, le=100_000, description="frames per used structure")
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """At most ``copies`` frames of each chosen parent, all different."""

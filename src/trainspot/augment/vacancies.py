@@ -20,10 +20,10 @@ _COUNT = Field(2, ge=1, le=10_000, description="atoms removed from a frame")
 
 
 class Removal(Parameters):
-    """Vacancies inside another strategy: how many, and in which share of its frames."""
+    """Vacancies in the frames of another strategy."""
 
     count: int = _COUNT
-    share: float = Field(0.3, gt=0, le=1, description="share of the frames that get vacancies")
+    share: float = Field(0.3, gt=0, le=1, description="share of the frames with vacancies")
 
     def chosen(self, copies: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Which of the copies get vacancies, (copies,).
@@ -49,7 +49,7 @@ def sites_left(
 
 
 class Vacancies(Strategy):
-    """Remove atoms from otherwise unchanged structures."""
+    """Remove atoms at random sites from otherwise unchanged structures."""
 
     kind: Literal["vacancies"] = "vacancies"
     copies: int = Field(10, ge=1, le=100_000, description="frames per input, all different")
@@ -63,7 +63,7 @@ class Vacancies(Strategy):
                 continue
             number = min(self.copies, math.comb(len(parent), self.count))
             if number < self.copies:
-                self.note(f"{title(parent)} has only {number} different ways")
+                self.note(f"{title(parent)} has only {number} different choices of vacancies")
             own, seen = from_seed(seeds[0]), set[tuple[int, ...]]()
             while len(seen) < number:
                 seed = int(own.integers(2**63))

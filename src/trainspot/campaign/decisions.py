@@ -7,11 +7,20 @@ and only here, so that the same seed selects the same frames.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from trainspot.campaign.record import (
+    FinalAudit,
+    IterationRecord,
+    MemberError,
+    Prospective,
+    Work,
+)
+from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
@@ -64,41 +73,18 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What the engines did in an iteration.
-
-    Attributes:
-        n: Number of the iteration; the first is 1.
-        labelled: New labels.
-        label_failures: Frames that could not be labelled.
-        exploration_failures: Runs that did not reach their end.
-        reference: Engine and code of the labels.
-        runs: Runs of molecular dynamics; 0 where an earlier version did not count them.
-        broken_off: How many runs did not reach their end for each reason.
-    """
-
-    n: int
-    labelled: int
-    label_failures: int
-    exploration_failures: int
-    reference: Mapping[str, str]
-    runs: int = 0
-    broken_off: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Decision:
     """What an iteration ends with.
 
     Attributes:
         judgement: What is labelled next, and why.
-        dataset: The dataset with the chosen frames joined, unlabelled.
-        budget_spent: Whether the label budget forbids another label.
+        chosen: The frames that are labelled next, unlabelled.
+        dataset: The dataset with these frames joined.
     """
 
     judgement: Judgement
+    chosen: Dataset
     dataset: Dataset
-    budget_spent: bool
 
 
 @dataclass(frozen=True)
@@ -106,15 +92,13 @@ class Score:
     """How an earlier judgement fared, once its frames were labelled.
 
     Attributes:
-        prospective: TPR, PPV and their intervals of each property, on the new labels; under
-            ``audit`` the same on the audit frames alone. The batch was chosen among flagged
-            frames, which raises its TPR; the audit was drawn from all and is unbiased.
+        prospective: TPR, PPV and their intervals of each property, on the new labels.
         audit_pairs: Pairs of all audit frames so far, as judged before they were trained on.
         misses: Final-audit frames that err beyond the tolerance.
         conclusion: What a final audit concludes; ``None`` after an ordinary selection.
     """
 
-    prospective: Mapping[str, Any]
+    prospective: Mapping[str, Prospective]
     audit_pairs: Pairs
     misses: int
     conclusion: State | None
@@ -122,11 +106,26 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         return {
-            "prospective": dict(self.prospective),
+            "prospective": {name: one.to_dict() for name, one in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Score:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            DataError: This is something else.
+        """
+        try:
+            rates = TypeAdapter(dict[str, Prospective]).validate_python(content["prospective"])
+            misses, said = int(content["misses"]), content["conclusion"]
+            conclusion = None if said is None else State(said)
+            return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError("this does not score a judgement") from error
 
 
 def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:
@@ -138,9 +137,13 @@ def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:
 
 def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
     """What a new committee must see: the labelled held-out frames and the exploration."""
+    return held_out(dataset).merge(explored)
+
+
+def held_out(dataset: Dataset) -> Dataset:
+    """The labelled frames that no committee is trained on."""
     labelled = dataset.labelled()
-    held_out = [labelled.subset(split) for split in SPLITS if split != "train"]
-    return Dataset.concatenate(held_out).merge(explored)
+    return Dataset.concatenate(labelled.subset(split) for split in SPLITS if split != "train")
 
 
 def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
@@ -219,13 +222,12 @@ def decide(
     goes_on = judgement.verdict in (State.CONTINUE, State.AUDIT)
     spent = goes_on and not rules.can_pay(dataset, judgement)
     if spent:
-        judgement = replace(judgement, selected=(), audit=())
+        judgement = judgement.without_budget()
     unique = explored.select(dict.fromkeys(explored.ids))
     chosen = unique.select(judgement.chosen)
     if rules.judge.select.held_out == "audit":
         chosen = trained_on(chosen, judgement.selected)
-    joined = dataset.merge(chosen)
-    return Decision(judgement, joined, budget_spent=spent)
+    return Decision(judgement, chosen, dataset.merge(chosen))
 
 
 def trained_on(frames: Dataset, ids: Collection[str]) -> Dataset:
@@ -279,10 +281,8 @@ def score(
             (audit, audited),
         )
     )
-    found = {
-        name: rate.to_dict() | {"audit": unbiased[name].to_dict()} for name, rate in batch.items()
-    }
-    return Score(found, Pairs.concatenate([audit_pairs, audit]), missed, None)
+    rates = {name: Prospective.of(rate, unbiased[name]) for name, rate in batch.items()}
+    return Score(rates, Pairs.concatenate([audit_pairs, audit]), missed, None)
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:
@@ -290,24 +290,24 @@ def member_of(iteration: int, committee: int, seed: int) -> int:
     return int(generator(seed, "explorer", iteration).integers(committee))
 
 
-def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, Any]:
+def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, MemberError]]:
     """Mean and standard deviation over members of the RMSE, by set and property.
 
     Only frames that are labelled and were evaluated count; sets without any are left out.
     """
     evaluated = set(predictions.ids)
-    found: dict[str, Any] = {}
+    errors: dict[str, dict[str, MemberError]] = {}
     for split in SPLITS:
         frames = dataset.labelled().subset(split)
         frames = frames.select([identity for identity in frames.ids if identity in evaluated])
         if not len(frames):
             continue
         members = predictions.select(frames.ids).member_rmse(frames)
-        found[split] = {
-            name: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
+        errors[split] = {
+            name: MemberError(float(values.mean()), float(values.std(ddof=1)))
             for name, values in members.items()
         }
-    return found
+    return errors
 
 
 def record(
@@ -317,8 +317,8 @@ def record(
     calibrations: Mapping[str, Calibration],
     judgement: Judgement,
     work: Work,
-) -> dict[str, Any]:
-    """The figures of an iteration, as ``trainspot status --json`` shows them.
+) -> IterationRecord:
+    """The figures of an iteration.
 
     Args:
         dataset: The dataset the committee was trained on.
@@ -328,45 +328,47 @@ def record(
         judgement: What was decided.
         work: What the engines did.
     """
-    known = dataset.labelled()
-    return {
-        "labelled_total": len(known),
-        **asdict(work),
-        "duplicates": judgement.duplicates,
-        "sets": {split: len(known.subset(split)) for split in SPLITS},
-        "rmse": rmse(dataset, predictions),
-        "calibration": {name: c.to_dict() for name, c in calibrations.items()},
-        "explored": len(explored),
-        "refused": dict(judgement.refused),
-        "flagged": len(judgement.flagged),
-        "flagged_by": dict(judgement.flagged_by),
-        "near_duplicates": judgement.near_duplicates,
-        "novelty": dict(judgement.novelty),
-        "selected": len(judgement.selected),
-        "audit": len(judgement.audit),
-        "random_choice": judgement.fallback,
-        "verdict": judgement.verdict.value,
-    }
+    labelled = dataset.labelled()
+    return IterationRecord(
+        n=work.n,
+        labelled_total=len(labelled),
+        labelled=work.labelled,
+        label_failures=work.label_failures,
+        exploration_failures=work.exploration_failures,
+        reference=work.reference,
+        runs=work.runs,
+        broken_off=work.broken_off,
+        duplicates=judgement.duplicates,
+        sets={split: len(labelled.subset(split)) for split in SPLITS},
+        rmse=rmse(dataset, predictions),
+        calibration=calibrations,
+        explored=len(explored),
+        refused=judgement.refused,
+        flagged=len(judgement.flagged),
+        flagged_by=judgement.flagged_by,
+        near_duplicates=judgement.near_duplicates,
+        novelty=judgement.novelty,
+        selected=len(judgement.selected),
+        audit=len(judgement.audit),
+        random_choice=judgement.fallback,
+        verdict=judgement.verdict,
+    )
 
 
 def finished_record(
-    found: Mapping[str, Any],
-    scored: Mapping[str, Any] | None,
-    test: Dataset,
-    predictions: Predictions,
-) -> dict[str, Any]:
+    judged: IterationRecord, scored: Score | None, test: Dataset, predictions: Predictions
+) -> IterationRecord:
     """A record completed with what only later iterations know.
 
     Args:
-        found: The record made when the iteration was judged.
-        scored: ``Score.to_dict`` of its judgement, if its frames were labelled.
+        judged: The record made when the iteration was judged.
+        scored: How its judgement fared, if its frames were labelled.
         test: The final test frames.
         predictions: Of this iteration's committee for them.
     """
-    complete = dict(found)
-    complete["common_test"] = predictions.select(test.ids).rmse(test) if len(test) else {}
-    if scored is not None:
-        complete["prospective"] = scored["prospective"]
-        if scored["conclusion"] is not None:
-            complete["final_audit"] = {k: scored[k] for k in ("misses", "conclusion")}
-    return complete
+    common = predictions.select(test.ids).rmse(test) if len(test) else {}
+    complete = replace(judged, common_test=common)
+    if scored is None:
+        return complete
+    audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)
+    return replace(complete, prospective=scored.prospective, final_audit=audit)

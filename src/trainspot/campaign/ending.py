@@ -1,8 +1,7 @@
-"""How a campaign ended: why, in counts by reason, and what to do that keeps what is paid.
+"""How a campaign ended: the reason, with counts, and a remedy that repeats no calculation.
 
-Every output says it with these words: ``run --wait``, ``status``, ``status --json``, the report,
-the card of an export and the plain loop. Only settings that the engines of the campaign have are
-named.
+All outputs use these sentences: ``run --wait``, ``status``, ``status --json``, the report, the
+model card and the plain loop. They name only settings that the engines of the campaign have.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.config.models import Campaign
     from trainspot.data.dataset import Dataset
     from trainspot.judge.settings import ScreenSettings
@@ -35,7 +35,7 @@ _KNOWN: Final = dict.fromkeys(_WALLTIME, "ran out of walltime") | dict.fromkeys(
 )
 """What exit statuses of AiiDA and of ours say of a frame's calculation, whatever the engine."""
 _LONGEST_REASON: Final = 160
-_FROM_CACHE: Final = "what is finished comes from the cache"
+_FROM_CACHE: Final = "finished calculations come from the cache"
 _LABELS_STAY: Final = "the labels come from the cache"
 _AGAIN: Final = f"run the same file again: {_FROM_CACHE}"
 _THEN_AGAIN: Final = f"then run the file again: {_FROM_CACHE}"
@@ -46,7 +46,7 @@ WHAT: Final = {
     "explore": "the exploration failed",
     "evaluate": "the evaluation failed",
 }
-"""What is said of a stage that failed."""
+"""The message of a stage that failed."""
 _DOING: Final = {
     "augment": "augmenting", "label": "labelling", "train": "training", "explore": "exploring",
     "evaluate": "evaluating", "judge": "judging", "compare": "comparing the committees",
@@ -58,9 +58,9 @@ class Ending:
     """Why a campaign ended, and what to do.
 
     Attributes:
-        message: Why: one clause, or several, without a full stop.
-        remedy: What to do so that what is paid is kept: a sentence without its full stop.
-        counts: The numbers that the message tells, as JSON values.
+        message: The reason: one or more clauses without a full stop.
+        remedy: What to do so that no calculation is lost: a sentence without its full stop.
+        counts: The numbers in the message, as JSON values.
     """
 
     message: str
@@ -126,7 +126,7 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
     bodies = sum(n for cause, n in found.items() if not cause.isolated_atom)
     short = bool(bodies) and labelled < section.min_success * asked
     if short:
-        message += f"; label.min_success asks for {section.min_success:.0%}"
+        message += f"; label.min_success requires {section.min_success:.0%}"
     reasons = [asdict(cause) | {"frames": n} for cause, n in found.items()]
     counts = {"asked": asked, "labelled": labelled, "failed": failed, "reasons": reasons}
     return Ending(message, _label_remedy(found, labelled, asked, campaign, short=short), counts)
@@ -154,10 +154,10 @@ def _label_remedy(
         without.append(_without_atoms(campaign))
     choices += [" and ".join(without)] if without else []
     if not choices and not more:
-        return f"Mend what is said here, or the settings of label ({section.engine}), {_THEN_AGAIN}"
+        return f"Correct this or the settings of label ({section.engine}), {_THEN_AGAIN}"
     # A job of many frames is another calculation as soon as one frame is another.
     if atoms and has(section.settings, "frames_per_job"):
-        keeps = "; trainspot export keeps what is labelled, for 'dataset:'" if labelled else ""
+        keeps = "; trainspot export saves the labels, for 'dataset:'" if labelled else ""
         return _sentence(f"{_or([*choices, *more])}{keeps}")
     # The walltime is told to pw.x as well, so that a label with another is another calculation.
     said = [f"{_or(choices)}: finished labels come from the cache"] if choices else []
@@ -170,41 +170,39 @@ def _without_atoms(campaign: Campaign) -> str:
     place = "in place of {kind: isolated}" if made else "in place of isolated atoms in the dataset"
     if setting := trainer(campaign.train.engine).e0s_setting:
         return f"give train.{setting} {place}"
-    what = "{kind: isolated} out of augment" if made else "isolated atoms out of the dataset"
-    return f"leave {what} (reference energies are then fitted)"
+    what = "{kind: isolated} from augment" if made else "isolated atoms from the dataset"
+    return f"remove {what} (the reference energies are then fitted)"
 
 
-def nothing_valid(record: Mapping[str, Any], screen: ScreenSettings) -> Ending:
+def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
     """No explored frame was new and passed the screen.
 
     Args:
-        record: The figures of the iteration, see ``judge.iteration.record``.
+        record: The figures of the iteration.
         screen: The limits.
     """
-    explored, refused = int(record.get("explored") or 0), dict(record.get("refused") or {})
-    told = [_refused(reason, int(n), screen) for reason, n in most(refused)]
-    if known := int(record.get("duplicates") or 0):
-        told.append(f"{known} known already")
+    explored, refused = record.explored or 0, record.refused or {}
+    told = [_refused(reason, n, screen) for reason, n in most(refused)]
+    if record.duplicates:
+        told.append(f"{record.duplicates} already in the dataset")
     if not explored:
-        message = "nothing was explored"
+        message = "no frame was explored"
     else:
         message = f"no explored frame passed the screen: {', '.join(told)}, of {explored}"
-    if broken := broken_off(record):
+    if broken := broken_off(record.exploration_failures, record.runs, record.broken_off):
         message += f"; {broken}"
     cooler = "explore.temperature, explore.time"
     remedy = f"Explore cooler or shorter ({cooler}), or start from more distorted frames (augment)"
     if refused.keys() == {"force"}:
-        remedy += ", or raise screen.max_force if such forces are meant"
+        remedy += ", or raise screen.max_force if you want such forces"
     elif refused.keys() == {"volume"}:
-        remedy += ", or widen screen.min_volume to screen.max_volume"
+        remedy += ", or allow more with screen.min_volume and screen.max_volume"
     elif not refused and explored:
-        remedy = f"Explore longer or hotter ({cooler}): all that was met is in the dataset"
+        remedy = f"Explore longer or hotter ({cooler}): all frames are already in the dataset"
     names = ("explored", "refused", "duplicates", "runs", "exploration_failures", "broken_off")
-    return Ending(
-        message,
-        f"{remedy}; {_LABELS_STAY}",
-        {name: record[name] for name in names if name in record},
-    )
+    figures = {name: getattr(record, name) for name in names}
+    counts = {name: value for name, value in figures.items() if value is not None}
+    return Ending(message, f"{remedy}; {_LABELS_STAY}", counts)
 
 
 def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
@@ -212,26 +210,26 @@ def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
     volumes = f"{screen.min_volume:g} to {screen.max_volume:g} times that of the start"
     words = {
         "overlap": f"overlap (screen.overlap {screen.overlap:g})",
-        "force": f"beyond screen.max_force ({screen.max_force:g} eV/Å)",
+        "force": f"above screen.max_force ({screen.max_force:g} eV/Å)",
         "volume": f"outside screen.min_volume to screen.max_volume ({volumes})",
         "non_finite": "with predictions that are not finite",
     }
     return f"{n} {words.get(reason, reason)}"
 
 
-def not_converged(record: Mapping[str, Any], campaign: Campaign) -> Ending:
-    """The last iteration was over and exploration still found something."""
+def not_converged(record: IterationRecord, campaign: Campaign) -> Ending:
+    """The last iteration ended with flagged frames."""
     limit = campaign.stop.max_iterations
     message = (
-        f"not converged after {counted(int(record['n']), 'iteration')} "
+        f"not converged after {counted(record.n, 'iteration')} "
         f"(stop.max_iterations {limit}){_open(record)}"
     )
     remedy = f"Raise stop.max_iterations and run the file again: {_FROM_CACHE}"
     return Ending(message, remedy, _quiet(record))
 
 
-def budget_spent(record: Mapping[str, Any], labelled: int, campaign: Campaign) -> Ending:
-    """The labels that may be paid are used up."""
+def budget_spent(record: IterationRecord, labelled: int, campaign: Campaign) -> Ending:
+    """The campaign has all labels that the budget allows."""
     message = (
         f"the budget is spent: {labelled} of {campaign.budget.labels} labels "
         f"(budget.labels){_open(record)}"
@@ -240,17 +238,15 @@ def budget_spent(record: Mapping[str, Any], labelled: int, campaign: Campaign) -
     return Ending(message, remedy, _quiet(record) | {"labelled": labelled})
 
 
-def _quiet(record: Mapping[str, Any]) -> dict[str, Any]:
-    valid = int(record.get("explored") or 0) - int(record.get("duplicates") or 0)
-    valid -= sum(dict(record.get("refused") or {}).values())
-    return {"iterations": record["n"], "valid": valid, "flagged": int(record.get("flagged") or 0)}
+def _quiet(record: IterationRecord) -> dict[str, Any]:
+    return {"iterations": record.n, "valid": record.valid, "flagged": record.flagged or 0}
 
 
-def _open(record: Mapping[str, Any]) -> str:
-    found = _quiet(record)
-    if found["valid"] < 1:
+def _open(record: IterationRecord) -> str:
+    if record.valid < 1:
         return ""
-    return f"; the last exploration had {found['flagged']} of {found['valid']} valid frames flagged"
+    flagged = f"{record.flagged or 0} of {record.valid} valid frames were flagged"
+    return f"; in the last exploration {flagged}"
 
 
 def stage_failed(
@@ -279,11 +275,11 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
     if stage == "augment" or status == _NO_FRAMES:
         return "Change structures or augment"
     if status == _NO_LABELS:
-        return "Give more structures, or the training set a larger share (split.fractions)"
+        return "Give more structures, or a larger share of training frames (split.fractions)"
     if status == _NO_PSEUDOPOTENTIALS:
-        return "Name a family that has them in label.pseudo_family (aiida-pseudo list)"
+        return "Set label.pseudo_family to a family with all elements (aiida-pseudo list)"
     if status == _TOO_SMALL:
-        return "Ask for at least two members (train.committee)"
+        return "Ask for at least two members (train.committee_size)"
     if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
         now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
         return f"Lower train.lr (now {now:g})"
@@ -295,7 +291,7 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
 
 
 def _resources(statuses: set[int], code: str) -> list[str]:
-    """More of what jobs ran out of."""
+    """Remedies for jobs that ran out of time or memory."""
     wanted = (("time", "walltime", _WALLTIME), ("memory", "memory", _MEMORY))
     return [
         f"give the jobs more {thing} (resources.{code}.{key})"
@@ -307,22 +303,22 @@ def _resources(statuses: set[int], code: str) -> list[str]:
 def stopped(
     stage: str, iteration: int, done: int, jobs: int, campaign: Campaign | None = None
 ) -> Ending:
-    """Somebody ended it, ``done`` of ``jobs`` of its stage having ended well."""
+    """The user stopped it when ``done`` of ``jobs`` of the stage had finished successfully."""
     message = f"stopped while {_DOING.get(stage, stage)} in iteration {iteration}"
     if jobs:
-        message += f", when {done} of {counted(jobs, 'job')} had ended well"
+        message += f"; {done} of {counted(jobs, 'job')} had finished successfully"
     counts = {"stage": stage, "iteration": iteration, "done": done, "jobs": jobs}
-    remedy = f"To go on, {_AGAIN}"
+    remedy = f"To continue, {_AGAIN}"
     if stage == "label" and campaign and has(campaign.label.settings, "frames_per_job"):
-        remedy += ". Of a job of many frames, trainspot export keeps what it had labelled"
+        remedy += ". If a job had labelled some of its frames, trainspot export saves these labels"
     return Ending(message, remedy, counts)
 
 
 def crashed(said: str, stage: str = "", iteration: int = 0) -> Ending:
-    """The campaign itself came to an error: ``said`` is the line that names it."""
+    """The campaign itself raised an error; ``said`` is the line that names it."""
     where = f" (while {_DOING.get(stage, stage)} in iteration {iteration})" if stage else ""
     counts = {"stage": stage, "iteration": iteration} if stage else {}
-    return Ending(f"{said or 'an error without words'}{where}", _sentence(_AGAIN), counts)
+    return Ending(f"{said or 'an error without a message'}{where}", _sentence(_AGAIN), counts)
 
 
 def has(settings: BaseModel, name: str) -> bool:

@@ -59,7 +59,7 @@ def _train(
 
     def train(dataset: Dataset, seed: int) -> Committee:
         where = folder / f"committee-{seed}"
-        seeds = member_seeds(seed, section.committee)
+        seeds = member_seeds(seed, section.committee_size)
         if trainer.runs_in_process:  # in this process: no start-up to pay for
             first = [start[j % len(start)] if start else None for j in range(len(seeds))]
             models = [

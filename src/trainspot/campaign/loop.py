@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from trainspot.augment.plan import augment, parse_plan
 from trainspot.campaign import ending as endings
@@ -19,7 +18,6 @@ from trainspot.campaign.decisions import (
     Decision,
     Rules,
     Score,
-    Work,
     comparison_set,
     completed,
     decide,
@@ -32,6 +30,7 @@ from trainspot.campaign.decisions import (
     training_set,
 )
 from trainspot.campaign.ending import Ending
+from trainspot.campaign.record import IterationRecord, Reference, Work
 from trainspot.common.errors import RunError
 from trainspot.common.seeds import derive_seed
 from trainspot.config.models import Campaign
@@ -88,7 +87,7 @@ class Turn:
     predictions: Predictions
     calibrations: dict[str, Calibration]
     decision: Decision
-    record: dict[str, Any]
+    record: IterationRecord
     score: Score | None = None
     explored: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
     starts: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
@@ -121,16 +120,11 @@ class Result:
         return self.turns[-1].committee
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """The figures of all iterations, as ``trainspot status --json`` shows them."""
+    def records(self) -> list[IterationRecord]:
+        """The figures of all iterations, completed as at the end of a campaign."""
         test = comparison_set(self.dataset, everything=False)
         return [
-            finished_record(
-                turn.record,
-                turn.score.to_dict() if turn.score else None,
-                test,
-                turn.predictions_of(test),
-            )
+            finished_record(turn.record, turn.score, test, turn.predictions_of(test))
             for turn in self.turns
         ]
 
@@ -243,7 +237,7 @@ def _turn(
     decision = decide(
         dataset, explored, starts, predictions, calibrations, result.failed, rules, iteration
     )
-    reference = {"engine": campaign.label.engine, "code": campaign.label.code}
+    reference = Reference(campaign.label.engine, campaign.label.code)
     broken = broken_off(failures)
     work = Work(iteration, *counts, len(failures), reference, len(runs), broken)
     figures = record(dataset, explored, predictions, calibrations, decision.judgement, work)
@@ -251,15 +245,17 @@ def _turn(
     turn.explored, turn.starts = explored, starts
     result.turns.append(turn)
     result.dataset = decision.dataset
-    result.state = "budget" if decision.budget_spent else str(decision.judgement.verdict)
-    if note := decision.judgement.novelty.get("note"):
+    result.state = decision.judgement.state
+    if note := decision.judgement.novelty.note:
         progress(f"iteration {iteration}: {note}")
     progress(f"iteration {iteration}: {result.state}")
 
 
 def ending_of(result: Result, campaign: Campaign) -> Ending | None:
     """Why a loop ended and what to do, in the words of a campaign; ``None`` if it converged."""
-    record = result.turns[-1].record if result.turns else {}
+    if not result.turns:
+        return None
+    record = result.turns[-1].record
     if result.state == State.NO_VALID_EXPLORATION:
         return endings.nothing_valid(record, campaign.screen)
     if result.state == State.EXHAUSTED:
@@ -273,7 +269,7 @@ def history(result: Result, campaign: Campaign) -> list[Past]:
     """The judged iterations of a loop, for ``trainspot.judge.why``."""
     return [
         Past(
-            n=int(turn.record["n"]),
+            n=turn.record.n,
             explored=turn.explored,
             starts=turn.starts,
             known=turn.decision.dataset.without(turn.decision.judgement.chosen),

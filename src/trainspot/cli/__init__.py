@@ -1,8 +1,8 @@
 """The command ``trainspot``: every command is a module, and is imported only when it is called.
 
-Commands that need no AiiDA are modules of this package, found by name; those that do are found
-in the entry-point group ``trainspot.commands``. Help texts of the overview are read from the
-modules' docstrings without importing them, so that ``trainspot --help`` is instant.
+Commands without AiiDA are modules of this package, found by name. Commands that need AiiDA come
+from the entry-point group ``trainspot.commands``. The overview takes its help texts from the
+docstrings of the modules without importing them, so that ``trainspot --help`` is instant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -32,14 +32,18 @@ GROUP = "trainspot.commands"
 
 _NOT_COMMANDS = {"options", "progress"}
 
-# The order in which a campaign meets them; anything else follows in alphabetical order.
+# The order in which a campaign uses them; all others follow in alphabetical order.
 _ORDER = (
     *("setup", "init", "config", "rehearse", "check", "run", "status", "stop", "report", "why"),
     *("map", "export"),
-    *("augment", "split", "label", "train", "md", "evaluate", "calibrate", "select"),
+    *("augment", "split", "label", "train", "explore", "evaluate", "calibrate", "select"),
     *("inspect", "convert"),
 )
+_HIDDEN = {"train-member"}
 _NOT_STAGES = {"init", "config", "map", "rehearse"}
+
+FORMER: Final = {"md": "explore"}
+"""Former names of commands, which are accepted for one release, and today's."""
 
 
 class _OneLine(click.ClickException):
@@ -54,7 +58,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called; see the module's docstring."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All command names, in the order in which a campaign meets them."""
+        """All command names, in the order in which a campaign uses them."""
         del ctx
         known = {*_modules(), *(point.name for point in entry_points(group=GROUP))}
         rank = {name: place for place, name in enumerate(_ORDER)}
@@ -77,14 +81,24 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that ``args`` name; an unknown one answers with the nearest name."""
-        if args and args[0] not in (known := self.list_commands(ctx)):
-            raise UnknownNameError("command", args[0], known)
+        """The command that ``args`` name, which may be a former name; else an error.
+
+        Raises:
+            UnknownNameError: No such command; the message offers the nearest name.
+        """
+        if args and args[0] in FORMER:
+            old, new = args[0], FORMER[args[0]]
+            _messages.note(f"`trainspot {old}` is now called `trainspot {new}`")
+            args = [new, *args[1:]]
+        known = set(self.list_commands(ctx))
+        if args and args[0] not in known:
+            raise UnknownNameError("command", args[0], known - _HIDDEN)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview in two sections, from docstrings alone."""
-        names, stages = self.list_commands(ctx), {*_modules()} - _NOT_STAGES
+        names = [name for name in self.list_commands(ctx) if name not in _HIDDEN]
+        stages = {*_modules()} - _NOT_STAGES
         for title, chosen in (
             ("Campaigns", [n for n in names if n not in stages]),
             ("One stage, on files, without AiiDA", [n for n in names if n in stages]),
@@ -165,10 +179,12 @@ def _summary(name: str) -> str:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--traceback", is_flag=True, help="Show where an error comes from.")
+@click.option("--traceback", is_flag=True, help="With an error, print the Python traceback.")
 @click.version_option(package_name="trainspot", message="%(package)s %(version)s")
 def main(traceback: bool) -> None:
-    """Active-learning campaigns for interatomic potentials.
+    """Active learning of interatomic potentials.
 
-    From a few structures to a calibrated committee, labelled by DFT.
+    A campaign starts from a few structures. It labels frames by DFT, trains a committee of
+    potentials, explores with molecular dynamics, and labels the frames where the committee is
+    uncertain.
     """

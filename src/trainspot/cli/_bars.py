@@ -1,4 +1,8 @@
-"""What ``trainspot evaluate`` says of the error bars of an exported committee."""
+"""What ``trainspot evaluate`` prints about the sigmas of an exported committee.
+
+A sigma is the calibrated error bar of a prediction: about 68 % of the errors are smaller. The
+threshold ratio of a frame is the largest disagreement over its threshold.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common import text
-from trainspot.judge.settings import UNITS
-from trainspot.models.committee import CommitteePotential, trust_of
-from trainspot.models.exported import read_calibration
+from trainspot.common.properties import PROPERTIES, UNITS
+from trainspot.models.committee import CommitteePotential
+from trainspot.models.exported import CalibrationFile
 from trainspot.predictions import files
-from trainspot.predictions.error_bars import Trust
-from trainspot.predictions.predictions import PROPERTIES
+from trainspot.predictions.error_bars import RATIO, Trust
 
 SHOWN: Final = 10
 """Doubtful frames that are named on the screen."""
 
 ALONE: Final = (
-    "note: no calibrated error bars: a calibration holds for its own committee, so give "
-    "the folder of one export alone"
+    "no calibrated error bars: a calibration is valid for its own committee only; to get them, "
+    "give one folder of `trainspot export` and no other model"
 )
 
 
@@ -35,7 +38,7 @@ def is_export(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The calibration of an exported folder, and what it says of predictions.
+    """The calibration of an exported folder, applied to predictions.
 
     Attributes:
         properties: As in ``calibration.json``.
@@ -47,15 +50,15 @@ class Calibrated:
 
     @classmethod
     def of(cls, models: Sequence[Path]) -> Calibrated | None:
-        """Of the committee that these models are, if they are one exported folder.
+        """The calibration of these models, if they are one exported folder.
 
         Raises:
             DataError: The folder is damaged.
         """
         if len(models) != 1 or not is_export(models[0]):
             return None
-        content = read_calibration(models[0])
-        return cls(content["properties"], trust_of(content, str(models[0])))
+        calibration = CalibrationFile.of_export(models[0])
+        return cls(calibration.properties, calibration.trust())
 
     @property
     def missing(self) -> str:
@@ -72,7 +75,7 @@ class Calibrated:
         return f"{one.get('verdict', 'not fitted')}{pairs}"
 
     def lines(self, output: Path) -> Iterator[str]:
-        """For the screen: bars, what has none, and the frames not to trust.
+        """For the screen: sigmas, properties without them, and the doubtful frames.
 
         Args:
             output: The file of predictions.
@@ -83,18 +86,20 @@ class Calibrated:
             middle, largest, unit = one["median"], one["largest"], UNITS[name]
             tolerance = f", tolerance {one['tolerance']:.4g}" if one["tolerance"] else ""
             yield (
-                f"{name}: calibrated error bar {middle:.3g} (median), {largest:.3g} (largest) "
-                f"{unit}{tolerance}"
+                f"{name}: sigma (calibrated error bar) {middle:.3g} (median), "
+                f"{largest:.3g} (largest) {unit}{tolerance}"
             )
         if self.missing:
-            yield f"not calibrated, so without error bars: {self.missing}"
+            yield f"no sigma, because not calibrated: {self.missing}"
         if self.trust and not bars:
-            yield "a committee of one has no error bars"
-        if "excess" in bars:
-            yield from _doubts(bars["excess"], {n: one["beyond"] for n, one in summary.items()})
+            yield "no sigma, because the committee has one member"
+        if RATIO in bars:
+            yield from _doubts(bars[RATIO], {n: one["beyond"] for n, one in summary.items()})
 
     def content(self, output: Path) -> dict[str, Any]:
         """For programs: ``calibrated`` by property, and ``doubtful`` with the worst frame first.
+
+        ``excess`` is the former name of ``threshold_ratio``; programs may still read it.
 
         Args:
             output: The file of predictions.
@@ -106,15 +111,16 @@ class Calibrated:
         }
         for name, one in self._summary(bars).items():
             found[name] |= {key: _json(value) for key, value in one.items()}
-        excess = bars.get("excess", np.zeros(0))
+        ratios = bars.get(RATIO, np.zeros(0))
         ids = files.frame_ids(output)
         doubtful = [
-            {"frame": row, "id": ids[row], "excess": _json(excess[row])} for row in _beyond(excess)
+            {"frame": row, "id": ids[row]} | dict.fromkeys((RATIO, "excess"), _json(ratios[row]))
+            for row in _beyond(ratios)
         ]
         return {"calibrated": found, "doubtful": doubtful}
 
     def _summary(self, bars: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
-        """Median and largest bar, and how many are beyond; not of what no frame has."""
+        """Median and largest sigma, and how many frames exceed the threshold, by property."""
         found: dict[str, dict[str, Any]] = {}
         for name in (name for name in PROPERTIES if name in bars):
             values = bars[name][~np.isnan(bars[name])]
@@ -129,22 +135,23 @@ class Calibrated:
         return found
 
 
-def _beyond(excess: NDArray[np.float64]) -> list[int]:
+def _beyond(ratios: NDArray[np.float64]) -> list[int]:
     """Rows of the frames that a campaign would have labelled, the worst first."""
-    order = np.argsort(-excess, kind="stable")
-    return [int(row) for row in order[excess[order] > 1.0]]
+    order = np.argsort(-ratios, kind="stable")
+    return [int(row) for row in order[ratios[order] > 1.0]]
 
 
-def _doubts(excess: NDArray[np.float64], beyond: dict[str, int]) -> Iterator[str]:
-    rows = _beyond(excess)
+def _doubts(ratios: NDArray[np.float64], beyond: dict[str, int]) -> Iterator[str]:
+    rows, frames = _beyond(ratios), text.counted(len(ratios), "frame")
     if not rows:
-        yield f"frames not to trust: none of {len(excess)}"
+        yield f"none of {frames} exceeds a threshold"
         return
-    why = ", ".join(f"{name} {number}" for name, number in beyond.items() if number)
-    yield f"frames not to trust: {len(rows)} of {len(excess)}" + (f" (by {why})" if why else "")
-    named = ", ".join(f"{row} ({excess[row]:.3g})" for row in rows[:SHOWN])
+    by = ", ".join(f"{name}: {number}" for name, number in beyond.items() if number)
+    verb = "exceeds" if len(rows) == 1 else "exceed"
+    yield f"{len(rows)} of {frames} {verb} a threshold" + (f" ({by})" if by else "")
+    named = ", ".join(f"{row} ({ratios[row]:.3g})" for row in rows[:SHOWN])
     rest = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    yield f"worst, numbers from 0 (and excess, above 1): {named}{rest}"
+    yield f"worst frames, counted from 0, with their threshold ratio: {named}{rest}"
 
 
 def _json(value: float) -> float | None:

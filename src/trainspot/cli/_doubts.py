@@ -1,11 +1,12 @@
-"""Saying what cannot be in eV and Å: one line each on stderr, and a list for programs."""
+"""Warnings about labels and distances that look wrong, on stderr and as JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
 from ase.data import atomic_numbers
+
+from trainspot.cli import _messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def tell(dataset: Dataset, e0s: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
-    """Say what is to be doubted in labels and distances; returns the same as JSON values.
+    """Warn of labels and distances that look wrong, such as other units; returns them for JSON.
 
     Args:
         dataset: Any.
-        e0s: Energies of isolated atoms by symbol, eV, that count instead of those in the dataset.
+        e0s: Energies of isolated atoms by symbol, eV; they replace those of the dataset.
     """
     from trainspot.plausibility import doubts
 
     atoms = None if e0s is None else {atomic_numbers.get(s, 0): e for s, e in e0s.items()}
     found = doubts(dataset, atoms=atoms)
     for doubt in found:
-        click.echo(f"warning: {doubt.text}", err=True)
+        _messages.warning(doubt.text)
     return [doubt.to_dict() for doubt in found]

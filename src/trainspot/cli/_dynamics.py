@@ -1,4 +1,4 @@
-"""What ``trainspot md`` makes of its options."""
+"""What ``trainspot explore`` makes of its options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.common.errors import RunError
 from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
@@ -23,7 +24,7 @@ class Range(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, float]:
-        """Split at the colon; a single number is both ends."""
+        """Cut at the colon; a single number is both ends."""
         parts = value.split(":") if isinstance(value, str) else value
         if isinstance(parts, int | float):
             parts = [parts]
@@ -35,12 +36,12 @@ class Range(click.ParamType):
 
 
 def mobile(starts: Dataset) -> Dataset:
-    """The frames without single atoms, which have nowhere to go, if there are others."""
+    """The frames without isolated atoms, which cannot move, if there are others."""
     found = starts.take(starts.n_atoms > 1)
     if not len(found) or len(found) == len(starts):
         return starts
-    alone = counted(len(starts) - len(found), "single atom")
-    click.echo(f"note: {alone} left out, which cannot be explored", err=True)
+    alone = counted(len(starts) - len(found), "isolated atom")
+    _messages.note(f"{alone} left out: one atom alone has nothing to explore")
     return found
 
 
@@ -58,7 +59,7 @@ def runs_of(starts: Dataset, options: dict[str, Any]) -> list[scheduling.Run]:
 
 
 def settings_of(options: dict[str, Any]) -> AseSettings:
-    """Settings of the engine: those of the campaign file, if it is for it, then of the file.
+    """Settings of the engine ase: those of the campaign file, overridden by the settings file.
 
     Raises:
         InputError: Unknown keys or impossible values.
@@ -71,7 +72,7 @@ def settings_of(options: dict[str, Any]) -> AseSettings:
 
 
 def refuse_failures(failures: Dataset, runs: int) -> None:
-    """End with an error where failed runs are not recorded.
+    """End with an error if a run failed and --failures is not given.
 
     Raises:
         RunError: A run failed.

@@ -1,4 +1,8 @@
-"""What the science logs, on the terminal, a line each; and an output that nobody reads any more."""
+"""Lines on the terminal that are no result: notes, warnings, and what the science logs.
+
+Results go to standard output. Everything else goes to stderr through the functions of this module,
+one line each, whether a command says it or a logger of ``trainspot``.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,30 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def note(text: str) -> None:
+    """Something the user should know: ``note: …``."""
+    say(f"note: {text}")
+
+
+def warning(text: str) -> None:
+    """Something that may make the results wrong: ``warning: …``."""
+    say(f"warning: {text}")
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    click.echo(" ".join(text.split()), err=True)
+
+
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """One line; information is left out where a program reads, which has it in the JSON."""
-        is_note = record.levelno >= logging.WARNING
-        context = click.get_current_context(silent=True)
-        if not is_note and context is not None and context.params.get("as_json"):
+        """One line; with ``--json`` information is left out, because the JSON has it."""
+        if record.levelno >= logging.WARNING:
+            note(record.getMessage())
             return
-        text = " ".join(record.getMessage().split())
-        click.echo(f"note: {text}" if is_note else text, err=True)
+        context = click.get_current_context(silent=True)
+        if context is None or not context.params.get("as_json"):
+            say(record.getMessage())
 
 
 @contextmanager
@@ -44,7 +63,7 @@ def shown() -> Iterator[None]:
 
 
 def terminal(**options: Any) -> Console:
-    """Standard output for tables; where nobody reads it any more, ``read`` decides what follows."""
+    """Standard output for tables. A closed output raises ``BrokenPipeError``, see ``read``."""
     from rich.console import Console
 
     class Terminal(Console):
@@ -56,7 +75,7 @@ def terminal(**options: Any) -> Console:
 
 @contextmanager
 def read() -> Iterator[None]:
-    """End quietly where nobody reads the output any more: `trainspot … | head` is no error."""
+    """End quietly when the reader of the output is gone: `trainspot … | head` is no error."""
     try:
         yield
         sys.stdout.flush()
@@ -67,7 +86,7 @@ def read() -> Iterator[None]:
 
 
 def _is_left() -> bool:
-    """Whether nobody reads our output any more; what is still to be written goes nowhere then."""
+    """Whether the reader of our output is gone; whatever is still written is then dropped."""
     left = False
     for stream in (sys.stdout, sys.stderr):
         try:

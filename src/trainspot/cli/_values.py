@@ -1,21 +1,20 @@
-"""Options that take several values, and how thresholds and tolerances are written."""
+"""Options that take several values; values of thresholds, tolerances and campaign settings."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import yaml
 
 from trainspot.common.errors import DataError, InputError, UnknownNameError
+from trainspot.common.properties import PROPERTIES
 from trainspot.evaluate.batch import digest
 from trainspot.judge.calibrate import Calibration, of_committee
-from trainspot.judge.settings import Property
 from trainspot.models.committee import CommitteePotential
-from trainspot.models.exported import CALIBRATION, MODELS, checked
+from trainspot.models.exported import CalibrationFile
 from trainspot.predictions.statistics import fingerprint
 
 
@@ -59,15 +58,15 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if name not in get_args(Property):
-            raise UnknownNameError("property", name, get_args(Property), where=option)
+        if name not in PROPERTIES:
+            raise UnknownNameError("property", name, PROPERTIES, where=option)
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
         if not equals or not 0 < value < float("inf"):
             raise InputError(
-                f"'{word}' is not a property and a positive number",
+                f"'{word}' is not PROPERTY=NUMBER with a positive number",
                 where=option,
                 hint=f"write for example {option} forces=0.1",
             )
@@ -111,10 +110,10 @@ def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
     if len(words) > 1 or not (is_folder or path.suffix == ".json"):
         given = by_property(words, option)
         return {name: Calibration.given(name, value) for name, value in given.items()}
-    found = _read_calibrations(path / CALIBRATION if is_folder else path)
+    found = _read_calibrations(path)
     if not found:
         raise InputError(
-            "no property was calibrated here",
+            "has no calibrated property",
             where=str(path),
             hint=f"give numbers: {option} forces=0.05",
         )
@@ -122,24 +121,15 @@ def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
 
 
 def _read_calibrations(path: Path) -> dict[str, Calibration]:
+    content = CalibrationFile.read(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except ValueError as error:
-        raise DataError("not a file of calibrations", where=str(path)) from error
-    committee = ""
-    if isinstance(content, dict) and "format" in content:  # what `trainspot export` writes
-        content = checked(content, path)
-        models = [path.parent / MODELS / name for name in content["models"]]
-        if models and all(model.exists() for model in models):
-            committee = fingerprint(map(digest, models))
-        content = content["properties"]
-    try:
-        found = {name: Calibration.from_dict(values) for name, values in content.items()}
+        found = {name: Calibration.from_dict(one) for name, one in content.properties.items()}
         good = all(0 < one.threshold < float("inf") for one in found.values())
     except (AttributeError, TypeError, DataError):
         good = False
-    if not good or not found.keys() <= set(get_args(Property)):
+    if not good or not found.keys() <= set(PROPERTIES):
         raise DataError("not a file of calibrations", where=str(path))
-    return of_committee(found, committee) if committee else found
+    models = content.model_files
+    if models and all(model.exists() for model in models):
+        return of_committee(found, fingerprint(map(digest, models)))
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.cli.options import (
     config_option,
     json_option,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     default=15.0,
     show_default=True,
-    help="Å along every non-periodic direction; more is never shrunk.",
+    help="Vacuum in Å along each non-periodic direction; a wider vacuum is kept.",
 )
 @periodic_option
 @seed_option
@@ -46,12 +47,12 @@ def augment(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Make frames from STRUCTURES (anything ASE reads) by the strategies of the campaign file.
+    """Make new frames from STRUCTURES (any file that ASE reads).
 
-    Without one by the default list: the inputs, supercells, rattled and strained copies with
-    vacancies, clusters, slabs, swaps of unlike atoms, and isolated atoms. What was done, refused
-    and noted is kept beside the frames, in a file whose name ends in .augment.json;
-    `trainspot inspect` shows it.
+    The strategies come from the campaign file of --config. The default is: the inputs, supercells,
+    rattled and strained copies with vacancies, clusters, slabs, swaps of unlike atoms, and
+    isolated atoms. A file beside the output, with the suffix .augment.json, records what each
+    strategy made and refused; `trainspot inspect` shows it.
     """
     from trainspot import io
     from trainspot.augment import plan as plans
@@ -69,10 +70,10 @@ def augment(
     made = plans.augment(inputs, plan, seed, vacuum=vacuum)
     if not as_json or not len(made.dataset):
         for note in made.notes:
-            click.echo(f"note: {note}", err=True)
+            _messages.note(note)
     if not len(made.dataset):
         _tell_refused(made, err=True)
-        raise RunError("no strategy made a frame", hint="the notes say why")
+        raise RunError("no strategy made a frame", hint="see the notes above")
     io.tell_counts(inputs, structures[0] if len(structures) == 1 else f"{len(structures)} files")
     record = Record.of(made, plan, seed=seed, vacuum=vacuum)
     io.write(made.dataset, output)

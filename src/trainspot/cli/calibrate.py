@@ -1,4 +1,4 @@
-"""``trainspot calibrate``: from a tolerated error to a threshold on the disagreement."""
+"""``trainspot calibrate``: fit thresholds on the disagreement to tolerated errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
+from trainspot.cli import _messages
 from trainspot.cli._doubts import tell
+from trainspot.cli._summaries import of_calibration
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.common.atomic_write import replacing
@@ -36,30 +38,53 @@ _DEFAULT = CalibrateSettings()
 @click.command(cls=SeveralValues)
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.option(
-    "--reference", required=True, type=click.Path(path_type=Path), help="The labelled frames."
+    "--reference",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The dataset with the labels of the frames in PREDICTIONS.",
 )
 @click.option(
     "--tolerance",
     multiple=True,
-    help="Errors you accept, such as forces=0.1; eV/atom, eV/Å, eV/Å³. By default all three.",
+    help="Error that you accept, such as forces=0.1, in eV/atom (energy), eV/Å (forces) and eV/Å³ "
+    "(stress). Default: all three, as in the campaign file.",
 )
-@click.option("--method", default=_DEFAULT.method, show_default=True)
-@click.option("--quantile", type=float, default=_DEFAULT.quantile, show_default=True)
 @click.option(
-    "--miss-rate", type=float, default=_DEFAULT.miss_rate, show_default=True, help="Of conformal."
+    "--method",
+    default=_DEFAULT.method,
+    show_default=True,
+    help="Calibration method: quantile, regression, scale or conformal.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the JSON here too.")
+@click.option(
+    "--quantile",
+    type=float,
+    default=_DEFAULT.quantile,
+    show_default=True,
+    help="Method quantile: the quantile of error/disagreement. A larger one misses fewer frames "
+    "and flags more.",
+)
+@click.option(
+    "--miss-rate",
+    type=float,
+    default=_DEFAULT.miss_rate,
+    show_default=True,
+    help="Method conformal: share of frames whose error may exceed the tolerance unnoticed.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the JSON to this file too."
+)
 @click.option(
     "--models",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="With --export: the model files that made PREDICTIONS, or the folder of `train`.",
+    help="With --export: the models that made PREDICTIONS, as files or as the folder of "
+    "`trainspot train`.",
 )
 @click.option(
     "--export",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a folder for ASE and LAMMPS, as `trainspot export` does of a campaign.",
+    help="Write a folder for ASE and LAMMPS, like that of `trainspot export`.",
 )
 @seed_option
 @json_option
@@ -76,10 +101,10 @@ def calibrate(
     config: Campaign | None,
     **settings: Any,
 ) -> None:
-    """Calibrate the disagreement in PREDICTIONS against labelled frames.
+    """Fit a threshold on the disagreement of a committee for each tolerance.
 
-    Frames of the training set are left out: their errors say nothing about new frames. All others
-    count, validation and test frames alike.
+    PREDICTIONS is a file of `trainspot evaluate`. The fit uses the validation and test frames. It
+    leaves out the training frames, because their errors say nothing about new frames.
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
@@ -90,7 +115,7 @@ def calibrate(
     tell(frames)
     asked = _tolerance(tolerance, config)
     for text in too_wide(asked, frames, generator(seed, "calibrate", "spread")):
-        click.echo(f"warning: {text}", err=True)
+        _messages.warning(text)
     pairs = _pairs(frames, predicted, reference, predictions)
     found = calibrate_pairs(pairs, asked, how, seed)
     found = of_committee(with_atom_scale(found, frames, predicted), predicted.committee)
@@ -107,32 +132,31 @@ def calibrate(
         with replacing(output) as path:
             path.write_text(text + "\n", encoding="utf-8")
     io.tell_counts(frames, reference)
-    click.echo(text if as_json else "\n".join(c.summary() for c in found.values()))
+    click.echo(text if as_json else "\n".join(map(of_calibration, found.values())))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
 
 
 def _pairs(frames: Dataset, predicted: Predictions, reference: Path, predictions: Path) -> Pairs:
-    """Δ and e of the held-out frames; frames without a set are taken for such, with a warning."""
+    """Δ and e of the held-out frames. A frame without a split counts as one, with a warning."""
     pairs = collect_pairs(frames, predicted)
     if not len(pairs):
         raise InputError(
-            f"none of the frames of {predictions} is here with a label",
+            f"has no label for any frame of {predictions}",
             where=str(reference),
-            hint="give the labelled frames that were evaluated",
+            hint="give the labelled dataset that was evaluated",
         )
     if not pairs.held_out.any():
         raise InputError(
-            "no labelled frame outside the training set was evaluated",
+            "only training frames were evaluated",
             where=str(reference),
-            hint="evaluate validation frames",
+            hint="evaluate validation or test frames too",
         )
     unknown = int((frames.select(pairs.frame_ids).column("split") == 0).sum())
     if unknown:
-        click.echo(
-            f"warning: {counted(unknown, 'frame')} of {reference} without a set: taken for frames "
-            "that the committee was not trained on; if it was, thresholds come out too high",
-            err=True,
+        _messages.warning(
+            f"{counted(unknown, 'frame')} of {reference} without a split counted as held out; if "
+            "the committee was trained on such frames, the thresholds are too high"
         )
     return pairs
 

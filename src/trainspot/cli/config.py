@@ -1,4 +1,4 @@
-"""``trainspot config``: the resolved campaign, the schema of campaign files, the protocols."""
+"""``trainspot config``: show all settings of a campaign, the JSON schema, the protocols."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from trainspot.cli.options import json_option
 
 @click.group()
 def config() -> None:
-    """Look at a campaign file as the program does."""
+    """Show all settings of a campaign file, its JSON schema, and the protocols."""
 
 
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def show(file: Path, as_json: bool) -> None:
-    """Print every value of the campaign in FILE and where it comes from."""
+    """Print every setting of the campaign in FILE: key, value, and where the value comes from."""
     from trainspot.config.load import load
 
     loaded = load(file)
@@ -42,7 +42,7 @@ def show(file: Path, as_json: bool) -> None:
 
 @config.command()
 def schema() -> None:
-    """Print the JSON schema of campaign files, for editors."""
+    """Print the JSON schema of campaign files, which editors use to check and complete keys."""
     from trainspot.config.schema import schema as make
 
     click.echo(json.dumps(make(), indent=2, ensure_ascii=False))
@@ -51,7 +51,7 @@ def schema() -> None:
 @config.command()
 @json_option
 def protocols(as_json: bool) -> None:
-    """List the protocols."""
+    """List the protocols: named sets of defaults."""
     from trainspot.config.load import protocols as known
 
     found = known()

@@ -1,4 +1,4 @@
-"""``trainspot convert``: a dataset in another format, or an existing one imported."""
+"""``trainspot convert``: import a dataset, or write it in another format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.cli._doubts import tell
 from trainspot.cli.options import json_option, periodic_option
 from trainspot.common.errors import InputError
@@ -21,16 +22,24 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--theory", default="", help="Level of theory of labels that come without one.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="One set only.")
-@click.option("--labelled", is_flag=True, help="Only frames with energy and forces.")
+@click.option(
+    "--theory",
+    default="",
+    help="Name of the level of theory, for labels without one, such as PBE-600eV.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    help="Write only the frames of this split.",
+)
+@click.option("--labelled", is_flag=True, help="Write only frames with energy and forces.")
 @click.option(
     "--map",
     "entries",
     multiple=True,
     metavar="NAME=LABEL",
-    help="What NAME holds is the label energy, forces or stress (a virial is converted), or "
-    "metadata to keep; may be repeated.",
+    help="What the entry NAME of IN holds: the label energy, forces or stress (a virial is "
+    "converted), or metadata to keep. May be repeated.",
 )
 @periodic_option
 @json_option
@@ -44,10 +53,11 @@ def convert(
     periodic: tuple[bool, bool, bool] | None,
     as_json: bool,
 ) -> None:
-    """Write the frames of IN to OUT, losslessly; the suffixes decide.
+    """Write the frames of IN to OUT without loss.
 
-    IN is .h5, .extxyz, .db, .aselmdb, or any other file ASE reads; OUT is one of the first four.
-    Names the level of theory of a dataset from elsewhere with --theory, and its labels with --map.
+    IN is an .h5, .extxyz, .db or .aselmdb file, or any other file that ASE reads. OUT is one of
+    the first four; its suffix sets the format. For a dataset from another program, name the level
+    of theory with --theory and the labels with --map.
     """
     from trainspot import io
 
@@ -60,10 +70,10 @@ def convert(
             dataset = dataset.part(wanted)
         if not len(dataset):
             what = f"no {'labelled ' if labelled else ''}frame" + (
-                f" of the set {split}" * bool(split)
+                f" in the split {split}" * bool(split)
             )
             hint = (
-                "assign sets first: trainspot split"
+                "assign splits first: trainspot split"
                 if split and not found.column("split").any()
                 else ""
             )
@@ -80,15 +90,13 @@ def convert(
     click.echo(f"{frames} ({figures['labelled']} labelled{at}) written to {target}")
     io.tell_counts(told, target)
     if "" in dataset.theories:
-        click.echo(
-            "note: name the level of theory with --theory NAME, to tell labels apart", err=True
-        )
+        _messages.note("name the level of theory of these labels: --theory NAME")
     if target.suffix == ".aselmdb":
         numbers, e0s = figures["atomic_numbers"], figures["e0s"]
         missing = (
             ""
             if [*e0s] == numbers
-            else ", with the energies of elements that have no isolated atom added"
+            else "; add the energy of each element that has no isolated atom here"
         )
         click.echo(f"MACE needs --atomic_numbers='{numbers}' --E0s='{e0s}'{missing}")
 

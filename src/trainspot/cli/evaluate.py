@@ -1,4 +1,4 @@
-"""``trainspot evaluate``: what each member of a committee predicts for each frame."""
+"""``trainspot evaluate``: predict each frame with each member of a committee."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import click
 import numpy as np
 
 from trainspot import io
-from trainspot.cli import _bars
+from trainspot.cli import _bars, _messages
 from trainspot.cli._values import SeveralValues
-from trainspot.cli.options import config_option, json_option, predictions_option
+from trainspot.cli.options import config_option, json_option, predictions_option, workers_option
 from trainspot.common.errors import InputError
+from trainspot.common.properties import UNITS
 from trainspot.common.text import counted
 from trainspot.evaluate import stream
 from trainspot.evaluate.batch import member_names
 from trainspot.evaluate.settings import EvaluateSettings
-from trainspot.judge.settings import UNITS
 from trainspot.models import potential
 from trainspot.models.committee import KIND
 from trainspot.predictions import files
@@ -34,26 +34,30 @@ _DEFAULT = EvaluateSettings()
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Model files of the members, several after one --models; or the folder of `train` or "
-    "`export`.",
+    help="The members: several model files after one --models, or the folder of `trainspot train` "
+    "or `trainspot export`.",
 )
-@click.option("--kind", default="", help="Kind of the models; recognised if not given.")
+@click.option("--kind", default="", help="Kind of the models. Default: recognised from the files.")
 @click.option(
-    "--dtype", type=click.Choice(["float32", "float64"]), default=_DEFAULT.dtype, show_default=True
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default=_DEFAULT.dtype,
+    show_default=True,
+    help="Precision of the models.",
 )
 @click.option(
     "--max-atoms",
     type=click.IntRange(min=1),
     default=_DEFAULT.max_atoms,
     show_default=True,
-    help="Atoms in one batch.",
+    help="Largest number of atoms in one batch.",
 )
 @click.option("--device", default=_DEFAULT.device, show_default=True, help="cpu or cuda.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Processes of one thread each; by default one for each core where there is enough to do. "
-    "A single process uses as many threads as OMP_NUM_THREADS allows.",
+@workers_option(
+    "Processes that work at the same time, one thread each. Default: one per core if there are "
+    "enough frames. A single process uses OMP_NUM_THREADS threads.",
+    default=None,
+    former=["--jobs"],
 )
 @json_option
 @config_option
@@ -61,15 +65,16 @@ _DEFAULT = EvaluateSettings()
 def evaluate(
     frames: Path, models: tuple[Path, ...], output: Path, as_json: bool, **options: Any
 ) -> None:
-    """Evaluate a committee on FRAMES: predictions and disagreement as an HDF5 file.
+    """Predict FRAMES with each member of a committee; write predictions and disagreements.
 
-    With the folder of `trainspot export` also its calibrated error bars.
+    With the folder of `trainspot export`, the output also has the calibrated error bar (sigma) of
+    each frame and its threshold ratio.
     """
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
     paths, calibrated = tuple(potential.members(models)), _bars.Calibrated.of(models)
     if calibrated is None and any(_bars.is_export(path) for path in models):
-        click.echo(_bars.ALONE, err=True)
+        _messages.note(_bars.ALONE)
     kind = "" if calibrated and options["kind"] == KIND else options["kind"]  # of its members
     committee = stream.Models(paths, kind, options["dtype"], options["device"])
     stderr = click.get_text_stream("stderr")
@@ -77,7 +82,7 @@ def evaluate(
         io.opened(frames) as dataset,
         click.progressbar(length=len(dataset), file=stderr, hidden=not stderr.isatty()) as bar,
     ):
-        number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "jobs")}
+        number, sizes = len(dataset), {key: options[key] for key in ("max_atoms", "workers")}
         errors = stream.evaluate_to_file(
             dataset,
             committee,
@@ -96,7 +101,8 @@ def evaluate(
         content |= {"rmse_by_set": by_set} | (calibrated.content(output) if calibrated else {})
         click.echo(json.dumps(content, sort_keys=True))
         return
-    click.echo(f"{counted(number, 'frame')} by {counted(len(paths), 'model')}: {output}")
+    by = counted(len(paths), "model")
+    click.echo(f"{counted(number, 'frame')} evaluated with {by}: {output}")
     bars = calibrated.lines(output) if calibrated else ()
     for line in (*_errors(errors), *_disagreement(output), *bars):
         click.echo(line)
@@ -107,12 +113,13 @@ def _listed(rmse: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def _errors(errors: stream.Errors) -> Iterator[str]:
-    """Set by set: an error on training frames says nothing about others."""
+    """By split, because an error on training frames says nothing about other frames."""
     for name, unit in UNITS.items():
         for chosen, rmse in errors.by_set.items():
             if name in rmse:
                 values = ", ".join(f"{value:.3g}" for value in rmse[name])
-                yield f"{name}, {chosen}: RMSE of the members {values} {unit}"
+                split = "no split" if chosen == stream.NO_SET else chosen
+                yield f"{name}, {split}: RMSE of the members {values} {unit}"
 
 
 def _disagreement(output: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``trainspot init``: a commented campaign file for given structures."""
+"""``trainspot init``: write a commented campaign file for your structures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.cli.options import periodic_option
 from trainspot.common.errors import InputError
 
@@ -21,10 +22,21 @@ from trainspot.common.errors import InputError
     show_default=True,
     help="The campaign file to write.",
 )
-@click.option("--name", default="", help="Name of the campaign; default: the formula.")
-@click.option("--protocol", default="default", show_default=True, help="Named set of defaults.")
+@click.option("--name", default="", help="Name of the campaign. Default: the formula.")
+@click.option(
+    "--protocol",
+    default="default",
+    show_default=True,
+    help="Named set of defaults; `trainspot config protocols` lists them.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=42,
+    show_default=True,
+    help="Seed of all random numbers.",
+)
 @periodic_option
 def init(
     structures: tuple[Path, ...],
@@ -35,9 +47,9 @@ def init(
     seed: int,
     periodic: tuple[bool, bool, bool] | None,
 ) -> None:
-    """Write a commented campaign file for STRUCTURES (files that ASE reads).
+    """Write a commented campaign file for STRUCTURES (any files that ASE reads).
 
-    Names are taken as they are, whatever characters they have.
+    File names are used as they are, with any characters.
     """
     from trainspot import io
     from trainspot.augment import periodicity
@@ -65,11 +77,11 @@ def init(
     output.write_text(text, encoding="utf-8")
     structure_files(load(output))
     if any(frame.labels for frame in read):
-        click.echo("note: labels of structures are not used; for them say 'dataset:'", err=True)
+        _messages.note("labels of structures are not used; to use them, write 'dataset: FILE'")
     if note := periodicity.note(read):
-        click.echo(f"note: {note}", err=True)
-    click.echo(f"{output}: {counted(len(read), 'structure')}", err=True)
-    click.echo(f"next: trainspot check {output}", err=True)
+        _messages.note(note)
+    _messages.say(f"{output}: {counted(len(read), 'structure')}")
+    _messages.say(f"next: trainspot check {output}")
 
 
 def _relative(path: Path, output: Path) -> str:

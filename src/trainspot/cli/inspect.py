@@ -1,4 +1,4 @@
-"""``trainspot inspect``: what a dataset consists of, in words, numbers and pictures."""
+"""``trainspot inspect``: show what a dataset consists of."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def _page(ctx: click.Context, param: click.Parameter, value: Path | None) -> Pat
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_page,
-    help="Write a page with figures and pictures of frames, .html, too.",
+    help="Also write an .html page with figures and pictures of frames.",
 )
 @click.option(
     "--augmentation",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Record of the augmentation; without it the one beside FRAMES, if it is of these frames.",
+    help="The .augment.json record of these frames. Default: the one beside FRAMES.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
     default=5000,
     show_default=True,
-    help="Frames whose distances are measured at most; drawn at random if there are more.",
+    help="Measure distances in at most this number of frames, drawn at random.",
 )
 @seed_option
 @json_option
@@ -61,10 +61,10 @@ def inspect(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Look at FRAMES, a dataset or any file that ASE reads.
+    """Show what FRAMES consists of: a dataset, or any file that ASE reads.
 
-    Elements, sizes, densities, distances, labels, sets, strategies, and what was refused when
-    they were made. Memory does not grow with the dataset.
+    Shows elements, sizes, densities, distances, labels, splits, strategies, and the frames that
+    the augmentation refused. Memory does not grow with the dataset.
     """
     from trainspot.report.dataset.files import inspected
 
@@ -73,7 +73,7 @@ def inspect(
             frames, page=output, record=augmentation, sample=sample, seed=seed, progress=progress
         )
     for doubt in census.doubts:
-        click.echo(f"warning: {doubt.text}", err=True)
+        _messages.warning(doubt.text)
     if as_json:
         click.echo(json.dumps(census.to_dict(), indent=1, ensure_ascii=False))
         return

@@ -1,4 +1,4 @@
-"""``trainspot label``: energies, forces and stresses from an engine that runs in plain Python."""
+"""``trainspot label``: compute energies, forces and stresses with an ASE calculator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
-from trainspot.cli.options import config_option, given, output_option
+from trainspot.cli import _messages
+from trainspot.cli.options import config_option, given, output_option, workers_option
 from trainspot.common.errors import InputError, RunError
 from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
@@ -26,22 +27,30 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("frames", type=click.Path(path_type=Path))
-@click.option("--engine", default="ase", show_default=True, help="Label engine.")
+@click.option(
+    "--engine", default="ase", show_default=True, help="Label engine that runs in Python."
+)
 @click.option(
     "--calculator",
-    help="Engine ase: a name such as tblite, or module:Class; either with :KEY=VALUE,…",
+    help="Calculator of the engine ase: a name such as tblite, or module:Class. Append "
+    ":KEY=VALUE,… to set its parameters.",
 )
-@click.option("--settings", "settings_file", type=FILE, help="Engine settings, JSON or YAML.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes.")
-@click.option("--failures", "failures_file", type=FILE, help="Where frames go that failed.")
+@click.option(
+    "--settings", "settings_file", type=FILE, help="Settings of the engine, JSON or YAML."
+)
+@workers_option("Processes that label at the same time, one frame each.")
+@click.option(
+    "--failures", "failures_file", type=FILE, help="Write the failed frames to this file."
+)
 @click.option(
     "--journal",
     "journal_file",
     type=FILE,
-    help="Keeps what is done while it runs; run again after a crash, it goes on from there.",
+    help="Save each label to this file at once. After a crash, run the same command again: it "
+    "continues from this file.",
 )
 @click.option(
-    "--mix-theories", is_flag=True, help="Keep labels of another level of theory beside the new."
+    "--mix-theories", is_flag=True, help="Allow labels of another level of theory in the output."
 )
 @output_option
 @config_option
@@ -56,9 +65,10 @@ def label(
     config: Campaign | None,
     **files: Path | None,
 ) -> None:
-    """Label the frames of a dataset that lack an energy or forces; each is computed once.
+    """Label the frames of FRAMES that have no energy or no forces.
 
-    A frame that fails is left out and reported, with its reason, in --failures.
+    Equal frames are computed once. With --failures, failed frames go to that file with the reason;
+    without it they stay in the output unlabelled.
     """
     failures_file, journal_file = files["failures_file"], files["journal_file"]
     _check_files(frames, output, failures_file, journal_file)
@@ -71,15 +81,17 @@ def label(
     if len(todo) and not mix_theories:
         _refuse_mixture(known, theory, frames)
     if partial := sum(bool(frame.labels) for frame in todo):
-        notes.append(f"{counted(partial, 'frame')} with an energy or forces alone computed anew")
+        notes.append(
+            f"{counted(partial, 'frame')} had only an energy or only forces: computed again"
+        )
     earlier = Dataset.from_frames([])
     if journal_file is not None and journal_file.exists():
         earlier = journal.read(journal_file, todo, theory, former).labelled
-        notes.append(f"{len(earlier)} frames were labelled before: {journal_file}")
+        notes.append(f"{counted(len(earlier), 'label')} taken from the journal {journal_file}")
     labels = io.counts(known)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        _messages.note(note)
     labelled = Dataset.concatenate([earlier, result.labelled])
     if failures_file is None:  # nothing is lost: a failed frame stays, as it was
         io.write(base.merged(known, labelled, Dataset.from_frames([])), output)
@@ -102,10 +114,10 @@ def _refuse_mixture(known: Dataset, theory: str, where: Path) -> None:
         f"'{name}'" if name else "not named" for name in known.theories if name != theory
     ]:
         raise InputError(
-            f"has labels of another level of theory ({', '.join(others)}) than the new ones would "
-            f"be ('{theory}'), and no potential is trained on both",
+            f"has labels of another level of theory ({', '.join(others)}) than the new labels "
+            f"('{theory}'); a potential must not be trained on both",
             where=str(where),
-            hint="label the other frames in a file of their own, or give --mix-theories",
+            hint="put the unlabelled frames into a file of their own, or give --mix-theories",
         )
 
 
@@ -123,9 +135,9 @@ def _check_files(
     for one, other, option in pairs:
         if one is not None and other is not None and one.resolve() == other.resolve():
             raise InputError(
-                "names a file that is used for something else",
+                "is the name of another file of this command",
                 where=f"{option} {other}",
-                hint="give it another name",
+                hint="give another name",
             )
 
 
@@ -136,8 +148,8 @@ def _engine(
     found = base.engine(engine)
     if not issubclass(found, base.FrameEngine):
         raise InputError(
-            f"engine '{engine}' does not run in plain Python",
-            hint="use it in a campaign: trainspot run",
+            f"the engine '{engine}' runs only in a campaign",
+            hint="use trainspot run",
         )
     same = config is not None and config.label.engine == engine
     raw: dict[str, Any] = config.label.settings.model_dump() if config and same else {}
@@ -173,13 +185,13 @@ def _run(
 def _report(
     labelled: int, before: int, failures: Dataset, output: Path, failures_file: Path | None
 ) -> None:
-    had = f" ({before} had labels)" if before else ""
+    had = f" ({before} had labels already)" if before else ""
     click.echo(f"{counted(labelled, 'frame')} labelled{had}, {len(failures)} failed: {output}")
     for first in failures[:1]:
         formula = first.to_atoms().get_chemical_formula()
         where, reason = f"frame {first.id[:12]} ({formula})", first.info["failure"]["reason"]
         if not labelled:
             raise RunError("no frame could be labelled", where=where, hint=reason)
-        click.echo(f"first failure: {where}: {reason}", err=True)
+        _messages.say(f"first failure: {where}: {reason}")
         if failures_file is None and len(failures) > 1:
-            click.echo("--failures FILE keeps the reasons of all", err=True)
+            _messages.say("to see the reason of each failure, give --failures FILE")

@@ -1,4 +1,4 @@
-"""``trainspot map``: a picture of what a campaign or a file of frames covers."""
+"""``trainspot map``: draw a map of the frames of a campaign or a file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainspot.cli.options import seed_option
+from trainspot.cli import _messages
+from trainspot.cli.options import seed_option, workers_option
 from trainspot.cli.progress import counting
+from trainspot.common import processes
 from trainspot.common.errors import InputError
 from trainspot.common.text import counted
 
@@ -25,52 +27,59 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("map.html"),
     show_default=True,
-    help="A page (.html), a figure (.png, .svg), or coordinates with frame ids (.json, .csv).",
+    help="The file to write: a page (.html), a figure (.png, .svg), or coordinates with frame ids "
+    "(.json, .csv).",
 )
 @click.option(
     "--descriptor",
     type=click.Choice(["structural", "sorep"]),
     default="structural",
     show_default=True,
-    help="What similarity means: the surroundings of atoms, or the kinetic-energy spectrum.",
+    help="What makes frames similar: the neighbours of their atoms (structural), or the spectrum "
+    "of the kinetic energy (sorep).",
 )
 @click.option(
     "--method",
     type=click.Choice(["tsne", "umap", "pca"]),
     default="tsne",
     show_default=True,
-    help="How the plane is found.",
+    help="How the descriptors are reduced to two dimensions.",
 )
 @click.option(
     "--colour",
     metavar="KEY",
-    help="iteration, strategy, split, status, energy, atoms, or a key of the frames' metadata; "
-    "default: the first of these in which frames differ.",
+    help="Colour the frames by iteration, strategy, split, status, energy, atoms or a key of their "
+    "metadata. Default: the first of these in which frames differ.",
 )
 @click.option(
     "--explored",
     type=click.Path(path_type=Path),
-    help="For a file: another with frames that were met and not chosen.",
+    help="If TARGET is a file: a second file, with frames that were explored and not selected.",
 )
 @click.option(
     "--max-atoms",
     type=click.IntRange(min=2),
-    help="Larger frames are left out; default: 256 for sorep, else no limit.",
+    help="Leave out frames with more atoms. Default: 256 for sorep, else no limit.",
 )
 @click.option(
     "--max-frames",
     type=click.IntRange(min=2),
-    help="Of more frames some are drawn at random; default: 3000, or 1000 for sorep.",
+    help="Draw at most this number of frames, chosen at random. Default: 1000 for sorep, else "
+    "3000.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes for sorep; default: all cores.")
+@workers_option(
+    "Processes that compute sorep at the same time. Default: one per core.",
+    default=None,
+    former=["--jobs"],
+)
 @seed_option
 @click.option(
     "-p",
     "--profile",
     envvar="TRAINSPOT_PROFILE",
-    help="For a campaign: the AiiDA profile it is in.",
+    help="If TARGET is a campaign: its AiiDA profile.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the coordinates as JSON too.")
+@click.option("--json", "as_json", is_flag=True, help="Also print the coordinates as JSON.")
 def map(  # noqa: A001  the command is looked up by the name of its module
     target: str,
     output: Path,
@@ -78,15 +87,15 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     explored: Path | None,
     max_atoms: int | None,
     max_frames: int | None,
-    jobs: int | None,
+    workers: int | None,
     profile: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Draw the frames of TARGET in a plane, similar ones near each other.
+    """Draw the frames of TARGET in two dimensions, with similar frames close together.
 
-    TARGET is a file of frames (.h5, or anything ASE reads), which needs no AiiDA, or a campaign:
-    its identifier or its name.
+    TARGET is a file of frames (.h5, or any file that ASE reads) or a campaign (its identifier or
+    name). A file needs no AiiDA.
     """
     from trainspot.maps import chart
     from trainspot.maps.choice import Limits
@@ -97,14 +106,14 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     name, dataset, met = _frames(target, explored, profile)
     if colour is not None:
         chart.check_colour(colour, dataset, *([met] if met is not None else []))
-    options |= {"limits": Limits(max_atoms, max_frames), "jobs": jobs or _cores()}
+    options |= {"limits": Limits(max_atoms, max_frames), "workers": workers or processes.cores()}
     with counting("map") as progress:
         found = chart.make(dataset, explored=met, progress=progress, **options)
     key = colour or found.automatic()
     found.values(key)  # refuses what nobody knows before anything is written
     page.write(found, output, key, name)
     for note in found.notes:
-        click.echo(f"note: {note}", err=True)
+        _messages.note(str(note))
     if as_json:
         click.echo(found.to_json(key), nl=False)
     else:
@@ -125,7 +134,7 @@ def _frames(
         raise InputError("no such file", where=target)
     if explored is not None:
         raise InputError(
-            "--explored goes with a file", where=target, hint="a campaign knows what it explored"
+            "--explored is for files", where=target, hint="a campaign has its explored frames"
         )
     try:
         campaign = plugins.load("trainspot.campaigns", "aiida")
@@ -135,9 +144,3 @@ def _frames(
             f"neither a file nor a campaign ({error.what})", where=target, hint=error.hint
         ) from error
     return found
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    has = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1

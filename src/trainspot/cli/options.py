@@ -1,8 +1,8 @@
-"""Options that the stage commands share: ``--seed``, ``-o``, ``--config``, ``--json``.
+"""Options that commands share: ``--seed``, ``-o``, ``--config``, ``--workers``, ``--json``.
 
-``--config`` takes a campaign file. The keys of the command's own section (``md`` reads
-``explore``) and the campaign's ``seed`` become the defaults of the options of the same names, so
-that the command line wins; the command receives the whole resolved campaign as ``config``.
+``--config`` takes a campaign file. The keys of the section with the command's name and the
+campaign's ``seed`` become the defaults of the options of the same names, so that the command line
+wins. The command receives the whole resolved campaign as ``config``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,28 @@ from click.core import ParameterSource
 from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from click.decorators import FC
 
     from trainspot.config.models import Campaign
 
-_SECTION_OF_COMMAND = {"md": "explore"}
+
+class Renamed(click.Option):
+    """An option that still answers to its ``former`` names, which no help text shows."""
+
+    def __init__(self, names: Sequence[str], *, former: Sequence[str], **settings: Any) -> None:
+        """Keep the former names."""
+        super().__init__(names, **settings)
+        self.former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Register the former names too."""
+        shown, self.opts = self.opts, [*self.opts, *self.former]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
 
 
 def writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
@@ -41,8 +56,7 @@ def _campaign(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     from trainspot.config.load import load
 
     campaign = load(value, need_inputs=False).campaign
-    name = ctx.command.name or ""
-    section = campaign.model_dump(mode="json").get(_SECTION_OF_COMMAND.get(name, name))
+    section = campaign.model_dump(mode="json").get(ctx.command.name or "")
     flat = section if isinstance(section, dict) else {}
     ctx.default_map = {
         "seed": campaign.seed,
@@ -63,8 +77,29 @@ seed_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Everything random follows from this number.",
+    help="Seed of all random numbers.",
 )
+
+
+def workers_option(
+    text: str, *, default: int | None = 1, former: Sequence[str] = ()
+) -> Callable[[FC], FC]:
+    """``--workers``: how many processes work at the same time.
+
+    Args:
+        text: The help text.
+        default: ``None`` lets the command choose.
+        former: Names that the option had.
+    """
+    return click.option(
+        "--workers",
+        cls=Renamed,
+        former=former,
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
 
 
 def _output(text: str) -> Callable[[FC], FC]:
@@ -79,17 +114,18 @@ def _output(text: str) -> Callable[[FC], FC]:
 
 
 output_option = _output(
-    "The dataset to write, or to replace; the suffix decides: .h5, .extxyz, .db or .aselmdb."
+    "The dataset file to write; an existing file is replaced. The suffix sets the format: .h5, "
+    ".extxyz, .db or .aselmdb."
 )
-predictions_option = _output("The predictions to write, or to replace: .h5.")
-folder_option = _output("The folder to write; it must be empty or new.")
+predictions_option = _output("The .h5 file of predictions to write; an existing file is replaced.")
+folder_option = _output("The folder to write. It must be new or empty.")
 
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     is_eager=True,
     callback=_campaign,
-    help="Campaign file; its section for this stage gives the defaults.",
+    help="Take the defaults from this campaign file: its section of this stage and its seed.",
 )
 
 
@@ -106,8 +142,8 @@ periodic_option = click.option(
     "--periodic",
     metavar="TTF",
     callback=_periodic,
-    help="Which cell vectors are periodic, T or F each, where the file cannot say it: TTF for a "
-    "sheet, FFF for a molecule.",
+    help="Periodic directions, T or F for each cell vector: TTF for a sheet, FFF for a molecule. "
+    "Needed where the file format cannot say it (CIF, POSCAR).",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

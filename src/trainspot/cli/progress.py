@@ -1,4 +1,4 @@
-"""A bar on the terminal for work whose size is known once it has begun."""
+"""A progress bar on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is told how many of how many are done; hidden where nobody looks."""
+    """A bar, to be called with the numbers of parts done and of all; hidden without a terminal."""
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1, label=what, file=stderr, hidden=not stderr.isatty()) as bar:
 

@@ -1,4 +1,4 @@
-"""``trainspot rehearse``: the whole campaign with a cheap reference in place of DFT."""
+"""``trainspot rehearse``: try the campaign with a cheap reference in place of DFT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot.cli._values import SeveralValues, changes_of
-from trainspot.cli.options import json_option, writable
+from trainspot.cli.options import json_option, workers_option, writable
 
 if TYPE_CHECKING:
     from trainspot.rehearse.outcome import Outcome
@@ -18,32 +18,33 @@ if TYPE_CHECKING:
 @click.command(cls=SeveralValues)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--oracle", required=True,
-              help="In place of DFT: a calculator of 'label --engine ase' such as tersoff or "
+              help="The cheap reference in place of DFT: an ASE calculator such as tersoff or "
               "tblite:method=GFN1-xTB, module:Class, or a model file.")  # fmt: skip
 @click.option("--trainer", default="toy", show_default=True,
-              help="Trainer; the campaign's own keeps its settings.")  # fmt: skip
+              help="Trainer. The trainer of the campaign keeps its settings.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True,
-              help="Repetitions of every arm.")  # fmt: skip
+              help="Repetitions of each of the three campaigns, with other seeds.")  # fmt: skip
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
-              help="Change the campaign for all arms, such as explore.time=0.5.")  # fmt: skip
+              help="Change a setting of the campaign, such as explore.time=0.5.")  # fmt: skip
 @click.option("--test-frames", type=click.IntRange(min=3), default=48, show_default=True,
-              help="Common test frames.")  # fmt: skip
+              help="Number of test frames, the same for all campaigns.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=1.6,
-              show_default=True, help="Core-seconds of the DFT label of 8 atoms.")  # fmt: skip
+              show_default=True,
+              help="Cost model: core-seconds of one DFT label of 8 atoms.")  # fmt: skip
 @click.option("--exponent", type=click.FloatRange(min=0), default=2.1, show_default=True,
-              help="Of the number of atoms in the cost of a label.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Campaigns that run at the same time.")  # fmt: skip
+              help="Cost model: cost grows with the number of atoms to this power.")  # fmt: skip
+@workers_option("Campaigns that run at the same time, one process each.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), callback=writable,
-              help="Folder of finished campaigns; those in it are not run again.")  # fmt: skip
+              help="Save finished campaigns in this folder. Do not repeat them.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              callback=writable, help="The page (HTML).")  # fmt: skip
+              callback=writable, help="Also write an .html page.")  # fmt: skip
 @json_option
 def rehearse(output: Path | None, as_json: bool, **options: Any) -> None:
-    """Run the campaign in FILE with a cheap oracle instead of DFT, against two baselines.
+    """Try the campaign in FILE with a cheap reference in place of DFT. Needs no AiiDA.
 
-    The campaign as it is, the same judged by the protocol of the paper, and the same with random
-    choice start from the same frames, several times, and are tested on the same frames. No AiiDA.
+    Compares three campaigns: yours, one that judges as in the TrainsPot paper, and one that
+    selects frames at random. All three start from the same frames and are tested on the same
+    frames, once per seed.
     """
     outcome = _run(changes_of(options.pop("changes"), "--set"), options)
     if output is not None:
@@ -62,7 +63,7 @@ def rehearse(output: Path | None, as_json: bool, **options: Any) -> None:
 
 
 def _run(changes: dict[str, Any], options: dict[str, Any]) -> Outcome:
-    """Prepare, then run with a progress bar where somebody looks."""
+    """Prepare, then run with a progress bar."""
     from trainspot.rehearse.cost import CostModel
     from trainspot.rehearse.rehearsal import prepare
 

@@ -1,4 +1,4 @@
-"""``trainspot select``: the frames worth labelling."""
+"""``trainspot select``: select the frames to label next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
+from trainspot.cli import _messages
+from trainspot.cli._summaries import of_calibration, of_judgement
 from trainspot.cli._values import SeveralValues, calibrations
+from trainspot.cli._why import sentence
 from trainspot.cli.options import config_option, given, json_option, output_option, seed_option
 from trainspot.common.validation import parse_settings
 from trainspot.judge import judge
@@ -30,22 +33,49 @@ _DEFAULT = SelectSettings()
     "--thresholds",
     required=True,
     multiple=True,
-    help="The JSON file of `trainspot calibrate`, the folder of `trainspot export` or its "
-    "calibration.json, or numbers such as forces=0.05.",
+    help="Thresholds on the disagreement: the JSON file of `trainspot calibrate`, the folder of "
+    "`trainspot export`, its calibration.json, or numbers such as forces=0.05.",
 )
-@click.option("--frames", type=click.Path(path_type=Path), help="The frames, if they moved.")
-@click.option("--known", type=click.Path(path_type=Path), help="Frames never to select again.")
-@click.option("--starts", type=click.Path(path_type=Path), help="Start frames of the MD.")
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    help="The frames of PREDICTIONS, if their file has moved.",
+)
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    help="Frames that you have already; not selected again.",
+)
+@click.option(
+    "--starts",
+    type=click.Path(path_type=Path),
+    help="Start frames of the molecular dynamics, to check the volume.",
+)
 @click.option(
     "--max-frames",
     type=int,
     default=_DEFAULT.max_frames,
     show_default=True,
-    help="If given, select.share of the campaign file does not count; without one there is none.",
+    help="Largest number of frames to select. If you give it, select.share of the campaign file "
+    "is ignored.",
 )
-@click.option("--method", default=_DEFAULT.method, show_default=True)
-@click.option("--audit", default=str(_DEFAULT.audit), show_default=True, help="auto or a number.")
-@click.option("--novelty", help="none, or a share of the validation frames among --known.")
+@click.option(
+    "--method",
+    default=_DEFAULT.method,
+    show_default=True,
+    help="Selection method: diverse, random or ranked.",
+)
+@click.option(
+    "--audit",
+    default=str(_DEFAULT.audit),
+    show_default=True,
+    help="Number of frames drawn at random as a check, or auto.",
+)
+@click.option(
+    "--novelty",
+    help="Also flag frames that are farther from the training frames of --known than this share of "
+    "its validation frames; or none.",
+)
 @seed_option
 @json_option
 @config_option
@@ -60,7 +90,11 @@ def select(
     config: Campaign | None,
     **options: Any,
 ) -> None:
-    """Screen and flag the frames of PREDICTIONS, and write those worth labelling."""
+    """Select frames of PREDICTIONS to label next, and write them.
+
+    PREDICTIONS is a file of `trainspot evaluate`. The command refuses unphysical frames, flags the
+    frames whose disagreement exceeds a threshold, and selects among these.
+    """
     io.check_output(output)
     known, starts = (options.pop(name) for name in ("known", "starts"))
     base = config.select.model_dump() if config else {"share": 1.0}
@@ -77,7 +111,7 @@ def select(
     limits = calibrations(thresholds, "--thresholds")
     check_committee(limits, predicted.committee, thresholds[0])
     for made in (one for one in limits.values() if not one.fitted):
-        click.echo(f"warning: {made.summary()}", err=True)
+        _messages.warning(of_calibration(made))
     judgement = judge(
         explored,
         predicted,
@@ -94,12 +128,13 @@ def select(
     )
     io.write(explored.select(judgement.chosen), output)
     if as_json:
-        click.echo(json.dumps(judgement.to_dict(), sort_keys=True))
+        told = {identity: sentence(one) for identity, one in judgement.decisions.items()}
+        click.echo(json.dumps(judgement.to_dict() | {"reasons": told}, sort_keys=True))
         return
-    if note := judgement.novelty["note"]:
-        click.echo(note if known else f"{note}; --known gives them", err=True)
-    click.echo(f"{judgement.summary()}: {output}")
+    if note := judgement.novelty.note:
+        _messages.note(note if known else f"{note}; give them with --known")
+    click.echo(f"{of_judgement(judgement)}: {output}")
     if not judgement.chosen:
         refused = sum(judgement.refused.values()) == judgement.explored
-        within = "no frame is beyond the thresholds, or all are known"
+        within = "no new frame exceeds a threshold"
         click.echo(f"nothing to label: {'every frame was refused' if refused else within}")

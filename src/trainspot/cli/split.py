@@ -1,4 +1,4 @@
-"""``trainspot split``: give every frame a set: training, validation or test."""
+"""``trainspot split``: split frames into train, validation and test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainspot.cli import _messages
 from trainspot.cli.options import config_option, json_option, output_option, seed_option
 from trainspot.common.text import counted
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     type=(float, float, float),
     default=(0.8, 0.1, 0.1),
     show_default=True,
-    help="Shares of training, validation and test.",
+    help="Shares of train, validation and test.",
 )
 @seed_option
 @config_option
@@ -36,7 +37,10 @@ def split(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Split FRAMES into sets, by motif; frames that have a set keep it."""
+    """Split FRAMES into train, validation and test, in equal shares of each strategy.
+
+    A frame that has a split keeps it.
+    """
     del config  # its section has become the defaults of the options
     from trainspot import io
     from trainspot import split as splitting
@@ -56,9 +60,7 @@ def split(
     io.tell_counts(labels, frames)
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
     kept = int(had_one.sum())
-    had = f", {kept} of them had a set and kept it" if kept else ""
+    had = f"; {kept} kept the split they had" if kept else ""
     click.echo(f"{counted(len(sets), 'frame')} ({listed}{had}) written to {output}")
     if not counts["validation"]:
-        click.echo(
-            "note: no validation frames: thresholds cannot be fitted; see --fractions", err=True
-        )
+        _messages.note("no validation frames: thresholds cannot be fitted; see --fractions")

@@ -1,4 +1,4 @@
-"""``trainspot train``: a committee of potentials from labelled frames."""
+"""``trainspot train``: train a committee of potentials on labelled frames."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainspot import io
+from trainspot.cli import _messages
 from trainspot.cli._doubts import tell
-from trainspot.cli.options import config_option, folder_option, seed_option
+from trainspot.cli.options import (
+    Renamed,
+    config_option,
+    folder_option,
+    seed_option,
+    workers_option,
+)
 from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
 from trainspot.config import document
@@ -26,17 +33,31 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("frames", type=_FILE)
 @click.option("--engine", default="mace", show_default=True, help="Trainer.")
-@click.option("--committee", default=4, show_default=True, help="Members, at least 2.")
-@click.option("--settings", "settings_file", type=_FILE, help="Hyper-parameters, JSON or YAML.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Members at a time.")
-@click.option("--start", multiple=True, type=_FILE, help="Model to start from, or one a member.")
+@click.option(
+    "--committee-size",
+    cls=Renamed,
+    former=["--committee"],
+    default=4,
+    show_default=True,
+    help="Number of members, at least 2.",
+)
+@click.option(
+    "--settings", "settings_file", type=_FILE, help="Hyper-parameters of the trainer, JSON or YAML."
+)
+@workers_option("Members that are trained at the same time, one process each.")
+@click.option(
+    "--start",
+    multiple=True,
+    type=_FILE,
+    help="Model that all members start from. Repeat it to give one model per member.",
+)
 @seed_option
 @folder_option
 @config_option
 def train(
     frames: Path,
     engine: str,
-    committee: int,
+    committee_size: int,
     settings_file: Path | None,
     workers: int,
     start: tuple[Path, ...],
@@ -44,25 +65,23 @@ def train(
     output: Path,
     config: Campaign | None,
 ) -> None:
-    """Train a committee on the labelled frames of a dataset, into the folder OUTPUT.
+    """Train a committee of potentials on the labelled frames of FRAMES.
 
-    Frames without a set are given one first, and kept with it as OUTPUT/dataset.h5; the test set
-    is never touched.
+    The models are written to the folder OUTPUT. Frames without a split get one first; the dataset
+    with all splits is then written to OUTPUT/dataset.h5. Test frames are never used for training.
     """
     found = run.trainer(engine)
     same = config is not None and config.train.engine == engine
     raw: dict[str, Any] = config.train.settings.model_dump() if config and same else {}
     raw |= document.read(settings_file).data if settings_file else {}
     settings = parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
-    seeds = member_seeds(seed, committee)
+    seeds = member_seeds(seed, committee_size)
     if config and config.train.start == "foundation" and not start:
         start = (Path(config.train.foundation or ""),)
     shares = config.split.fractions if config else (0.8, 0.1, 0.1)
-    given = io.merged(
-        io.read(frames), str(frames), tell=lambda text: click.echo(f"note: {text}", err=True)
-    )
+    given = io.merged(io.read(frames), str(frames), tell=_messages.note)
     if text := mixed_states(given):
-        click.echo(f"warning: {text}", err=True)
+        _messages.warning(text)
     tell(given, found.given_e0s(settings))
     dataset = assign(given, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
@@ -83,11 +102,12 @@ def train(
         )
     io.tell_counts(given, frames)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
-        click.echo(f"warning: {warning}", err=True)
+        _messages.warning(warning)
     click.echo(f"{counted(len(results), 'member')} trained: {output}")
     if drawn := int((given.column("split") != dataset.column("split")).sum()):
-        # Whoever calibrates without these sets takes training frames for frames never seen.
+        # A calibration without these splits would take training frames for held-out ones.
         frames = output / "dataset.h5"
         io.write(dataset, frames)
-        click.echo(f"{counted(drawn, 'frame')} had no set: go on with {frames}, which has all sets")
+        without = counted(drawn, "frame")
+        click.echo(f"{without} had no split; from here on use {frames}, which has all splits")
     click.echo(f"next: trainspot evaluate {frames} --models {output} -o predictions.h5")

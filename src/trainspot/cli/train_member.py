@@ -1,4 +1,4 @@
-"""``trainspot train-member``: one member, in the working directory; what jobs run."""
+"""``trainspot train-member``: train one member in the working directory, as a job does."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trainspot.train import run
 @click.command("train-member", hidden=True)
 @click.argument("engine")
 def train_member(engine: str) -> None:
-    """Train the member whose input files lie in the working directory."""
+    """Train the member whose input files are in the working directory."""
     found = run.trainer(engine)
     if not found.runs_in_process:
         raise InputError(
-            f"'{engine}' has a program of its own", hint=f"run {found.executable} instead"
+            f"the trainer '{engine}' has its own program", hint=f"run {found.executable} instead"
         )
     found.run(Path.cwd())

@@ -65,13 +65,18 @@ class UnknownNameError(InputError):
 
 
 class MissingExtraError(InputError):
-    """A known feature whose optional dependency is not installed."""
+    """A known feature whose optional dependency is not installed.
 
-    def __init__(self, feature: str, extra: str) -> None:
+    Args:
+        feature: What is missing.
+        extra: The extra that brings it; empty: what the package itself requires.
+        package: The package that the extra belongs to.
+    """
+
+    def __init__(self, feature: str, extra: str = "", *, package: str = "trainspot") -> None:
         """Name the feature and the pip line that brings it."""
-        super().__init__(
-            f"{feature} is not installed", hint=f"run: pip install 'trainspot[{extra}]'"
-        )
+        named = f"'{package}[{extra}]'" if extra else package
+        super().__init__(f"{feature} is not installed", hint=f"run: pip install {named}")
 
 
 class ContractError(InputError):

@@ -1,37 +1,25 @@
 """Implementations behind the seams, found by entry point.
 
 A seam is an entry-point group such as ``trainspot.label``; adding an implementation is a package
-with an entry point and changes no list here.
+with an entry point and changes no list here. What brings a missing module is in the metadata of
+the package whose implementation asks for it, ours or another.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from typing import TYPE_CHECKING, Any, Final
 
-from trainspot.common.errors import MissingExtraError, UnknownNameError
+from trainspot.common.errors import InputError, MissingExtraError, UnknownNameError
 
-# Which extra brings a third-party module that an implementation of ours imports.
-_EXTRA_OF_MODULE = {
-    "aiida": "aiida",
-    "aiida_lammps": "aiida",
-    "aiida_pseudo": "quantumespresso",
-    "aiida_quantumespresso": "quantumespresso",
-    "ase_db_backends": "lmdb",
-    "featomic": "descriptors",
-    "fpsample": "descriptors",
-    "lammps": "lammps",
-    "mace": "mace",
-    "metatensor": "descriptors",
-    "pyscf": "map",
-    "sklearn": "map",
-    "tblite": "tblite",
-    "threadpoolctl": "map",
-    "torch": "mace",
-    "umap": "umap",
-}
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+OURS: Final = "trainspot"
+"""The package whose extras are ours."""
 
 
 def names(group: str) -> list[str]:
@@ -39,23 +27,31 @@ def names(group: str) -> list[str]:
     return sorted({point.name for point in _registered(entry_points, group)})
 
 
-def load(group: str, name: str, *, where: str = "") -> Any:
+def load(group: str, name: str, *, where: str = "", kind: str = "") -> Any:
     """The object registered as ``name`` in ``group``.
+
+    Args:
+        group: The entry-point group.
+        name: A name in it.
+        where: The place that a message names.
+        kind: What a message calls the thing; by default the seam, "label engine".
 
     Raises:
         UnknownNameError: No such name; the message offers the nearest.
         MissingExtraError: The name is known, its dependency is not installed.
+        InputError: It is of another package, and cannot be imported.
     """
-    found = [point for point in _registered(entry_points, group) if point.name == name]
-    if not found:
-        raise UnknownNameError(_kind(group), name, names(group), where=where)
+    kind = kind or _kind(group)
+    points = [point for point in _registered(entry_points, group) if point.name == name]
+    if not points:
+        raise UnknownNameError(kind, name, names(group), where=where)
     try:
-        return found[0].load()
-    except ModuleNotFoundError as error:
-        extra = extra_for(error)
-        if extra is None:
+        return points[0].load()
+    except ImportError as error:
+        reason = _reason(points[0], kind, error)
+        if reason is None:
             raise
-        raise MissingExtraError(f"{_kind(group)} '{name}'", extra) from error
+        raise reason from error
 
 
 def _kind(group: str) -> str:
@@ -70,6 +66,76 @@ def _registered(find: Callable[..., Any], group: str) -> tuple[EntryPoint, ...]:
     return tuple(find(group=group))
 
 
-def extra_for(error: ModuleNotFoundError) -> str | None:
-    """The extra of ours that brings the module an import did not find, if one does."""
-    return _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
+def package_of(group: str, name: str) -> str:
+    """The installed package that registered ``name`` in ``group``."""
+    points = [point for point in _registered(entry_points, group) if point.name == name]
+    return _package(points[0]) if points else OURS
+
+
+def _package(point: EntryPoint) -> str:
+    return OURS if point.dist is None else str(point.dist.name)
+
+
+# ── what brings a missing module ──────────────────────────────────────────────
+def extra_for(error: ImportError, package: str = OURS) -> str | None:
+    """The extra of a package that brings the module an import did not find, if one does.
+
+    Args:
+        error: What the import raised.
+        package: An installed package.
+    """
+    from packaging.utils import canonicalize_name  # 40 ms, for a message
+
+    module = canonicalize_name(_top(error.name))
+    wanted = _requirements(package)
+    # Many distributions add a word to the name of their module: mace-torch, aiida-core.
+    exact = [extra for name, extra in wanted if name == module]
+    others = [extra for name, extra in wanted if name.startswith(f"{module}-")]
+    sizes = Counter(extra for _, extra in wanted)
+    return min(exact or others, key=lambda extra: (sizes[extra], extra), default=None)
+
+
+def _reason(point: EntryPoint, kind: str, error: ImportError) -> InputError | None:
+    """Why an entry point cannot be imported, in a line; nothing for a mistake of ours."""
+    module, package = _top(error.name), _package(point)
+    is_missing = isinstance(error, ModuleNotFoundError) and module not in ("", _top(point.module))
+    if package == OURS:
+        extra = extra_for(error) if is_missing else None
+        return MissingExtraError(f"{kind} '{point.name}'", extra) if extra else None
+    if is_missing and module != OURS:
+        extra = next(iter(point.extras), None) or extra_for(error, package)
+        feature = f"module '{module}', which {kind} '{point.name}' needs,"
+        return MissingExtraError(feature, extra or "", package=package)
+    what = f"{kind} '{point.name}' cannot be imported: {error}"
+    return InputError(what, hint=f"it is part of the package {package}")
+
+
+def _top(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+@functools.cache
+def _requirements(package: str) -> tuple[tuple[str, str], ...]:
+    """What each extra of an installed package requires, as pairs of requirement and extra."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        installed = distribution(package)
+    except PackageNotFoundError:
+        return ()
+    extras = installed.metadata.get_all("Provides-Extra") or []
+    conditional = [one for one in map(Requirement, installed.requires or ()) if one.marker]
+    return tuple(
+        (canonicalize_name(one.name), extra)
+        for one in conditional
+        for extra in extras
+        if _belongs(one, extra)
+    )
+
+
+def _belongs(requirement: Requirement, extra: str) -> bool:
+    """Whether a requirement is one of an extra, and of no installation without it."""
+    marker = requirement.marker
+    assert marker is not None  # unconditional requirements belong to no extra
+    return marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})

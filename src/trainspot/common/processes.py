@@ -19,6 +19,9 @@ Cut = Literal["walltime", "memory", "killed"]
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _NO_REASON: Final = re.compile(rf"\w*Warning\b|\bWARNING\b|^{re.escape(_TRACEBACK)}")
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that limit the threads of numerical libraries."""
+
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
 """Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
 
@@ -45,8 +48,31 @@ _COUNTERS: Final = Path("/proc/vmstat")
 
 
 def environment(threads: int | str) -> dict[str, str]:
-    """Environment variables of a program that may use so many threads."""
+    """Environment variables of a program that may use so many threads.
+
+    They are hashed as part of AiiDA jobs: with one more name, finished jobs would run again.
+    """
     return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+
+
+def cores() -> int:
+    """The cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: what a batch system or taskset leaves
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_to_one_core(*, always: bool = True) -> None:
+    """Limit the numerical libraries of this process, one of several, to one thread.
+
+    Libraries read the limit when they are imported: call it before.
+
+    Args:
+        always: Also where the user has set another limit.
+    """
+    for name in THREADS:
+        if always or name not in os.environ:
+            os.environ[name] = "1"
 
 
 def ends_with_parent(command: list[str]) -> list[str]:

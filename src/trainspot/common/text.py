@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,16 +34,26 @@ def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(said)
 
 
-def broken_off(record: Mapping[str, Any]) -> str:
+def broken_off(failed: int | None, runs: int | None, by_reason: Mapping[str, int] | None) -> str:
     """How many runs of molecular dynamics did not reach their end and why, or nothing.
 
     Args:
-        record: The figures of an iteration, see ``judge.iteration.record``.
+        failed: Runs that did not.
+        runs: All runs, if they were counted.
+        by_reason: Runs that did not, by reason, if that is known.
     """
-    failed, runs = int(record.get("exploration_failures") or 0), int(record.get("runs") or 0)
     if not failed:
         return ""
     said = f"{failed} of {counted(runs, 'run')}" if runs else counted(failed, "run")
-    reasons = listed(dict(record.get("broken_off") or {}))
+    reasons = listed(by_reason or {})
     end = f"{said} broke off before {'its' if failed == 1 else 'their'} end"
     return f"{end}: {reasons}" if reasons else end
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of a file is a number as Python reads it."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

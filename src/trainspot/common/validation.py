@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -40,6 +40,9 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "float_parsing": "must be a number",
 }
 
+_OWN: Final = frozenset({"trainspot", "twice", "shares", "value_error"})
+"""Types of the errors that our own checks raise: their messages stand as they are."""
+
 
 def told(details: ErrorDetails) -> str:
     """What pydantic found, in our words: ``must be at least 1``."""
@@ -50,6 +53,96 @@ def told(details: ErrorDetails) -> str:
         is_ours = details["type"] in {"trainspot", "value_error"}
         return text if is_ours else text[0].lower() + text[1:]
     return template.format(**details.get("ctx", {}))
+
+
+def sentence(place: str, together: Sequence[ErrorDetails]) -> tuple[str, str]:
+    """What is wrong with one value, and what to do about it where our own check says so.
+
+    Args:
+        place: The value as the user names it: ``train.committee``.
+        together: What pydantic found there: one error, or one of each member of a union.
+
+    Returns:
+        ``train.committee must be at least 2, not 1`` and the hint, which may be empty.
+    """
+    first, messages = together[0], dict.fromkeys(map(told, together))
+    text = " or ".join(messages)
+    if first["type"] in _OWN:
+        parts = first.get("ctx", {}) if len(messages) == 1 else {}
+        what, hint = str(parts.get("what", text)), str(parts.get("hint", ""))
+        return f"{place}: {what}" if place else what, hint
+    value = first["input"]
+    is_short = isinstance(value, str | int | float | bool | None) and first["type"] != "missing"
+    return f"{place} {text}" + (f", not {value!r}" if is_short else ""), ""
+
+
+def explained(
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    where: str = "",
+    kind: str = "setting",
+    name: str = "",
+) -> InputError:
+    """The first thing that pydantic found wrong with plain values, as one line.
+
+    Args:
+        error: What it found.
+        model: The model that was validated.
+        where: What the line names as the place, such as a file.
+        kind: What a key of the model is called.
+        name: What the model is called; it stands before the name of the value.
+    """
+    details = error.errors(include_url=False)
+    first = details[0]
+    location = first["loc"]
+    depth, owner = _owned(model, location)
+    if first["type"] == "extra_forbidden":
+        return UnknownNameError(kind, str(location[-1]), owner.model_fields, where=where)
+    field = location[:depth]  # beyond it pydantic tells the members of a union apart
+    together = [one for one in details if one["loc"][:depth] == field] if field else [first]
+    parts = [name, *map(str, location if len(together) == 1 else field)]
+    what, hint = sentence(".".join(filter(None, parts)), together)
+    return InputError(what, where=where, hint=hint)
+
+
+def _owned(model: type[BaseModel], location: tuple[str | int, ...]) -> tuple[int, type[BaseModel]]:
+    """How many parts of a location are fields and items, and the innermost model among them."""
+    inside: type[BaseModel] | None = model
+    for depth, key in enumerate(location):
+        if isinstance(key, int):
+            continue
+        if inside is None or key not in inside.model_fields:
+            return depth, model
+        inside = next(models_in(inside.model_fields[key].annotation), None)
+        model = inside or model
+    return len(location), model
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type annotation names, in its order."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def renamed(values: Any, former: Mapping[str, str]) -> Any:
+    """The same values under today's names; anything but a mapping is returned as it is.
+
+    Args:
+        values: What the user wrote.
+        former: Former names and today's.
+
+    Raises:
+        ValueError: A value has both names.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    for old, new in former.items():
+        if old in values and new in values:
+            raise ValueError(f"'{old}' is the former name of '{new}'; give {new} alone")
+    return {former.get(name, name): value for name, value in values.items()}
 
 
 def same_values(one: Any, two: Any) -> bool:
@@ -79,13 +172,4 @@ def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        first = found[0]
-        if first["type"] == "extra_forbidden":
-            name = str(first["loc"][-1])
-            raise UnknownNameError("setting", name, model.model_fields, where=where) from None
-        field = first["loc"][:1]  # beyond it pydantic tells the members of a union apart
-        same = [details for details in found if details["loc"][:1] == field]
-        place = ".".join(str(part) for part in (first["loc"] if len(same) == 1 else field))
-        message = " or ".join(dict.fromkeys(told(details) for details in same))
-        raise InputError(message, where=": ".join(filter(None, (where, place)))) from None
+        raise explained(error, model, where=where) from None

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from trainspot.common.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 Location = tuple[str | int, ...]
 """A path into nested mappings and lists."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML, with the numbers of YAML 1.2: ``1e-3`` is a number, not a text."""
+    """Safe YAML, with the numbers of YAML 1.2: ``1e-3`` is a number, not a text (decision 0058)."""
 
     def mapping(self, node: yaml.MappingNode) -> dict[Hashable, Any]:
         """Build a mapping; a repeated key is an error, not a silent overwrite."""
@@ -27,11 +25,11 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
-            key = self.construct_object(key_node, deep=True)
+            key, mark = self.construct_object(key_node, deep=True), key_node.start_mark
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(problem="a key must be a text", problem_mark=mark)
             if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key '{key}' stands twice", problem_mark=key_node.start_mark
-                )
+                raise yaml.MarkedYAMLError(problem=f"key '{key}' stands twice", problem_mark=mark)
             seen.add(key)
         self.flatten_mapping(node)
         return self.construct_mapping(node, deep=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
-from trainspot.common.validation import told
+from trainspot.common.validation import models_in, sentence
 from trainspot.config.models import StructureFile
 from trainspot.config.stages import EngineSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -52,15 +52,8 @@ def _one(
     if details["type"] == "extra_forbidden":
         known = _known_keys(root, location[:-1], document.data)
         return _of(UnknownNameError("key", str(location[-1]), known, where=where))
-    messages = dict.fromkeys(told(item) for item in together)
-    text = " or ".join(messages)
-    if details["type"] in ("trainspot", "twice", "shares", "value_error"):
-        what, _, hint = text.partition("; ")
-        return InputError(f"{shown}: {what}" if shown else what, where=where, hint=hint)
-    value = details["input"]
-    is_short = isinstance(value, str | int | float | bool | None) and details["type"] != "missing"
-    text = f"{text}, not {value!r}" if is_short else text
-    return InputError(f"{shown} {text}", where=where, hint=_description(root, location, document))
+    what, hint = sentence(shown, together)
+    return InputError(what, where=where, hint=hint or _description(root, location, document))
 
 
 def _of(error: TrainspotError) -> InputError:
@@ -140,7 +133,7 @@ def _model_at(
         if key == "settings" and issubclass(model, EngineSection):
             model = _engine_settings(model, data.get(str(location[depth - 1])))
             continue
-        model = next(_models(model.model_fields[key].annotation), None)
+        model = next(models_in(model.model_fields[key].annotation), None)
     return model
 
 
@@ -151,13 +144,6 @@ def _engine_settings(stage: type[EngineSection], section: Any) -> type[BaseModel
         return stage.settings_model(engine)
     except TrainspotError:
         return None
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models(argument)
 
 
 def _description(root: type[BaseModel], location: Location, document: Document) -> str:

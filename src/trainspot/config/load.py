@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.common.validation import renamed
 from trainspot.config import document
+from trainspot.config.document import Document
 from trainspot.config.explain import explain
-from trainspot.config.models import ENGINE_SECTIONS, Campaign
+from trainspot.config.models import Campaign, engine_sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trainspot.config.document import Document, Location
+    from trainspot.config.document import Location
     from trainspot.data.dataset import Dataset
 
 _PROTOCOLS: Final = files("trainspot.config") / "protocols"
@@ -100,6 +102,7 @@ def resolve(source: Document) -> Loaded:
     Raises:
         InputError: See ``load``.
     """
+    source = by_todays_names(source)
     name = str(source.data.get("protocol") or "default")
     if name not in protocols():
         raise UnknownNameError("protocol", name, protocols(), where=source.where(("protocol",)))
@@ -123,7 +126,6 @@ def read_inputs(loaded: Loaded) -> Dataset:
     """
     from trainspot import io
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Labels
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
     if campaign.dataset:
@@ -132,13 +134,13 @@ def read_inputs(loaded: Loaded) -> Dataset:
         io.tell_counts(frames, where)
         if len(frames.theories) > 1:
             found = ", ".join(frames.theories)
-            raise InputError(f"labels of several levels of theory ({found})", where=str(where))
+            raise InputError(f"has labels of several levels of theory ({found})", where=str(where))
         more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
         if frames.theories and more and not campaign.train.mix_theories:
             raise InputError(
-                f"has labels, and {campaign.label.engine} will add others",
+                f"has labels, and the campaign will add labels of {campaign.label.engine}",
                 where=str(where),
-                hint="if both are of one level of theory, say 'train: {mix_theories: true}'",
+                hint="if both have the same level of theory, write 'train: {mix_theories: true}'",
             )
         _check_frames(frames, str(where))
         return io.merged(frames, str(where), tell=lambda text: _LOG.warning("%s: %s", where, text))
@@ -147,8 +149,10 @@ def read_inputs(loaded: Loaded) -> Dataset:
         read = io.with_periodicity(io.read(file), periodic, str(file))
         _check_frames(read, str(file))
         if any(frame.labels for frame in read):
-            _LOG.warning("%s: labels of structures are not used; for them say 'dataset:'", file)
-        parts.append(Dataset.from_frames(frame.with_(labels=Labels()) for frame in read))
+            _LOG.warning(
+                "%s: labels of structures are not used; to use them, write 'dataset: FILE'", file
+            )
+        parts.append(read.without_labels())
     return Dataset.concatenate(parts).merge()
 
 
@@ -190,7 +194,7 @@ def _structure_files(loaded: Loaded) -> dict[Path, _Periodic]:
             known = found.get(path)
             if known and periodic and known != periodic:
                 what = f"'{path.name}' is given with two periodicities"
-                raise InputError(what, where=where, hint="give it once")
+                raise InputError(what, where=where, hint="give the file once")
             found[path] = periodic or known
     return found
 
@@ -208,7 +212,7 @@ def _matches(folder: Path, name: str, where: str) -> list[Path]:
     except (ValueError, NotImplementedError, IndexError):  # no pattern, such as an empty text
         matches = []
     if not matches:
-        raise InputError(f"no structures: nothing matches '{name}'", where=where)
+        raise InputError(f"no structures: no file matches '{name}'", where=where)
     return matches
 
 
@@ -230,6 +234,27 @@ def _check_strategies(source: Document) -> None:
             parse_plan([item], where=source.where(("augment", index)))
 
 
+def by_todays_names(source: Document) -> Document:
+    """The document with former names of keys replaced; each new key has the line of the old one."""
+    data, lines = dict(source.data), dict(source.lines)
+    for (section, old), new in former_names().items():
+        written = data.get(section)
+        if isinstance(written, dict) and old in written and new not in written:
+            data[section] = renamed(written, {old: new})
+            if line := lines.get((section, old)):
+                lines[section, new] = line
+    return Document(source.path, data, lines)
+
+
+def former_names() -> dict[tuple[str, str], str]:
+    """Today's name of every key that had another, by section and former name."""
+    return {
+        (name, old): new
+        for name, section in Campaign.model_fields.items()
+        for old, new in getattr(section.annotation, "former", {}).items()
+    }
+
+
 def _protocol(name: str) -> dict[str, Any]:
     return document.read(Path(str(_PROTOCOLS / f"{name}.yaml"))).data
 
@@ -237,7 +262,7 @@ def _protocol(name: str) -> dict[str, Any]:
 def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """The differences of a protocol for the engines the user chose; ``settings`` in full form."""
     differences = {key: value for key, value in protocol.items() if key != "description"}
-    for stage, model in ENGINE_SECTIONS.items():
+    for stage, model in engine_sections().items():
         section = dict(differences.pop(stage, {}))
         per_engine = section.pop("engines", {})
         user = written.get(stage)
@@ -260,7 +285,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         under = result.get(key)
         if isinstance(under, dict) and isinstance(value, dict):
             kept = under
-            if key in ENGINE_SECTIONS and "settings" in under:
+            if key in engine_sections() and "settings" in under:
                 settings = {k: v for k, v in under["settings"].items() if k not in value}
                 kept = under | {"settings": settings}
             result[key] = merged(kept, value)

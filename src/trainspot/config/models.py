@@ -7,7 +7,7 @@ A number lives in one place: defaults stand in these models and in those of the 
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,29 +31,26 @@ from trainspot.judge.settings import (
     Tolerance,
 )
 
-ENGINE_SECTIONS: Final[dict[str, type[EngineSection]]] = {
-    "label": LabelSection,
-    "train": TrainSection,
-    "explore": ExploreSection,
-}
-
 
 class StructureFile(Section):
-    """Structures of a file that cannot say which directions are periodic, such as CIF or POSCAR."""
+    """A file whose format cannot say which directions are periodic, such as CIF or POSCAR."""
 
-    file: str = Field(min_length=1, description="a file or glob, relative to this file")
+    file: str = Field(
+        min_length=1, description="file or pattern such as *.cif, relative to the campaign file"
+    )
     periodic: tuple[bool, bool, bool] | None = Field(
         None,
-        description="which cell vectors are periodic: [true, true, false] for a sheet; empty: as "
-        "the file says",
+        description="periodic directions, one value per cell vector: [true, true, false] "
+        "for a sheet; null: as the file says",
     )
 
 
 class SplitSection(Section):
-    """How frames are assigned, for good, to the three sets."""
+    """How frames are split into train, validation and test; a frame keeps its split."""
 
     fractions: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="shares of train, validation and test; they sum to 1"
+        (0.8, 0.1, 0.1),
+        description="shares of the train, validation and test splits; they sum to 1",
     )
 
     @field_validator("fractions")
@@ -67,55 +64,60 @@ class SplitSection(Section):
 
 
 class BudgetSection(Section):
-    """What a campaign may spend; the campaign ends with its outputs when it is spent."""
+    """Limits on the cost; the campaign then ends and keeps its outputs."""
 
     labels: int | None = Field(
         None,
         ge=1,
-        description="labelled frames in all, given ones included; the first labelling is never cut",
+        description="largest number of labelled frames, including those that were given; "
+        "the first labelling is never cut",
     )
-    core_hours: None = Field(None, description="core-hours in all; not available yet, keep null")
+    core_hours: None = Field(None, description="core-hours; not available yet, must be null")
 
 
 class Resources(Section):
-    """Machine facts of a computer, or of one code on it; kept out of the science."""
+    """Resources of the jobs on a computer, or of one code on it; they change no result."""
 
-    account: str | None = Field(None, description="account that pays")
-    queue: str | None = Field(None, description="queue or partition")
-    walltime: int | None = Field(None, ge=1, description="wall-clock limit of a job, s")
-    machines: int = Field(1, ge=1, description="nodes of a job")
+    account: str | None = Field(None, description="account of the scheduler")
+    queue: str | None = Field(None, description="queue or partition of the scheduler")
+    walltime: int | None = Field(None, ge=1, description="time limit of a job, s")
+    machines: int = Field(1, ge=1, description="nodes per job")
     processes: int | None = Field(
-        None, ge=1, description="MPI processes on a node; empty: what the computer says, else 1"
+        None,
+        ge=1,
+        description="MPI processes per node; null: the default of the AiiDA computer, else 1",
     )
-    threads: int | None = Field(None, ge=1, description="cores of an MPI process")
+    threads: int | None = Field(None, ge=1, description="cores per MPI process")
     mpi: bool | None = Field(
-        None, description="start with mpirun; empty: if there is more than one process"
+        None, description="start the program with mpirun; null: only with more than one process"
     )
     memory: float | None = Field(None, gt=0.0, description="memory of a node, GB")
-    prepend: str = Field("", description="shell lines before the program")
-    scheduler: str = Field("", description="extra lines for the scheduler, such as '#SBATCH …'")
+    prepend: str = Field("", description="shell commands before the program")
+    scheduler: str = Field("", description="more lines for the scheduler, such as '#SBATCH …'")
 
 
 class Campaign(Section):
     """An active-learning campaign."""
 
     name: str = Field(
-        "campaign", min_length=1, max_length=128, description="what it is called in lists"
+        "campaign", min_length=1, max_length=128, description="name of the campaign in lists"
     )
-    seed: int = Field(42, ge=0, lt=2**63, description="everything random follows from it")
+    seed: int = Field(42, ge=0, lt=2**63, description="seed of all random numbers")
     protocol: str = Field("default", description="named set of defaults")
     structures: tuple[str | StructureFile, ...] = Field(
         (),
-        description="files ASE reads, globs allowed, relative to this file; for a sheet from CIF "
-        "or POSCAR {file: NAME, periodic: [true, true, false]}",
+        description="files that ASE reads, relative to the campaign file; patterns such as "
+        "*.cif are allowed. For a sheet from CIF or POSCAR: {file: NAME, periodic: "
+        "[true, true, false]}",
     )
     dataset: str | None = Field(
-        None, description="instead of structures: frames, labelled or not (.h5, .extxyz)"
+        None,
+        description="instead of structures: a file of frames with or without labels (.h5, .extxyz)",
     )
     augment: tuple[dict[str, Any], ...] | None = Field(
         None,
-        description="strategies in order; omit for the default list (none for a dataset), [] for "
-        "none",
+        description="list of augmentation strategies; null: the default list (for a "
+        "dataset: none); []: none",
     )
     split: SplitSection = Field(default_factory=SplitSection)
     label: LabelSection = Field(default_factory=LabelSection)
@@ -129,7 +131,8 @@ class Campaign(Section):
     stop: StopSettings = Field(default_factory=StopSettings)
     budget: BudgetSection = Field(default_factory=BudgetSection)
     resources: dict[str, Resources] = Field(
-        default_factory=dict, description="by computer, or by code@computer for one program"
+        default_factory=dict,
+        description="resources by computer, or by code@computer for one program",
     )
 
     @field_validator("structures", mode="before")
@@ -153,11 +156,11 @@ class Campaign(Section):
     def _resolved(self) -> Self:
         """One kind of input; every strategy of the augmentation written out in full."""
         if self.structures and self.dataset:
-            raise PydanticCustomError("twice", "give either 'structures' or 'dataset', not both")
-        if getattr(self.label.settings, "dispersion", None) and getattr(
-            self.explore.settings, "dispersion", None
-        ):
-            text = "dispersion is in the labels already: explore.dispersion would count it twice"
+            raise PydanticCustomError("twice", "give 'structures' or 'dataset', not both")
+        label, explore = self.label, self.explore
+        is_in_labels = label.plugin(label.engine).includes_dispersion(label.settings)
+        if is_in_labels and explore.plugin(explore.engine).adds_dispersion(explore.settings):
+            text = "label.dispersion and explore.dispersion together would count dispersion twice"
             raise PydanticCustomError("dispersion", "{text}", {"text": text})
         from trainspot.augment.plan import DEFAULT_PLAN, parse_plan
 
@@ -174,6 +177,16 @@ class Campaign(Section):
         ]
         object.__setattr__(self, "augment", tuple(full))  # frozen for everybody else
         return self
+
+
+def engine_sections() -> dict[str, type[EngineSection]]:
+    """The sections of a campaign that choose an engine, by the name of the stage."""
+    kinds = {name: field.annotation for name, field in Campaign.model_fields.items()}
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, EngineSection)
+    }
 
 
 def _must_exist(seam: str, name: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from trainspot.common import plugins
-from trainspot.common.errors import MissingExtraError
+from trainspot.common.errors import ContractError, MissingExtraError
 from trainspot.config.load import protocols
-from trainspot.config.models import ENGINE_SECTIONS, Campaign
+from trainspot.config.models import Campaign, engine_sections
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,7 +20,7 @@ def schema() -> dict[str, Any]:
     """
     tree = Campaign.model_json_schema()
     definitions: dict[str, Any] = tree.setdefault("$defs", {})
-    for section in ENGINE_SECTIONS.values():
+    for section in engine_sections().values():
         name = section.__name__
         own = definitions.pop(name)
         engines = []
@@ -29,8 +29,8 @@ def schema() -> dict[str, Any]:
                 settings = section.settings_model(engine).model_json_schema(
                     ref_template=f"#/$defs/{name}.{engine}.{{model}}"
                 )
-            except MissingExtraError:
-                continue
+            except (MissingExtraError, ContractError):
+                continue  # cannot be used here; the others can
             for part, definition in settings.pop("$defs", {}).items():
                 definitions[f"{name}.{engine}.{part}"] = definition
             definitions[f"{name}.{engine}"] = _with_engine(own, engine, settings)

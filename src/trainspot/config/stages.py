@@ -1,7 +1,7 @@
 """The stage sections of a campaign: keys of the stage, and the settings of its engine.
 
-``engine:`` picks the settings model. Its keys may be written beside the stage's own keys or under
-``settings:``; the resolved campaign always has them under ``settings``.
+``engine:`` sets the settings model. The user may write the keys of the engine beside those of the
+stage or under ``settings:``; the resolved campaign always has them under ``settings``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
+from trainspot.common.validation import renamed
 from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.explore.base import Explorer, explorer
 from trainspot.explore.schedule import Plan
@@ -28,20 +29,32 @@ DEFAULT_CODE = "trainspot@localhost"
 
 MaxConcurrent = Annotated[int, Field(ge=1)] | Literal["auto"]
 CodeLabel = Annotated[str, Field(pattern=r"^(|[^@\s]+@[^@\s]+)$")]
-_CONCURRENT = "jobs at a time; auto: the cores on core.direct, else what the daemon can hold"
-_CODE = "AiiDA code, label@computer; empty: the one `trainspot setup` made for the engine"
+_CONCURRENT = (
+    "largest number of jobs at the same time; auto: the number of cores on core.direct, else what "
+    "the daemon can hold"
+)
+_CODE = "AiiDA code, label@computer; empty: the code that `trainspot setup` made for the engine"
 
 
 def refused(error: TrainspotError) -> PydanticCustomError:
     """Carry an error of ours through pydantic, which adds the location."""
     text = f"{error.what}; {error.hint}" if error.hint else error.what
-    return PydanticCustomError("trainspot", "{text}", {"text": text})
+    parts = {"text": text, "what": error.what, "hint": error.hint}
+    return PydanticCustomError("trainspot", "{text}", parts)
 
 
 class Section(BaseModel):
     """A section of the campaign file: unknown keys and infinite numbers are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    former: ClassVar[dict[str, str]] = {}
+    """Former names of keys, which are still accepted, and today's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_todays_names(cls, data: Any) -> Any:
+        return renamed(data, cls.former)
 
 
 class NoSettings(Section):
@@ -53,7 +66,7 @@ class EngineSection(Section):
 
     seam: ClassVar[str]
 
-    engine: str = Field(description="program that does the work")
+    engine: str = Field(description="program of this stage")
     code: CodeLabel = Field("", validate_default=True, description=_CODE)
     settings: SerializeAsAny[BaseModel] = Field(
         default_factory=NoSettings, validate_default=True, description="settings of the engine"
@@ -79,6 +92,7 @@ class EngineSection(Section):
     @classmethod
     def _gather(cls, data: Any) -> Any:
         """Move keys that are not the stage's own under ``settings``."""
+        data = renamed(data, cls.former)
         if not isinstance(data, dict):
             return data
         own = {key: value for key, value in data.items() if key in cls.model_fields}
@@ -88,7 +102,9 @@ class EngineSection(Section):
             return own
         settings = settings or {}
         if twice := flat.keys() & settings.keys():
-            raise refused(InputError(f"'{min(twice)}' stands in the section and under 'settings'"))
+            raise refused(
+                InputError(f"'{min(twice)}' is given twice: in the section and under 'settings'")
+            )
         return own | {"settings": settings | flat}
 
     @field_validator("engine")
@@ -123,14 +139,16 @@ class EngineSection(Section):
 
 
 class LabelSection(EngineSection):
-    """How frames get energies, forces and stresses."""
+    """How energies, forces and stresses are computed."""
 
     seam: ClassVar[str] = "trainspot.label"
 
-    engine: str = Field("quantumespresso", description="reference program")
+    engine: str = Field("quantumespresso", description="program that computes the labels")
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
     min_success: Share = Field(
-        0.9, description="share of frames that must be labelled; isolated atoms always must"
+        0.9,
+        description="smallest share of the frames that must be labelled; each isolated "
+        "atom must be labelled",
     )
 
     @classmethod
@@ -140,24 +158,28 @@ class LabelSection(EngineSection):
 
 
 class TrainSection(EngineSection):
-    """How a committee is trained."""
+    """How the committee is trained."""
 
     seam: ClassVar[str] = "trainspot.train"
 
+    former: ClassVar[dict[str, str]] = {"committee": "committee_size"}
+
     engine: str = Field("mace", description="trainer")
-    committee: int = Field(
-        4, ge=2, description="members; fewer than two cannot disagree, so nothing can be judged"
+    committee_size: int = Field(
+        4, ge=2, description="number of committee members; a disagreement needs at least two"
     )
     start: Literal["scratch", "previous", "foundation"] = Field(
-        "scratch", description="what each training starts from"
+        "scratch",
+        description="start of each training: scratch (random weights), previous (models of "
+        "the last iteration) or foundation (the model file below)",
     )
     mix_theories: bool = Field(
         default=False,
-        description="train on given labels and new ones together: say so only if they are of the "
+        description="train on given and new labels together; only correct if both have the "
         "same level of theory",
     )
     foundation: str | None = Field(
-        None, description="model file for `start: foundation`, relative to this file"
+        None, description="model file for `start: foundation`, relative to the campaign file"
     )
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
 
@@ -176,13 +198,13 @@ class TrainSection(EngineSection):
     @model_validator(mode="after")
     def _has_its_foundation(self) -> Self:
         if (self.start == "foundation") != (self.foundation is not None):
-            text = "'start: foundation' and 'foundation: FILE' belong together"
+            text = "'start: foundation' needs 'foundation: FILE', and the other way round"
             raise PydanticCustomError("foundation", "{text}", {"text": text})
         return self
 
 
 class ExploreSection(EngineSection, Plan):
-    """How the committee explores: molecular dynamics of one member, drawn by seed."""
+    """How new frames are found: molecular dynamics with one member, drawn at random."""
 
     seam: ClassVar[str] = "trainspot.explore"
 
@@ -201,7 +223,7 @@ class ExploreSection(EngineSection, Plan):
 
 
 class EvaluateSection(EvaluateSettings):
-    """How the committee predicts, and where."""
+    """How the committee predicts."""
 
     code: CodeLabel = Field(DEFAULT_CODE, description="AiiDA code of trainspot, label@computer")
 

@@ -1,6 +1,6 @@
-"""A campaign file to start from, written from the models, so that it never disagrees with them.
+"""The campaign file that ``trainspot init`` writes, made from the models of the settings.
 
-Lines that state a default are commented out: what stays active is what the user decided.
+Lines with defaults are commented out; the other lines are the decisions of the user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _WIDTH = 34
-# Sections a first campaign decides about; the rest stays at its defaults until it is looked up.
+# The sections that matter for a first campaign.
 _SECTIONS = (
     "split",
     "label",
@@ -55,13 +55,13 @@ def template(
         listed = [{"file": file, "periodic": periodic} for file in structures]
     kinds = ", ".join(item["kind"] for item in defaults["augment"])
     lines = [
-        "# A trainspot campaign. Commented lines show defaults: remove the '#' to change one.",
-        "# `trainspot config show` prints every value and where it comes from.",
+        "# A trainspot campaign. Commented lines show the defaults; to change one, remove its '#'.",
+        "# `trainspot config show FILE` prints every setting and where its value comes from.",
         "",
         _line("name", name, fields["name"].description),
         _line("seed", seed, fields["seed"].description),
         _line("protocol", protocol, "default, fast, frugal, paper or stringent"),
-        _line("structures", listed, "anything ASE reads; globs allowed"),
+        _line("structures", listed, "files that ASE reads; patterns such as *.cif are allowed"),
         "",
         _line("# augment", [], f"default: {kinds}; [] for none"),
     ]
@@ -82,7 +82,7 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
         for key in [*first, *others]
     ]
     if "settings" in values:
-        lines.append("  # …and the settings of the engine; `trainspot config show` lists them")
+        lines.append("  # The engine has more settings; `trainspot config show FILE` lists them.")
     return lines
 
 

@@ -25,11 +25,17 @@ from trainspot.data.columns import (
     frames_of,
     frozen,
     is_mask,
-    ragged,
 )
 from trainspot.data.frames import SPLITS, Frame, Split
 from trainspot.data.isolated import isolated_atoms, reference_atoms
-from trainspot.data.rows import LABELS, concatenated, merged, parts, taken
+from trainspot.data.rows import (
+    concatenated,
+    merged,
+    parts,
+    relabelled,
+    taken,
+    unlabelled,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -355,20 +361,13 @@ class Dataset(Sequence[Frame]):
             changed[name] = array.astype(dtype)
         return Dataset(changed)
 
+    def without_labels(self) -> Dataset:
+        """The same frames without energy, forces, stress and theory."""
+        return Dataset({**self._columns, **unlabelled(self._columns)})
+
     def with_labels_of(self, source: Dataset) -> Dataset:
         """The same frames; those that are labelled in ``source`` get its labels and theory."""
-        flags = [source.column(n) for n in ("has_energy", "has_forces", "has_stress")]
-        source = source.take(np.any(flags, axis=0))
-        changed = dict(self._columns) | {n: self.column(n).copy() for n in (*LABELS, "forces")}
-        rows = {identity: row for row, identity in enumerate(source.ids)}
-        pairs = [(i, rows[identity]) for i, identity in enumerate(self.ids) if identity in rows]
-        mine, theirs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        for name in LABELS:
-            changed[name][mine] = source.column(name)[theirs]
-        changed["forces"][ragged(self.column("offsets"), mine)] = source.column("forces")[
-            ragged(source.column("offsets"), theirs)
-        ]
-        return Dataset(changed)
+        return Dataset(relabelled(self._columns, source.columns))
 
     @property
     def _is_on_disk(self) -> bool:

@@ -18,6 +18,7 @@ from ase.data import chemical_symbols
 
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.columns import EXTRA, PER_ATOM, PER_FRAME, TEXT, is_mask
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import MAX_COORDINATE, SPLITS, frame_id
@@ -214,10 +215,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 _RULES: Final = (
-    *(
-        (name, _finite, "column '{}' holds a number that is not finite")
-        for name in ("energy", "forces", "stress")
-    ),
+    *((name, _finite, "column '{}' holds a number that is not finite") for name in PROPERTIES),
     *(
         (name, _on_grid, "column '{}' holds a number that is not finite or beyond 2e7 Å")
         for name in ("cell", "positions")

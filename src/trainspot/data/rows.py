@@ -21,6 +21,7 @@ from trainspot.data.columns import (
     axes,
     fixed_width,
     is_mask,
+    ragged,
     spread,
 )
 from trainspot.data.frames import SPLITS
@@ -170,6 +171,28 @@ def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[s
         part[mask][...] if mask in part else np.zeros(len(part["id"]), np.bool_) for part in parts
     ]
     return {name: np.concatenate(pieces), mask: np.concatenate(masks)}
+
+
+def unlabelled(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The columns of labels as they are where there is none: zero and empty."""
+    return {n: np.zeros(columns[n].shape, columns[n].dtype) for n in (*LABELS, "forces")}
+
+
+def relabelled(columns: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns with the labels and theories of those frames that are labelled in ``source``."""
+    changed = dict(columns) | {name: columns[name][...].copy() for name in (*LABELS, "forces")}
+    flags = [source[name][...] for name in ("has_energy", "has_forces", "has_stress")]
+    rows = np.flatnonzero(np.any(flags, axis=0))
+    row_of = dict(zip(source["id"][...][rows].tolist(), rows.tolist(), strict=True))
+    ids = columns["id"][...].tolist()
+    pairs = [(row, row_of[identity]) for row, identity in enumerate(ids) if identity in row_of]
+    mine, theirs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    for name in LABELS:
+        changed[name][mine] = source[name][...][theirs]
+    changed["forces"][ragged(columns["offsets"][...], mine)] = source["forces"][...][
+        ragged(source["offsets"][...], theirs)
+    ]
+    return changed
 
 
 def with_ids(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from trainspot.common.elements import check_known
 from trainspot.common.errors import InputError
 from trainspot.data import lattice
 from trainspot.data.dataset import Dataset
@@ -123,12 +123,6 @@ def _predict(frames: list[Any], members: Sequence[Potential]) -> Iterator[list[L
 
 
 def _check_elements(dataset: Dataset, members: Sequence[Potential], names: Sequence[str]) -> None:
-    present = set(np.unique(dataset.column("numbers")).tolist())
+    present = np.unique(dataset.column("numbers")).tolist()
     for member, name in zip(members, names, strict=True):
-        foreign = sorted(present - set(member.numbers))
-        if foreign:
-            raise InputError(
-                f"the model does not know {', '.join(chemical_symbols[z] for z in foreign)}",
-                where=name,
-                hint="train it on frames with this element",
-            )
+        check_known(present, member.numbers, where=name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trainspot.common.validation import renamed
 
 
 class EvaluateSettings(BaseModel):
@@ -12,19 +14,29 @@ class EvaluateSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    practical: ClassVar[frozenset[str]] = frozenset({"max_atoms", "device", "jobs"})
+    former: ClassVar[dict[str, str]] = {"jobs": "workers"}
+    """Former names of fields, which are still accepted, and today's."""
+
+    practical: ClassVar[frozenset[str]] = frozenset({"max_atoms", "device", "workers"})
     """Names of fields that change how predictions are obtained, not more than their rounding."""
 
     dtype: Literal["float32", "float64"] = Field(
-        "float32", description="precision of the models; float32 errs by about 2e-6 eV/atom"
+        "float32",
+        description="precision of the models; float32 changes energies by about 2e-6 eV/atom",
     )
-    max_atoms: int = Field(512, ge=1, description="atoms in one batch")
+    max_atoms: int = Field(512, ge=1, description="largest number of atoms in one batch")
     device: str = Field("cpu", description="cpu or cuda")
-    jobs: int | None = Field(
+    workers: int | None = Field(
         None,
         ge=1,
-        description="processes; by default one for each core where there is enough to do",
+        description="processes that work at the same time; null: one per core if there are enough "
+        "frames",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_todays_names(cls, values: Any) -> Any:
+        return renamed(values, cls.former)
 
     def parted(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What decides the numbers, and the rest, as JSON values."""

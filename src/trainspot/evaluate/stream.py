@@ -6,7 +6,6 @@ the frames alone, so that the numbers are the same however many processes work o
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -91,7 +90,7 @@ def evaluate_to_file(
     target: Path,
     *,
     max_atoms: int = 512,
-    jobs: int | None = None,
+    workers: int | None = None,
     source: str = "",
     trust: Mapping[str, Trust] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -103,7 +102,7 @@ def evaluate_to_file(
         models: The committee, one or more.
         target: Predictions file, see ``evaluate.files``; appears whole or not at all.
         max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
-        jobs: Processes; by default one for each core where there is enough to do.
+        workers: Processes; by default one per core if there are enough frames.
         source: Where the frames came from, kept in the file.
         trust: Calibration of this committee: the file then has error bars too.
         progress: Called with the number of frames that are done since the last call.
@@ -124,7 +123,7 @@ def evaluate_to_file(
     useful = np.zeros(len(names), dtype=np.bool_)
     digests = [batch.digest(path) for path in models.paths if path.exists()]
     with files.writing(target, frames.n_atoms, names, source, trust, digests) as file:
-        for labels, found in _results(frames, models, names, max_atoms, jobs):
+        for labels, found in _results(frames, models, names, max_atoms, workers):
             file.add(found)
             for name, rows in _by_set(labels):
                 part = RmseSum.of(found.take(rows), labels)
@@ -148,23 +147,23 @@ def _by_set(frames: Dataset) -> Iterator[tuple[str, NDArray[np.intp]]]:
 
 
 def _results(
-    frames: Dataset, models: Models, names: Sequence[str], max_atoms: int, jobs: int | None
+    frames: Dataset, models: Models, names: Sequence[str], max_atoms: int, workers: int | None
 ) -> Iterator[tuple[Dataset, Predictions]]:
     """Each slab with its predictions, in order."""
     n_atoms, most = frames.n_atoms, BATCHES * max_atoms
     number = sum(1 for _ in batch.spans(n_atoms, most))
-    jobs = _jobs(number, models.device) if jobs is None else min(jobs, max(1, number))
+    workers = _workers(number, models.device) if workers is None else min(workers, max(1, number))
     slabs = (frames[first:last] for first, last in batch.spans(n_atoms, most))
-    if jobs == 1:
+    if workers == 1:
         members = models.load()
         for slab in slabs:
             yield slab, batch.evaluate(slab, members, max_atoms=max_atoms, names=names)
         return
-    with processes.pool(jobs, _start, (models, max_atoms, tuple(names))) as pool:
+    with processes.pool(workers, _start, (models, max_atoms, tuple(names))) as pool:
         waiting: deque[tuple[Dataset, Future[Predictions]]] = deque()
         for slab in slabs:
             waiting.append((slab, pool.submit(_evaluate, slab)))
-            if len(waiting) > 2 * jobs:
+            if len(waiting) > 2 * workers:
                 yield _first(waiting)
         while waiting:
             yield _first(waiting)
@@ -177,16 +176,15 @@ def _first(waiting: deque[tuple[Dataset, Future[Predictions]]]) -> tuple[Dataset
     except BrokenProcessPool as error:
         raise RunError(
             "a process that evaluated frames died",
-            hint="where memory was short, fewer jobs or a smaller max_atoms need less",
+            hint="if memory was short, use fewer workers or a smaller max_atoms",
         ) from error
 
 
-def _jobs(slabs: int, device: str) -> int:
+def _workers(slabs: int, device: str) -> int:
     """Processes that are worth starting: an accelerator is not shared, small work not divided."""
     if device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, slabs // _WORTH))
+    return max(1, min(processes.cores(), slabs // _WORTH))
 
 
 # ── in a worker process ───────────────────────────────────────────────────────
@@ -194,8 +192,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start(models: Models, max_atoms: int, names: tuple[str, ...]) -> None:
-    """Each process keeps to one core (torch reads this when imported)."""
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    processes.keep_to_one_core()
     _worker.update(models=models, max_atoms=max_atoms, names=names)
 
 

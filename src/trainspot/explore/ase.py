@@ -37,7 +37,7 @@ class AseSettings(MdSettings):
     """Settings of the engine ``ase``."""
 
     runs_per_job: PositiveInt = Field(
-        5, description="Runs in one job; starting a job costs more than a short run."
+        5, description="runs per job; starting a job takes longer than a short run"
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from trainspot.common import plugins
-from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
+from trainspot.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,24 +23,23 @@ GROUP: Final = "trainspot.explore"
 
 
 class MdSettings(BaseModel):
-    """How molecular dynamics is integrated, and when a run counts as exploded."""
+    """Settings of molecular dynamics, and limits at which a run has exploded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     thermostat_time: PositiveFloat = Field(
-        100.0, description="Relaxation time of the thermostat, fs."
+        100.0, description="relaxation time of the thermostat, fs"
     )
-    barostat_time: PositiveFloat = Field(1000.0, description="Relaxation time of the barostat, fs.")
+    barostat_time: PositiveFloat = Field(1000.0, description="relaxation time of the barostat, fs")
     max_temperature: PositiveFloat = Field(
         10000.0,
-        description="A run stops above this, K (or above ten times its own temperature if higher).",
+        description="a run stops above this temperature, or above ten times its own "
+        "temperature if that is higher, K",
     )
     max_volume_ratio: float = Field(
-        5.0, gt=1.0, description="A run stops when its volume grows or shrinks by this factor."
+        5.0, gt=1.0, description="a run stops when its volume has grown or shrunk by this factor"
     )
-    runs_per_job: PositiveInt = Field(
-        1, description="Runs in one job; the model is then loaded once for all of them."
-    )
+    runs_per_job: PositiveInt = Field(1, description="runs per job; a job loads the model once")
 
     def hottest(self, temperature: float) -> float:
         """The instantaneous temperature (K) above which a run at ``temperature`` has exploded."""
@@ -61,7 +60,7 @@ class Explored:
     failures: Dataset
 
 
-class Explorer(Contract, abstract=True):
+class Explorer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.explore``.
 
     An engine whose program runs elsewhere has its pure half in this class and its work chain in
@@ -72,8 +71,11 @@ class Explorer(Contract, abstract=True):
         Settings: Pydantic model of the engine's settings.
         default_code: AiiDA code that runs it unless the user names another.
         runs_in_process: Whether ``run`` explores in the calling process, without AiiDA.
+
+    See ``trainspot.engine.Engine`` for what all engines say of themselves.
     """
 
+    group: ClassVar[str] = GROUP
     name: ClassVar[str]
     Settings: ClassVar[type[MdSettings]]
     default_code: ClassVar[str]
@@ -112,6 +114,12 @@ class Explorer(Contract, abstract=True):
         """
         del starts, runs, model, settings, progress
         raise InputError(f"explore engine '{cls.name}' needs AiiDA", hint="use it in a campaign")
+
+    @classmethod
+    def adds_dispersion(cls, settings: Any) -> bool:
+        """Whether a correction for dispersion is added to the model."""
+        del settings
+        return False
 
 
 def explorer(name: str, *, where: str = "") -> type[Explorer]:

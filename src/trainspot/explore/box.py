@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from ase.geometry import complete_cell
+from ase.calculators.lammps import Prism
+
+from trainspot.data.lattice import full_cell
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -38,7 +40,7 @@ def working_cell(frame: Frame) -> NDArray[np.float64]:
     cell = np.where(frame.pbc[:, None], frame.cell, 0.0)
     for axis in np.flatnonzero(~frame.pbc):
         cell[axis] = _perpendicular_part(frame.cell[axis], cell)
-    complete = complete_cell(cell)
+    complete = full_cell(cell, frame.pbc)
     if np.linalg.det(complete) < 0:
         complete[frame.pbc if frame.pbc.all() else np.flatnonzero(~frame.pbc)[0]] *= -1.0
     for axis in np.flatnonzero(~frame.pbc):
@@ -72,15 +74,17 @@ def _perpendicular_part(
 class LammpsBox:
     """The box LAMMPS sees, and the transformation from and to a frame.
 
+    ``Prism`` could shorten the vectors as well, but a prism that did wraps positions, and turns a
+    strain that is not the same along all axes into the strain of another cell (decision 0058).
+
     Attributes:
-        cell: Å, (3, 3), lower triangular, positive diagonal, tilts at most half a length.
-        rotation: Orthogonal (3, 3): ``r_frame = (r_lammps - shift) @ rotation``.
-        mixing: Integer unimodular (3, 3): ``cell_lammps = mixing @ working_cell @ rotationᵀ``.
+        prism: Of the shortened vectors: rotates positions and cells, there and back. Its cell (Å)
+            is lower triangular, with a positive diagonal and tilts of at most half a length.
+        mixing: Integer unimodular (3, 3): the shortened vectors are ``mixing @ working_cell``.
         shift: Å, (3,), centres the atoms along non-periodic directions.
     """
 
-    cell: NDArray[np.float64]
-    rotation: NDArray[np.float64]
+    prism: Prism
     mixing: NDArray[np.float64]
     shift: NDArray[np.float64]
 
@@ -88,26 +92,33 @@ class LammpsBox:
     def of(cls, frame: Frame) -> LammpsBox:
         """The box of a frame; its vectors keep their numbers (a, b, c are x, y, z)."""
         working = working_cell(frame)
-        lower = np.linalg.cholesky(working @ working.T)
-        rotation = np.linalg.solve(lower, working)
-        mixing = np.eye(3)
-        for row, column in ((2, 1), (2, 0), (1, 0)):
-            turns = np.rint(lower[row, column] / lower[column, column])
-            lower[row] -= turns * lower[column]
-            mixing[row] -= turns * mixing[column]
-        lower[~np.outer(frame.pbc, frame.pbc) & ~np.eye(3, dtype=bool)] = 0.0  # was rounding noise
-        inside = frame.positions @ rotation.T
+        long = Prism(working, frame.pbc)
+        mixing = np.rint(np.linalg.solve(long.lammps_tilt.T, long.lammps_cell.T).T)
+        prism = Prism(mixing @ working, frame.pbc)
+        noise = ~np.outer(frame.pbc, frame.pbc) & ~np.eye(3, dtype=bool)
+        prism.cell[noise] = 0.0  # LAMMPS takes no tilt of a non-periodic direction, however small
+        inside = prism.vector_to_lammps(frame.positions)
         middle = (inside.min(axis=0) + inside.max(axis=0)) / 2
-        shift = np.where(frame.pbc, 0.0, np.diag(lower) / 2 - middle)
-        return cls(np.asarray(lower, dtype=np.float64), rotation, mixing, shift)
+        shift = np.where(frame.pbc, 0.0, np.diag(prism.cell) / 2 - middle)
+        return cls(prism, mixing, shift)
+
+    @property
+    def cell(self) -> NDArray[np.float64]:
+        """Å, (3, 3), rows are vectors."""
+        return np.asarray(self.prism.cell, dtype=np.float64)
+
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """Orthogonal (3, 3): ``r_frame = (r_lammps - shift) @ rotation``."""
+        return np.asarray(self.prism.rot_mat.T, dtype=np.float64)
 
     def inward(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Positions of the frame in the LAMMPS box; Å, (n, 3)."""
-        return np.asarray(positions @ self.rotation.T + self.shift)
+        return np.asarray(self.prism.vector_to_lammps(positions) + self.shift)
 
     def outward(
         self, frame: Frame, positions: NDArray[np.float64], cell: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and cell of LAMMPS in the orientation and cell setting of the start frame."""
-        turned = np.linalg.solve(self.mixing, cell) @ self.rotation
-        return (positions - self.shift) @ self.rotation, restored(frame, turned)
+        turned = np.linalg.solve(self.mixing, self.prism.vector_to_ase(cell))
+        return np.asarray(self.prism.vector_to_ase(positions - self.shift)), restored(frame, turned)

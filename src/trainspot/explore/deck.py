@@ -9,11 +9,14 @@ output.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import StringIO
 from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from ase.data import atomic_masses, chemical_symbols
+from ase import Atoms
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols
+from ase.io.lammpsdata import write_lammps_data
 
 from trainspot.common.units import BAR_PER_KBAR, FS_PER_PS
 from trainspot.explore import dispersion
@@ -69,31 +72,15 @@ def elements_of(frame: Frame) -> list[str]:
 
 
 def data_file(frame: Frame, box: LammpsBox) -> str:
-    """The start geometry in LAMMPS' data format; atom ids follow the frame's order from 1."""
-    species = np.unique(frame.numbers)
-    types = np.searchsorted(species, frame.numbers) + 1
-    (lx, _, _), (xy, ly, _), (xz, yz, lz) = (map(float, row) for row in box.cell)
-    lines = [
-        "start frame of a run, written by trainspot",
-        "",
-        f"{len(frame)} atoms",
-        f"{len(species)} atom types",
-        *(f"0.0 {length!r} {n}lo {n}hi" for n, length in zip(_AXES, (lx, ly, lz), strict=True)),
-        f"{xy!r} {xz!r} {yz!r} xy xz yz",
-        "",
-        "Masses",
-        "",
-        *(
-            f"{kind} {float(atomic_masses[z])!r}  # {chemical_symbols[z]}"
-            for kind, z in enumerate(species, 1)
-        ),
-        "",
-        "Atoms # atomic",
-        "",
-    ]
-    for index, (kind, place) in enumerate(zip(types, box.inward(frame.positions), strict=True), 1):
-        lines.append(f"{index} {kind} " + " ".join(repr(float(x)) for x in place))
-    return "\n".join(lines) + "\n"
+    """The start geometry in LAMMPS' data format; atom ids follow the frame's order from 1.
+
+    Masses stand in the deck: ase converts them by way of kilograms and loses 3e-10 of each.
+    """
+    moved = Atoms(frame.numbers, frame.positions + box.shift @ box.rotation)
+    text = StringIO()
+    species = elements_of(frame)
+    write_lammps_data(text, moved, specorder=species, prismobj=box.prism, force_skew=True)
+    return text.getvalue()
 
 
 def section(
@@ -105,7 +92,7 @@ def section(
     begin = (
         [f"read_restart {restart}"]
         if restart
-        else [f"boundary {periodic}", f"read_data {names.data}"]
+        else [f"boundary {periodic}", f"read_data {names.data}", *_masses(elements)]
     )
     velocities = f"velocity all create {run.temperature!r} {run.seed} mom yes rot no dist gaussian"
     lines = [
@@ -131,6 +118,14 @@ def section(
         f'print "{END} {names.label} step $(step)"',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _masses(elements: list[str]) -> list[str]:
+    """The mass of each atom type, u; a restart file has them."""
+    return [
+        f"mass {kind} {float(atomic_masses[atomic_numbers[symbol]])!r}  # {symbol}"
+        for kind, symbol in enumerate(elements, 1)
+    ]
 
 
 def _interactions(

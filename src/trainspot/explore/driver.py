@@ -49,15 +49,19 @@ _RUNNING: Final = {"run", "minimize", "rerun"}
 _USAGE: Final = """\
 Usage: trainspot-lmp -in DECK [options of lmp]
 
-LAMMPS with any model of trainspot as its force field, in one process. A comment in the deck names
-the model, a file or the folder of trainspot export, and the element of each atom type:
+LAMMPS with a model of trainspot as its force field, in one process. A comment in the deck names the
+model (a file, or the folder of trainspot export) and the element of each atom type:
 
   # trainspot model=FILE elements=Si,C [kind=KIND] [dtype=float64] [device=cpu]
 
-The model acts from the first fix, run or minimize on. With a folder of trainspot export, these
-come on top: uncertainty=FILE (a table of error bars), every=STEPS (100), and stop=LIMIT (eV/Å,
-beyond which the bar of an atom ends the run). A deck needs `units metal`, and masses that are those
-of the elements; masses=any takes others.
+LAMMPS uses the model from the first fix, run or minimize command on. With a folder of trainspot
+export, the comment may also have:
+
+  uncertainty=FILE   write a table of error bars
+  every=STEPS        steps between two rows of the table (100)
+  stop=LIMIT         end the run when the error bar of the force on an atom exceeds LIMIT (eV/Å)
+
+The deck needs `units metal` and the masses of the elements; masses=any allows other masses.
 -h shows the options of LAMMPS itself.
 """
 

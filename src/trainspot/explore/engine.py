@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
 
+from trainspot.common.elements import check_known, numbers_of
 from trainspot.common.errors import InputError, MissingExtraError, NonFiniteError, RunError
 from trainspot.models.calculator import unrounded
 from trainspot.models.potential import Uncertain
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 FIX: Final = "trainspot"
 _THINNEST: Final = 10.0
-_NAMED: Final = 8  # elements of a model in a message
 # Order in which LAMMPS wants a virial: xx yy zz xy xz yz.
 _VOIGT: Final = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])
 
@@ -82,13 +81,9 @@ class Forces:
         types = lmp.extract_setting("ntypes")
         if len(elements) != types:
             raise InputError(f"{len(elements)} elements for {types} atom types")
-        unknown = [e for e in elements if atomic_numbers.get(e) not in model.numbers]
-        if unknown:
-            known = ", ".join(chemical_symbols[z] for z in model.numbers[:_NAMED])
-            more = " and others" * (len(model.numbers) > _NAMED)
-            hint = f"it knows {known}{more}"
-            raise InputError(f"the model does not know {unknown[0]}", hint=hint)
-        self._of_type = np.array([0, *(atomic_numbers[e] for e in elements)])
+        numbers = numbers_of(elements)
+        check_known(numbers, model.numbers)
+        self._of_type = np.array([0, *numbers])
         self._atoms = 0
         self._numbers: NDArray[np.int64] | None = None
         lmp.command(f"fix {FIX} all external pf/callback 1 1")

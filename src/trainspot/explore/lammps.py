@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
+from trainspot.engine import Program
 from trainspot.explore import deck
 from trainspot.explore.base import Explorer, MdSettings
 from trainspot.explore.box import LammpsBox
@@ -40,21 +41,24 @@ class LammpsSettings(MdSettings):
     """Settings of the engine ``lammps``."""
 
     dispersion: Dispersion | None = Field(
-        None, description="d2 (Grimme 2006) or d3, added to the model during dynamics."
+        None,
+        description="dispersion correction added to the model in molecular dynamics: d2 "
+        "(Grimme 2006) or d3; null: none",
     )
     pair_style: str | None = Field(
         None,
-        description="Pair style of a LAMMPS that knows the model, instead of trainspot-lmp, e.g. "
-        "'mace no_domain_decomposition'; {model} and {elements} are filled in.",
+        description="pair style of a LAMMPS that can run the model itself, such as 'mace "
+        "no_domain_decomposition'; {model} and {elements} are replaced; null: use "
+        "trainspot-lmp",
     )
     pair_coeff: str = Field(
-        "{model} {elements}", description="What follows 'pair_coeff * *' for that pair style."
+        "{model} {elements}", description="text after 'pair_coeff * *' for this pair style"
     )
     dtype: Literal["float64", "float32"] = Field(
-        "float64", description="Precision of the model in trainspot-lmp."
+        "float64", description="precision of the model in trainspot-lmp"
     )
-    device: str = Field("cpu", description="Where trainspot-lmp evaluates the model.")
-    restarts: PositiveInt = Field(10, description="Restart files a run leaves at most.")
+    device: str = Field("cpu", description="device of the model in trainspot-lmp, cpu or cuda")
+    restarts: PositiveInt = Field(10, description="largest number of restart files per run")
 
     @field_validator("pair_style", "pair_coeff")
     @classmethod
@@ -129,6 +133,24 @@ class LammpsExplorer(Explorer):
     name: ClassVar[str] = "lammps"
     default_code: ClassVar[str] = "lmp@localhost"
     Settings: ClassVar[type[LammpsSettings]] = LammpsSettings
+    extra: ClassVar[str] = "lammps"
+
+    @classmethod
+    def program(cls) -> Program:
+        """LAMMPS with our driver."""
+        return Program(
+            "lmp",
+            "trainspot-lmp",
+            calculation="trainspot.lammps",
+            module="lammps",
+            probe=("-h",),
+            says="LAMMPS",
+        )
+
+    @classmethod
+    def adds_dispersion(cls, settings: LammpsSettings) -> bool:
+        """See the base class."""
+        return settings.dispersion is not None
 
     @classmethod
     def inputs(

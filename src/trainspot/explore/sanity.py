@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
+from trainspot.common.elements import numbers_of
 from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,10 +79,7 @@ def check_setup(lmp: Any, elements: Sequence[str], where: str) -> None:
         hint = "name one for each type, in their order"
         text = f"elements= names {named} for {types} atom type{'s' * (types > 1)}"
         raise InputError(text, where=where, hint=hint)
-    unknown = [symbol for symbol in elements if symbol not in atomic_numbers]
-    if unknown:
-        hint = "elements= takes chemical symbols such as Si,C"
-        raise InputError(f"there is no element '{unknown[0]}'", where=where, hint=hint)
+    numbers_of(elements, where=where, hint="elements= takes chemical symbols such as Si,C")
     if lmp.get_natoms() > 0 and not np.all(_tags(lmp) > 0):
         hint = "leave out `atom_modify id no`"
         raise InputError("atoms without ids cannot be followed", where=where, hint=hint)

@@ -35,26 +35,28 @@ LOWEST_TEMPERATURE: Final = 1.0
 
 
 class Plan(BaseModel):
-    """What a user asks of an exploration."""
+    """The runs of an exploration: number, conditions and length."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     starts: NonNegativeInt | list[str] = Field(
         20,
-        description="Number of runs, each from a frame drawn from the initial set; or frame ids.",
+        description="number of runs, each from a frame of the initial dataset that is "
+        "drawn at random; or a list of frame ids",
     )
     temperature: tuple[float, float] = Field(
-        (0.0, 1000.0), description="Lowest and highest temperature, K (never below 1 K)."
+        (0.0, 1000.0), description="lowest and highest temperature, K (at least 1 K is used)"
     )
     pressure: tuple[float, float] = Field(
-        (-5.0, 5.0), description="Lowest and highest pressure on periodic axes, kbar."
+        (-5.0, 5.0), description="lowest and highest pressure along the periodic directions, kbar"
     )
-    time: PositiveFloat = Field(10.0, description="Length of a run, ps.")
-    timestep: PositiveFloat = Field(1.0, description="Time step, fs.")
-    sample_every: PositiveFloat = Field(1.0, description="Time between two kept frames, ps.")
+    time: PositiveFloat = Field(10.0, description="length of a run, ps")
+    timestep: PositiveFloat = Field(1.0, description="time step, fs")
+    sample_every: PositiveFloat = Field(1.0, description="time between two saved frames, ps")
     ensemble: Literal["auto", "nvt", "npt", "nve"] = Field(
         "auto",
-        description="auto: npt with barostats on the periodic axes, nvt where there are none.",
+        description="auto: npt with a barostat along the periodic directions; nvt if there "
+        "are none",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainspot.common.errors import InputError
-from trainspot.models.potential import BARS, caution
+from trainspot.common.properties import PROPERTIES
+from trainspot.models.potential import caution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PROPERTY: Final = "d_uncertainty"
 """Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""
 
-COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "excess")
+COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "threshold_ratio")
 """Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ."""
 
 
@@ -54,7 +55,7 @@ class Watch:
     ) -> None:
         """Add the atom property and begin the table."""
         self.stopped = ""
-        raw = [name for name in BARS if name not in calibrated]
+        raw = [name for name in PROPERTIES if name not in calibrated]
         self.warning = caution(calibrated)
         if limit is not None and "forces" in raw:
             self.warning += f"; stop={limit:g} acts on them"
@@ -89,7 +90,7 @@ class Watch:
         beyond = self._limit is not None and largest > self._limit
         if (step % self._every == 0 or beyond) and step != self._last:
             self._last = step
-            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.excess)
+            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.threshold_ratio)
             self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
         if beyond:
             self.stopped = (

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError, InputError, RunError
+from trainspot.common.properties import PROPERTIES
 from trainspot.common.text import counted
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
@@ -121,7 +122,7 @@ def opened(
 
 def counts(dataset: Dataset) -> dict[str, int]:
     """How many frames there are, and how many have an energy, forces and a stress."""
-    flags = {name: dataset.column(f"has_{name}") for name in ("energy", "forces", "stress")}
+    flags = {name: dataset.column(f"has_{name}") for name in PROPERTIES}
     return {"frames": len(dataset), **{name: int(flag.sum()) for name, flag in flags.items()}}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from ase.io.extxyz import UNPROCESSED_KEYS, key_val_str_to_dict
 
 from trainspot.common.errors import InputError
+from trainspot.common.text import is_number
 from trainspot.io.atoms import TEXT_KEYS
 from trainspot.io.labels import NOTHING, REF, symmetric
 
@@ -224,7 +225,7 @@ def _nine(name: str, bare: str) -> str:
     try:
         numbers = [float(word) for word in words]
     except ValueError:
-        wrong = next(word for word in words if not _is_number(word))
+        wrong = next(word for word in words if not is_number(word))
         raise InputError(f"{name}: '{wrong}' is no number", hint="give nine numbers") from None
     if name == "stress" and len(words) == 6:
         xx, yy, zz, yz, xz, xy = words
@@ -237,11 +238,3 @@ def _nine(name: str, bare: str) -> str:
         hint = "give nine: the rows of its matrix, one after the other"
         raise InputError(f"{name} has {counted}", hint=hint)
     return " ".join(words)
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from trainspot.common.errors import InputError
+from trainspot.common.properties import WORDS
 from trainspot.data.frames import Labels
 
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ _ROUNDING: Final = 1e-5
 """How far a stress may be from symmetric, eV/Å³: what five digits leave."""
 _ROUNDING_SHARE: Final = 1e-3
 """The same as a share of its largest number."""
-
-UNITS: Final = {"energy": "in eV", "forces": "in eV/Å", "stress": "in eV/Å³"}
-"""Of the labels, by quantity."""
 
 
 # ── the labels of a structure ─────────────────────────────────────────────────
@@ -183,7 +181,7 @@ def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
     Raises:
         InputError: They are none; the message names the value.
     """
-    hint = f"give numbers alone, {UNITS[quantity]}, or leave it out"
+    hint = f"give numbers alone, in {WORDS[quantity].label_unit}, or leave it out"
     if isinstance(value, bool | np.bool_):
         raise InputError(f"{name} has no value", hint=hint)
     try:

@@ -14,8 +14,9 @@ import numpy as np
 from ase import Atoms
 
 from trainspot.common.errors import InputError
+from trainspot.common.properties import WORDS
 from trainspot.data.frames import Labels
-from trainspot.io.labels import CALCULATOR, KEEP, REF, UNITS, command, is_nothing, size_of
+from trainspot.io.labels import CALCULATOR, KEEP, REF, command, is_nothing, size_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,7 +147,7 @@ def refusal(found: Mapping[str, str]) -> InputError:
         return InputError(f"{names} {verb} not read", hint=hint)
     foreign = [name for name in found if in_other_unit(name)]
     if foreign:
-        units = ", ".join(f"'{name}' {UNITS[found[name]]}" for name in foreign)
+        units = ", ".join(f"'{name}' in {WORDS[found[name]].label_unit}" for name in foreign)
         return InputError(
             f"{names} {verb} not read",
             hint=f"convert the numbers first, and name the unit no more: {units}; "

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from trainspot.common.errors import InputError
-from trainspot.common.text import counted
+from trainspot.common.text import counted, is_number
 
 _COUNTS: Final = 5  # line with the elements, or in files of VASP 4 with the counts, from 0
 
@@ -114,7 +114,7 @@ def _check_coordinates(words: list[list[str]], place: int, size: int) -> None:
     coordinates = following[1:]
     whole = 0
     for row in coordinates:
-        if len(row) < 3 or not all(map(_is_number, row[:3])):
+        if len(row) < 3 or not all(map(is_number, row[:3])):
             break
         whole += 1
     if whole != size:
@@ -135,15 +135,7 @@ def _is_head(words: list[list[str]]) -> bool:
         return False
     scale, vectors, last = words[1], words[2:_COUNTS], words[_COUNTS]
     sizes = len(scale) in (1, 3) and all(len(row) == 3 for row in vectors)
-    if not sizes or not all(_is_number(word) for row in (scale, *vectors) for word in row):
+    if not sizes or not all(is_number(word) for row in (scale, *vectors) for word in row):
         return False
     named = bool(last) and last[0].partition("/")[0].partition("_")[0] in atomic_numbers
     return named or (bool(last) and all(word.isdigit() for word in last))
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

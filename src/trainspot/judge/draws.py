@@ -1,4 +1,4 @@
-"""Which of the judged frames are labelled: the draws of a judgement, and the words for each."""
+"""Which of the judged frames are labelled: the draws of a judgement, and how each was drawn."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
+from trainspot.judge.decision import Kind, Method, Twin, Way
 from trainspot.judge.select import Judged, Selection, draw
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
@@ -53,7 +54,7 @@ class Pool:
         score: Largest ratio of a value to its threshold, (n,).
         disagrees: Whether a disagreement is beyond its threshold, (n,).
         novel: Whether a frame is novel, (n,).
-        repeated: Ids that nearly equal another frame, and which, in words.
+        repeated: Ids that nearly equal another frame, and which.
         space: The frames in descriptor space, if that is needed.
     """
 
@@ -61,7 +62,7 @@ class Pool:
     score: Array
     disagrees: NDArray[np.bool_]
     novel: NDArray[np.bool_]
-    repeated: dict[str, str]
+    repeated: dict[str, Twin]
     space: Space | None
 
     def ids(self, rows: NDArray[np.bool_] | None = None) -> list[str]:
@@ -77,18 +78,18 @@ class Drawn:
     Attributes:
         selected: Ids chosen to teach the committee.
         audit: Ids chosen to measure it.
-        how: In words, how ids were chosen or why they were passed over.
+        how: How ids were chosen or why they were passed over.
     """
 
     selected: tuple[str, ...]
     audit: tuple[str, ...]
-    how: dict[str, str]
+    how: dict[str, Method]
 
-    def decision(self, identity: str) -> str:
-        """One or two words."""
+    def kind(self, identity: str) -> Kind:
+        """What becomes of a valid frame."""
         if identity in self.audit:
-            return "audit"
-        return "selected" if identity in self.selected else "not selected"
+            return Kind.AUDIT
+        return Kind.SELECTED if identity in self.selected else Kind.PASSED_OVER
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +117,11 @@ class Draws:
         if state is State.AUDIT:
             agreed = self.pool.ids(~self.pool.disagrees)
             audit = self._draw("final_audit", agreed, self.settings.stop.final_audit)
-            words = "drawn at random from the frames that the committee agrees on"
-            return Drawn((), audit, dict.fromkeys(audit, words))
+            return Drawn((), audit, dict.fromkeys(audit, Method(Way.FINAL_AUDIT)))
         if state is not State.CONTINUE:
             flagged = self.pool.ids(self.pool.disagrees | self.pool.novel)
-            return Drawn((), (), dict.fromkeys(flagged, f"the campaign ends: {state.value}"))
+            ends = Method(Way.CAMPAIGN_ENDS, verdict=state)
+            return Drawn((), (), dict.fromkeys(flagged, ends))
         return self._batch()
 
     def _batch(self) -> Drawn:
@@ -140,17 +141,18 @@ class Draws:
         budget = select.max_frames - len(audit)
         if at_random:
             selected = self._draw("select", ids, budget)
-            words = "no threshold was fitted" if self.fallback else "nothing new is flagged"
-            words = f"drawn at random, for {words}"
+            taken = Method(Way.UNFITTED if self.fallback else Way.UNFLAGGED)
         else:
             rng = generator(self.seed, "select", self.iteration)
             judged = self._judged(ids, audit)
             selected = tuple(sorted(self.selection.select(judged, budget, rng)))
-            words = f"one of {len(selected)} chosen among {len(ids)} ({select.method})"
-        passed = f"not among the {len(selected)} chosen of {len(ids)}"
-        how = dict.fromkeys(ids, passed) | dict.fromkeys(selected, words)
-        how |= {i: repeats for i, repeats in pool.repeated.items() if i not in selected}
-        return Drawn(selected, audit, how | dict.fromkeys(audit, "drawn at random from all"))
+            taken = Method(Way.STRATEGY, select.method, len(selected), len(ids))
+        passed = Method(Way.OUTNUMBERED, chosen=len(selected), among=len(ids))
+        how = dict.fromkeys(ids, passed) | dict.fromkeys(selected, taken)
+        for identity, twin in pool.repeated.items():
+            if identity not in selected:
+                how[identity] = Method(Way.NEAR_DUPLICATE, twin=twin)
+        return Drawn(selected, audit, how | dict.fromkeys(audit, Method(Way.AUDIT)))
 
     def _judged(self, ids: list[str], audit: tuple[str, ...]) -> Judged:
         """The candidates as a strategy sees them; audit frames are as good as known."""

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from trainspot.common.errors import DataError
 from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
+from trainspot.judge import earlier
 from trainspot.judge.calibrate import Calibration
+from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
 from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Selection, needs_descriptors, strategy
-from trainspot.judge.settings import UNITS, JudgeSettings, SelectSettings
+from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 
-NOVELTY: Final = "novelty"
-"""What novelty is called among the causes of a flag."""
-
-KNOWN: Final = "known already"
-"""The reason of an explored frame that was in the dataset before."""
-
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is labelled next, and why; every frame explored has a reason.
+    """What is labelled next, and why; something is decided about every explored frame.
 
     Attributes:
         verdict: What happens next, see ``State``.
@@ -45,10 +43,12 @@ class Judgement:
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
         fallback: Whether no threshold was fitted, so that the choice was random.
-        reasons: For each explored id, in words, what was decided and why.
+        decisions: For each explored id what was decided, and why.
         flagged_by: How many frames each property and ``novelty`` flags; a frame counts for all.
         near_duplicates: Valid frames that nearly equal a known or another explored one.
-        novelty: The thresholds of novelty and what they rest on, see ``novelty.Novelty``.
+        novelty: The thresholds of novelty and what they rest on.
+        budget_spent: Whether the label budget forbids what the verdict asks for; then nothing is
+            chosen.
     """
 
     verdict: State
@@ -60,50 +60,57 @@ class Judgement:
     explored: int
     valid: int
     fallback: bool
-    reasons: Mapping[str, str]
+    decisions: Mapping[str, FrameDecision]
     flagged_by: Mapping[str, int] = field(default_factory=dict)
     near_duplicates: int = 0
-    novelty: Mapping[str, Any] = field(default_factory=dict)
+    novelty: Novelty = field(default_factory=Novelty)
+    budget_spent: bool = False
 
     @property
     def chosen(self) -> list[str]:
         """All ids to be labelled next."""
         return [*self.selected, *self.audit]
 
-    def summary(self) -> str:
-        """The counts in one line."""
-        refused = ", ".join(f"{n} {reason}" for reason, n in self.refused.items()) or "none"
-        by = ", ".join(f"{name} {n}" for name, n in self.flagged_by.items() if n)
-        flagged = f"{len(self.flagged)} flagged" + (f" (by {by})" if by else "")
-        near = f"{self.near_duplicates} near-duplicates, " if self.near_duplicates else ""
-        return (
-            f"{self.explored} frames, refused: {refused}; {flagged}, {near}"
-            f"{len(self.selected)} selected, {len(self.audit)} for the audit"
-        )
+    @property
+    def state(self) -> str:
+        """How the campaign stands: the verdict, or ``budget`` if that is spent."""
+        return "budget" if self.budget_spent else self.verdict.value
+
+    def without_budget(self) -> Judgement:
+        """The same where no label can be paid any more: nothing is chosen."""
+        unpaid = Method(Way.BUDGET_SPENT)
+        decisions = {
+            identity: replace(one, kind=Kind.PASSED_OVER, method=unpaid)
+            if one.kind in (Kind.SELECTED, Kind.AUDIT)
+            else one
+            for identity, one in self.decisions.items()
+        }
+        return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return content | {"verdict": self.verdict.value}
+        """JSON values only, with the version of their form."""
+        shallow = {one.name: getattr(self, one.name) for one in fields(self)}
+        content = {k: list(v) if isinstance(v, tuple) else v for k, v in shallow.items()}
+        return content | {
+            "version": earlier.VERSION,
+            "verdict": self.verdict.value,
+            "refused": dict(self.refused),
+            "flagged_by": dict(self.flagged_by),
+            "novelty": self.novelty.to_dict(),
+            "decisions": {i: decision.to_dict() for i, decision in self.decisions.items()},
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Judgement:
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; judgements of earlier versions are read as well.
 
         Raises:
-            DataError: Something is missing.
+            DataError: Something is missing, or a newer version wrote it.
         """
         try:
-            added = ("flagged_by", "near_duplicates", "novelty")  # judgements of 0.1 lack them
-            names = [
-                one.name for one in fields(cls) if one.name in content or one.name not in added
-            ]
-            values: dict[str, Any] = {name: content[name] for name in names}
-            values["verdict"] = State(values["verdict"])
-        except (KeyError, TypeError, ValueError) as error:
+            return _adapter().validate_python(earlier.judgement(content))
+        except (ValidationError, KeyError, TypeError, AttributeError) as error:
             raise DataError("this is not a judgement") from error
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**values)
 
 
 def judge(
@@ -143,7 +150,7 @@ def judge(
     frames = explored.select(valid)
     space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
     novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
-    ratios = excess(predictions.select(valid), calibrations)
+    ratios = threshold_ratios(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
     limits = novelty.of(frames)
@@ -165,13 +172,13 @@ def judge(
     repeated = space.repeated(by.near_duplicate, score) if space else {}
     pool = Pool(frames, score, disagrees, novel, repeated, space)
     drawn = Draws(pool, selection, settings, iteration, seed, fallback=fallback).of(state)
-    reasons = {identity: f"refused: {why}" for identity, why in screened.reasons.items()}
-    reasons |= dict.fromkeys(met & set(screened.kept), KNOWN)
+    decisions = dict(screened.decisions)
+    decisions |= dict.fromkeys(met & set(screened.kept), FrameDecision(Kind.KNOWN))
     for row, identity in enumerate(valid):
         stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
-        why = _why(stands_out, calibrations, float(limits[row]))
-        how = drawn.how.get(identity)
-        reasons[identity] = f"{drawn.decision(identity)}: {why}" + (f"; {how}" if how else "")
+        kind, method = drawn.kind(identity), drawn.how.get(identity)
+        limit = float(limits[row])
+        decisions[identity] = _decided(kind, method, stands_out, calibrations, limit)
     return Judgement(
         verdict=state,
         selected=drawn.selected,
@@ -182,14 +189,16 @@ def judge(
         explored=len(explored),
         valid=len(valid),
         fallback=fallback,
-        reasons=dict(sorted(reasons.items())),
+        decisions=dict(sorted(decisions.items())),
         flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
         near_duplicates=len(repeated),
-        novelty=novelty.to_dict(),
+        novelty=novelty,
     )
 
 
-def excess(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Array]:
+def threshold_ratios(
+    predictions: Predictions, calibrations: Mapping[str, Calibration]
+) -> dict[str, Array]:
     """Δ/τ of each property and frame, (N,); beyond 1 a frame is flagged."""
     delta = predictions.disagreement()
     return {name: delta[name] / found.threshold for name, found in calibrations.items()}
@@ -217,19 +226,21 @@ def _any_beyond(ratios: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
     return np.asarray(np.any([*beyond, np.zeros(n, dtype=np.bool_)], axis=0))
 
 
-def _why(
-    ratios: dict[str, float], calibrations: Mapping[str, Calibration], novel_beyond: float
-) -> str:
-    """The property that stands out most, and whether the frame is novel, in words."""
+def _decided(
+    kind: Kind,
+    method: Method | None,
+    ratios: dict[str, float],
+    calibrations: Mapping[str, Calibration],
+    novel_beyond: float,
+) -> FrameDecision:
+    """With the property that stands out most, and the distance of a novel frame."""
     far = ratios.pop(NOVELTY, 0.0)
     name = max(ratios, key=lambda key: ratios[key])
     threshold = calibrations[name].threshold
-    word = "exceeds" if ratios[name] > 1.0 else "is within"
-    found = (
-        f"disagreement on {name} of {ratios[name] * threshold:.3g} {word} the threshold of "
-        f"{threshold:.3g} {UNITS[name]}"
-    )
-    if far <= 1.0:
-        return found
-    distance = f"{far * novel_beyond:.3g} from the nearest training frame exceeds"
-    return f"{found}; novelty: a distance of {distance} {novel_beyond:.3g}"
+    novelty = Beyond(far * novel_beyond, novel_beyond) if far > 1.0 else None
+    return FrameDecision(kind, name, ratios[name] * threshold, threshold, method, novelty)
+
+
+@cache
+def _adapter() -> TypeAdapter[Judgement]:
+    return TypeAdapter(Judgement)

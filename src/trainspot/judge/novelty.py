@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -90,14 +90,6 @@ class Novelty:
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Novelty:
-        """The inverse of ``to_dict``; older records have one ``threshold`` for all, or nothing."""
-        known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
-        if (old := content.get("threshold")) is not None:
-            known["thresholds"] = dict.fromkeys(DIMENSIONS, old)
-        return cls(**known)
 
 
 def grouped(thresholds: Mapping[str, float]) -> list[tuple[float, list[str]]]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common.errors import DataError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 
 
@@ -80,7 +81,7 @@ class Pairs:
         """
         try:
             ids = tuple(content["frame_ids"])
-            columns = [
+            columns: list[dict[str, Array]] = [
                 {name: np.array(content[key][name], dtype=np.float64) for name in PROPERTIES}
                 for key in ("delta", "error")
             ]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest
 
 from trainspot.judge.diagnostics import miscalibration_area
 from trainspot.judge.pairs import Pairs
@@ -21,19 +21,14 @@ Interval = tuple[float, float]
 
 
 def wilson(hits: int, trials: int, confidence: float = 0.95) -> Interval | None:
-    """Wilson's score interval of a proportion, clipped to [0, 1]; ``None`` without trials.
+    """Wilson's score interval of a proportion; ``None`` without trials.
 
-    With p = hits/trials and z the normal quantile, the ends are
-    [p + z²/2n ± z (p(1-p)/n + z²/4n²)^½] / (1 + z²/n)  (E. B. Wilson, JASA 22, 209, 1927).
+    E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
     """
     if trials == 0:
         return None
-    z = float(norm.ppf(0.5 + confidence / 2.0))
-    share = hits / trials
-    centre = share + z**2 / (2 * trials)
-    width = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    scale = 1.0 + z**2 / trials
-    return (max(0.0, float(centre - width) / scale), min(1.0, float(centre + width) / scale))
+    interval = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import chemical_symbols, covalent_radii
 
 from trainspot import geometry
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.judge.decision import Contact, FrameDecision, Kind, Objection
 from trainspot.judge.settings import ScreenSettings
 from trainspot.predictions.predictions import Predictions
 
@@ -21,14 +23,17 @@ class Screened:
 
     Attributes:
         kept: Ids of the frames that passed, each once, in order.
-        refused: How many frames were refused for each reason: ``non_finite``, ``overlap``,
-            ``force``, ``volume``.
-        reasons: For each refused id, in words, why.
+        decisions: For each refused id, why.
     """
 
     kept: tuple[str, ...]
-    refused: dict[str, int]
-    reasons: dict[str, str]
+    decisions: dict[str, FrameDecision]
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many frames were refused for each ``Objection``."""
+        causes = (decision.cause for decision in self.decisions.values())
+        return dict(sorted(Counter(causes).items()))
 
 
 def screen(
@@ -51,26 +56,12 @@ def screen(
     unique = explored.select(dict.fromkeys(explored.ids))
     mine = None if predictions is None else predictions.select(unique.ids)
     start_volume = _volumes(starts)
-    verdicts = {
-        frame.id: _objection(frame, row, mine, start_volume, settings)
-        for row, frame in enumerate(unique)
-    }
-    refused = {identity: found for identity, found in verdicts.items() if found}
-    return Screened(
-        kept=tuple(identity for identity in unique.ids if identity not in refused),
-        refused=dict(sorted(Counter(kind for kind, _ in refused.values()).items())),
-        reasons={identity: words for identity, (_, words) in refused.items()},
-    )
-
-
-def _objection(
-    frame: Frame,
-    row: int,
-    predictions: Predictions | None,
-    start_volume: dict[str, float],
-    settings: ScreenSettings,
-) -> tuple[str, str] | None:
-    return next(_objections(frame, row, predictions, start_volume, settings), None)
+    refused: dict[str, FrameDecision] = {}
+    for row, frame in enumerate(unique):
+        first = next(_objections(frame, row, mine, start_volume, settings), None)
+        if first is not None:
+            refused[frame.id] = first
+    return Screened(tuple(i for i in unique.ids if i not in refused), refused)
 
 
 def _objections(
@@ -79,19 +70,31 @@ def _objections(
     predictions: Predictions | None,
     start_volume: dict[str, float],
     settings: ScreenSettings,
-) -> Iterator[tuple[str, str]]:
-    """Kind and words of each test that a frame fails."""
+) -> Iterator[FrameDecision]:
+    """One for each test that a frame fails."""
     if predictions is not None and not predictions.is_finite[row]:
-        yield "non_finite", "a prediction is not finite"
+        yield FrameDecision(Kind.REFUSED, Objection.NON_FINITE.value)
     if contact := geometry.worst_contact(frame, settings.overlap):
-        yield "overlap", geometry.describe_contact(frame, contact)
+        yield _overlap(frame, contact, settings.overlap)
     if predictions is not None and predictions.max_force[row] > settings.max_force:
-        force = predictions.max_force[row]
-        yield "force", f"a force of {force:.3g} eV/Å exceeds {settings.max_force:.3g} eV/Å"
+        force = float(predictions.max_force[row])
+        yield FrameDecision(Kind.REFUSED, Objection.FORCE.value, force, settings.max_force)
     if frame.pbc.all() and frame.origin.parent in start_volume:
         ratio = _volume(frame) / start_volume[frame.origin.parent]
-        if not settings.min_volume <= ratio <= settings.max_volume:
-            yield "volume", f"volume per atom is {ratio:.3g} times that of the start frame"
+        low, high = settings.min_volume, settings.max_volume
+        if not low <= ratio <= high:
+            limit = low if ratio < low else high
+            yield FrameDecision(Kind.REFUSED, Objection.VOLUME.value, ratio, limit)
+
+
+def _overlap(frame: Frame, contact: geometry.Contact, factor: float) -> FrameDecision:
+    atoms = (contact.first, contact.second)
+    first, second = (int(frame.numbers[row]) for row in atoms)
+    limit = factor * float(covalent_radii[first] + covalent_radii[second])
+    elements = (chemical_symbols[first], chemical_symbols[second])
+    touching = Contact(atoms, elements)
+    cause = Objection.OVERLAP.value
+    return FrameDecision(Kind.REFUSED, cause, contact.distance, limit, contact=touching)
 
 
 def _volumes(starts: Dataset) -> dict[str, float]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trainspot.common.properties import PROPERTIES, Property
 from trainspot.descriptors import DescriptorSettings
-
-Property = Literal["energy", "forces", "stress"]
-PROPERTIES: Final[tuple[Property, ...]] = ("energy", "forces", "stress")
-"""What is judged."""
-
-UNITS: Final = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
-"""Of tolerances, errors, disagreements and thresholds; energies are per atom."""
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -24,16 +18,22 @@ class _Settings(BaseModel):
 
 
 class Tolerance(_Settings):
-    """The error ε the user accepts in each property; null leaves a property unjudged."""
+    """The tolerated error ε of each property."""
 
-    energy: Positive | None = Field(0.001, description="eV/atom")
-    forces: Positive | None = Field(0.1, description="eV/Å")
-    stress: Positive | None = Field(0.001, description="eV/Å³")
+    energy: Positive | None = Field(
+        0.001, description="tolerated error of the energy, eV/atom; null: energies are not judged"
+    )
+    forces: Positive | None = Field(
+        0.1, description="tolerated error of the forces, eV/Å; null: forces are not judged"
+    )
+    stress: Positive | None = Field(
+        0.001, description="tolerated error of the stress, eV/Å³; null: stresses are not judged"
+    )
 
     @model_validator(mode="after")
     def _judges_something(self) -> Self:
         if not self.given:
-            raise ValueError("at least one of energy, forces and stress needs a tolerance")
+            raise ValueError("give a tolerance for at least one of energy, forces and stress")
         return self
 
     @property
@@ -44,101 +44,118 @@ class Tolerance(_Settings):
 
 
 class CalibrateSettings(_Settings):
-    """How a tolerance on the error becomes a threshold on the disagreement."""
+    """How the thresholds on the disagreement are fitted to the tolerated errors."""
 
     method: str = Field(
         "quantile",
-        description="quantile; regression (Δ = a·e through the origin); scale (ratio of trimmed "
-        "root mean squares); conformal (bounds the share of missed frames)",
+        description="calibration method: quantile; regression (Δ = a·e through the "
+        "origin); scale (ratio of trimmed root mean squares); conformal (bounds the "
+        "share of missed frames)",
     )
     quantile: float = Field(
         0.67,
         gt=0.0,
         lt=1.0,
-        description="quantile of e/Δ in τ = ε / q(e/Δ); 0.5 leans to precision, 0.9 misses little",
+        description="quantile of e/Δ in τ = ε / q(e/Δ); a larger quantile misses fewer "
+        "frames and labels more",
     )
     miss_rate: float = Field(
         0.1,
         gt=0.0,
         lt=1.0,
-        description="conformal: share of frames that may err beyond the tolerance unnoticed",
+        description="method conformal: share of frames whose error may exceed the "
+        "tolerance unnoticed",
     )
 
 
 class SelectSettings(_Settings):
-    """Which of the judged frames are labelled next."""
+    """How the frames to label next are selected."""
 
     method: str = Field(
         "diverse",
-        description="how flagged frames are chosen when too many: diverse (far from what is known "
-        "and from one another); random; ranked (not alone)",
+        description="choice among the flagged frames if there are too many: diverse (far "
+        "from the dataset and from one another); random; ranked (highest disagreement "
+        "first; not used alone)",
     )
-    max_frames: int = Field(1000, ge=1, description="frames labelled an iteration, audit included")
+    max_frames: int = Field(
+        1000, ge=1, description="largest number of frames labelled per iteration, with the audit"
+    )
     share: float = Field(
         0.33,
         gt=0.0,
         le=1.0,
-        description="share of the valid explored frames labelled an iteration at most, audit "
-        "included, but never fewer than 10 frames for it; small batches need fewer labels and "
-        "more trainings; 1: all that are flagged",
+        description="largest share of the valid explored frames labelled per iteration, "
+        "with the audit; at least 10 frames; a smaller share needs fewer labels and more "
+        "trainings; 1: no limit",
     )
     audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
-        description="frames drawn uniformly from all valid ones, flagged or not; "
-        "auto: a fifth of the batch, at most 25; never the whole of max_frames",
+        description="frames drawn at random from all valid frames, to check the "
+        "calibration; auto: a fifth of the selected frames, at most 25; always less than "
+        "max_frames",
     )
     held_out: Literal["all", "audit"] = Field(
         "all",
-        description="explored frames that may join the validation and the test set: all that are "
-        "labelled; or those of the audit alone, so that whatever was selected is trained on",
+        description="explored frames that may become validation or test frames: all, or "
+        "those of the audit only, so that all selected frames are used for training",
     )
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,
-        description="also flag frames farther from all training frames than this share of the "
-        "validation frames of as many periodic directions; null: by disagreement alone",
+        description="also flag frames that are farther from the training frames than this "
+        "share of the validation frames with the same number of periodic directions; "
+        "null: flag by disagreement only",
     )
     near_duplicate: float = Field(
         5e-4,
         ge=0.0,
         le=1.0,
-        description="descriptor distance of frames that count as one, 5e-4: about 0.005 Å on every "
-        "atom; 0: exact duplicates only",
+        description="frames closer than this descriptor distance count as one frame; 5e-4 "
+        "is about 0.005 Å per atom; 0: only exact duplicates",
     )
     descriptor: DescriptorSettings = Field(
-        default_factory=DescriptorSettings, description="what distances between frames rest on"
+        default_factory=DescriptorSettings,
+        description="descriptor for the distances between frames",
     )
 
 
 class ScreenSettings(_Settings):
-    """Which explored frames are physical enough to be judged."""
+    """Limits on explored frames; unphysical frames are refused."""
 
     overlap: float = Field(
-        0.6, ge=0.0, le=1.0, description="shortest distance allowed, in sums of covalent radii"
+        0.6,
+        ge=0.0,
+        le=1.0,
+        description="smallest distance between two atoms, in sums of covalent radii",
     )
     max_force: Positive = Field(50.0, description="largest predicted force on an atom, eV/Å")
     min_volume: float = Field(
-        0.3, gt=0.0, lt=1.0, description="volume per atom over that of the start frame, at least"
+        0.3, gt=0.0, lt=1.0, description="smallest volume per atom, relative to the start frame"
     )
     max_volume: float = Field(
-        5.0, gt=1.0, description="volume per atom over that of the start frame, at most"
+        5.0, gt=1.0, description="largest volume per atom, relative to the start frame"
     )
 
 
 class StopSettings(_Settings):
     """When a campaign ends."""
 
-    max_iterations: int = Field(10, ge=1, description="iterations at most")
+    max_iterations: int = Field(10, ge=1, description="largest number of iterations")
     converged_share: Share = Field(
-        0.0, description="share of the valid frames that may be flagged at convergence"
+        0.0,
+        description="the campaign has converged if at most this share of the valid frames "
+        "is flagged",
     )
     final_audit: int = Field(
-        20, ge=0, description="frames the committee agrees on, labelled before convergence; 0: none"
+        20,
+        ge=0,
+        description="frames below all thresholds that are labelled as a last check before "
+        "convergence; 0: none",
     )
     miss_rate: Share = Field(
         0.1, description="share of the final audit that may exceed the tolerance"
     )
     min_valid: Share = Field(
-        0.5, description="share of the explored frames that must pass the screen to converge"
+        0.5, description="share of the explored frames that must pass the screen for convergence"
     )
 
 

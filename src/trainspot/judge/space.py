@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS, Split
 from trainspot.descriptors import DescriptorSettings, descriptors, nearest
+from trainspot.judge.decision import Twin
 from trainspot.judge.novelty import Novelty, dimensions
 from trainspot.predictions.statistics import Array
 
@@ -70,7 +71,7 @@ class Space:
         distance, found = nearest(self.points[row : row + 1], self.places[labelled])
         return self.known.labelled().ids[int(found[0])], float(distance[0])
 
-    def repeated(self, limit: float, score: Array) -> dict[str, str]:
+    def repeated(self, limit: float, score: Array) -> dict[str, Twin]:
         """Explored frames that nearly equal a known one, or another explored one that is kept.
 
         Of explored frames that nearly equal each other the one with the highest score is kept,
@@ -81,14 +82,14 @@ class Space:
             score: Of the explored frames, (n,).
 
         Returns:
-            For each id what it repeats, in words.
+            For each id what it repeats.
         """
         if limit <= 0.0 or not len(self.frames):
             return {}
         ids, distance, row = self.frames.ids, *nearest(self.points, self.places)
         known = self.known.ids
         found = {
-            identity: f"nearly the same as the known frame {known[row[k]][:12]}, {distance[k]:.1e}"
+            identity: Twin(known[row[k]], is_known=True, distance=float(distance[k]))
             for k, identity in enumerate(ids)
             if distance[k] < limit
         }
@@ -104,7 +105,7 @@ class Space:
             if first is None:
                 kept.add(k)
             else:
-                found[ids[k]] = f"nearly the same as the explored frame {ids[first][:12]}"
+                found[ids[k]] = Twin(ids[first], is_known=False)
         return found
 
     def _labelled(self, split: Split) -> NDArray[np.bool_]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainspot.common.properties import UNITS
 from trainspot.common.text import counted
-from trainspot.judge.settings import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,13 +76,14 @@ def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -
     for name, value in tolerance.given.items():
         unit = UNITS[name]
         text = f"tolerance.{name} = {value:g} {unit}"
-        remedy = f"any model would pass; {unit}, not m{unit}?"
+        remedy = f"any model would be within it; is the unit {unit}, not m{unit}?"
         if name in known and value >= max(known[name], _SHARP[name]):
-            yield f"{text} is wider than the labels spread, {known[name]:.3g} {unit}: {remedy}"
+            spread = f"the spread of the labels, {known[name]:.3g} {unit}"
+            yield f"{text} is larger than {spread}: {remedy}"
         elif name not in known and value >= USUAL[name]:
             yield (
-                f"{text} is wider than labels mostly spread, at most about {USUAL[name]:g} {unit}: "
-                f"{remedy}"
+                f"{text} is larger than the usual spread of labels, at most about {USUAL[name]:g} "
+                f"{unit}: {remedy}"
             )
 
 
@@ -100,9 +101,9 @@ def without_stress(
         return
     labelled = int(dataset.is_labelled.sum())
     if not dataset.column("pbc").any():
-        why = "no frame is periodic, so that none has a stress"
+        why = "no frame is periodic, so no frame has a stress"
     elif not engine_has_stress and not dataset.column("has_stress").any():
-        why = "the label engine computes none, and no frame has one"
+        why = "the label engine computes no stress, and no frame has one"
     elif labelled and labelled == len(dataset) and not dataset.column("has_stress").any():
         why = f"none of the {counted(labelled, 'labelled frame')} has a stress to fit it to"
     else:

@@ -6,21 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
 
 from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
-from trainspot.data.frames import Frame
+from trainspot.data.frames import Frame, Origin
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.calibrate import Calibration
-from trainspot.judge.judgement import KNOWN, Judgement
-from trainspot.judge.novelty import Novelty
-from trainspot.judge.settings import UNITS
+from trainspot.judge.decision import FrameDecision, Kind
+from trainspot.judge.judgement import Judgement
 from trainspot.judge.space import Space
 from trainspot.predictions.predictions import Predictions
 
@@ -53,23 +53,172 @@ class Past:
     descriptor: DescriptorSettings
 
 
-def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset) -> dict[str, Any]:
-    """All about one frame of a campaign, JSON values only.
+@dataclass(frozen=True)
+class Label:
+    """The label of a frame.
+
+    Attributes:
+        energy: eV, if there is one.
+        max_force: Largest force on an atom, eV/Å, if there are forces.
+        theory: Level of theory.
+    """
+
+    energy: float | None
+    max_force: float | None
+    theory: str
+
+
+@dataclass(frozen=True)
+class Met:
+    """How exploration met a frame.
+
+    Attributes:
+        iteration: When.
+        start: Id of the frame that its trajectory started from.
+        start_strategy: What made that one, if it is known.
+        trajectory: Name of the run.
+        temperature: K.
+        pressure: kbar.
+        ensemble: nvt, npt or nve.
+        time: Since the start, ps.
+    """
+
+    iteration: int
+    start: str
+    start_strategy: str | None
+    trajectory: str
+    temperature: float | None
+    pressure: float | None
+    ensemble: str | None
+    time: float | None
+
+
+@dataclass(frozen=True)
+class OfProperty:
+    """What was known of one property of a frame; in ``unit``.
+
+    Attributes:
+        unit: eV/atom, eV/Å or eV/Å³.
+        disagreement: Δ; ``None`` where a prediction is not finite.
+        threshold: τ.
+        tolerance: ε.
+        exceeds: Whether Δ is beyond τ.
+        predicted_error: Standard error, that of the error bars; ``None`` without a calibration.
+        true_error: Once there is a label.
+    """
+
+    unit: str
+    disagreement: float | None
+    threshold: float
+    tolerance: float
+    exceeds: bool
+    predicted_error: float | None
+    true_error: float | None
+
+
+@dataclass(frozen=True)
+class WorstAtom:
+    """The atom whose force is most in dispute; eV/Å.
+
+    Attributes:
+        index: From 0.
+        element: Its symbol.
+        disagreement: Δ of the force on it.
+        predicted_error: As of a property.
+        true_error: The same.
+    """
+
+    index: int
+    element: str
+    disagreement: float
+    predicted_error: float | None
+    true_error: float | None
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a frame is from the training frames.
+
+    Attributes:
+        distance: Descriptor distance to the nearest; ``None`` where there is none or no descriptor.
+        threshold: Beyond which it is novel; ``None``: nothing was novel in its iteration.
+        exceeds: Whether it is novel.
+        note: Why there is no threshold, or no distance.
+    """
+
+    distance: float | None
+    threshold: float | None
+    exceeds: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The labelled frame nearest to another one.
+
+    Attributes:
+        frame: Its id.
+        strategy: What made it.
+        distance: Descriptor distance.
+    """
+
+    frame: str
+    strategy: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found out about an explored frame, and what followed.
+
+    Attributes:
+        explored: How it was met.
+        decision: What was decided, and why.
+        properties: Of each judged property.
+        worst_atom: ``None`` where a prediction is not finite.
+        novelty: Its distance from the training frames.
+        nearest: The nearest frame that was labelled, if any was.
+    """
+
+    explored: Met
+    decision: FrameDecision
+    properties: Mapping[str, OfProperty]
+    worst_atom: WorstAtom | None
+    novelty: Distance
+    nearest: Nearest | None
+
+
+@dataclass(frozen=True)
+class Account:
+    """All about one frame of a campaign.
+
+    Attributes:
+        frame: Its id.
+        formula: Its chemical formula.
+        origin: Where it comes from.
+        split: Its set, if it has one.
+        label: Its label, if it has one.
+        failure: Why it could not be labelled, if it could not.
+        judged: What was known when it was judged; ``None`` if it was never explored.
+    """
+
+    frame: str
+    formula: str
+    origin: Origin
+    split: str | None
+    label: Label | None
+    failure: str | None
+    judged: Judged | None
+
+
+def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset) -> Account:
+    """All about one frame of a campaign.
 
     Args:
         prefix: A frame id, or the first digits of one.
         history: The iterations that were judged, in order.
         dataset: All frames, with their sets and the labels there are.
         failed: Frames that could not be labelled.
-
-    Returns:
-        ``frame``, ``formula``, ``origin``, ``set``, ``label`` and ``failure`` of any frame. Of an
-        explored one also ``explored`` (iteration, start, conditions), ``screen``, ``properties``
-        (disagreement, threshold, predicted standard error, which is that of the error bars, and,
-        once there is a label, the true error), ``worst_atom`` (index from 0, and the same;
-        ``None`` where a prediction is not finite),
-        ``novelty``, ``nearest`` (the nearest frame that was labelled), ``decision`` and
-        ``reason``; these are ``None`` for frames that were never explored.
 
     Raises:
         InputError: No such frame, or several.
@@ -79,23 +228,15 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
     homes = [dataset, failed, *(one.explored for one in history)]
     frame = next(home for home in homes if home.count(identity)).by_id(identity)
     failure = failed.by_id(identity).info.get("failure") if failed.count(identity) else None
-    found: dict[str, Any] = {
-        "frame": identity,
-        "formula": _formula(frame),
-        "origin": {
-            "strategy": frame.origin.strategy,
-            "parent": frame.origin.parent,
-            "parameters": dict(frame.origin.parameters),
-            "seed": frame.origin.seed,
-            "iteration": frame.origin.iteration,
-        },
-        "set": frame.split,
-        "label": _label(frame) if dataset.count(identity) else None,
-        "failure": failure["reason"] if failure else None,
-    }
-    names = ("explored", "screen", "properties", "worst_atom", "novelty", "nearest")
-    found |= dict.fromkeys((*names, "decision", "reason"))
-    return found if past is None else found | _judging(frame, past)
+    return Account(
+        identity,
+        _formula(frame),
+        frame.origin,
+        frame.split,
+        _label(frame) if dataset.count(identity) else None,
+        failure["reason"] if failure else None,
+        None if past is None else _judging(frame, past),
+    )
 
 
 def _identity(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset) -> str:
@@ -123,8 +264,8 @@ def _common(one: str, other: str) -> int:
 
 def _judged(identity: str, history: Sequence[Past]) -> Past | None:
     """The iteration that judged a frame; met again, a frame is known and not judged."""
-    reasons = ((past, past.judgement.reasons.get(identity)) for past in history)
-    return next((past for past, reason in reasons if reason not in (None, KNOWN)), None)
+    decisions = ((past, past.judgement.decisions.get(identity)) for past in history)
+    return next((past for past, one in decisions if one and one.kind is not Kind.KNOWN), None)
 
 
 def _formula(frame: Frame) -> str:
@@ -132,185 +273,94 @@ def _formula(frame: Frame) -> str:
     return str(Formula.from_dict(counts).format("metal"))
 
 
-def _label(frame: Frame) -> dict[str, Any] | None:
+def _label(frame: Frame) -> Label | None:
     labels = frame.labels
     if not labels:
         return None
     largest = None
     if labels.forces is not None:
         largest = float(np.sqrt(np.square(labels.forces).sum(axis=1)).max())
-    return {"energy": labels.energy, "max_force": largest, "theory": labels.theory}
+    return Label(labels.energy, largest, labels.theory)
 
 
-def _judging(frame: Frame, past: Past) -> dict[str, Any]:
-    """What was found out about an explored frame, and what followed."""
+def _judging(frame: Frame, past: Past) -> Judged:
     origin = past.explored.by_id(frame.id).origin
     has_start = past.starts.count(origin.parent)
     start = past.starts.by_id(origin.parent) if has_start else None
-    decision, _, reason = past.judgement.reasons[frame.id].partition(": ")
-    refused = decision == "refused"
+    conditions = (
+        origin.parameters.get(key) for key in ("temperature", "pressure", "ensemble", "time")
+    )
+    strategy = start.origin.strategy if start else None
     predicted = past.predictions.select([frame.id])
-    conditions = ("temperature", "pressure", "ensemble", "time")
-    return {
-        "explored": {
-            "iteration": past.n,
-            "start": origin.parent,
-            "start_strategy": start.origin.strategy if start else None,
-            "trajectory": origin.trajectory,
-            **{key: origin.parameters.get(key) for key in conditions},
-        },
-        "screen": f"refused: {reason}" if refused else "passed",
-        "properties": _properties(frame, predicted, past.calibrations),
-        "worst_atom": _worst_atom(frame, predicted, past.calibrations.get("forces")),
-        **_surroundings(frame, past),
-        "decision": decision,
-        "reason": reason,
-    }
+    novelty, nearest = _surroundings(frame, past)
+    return Judged(
+        Met(past.n, origin.parent, strategy, origin.trajectory, *conditions),
+        past.judgement.decisions[frame.id],
+        _properties(frame, predicted, past.calibrations),
+        _worst_atom(frame, predicted, past.calibrations.get("forces")),
+        novelty,
+        nearest,
+    )
 
 
-def _worst_atom(
-    frame: Frame, predicted: Predictions, made: Calibration | None
-) -> dict[str, Any] | None:
-    """The atom whose force is most in dispute; none where a prediction is not finite."""
+def _worst_atom(frame: Frame, predicted: Predictions, made: Calibration | None) -> WorstAtom | None:
     if not predicted.is_finite[0]:
         return None
     atoms = predicted.atom_disagreement()
     worst = int(np.argmax(atoms))
     true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
     scale = (made.atom_sigma or made.sigma) if made is not None and made.fitted else None
-    return {
-        "index": worst,
-        "element": chemical_symbols[frame.numbers[worst]],
-        "disagreement": float(atoms[worst]),
-        "predicted_error": None if scale is None else scale * float(atoms[worst]),
-        "true_error": float(true[worst]) if len(true) else None,
-    }
+    return WorstAtom(
+        worst,
+        chemical_symbols[frame.numbers[worst]],
+        float(atoms[worst]),
+        None if scale is None else scale * float(atoms[worst]),
+        float(true[worst]) if len(true) else None,
+    )
 
 
 def _properties(
     frame: Frame, predicted: Predictions, calibrations: Mapping[str, Calibration]
-) -> dict[str, Any]:
+) -> dict[str, OfProperty]:
     delta = predicted.disagreement()
     alone = Dataset.from_frames([frame])
     error, has = predicted.errors(alone), predicted.referenced(alone)
-    found = {}
+    properties = {}
     for name, made in calibrations.items():
         if name == "stress" and not predicted.has_stress[0]:
             continue
         value = float(delta[name][0])
         is_finite = math.isfinite(value)
-        found[name] = {
-            "unit": UNITS[name],
-            "disagreement": value if is_finite else None,
-            "threshold": made.threshold,
-            "tolerance": made.tolerance,
-            "exceeds": value > made.threshold,
-            "predicted_error": (
-                (made.sigma or made.slope) * value if is_finite and made.fitted else None
-            ),
-            "true_error": float(error[name][0]) if has[name][0] and is_finite else None,
-        }
-    return found
+        scale = made.sigma or made.slope
+        properties[name] = OfProperty(
+            unit=UNITS[name],
+            disagreement=value if is_finite else None,
+            threshold=made.threshold,
+            tolerance=made.tolerance,
+            exceeds=value > made.threshold,
+            predicted_error=scale * value if is_finite and made.fitted else None,
+            true_error=float(error[name][0]) if has[name][0] and is_finite else None,
+        )
+    return properties
 
 
-def _surroundings(frame: Frame, past: Past) -> dict[str, Any]:
+def _surroundings(frame: Frame, past: Past) -> tuple[Distance, Nearest | None]:
     """Novelty and the nearest labelled frame, measured again: no iteration keeps descriptors."""
     try:
         alone = Dataset.from_frames([frame])
         space = Space.of(alone, past.known, past.descriptor)
     except MissingExtraError as error:
-        return {"novelty": {"note": str(error)}, "nearest": None}
+        return Distance(None, None, exceeds=False, note=str(error)), None
     distance = float(space.from_training()[0])
-    judged = Novelty.from_dict(past.judgement.novelty)
-    limit = float(judged.of(alone)[0])
-    novelty = {
-        "distance": distance if math.isfinite(distance) else None,
-        "threshold": limit if math.isfinite(limit) else None,
-        "exceeds": distance > limit,
-        "note": judged.note,
-    }
+    limit = float(past.judgement.novelty.of(alone)[0])
+    novelty = Distance(
+        distance if math.isfinite(distance) else None,
+        limit if math.isfinite(limit) else None,
+        exceeds=distance > limit,
+        note=past.judgement.novelty.note,
+    )
     nearest = space.nearest_known(0)
     if nearest is None:
-        return {"novelty": novelty, "nearest": None}
+        return novelty, None
     identity, away = nearest
-    strategy = past.known.by_id(identity).origin.strategy
-    return {
-        "novelty": novelty,
-        "nearest": {"frame": identity, "strategy": strategy, "distance": away},
-    }
-
-
-# ── in words ──────────────────────────────────────────────────────────────────
-def in_words(found: Mapping[str, Any]) -> list[str]:
-    """The lines that ``trainspot why`` prints; atoms are counted from 1."""
-    origin, explored = found["origin"], found["explored"]
-    lines = [f"frame {found['frame']} ({found['formula']})"]
-    if explored is None:
-        parent = f" of {origin['parent'][:_SHOWN]}" if origin["parent"] else ""
-        lines.append(f"origin: {origin['strategy']}{parent}, iteration {origin['iteration']}")
-        lines.append("never explored: it was there before, so nothing judged it")
-    else:
-        lines += [*_explored_lines(explored, found["screen"]), *_judged_lines(found)]
-        lines.append(f"decision: {found['decision']}: {found['reason']}")
-    lines.append(f"set: {found['set'] or 'none yet'}")
-    if found["failure"]:
-        lines.append(f"label: failed: {found['failure']}")
-    elif label := found["label"]:
-        force = label["max_force"]
-        largest = "" if force is None else f", largest force {force:.3g} eV/Å"
-        energy = "" if label["energy"] is None else f"{label['energy']:.6f} eV"
-        lines.append(f"label: {energy}{largest} ({label['theory']})")
-    else:
-        lines.append("label: none")
-    return lines
-
-
-def _explored_lines(explored: Mapping[str, Any], screen: str) -> list[str]:
-    start = f"{explored['start_strategy'] or 'frame'} {explored['start'][:_SHOWN]}"
-    said = [
-        f"{explored[key]:.4g} {unit}"
-        for key, unit in (("temperature", "K"), ("pressure", "kbar"), ("time", "ps"))
-        if explored[key] is not None
-    ]
-    where = f"explored: iteration {explored['iteration']}, from {start}"
-    return [", ".join([where, *said]), f"screen: {screen}"]
-
-
-def _errors(one: Mapping[str, Any]) -> str:
-    predicted, true = one["predicted_error"], one["true_error"]
-    said = "not calibrated" if predicted is None else f"predicted error {predicted:.3g}"
-    return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
-
-
-def _judged_lines(found: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for name, one in found["properties"].items():
-        if one["disagreement"] is None:
-            lines.append(f"{name}: a prediction is not finite")
-            continue
-        word = "exceeds" if one["exceeds"] else "is within"
-        lines.append(
-            f"{name}: disagreement {one['disagreement']:.3g} {word} {one['threshold']:.3g} "
-            f"{one['unit']}{_errors(one)}"
-        )
-    if worst := found["worst_atom"]:
-        lines.append(
-            f"worst atom: {worst['index'] + 1} ({worst['element']}), disagreement "
-            f"{worst['disagreement']:.3g} eV/Å{_errors(worst)}"
-        )
-    novelty, nearest = found["novelty"], found["nearest"]
-    if novelty.get("distance") is not None:
-        limit = novelty["threshold"]
-        word = "beyond" if novelty["exceeds"] else "within"
-        judged = novelty["note"] or "not judged" if limit is None else f"{word} {limit:.3g}"
-        lines.append(
-            f"novelty: {novelty['distance']:.3g} from the nearest training frame, {judged}"
-        )
-    elif novelty["note"]:
-        lines.append(f"novelty: {novelty['note']}")
-    if nearest:
-        lines.append(
-            f"nearest labelled: {nearest['frame'][:_SHOWN]} ({nearest['strategy']}), distance "
-            f"{nearest['distance']:.3g}"
-        )
-    return lines
+    return novelty, Nearest(identity, past.known.by_id(identity).origin.strategy, away)

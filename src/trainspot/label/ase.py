@@ -7,11 +7,13 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ase.data import chemical_symbols
 from pydantic import Field
 
 from trainspot.common import processes
+from trainspot.common.elements import symbols
+from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Preflight, Remark
 from trainspot.label.base import (
     EngineSettings,
     FrameEngine,
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import ProcessPoolExecutor
 
+    from ase import Atoms
+
     from trainspot.data.dataset import Dataset
-    from trainspot.data.frames import Frame
+    from trainspot.data.frames import Frame, Labels
 
 _NO_MOMENTS: Final = (
     "the atom has a magnetic moment, and calculator '{}' has none; set spin: none for isolated"
@@ -43,23 +47,23 @@ _DIED: Final = "the process that computed this frame died"
 
 
 class AseSettings(EngineSettings):
-    """Which calculator labels, and with what."""
+    """The ASE calculator that computes the labels, and its parameters."""
 
     practical: ClassVar[frozenset[str]] = frozenset({"frames_per_job", "practical_parameters"})
 
     calculator: str = Field(
-        description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class."
+        description=f"ASE calculator: one of {', '.join(NAMES)}, or module:Class"
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Keyword arguments of the calculator."
+        default_factory=dict, description="keyword arguments of the calculator"
     )
     practical_parameters: tuple[str, ...] = Field(
         (),
-        description="Names of parameters that change how a label is obtained, such as a number of "
-        "steps, and not its numbers; those of well-known calculators are known.",
+        description="parameters that do not change the numbers of a label, such as a "
+        "largest number of steps; those of well-known calculators are known already",
     )
     frames_per_job: int = Field(
-        1000, ge=1, description="Frames labelled by one job of a campaign; jobs follow each other."
+        1000, ge=1, description="frames labelled per job; the jobs run one after the other"
     )
 
     def decisive(self) -> dict[str, Any]:
@@ -79,6 +83,38 @@ class AseLabelEngine(FrameEngine):
     name: ClassVar[str] = "ase"
     Settings: ClassVar[type[AseSettings]] = AseSettings
     default_code: ClassVar[str] = "trainspot@localhost"
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Whether the calculator can be made, and has moments if isolated atoms need them."""
+        name = facts.settings.calculator
+        try:
+            made = calculator(name, facts.settings.parameters)
+        except InputError as error:
+            if facts.here or isinstance(error, UnknownNameError):
+                yield Remark("error", f"label.calculator: {error}")
+            return
+        if {"magmom", "magmoms"} & set(made.implemented_properties):
+            return
+        if any(atomic_moment(frame) for frame in facts.unlabelled()):
+            text = f"calculator '{name}' cannot start from a magnetic moment"
+            yield Remark(
+                "error", f"{text}, but isolated atoms have one; set spin: none for isolated"
+            )
+
+    @classmethod
+    def described(cls, settings: AseSettings) -> str:
+        """The calculator."""
+        return settings.calculator
+
+    @classmethod
+    def has_stress(cls, settings: AseSettings) -> bool:
+        """Whether the calculator has stresses; one that is not here may."""
+        try:
+            made = calculator(settings.calculator, settings.parameters)
+        except InputError:
+            return True
+        return "stress" in made.implemented_properties
 
     @staticmethod
     def theory(settings: AseSettings) -> str:
@@ -139,12 +175,18 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
         if reason := not_computed(frame, told, _given(settings)):
             return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
-        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
-        labels = labels_of(frame, energy, atoms.get_forces(), stress, theory)
+        labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))
     return frame.with_(labels=labels)
+
+
+def computed(frame: Frame, atoms: Atoms, theory: str) -> Labels:
+    """What the calculator of ``atoms``, the frame as ASE's, computes; see ``label_frame``."""
+    known = atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
+    stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+    return labels_of(frame, energy, atoms.get_forces(), stress, theory)
 
 
 def _given(settings: AseSettings) -> dict[str, Any]:
@@ -159,7 +201,7 @@ def _reason(error: Exception, frame: Frame, name: str) -> str:
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
     if str(error) and not isinstance(error, KeyError):
         return raised
-    elements = ", ".join(sorted({chemical_symbols[number] for number in frame.numbers}))
+    elements = symbols(frame.numbers)
     return f"calculator '{name}' raised {raised}; perhaps it has no parameters for {elements}"
 
 

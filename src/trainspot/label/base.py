@@ -18,13 +18,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from trainspot.common import plugins
-from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.lattice import periodic_projector
 from trainspot.data.state import MOMENTS
+from trainspot.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,7 +67,7 @@ class LabelResult:
     failures: Dataset
 
 
-class LabelEngine(Contract, abstract=True):
+class LabelEngine(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.label``.
 
     An engine that labels in plain Python derives from ``FrameEngine``. One that needs AiiDA has
@@ -83,8 +83,11 @@ class LabelEngine(Contract, abstract=True):
             ("did not reach self-consistency"); for engines whose calculations have such statuses.
         continued: Those exit statuses after which the engine goes on in another attempt, so that
             more attempts may help.
+
+    See ``trainspot.engine.Engine`` for what all engines say of themselves.
     """
 
+    group: ClassVar[str] = GROUP
     name: ClassVar[str]
     Settings: ClassVar[type[EngineSettings]]
     default_code: ClassVar[str]
@@ -102,6 +105,24 @@ class LabelEngine(Contract, abstract=True):
     @abstractmethod
     def theory(settings: Any) -> str:
         """Fingerprint of the level of theory; at most 64 ASCII characters, see ``fingerprint``."""
+
+    @classmethod
+    def described(cls, settings: Any) -> str:
+        """What computes the labels, in a word for messages."""
+        del settings
+        return cls.name
+
+    @classmethod
+    def has_stress(cls, settings: Any) -> bool:
+        """Whether labels of periodic frames have stresses, as far as is known here."""
+        del settings
+        return True
+
+    @classmethod
+    def includes_dispersion(cls, settings: Any) -> bool:
+        """Whether a correction for dispersion, which an explorer could add, is in the labels."""
+        del settings
+        return False
 
 
 class FrameEngine(LabelEngine, abstract=True):

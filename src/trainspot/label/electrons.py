@@ -1,22 +1,101 @@
-"""Counting electrons: what pw.x cannot fill with fixed occupations."""
+"""Electrons in pw.x: charge and spin of a frame, and what fixed occupations cannot hold."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from ase.data import atomic_numbers
 
+from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.label.states import charge_of
+from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Remark
+from trainspot.label.base import atomic_moment
+from trainspot.label.states import charge_of, not_computed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from trainspot.data.dataset import Dataset
     from trainspot.data.frames import Frame
     from trainspot.label.quantumespresso import QuantumEspressoSettings
 
 _OPEN_CORES: Final = frozenset(range(57, 72))
 """Lanthanides: pseudopotentials of some freeze an odd number of electrons."""
+_UNGUIDED_MAGNETISATION: Final = 0.5
+"""Share of the valence electrons that start polarised when no moments are given."""
+
+
+def spin(
+    frame: Frame, settings: QuantumEspressoSettings, valences: Mapping[str, float]
+) -> dict[str, Any]:
+    """Keywords for the moments that the settings and the frame ask for.
+
+    Args:
+        frame: The frame.
+        settings: The engine's.
+        valences: Valence electrons of each element's pseudopotential.
+
+    Raises:
+        InputError: The moments cannot be told to pw.x.
+    """
+    alone = atomic_moment(frame)
+    if not (alone or settings.spin):
+        return {}
+    start, own = {}, {} if alone else _own_moments(frame)
+    for symbol in sorted(set(frame.to_atoms().symbols)):
+        if not (alone or own or settings.moments):
+            start[symbol] = _UNGUIDED_MAGNETISATION
+            continue
+        moment = alone or own.get(symbol, settings.moments.get(symbol, 0.0))
+        if moment and symbol not in valences:
+            raise InputError(f"the number of valence electrons of {symbol} is not known")
+        start[symbol] = min(1.0, max(-1.0, moment / valences[symbol])) if moment else 0.0
+    return {"nspin": 2, "starting_magnetization": start}
+
+
+def _own_moments(frame: Frame) -> dict[str, float]:
+    """The moment, µB, that each element of a frame starts from, where the frame says so.
+
+    Raises:
+        InputError: Atoms of one element start from different moments, or these are vectors.
+    """
+    if MOMENTS not in frame.state:
+        return {}
+    found: dict[str, float] = {}
+    moments = np.asarray(frame.arrays[MOMENTS], dtype=np.float64)
+    for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
+        if found.setdefault(symbol, moment) != moment or moments.ndim > 1:
+            raise InputError(
+                f"atoms of {symbol} start from different moments, which pw.x is not told",
+                hint="leave initial_magmoms out, or label with another engine",
+            )
+    return found
+
+
+def charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
+    """Keywords for the charge that the frame asks for.
+
+    Raises:
+        InputError: The frame asks for a state that is not computed.
+    """
+    system = settings.parameters.get("SYSTEM", {})
+    given = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
+    spin = {"nspin", "tot_magnetization", "starting_magnetization"} & system.keys()
+    given |= {"spin": True} if spin else {}
+    told = {MOMENTS} if CHARGE in given else {MOMENTS, CHARGE}
+    if reason := not_computed(frame, told, given):
+        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
+    total = charge_of(frame)
+    return {"tot_charge": total} if total and CHARGE not in given else {}
+
+
+def with_moments(dataset: Dataset) -> int:
+    """Frames without labels that start from moments of their own, isolated atoms left out."""
+    bodies = (f for f in dataset.frames(labelled=False) if not is_isolated_atom(f))
+    return sum(MOMENTS in frame.state for frame in bodies)
 
 
 def are_fixed(settings: QuantumEspressoSettings) -> bool:
@@ -58,7 +137,29 @@ def odd(
             continue
         else:
             electrons = sum(atomic_numbers[symbol] for symbol in symbols)
-        charge = charge_of(frame) if given is None else float(given)
-        if abs((electrons - charge) % 2) > 1e-6:
+        total = charge_of(frame) if given is None else float(given)
+        if abs((electrons - total) % 2) > 1e-6:
             found.append(frame)
     return found
+
+
+def foresee(
+    frames: Dataset,
+    settings: QuantumEspressoSettings,
+    valences: Mapping[str, float] | None = None,
+) -> Iterator[Remark]:
+    """Whether fixed occupations suit the electrons of what pw.x will be asked for.
+
+    Args:
+        frames: Those that will be labelled first.
+        settings: The engine's.
+        valences: Valence electrons of each element's pseudopotential, if they are known.
+    """
+    if found := odd(frames, settings, valences):
+        formula = found[0].to_atoms().get_chemical_formula()
+        text = (
+            f"{len(found)} of {counted(len(frames), 'frame')} to be labelled have an odd number of "
+            f"electrons ({formula} is the first); pw.x refuses them with occupations: fixed and "
+            "without spin; write occupations: smearing, or set tot_charge"
+        )
+        yield Remark("error" if len(found) == len(frames) else "warning", text)

@@ -17,21 +17,21 @@ import yaml
 from pydantic import Field, model_validator
 
 from trainspot.common.errors import InputError
+from trainspot.common.text import counted
 from trainspot.common.units import EV_PER_A3_IN_GPA
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.data.state import CHARGE, MOMENTS
+from trainspot.engine import Preflight, Program, Remark
+from trainspot.label import electrons
 from trainspot.label.base import (
     EngineSettings,
     LabelEngine,
-    atomic_moment,
     fingerprint,
     labels_of,
 )
 from trainspot.label.practical import decisive_pw
-from trainspot.label.states import charge_of, not_computed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import ArrayLike
 
@@ -44,88 +44,103 @@ _RESERVED: Final = {
     "ELECTRONS": {"conv_thr"},
 }
 _PERIODIC_AXES_OF: Final = {"2D": 2, "makov-payne": 0, "martyna-tuckerman": 0}
-_UNGUIDED_MAGNETISATION: Final = 0.5
-"""Share of the valence electrons that start polarised when no moments are given."""
 
 Bit = Literal[0, 1]
 
+PW: Final = Program(
+    "pw",
+    "pw.x",
+    calculation="quantumespresso.pw",
+    probe=(),
+    says="Program PWSCF",
+    remedy="install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again",
+)
+"""The program; without input it greets and ends with an error."""
+
 
 class QuantumEspressoSettings(EngineSettings):
-    """What one pw.x label is: accuracy, pseudopotentials, k-points, occupations, spin."""
+    """Settings of pw.x: accuracy, pseudopotentials, k-points, occupations, spin."""
 
     practical: ClassVar[frozenset[str]] = frozenset(
         {"electron_maxstep", "mixing_beta", "max_iterations", "clean_workdir", "parallelization"}
     )
 
     protocol: Literal["fast", "balanced", "stringent"] = Field(
-        "stringent", description="Level of precision; fields that are given win over it."
+        "stringent", description="level of precision; the other keys override it"
     )
     pseudo_family: str = Field(
         "SSSP/1.3/PBE/precision",
         min_length=1,
-        description="Label of the installed pseudopotential family (aiida-pseudo list).",
+        description="label of an installed pseudopotential family (aiida-pseudo list)",
     )
     ecutwfc: float | None = Field(
         None,
         gt=0,
-        description="Cutoff of the wave functions, Ry; null: the highest that the family "
-        "recommends for the elements of the dataset.",
+        description="cutoff of the wave functions, Ry; null: the highest recommended "
+        "cutoff of the elements in the dataset",
     )
     ecutrho: float | None = Field(
-        None, gt=0, description="Cutoff of the charge density, Ry; given together with ecutwfc."
+        None, gt=0, description="cutoff of the charge density, Ry; only together with ecutwfc"
     )
     kpoints_distance: float | None = Field(
-        None, gt=0, description="Largest distance between k-points, 1/Å with 2π; null: protocol."
+        None,
+        gt=0,
+        description="largest distance between k-points, 1/Å (with 2π); null: from the protocol",
     )
     kpoints_mesh: tuple[int, int, int] | None = Field(
-        None, description="One mesh for all frames instead of a distance; 1 along vacuum."
+        None, description="one k-point mesh for all frames, instead of a distance; 1 along vacuum"
     )
     kpoints_offset: tuple[Bit, Bit, Bit] = Field(
-        (0, 0, 0), description="1 shifts the mesh by half a step along that axis; 0 along vacuum."
+        (0, 0, 0),
+        description="1 shifts the mesh by half a step along this direction; 0 along vacuum",
     )
     occupations: Literal["smearing", "fixed"] = Field(
         "smearing",
-        description="fixed for insulators. Isolated atoms are always smeared: open shells.",
+        description="smearing, or fixed for insulators; isolated atoms always use "
+        "smearing, because of open shells",
     )
     smearing: Literal["cold", "gaussian", "methfessel-paxton", "fermi-dirac"] = Field(
-        "cold", description="Kind of smearing; isolated atoms use gaussian."
+        "cold", description="type of smearing; isolated atoms use gaussian"
     )
-    degauss: float | None = Field(None, gt=0, description="Smearing, Ry; null: protocol.")
+    degauss: float | None = Field(
+        None, gt=0, description="smearing width, Ry; null: from the protocol"
+    )
     spin: bool = Field(
         False,
-        description="Collinear spin polarisation. Isolated atoms that carry a moment (spin: hund) "
-        "always have it.",
+        description="collinear spin polarisation; isolated atoms with a moment (spin: "
+        "hund) always have it",
     )
     moments: dict[str, float] = Field(
         default_factory=dict,
-        description="Starting magnetic moment of each element, µB per atom; with spin. Elements "
-        "left out start unpolarised; none given: half of all valence electrons.",
+        description="starting magnetic moment of each element, µB per atom, if spin is "
+        "true; other elements start without a moment; empty: half of all valence "
+        "electrons",
     )
     dispersion: Literal["d2", "d3"] | None = Field(
-        None, description="Grimme's correction: D2, or D3 with Becke-Johnson damping."
+        None,
+        description="dispersion correction of Grimme: D2, or D3 with Becke-Johnson "
+        "damping; null: none",
     )
     conv_thr_per_atom: float | None = Field(
-        None, gt=0, description="SCF threshold on the energy, Ry per atom; null: protocol."
+        None, gt=0, description="SCF threshold on the energy, Ry per atom; null: from the protocol"
     )
     assume_isolated: Literal["none", "2D", "makov-payne", "martyna-tuckerman"] = Field(
         "none",
-        description="Correction for frames of that dimensionality; none: plain periodic images.",
+        description="correction for frames that are not periodic in all directions; none: "
+        "periodic images",
     )
-    nosym: bool = Field(False, description="Ignore the symmetry of the frames.")
-    electron_maxstep: int = Field(80, ge=1, description="SCF steps before giving up.")
-    mixing_beta: float = Field(0.4, gt=0, le=1, description="Mixing of the SCF.")
+    nosym: bool = Field(False, description="ignore the symmetry of the frames")
+    electron_maxstep: int = Field(80, ge=1, description="largest number of SCF steps")
+    mixing_beta: float = Field(0.4, gt=0, le=1, description="mixing factor of the SCF")
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="More keywords of pw.x by namelist (CONTROL, SYSTEM, ELECTRONS); they win.",
+        description="more keywords of pw.x by namelist (CONTROL, SYSTEM, ELECTRONS); they "
+        "override all others",
     )
-    max_iterations: int = Field(
-        5, ge=1, description="Runs of pw.x for a frame before the base workchain gives up."
-    )
-    clean_workdir: bool = Field(
-        True, description="Remove the folders of pw.x when a frame is done."
-    )
+    max_iterations: int = Field(5, ge=1, description="largest number of pw.x runs per frame")
+    clean_workdir: bool = Field(True, description="remove the folder of pw.x after each frame")
     parallelization: dict[str, int] = Field(
-        default_factory=dict, description="Flags of pw.x such as npool."
+        default_factory=dict, description="parallelization flags of pw.x, such as npool"
     )
 
     @model_validator(mode="after")
@@ -222,6 +237,29 @@ class QuantumEspressoLabelEngine(LabelEngine):
     Settings: ClassVar[type[QuantumEspressoSettings]] = QuantumEspressoSettings
     failures: ClassVar[Mapping[int, str]] = {410: "did not reach self-consistency"}
     continued: ClassVar[frozenset[int]] = frozenset({400, 410})
+    extra: ClassVar[str] = "quantumespresso"
+
+    @classmethod
+    def program(cls) -> Program:
+        """pw.x."""
+        return PW
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Moments of given frames that pw.x will not be told of."""
+        if facts.settings.spin:
+            return
+        if count := electrons.with_moments(facts.inputs):
+            yield Remark(
+                "warning",
+                f"{counted(count, 'frame')} with initial_magmoms will be labelled without spin; "
+                "set label.spin: true to start from these moments",
+            )
+
+    @classmethod
+    def includes_dispersion(cls, settings: QuantumEspressoSettings) -> bool:
+        """See the base class."""
+        return settings.dispersion is not None
 
     @staticmethod
     def theory(settings: QuantumEspressoSettings) -> str:
@@ -262,8 +300,8 @@ class QuantumEspressoLabelEngine(LabelEngine):
                 "ecutrho": settings.ecutrho,
                 "nosym": settings.nosym,
                 **_occupations(frame, settings),
-                **_spin(frame, settings, valences or {}),
-                **_charge(frame, settings),
+                **electrons.spin(frame, settings, valences or {}),
+                **electrons.charge(frame, settings),
                 **_interactions(frame, settings),
             },
             "ELECTRONS": {
@@ -329,56 +367,6 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
     else:
         kind = settings.smearing
     return {"occupations": "smearing", "smearing": kind, "degauss": settings.precision("degauss")}
-
-
-def _spin(
-    frame: Frame, settings: QuantumEspressoSettings, valences: Mapping[str, float]
-) -> dict[str, Any]:
-    alone = atomic_moment(frame)
-    if not (alone or settings.spin):
-        return {}
-    start, own = {}, {} if alone else _own_moments(frame)
-    for symbol in sorted(set(frame.to_atoms().symbols)):
-        if not (alone or own or settings.moments):
-            start[symbol] = _UNGUIDED_MAGNETISATION
-            continue
-        moment = alone or own.get(symbol, settings.moments.get(symbol, 0.0))
-        if moment and symbol not in valences:
-            raise InputError(f"the number of valence electrons of {symbol} is not known")
-        start[symbol] = min(1.0, max(-1.0, moment / valences[symbol])) if moment else 0.0
-    return {"nspin": 2, "starting_magnetization": start}
-
-
-def _own_moments(frame: Frame) -> dict[str, float]:
-    """The moment, µB, that each element of a frame starts from, where the frame says so.
-
-    Raises:
-        InputError: Atoms of one element start from different moments, or these are vectors.
-    """
-    if MOMENTS not in frame.state:
-        return {}
-    found: dict[str, float] = {}
-    moments = np.asarray(frame.arrays[MOMENTS], dtype=np.float64)
-    for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
-        if found.setdefault(symbol, moment) != moment or moments.ndim > 1:
-            raise InputError(
-                f"atoms of {symbol} start from different moments, which pw.x is not told",
-                hint="leave initial_magmoms out, or label with another engine",
-            )
-    return found
-
-
-def _charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    """The charge that the frame asks for; another state that is not computed is refused."""
-    system = settings.parameters.get("SYSTEM", {})
-    given = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
-    spin = {"nspin", "tot_magnetization", "starting_magnetization"} & system.keys()
-    given |= {"spin": True} if spin else {}
-    told = {MOMENTS} if CHARGE in given else {MOMENTS, CHARGE}
-    if reason := not_computed(frame, told, given):
-        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
-    charge = charge_of(frame)
-    return {"tot_charge": charge} if charge and CHARGE not in given else {}
 
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:

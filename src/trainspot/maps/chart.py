@@ -17,7 +17,7 @@ from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS, Frame
 from trainspot.maps import sorep
-from trainspot.maps.choice import NO_LIMITS, Limits, choose
+from trainspot.maps.choice import NO_LIMITS, Limits, Note, choose
 from trainspot.maps.embed import TITLES, Method, embed, need
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FrameMap:
         descriptor: What similarity means.
         method: How the plane was found, which may not be what was asked for in tiny sets.
         seed: What was random followed from this.
-        notes: Sentences for the reader: who is not on the map and why.
+        notes: For the reader: who is not on the map and why.
     """
 
     frames: Dataset
@@ -65,7 +65,7 @@ class FrameMap:
     descriptor: Descriptor
     method: Method
     seed: int
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of points."""
@@ -105,7 +105,7 @@ class FrameMap:
             "method": self.method,
             "seed": self.seed,
             "colour": colour,
-            "notes": self.notes,
+            "notes": [str(note) for note in self.notes],
             "frames": self._records(colour),
         }
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -196,7 +196,7 @@ def make(
     method: Method = "tsne",
     seed: int = 0,
     limits: Limits = NO_LIMITS,
-    jobs: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> FrameMap:
     """Put frames on a map.
@@ -209,19 +209,17 @@ def make(
         descriptor: What similarity means.
         method: How the plane is found.
         seed: What is random follows from this.
-        limits: Larger frames are left out; of more, or of more than can be described in time, some
-            are drawn at random, at most half of them explored ones unless the dataset is smaller.
-            By default as ``MAX_ATOMS`` and ``MAX_FRAMES`` say, without a limit in time. Frames
-            that would take a twentieth of the time alone are left out.
-        jobs: Processes for the descriptor ``sorep``.
+        limits: Larger frames are left out; of too many some are drawn at random, at most half of
+            them explored ones unless the dataset is smaller. By default as ``MAX_ATOMS`` and
+            ``MAX_FRAMES`` say.
+        workers: Processes for the descriptor ``sorep``.
         progress: Called with frames done and all frames while they are described.
 
     Raises:
-        InputError: No frame is left to show; or the time is too short for half of the frames, or
-            for the integrals between all elements.
+        InputError: No frame is left to show.
         MissingExtraError: A library is not installed.
     """
-    if limits.atoms is None and limits.seconds is None:
+    if limits.atoms is None:
         limits = limits._replace(atoms=MAX_ATOMS[descriptor])
     if limits.frames is None:
         limits = limits._replace(frames=MAX_FRAMES[descriptor])
@@ -230,13 +228,11 @@ def make(
         sorep.need()
     mine, theirs, notes = choose(dataset, others, limits, seed, orbitals=descriptor == "sorep")
     shown = Dataset.concatenate([mine, theirs])
-    vectors = _vectors(shown, descriptor, jobs, progress)
+    vectors = _vectors(shown, descriptor, workers, progress)
     points, used = embed(vectors, method, seed)
     if used != method:
-        notes.append(
-            f"There are too few different frames for {TITLES[method]}: these are principal "
-            "components."
-        )
+        few = f"There are too few different frames for {TITLES[method]}"
+        notes.append(Note(f"{few}: these are principal components"))
     status = [LABELLED if labelled else UNLABELLED for labelled in mine.is_labelled.tolist()]
     status += [EXPLORED] * len(theirs)
     return FrameMap(shown, points, status, descriptor, used, seed, notes)
@@ -245,11 +241,11 @@ def make(
 def _vectors(
     frames: Dataset,
     descriptor: Descriptor,
-    jobs: int,
+    workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> Floats:
     if descriptor == "structural":
         return structural.descriptors(frames)
     total = len(frames)
     told = None if progress is None else lambda done: progress(done, total)
-    return sorep.describe(frames, jobs=jobs, progress=told)
+    return sorep.describe(frames, workers=workers, progress=told)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from trainspot.common.errors import MissingExtraError
-from trainspot.common.plugins import extra_for
 from trainspot.common.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 Method = Literal["tsne", "umap", "pca"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 TITLES: Final = {"tsne": "t-SNE", "umap": "UMAP", "pca": "principal components"}
+_BROUGHT_BY: Final = {"sklearn": "map", "umap": "umap"}
+"""The extra that brings the library of a method."""
 
 COMPONENTS: Final = 50
 PERPLEXITY: Final = 30.0
@@ -49,7 +50,7 @@ def need(method: Method) -> None:
         elif method == "umap":
             _umap()
     except ModuleNotFoundError as error:
-        extra = extra_for(error)
+        extra = _BROUGHT_BY.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         raise MissingExtraError(f"the library for {TITLES[method]}", extra) from error

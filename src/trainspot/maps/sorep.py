@@ -11,7 +11,6 @@ vacuum and no size of a box enters.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -69,13 +68,13 @@ class Levels(NamedTuple):
 
 
 def describe(
-    frames: Dataset, *, jobs: int = 1, progress: Callable[[int], None] | None = None
+    frames: Dataset, *, workers: int = 1, progress: Callable[[int], None] | None = None
 ) -> Floats:
     """The descriptors of frames.
 
     Args:
         frames: Any frames; cost grows with the third power of the number of atoms.
-        jobs: Processes to share the work between; more than one needs a main module that can be
+        workers: Processes to share the work between; more than one needs a main module that can be
             imported, as for everything that spawns.
         progress: Called with the number of frames done, from time to time.
 
@@ -88,7 +87,9 @@ def describe(
     """
     need()
     done = []
-    for number, spectrum in enumerate(_spectra(frames, min(jobs, len(frames) // _WORTH)), start=1):
+    for number, spectrum in enumerate(
+        _spectra(frames, min(workers, len(frames) // _WORTH)), start=1
+    ):
         done.append(spectrum)
         if progress is not None:
             progress(number)
@@ -111,18 +112,17 @@ def need() -> None:
         raise MissingExtraError(f"{name}, which the descriptor 'sorep' needs,", "map") from error
 
 
-def _spectra(frames: Dataset, jobs: int) -> Iterator[Floats]:
-    if jobs < 2:
+def _spectra(frames: Dataset, workers: int) -> Iterator[Floats]:
+    if workers < 2:
         with _one_thread():
             yield from map(descriptor, frames)
         return
-    with processes.pool(jobs, _one_core) as pool:
+    with processes.pool(workers, _one_core) as pool:
         yield from pool.map(descriptor, frames, chunksize=4)
 
 
 def _one_core() -> None:
-    """Each process keeps to one core (PySCF and BLAS read this when they are imported)."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    processes.keep_to_one_core()
     _one_thread()
 
 

@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.data import chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from trainspot.common.errors import InputError, NonFiniteError
-from trainspot.data.frames import Frame
+from trainspot.common.elements import check_known
+from trainspot.common.errors import NonFiniteError
+from trainspot.common.properties import PROPERTIES
+from trainspot.data.frames import Frame, Labels
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.potential import Potential, caution
-from trainspot.predictions.predictions import PROPERTIES
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO
 
 
 def calculator(
@@ -41,10 +42,13 @@ def calculator(
     return CommitteeCalculator(CommitteePotential.load(Path(folder), dtype=dtype, device=device))
 
 
-class PotentialCalculator(Calculator):  # type: ignore[misc]
+class PotentialCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     """A potential as an ASE calculator (energy eV, forces eV/Å, stress eV/Å³)."""
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    who: ClassVar[str] = "the model"
+    """What errors call it."""
 
     def __init__(self, model: Potential) -> None:
         """Wrap a loaded member."""
@@ -54,21 +58,25 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
     def calculate(
         self,
         atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Predict everything at once.
 
         Raises:
+            InputError: An element the model does not know.
             NonFiniteError: The model predicted infinite or not-a-number values.
         """
         super().calculate(atoms, properties, system_changes)
-        frame = unrounded(
-            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
-        )
-        labels = self.model.predict(self.model.prepare([frame]))[0]
+        check_known(np.unique(self.atoms.numbers), self.model.numbers, who=self.who)
+        labels, bars = self._predicted(self._frame())
         assert labels.energy is not None
         assert labels.forces is not None
+        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
+            raise NonFiniteError(
+                f"{self.who} predicted non-finite values",
+                hint="the structure is far outside what it was trained on",
+            )
         self.results = {
             "energy": labels.energy,
             "free_energy": labels.energy,
@@ -76,8 +84,15 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         }
         if labels.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
-        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
-            raise NonFiniteError("the model predicted non-finite values")
+        self.results |= bars
+
+    def _frame(self) -> Frame:
+        atoms = self.atoms
+        return unrounded(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+
+    def _predicted(self, frame: Frame) -> tuple[Labels, dict[str, Any]]:
+        """The labels, and more results by their names."""
+        return self.model.predict(self.model.prepare([frame]))[0], {}
 
 
 def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
@@ -85,7 +100,7 @@ def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
     return Frame(np.array(numbers), np.array(positions), np.array(cell), np.array(pbc), id="")
 
 
-class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
+class CommitteeCalculator(PotentialCalculator):
     """The mean of a committee, with error bars, for ASE.
 
     ``results`` has ``energy`` (eV), ``free_energy``, ``forces`` (n, 3) in eV/Å and, with periodic
@@ -96,8 +111,9 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     - ``forces_uncertainty``: of each atom, (n,), eV/Å;
     - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
     - ``stress_uncertainty``: eV/Å³;
-    - ``excess``: the largest disagreement over its threshold: above 1 a campaign would have
-      labelled this structure. Only with a calibration.
+    - ``threshold_ratio``: the largest disagreement over its threshold: above 1 a campaign would
+      have labelled this structure. Only with a calibration. ``excess`` is its former name, and
+      has the same value.
 
     A committee of one has no error bars. Where a property is not calibrated its bar is a raw
     disagreement, and making the calculator warns of it.
@@ -106,11 +122,11 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         committee: The members and what is known of their errors.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    who: ClassVar[str] = "the committee"
 
     def __init__(self, committee: CommitteePotential) -> None:
         """Keep the committee."""
-        super().__init__()
+        super().__init__(committee)
         self.committee = committee
         text = caution(committee.calibrated) if len(committee.members) > 1 else ""
         if text:
@@ -121,47 +137,19 @@ class CommitteeCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         """For which properties the error bar is calibrated, not a raw disagreement."""
         return {name: name in self.committee.calibrated for name in PROPERTIES}
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """All properties and error bars of a structure.
+    def _frame(self) -> Frame:
+        Frame.from_atoms(self.atoms)  # refuses what is no structure, such as dependent cell vectors
+        return super()._frame()
 
-        Raises:
-            InputError: An element the models do not know.
-            NonFiniteError: A member predicts something that is not a number.
-        """
-        super().calculate(atoms, properties, system_changes)
-        frame = Frame.from_atoms(self.atoms)
-        foreign = sorted(set(frame.numbers.tolist()) - set(self.committee.numbers))
-        if foreign:
-            names = ", ".join(chemical_symbols[z] for z in foreign)
-            raise InputError(
-                f"the committee does not know {names}", hint="train it on frames with this element"
-            )
+    def _predicted(self, frame: Frame) -> tuple[Labels, dict[str, Any]]:
         labels, bars = self.committee.predict_with_bars(self.committee.prepare([frame]))[0]
-        assert labels.energy is not None
-        assert labels.forces is not None
-        if not (np.isfinite(labels.energy) and np.all(np.isfinite(labels.forces))):
-            raise NonFiniteError(
-                "the committee predicts numbers that are not finite",
-                hint="the structure is far outside what it was trained on",
-            )
-        self.results = {
-            "energy": labels.energy,
-            "free_energy": labels.energy,
-            "forces": labels.forces,
-        }
-        if labels.stress is not None:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(labels.stress)
         if len(self.committee.members) < 2:
-            return
-        self.results["energy_uncertainty"] = bars.energy * len(frame)
-        self.results["forces_uncertainty"] = bars.forces
-        self.results["frame_forces_uncertainty"] = bars.frame_forces
-        if bars.stress is not None:
-            self.results["stress_uncertainty"] = bars.stress
-        if bars.excess is not None:
-            self.results["excess"] = bars.excess
+            return labels, {}
+        results = {
+            "energy_uncertainty": bars.energy * len(frame),
+            "forces_uncertainty": bars.forces,
+            "frame_forces_uncertainty": bars.frame_forces,
+            "stress_uncertainty": bars.stress,
+            **dict.fromkeys((RATIO, FORMER_RATIO), bars.threshold_ratio),
+        }
+        return labels, {name: value for name, value in results.items() if value is not None}

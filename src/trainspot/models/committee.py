@@ -9,40 +9,16 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
-from trainspot.common.errors import DataError, InputError
+from trainspot.common.errors import InputError
 from trainspot.data import lattice
 from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
-from trainspot.models.exported import CALIBRATION, MODELS, read_calibration
+from trainspot.models.exported import CALIBRATION, CalibrationFile
 from trainspot.models.potential import Composite, ErrorBars, Potential, Uncertain
-from trainspot.predictions.error_bars import Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.error_bars import RATIO, Trust, calibrated
+from trainspot.predictions.predictions import Predictions
 
 KIND: Final = "committee"
-
-
-def trust_of(content: Mapping[str, Any], where: str) -> dict[str, Trust]:
-    """What a calibration says of each property that was fitted.
-
-    Args:
-        content: See ``read_calibration``.
-        where: The folder, for the message.
-
-    Raises:
-        DataError: It is damaged.
-    """
-    found = {}
-    for name, one in content["properties"].items():
-        try:
-            scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
-            atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
-            if one["fitted"]:
-                found[name] = Trust(float(scale), float(threshold), atoms)
-        except (TypeError, ValueError):
-            raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
-        if name not in PROPERTIES:
-            raise DataError(f"a calibration of '{name}', which is unknown", where=where)
-    return found
 
 
 class CommitteePotential(Uncertain, Composite):
@@ -90,7 +66,7 @@ class CommitteePotential(Uncertain, Composite):
             InputError: Not such a folder.
             DataError: A file is damaged.
         """
-        return [path / MODELS / name for name in read_calibration(path)["models"]]
+        return CalibrationFile.of_export(path).model_files
 
     @classmethod
     def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
@@ -100,8 +76,10 @@ class CommitteePotential(Uncertain, Composite):
             InputError: Not such a folder, or a model kind that is not installed.
             DataError: A file is damaged.
         """
-        members = [potential.load(one, dtype=dtype, device=device) for one in cls.files(path)]
-        return cls(members, trust_of(read_calibration(path), str(path)))
+        calibration = CalibrationFile.of_export(path)
+        files = calibration.model_files
+        members = [potential.load(one, dtype=dtype, device=device) for one in files]
+        return cls(members, calibration.trust())
 
     def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
         """What the members need, shared where they can."""
@@ -148,7 +126,7 @@ class CommitteePotential(Uncertain, Composite):
             forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
             frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
-            excess=of_frame.get("excess"),
+            threshold_ratio=of_frame.get(RATIO),
         )
         return mean, bars
 

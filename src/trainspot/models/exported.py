@@ -1,12 +1,19 @@
-"""The folder of an export: names of its files, and ``calibration.json`` written and read."""
+"""The folder of an export: names of its files, and ``calibration.json`` written and read.
+
+Nothing else in the project knows the format of that file.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from trainspot.common.errors import DataError, InputError
+from trainspot.common.properties import PROPERTIES
+from trainspot.predictions.error_bars import Trust
 
 MODELS: Final = "models"
 CALIBRATION: Final = "calibration.json"
@@ -14,45 +21,121 @@ FORMAT: Final = "trainspot-calibration"
 FORMAT_VERSION: Final = 1
 
 
-def read_calibration(root: Path) -> dict[str, Any]:
-    """``calibration.json`` of an exported folder, checked.
+@dataclass(frozen=True)
+class CalibrationFile:
+    """What a ``calibration.json`` says.
 
-    Raises:
-        InputError: There is none.
-        DataError: It is damaged or not ours.
+    Attributes:
+        path: The file.
+        models: Names of the committee's files in ``models`` beside it, in their order; empty where
+            the file is what ``trainspot calibrate`` printed.
+        properties: Of each property what ``Calibration.to_dict`` says.
     """
-    path = root / CALIBRATION
+
+    path: Path
+    models: tuple[str, ...]
+    properties: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of_export(cls, root: Path) -> Self:
+        """That of an exported folder.
+
+        Raises:
+            InputError: There is none.
+            DataError: It is damaged or not ours.
+        """
+        path = root / CALIBRATION
+        if not path.is_file():
+            raise InputError(
+                f"no {CALIBRATION} here",
+                where=str(root),
+                hint="give a folder of 'trainspot export'",
+            )
+        return cls._checked(path, _json(path))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """That of an exported folder, or a file: one of an export, or of ``trainspot calibrate``.
+
+        Raises:
+            InputError: There is none.
+            DataError: It is damaged or not ours.
+        """
+        if path.is_dir():
+            return cls.of_export(path)
+        if not path.is_file():
+            raise InputError("no such file", where=str(path))
+        content = _json(path)
+        if isinstance(content, dict) and "format" not in content:
+            return cls(path, (), content)
+        return cls._checked(path, content)
+
+    @classmethod
+    def _checked(cls, path: Path, content: Any) -> Self:
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise DataError("not a calibration of ours", where=str(path))
+        version = content.get("format_version", 0)
+        if not isinstance(version, int):
+            raise DataError("its format_version is damaged", where=str(path))
+        if version > FORMAT_VERSION:
+            raise DataError("written by a newer trainspot", where=str(path))
+        try:
+            models, properties = tuple(content["models"]), content["properties"]
+            good = all(Path(name).name == name for name in models)
+            good = good and all({"slope", "fitted"} <= one.keys() for one in properties.values())
+        except (KeyError, TypeError, AttributeError):
+            good = False
+        if not good:
+            raise DataError("the list of models or properties is damaged", where=str(path))
+        return cls(path, models, properties)
+
+    @property
+    def model_files(self) -> list[Path]:
+        """The files of the committee, in its order."""
+        return [self.path.parent / MODELS / name for name in self.models]
+
+    def trust(self) -> dict[str, Trust]:
+        """What it says of each property that was fitted.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        where, trusted = str(self.path.parent), {}
+        for name, one in self.properties.items():
+            try:
+                scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
+                atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
+                if one["fitted"]:
+                    trusted[name] = Trust(float(scale), float(threshold), atoms)
+            except (TypeError, ValueError):
+                raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
+            if name not in PROPERTIES:
+                raise DataError(f"a calibration of '{name}', which is unknown", where=where)
+        return trusted
+
+
+def write_calibration(
+    root: Path, models: Sequence[str], properties: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write the ``calibration.json`` of an exported folder; equal content gives equal bytes.
+
+    Args:
+        root: The folder.
+        models: Names of the committee's files in ``models``.
+        properties: Of each property what ``Calibration.to_dict`` says.
+    """
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "models": list(models),
+        "properties": dict(properties),
+    }
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    (root / CALIBRATION).write_text(text + "\n", encoding="utf-8")
+
+
+def _json(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(
-            f"no {CALIBRATION} here", where=str(root), hint="give a folder of 'trainspot export'"
-        ) from None
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError("not JSON, or damaged", where=str(path)) from error
-    return checked(content, path)
-
-
-def checked(content: Any, path: Path) -> dict[str, Any]:
-    """The content of a ``calibration.json``, wherever the file is.
-
-    Raises:
-        DataError: It is damaged or not ours.
-    """
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError("not a calibration of ours", where=str(path))
-    version = content.get("format_version", 0)
-    if not isinstance(version, int):
-        raise DataError("its format_version is damaged", where=str(path))
-    if version > FORMAT_VERSION:
-        raise DataError("written by a newer trainspot", where=str(path))
-    try:
-        good = all(Path(name).name == name for name in content["models"])
-        good = good and all(
-            {"slope", "fitted"} <= one.keys() for one in content["properties"].values()
-        )
-    except (KeyError, TypeError, AttributeError):
-        good = False
-    if not good:
-        raise DataError("the list of models or properties is damaged", where=str(path))
-    return dict(content)

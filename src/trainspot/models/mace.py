@@ -16,14 +16,14 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
-from ase.data import chemical_symbols
-from ase.geometry import complete_cell
 from vesin import NeighborList
 
 from trainspot.common import processes
 from trainspot.common.archives import is_whole
+from trainspot.common.elements import check_known
 from trainspot.common.errors import DataError, InputError, MissingExtraError
 from trainspot.data.frames import Labels
+from trainspot.data.lattice import full_cell
 from trainspot.models.potential import Potential
 
 if TYPE_CHECKING:
@@ -135,13 +135,10 @@ class MacePotential(Potential):
             InputError: An element that the model does not know.
         """
         numbers = np.concatenate([frame.numbers for frame in frames])
-        foreign = sorted({int(z) for z in numbers} - set(self.numbers))
-        if foreign:
-            names = ", ".join(chemical_symbols[z] for z in foreign)
-            raise InputError(f"the model was not trained on {names}")
+        check_known(np.unique(numbers), self.numbers)
         sizes = np.array([len(frame) for frame in frames])
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        cells = np.array([complete_cell(frame.cell) for frame in frames])
+        cells = np.array([full_cell(frame.cell, frame.pbc) for frame in frames])
         edges, shifts = self._edges(frames, cells, offsets)
         frame_of_edge = np.repeat(np.arange(len(frames)), [s.shape[0] for s in shifts])
         unit_shifts = np.concatenate(shifts)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trainspot.common import plugins
 from trainspot.common.contracts import Contract
 from trainspot.common.errors import ContractError, InputError
+from trainspot.common.properties import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame, Labels
 
 GROUP = "trainspot.models"
-
-BARS = ("energy", "forces", "stress")
-"""What error bars are of."""
 
 
 class Potential(Contract, abstract=True):
@@ -94,15 +92,15 @@ class ErrorBars:
         frame_forces: Of the forces of the whole frame, root mean square over its atoms, eV/Å. Its
             scale is another than that of single atoms.
         stress: eV/Å³; ``None`` where no axis is periodic.
-        excess: The largest Δ/τ over the judged properties: above 1 a campaign would have labelled
-            the frame; ``None`` if no threshold is known.
+        threshold_ratio: The largest Δ/τ over the judged properties: above 1 a campaign would have
+            labelled the frame; ``None`` if no threshold is known.
     """
 
     energy: float
     forces: NDArray[np.float64]
     frame_forces: float
     stress: float | None
-    excess: float | None
+    threshold_ratio: float | None
 
 
 class Uncertain(Potential, abstract=True):
@@ -134,7 +132,7 @@ def caution(calibrated: Collection[str]) -> str:
     Args:
         calibrated: See ``Uncertain``.
     """
-    raw = ", ".join(name for name in BARS if name not in calibrated)
+    raw = ", ".join(name for name in PROPERTIES if name not in calibrated)
     return raw and f"error bars of {raw} are not calibrated: raw disagreements, mostly too small"
 
 

@@ -27,7 +27,8 @@ from scipy.sparse import csr_array
 from vesin import NeighborList
 
 from trainspot.common.archives import is_whole
-from trainspot.common.errors import DataError, InputError
+from trainspot.common.elements import check_known
+from trainspot.common.errors import DataError
 from trainspot.data.frames import Labels
 from trainspot.models.potential import Potential
 
@@ -134,8 +135,7 @@ class Basis:
         found = np.searchsorted(self.numbers, numbers)
         known = np.asarray(self.numbers)[np.minimum(found, len(self.numbers) - 1)]
         if np.any(known != numbers):
-            foreign = sorted({int(z) for z in np.asarray(numbers)[known != numbers]})
-            raise InputError(f"the model does not know the elements {foreign}")
+            check_known(np.unique(numbers), self.numbers)
         return found
 
     def radial(self, distances: Array) -> tuple[Array, Array]:

@@ -9,15 +9,9 @@ from zlib import crc32
 import numpy as np
 
 from trainspot.common.text import counted
-from trainspot.common.units import (
-    BOHR_IN_ANGSTROM,
-    EV_PER_A3_IN_GPA,
-    EV_PER_A3_IN_KBAR,
-    HARTREE_IN_EV,
-    KCAL_PER_MOL_IN_EV,
-    KJ_PER_MOL_IN_EV,
-)
+from trainspot.common.units import EV_PER_A3_IN_GPA, HARTREE_IN_EV
 from trainspot.data.dataset import CHUNK
+from trainspot.plausibility.causes import ENERGIES, FORCES, STRESSES
 from trainspot.plausibility.doubt import Doubt
 
 if TYPE_CHECKING:
@@ -193,12 +187,11 @@ def _beyond_all_electrons(sizes: Sizes) -> Doubt | None:
     if not len(found) or np.quantile(found, 0.05) < _BEYOND:
         return None
     ratio, middle = float(np.median(found)), float(np.nanmedian(sizes.energy))
-    units = {"kcal/mol": KCAL_PER_MOL_IN_EV, "kJ/mol": KJ_PER_MOL_IN_EV}
-    near = [name for name, value in units.items() if abs(ratio * value - 1) < 0.1]
+    near = [name for name in ("kcal/mol", "kJ/mol") if abs(ratio * ENERGIES[name] - 1) < 0.1]
     text = f"energies of {middle:.4g} eV/atom are {ratio:.3g} times those of all electrons"
     if not near:
         return Doubt("energy-unit", f"{text}: they are in another unit than eV")
-    factor = units[near[0]]
+    factor = ENERGIES[near[0]]
     return Doubt(
         "energy-unit",
         f"{text}: in {near[0]}? Then multiply them by {factor:.6g}, and forces in "
@@ -214,7 +207,8 @@ def _like_all_electrons(sizes: Sizes) -> Doubt | None:
     found = sizes.electrons[known & telling]
     if not len(found) or len(found) < 0.8 * (~np.isnan(sizes.energy)).sum():
         return None
-    for name, unit in (("Hartree", HARTREE_IN_EV), ("Rydberg", HARTREE_IN_EV / 2)):
+    for name in ("Hartree", "Rydberg"):
+        unit = ENERGIES[name]
         if np.all(np.abs(found * unit - 1) < 2 * _ALIKE) and (
             abs(float(np.median(found)) * unit - 1) < _ALIKE
         ):
@@ -222,7 +216,7 @@ def _like_all_electrons(sizes: Sizes) -> Doubt | None:
                 "energy-unit",
                 f"energies of {np.median(sizes.energy[known & telling]):.4g} eV/atom are those of "
                 f"all electrons in {name}? Then multiply them by {unit:.6g}, and forces in "
-                f"{name}/bohr by {unit / BOHR_IN_ANGSTROM:.6g}",
+                f"{name}/bohr by {FORCES[f'{name}/bohr']:.6g}",
                 unit,
             )
     return None
@@ -267,6 +261,6 @@ def stresses(sizes: Sizes, slope: Slope | None) -> Iterator[Doubt]:
         "stress-unit",
         f"stresses reach {largest:.4g} eV/Å³, {largest * EV_PER_A3_IN_GPA:.0f} GPa "
         f"(beyond {LARGE_STRESS:g} eV/Å³ in {many} of {counted(len(found), 'frame')}){against}: in "
-        f"kbar (multiply them by {1 / EV_PER_A3_IN_KBAR:.6g}) or in GPa (by "
-        f"{1 / EV_PER_A3_IN_GPA:.6g})? With the sign of VASP also by -1",
+        f"kbar (multiply them by {STRESSES['kbar']:.6g}) or in GPa (by "
+        f"{STRESSES['GPa']:.6g})? With the sign of VASP also by -1",
     )

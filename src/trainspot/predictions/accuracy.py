@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.common.errors import InputError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainspot.predictions.statistics import Array
+
+RATIO: Final = "threshold_ratio"
+"""Name of the largest Δ/τ of a frame in files and results."""
+
+FORMER_RATIO: Final = "excess"
+"""The name it had before; old files have it, and the results of the ASE calculator keep it."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,11 @@ class Trust:
 def calibrated(
     disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
 ) -> dict[str, Array]:
-    """Error bars of the calibrated properties, scale × Δ, and ``excess``, (N,) each.
+    """Sigmas of the calibrated properties, scale × Δ, and ``threshold_ratio``, (N,) each.
 
-    ``excess`` is the largest Δ/τ over the calibrated properties: above 1 a campaign would have
-    labelled the frame. Infinite where Δ is; the bar of the stress is NaN where a frame has none,
-    for 0 would claim that it is known.
+    ``threshold_ratio`` is the largest Δ/τ over the calibrated properties: above 1 a campaign would
+    have labelled the frame. It is infinite where Δ is infinite. The sigma of the stress is NaN for
+    a frame without a stress, because 0 would claim that the stress is known.
 
     Args:
         disagreement: Δ of each property, (N,) each, see ``Predictions.disagreement``.
@@ -48,4 +55,4 @@ def calibrated(
         found["stress"] = np.where(has_stress, found["stress"], np.nan)
     with np.errstate(invalid="ignore"):  # an infinite Δ where no threshold is known
         judged = [disagreement[name] / one.threshold for name, one in trust.items()]
-    return found | {"excess": np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}
+    return found | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}

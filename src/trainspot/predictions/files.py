@@ -4,10 +4,10 @@
 (M, N, 3, 3), ``projector`` (N, 3, 3), and for readers of other programs the group
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
-error bars of the calibrated properties and ``excess``, (N,) each (see ``evaluate.trust``); a bar
-has the attributes ``scale`` and ``threshold``. Attributes of the file: ``format``,
-``format_version``, ``members``, ``source``, and ``digests`` of
-the members' files where they are known.
+sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``); older
+files call the latter ``excess``. A sigma has the attributes ``scale`` and ``threshold``. The file
+has the attributes ``format``, ``format_version``, ``members``, ``source``, and ``digests`` of the
+members' files if they are known.
 Bytes depend on the content alone.
 """
 
@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from trainspot import io
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError, InputError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
-from trainspot.predictions.error_bars import Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO, Trust, calibrated
+from trainspot.predictions.predictions import Predictions
 
 FORMAT: Final = "trainspot-predictions"
 FORMAT_VERSION: Final = 1
@@ -79,7 +80,7 @@ class Writer:
         offsets = np.concatenate([[0], np.cumsum(n_atoms)]).astype("i8")
         file.create_dataset("offsets", data=offsets, track_times=False)
         extra = [f"disagreement/{name}" for name in _DISAGREEMENT if self._committee]
-        extra += [f"calibrated/{name}" for name in (*self._trust, "excess") if self._trust]
+        extra += [f"calibrated/{name}" for name in (*self._trust, RATIO) if self._trust]
         for name in extra:
             file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
         for name, one in self._trust.items():
@@ -151,9 +152,12 @@ def frame_ids(source: Path | IO[bytes]) -> list[str]:
 
 
 def error_bars(source: Path) -> dict[str, NDArray[np.float64]]:
-    """Calibrated bars and ``excess`` of each frame, (N,); nothing where there are none."""
+    """Sigmas and ``threshold_ratio`` of each frame, (N,) each; empty without a calibration."""
     with h5py.File(source, "r") as file:
-        return {name: column[...] for name, column in file.get("calibrated", {}).items()}
+        return {
+            RATIO if name == FORMER_RATIO else name: column[...]
+            for name, column in file.get("calibrated", {}).items()
+        }
 
 
 def read(source: Path | str | IO[bytes]) -> Predictions:

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainspot.common.errors import InputError, NonFiniteError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
 from trainspot.predictions import statistics as stats
 from trainspot.predictions.statistics import Array
-
-PROPERTIES: Final = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True, eq=False)

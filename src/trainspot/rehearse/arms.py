@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common.errors import InputError
 from trainspot.config import document
 from trainspot.config.explain import explain
-from trainspot.config.load import Loaded, resolve
+from trainspot.config.load import Loaded, by_todays_names, former_names, resolve
 from trainspot.config.models import Campaign
 from trainspot.train import run
 
@@ -26,8 +26,8 @@ PAPER: Final = "paper"
 RANDOM: Final = "random"
 ARMS: Final = {
     OURS: "the campaign file as it is",
-    PAPER: "the same campaign judged by the protocol of the paper, which labels all it flags",
-    RANDOM: "frames chosen at random from all that were explored, without thresholds",
+    PAPER: "the same campaign with the protocol of the paper, which labels all flagged frames",
+    RANDOM: "the same campaign with frames selected at random, without thresholds",
 }
 """Name and meaning of what is compared."""
 
@@ -45,14 +45,15 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
     Raises:
         InputError: Anything wrong with the file or with a change.
     """
-    source = document.read(path)
+    source = by_todays_names(document.read(path))
     for key, value in changes.items():
         inside: Any = source.data
         *parts, last = key.split(".")
+        last = former_names().get((".".join(parts), last), last)
         for part in parts:
             inside = inside.setdefault(part, {}) if isinstance(inside, dict) else None
         if not isinstance(inside, dict):
-            raise InputError(f"'{key}' leads through a value", where="--set")
+            raise InputError(f"'{key}' is not a key of the campaign file", where="--set")
         inside[last] = value
     loaded = resolve(source)
     if not (loaded.campaign.structures or loaded.campaign.dataset):
@@ -76,7 +77,8 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     run.trainer(trainer, where="--trainer")
     notes = []
     if campaign.label.settings != oracle:
-        theirs = getattr(campaign.label.settings, "calculator", campaign.label.engine)
+        label = campaign.label
+        theirs = label.plugin(label.engine).described(label.settings)
         notes.append(f"labels: {oracle.calculator} instead of {theirs}")
     changed: dict[str, Any] = {
         "label": {
@@ -87,15 +89,16 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     }
     if campaign.train.engine != trainer:
         notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
-        changed["train"] = {"engine": trainer, "committee": campaign.train.committee}
+        changed["train"] = {"engine": trainer, "committee_size": campaign.train.committee_size}
         if campaign.train.start != "foundation":
             changed["train"]["start"] = campaign.train.start
         else:
             notes.append("training starts from scratch, not from the foundation model")
     if campaign.explore.engine != "ase":
         notes.append(f"dynamics: ase instead of {campaign.explore.engine}")
-        if getattr(campaign.explore.settings, "dispersion", None):
-            notes.append("dispersion is left out of the dynamics")
+        explore = campaign.explore
+        if explore.plugin(explore.engine).adds_dispersion(explore.settings):
+            notes.append("molecular dynamics without the dispersion correction")
         plan = campaign.explore.plan.model_dump(mode="json")
         changed["explore"] = {"engine": "ase", **plan}
     return _with(campaign, changed), notes

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from trainspot.common.errors import InputError
 from trainspot.label import calculators
-from trainspot.label.ase import AseLabelEngine, AseSettings
-from trainspot.label.base import labels_of
+from trainspot.label.ase import AseLabelEngine, AseSettings, computed
 from trainspot.label.calculators import NAMES, calculator
 from trainspot.models import potential
 from trainspot.models.calculator import PotentialCalculator
@@ -133,7 +132,4 @@ class OraclePotential(potential.Potential):
             new = calculator(self.settings.calculator, self.settings.parameters)
             self._made = (species, new)
         atoms.calc = self._made[1]
-        known = atoms.calc.implemented_properties
-        energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-        stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
-        return labels_of(frame, energy, atoms.get_forces(), stress, "oracle")
+        return computed(frame, atoms, "oracle")

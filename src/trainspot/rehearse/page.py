@@ -1,4 +1,4 @@
-"""A rehearsal in words: the page, and the lines for a terminal."""
+"""The page of a rehearsal, and its lines for a terminal."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def html(outcome: Outcome) -> str:
 def headline(outcome: Outcome) -> str:
     """What a newcomer reads first."""
     if not outcome.learned:
-        return "No arm learned anything that the common test can see"
+        return "No campaign lowered the error on the common test frames"
     found = outcome.ratio(OURS, PAPER, "labels", outcome.targets()[-1])
     if found.value is None:
-        return "The rehearsal does not tell which choice needs fewer labels"
+        return "This rehearsal cannot tell which campaign needs fewer labels"
     if found.interval is None or found.interval[0] <= 1.0 <= found.interval[1]:
         return "No clear difference in labels between this campaign and the protocol of the paper"
     less = "fewer" if found.value < 1.0 else "more"
@@ -58,7 +58,7 @@ def sentences(outcome: Outcome) -> list[str]:
     """The comparison with each baseline, and what made the arms alike, in words."""
     said = _unfitted(outcome)
     if not outcome.learned:
-        return [*said, "Give it more iterations, larger batches, or an oracle it can learn."]
+        return [*said, "Try more iterations, larger batches, or another reference (--oracle)."]
     target = outcome.targets()[-1]
     for base in outcome.arms:
         if base == OURS or OURS not in outcome.arms:
@@ -78,16 +78,16 @@ def _unfitted(outcome: Outcome) -> list[str]:
         return []
     return [
         (
-            f"In {random} of its {len(points)} iterations no threshold could be fitted, so that "
-            "the choice was random: there were too few validation frames, or the disagreement did "
-            "not follow the error."
+            f"In {random} of its {len(points)} iterations no threshold could be fitted, so frames "
+            "were selected at random. There were too few validation frames, or the disagreement "
+            "did not follow the error."
         )
     ]
 
 
 def _compared(found: Ratio) -> str:
     if found.value is None:
-        return "an unknown share (not every arm got there) of"
+        return "an unknown share (not every campaign reached this error) of"
     text = f"{number(found.value)} times"
     if found.interval:
         low, high = (number(end) for end in found.interval)

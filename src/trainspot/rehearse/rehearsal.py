@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from trainspot.common.seeds import derive_seed
 from trainspot.config.load import foundation_file, read_inputs
 from trainspot.data.dataset import Dataset
-from trainspot.data.frames import Labels
 from trainspot.rehearse import arms, kept, oracle
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.testset import common_test, of_dynamics
@@ -147,8 +146,8 @@ def prepare(
     campaign, notes = arms.rehearsed(loaded.campaign, reference, trainer)
     found = read_inputs(loaded)
     if found.is_labelled.any():
-        notes.append("the labels of the dataset are replaced by the oracle's, and count as new")
-    inputs = Dataset.from_frames(frame.with_(labels=Labels()) for frame in found)
+        notes.append("the cheap reference labels the dataset again; its labels count as new")
+    inputs = found.without_labels()
     oracle.check(inputs, reference)
     more = (derive_seed(campaign.seed, "rehearse", k) for k in range(1, seeds))
     foundation = foundation_file(loaded) if campaign.train.start == "foundation" else None

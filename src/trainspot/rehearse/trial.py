@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from concurrent.futures import as_completed
@@ -187,8 +186,8 @@ def _point(turn: loop.Turn, task: Task) -> Point:
         forces=error["forces"],
         forces_md=predictions.select(moving.ids).rmse(moving)["forces"] if len(moving) else None,
         energy=error["energy"],
-        explored=int(turn.record["explored"]),
-        flagged=int(turn.record["flagged"]),
+        explored=turn.record.explored or 0,
+        flagged=turn.record.flagged or 0,
         chosen=len(turn.decision.judgement.chosen),
         fitted=not turn.decision.judgement.fallback,
     )
@@ -239,6 +238,5 @@ def run_all(
 
 
 def _one_core() -> None:
-    """Campaigns side by side share the cores, unless the user says otherwise; torch reads this."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    """Campaigns side by side share the cores, unless the user says otherwise."""
+    processes.keep_to_one_core(always=False)

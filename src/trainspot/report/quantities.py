@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from trainspot.common.properties import WORDS
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -38,10 +40,9 @@ class Quantity:
         return f"{value * self.scale:.6g}\N{NO-BREAK SPACE}{self.unit}"
 
 
-QUANTITIES: Final = (
-    Quantity("energy", "Energy per atom", "meV/atom", 1000.0, "eV/atom"),
-    Quantity("forces", "Forces", "meV/Å", 1000.0, "eV/Å"),
-    Quantity("stress", "Stress", "meV/Å³", 1000.0, "eV/Å³"),
+QUANTITIES: Final = tuple(
+    Quantity(name, words.title, f"m{words.unit}", 1000.0, words.unit)
+    for name, words in WORDS.items()
 )
 """In the order of every table and figure."""
 

@@ -88,7 +88,7 @@ def _check_frames(name: str, made: Sequence[Frame], given: Sequence[Frame]) -> N
         assert np.all(gaps >= VACUUM - 1e-5), "vacuum along what is not periodic"
         if frame is known.get(frame.id):
             continue  # passed on as it is
-        assert frame.origin.strategy, f"{name} names itself or its motif"
+        assert frame.origin.strategy, f"{name} names its strategy"
         assert frame.origin.parent in {"", *known}, "the parent is one of those given"
         assert not frame.labels, "labels are never invented"
         assert not overlapping(frame), "no atoms overlap"

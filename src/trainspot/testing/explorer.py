@@ -16,6 +16,7 @@ from trainspot.explore.base import Explored, Explorer, MdSettings
 from trainspot.explore.base import explorer as registered
 from trainspot.explore.schedule import Plan, Run, schedule
 from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.hooks import check_hooks
 from trainspot.testing.samples import few_frames, tiny_dataset, tiny_model
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def check_explorer(
     """Assert the contract of an explorer.
 
     Of any explorer: settings derive from ``MdSettings``, have defaults, explain themselves,
-    survive JSON and refuse what they do not know; the default code is ``label@computer``.
+    survive JSON and refuse what they do not know; the default code is ``label@computer``,
+    and what ``program()`` describes; ``preflight`` gives remarks of one line.
 
     Of one that ``runs_in_process``, or with ``explore``, a schedule of short runs of 100 fs is
     run for real, NPT, NVT and NVE, of a crystal, a slab and a molecule:
@@ -74,6 +76,7 @@ def check_explorer(
     with claims.works("settings that are all left at their defaults"):
         found.Settings()
     parsed = check_settings(claims, found.Settings, settings or {})
+    check_hooks(claims, found, parsed, tiny_dataset())
     if not found.runs_in_process and explore is None:
         return
     frames = _starts() if starts is None else list(starts)

@@ -14,6 +14,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.label import base
 from trainspot.label.base import EngineSettings, FrameEngine, LabelEngine, LabelResult
 from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.hooks import check_hooks
 from trainspot.testing.labelling import Labelling
 from trainspot.testing.samples import few_frames, tiny_dataset
 
@@ -40,6 +41,8 @@ def check_label_engine(
     Of any engine:
 
     - settings explain themselves, survive JSON, and unknown ones are refused;
+    - ``program()`` is that of the default code, ``extra`` one of the package, and ``preflight``
+      gives remarks of one line;
     - ``theory`` is stable and at most 64 ASCII characters, begins with the name of the engine,
       changes with every setting that changes the numbers, and with no practical one.
 
@@ -75,6 +78,7 @@ def check_label_engine(
     is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, EngineSettings)
     claims(is_settings, "Settings does not derive from EngineSettings")
     parsed = check_settings(claims, found.Settings, settings or {})
+    check_hooks(claims, found, parsed, tiny_dataset())
     _check_theory(claims, found, settings or {}, parsed, other or {}, indifferent)
     in_process = issubclass(found, FrameEngine)
     claims(in_process == found.runs_in_process, "runs_in_process is for a FrameEngine, and only it")

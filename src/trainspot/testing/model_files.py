@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,16 +29,21 @@ def check_model_file(kind: str | type[Potential], path: Path, folder: Path) -> N
     - ``recognises`` is true of the model, and of no other installed kind;
     - it is false, and raises nothing, of a text, an empty file, a folder, an archive, and models
       of other kinds, whatever their names end with;
-    - ``load`` raises ``DataError``, and nothing else, for a model that is cut off or overwritten.
+    - ``load`` raises ``DataError``, and nothing else, for a model that is cut off or overwritten;
+      of a model that is a folder, each file is cut off, and an ``InputError`` is enough, because
+      the members are models of other kinds.
 
     Args:
         kind: Its registered name, or its class.
-        path: A whole model file of this kind.
+        path: A whole model file of this kind, or a folder that is a model.
         folder: An empty folder.
     """
     model = potential.potential_kind(kind) if isinstance(kind, str) else kind
     claims = Claims("model kind", model.kind, model)
     _check_recognises(claims, model, path, folder)
+    if path.is_dir():
+        _check_damaged_folder(claims, model, path, folder)
+        return
     for what, content, must_refuse in _damages(path.read_bytes()):
         damaged = folder / f"damaged{path.suffix}"
         damaged.write_bytes(content)
@@ -66,6 +72,17 @@ def _check_recognises(claims: Claims, model: type[Potential], path: Path, folder
         with claims.works(f"recognises() of {what}"):
             answer = model.recognises(stranger)
         claims(not answer, f"recognises() takes {what} for a model of its own")
+
+
+def _check_damaged_folder(claims: Claims, model: type[Potential], path: Path, folder: Path) -> None:
+    files = sorted(one.relative_to(path) for one in path.rglob("*") if one.is_file())
+    for number, name in enumerate(files):
+        damaged = folder / f"damaged_{number}"
+        shutil.copytree(path, damaged)
+        content = (path / name).read_bytes()
+        (damaged / name).write_bytes(content[: len(content) // 2])
+        with claims.refuses(InputError, f"loading a model of which half of {name} is missing"):
+            model.load(damaged)
 
 
 def _strangers(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:

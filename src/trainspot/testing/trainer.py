@@ -15,6 +15,7 @@ from trainspot.data.frames import Labels
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.models import potential
 from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.hooks import check_hooks
 from trainspot.testing.potential import check_potential
 from trainspot.testing.samples import few_frames, tiny_dataset
 from trainspot.testing.training import Training
@@ -80,7 +81,7 @@ def check_trainer(
     """Assert the contract of a trainer with real trainings, two or three, tiny ones.
 
     - What it declares is there: code, program, kind of model; settings have defaults, explain
-      themselves and refuse what they do not know.
+      themselves and refuse what they do not know; ``preflight`` gives remarks of one line.
     - The same arguments write the same bytes, another seed writes others; labels of the test set
       change nothing; without labelled training frames it refuses and writes nothing.
     - Its program understands ``arguments``; ``run`` trains as well, if it ``runs_in_process``, and
@@ -148,6 +149,7 @@ def _check_declarations(claims: Claims, engine: type[Trainer], settings: Mapping
     with claims.works("settings that are all left at their defaults"):
         engine.Settings()
     parsed = check_settings(claims, engine.Settings, settings)
+    check_hooks(claims, engine, parsed, tiny_dataset())
     words = engine.arguments(parsed)
     claims(_are_texts(words), f"arguments() gives {words!r}, not a list of texts")
     patterns = engine.outputs(parsed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainspot.common import processes
 from trainspot.common.errors import (
-    MissingExtraError,
+    InputError,
     OutputMissingError,
     TrainingDivergedError,
     TrainingError,
@@ -65,7 +65,7 @@ class Training:
     def _program(self) -> subprocess.CompletedProcess[str]:
         try:
             program = find_executable(self.engine.executable)
-        except MissingExtraError as error:
+        except InputError as error:
             raise AssertionError(
                 f"{self.claims.subject}: its program '{self.engine.executable}' is neither beside "
                 "the interpreter nor on PATH"

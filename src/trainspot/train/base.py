@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from ase.data import chemical_symbols
 
-from trainspot.common.contracts import Contract
+from trainspot.common.elements import symbols
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import derive_seed
 from trainspot.data.state import MOMENTS, worded
+from trainspot.engine import COMMAND, Engine, Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class TrainingResult:
     warnings: list[str] = field(default_factory=list)
 
 
-class Trainer(Contract, abstract=True):
+class Trainer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.train``.
 
     All methods are class methods: a trainer holds no state. ``trainspot.testing.check_trainer``
@@ -68,8 +68,11 @@ class Trainer(Contract, abstract=True):
         keeps_checkpoints: Whether a training that was cut off can go on (``read_checkpoint``).
         e0s_setting: Name of the setting with which a user gives the energies of isolated atoms
             (eV, by symbol); empty if there is none.
+
+    See ``trainspot.engine.Engine`` for what all engines say of themselves.
     """
 
+    group: ClassVar[str] = GROUP
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
     executable: ClassVar[str]
@@ -155,6 +158,13 @@ class Trainer(Contract, abstract=True):
         """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
 
     @classmethod
+    def program(cls) -> Program | None:
+        """The executable, which becomes the default code, unless it is our command line."""
+        if cls.executable == COMMAND:
+            return None
+        return Program(cls.default_code.partition("@")[0], cls.executable, says="")
+
+    @classmethod
     def run(cls, directory: Path) -> None:
         """Train the member whose inputs lie in ``directory``, if the class ``runs_in_process``.
 
@@ -221,16 +231,14 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
     usable = dataset.labelled()
     train, validation = usable.subset("train"), usable.subset("validation")
     if not len(train):
-        known = "the dataset has no split" if len(usable) else "no frame is labelled"
-        raise InputError(
-            f"nothing to train on: {known}", hint="label the frames, then assign the sets"
-        )
+        known = "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
+        raise InputError(f"nothing to train on: {known}", hint="label the frames, then split them")
     theories = sorted({*train.theories, *validation.theories})
     if len(theories) > 1:
         raise InputError(
-            f"labels of {len(theories)} levels of theory in one training set: "
+            f"training frames with labels of {len(theories)} levels of theory: "
             + ", ".join(f"'{theory}'" for theory in theories),
-            hint="keep one",
+            hint="keep the frames of one",
         )
     return train, validation
 
@@ -246,11 +254,11 @@ def mixed_states(dataset: Dataset) -> str:
     )
     if len(states) < 2:
         return ""
-    listed = ", ".join(f"{name or 'nothing said'} ({n})" for name, n in states.most_common(3))
+    listed = ", ".join(f"{name or 'not given'} ({n})" for name, n in states.most_common(3))
     more = f" and {len(states) - 3} more" if len(states) > 3 else ""
     return (
-        f"labelled frames of {len(states)} charge or spin states in one training set: "
-        f"{listed}{more}; the potential is not told of them: keep one state"
+        f"labelled frames of {len(states)} charge or spin states: {listed}{more}; the potential "
+        "does not know the state of a frame: keep the frames of one state"
     )
 
 
@@ -271,7 +279,7 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     unknown = np.isin(numbers, missing)
     fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ given, rcond=None)[0]
     known |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
-    names = ", ".join(chemical_symbols[z] for z in missing)
+    names = symbols(missing)
     return dict(sorted(known.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]

@@ -12,11 +12,12 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import yaml
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_numbers
 from pydantic import BaseModel
 
 from trainspot import io
 from trainspot.common.archives import is_whole
+from trainspot.common.elements import symbols
 from trainspot.common.errors import (
     InputError,
     OutputMissingError,
@@ -26,6 +27,7 @@ from trainspot.common.errors import (
 )
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.engine import Program
 from trainspot.train.base import (
     Trainer,
     TrainingResult,
@@ -67,6 +69,19 @@ class MaceTrainer(Trainer):
     model_filename: ClassVar[str] = "model.mace"
     keeps_checkpoints: ClassVar[bool] = True
     e0s_setting: ClassVar[str] = "e0s"
+    extra: ClassVar[str] = "mace"
+
+    @classmethod
+    def program(cls) -> Program:
+        """``mace_run_train``; what it says on --help differs between versions."""
+        return Program(
+            "mace",
+            cls.executable,
+            calculation="trainspot.mace_train",
+            module="mace",
+            says="",
+            is_quick=False,
+        )
 
     @classmethod
     def write_inputs(
@@ -179,14 +194,13 @@ def _e0s(
     if settings.e0s is not None:
         missing = sorted(needed - given.keys())
         if missing or 0 in given:
-            names = ", ".join(chemical_symbols[z] for z in missing) or "an unknown symbol"
+            names = symbols(missing) or "an unknown symbol"
             raise InputError(f"no reference energy for {names}", where="train.settings.e0s")
         return {z: given[z] for z in sorted(needed)}, []
     known, notes = reference_energies(train)
     unseen = sorted(needed - known.keys())
     if unseen:
-        names = ", ".join(chemical_symbols[z] for z in unseen)
-        raise InputError(f"{names} occurs in the validation set but in no training frame")
+        raise InputError(f"{symbols(unseen)} occurs in the validation set but in no training frame")
     return known, notes
 
 

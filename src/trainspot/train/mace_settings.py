@@ -25,15 +25,15 @@ class MaceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # model
-    r_max: float = Field(5.0, gt=1.0, description="Å; cutoff of one layer")
+    r_max: float = Field(5.0, gt=1.0, description="cutoff radius of one layer, Å")
     num_channels: int = Field(128, ge=1, description="channels of the hidden features")
     max_L: int = Field(  # noqa: N815  (its name in MACE)
         1, ge=0, description="highest order of the messages between layers"
     )
     max_ell: int = Field(3, ge=1, description="highest order of the spherical harmonics")
     correlation: int = Field(3, ge=1, description="body order minus one, in each layer")
-    num_interactions: int = Field(2, ge=1, description="layers")
-    num_radial_basis: int = Field(8, ge=1, description="Bessel functions of the distance")
+    num_interactions: int = Field(2, ge=1, description="number of layers")
+    num_radial_basis: int = Field(8, ge=1, description="number of Bessel functions of the distance")
     MLP_irreps: str = Field("16x0e", description="hidden features of the last readout")
     pair_repulsion: bool = Field(
         default=False, description="add the ZBL repulsion between close atoms"
@@ -42,50 +42,58 @@ class MaceSettings(BaseModel):
     # loss
     loss: Literal["weighted", "stress", "huber", "universal"] = Field(
         "stress",
-        description="'weighted' ignores stress; 'stress' is the same with it (MACE's own default "
-        "is 'weighted', but our labels hold the stress)",
+        description="'stress' includes the stress, 'weighted' ignores it; the default of "
+        "MACE is 'weighted'",
     )
     energy_weight: float = Field(1.0, ge=0, description="weight of the energies in the loss")
     forces_weight: float = Field(100.0, ge=0, description="weight of the forces in the loss")
     stress_weight: float = Field(1.0, ge=0, description="weight of the stresses in the loss")
     e0s: dict[str, float] | None = Field(
         None,
-        description="eV by element symbol; default: the labelled isolated atoms, else least "
-        "squares, with a warning",
+        description="energy of an isolated atom by element symbol, eV; null: from the "
+        "labelled isolated atoms, else fitted by least squares, with a warning",
     )
 
     # optimisation
-    max_num_epochs: int = Field(2048, ge=1, description="epochs")
+    max_num_epochs: int = Field(2048, ge=1, description="largest number of epochs")
     patience: int = Field(
         2048,
         ge=1,
-        description="epochs without improvement after which training stops (some versions of "
-        "MACE do not heed it on one device)",
+        description="training stops after this number of epochs without improvement (some "
+        "versions of MACE ignore it on one device)",
     )
-    batch_size: int = Field(10, ge=1, description="frames in a step; never more than there are")
-    valid_batch_size: int = Field(10, ge=1, description="frames in a validation batch")
+    batch_size: int = Field(
+        10, ge=1, description="frames per training step; at most the number of training frames"
+    )
+    valid_batch_size: int = Field(10, ge=1, description="frames per validation batch")
     lr: float = Field(0.01, gt=0, description="learning rate")
     weight_decay: float = Field(5e-7, ge=0, description="weight decay")
     scheduler: Literal["ReduceLROnPlateau", "ExponentialLR"] = Field(
-        "ReduceLROnPlateau", description="how the learning rate falls"
+        "ReduceLROnPlateau", description="schedule of the learning rate"
     )
-    lr_factor: float = Field(0.8, gt=0, lt=1, description="factor at a plateau")
-    scheduler_patience: int = Field(50, ge=1, description="epochs that make a plateau")
+    lr_factor: float = Field(
+        0.8, gt=0, lt=1, description="factor of the learning rate at a plateau"
+    )
+    scheduler_patience: int = Field(
+        50, ge=1, description="epochs without improvement that count as a plateau"
+    )
     lr_scheduler_gamma: float = Field(
-        0.9993, gt=0, le=1, description="factor an epoch of 'ExponentialLR'"
+        0.9993, gt=0, le=1, description="factor per epoch of 'ExponentialLR'"
     )
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="decay of the weights' moving average; null for none"
+        None, gt=0, lt=1, description="decay of the moving average of the weights; null: none"
     )
     stage_two: int | None = Field(
-        None, ge=1, description="epoch at which energies gain weight; null for never"
+        None, ge=1, description="epoch from which energies have a higher weight; null: never"
     )
 
     # machine
-    device: Literal["cpu", "cuda", "mps", "xpu"] = Field("cpu", description="where to train")
-    default_dtype: Literal["float32", "float64"] = Field("float64", description="precision")
+    device: Literal["cpu", "cuda", "mps", "xpu"] = Field("cpu", description="cpu or cuda")
+    default_dtype: Literal["float32", "float64"] = Field(
+        "float64", description="precision of the training"
+    )
     extra: dict[str, Any] = Field(
-        default_factory=dict, description="other keys of mace_run_train, passed through"
+        default_factory=dict, description="other options of mace_run_train"
     )
 
     @model_validator(mode="before")

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common import plugins, processes
 from trainspot.common.errors import (
     InputError,
-    MissingExtraError,
     TrainingDivergedError,
     TrainingError,
     TrainspotError,
 )
+from trainspot.engine import Engine
 from trainspot.train.base import GROUP, Trainer
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def train_committee(
     """
     committee = len(seeds)
     _check_files(directory, start, committee)
-    program = find_executable(engine.executable)
+    program = find_executable(engine.executable, engine)
     folders = [directory / f"member_{member}" for member in range(committee)]
     starts: list[Path | None] = (
         [*start] * committee if len(start) == 1 else [*start] or [None] * committee
@@ -148,16 +148,20 @@ class _Attempts:
         }
 
 
-def find_executable(name: str) -> str:
+def find_executable(name: str, engine: type[Engine] | None = None) -> str:
     """The program beside this interpreter, else on PATH.
 
+    Args:
+        name: Name of the file.
+        engine: The engine that runs it, which knows what brings it.
+
     Raises:
-        MissingExtraError: It is in neither place.
+        InputError: It is in neither place; the message says what to do.
     """
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
     found = beside or shutil.which(name)
     if found is None:
-        raise MissingExtraError(f"the program '{name}'", "mace" if "mace" in name else "all")
+        raise (engine or Engine).missing(f"the program '{name}'")
     return found
 
 

@@ -55,15 +55,21 @@ class ToySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    cutoff: float = Field(4.5, gt=1.0, description="Å; atoms farther apart do not interact")
-    n_radial: int = Field(8, ge=2, description="radial functions")
-    n_random: int = Field(24, ge=0, description="random features, drawn by the member's seed")
-    ridge: float = Field(1e-3, gt=0, description="penalty on the coefficients, relative")
-    bootstrap: bool = Field(default=True, description="each member resamples the training frames")
-    repulsion: float = Field(40.0, ge=0, description="eV; strength of the fixed soft core")
-    energy_weight: float = Field(10.0, ge=0, description="weight of eV/atom in the fit")
-    forces_weight: float = Field(1.0, ge=0, description="weight of eV/Å in the fit")
-    stress_weight: float = Field(10.0, ge=0, description="weight of eV/Å³ in the fit")
+    cutoff: float = Field(4.5, gt=1.0, description="atoms farther apart do not interact, Å")
+    n_radial: int = Field(8, ge=2, description="number of radial functions")
+    n_random: int = Field(
+        24, ge=0, description="number of random features, drawn from the seed of the member"
+    )
+    ridge: float = Field(1e-3, gt=0, description="relative penalty on the coefficients")
+    bootstrap: bool = Field(
+        default=True, description="train each member on a random sample of the training frames"
+    )
+    repulsion: float = Field(
+        40.0, ge=0, description="strength of the fixed repulsion of close atoms, eV"
+    )
+    energy_weight: float = Field(10.0, ge=0, description="weight of the energies in eV/atom")
+    forces_weight: float = Field(1.0, ge=0, description="weight of the forces in eV/Å")
+    stress_weight: float = Field(10.0, ge=0, description="weight of the stresses in eV/Å³")
 
 
 class ToyTrainer(Trainer):

@@ -52,7 +52,7 @@ def program():
 def test_without_a_pid_file_it_was_stopped(embedded, pid_file):
     found = look(embedded)
     assert (found.state, found.pid) == (State.STOPPED, None)
-    assert found.what == f"profile '{embedded.name}' has no daemon running"
+    assert found.what == f"the daemon of profile '{embedded.name}' is not running"
     assert found.remedy == f"run: trainspot setup -p {embedded.name}"
 
 
@@ -70,7 +70,7 @@ def test_a_process_that_is_gone_has_died(embedded, pid_file, program):
     for _ in range(2):
         found = look(embedded)
         assert (found.state, found.pid) == (State.DIED, gone.pid)
-        assert f"has died, after a reboot or a kill: process {gone.pid} of" in found.what
+        assert f"was killed or died in a reboot: process {gone.pid} of" in found.what
         gone.wait()
 
 
@@ -83,7 +83,7 @@ def test_the_number_of_another_program_is_no_daemon(embedded, pid_file, program)
     pid_file.write_text(str(program().pid))
     found = look(embedded)
     assert found.state is State.FOREIGN
-    assert "is another (python" in found.what
+    assert "is another program (python" in found.what
 
 
 def test_the_daemon_of_another_profile_or_configuration_is_no_daemon_either(
@@ -105,7 +105,9 @@ def test_a_profile_without_broker_can_have_none(aiida_profile, monkeypatch):
     monkeypatch.setattr(type(aiida_profile), "process_control_backend", None)
     found = look(aiida_profile)
     assert found.state is State.IMPOSSIBLE
-    with pytest.raises(RunError, match="no broker, so no daemon; run: verdi profile conf"):
+    with pytest.raises(
+        RunError, match="no broker and so cannot have a daemon; run: verdi profile conf"
+    ):
         daemon.start(aiida_profile, 1)
 
 
@@ -237,7 +239,8 @@ def test_status_says_that_nothing_moves_and_what_to_type(
     if state == "died":
         process.kill()
         process.wait()
-    expected = f"nothing moves: {look(embedded).what}; run: trainspot setup -p {embedded.name}"
+    why = f"{look(embedded).what}; run: trainspot setup -p {embedded.name}"
+    expected = f"the campaign cannot continue: {why}"
     for command in (["status"], ["status", "silicon"]):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 0

@@ -39,7 +39,8 @@ def test_a_daemon_is_started_if_none_runs(started, run, embedded, monkeypatch):
     result = run()
     assert (result.exit_code, result.stdout) == (0, "its uuid\n")
     assert [given[0].name for given in asked] == [embedded.name]
-    note = f"note: profile '{embedded.name}' has no daemon running; it was started anew\n"
+    why = f"the daemon of profile '{embedded.name}' is not running"
+    note = f"note: started the daemon, because {why}\n"
     assert (note in result.stderr) == started
 
 

@@ -115,5 +115,5 @@ def test_a_worker_that_does_not_obey_is_an_error(family, server, monkeypatch):
     monkeypatch.setattr(stop_module, "_TIMEOUT", 0.0)
     result = CliRunner().invoke(main, ["stop", "silicon"])
     assert result.exit_code == 1
-    assert "silicon has not ended within 0 s; its worker is busy; try again" in result.stderr
+    assert "silicon has not ended within 0 s; an AiiDA worker is busy; try again" in result.stderr
     assert family["job"].process_state is ProcessState.WAITING

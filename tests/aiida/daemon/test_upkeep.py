@@ -61,7 +61,7 @@ def test_a_child_without_a_task_is_taken_up_once(campaign, child, daemon, server
     with ZeromqCommunicator(server.router_endpoint) as client:
         assert broker.send(client, campaign.pk)
     (line,) = upkeep.look_after([campaign])
-    assert line == f"TrainingWorkChain <{child.pk}> had no task, and is taken up again"
+    assert line == f"TrainingWorkChain <{child.pk}> had lost its task and was restarted"
     assert tasks(server) == [campaign.pk, child.pk]
     assert upkeep.look_after([campaign]) == []
     assert tasks(server) == [campaign.pk, child.pk]
@@ -128,7 +128,7 @@ def test_workers_that_are_older_than_their_broker_are_restarted(campaign, daemon
     asked.clear()
     daemon.when = 900.0
     (line, *_) = upkeep.look_after([campaign])
-    assert "the workers did not hear the new one: they were restarted" in line
+    assert "the workers had lost the broker; they were restarted" in line
     assert asked == [{"wait": True, "timeout": 120}]
 
 
@@ -136,7 +136,7 @@ def test_status_takes_up_and_says_so(campaign, child, daemon, server, monkeypatc
     monkeypatch.setattr("aiida_trainspot.runtime.daemon.stall", lambda _: None)
     monkeypatch.setattr("aiida_trainspot.runtime.daemon.watch_over", lambda _: True)
     result = CliRunner().invoke(main, ["status", "silicon", "--json"])
-    assert f"note: TrainingWorkChain <{child.pk}> had no task" in result.stderr
+    assert f"note: TrainingWorkChain <{child.pk}> had lost its task" in result.stderr
     assert tasks(server) == [child.pk]
 
 

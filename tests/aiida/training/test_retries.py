@@ -108,7 +108,9 @@ def test_a_killed_member_goes_on_from_its_checkpoint_as_it_was(pes, pretender):
     assert resumed.inputs.seed.value == first
     settings, texts = told(node)
     assert settings == [{}]
-    said = "In iteration 1 the training of member_0 was killed and went on after epoch 6, with the"
+    said = (
+        "In iteration 1 the training of member_0 was killed and continued after epoch 6, with the"
+    )
     assert texts == [f"{said} same settings."]
 
 
@@ -161,4 +163,4 @@ def test_members_that_earlier_versions_made_unlike_are_marked(program):
         job.store()
     (text,) = told(stage)[1]
     assert "member_0 was trained with batch_size 2 (file: 4)" in text
-    assert "the others were not" in text
+    assert "the other members were not" in text

@@ -214,11 +214,11 @@ def test_seeds_decide(item):
         ({"kind": "swap", "swaps": 0.6}, "swap.swaps"),
         ({"kind": "alloy"}, "alloy.alloy_species"),
         ({"kind": "alloy", "alloy_species": ["Ge"]}, "alloy.alloy_species"),
-        ({"kind": "alloy", "alloy_species": ["Ge", "Xy"]}, "'Xy' is no element"),
+        ({"kind": "alloy", "alloy_species": ["Ge", "Xy"]}, "'Xy' is not an element"),
         ({"kind": "alloy", "alloy_species": ["Ge", "Ge"]}, "named twice"),
         (
             {"kind": "alloy", "alloy_species": ["Ge", "C"], "fixed_species": ["C"]},
-            "names C, which is alloyed",
+            "names C, which is an element of the alloy",
         ),
         ({"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 1.0}}, "other el"),
         (

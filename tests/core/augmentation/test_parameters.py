@@ -84,20 +84,26 @@ def test_the_table_knows_all_strategies_and_parameters():
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({"kind": "cluster", "distance": 0}, "distance must be 'auto' or must be greater than 0.2"),
-        ({"kind": "cluster", "distance": "far"}, "distance must be 'auto' or must be a number"),
+        (
+            {"kind": "cluster", "distance": 0},
+            "distance must be 'auto' or must be greater than 0.2, not 0",
+        ),
+        (
+            {"kind": "cluster", "distance": "far"},
+            "distance must be 'auto' or must be a number, not 'far'",
+        ),
         ({"kind": "slab", "miller": []}, "miller must list at least 1"),
         ({"kind": "slab", "miller": [[1, 1, 0, 1]]}, "miller.0 must list at most 3"),
         ({"kind": "strain", "range": [0.1]}, "range.1 is missing"),
-        ({"kind": "rattle", "copies": True}, "copies must be a whole number"),
-        ({"kind": "rattle", "fraction": True}, "fraction must be a number"),
+        ({"kind": "rattle", "copies": True}, "copies must be a whole number, not True"),
+        ({"kind": "rattle", "fraction": True}, "fraction must be a number, not True"),
         (
             {"kind": "rattle", "vacancies": {"count": True}},
-            "vacancies.count must be a whole number",
+            "vacancies.count must be a whole number, not True",
         ),
         (
             {"kind": "rattle", "strain": {"range": "wide", "mode": "up"}},
-            "strain.range must be a list",
+            "strain.range must be a list, not 'wide'",
         ),
     ],
 )

@@ -22,15 +22,15 @@ WRONG = {
     "label: {engine: ase}\n": (3, "label.calculator is missing"),
     "label: {engine: ase, calculator: emt, settings: {calculator: emt}}\n": (
         3,
-        "'calculator' stands in the section and under 'settings'",
+        "'calculator' is given twice: in the section and under 'settings'",
     ),
     "label: {max_concurrent: 0}\n": (
         3,
         "label.max_concurrent must be at least 1 or must be 'auto'",
     ),
     "label: {min_success: 1.5}\n": (3, "label.min_success must be at most 1.0, not 1.5"),
-    "train:\n  committee: 1\n": (4, "train.committee must be at least 2, not 1"),
-    "train: {committee: two}\n": (3, "train.committee must be a whole number, not 'two'"),
+    "train:\n  committee_size: 1\n": (4, "train.committee_size must be at least 2, not 1"),
+    "train: {committee_size: two}\n": (3, "train.committee_size must be a whole number, not 'two'"),
     "train: {start: scratsh}\n": (3, "must be 'scratch', 'previous' or 'foundation'"),
     "train: {code: mace}\n": (3, "train.code must look like label@computer, not 'mace'"),
     "train: 5\n": (3, "train must be a mapping of keys to values, not 5"),
@@ -49,14 +49,15 @@ WRONG = {
     "evaluate: {dtype: float16}\n": (3, "evaluate.dtype must be 'float32' or 'float64'"),
     "protocol: papr\n": (3, "unknown protocol 'papr'; did you mean 'paper'?"),
     "protocol: [fast]\n": (3, "unknown protocol"),
-    "seed: -1\ntrain: {committee: 1}\n": (3, "seed must be at least 0, not -1"),
+    "seed: -1\ntrain: {committee_size: 1}\n": (3, "seed must be at least 0, not -1"),
     "augment: 5\n": (3, "augment must be a list, not 5"),
     "augment:\n  - {kind: input}\n  - {kind: ratle}\n": (5, "did you mean 'rattle'?"),
     "augment:\n  - {kind: rattle, fractoin: 0.1}\n": (4, "did you mean 'fraction'?"),
     "augment:\n  - {kind: rattle, fraction: -0.1}\n": (4, "rattle.fraction"),
     "augment: [{copies: 3}]\n": (3, "a strategy needs a 'kind'"),
-    "dataset: frames.h5\n": (None, "give either 'structures' or 'dataset', not both"),
+    "dataset: frames.h5\n": (None, "give 'structures' or 'dataset', not both"),
     "name: twice\n": (3, "key 'name' stands twice"),
+    "? [label]\n: {}\n": (3, "not valid YAML: a key must be a text"),
     "label: {engine: [\n": (4, "not valid YAML"),
     "seed: !!python/object:os.system {}\n": (3, "not valid YAML"),
 }
@@ -124,11 +125,11 @@ def test_a_file_that_is_no_campaign(content, message, tmp_path):
 
 
 def test_the_first_of_several_mistakes_is_named_and_the_others_counted(campaign_file):
-    path = campaign_file("train: {committee: 1}\nseed: -1\nlable: {}\n")
+    path = campaign_file("train: {committee_size: 1}\nseed: -1\nlable: {}\n")
     _, (line,) = show(path)
-    assert re.search(r":3: train\.committee .*\(and 2 more\)$", line)
+    assert re.search(r":3: train\.committee_size .*\(and 2 more\)$", line)
 
 
 def test_the_message_says_what_the_value_is_for(campaign_file):
-    _, (line,) = show(campaign_file("train: {committee: 1}\n"))
-    assert line.endswith("members; fewer than two cannot disagree, so nothing can be judged")
+    _, (line,) = show(campaign_file("train: {committee_size: 1}\n"))
+    assert line.endswith("number of committee members; a disagreement needs at least two")

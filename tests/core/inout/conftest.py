@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from ase.constraints import FixAtoms, FixCartesian
 
+from trainspot import io
+from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.io.atoms import CONSTRAINTS
@@ -76,3 +78,18 @@ def rich(rng) -> Dataset:
     known = bare.with_(labels=symmetric, origin=Origin("md", trajectory="a\nb"))
     atom = Frame.make([32], [[0.1, 0, 0]], labels=Labels(-3.0, np.zeros((1, 3)), theory="pbe scan"))
     return Dataset.from_frames([frame, bare, known, atom])
+
+
+@pytest.fixture
+def refusal():
+    """What is said of a file that cannot be read: one line that begins with its name."""
+
+    def refused(path) -> str:
+        with pytest.raises(InputError) as caught:
+            io.read(path)
+        text = str(caught.value)
+        assert text.startswith(str(path))
+        assert "\n" not in text
+        return text
+
+    return refused

@@ -50,7 +50,7 @@ def test_labels_without_a_name_get_it_in_our_format_too(tmp_path, atoms):
     assert io.read(tmp_path / "a.h5", theory="scan").column("theory").tolist() == theories
     output = run(tmp_path / "a.h5", tmp_path / "c.h5")
     assert "level of theory unnamed" in output
-    assert "note: name the level of theory with --theory NAME" in output
+    assert "note: name the level of theory of these labels: --theory NAME" in output
 
 
 @pytest.mark.parametrize("suffix", ["h5", "extxyz"])
@@ -73,7 +73,7 @@ def test_views_and_figures(tmp_path, atoms, same):
     }  # fmt: skip
     same(io.read(target), atoms.labelled())
     output = run(tmp_path / "a.h5", target, "--split", "test")
-    assert "--atomic_numbers='[14]' --E0s='{}', with the energies of elements" in output
+    assert "--atomic_numbers='[14]' --E0s='{}'; add the energy of each element" in output
     same(io.read(target), atoms.subset("test"))
     assert "--E0s='{14: -2.5}'\n" in run(tmp_path / "a.h5", target)
 
@@ -82,11 +82,11 @@ def test_a_view_without_frames_writes_nothing(tmp_path, atoms):
     io.write(atoms, tmp_path / "a.h5")
     chosen = ["--split", "validation", "--labelled"]
     output = run(tmp_path / "a.h5", tmp_path / "b.h5", *chosen, fails=2)
-    told = f"Error: {tmp_path / 'a.h5'}: has no labelled frame of the set validation"
+    told = f"Error: {tmp_path / 'a.h5'}: has no labelled frame in the split validation"
     assert output.strip() == told
     io.write(Dataset.from_frames([frame.with_(split=None) for frame in atoms]), tmp_path / "a.h5")
     output = run(tmp_path / "a.h5", tmp_path / "b.h5", *chosen, fails=2)
-    assert output.strip() == f"{told}; assign sets first: trainspot split"
+    assert output.strip() == f"{told}; assign splits first: trainspot split"
     assert not (tmp_path / "b.h5").exists()
 
 

@@ -17,7 +17,6 @@ from ase.io.formats import ioformats
 from ase.spacegroup.spacegroup import parse_sitesym
 
 from trainspot import io
-from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.io import groups, trajectories
 
@@ -47,15 +46,6 @@ def written(tmp_path):
     return write
 
 
-def refusal(path):
-    with pytest.raises(InputError) as caught:
-        io.read(path)
-    text = str(caught.value)
-    assert text.startswith(str(path))
-    assert "\n" not in text
-    return text
-
-
 # ── LAMMPS ────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("name", ["a.lammpstrj", "a.dump", "a.txt"])
 def test_forces_of_a_lammps_dump_are_no_labels(written, tmp_path, same, caplog, name):
@@ -70,12 +60,12 @@ def test_forces_of_a_lammps_dump_are_no_labels(written, tmp_path, same, caplog, 
     same(dataset, io.read(tmp_path / "back.extxyz"))
 
 
-def test_types_without_elements_are_refused(written):
+def test_types_without_elements_are_refused(written, refusal):
     path = written("a.lammpstrj", DUMP.replace(" element", "").replace(" Cu", ""))
     assert "line 9: no column says which elements the types of atoms are; write" in refusal(path)
 
 
-def test_units_of_a_dump_are_heeded(written):
+def test_units_of_a_dump_are_heeded(written, refusal):
     real = io.read(written("a.dump", f"ITEM: UNITS\nreal\n{DUMP}"))[0]
     assert real.arrays["calculator_forces"][0, 0] == pytest.approx(0.1 * 0.0433641, rel=1e-5)
     assert "is in units 'lj', which are no lengths" in refusal(
@@ -84,7 +74,7 @@ def test_units_of_a_dump_are_heeded(written):
 
 
 @pytest.mark.parametrize("name", ["x.data", "x.lmp", "data.x"])
-def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name):
+def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name, refusal):
     ase.io.write(tmp_path / name, bulk("Cu"), format="lammps-data")
     text = refusal(tmp_path / name)
     assert "is LAMMPS data: which elements its types are, and its atom_style, are not known" in text
@@ -99,7 +89,7 @@ def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name):
         (DUMP[len(HEAD) :], "", "has a step without atoms; the file is cut off"),
     ],
 )
-def test_a_dump_that_is_cut_off_or_wrong_is_refused(written, old, new, message):
+def test_a_dump_that_is_cut_off_or_wrong_is_refused(written, old, new, message, refusal):
     text = refusal(written("a.dump", (DUMP + DUMP).replace(old, new, 1)))
     assert message in text
     assert "np." not in text
@@ -141,11 +131,11 @@ def test_the_energy_of_cp2k_is_in_hartree_and_no_label(written, tmp_path, same, 
     same(dataset, io.read(tmp_path / "back.extxyz"))
 
 
-def test_an_energy_of_that_name_in_other_files_is_still_refused(written):
+def test_an_energy_of_that_name_in_other_files_is_still_refused(written, refusal):
     assert "'E' looks like a label" in refusal(written("a.xyz", "1\ni=0 E=-17.16\nH 0 0 0\n"))
 
 
-def test_forces_of_cp2k_are_no_positions(written):
+def test_forces_of_cp2k_are_no_positions(written, refusal):
     text = refusal(written("md-frc-1.xyz", "1\n i = 0, time = 0.000, E = -17.1\nH 0 0 0\n"))
     assert (
         "has forces of CP2K where positions should be; give the file with positions: md-pos-1.xyz"
@@ -162,12 +152,12 @@ def test_forces_of_cp2k_are_no_positions(written):
         ("Cu", "1 1", "line 6 has 1 element, and line 7 2 counts of atoms"),
     ],
 )
-def test_elements_and_counts_that_differ_are_refused(written, elements, counts, message):
+def test_elements_and_counts_that_differ_are_refused(written, elements, counts, message, refusal):
     text = POSCAR.replace("Cu\n1\n", f"{elements}\n{counts}\n")
     assert message in refusal(written("POSCAR", text))
 
 
-def test_an_xdatcar_is_held_to_its_counts(written):
+def test_an_xdatcar_is_held_to_its_counts(written, refusal):
     head, step = "c\n1\n4 0 0\n0 4 0\n0 0 4\n{}\nDirect configuration= 1\n", "0 0 0\n.5 .5 0\n"
     path = written("XDATCAR", head.format("Au Cu\n2") + step)
     assert "line 6 has 2 elements, and line 7 1 count of atoms" in refusal(path)
@@ -176,7 +166,7 @@ def test_an_xdatcar_is_held_to_its_counts(written):
 
 
 @pytest.mark.parametrize("between", ["", "\n", "\n0 0 0\n", "\n0 0 0\n\n"])
-def test_a_second_structure_in_a_poscar_is_not_passed_over(written, between):
+def test_a_second_structure_in_a_poscar_is_not_passed_over(written, between, refusal):
     line = 10 + between.count("\n")
     text = f"has another structure from line {line} on, and a POSCAR is one"
     assert text in refusal(written("POSCAR", POSCAR + between + POSCAR))
@@ -194,7 +184,7 @@ def test_a_comment_may_have_other_letters(written, letters):
     assert io.read(path)[0].to_atoms().get_chemical_formula() == "Cu"
 
 
-def test_text_in_other_letters_is_called_so(written):
+def test_text_in_other_letters_is_called_so(written, refusal):
     # In a format that is read as UTF-8 whatever it says.
     path = written("a.xsf", "# Jürgen\nATOMS\n29 0 0 0\n".encode("latin-1"))
     assert "is not UTF-8 text; save it as UTF-8" in refusal(path)
@@ -213,7 +203,7 @@ def test_operations_are_enough_of_a_space_group(written, name, key):
     np.testing.assert_allclose(frame.positions, [[0.6, 1.2, 1.8], [5.4, 4.8, 1.8]])
 
 
-def test_an_unknown_space_group_is_named(written):
+def test_an_unknown_space_group_is_named(written, refusal):
     text = CIF.format(group="_symmetry_space_group_name_H-M 'P what'\n")
     assert "unknown space group 'P what'; give its operations" in refusal(written("a.cif", text))
 
@@ -228,7 +218,7 @@ def test_an_unknown_space_group_is_named(written):
         ("_space_group_IT_number 999\n", "unknown space group '999'"),
     ],
 )  # fmt: skip
-def test_a_symmetry_that_cannot_be_applied_is_named(written, group, message):
+def test_a_symmetry_that_cannot_be_applied_is_named(written, group, message, refusal):
     assert message in refusal(written("a.cif", CIF.format(group=group)))
 
 
@@ -289,7 +279,9 @@ def test_a_number_with_an_unknown_name_is_said_to_decide(written, caplog):
         ("a.gjf", b"#p HF\n\ntitle\n\n0 1\nH\nH 1 R\n\nR=0.7\n\n", "write Cartesian coordinates"),
     ],
 )
-def test_words_of_readers_about_themselves_are_not_repeated(written, name, content, message):
+def test_words_of_readers_about_themselves_are_not_repeated(
+    written, name, content, message, refusal
+):
     text = refusal(written(name, content))
     assert message in text
     assert "ULM" not in text

@@ -37,15 +37,6 @@ def xyz(tmp_path):
     return write
 
 
-def refusal(path):
-    with pytest.raises(InputError) as caught:
-        io.read(path)
-    text = str(caught.value)
-    assert text.startswith(str(path))
-    assert "\n" not in text
-    return text
-
-
 # ── names of labels ───────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("energy", "forces"),
@@ -56,7 +47,7 @@ def refusal(path):
         ("total_energy", "atomic_forces"), ("corrected_total_energy", "Force"),
     ],
 )  # fmt: skip
-def test_names_that_look_like_labels_are_named_and_can_be_mapped(xyz, energy, forces):
+def test_names_that_look_like_labels_are_named_and_can_be_mapped(xyz, energy, forces, refusal):
     path = xyz(f"{PLAIN}:{forces}:R:3 {energy}=-1.5")
     text = refusal(path)
     assert f"'{energy}' and '{forces}' look like labels and are not read" in text
@@ -124,7 +115,7 @@ def test_a_mapping_that_makes_no_label_is_refused(entry):
         io.parse_map([entry])
 
 
-def test_labels_of_two_sets_are_refused_whichever_they_are(xyz):
+def test_labels_of_two_sets_are_refused_whichever_they_are(xyz, refusal):
     assert "'REF_energy' and 'forces'" in refusal(xyz(f"{FORCES} REF_energy=-1"))
     assert "'REF_forces' and 'energy'" in refusal(xyz(f"{REFERENCE} energy=-1"))
     stress = 'stress="1 0 0 0 1 0 0 0 1"'
@@ -173,7 +164,7 @@ def test_results_beside_reference_labels_are_kept_under_other_names(tmp_path, sa
         (f"{PLAIN}:fx:R:1:fy:R:1:fz:R:1 energy=-1", "declare the three columns as one"),
     ],
 )
-def test_values_that_cannot_be_used_are_named_with_the_remedy(xyz, comment, message):
+def test_values_that_cannot_be_used_are_named_with_the_remedy(xyz, comment, message, refusal):
     assert message in refusal(xyz(comment))
 
 
@@ -186,11 +177,11 @@ def test_values_that_cannot_be_used_are_named_with_the_remedy(xyz, comment, mess
         ("H 0 0 0 1 2 3\n", "has 1 of its 2 atoms"),
     ],
 )
-def test_atoms_that_cannot_be_read_are_named(xyz, atoms, message):
+def test_atoms_that_cannot_be_read_are_named(xyz, atoms, message, refusal):
     assert f":1, structure 1: {message}" in refusal(xyz(f"{FORCES} energy=-1", atoms))
 
 
-def test_a_lattice_that_is_none_is_refused(tmp_path):
+def test_a_lattice_that_is_none_is_refused(tmp_path, refusal):
     for lattice, message in (("4 4 4", "has 3 numbers"), ("4 0 0 0 a 0 0 0 4", "'a' is no number")):
         (tmp_path / "a.xyz").write_text(f'2\nLattice="{lattice}" {FORCES}\n{PUSHED}')
         assert message in refusal(tmp_path / "a.xyz")
@@ -230,7 +221,7 @@ def test_an_energy_in_a_free_comment_is_pointed_out(tmp_path, caplog):
     assert "'energy: -5.07' in a comment line is no label" in caplog.text
 
 
-def test_columns_that_change_are_refused_with_the_number(tmp_path):
+def test_columns_that_change_are_refused_with_the_number(tmp_path, refusal):
     one, other = (f"2\n{PLAIN}:q:{kind}:1\nH 0 0 0 1\nH 1 0 0 0\n" for kind in "RI")
     (tmp_path / "a.xyz").write_text(one + one + other)
     text = refusal(tmp_path / "a.xyz")
@@ -277,12 +268,12 @@ def test_suffixes_in_capitals_are_written_and_read(tmp_path, labelled_frames, sa
         ("g.xyz", b"\xff\xfe\x00", "begins with a byte order mark, and is not UTF-16"),
     ],
 )
-def test_files_that_are_something_else_are_recognised(tmp_path, name, content, message):
+def test_files_that_are_something_else_are_recognised(tmp_path, name, content, message, refusal):
     (tmp_path / name).write_bytes(content)
     assert message in refusal(tmp_path / name)
 
 
-def test_a_deepmd_folder_of_text_and_of_many_systems_is_recognised(tmp_path):
+def test_a_deepmd_folder_of_text_and_of_many_systems_is_recognised(tmp_path, refusal):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "type.raw").write_text("0\n")
     assert "deepmd/raw" in refusal(tmp_path / "raw")
@@ -294,7 +285,7 @@ def test_a_deepmd_folder_of_text_and_of_many_systems_is_recognised(tmp_path):
     assert f"name a file in it: {tmp_path / 'run' / 'OUTCAR'}" in refusal(tmp_path / "run")
 
 
-def test_a_poscar_with_other_counts_is_refused(tmp_path):
+def test_a_poscar_with_other_counts_is_refused(tmp_path, refusal):
     head = "c\n1\n4 0 0\n0 4 0\n0 0 4\n"
     for body, message in (
         ("Cu\n1\nDirect\n0 0 0\n.5 .5 .5\n", "has 2 coordinates for 1 atoms"),
@@ -335,7 +326,7 @@ def test_what_a_cif_says_wrongly_is_named(tmp_path, old, new, message):
         io.read(tmp_path / "a.cif")
 
 
-def test_a_label_that_begins_with_t_is_not_tritium(tmp_path):
+def test_a_label_that_begins_with_t_is_not_tritium(tmp_path, refusal):
     text = CIF.replace("_atom_site_type_symbol\n", "").replace("Si2 Si", "T1").replace(" Si ", " ")
     (tmp_path / "zeolite.cif").write_text(text)
     assert "site T1: unknown element 'T'; give its element in" in refusal(tmp_path / "zeolite.cif")

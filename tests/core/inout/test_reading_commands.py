@@ -76,7 +76,7 @@ def test_label_replaces_partial_labels_and_loses_none(tmp_path):
         images.append(atoms)
     ase.io.write(tmp_path / "a.extxyz", images)
     result = run("label", tmp_path / "a.extxyz", "--calculator", "emt", "-o", tmp_path / "b.h5")
-    assert "3 frames with an energy or forces alone computed anew" in result.stderr
+    assert "3 frames had only an energy or only forces: computed again" in result.stderr
     labelled = io.read(tmp_path / "b.h5")
     assert labelled.is_labelled.all()
     assert len(labelled.theories) == 1
@@ -89,7 +89,7 @@ def test_a_sheet_from_a_cif(tmp_path, monkeypatch):
     sheet.cell[2] = [0, 0, 20]
     ase.io.write("sheet.cif", sheet)
     told = run("init", "sheet.cif", "-o", "crystal.yaml").stderr
-    assert "say --periodic TTF (init, augment, convert)" in told
+    assert "write --periodic TTF (init, augment, convert)" in told
     assert "structures: [{file: FILE, periodic: [true, true, false]}]" in told
     told = run("init", "sheet.cif", "--periodic", "TTF", "-o", "sheet.yaml").stderr
     assert "periodic" not in told

@@ -274,14 +274,14 @@ def test_labels_of_two_theories_are_refused_before_any_is_computed(tmp_path):
     output = run(*arguments, fails=2)
     assert "has labels of another level of theory ('pbe')" in output
     assert not (tmp_path / "b.h5").exists()
-    assert "1 frame labelled (1 had labels)" in run(*arguments, "--mix-theories")
+    assert "1 frame labelled (1 had labels already)" in run(*arguments, "--mix-theories")
 
 
 def test_an_energy_alone_is_computed_anew_and_never_ends_in_a_conflict(tmp_path):
     frame = water().with_(labels=Labels(-1.0, theory="given"))
     hdf5.write(Dataset.from_frames([frame]), tmp_path / "a.h5")
     output = run("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
-    assert "1 frame with an energy or forces alone computed anew" in output
+    assert "1 frame had only an energy or only forces: computed again" in output
     (found,) = io.read(tmp_path / "b.h5")
     assert found.labels.complete
     assert found.labels.theory.startswith("ase-emt")

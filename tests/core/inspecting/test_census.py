@@ -41,13 +41,13 @@ def test_what_it_is_made_of(census, mixed):
         "O": 1,
     }
     assert census.periodicity == {3: 6, 2: 1, 0: 5}
-    assert census.origins == {
+    assert census.strategies == {
         "rattle": {"test": 3, "train": 3},
         "isolated": {"none": 4},
         "input": {"none": 1},
         "md": {"none": 1},
     }
-    assert list(census.origins) == ["rattle", "isolated", "input", "md"]
+    assert list(census.strategies) == ["rattle", "isolated", "input", "md"]
     assert str(census.fingerprint) == str(Fingerprint([frame.id for frame in mixed[::-1]]))
 
 

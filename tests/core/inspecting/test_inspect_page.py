@@ -12,11 +12,12 @@ from rich.console import Console
 from trainspot.augment.record import Record
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
-from trainspot.report.dataset import page, tables, terminal
+from trainspot.report.dataset import figures, page, tables, terminal
+from trainspot.report.dataset.bars import MOST_PAIRS, bars, by_pair
 from trainspot.report.dataset.census import take_census
 
 HOSTILE = "<script>alert(1)</script>"
-SECTIONS = ["looks", "composition", "origins", "sizes", "distances", "labels", "words"]
+SECTIONS = ["looks", "composition", "strategies", "sizes", "distances", "labels", "words"]
 
 
 def printed(census) -> str:
@@ -92,7 +93,7 @@ def test_terminal_and_page_show_the_same_numbers(dataset, read_page):
     census.record = record_of(dataset)
     shown, words = printed(census), read_page(page.html(census, dataset)).words
     words = {word.strip() for word in words}
-    for table in (tables.elements, tables.origins, tables.refusals, tables.distances):
+    for table in (tables.elements, tables.strategies, tables.refusals, tables.distances):
         for row in table(census).rows:
             assert re.search(r"\s+".join(map(re.escape, row)), shown), row
             assert set(row) <= words
@@ -105,13 +106,13 @@ def test_what_was_refused_by_step_and_reason(dataset):
     assert tables.refusals(census).rows == []
     census.record = record_of(dataset)
     found = tables.refusals(census)
-    assert found.header == ["Step", "duplicate", "overlap", "together"]
+    assert found.header == ["Step", "duplicate", "overlap", "all"]
     assert found.rows == [["rattle_1", "0", "3", "3"], ["cluster_2", "2", "0", "2"]]
 
 
 def test_origins_have_a_sum_and_only_sets_that_occur(dataset):
-    found = tables.origins(take_census(dataset, "x"))
-    assert found.header == ["Strategy", "train", "test", "no set", "together"]
+    found = tables.strategies(take_census(dataset, "x"))
+    assert found.header == ["Strategy", "train", "test", "no split", "all"]
     assert found.rows[0] == ["rattle", "3", "3", "0", "6"]
     assert found.rows[-1] == ["all", "3", "3", "6", "12"]
 
@@ -134,12 +135,20 @@ def test_notes_on_samples_overlaps_and_theories(silicon):
     notes = page.notes(take_census(dataset, "x"))
     assert len(notes) == 4
     assert "1 of 2 frames measured: 8 Å or more without atoms" in notes[0]
-    assert "forces on 10 atoms are zero" in notes[1]
-    assert "Si–Si comes as close as 1.00 Å, below 1.33 Å" in notes[2]
+    assert "force is zero on 10 atoms" in notes[1]
+    assert "Si–Si 1.00 Å, less than 1.33 Å" in notes[2]
     assert "2 levels of theory" in notes[3]
     told = page.notes(take_census(dataset, "x", sample=1, seed=9))
     assert "in 1 of 2 frames, drawn at random (seed 9)" in " ".join(told)
     assert page.notes(take_census(Dataset.from_frames([silicon]), "x")) == []
+
+
+def test_bars_of_whole_numbers_stand_on_their_number(dataset):
+    census = take_census(dataset, "x")
+    whole, others = bars(census.sizes, whole=True), bars(census.sizes)
+    assert census.sizes.width == 1
+    assert np.array_equal(whole.edges + 0.5, others.edges)
+    assert np.array_equal(whole.counts, others.counts)
 
 
 def test_values_far_outside_do_not_flatten_a_figure(silicon):
@@ -147,7 +156,8 @@ def test_values_far_outside_do_not_flatten_a_figure(silicon):
     energies = [*rng.normal(-5, 0.1, 2000), 900.0]
     frames = [silicon.with_(labels=Labels(8 * e, None, None, "x")) for e in energies]
     census = take_census(Dataset.from_frames(frames), "x", sample=1)
-    figure = page.figures.labels(census)
+    energies, relative = census.energies
+    figure = figures.labels(bars(energies), bars(census.forces), relative=relative)
     left = figure.axes[0]
     low, high = left.get_xlim()
     assert -5.7 < low < high < -4.3
@@ -161,7 +171,7 @@ def test_most_frequent_pairs_have_panels():
     numbers = [1, 3, 6, 7, 8, 9]
     grid = np.array([[i, 0, 0] for i in range(6)]) * 1.2
     census = take_census(Dataset.from_frames([Frame.make(numbers, grid)]), "x")
-    panels = [axes for axes in page.figures.distances(census).axes if axes.axison]
+    panels = [axes for axes in figures.distances(by_pair(census)).axes if axes.axison]
     assert len(census.distances.histograms()) == 14
-    assert len(panels) == page.figures.MOST_PAIRS
+    assert len(panels) == MOST_PAIRS
     assert "The 2 rarest pairs" in page._distances(census).caption

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from trainspot.common.errors import InputError
+from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Labels
 from trainspot.predictions.accuracy import accuracy
-from trainspot.predictions.predictions import PROPERTIES
 
 
 def test_every_number_stands_beside_its_frame(make_dataset, predict):

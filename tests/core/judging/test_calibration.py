@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from trainspot.cli._summaries import of_calibration
 from trainspot.common import plugins
 from trainspot.common.errors import DataError, UnknownNameError
 from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
 from trainspot.judge.diagnostics import miscalibration_area, rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective, rates, wilson
+from trainspot.judge.scoring import prospective, rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 
 FORCES = Tolerance(energy=None, forces=0.1, stress=None)
@@ -245,7 +246,7 @@ def test_json_round_trip():
         Calibration.from_dict({"slope": 1.0})
     given = Calibration.given("forces", 0.2)
     assert Calibration.from_dict(given.to_dict()) == given
-    assert "threshold 0.2" in given.summary()
+    assert "threshold 0.2" in of_calibration(given)
 
 
 def test_spearman_of_ranks():
@@ -269,14 +270,6 @@ def test_a_real_committee_is_calibrated(make_dataset, predict):
 
 
 # ── scoring ───────────────────────────────────────────────────────────────────
-def test_wilson_intervals():
-    assert wilson(0, 0) is None
-    low, high = wilson(8, 10)
-    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
-    assert wilson(0, 10)[0] == 0.0
-    assert wilson(10, 10)[1] == pytest.approx(1.0)
-
-
 def test_rates_by_hand():
     found = rates(np.array([1, 1, 0, 0, 1.0]), np.array([9, 0, 9, 0, 9.0]), 0.5, 5.0)
     assert (found.tpr, found.ppv, found.pairs) == (2 / 3, 2 / 3, 5)
@@ -333,7 +326,7 @@ def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
     assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
-    assert "(18 pairs, 19 are needed)" in made.summary()
+    assert "(18 pairs, 19 are needed)" in of_calibration(made)
     assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
 
 

@@ -16,14 +16,15 @@ import trainspot
 from trainspot import io
 from trainspot.cli import main
 from trainspot.cli._bars import Calibrated
+from trainspot.common.properties import PROPERTIES, UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
-from trainspot.judge.settings import UNITS, CalibrateSettings, Tolerance
+from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions import files
 from trainspot.predictions.error_bars import Trust, calibrated
-from trainspot.predictions.predictions import PROPERTIES, Predictions
+from trainspot.predictions.predictions import Predictions
 from trainspot.report.exported.export import export
 
 MEMBERS = ("m0", "m1", "m2")
@@ -94,7 +95,7 @@ def test_the_folder_stands_for_its_members(run, make, fitted, folder):
 def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
     run(bare, "--models", make("export", fitted), "-o", "p.h5", "--dtype", "float64")
     bars = files.error_bars("p.h5")
-    assert set(bars) == {*PROPERTIES, "excess"}
+    assert set(bars) == {*PROPERTIES, "threshold_ratio"}
     calculator = trainspot.calculator("export")
     for row, frame in enumerate(io.read(bare)):
         atoms = frame.to_atoms()
@@ -104,7 +105,7 @@ def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
         assert bars["energy"][row] * len(frame) == pytest.approx(found["energy_uncertainty"])
         whole = np.sqrt(np.mean(found["forces_uncertainty"] ** 2))
         assert bars["forces"][row] == pytest.approx(whole)
-        assert bars["excess"][row] == pytest.approx(found["excess"])
+        assert bars["threshold_ratio"][row] == pytest.approx(found["threshold_ratio"])
         if row < len(bars["stress"]) - 1:
             assert bars["stress"][row] == pytest.approx(found["stress_uncertainty"])
     assert math.isnan(bars["stress"][-1]), "a molecule has no stress, nor a bar of 0 for it"
@@ -120,25 +121,27 @@ def test_one_learns_which_frames_not_to_trust(run, make, fitted, bare):
     words = run(*args).stdout
     bars = files.error_bars("p.h5")
     delta = files.disagreement("p.h5")
-    rows = sorted(np.flatnonzero(bars["excess"] > 1), key=lambda row: -bars["excess"][row])
+    ratios = bars["threshold_ratio"]
+    rows = sorted(np.flatnonzero(ratios > 1), key=lambda row: -ratios[row])
     assert 10 < len(rows) < 49
     for name in PROPERTIES:
         values, one = bars[name][np.isfinite(bars[name])], fitted[name]
         assert (
-            f"{name}: calibrated error bar {np.median(values):.3g} (median), {values.max():.3g} "
-            f"(largest) {UNITS[name]}, tolerance {one.tolerance:.4g}\n"
+            f"{name}: sigma (calibrated error bar) {np.median(values):.3g} (median), "
+            f"{values.max():.3g} (largest) {UNITS[name]}, tolerance {one.tolerance:.4g}\n"
         ) in words
     worst = rows[0]
-    why = ", ".join(f"{n} {(delta[n] > fitted[n].threshold).sum()}" for n in PROPERTIES)
-    assert f"\nframes not to trust: {len(rows)} of 49 (by {why})\n" in words
-    assert f"above 1): {worst} ({bars['excess'][worst]:.3g}), {rows[1]} (" in words
+    why = ", ".join(f"{n}: {(delta[n] > fitted[n].threshold).sum()}" for n in PROPERTIES)
+    assert f"\n{len(rows)} of 49 frames exceed a threshold ({why})\n" in words
+    assert f"threshold ratio: {worst} ({ratios[worst]:.3g}), {rows[1]} (" in words
     assert words.endswith(f") and {len(rows) - 10} more\n")
-    assert "not calibrated" not in words
+    assert "no sigma" not in words
     answer = json.loads(run(*args, "--json").stdout)
     assert [one["frame"] for one in answer["doubtful"]] == rows
     ids = io.read(bare).ids
     assert [one["id"] for one in answer["doubtful"]] == [ids[row] for row in rows]
-    assert answer["doubtful"][0]["excess"] == pytest.approx(bars["excess"][worst])
+    assert answer["doubtful"][0]["threshold_ratio"] == pytest.approx(ratios[worst])
+    assert answer["doubtful"][0]["excess"] == pytest.approx(ratios[worst])  # its former name
     forces = answer["calibrated"]["forces"]
     assert (forces["fitted"], forces["verdict"]) == (True, "good")
     assert forces["largest"] == pytest.approx(bars["forces"].max())
@@ -150,7 +153,7 @@ def test_one_learns_which_frames_not_to_trust(run, make, fitted, bare):
 def test_where_all_is_well_no_frame_is_named(run, make, fitted, bare):
     wide = {name: replace(one, threshold=1e3) for name, one in fitted.items()}
     words = run(bare, "--models", make("export", wide), "-o", "p.h5").stdout
-    assert words.endswith("frames not to trust: none of 49\n")
+    assert words.endswith("\nnone of 49 frames exceeds a threshold\n")
 
 
 def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
@@ -158,13 +161,11 @@ def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
     args = (bare, "--models", make("part", {"energy": few, "forces": fitted["forces"]}))
     words = run(*args, "-o", "part.h5").stdout
     assert words.count("not calibrated") == 1
-    assert (
-        "\nnot calibrated, so without error bars: energy (undetermined, 5 pairs), stress (no "
-        "tolerance)\n"
-    ) in words
-    assert "energy: calibrated" not in words
-    assert "forces: calibrated error bar " in words
-    assert set(files.error_bars("part.h5")) == {"forces", "excess"}
+    reasons = "energy (undetermined, 5 pairs), stress (no tolerance)"
+    assert f"\nno sigma, because not calibrated: {reasons}\n" in words
+    assert "energy: sigma" not in words
+    assert "forces: sigma (calibrated error bar) " in words
+    assert set(files.error_bars("part.h5")) == {"forces", "threshold_ratio"}
     answer = json.loads(run(*args, "-o", "part.h5", "--json").stdout)["calibrated"]
     assert answer["energy"] == {
         "fitted": False, "verdict": "undetermined", "pairs": 5,
@@ -172,9 +173,9 @@ def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
     }  # fmt: skip
     args = (bare, "--models", make("none", {"energy": few}), "-o", "none.h5")
     words = run(*args).stdout
-    assert "error bars: energy (undetermined, 5 pairs), forces (no tolerance), stress (" in words
-    assert "calibrated error bar " not in words
-    assert "not to trust" not in words
+    assert "calibrated: energy (undetermined, 5 pairs), forces (no tolerance), stress (" in words
+    assert "calibrated error bar" not in words
+    assert "threshold" not in words
     assert files.error_bars("none.h5") == {}
     with h5py.File("none.h5") as file:
         assert "calibrated" not in file
@@ -184,7 +185,7 @@ def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
 def test_a_calibration_is_not_lent_to_other_committees(run, make, fitted, bare, folder):
     two = make("two", fitted, members=("m0", "m1"))
     result = run(bare, "--models", two, folder / "m2.toy", "-o", "p.h5")
-    assert "note: no calibrated error bars: a calibration holds for its own commi" in result.stderr
+    assert "note: no calibrated error bars: a calibration is valid for its own c" in result.stderr
     assert "calibrated" not in result.stdout
     assert Predictions.read("p.h5").members == MEMBERS
     assert files.error_bars("p.h5") == {}
@@ -193,8 +194,8 @@ def test_a_calibration_is_not_lent_to_other_committees(run, make, fitted, bare, 
 
 def test_a_committee_of_one_has_no_bars(run, make, fitted, bare):
     words = run(bare, "--models", make("lonely", fitted, members=("m1",)), "-o", "p.h5").stdout
-    assert "49 frames by 1 model" in words
-    assert "a committee of one has no error bars" in words
+    assert "49 frames evaluated with 1 model: " in words
+    assert "no sigma, because the committee has one member" in words
     assert "calibrated error bar" not in words
 
 
@@ -226,8 +227,22 @@ def test_frames_that_are_not_finite_are_doubtful():
     has_stress = np.array([False, True])
     found = calibrated(delta, has_stress, {"forces": Trust(2.0, math.inf)})
     np.testing.assert_array_equal(found["forces"], [0.2, np.inf])
-    np.testing.assert_array_equal(found["excess"], [0.0, np.inf])
+    np.testing.assert_array_equal(found["threshold_ratio"], [0.0, np.inf])
     assert calibrated(delta, has_stress, {}) == {}
+
+
+def test_the_threshold_ratio_of_an_older_file_is_read(make_dataset, predict, tmp_path):
+    found, path = predict(make_dataset(3)), tmp_path / "p.h5"
+    trust = {"forces": Trust(2.0, 0.1)}
+    with files.writing(path, found.n_atoms, found.members, trust=trust) as file:
+        file.add(found)
+    now = files.error_bars(path)
+    assert set(now) == {"forces", "threshold_ratio"}
+    with h5py.File(path, "r+") as file:
+        file.move("calibrated/threshold_ratio", "calibrated/excess")
+    before = files.error_bars(path)
+    assert before.keys() == now.keys()
+    np.testing.assert_array_equal(before["threshold_ratio"], now["threshold_ratio"])
 
 
 def test_json_has_no_infinity(make_dataset, predict, tmp_path):
@@ -239,7 +254,9 @@ def test_json_has_no_infinity(make_dataset, predict, tmp_path):
     properties = {"forces": {"slope": 2.0, "fitted": True}}
     answer = Calibrated(properties, trust).content(tmp_path / "p.h5")
     json.dumps(answer, allow_nan=False)
-    assert answer["doubtful"] == [{"frame": 1, "id": found.ids[1], "excess": None}]
+    assert answer["doubtful"] == [
+        {"frame": 1, "id": found.ids[1], "threshold_ratio": None, "excess": None}
+    ]
     forces = answer["calibrated"]["forces"]
     assert (forces["largest"], forces["beyond"]) == (None, 1)
 
@@ -285,7 +302,7 @@ def test_a_threshold_that_was_never_fitted_is_called_so(make, fitted, select):
 
 def test_an_export_without_any_calibration_has_no_thresholds(make, select):
     failed = select(make("export", {}), status=2)
-    assert "export: no property was calibrated here; give numbers: " in failed.stderr
+    assert "export: has no calibrated property; give numbers: " in failed.stderr
     assert not Path("next.h5").exists()
 
 

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainspot.cli._summaries import of_judgement
+from trainspot.cli._why import sentence
 from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.judge import Judgement, State, judge
 from trainspot.judge.calibrate import Calibration
+from trainspot.judge.decision import Contact, FrameDecision, Kind
 from trainspot.judge.draws import audit_size
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Judged, draw
@@ -111,9 +114,19 @@ def test_screen_refuses_each_kind_once(predict):
     )
     assert found.kept == (frames["good"].id, frames["orphan"].id)
     assert found.refused == {"force": 1, "non_finite": 1, "overlap": 1, "volume": 1}
-    assert "8 times that of the start" in found.reasons[frames["volume"].id]
-    assert "apart" in found.reasons[frames["overlap"].id]
-    assert "exceeds 50 eV/Å" in found.reasons[frames["force"].id]
+    told = {name: found.decisions.get(frame.id) for name, frame in frames.items()}
+    assert told["good"] is told["orphan"] is None
+    assert all(told[cause].cause == cause for cause in found.refused)
+    assert told["volume"].value == pytest.approx(8.0)
+    assert told["volume"].limit == LIMITS.max_volume
+    assert told["overlap"].contact == Contact((0, 1), ("Si", "Si"))
+    assert told["overlap"].value < told["overlap"].limit == pytest.approx(2 * 0.6 * 1.11)
+    assert told["force"].value > told["force"].limit == 50
+    assert told["non_finite"].value is None
+    assert "8 times that of the start" in sentence(told["volume"])
+    assert "apart" in sentence(told["overlap"])
+    assert "exceeds 50 eV/Å" in sentence(told["force"])
+    assert sentence(told["non_finite"]) == "refused: a prediction is not finite"
 
 
 @pytest.mark.parametrize(
@@ -155,16 +168,24 @@ def test_any_property_flags(explored, predictions):
     assert not none.flagged
 
 
-def test_every_explored_frame_has_a_reason(explored, predictions):
+def test_something_is_decided_about_every_explored_frame(explored, predictions):
     found = decide(explored, predictions, known=explored.ids[:3])
-    assert set(found.reasons) == set(explored.ids)
-    assert found.reasons[explored.ids[0]] == "known already"
+    assert set(found.decisions) == set(explored.ids)
+    assert found.decisions[explored.ids[0]] == FrameDecision(Kind.KNOWN)
+    assert sentence(found.decisions[explored.ids[0]]) == "known already"
     for identity in found.selected:
-        assert found.reasons[identity].startswith("selected: disagreement on forces of ")
-        assert "exceeds the threshold of 0.2 eV/Å" in found.reasons[identity]
+        one = found.decisions[identity]
+        assert (one.kind, one.cause, one.limit) == (Kind.SELECTED, "forces", 0.2)
+        assert one.exceeds
+        delta = predictions.select([identity]).disagreement()["forces"][0]
+        assert one.value == pytest.approx(delta)
+        assert sentence(one).startswith("selected: disagreement on forces of ")
+        assert "exceeds the threshold of 0.2 eV/Å" in sentence(one)
     quiet = next(i for i in explored.ids[3:] if i not in found.flagged and i not in found.audit)
-    assert "not selected: " in found.reasons[quiet]
-    assert "is within" in found.reasons[quiet]
+    assert found.decisions[quiet].kind is Kind.PASSED_OVER
+    assert not found.decisions[quiet].exceeds
+    assert "not selected: " in sentence(found.decisions[quiet])
+    assert "is within" in sentence(found.decisions[quiet])
 
 
 # ── selection and audit ───────────────────────────────────────────────────────
@@ -324,7 +345,7 @@ def test_json_round_trip(explored, predictions):
         Judgement.from_dict({"verdict": "continue"})
     with pytest.raises(DataError):
         Judgement.from_dict(found.to_dict() | {"verdict": "tired"})
-    assert "10 flagged" in found.summary()
+    assert "10 flagged" in of_judgement(found)
 
 
 def test_random_selection(explored, rng):

@@ -58,7 +58,7 @@ def test_evaluate(run, folder):
 
 def test_evaluate_one_model(run, folder):
     result = run("evaluate", "validation.extxyz", "--models", "m0.toy", "-o", "one.h5")
-    assert "32 frames by 1 model:" in result.stdout
+    assert "32 frames evaluated with 1 model:" in result.stdout
     assert "disagreement" not in result.stdout
     assert Predictions.read(folder / "one.h5").members == ("m0",)
 
@@ -116,7 +116,7 @@ def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predi
         assert (folder / "pot/models" / name).read_bytes() == (folder / name).read_bytes()
     assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
     card = (folder / "pot/README.md").read_text()
-    assert "It was made stage by stage and not by a campaign" in card
+    assert "The committee was made stage by stage." in card
     assert "of iteration 1" not in card
     predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
     errors = predictions.select(frames.subset("validation").ids).member_rmse(
@@ -187,7 +187,7 @@ def test_frames_without_a_set_are_not_quietly_taken_for_unseen(run, predicted, f
     args = ("calibrate", predicted, "--tolerance", "forces=0.1", "--json", "--reference")
     result = run(*args, "bare.extxyz")
     assert json.loads(result.stdout)["forces"]["pairs"] == 48
-    assert "warning: 48 frames of bare.extxyz without a set" in result.stderr
+    assert "warning: 48 frames of bare.extxyz without a split" in result.stderr
     assert run(*args, "frames.h5").stderr == ""
 
 
@@ -202,7 +202,7 @@ def test_a_threshold_that_could_not_be_fitted_is_called_so(run, predicted, folde
 def test_a_reference_of_other_frames_is_called_so(run, predicted, folder):
     io.write(Dataset.from_frames([Frame.from_atoms(bulk("Cu"))]), folder / "other.h5")
     result = run("calibrate", predicted, "--reference", "other.h5", status=2)
-    assert "none of the frames of" in result.stderr
+    assert "other.h5: has no label for any frame of" in result.stderr
 
 
 def test_the_rate_of_misses_of_conformal_is_asked_for_or_the_campaigns(run, predicted, folder):
@@ -234,7 +234,7 @@ def test_select_with_numbers_and_known_frames(run, predicted, folder):
         *("select", predicted, "--thresholds", "forces=1e-6", "energy=5", "--known", "known.h5"),
         *("--audit", "0", "-o", "u.h5"),
     ).stdout
-    assert "8 flagged (by forces 8), 8 selected, 0 for the audit" in words
+    assert "8 flagged (forces: 8); 8 selected, 0 for the audit" in words
     assert set(io.read(folder / "u.h5").ids) == set(io.read(folder / "frames.h5").ids[40:])
 
 
@@ -247,8 +247,8 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
     assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr
     nothing = run("select", predicted, "--thresholds", "forces=9", "-o", "n.h5")
-    assert nothing.stderr.endswith("; --known gives them\n")
-    assert "nothing to label: no frame is beyond the thresholds" in nothing.stdout
+    assert nothing.stderr.endswith("; give them with --known\n")
+    assert "nothing to label: no new frame exceeds a threshold" in nothing.stdout
 
 
 def test_frames_that_were_refused_are_not_called_known(run, predicted, folder):
@@ -261,7 +261,7 @@ def test_frames_that_were_refused_are_not_called_known(run, predicted, folder):
 
 def test_an_audit_that_is_asked_for_is_drawn_where_nothing_is_flagged(run, predicted, folder):
     args = ("select", predicted, "--thresholds", "forces=9", "-o", "audit.h5")
-    assert "0 flagged, 0 selected, 3 for the audit" in run(*args, "--audit", 3).stdout
+    assert "0 flagged; 0 selected, 3 for the audit" in run(*args, "--audit", 3).stdout
     assert len(io.read(folder / "audit.h5")) == 3
     assert "0 for the audit" in run(*args, "--audit", 0).stdout
 
@@ -310,7 +310,7 @@ def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predict
         (("calibrate", "p.h5", "--reference", "frames.h5", "--method", "quantil"), "'quantile'"),
         (
             ("calibrate", "p.h5", "--reference", "frames.h5", "--quantile", "1.5"),
-            "quantile: must be less than 1",
+            "quantile must be less than 1",
         ),
         (("calibrate", "frames.h5", "--reference", "frames.h5"), "not a trainspot predictions"),
         (("select", "p.h5", "--thresholds", "forces", "-o", "x.h5"), "write for example"),
@@ -318,7 +318,7 @@ def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predict
         (("select", "p.h5", "--thresholds", "forces=1", "-o", "x.cif"), "suffix"),
         (
             ("select", "p.h5", "--thresholds", "forces=1", "--audit", "x", "-o", "x.h5"),
-            "audit: must be 'auto' or must be a whole number",
+            "audit must be 'auto' or must be a whole number",
         ),
         (
             ("select", "p.h5", "--thresholds", "forces=1", "--method", "rndom", "-o", "x.h5"),
@@ -339,7 +339,7 @@ def test_bad_input_is_one_line_and_writes_nothing(run, predicted, folder, args, 
 def test_reference_without_held_out_frames(run, predicted, folder):
     io.write(io.read(folder / "frames.h5").subset("train"), folder / "train.h5")
     result = run("calibrate", predicted, "--reference", "train.h5", status=2)
-    assert "outside the training set" in result.stderr
+    assert "only training frames were evaluated" in result.stderr
 
 
 def test_thresholds_of_another_committee_are_refused(run, predicted, folder):
@@ -351,9 +351,9 @@ def test_thresholds_of_another_committee_are_refused(run, predicted, folder):
         run("select", predicted, "--thresholds", thresholds, "-o", "s.h5")
         told = run("select", "two.h5", "--thresholds", thresholds, "-o", "none.h5", status=2).stderr
         assert told == (
-            f"Error: {thresholds}: thresholds of forces were fitted to another committee than made "
-            "the predictions; evaluate the frames with that committee, calibrate this one, or give "
-            "thresholds as numbers\n"
+            f"Error: {thresholds}: the thresholds of forces were fitted to another committee than "
+            "that of the predictions; evaluate the frames with that committee, calibrate the "
+            "committee of the predictions, or give thresholds as numbers\n"
         )
         assert not (folder / "none.h5").exists()
     run("select", "two.h5", "--thresholds", "forces=0.05", "-o", "t2.h5")

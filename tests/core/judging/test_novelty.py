@@ -11,6 +11,8 @@ from ase.build import bulk, surface
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
+from trainspot.cli._summaries import of_judgement
+from trainspot.cli._why import sentence
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -85,11 +87,11 @@ def test_novelty_catches_unseen_motifs_that_the_committee_agrees_on(explored, kn
     assert unseen <= set(found.flagged)
     assert len(alike & set(found.flagged)) <= 3
     assert found.flagged_by == {"forces": 0, "novelty": len(found.flagged)}
-    assert found.novelty["validation"] == 20
+    assert found.novelty.validation == 20
     assert found.verdict is State.CONTINUE
     one = next(i for i in found.selected if i in unseen)
-    assert "disagreement on forces" in found.reasons[one]
-    assert "; novelty: a distance of " in found.reasons[one]
+    assert "disagreement on forces" in sentence(found.decisions[one])
+    assert "; novelty: a distance of " in sentence(found.decisions[one])
     assert not decide(explored, predictions, known, novelty=None).flagged
 
 
@@ -98,7 +100,7 @@ def test_both_causes_are_counted_and_a_frame_once(explored, known, predict):
     assert len(found.flagged) == len(explored)
     assert found.flagged_by["forces"] == len(explored)
     assert found.flagged_by["novelty"] >= 12
-    assert "(by forces 32, novelty " in found.summary()
+    assert "(forces: 32, novelty: " in of_judgement(found)
 
 
 @pytest.mark.parametrize("n", [0, 5, 18])
@@ -106,16 +108,14 @@ def test_too_few_validation_frames_switch_the_flag_off_and_say_so(explored, know
     few = known.take([*range(40), *range(40, 40 + n)])
     found = decide(explored, predict(explored, noise=0.01), few)
     assert found.flagged == ()
-    assert found.novelty["thresholds"] == {}
-    assert found.novelty["note"] == (
-        f"no novelty flag: {n} validation frames, 19 are needed for 0.95"
-    )
+    assert found.novelty.thresholds == {}
+    assert found.novelty.note == (f"no novelty flag: {n} validation frames, 19 are needed for 0.95")
 
 
 def test_without_training_frames_nothing_is_novel(explored, known, predict):
     found = decide(explored, predict(explored, noise=0.01), known.subset("validation"))
     assert found.flagged == ()
-    assert found.novelty["note"] == "no novelty flag: there are no labelled training frames"
+    assert found.novelty.note == "no novelty flag: there are no labelled training frames"
 
 
 def test_unlabelled_frames_train_nobody(explored, known):
@@ -138,12 +138,14 @@ def test_clusters_among_the_validation_frames_do_not_hide_unseen_crystals(predic
     explored = Dataset.from_frames([*(rattled(k) for k in range(100, 120)), *unseen,
                                     *(cluster(k) for k in range(100, 120))])  # fmt: skip
     found = decide(explored, predict(explored, noise=0.01), known)
-    limits = found.novelty["thresholds"]
+    limits = found.novelty.thresholds
     assert limits["0D"] > 3 * limits["3D"] > 0
     flagged = set(found.flagged)
     assert {frame.id for frame in unseen} <= flagged
     assert len(flagged) <= 6 + 4  # 5 % of the others, and chance
-    assert f"the nearest training frame exceeds {limits['3D']:.3g}" in found.reasons[unseen[0].id]
+    assert f"the nearest training frame exceeds {limits['3D']:.3g}" in sentence(
+        found.decisions[unseen[0].id]
+    )
     distances = Space.of(explored, known, DescriptorSettings()).from_training()
     assert distances[20:26].max() < limits["0D"]  # one threshold for all would have hidden them
 
@@ -229,10 +231,12 @@ def test_near_duplicates_are_left_out_with_a_reason(known, predict):
     assert len(found.flagged) == 7
     assert found.near_duplicates == 3
     assert set(found.selected) == {*(f.id for f in fresh[1:]), twin.id}  # the louder twin stays
-    assert f"the known frame {known[3].id[:12]}" in found.reasons[again.id]
-    assert f"the known frame {known[41].id[:12]}" in found.reasons[near.id]
-    assert f"the explored frame {twin.id[:12]}" in found.reasons[fresh[0].id]
-    assert all(found.reasons[i].startswith("not selected: ") for i in (again.id, near.id))
+    assert f"the known frame {known[3].id[:12]}" in sentence(found.decisions[again.id])
+    assert f"the known frame {known[41].id[:12]}" in sentence(found.decisions[near.id])
+    assert f"the explored frame {twin.id[:12]}" in sentence(found.decisions[fresh[0].id])
+    assert all(
+        sentence(found.decisions[i]).startswith("not selected: ") for i in (again.id, near.id)
+    )
     everything = decide(explored, predictions, known, threshold=0.2, audit=0, near_duplicate=0.0)
     assert len(everything.selected) == 7
 
@@ -272,12 +276,11 @@ def test_a_small_diverse_batch_meets_every_motif(explored, known, predict):
     rows = [explored.ids.index(i) for i in found.selected]
     assert any(20 <= row < 26 for row in rows)
     assert any(row >= 26 for row in rows)
-    assert (
-        f"one of {len(rows)} chosen among {32 - len(found.audit)} (diverse)"
-        in (found.reasons[found.selected[0]])
+    assert f"one of {len(rows)} chosen among {32 - len(found.audit)} (diverse)" in sentence(
+        found.decisions[found.selected[0]]
     )
     passed = next(i for i in found.flagged if i not in found.chosen)
-    assert f"not among the {len(rows)} chosen" in found.reasons[passed]
+    assert f"not among the {len(rows)} chosen" in sentence(found.decisions[passed])
 
 
 def test_a_strategy_is_given_what_it_needs(explored, known, predict, monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.judge import earlier
 from trainspot.judge.novelty import DIMENSIONS, Novelty, grouped
 
 
@@ -67,15 +68,16 @@ def test_thresholds_belong_to_the_frames_of_their_kind():
     frames = Dataset.from_frames([sheet, molecule, crystal, wire])
     assert found.of(frames).tolist() == [0.2, 0.4, 0.1, 0.4]
     assert grouped(found.thresholds) == [(0.1, ["3D"]), (0.2, ["2D"]), (0.4, ["1D", "0D"])]
-    assert Novelty.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert Novelty(**json.loads(json.dumps(found.to_dict()))) == found
     assert np.isinf(Novelty().of(frames)).all()
 
 
 def test_records_with_one_threshold_for_all_are_read():
     old = {"share": 0.95, "threshold": 0.3, "validation": 30, "note": ""}
-    assert Novelty.from_dict(old) == Novelty(0.95, dict.fromkeys(DIMENSIONS, 0.3), 30)
-    assert Novelty.from_dict(old | {"threshold": None}).thresholds == {}
-    assert Novelty.from_dict({}) == Novelty()
+    read = Novelty(**earlier.novelty(old))
+    assert read == Novelty(0.95, dict.fromkeys(DIMENSIONS, 0.3), 30)
+    assert Novelty(**earlier.novelty(old | {"threshold": None})).thresholds == {}
+    assert earlier.novelty({}) == {}
 
 
 def test_copies_of_training_frames_among_the_validation_frames_do_not_flag_everything():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainspot.common import plugins
 from trainspot.judge.calibrate import GROUP, MIN_PAIRS, calibrate
-from trainspot.judge.judgement import excess
+from trainspot.judge.judgement import threshold_ratios
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions.error_bars import Trust, calibrated
@@ -62,7 +62,7 @@ def test_fitted_on_either_form_everything_decided_is_the_same(
     # what is flagged, the order in which it stands out, and the predicted errors
     fitted = {name: one for name, one in sample.items() if one.fitted}
     delta = predictions.disagreement(ddof=0)
-    for name, values in excess(predictions, fitted).items():
+    for name, values in threshold_ratios(predictions, fitted).items():
         np.testing.assert_allclose(delta[name] / other[name].threshold, values)
     bars = [
         calibrated(
@@ -83,7 +83,7 @@ def test_the_committees_above_are_calibrated(make_dataset, predict):
     pairs, _ = both_forms(dataset, predictions)
     found = calibrate(pairs, Tolerance(energy=0.15, forces=0.2), CalibrateSettings(), 0)
     assert found["forces"].fitted
-    assert 0 < (excess(predictions, found)["forces"] > 1).sum() < len(dataset)
+    assert 0 < (threshold_ratios(predictions, found)["forces"] > 1).sum() < len(dataset)
 
 
 def test_where_nothing_is_fitted_the_form_matters(make_dataset, predict):

@@ -35,7 +35,7 @@ def frames(folder):
 def test_the_file_holds_what_memory_would(frames, models, tmp_path):
     done = []
     errors = stream.evaluate_to_file(
-        frames, models, tmp_path / "p.h5", max_atoms=8, jobs=1, source="f", progress=done.append
+        frames, models, tmp_path / "p.h5", max_atoms=8, workers=1, source="f", progress=done.append
     )
     found = Predictions.read(tmp_path / "p.h5")
     whole = evaluate(frames, models.load(), names=batch.member_names(models.paths), source="f")
@@ -58,26 +58,26 @@ def test_the_file_holds_what_memory_would(frames, models, tmp_path):
 
 def test_processes_change_no_bit(folder, models, tmp_path):
     with io.opened(folder / "frames.h5") as frames:
-        one = stream.evaluate_to_file(frames, models, tmp_path / "1.h5", max_atoms=8, jobs=1)
-        two = stream.evaluate_to_file(frames, models, tmp_path / "2.h5", max_atoms=8, jobs=2)
+        one = stream.evaluate_to_file(frames, models, tmp_path / "1.h5", max_atoms=8, workers=1)
+        two = stream.evaluate_to_file(frames, models, tmp_path / "2.h5", max_atoms=8, workers=2)
     assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
     assert all(np.array_equal(one.rmse[name], two.rmse[name]) for name in one.rmse)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_nothing_appears_when_it_fails(models, make_dataset, tmp_path, jobs):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_appears_when_it_fails(models, make_dataset, tmp_path, workers):
     silicon = make_dataset(4)  # the models know copper only
     with pytest.raises(InputError, match="does not know Si"):
-        stream.evaluate_to_file(silicon, models, tmp_path / "p.h5", max_atoms=1, jobs=jobs)
+        stream.evaluate_to_file(silicon, models, tmp_path / "p.h5", max_atoms=1, workers=workers)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_file_that_is_no_model_is_named(frames, models, tmp_path, jobs):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_is_no_model_is_named(frames, models, tmp_path, workers):
     (tmp_path / "foreign.json").write_text("{}")
     both = stream.Models((models.paths[0], tmp_path / "foreign.json"))
     with pytest.raises(InputError, match=r"foreign\.json: no installed model kind"):
-        stream.evaluate_to_file(frames, both, tmp_path / "p.h5", max_atoms=8, jobs=jobs)
+        stream.evaluate_to_file(frames, both, tmp_path / "p.h5", max_atoms=8, workers=workers)
     assert not (tmp_path / "p.h5").exists()
 
 
@@ -89,7 +89,7 @@ def test_a_process_that_dies_is_a_failed_run(frames, models, tmp_path, monkeypat
 
     monkeypatch.setattr(processes, "pool", lambda *_: nullcontext(broken()))
     with pytest.raises(RunError, match="a process that evaluated frames died"):
-        stream.evaluate_to_file(frames, models, tmp_path / "p.h5", max_atoms=8, jobs=2)
+        stream.evaluate_to_file(frames, models, tmp_path / "p.h5", max_atoms=8, workers=2)
     assert not list(tmp_path.iterdir())
 
 
@@ -101,7 +101,7 @@ def test_a_useless_member_is_named_and_the_file_kept(frames, models, tmp_path, m
 
     monkeypatch.setattr(batch, "evaluate", spoilt)
     with pytest.raises(NonFiniteError, match="m1"):
-        stream.evaluate_to_file(frames, models, tmp_path / "p.h5", jobs=1)
+        stream.evaluate_to_file(frames, models, tmp_path / "p.h5", workers=1)
     assert not Predictions.read(tmp_path / "p.h5").is_finite.any()
 
 
@@ -118,7 +118,7 @@ def test_memory_does_not_grow_with_the_frames(frames, models, tmp_path):
         hdf5.write(Dataset.concatenate([frames] * copies), path)
         tracemalloc.start()
         with io.opened(path) as opened:
-            stream.evaluate_to_file(opened, models, tmp_path / "p.h5", max_atoms=32, jobs=1)
+            stream.evaluate_to_file(opened, models, tmp_path / "p.h5", max_atoms=32, workers=1)
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size

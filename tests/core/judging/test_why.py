@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from trainspot.cli._why import as_json, in_words
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge import judge
 from trainspot.judge.calibrate import Calibration
+from trainspot.judge.novelty import Novelty
 from trainspot.judge.settings import JudgeSettings, SelectSettings
-from trainspot.judge.why import Past, in_words, why
+from trainspot.judge.why import Past, why
 from trainspot.label.base import failed
 
 NOBODY = Dataset.from_frames([])
@@ -94,19 +96,19 @@ def campaign(predict):
 
 def ask(campaign, identity):
     past, dataset, records = campaign
-    found = why(identity, [past], dataset, records)
+    account = why(identity, [past], dataset, records)
+    found = as_json(account)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    return found, "\n".join(in_words(found))
+    return found, "\n".join(in_words(account))
 
 
 def test_nothing_is_predicted_without_a_calibration(campaign):
     past, dataset, records = campaign
     unfitted = {name: replace(made, fitted=False) for name, made in past.calibrations.items()}
-    found = why(
-        past.judgement.selected[0], [replace(past, calibrations=unfitted)], dataset, records
-    )
+    past = replace(past, calibrations=unfitted)
+    found, words = ask((past, dataset, records), past.judgement.selected[0])
     assert found["properties"]["forces"]["predicted_error"] is None
-    assert "eV/Å; not calibrated" in "\n".join(in_words(found))
+    assert "eV/Å; not calibrated" in words
 
 
 def passed_over(past):
@@ -137,7 +139,7 @@ def test_a_labelled_frame(campaign):
     for part in (
         "iteration 1, from rattle ", "700 K, 2 kbar, 0.1 ps", "screen: passed", "true error",
         "from the nearest training frame", "nearest labelled: ", "decision: selected: disagreement",
-        "set: train", "label: -", "(made-up)",
+        "split: train", "label: -", "(made-up)",
     ):  # fmt: skip
         assert part in words
 
@@ -152,15 +154,15 @@ def test_the_nearest_labelled_frame_and_the_novelty(campaign):
     assert nearest["strategy"] == "rattle"
     assert nearest["frame"] in past.known.ids
     assert found["novelty"]["distance"] >= nearest["distance"] > 0  # validation frames count too
-    assert found["novelty"]["threshold"] == past.judgement.novelty["thresholds"]["3D"]
-    assert "set: none yet" in words
+    assert found["novelty"]["threshold"] == past.judgement.novelty.thresholds["3D"]
+    assert "split: none yet" in words
     assert "label: none" in words
 
 
 def test_the_threshold_of_novelty_is_that_of_the_frames_kind(campaign):
     past, dataset, records = campaign
     limits = {"0D": 1e3, "1D": 1e3, "2D": 1e-9, "3D": 0.25}
-    judgement = replace(past.judgement, novelty={**past.judgement.novelty, "thresholds": limits})
+    judgement = replace(past.judgement, novelty=Novelty(0.95, limits, 20))
     found, words = ask((replace(past, judgement=judgement), dataset, records), passed_over(past))
     assert found["novelty"]["threshold"] == 0.25
     assert found["novelty"]["exceeds"] is (found["novelty"]["distance"] > 0.25)
@@ -181,6 +183,10 @@ def test_the_worst_atom(campaign):
 def test_a_refused_frame(campaign):
     found, words = ask(campaign, campaign[0].explored.ids[12])
     assert found["decision"] == "refused"
+    assert found["decided"]["cause"] == "overlap"
+    assert found["decided"]["contact"] == {"atoms": [0, 1], "elements": ["Si", "Si"]}
+    assert found["decided"]["value"] == pytest.approx(0.5)
+    assert found["decided"]["limit"] > 1
     assert "Å apart" in found["screen"]
     assert "screen: refused: atoms " in words
 
@@ -202,8 +208,8 @@ def test_a_frame_that_was_never_explored(campaign, row):
     assert found["set"] == "train"
     assert found["label"]["theory"] == "made-up"
     assert found["explored"] is found["decision"] is found["properties"] is None
-    assert "origin: rattle of aaaaaaaaaaaa, iteration 0" in words
-    assert "never explored" in words
+    assert "strategy: rattle of aaaaaaaaaaaa, iteration 0" in words
+    assert "not explored and not judged" in words
 
 
 def test_unknown_and_ambiguous_prefixes_are_one_line(campaign):
@@ -239,7 +245,7 @@ def test_without_the_library_the_rest_is_said(campaign, monkeypatch):
 def test_without_labels_nothing_is_near(campaign):
     past, dataset, records = campaign
     bare = Dataset.from_frames(f.with_(labels=Labels()) for f in past.known)
-    judgement = replace(past.judgement, novelty={"thresholds": {}, "note": "too few"})
+    judgement = replace(past.judgement, novelty=Novelty(0.95, note="too few"))
     early = replace(past, known=bare, judgement=judgement)
     found, words = ask((early, dataset, records), passed_over(past))
     assert found["novelty"] == {

@@ -27,7 +27,7 @@ def test_everybody_is_there_once_with_a_status(found, dataset, explored):
     assert found.frames.ids == dataset.ids[:10] + explored.ids[1:]
     assert found.status == [LABELLED] * 9 + [UNLABELLED] + [EXPLORED] * 3
     assert found.points.shape == (13, 2)
-    assert found.notes == ["Left out: 1 frame of a single atom."]
+    assert [str(note) for note in found.notes] == ["Left out: 1 isolated atom."]
     assert found.title == "principal components of the surroundings of the atoms (SOAP)"
 
 
@@ -40,7 +40,7 @@ def test_similar_frames_are_near(found):
 
 def test_large_frames_are_left_out_and_said_so(dataset):
     assert set(make(dataset, method="pca", limits=Limits(atoms=2)).values("atoms")) == {2}
-    assert make(dataset, method="pca", limits=Limits(atoms=2)).notes[1] == (
+    assert str(make(dataset, method="pca", limits=Limits(atoms=2)).notes[1]) == (
         "Left out: 2 frames of more than 2 atoms (--max-atoms)."
     )
     with pytest.raises(InputError, match=r"no frame is left .*more than 1 atoms \(--max-atoms\)"):
@@ -55,7 +55,8 @@ def test_nothing_is_refused():
 def test_of_many_frames_some_are_drawn_half_of_them_explored(dataset, explored):
     drawn = make(dataset, explored=explored, method="pca", limits=Limits(frames=5), seed=1)
     assert drawn.status.count(EXPLORED) == 2
-    assert drawn.notes[-1] == "Drawn at random: 5 of 13 frames (--max-frames)."
+    assert str(drawn.notes[-1]) == "Drawn at random: 5 of 13 frames (--max-frames)."
+    assert [note.drawn for note in drawn.notes] == [False, True]
     again, other = (make(dataset, explored=explored, method="pca", limits=Limits(frames=5), seed=s)
                     for s in (1, 2))  # fmt: skip
     assert again.frames.ids == drawn.frames.ids != other.frames.ids
@@ -75,7 +76,7 @@ def test_frames_that_stand_there_twice_are_drawn_once(dataset):
 def test_tiny_sets_say_what_they_are(dataset):
     found = make(dataset[:2], method="tsne")
     assert found.method == "pca"
-    assert found.notes == [
+    assert [str(note) for note in found.notes] == [
         "There are too few different frames for t-SNE: these are principal components."
     ]
     assert make(dataset[:1], method="pca").points.tolist() == [[0.0, 0.0]]

@@ -212,7 +212,7 @@ def test_wave_vectors_come_with_their_mirror_images():
 def test_processes_share_the_work_and_change_nothing():
     dataset = Dataset.from_frames([frame(rattled(WATER, seed)) for seed in range(32)])
     told = []
-    together = sorep.describe(dataset, jobs=2, progress=told.append)
+    together = sorep.describe(dataset, workers=2, progress=told.append)
     assert told == list(range(1, 33))
     assert np.allclose(together, sorep.describe(dataset), atol=1e-12)
     assert sorep.describe(dataset[:0]).shape == (0, 181)

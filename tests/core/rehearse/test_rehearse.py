@@ -98,10 +98,10 @@ def test_random_choice_flags_every_valid_frame(prepared):
 
 
 def test_engines_of_the_user_are_replaced_and_said_so(file):
-    other = {"train": {"engine": "mace", "committee": 5}, "explore.engine": "lammps"}
+    other = {"train": {"engine": "mace", "committee_size": 5}, "explore.engine": "lammps"}
     prepared = rehearsal.prepare(file, other, "emt", "toy", CostModel(), 1)
     ours = prepared.campaigns["campaign"]
-    assert (ours.train.engine, ours.train.committee, ours.explore.engine) == ("toy", 5, "ase")
+    assert (ours.train.engine, ours.train.committee_size, ours.explore.engine) == ("toy", 5, "ase")
     assert ours.explore.starts == 3
     assert "trainer: toy instead of mace" in prepared.notes
     assert "dynamics: ase instead of lammps" in prepared.notes
@@ -231,9 +231,9 @@ def test_finished_campaigns_are_kept_and_not_run_again(prepared, tmp_path, monke
         (["--oracle", "emt", "--set", "explore.tmie=1"], "did you mean 'time'"),
         (["--oracle", "emt", "--set", "explore.time"], "is not KEY=VALUE"),
         (["--oracle", "emt", "--set", "seed=1", "seed=2"], "seed is given twice"),
-        (["--oracle", "emt", "--set", "seed.x=1"], "leads through a value"),
+        (["--oracle", "emt", "--set", "seed.x=1"], "'seed.x' is not a key of the campaign file"),
         (["--oracle", "emt", "--set", "seed=["], "is not YAML"),
-        (["--oracle", "emt", "--set", "structures=[none.cif]"], "nothing matches 'none.cif'"),
+        (["--oracle", "emt", "--set", "structures=[none.cif]"], "no file matches 'none.cif'"),
         (["--oracle", "emt", "-o", "nowhere/page.html"], "no such folder"),
         (["--oracle", "emt", "--keep", "nowhere/kept"], "no such folder"),
         (["--oracle", "emt", "--seeds", "0"], "--seeds"),
@@ -366,7 +366,7 @@ def test_seeds_that_disagree_are_no_difference():
 def test_nothing_learned_is_said():
     made = outcome(curve("campaign", 1, 0.1, 0.2), curve("paper", 1, 0.1, 0.3))
     assert not made.learned
-    assert "No arm learned" in page.headline(made)
+    assert "No campaign lowered the error" in page.headline(made)
     assert "<h1>made-up</h1>" in page.html(made)
 
 

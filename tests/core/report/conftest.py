@@ -14,9 +14,10 @@ from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.lattice import periodic_projector
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
+from trainspot.maps.choice import Limits
 from trainspot.predictions.predictions import Predictions
 from trainspot.report.findings.data import IterationData, ReportData
-from trainspot.report.map import pictures as maps
+from trainspot.report.map import explored
 
 TOLERANCE = Tolerance(energy=0.004, forces=0.2, stress=0.003)
 HARDNESS = {"vacancies": 2.6, "md": 1.6, "strain": 1.2, "rattle": 1.0, "isolated": 0.02}
@@ -195,11 +196,11 @@ def make_campaign(seed=5, scales=(0.30, 0.17, 0.11)):
     return ReportData(status, dataset, iterations)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def short_of_time():
+@pytest.fixture(scope="module", autouse=True)
+def few_atoms():
     """The kinetic map of a page is made of few frames here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maps, "KINETIC_SECONDS", 1.0)
+        patch.setattr(explored, "KINETIC_LIMITS", Limits(atoms=100, frames=30, total=300))
         yield
 
 

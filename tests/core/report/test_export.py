@@ -16,14 +16,17 @@ from click.testing import CliRunner
 
 import trainspot
 from trainspot import io
+from trainspot.campaign.record import Prospective
 from trainspot.cli import main
 from trainspot.common.errors import DataError, InputError
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.judge.scoring import Rates
 from trainspot.label.base import failed
 from trainspot.models import potential
-from trainspot.report.exported.export import export, plain
+from trainspot.report.exported.card import plain
+from trainspot.report.exported.export import export
 from trainspot.train.toy import ToySettings, ToyTrainer
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/use-a-potential.md"
@@ -88,8 +91,9 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
         "demonstration quality", "pw-0123456789ab", "quantumespresso", "vacancies",
         "trainspot.calculator(", "models/member_0.toy", "elements=Si",
         f"{campaign.iterations[-1].calibration['forces'].sigma:.3g}",
-        "Not yet within the tolerance", "## Limits", 'atoms.calc.results["excess"]',
-        "how many errors of single atoms it covers was not measured",
+        "Not within the tolerance; the campaign ran out of iterations", "## Limits",
+        'atoms.calc.results["threshold_ratio"]',
+        "How many errors of\nsingle atoms sigma covers was not measured",
     ):  # fmt: skip
         assert part in card
 
@@ -97,19 +101,22 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
 def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, crystal):
     made = campaign.iterations[-1].calibration
     own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atoms=480)}
-    rest = {"tpr": 0.9, "atom_coverage": 0.81, "atom_coverage_interval": None, "atoms": 224}
-    audit = rest | {"atom_coverage": 0.71, "atom_coverage_interval": [0.6, 0.82], "atoms": 48}
-    first, second, last = campaign.records
-    second = {**second, "prospective": {"forces": rest | {"audit": audit}}}
+    batch = Rates(0.9, None, None, None, 28, atom_coverage=0.81, atoms=224)
+    audit = replace(batch, atom_coverage=0.71, atom_coverage_interval=(0.6, 0.82), atoms=48)
+    first, second, last = campaign.status["iterations"]
+    second = {**second, "prospective": {"forces": Prospective.of(batch, audit).to_dict()}}
     last = {**last, "prospective": {}}  # its frames were not labelled any more
     status = campaign.status | {"iterations": [first, second, last]}
     folder = export(tmp_path / "atoms", dataset=campaign.dataset, models=models, calibration=own,
                     status=status)  # fmt: skip
     card = (folder / "README.md").read_text()
-    assert "a scale of its own, 3.25, fitted in the same way to\n480 atoms of such frames." in card
     assert (
-        "In iteration 2 the scale used then covered 71% (60% to 82%) of the errors of the 48 atoms "
-        "of the audit frames, which were predicted before they were labelled."
+        "has its own factor, 3.25. It was fitted in the same way to\n480 atoms of these frames."
+        in card
+    )
+    assert (
+        "Test of iteration 2, with its own factor: 71% (60% to 82%) of 48 atoms of the audit "
+        "frames had an error below sigma. Sigma was predicted before these frames were labelled."
     ) in card
     assert "was not measured" not in card
     crystal.calc = trainspot.calculator(folder)
@@ -138,8 +145,8 @@ def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign,
     with pytest.warns(UserWarning, match="energy, forces, stress are not calibrated"):
         crystal.calc = trainspot.calculator(folder)
     crystal.get_forces()
-    assert "excess" not in crystal.calc.results
-    assert '"excess"' not in (folder / "README.md").read_text()
+    assert not {"threshold_ratio", "excess"} & crystal.calc.results.keys()
+    assert '"threshold_ratio"' not in (folder / "README.md").read_text()
 
 
 def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, models, crystal):
@@ -173,8 +180,9 @@ def test_the_calculator_gives_means_and_calibrated_bars(exported, campaign, mode
         "forces": np.sqrt(np.mean((bars / scale["forces"]) ** 2)),
         "stress": bar / scale["stress"],
     }
-    excess = max(delta[key] / one.threshold for key, one in made.items())
-    assert results["excess"] == pytest.approx(excess)
+    ratio = max(delta[key] / one.threshold for key, one in made.items())
+    assert results["threshold_ratio"] == pytest.approx(ratio)
+    assert results["excess"] == pytest.approx(ratio)  # its former name
 
 
 def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
@@ -194,7 +202,8 @@ def test_the_page_on_potentials_shows_what_works(exported, monkeypatch):
     exec(compile(files, PAGE.name, "exec"), {})
     kept = len(io.read("doubtful.h5"))
     assert 0 < kept < 12
-    assert f"frames not to trust: {kept} of 12 (by forces {kept})" in words
+    assert f"{kept} of 12 frames exceed" in words
+    assert f" a threshold (forces: {kept})\n" in words
     assert found["forces"].shape == (8, 3)
     assert found["bars"].shape == (8,)
     results = found["atoms"].calc.results

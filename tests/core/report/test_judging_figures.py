@@ -15,14 +15,26 @@ from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.sizes import MAX_COMMITTEES, by_size
 from trainspot.report.campaign import figures, pictures
-from trainspot.report.campaign.figures.judging import sizes
-from trainspot.report.campaign.figures.rates import MOST_MAPS, mapped_sizes
+from trainspot.report.campaign.judging import (
+    MOST_MAPS,
+    coverage,
+    drift,
+    rates_along,
+    rates_by_size,
+    rates_of,
+    readings,
+    sizes,
+)
 from trainspot.report.findings.data import IterationData, ReportData
 
 
 @pytest.fixture
 def last(campaign):
     return campaign.iterations[-1]
+
+
+def titles(columns):
+    return [column.title for column in columns]
 
 
 def showing(figure, title, values):
@@ -34,7 +46,7 @@ def showing(figure, title, values):
 
 
 def test_the_maps_are_the_rates(last):
-    figure = figures.rate_maps(last)
+    figure = figures.rate_maps(rates_of(last))
     panel = next(a for a in figure.axes if a.get_title(loc="left") == "Forces: TPR")
     drawn = panel.collections[0].get_array()
     expected = rate_map(*last.pairs.of("forces")).tpr
@@ -45,10 +57,10 @@ def test_the_maps_are_the_rates(last):
 
 
 def test_the_maps_along_the_campaign_are_those_of_each_iteration(campaign):
-    along = figures.mapped(campaign)
-    assert [one.n for one in along] == [1, 2, 3]
-    figure = figures.force_rate_maps(along)
-    for iteration in along:
+    along = rates_along(campaign)
+    assert titles(along) == ["Iteration 1", "Iteration 2", "Iteration 3"]
+    figure = figures.side_by_side(along)
+    for iteration in campaign.iterations:
         found = rate_map(*iteration.pairs.of("forces"))
         made = iteration.calibration["forces"]
         for key in ("tpr", "ppv"):
@@ -68,18 +80,18 @@ def test_of_many_iterations_the_first_and_the_last_are_mapped(campaign, last):
     lost = IterationData(99, None, last.pairs, {"forces": unfitted})
     many = [replace(last, n=n) for n in range(1, 10)]
     data = ReportData(campaign.status, campaign.dataset, [*many, lost, IterationData(100)])
-    assert [one.n for one in figures.mapped(data)] == [1, 3, 5, 7, 9]
-    assert figures.mapped(ReportData(campaign.status, campaign.dataset)) == []
+    assert titles(rates_along(data)) == [f"Iteration {n}" for n in (1, 3, 5, 7, 9)]
+    assert rates_along(ReportData(campaign.status, campaign.dataset)) == []
 
 
 def test_coverage_names_the_area(last):
-    texts = [t.get_text() for a in figures.coverage(last).axes for t in a.texts]
+    texts = [t.get_text() for a in figures.coverage(coverage(last)).axes for t in a.texts]
     area = f"{last.calibration['forces'].miscalibration:.3f}"
     assert any(area in text for text in texts)
 
 
 def test_drift_shows_every_slope(campaign):
-    figure = figures.drift(campaign)
+    figure = figures.drift(drift(campaign))
     panel = next(a for a in figure.axes if a.get_title(loc="left") == "Forces")
     drawn = panel.lines[0].get_ydata()
     fitted = [it.calibration["forces"] for it in campaign.iterations]
@@ -155,13 +167,13 @@ def test_frames_without_a_set_or_not_held_out_do_not_count(campaign, last):
 
 def test_pairs_that_smaller_committees_lack_are_counted(campaign, last):
     tried, _ = pictures.committees(campaign, last)
-    assert "Missing: 4 of the 27 frames of its own calibration;" in tried.caption
+    assert " 4 of the 27 frames of its own calibration are missing:" in tried.caption
     some = [i for i in last.predictions.ids if i != campaign.dataset.subset("validation").ids[0]]
     fewer = replace(last, predictions=last.predictions.select(some))
-    assert "Missing: 5 of the 27 frames" in pictures.committees(campaign, fewer)[0].caption
+    assert " 5 of the 27 frames" in pictures.committees(campaign, fewer)[0].caption
     validation = campaign.dataset.subset("validation")
     whole = replace(last, pairs=collect_pairs(validation, last.predictions))
-    assert "Missing" not in pictures.committees(campaign, whole)[0].caption
+    assert "are missing" not in pictures.committees(campaign, whole)[0].caption
 
 
 def test_where_too_few_pairs_are_left_there_are_no_figures(campaign, last):
@@ -193,7 +205,7 @@ def committee(predictions, rows):
 
 def test_the_maps_of_a_size_hold_the_pairs_of_all_its_committees(campaign, last):
     scores = sizes(campaign, last)
-    figure = figures.size_rate_maps(mapped_sizes(scores))
+    figure = figures.side_by_side(rates_by_size(scores))
     trained = set(campaign.dataset.subset("train").ids)
     ids = [identity for identity in last.pairs.frame_ids if identity not in trained]
     frames = campaign.dataset.select(ids)
@@ -224,19 +236,19 @@ def test_of_many_sizes_the_smallest_and_the_largest_are_mapped(campaign, last):
     large = replace(last, predictions=eight(last.predictions))
     scores = sizes(campaign, large)
     assert [score.size for score in scores] == [2, 3, 4, 5, 6, 7, 8]
-    shown = mapped_sizes(scores)
-    assert [score.size for score in shown] == [2, 4, 5, 6, 8]
+    shown = rates_by_size(scores)
+    assert titles(shown) == [f"{size} members" for size in (2, 4, 5, 6, 8)]
     assert len(shown) == MOST_MAPS
-    assert len(figures.size_rate_maps(shown).axes) == 2 * MOST_MAPS + 1
+    assert len(figures.side_by_side(shown).axes) == 2 * MOST_MAPS + 1
 
 
 def test_sizes_without_pairs_or_judged_forces_have_no_map(campaign, last):
     scores = sizes(campaign, last)
     few = [replace(one, pairs=(pairs_of(one.pairs[0], 2),)) for one in scores]
-    assert mapped_sizes(few) == []
+    assert rates_by_size(few) == []
     unjudged = [replace(one, calibrations={}) for one in scores]
-    assert mapped_sizes(unjudged) == []
-    assert mapped_sizes([]) == []
+    assert rates_by_size(unjudged) == []
+    assert rates_by_size([]) == []
 
 
 def pairs_of(pairs, count):
@@ -253,7 +265,9 @@ def pairs_of(pairs, count):
 def test_an_unfitted_size_has_dots_and_no_line(campaign, last):
     (whole,) = sizes(campaign, last)[-1:]
     lost = replace(whole.calibrations["forces"][0], fitted=False)
-    figure = figures.size_rate_maps([replace(whole, calibrations={"forces": (lost,)})])
+    shown = rates_by_size([replace(whole, calibrations={"forces": (lost,)})])
+    figure = figures.side_by_side(shown)
+    assert shown[0].detail == ""  # nothing to tell apart
     assert [line.get_marker() for line in figure.axes[0].lines] == ["o"]
 
 
@@ -265,22 +279,25 @@ def test_small_committees_have_nothing_to_compare(campaign, last):
         assert len(pictures.committees(campaign, changed)) == count
     large = replace(last, predictions=eight(last.predictions))
     tried, maps = pictures.committees(campaign, large)
-    assert tried.caption.endswith("Of one size at most 12 are tried.")
-    assert maps.alt == "Maps of TPR and PPV of the forces for committees of 2, 4, 5, 6, 8 members."
+    assert tried.caption.endswith("At most 12 committees of one size are tried.")
+    assert maps.alt == (
+        "Maps of TPR and PPV of the forces for committees of 2 members, 4 members, "
+        "5 members, 6 members, 8 members."
+    )
 
 
 def test_the_page_takes_them_up(campaign):
     captions = [picture.caption for picture in pictures.trust(campaign)]
     first = [caption.split(" ")[0] for caption in captions]
-    assert first == ["TPR", "The", "How", "Does", "Would", "TPR"]
+    assert first == ["TPR", "The", "Test", "Does", "Would", "TPR"]
     single = ReportData(campaign.status, campaign.dataset, campaign.iterations[-1:])
     assert [p.caption.split(" ")[0] for p in pictures.trust(single)] == [
-        "TPR", "How", "Would", "TPR"
+        "TPR", "Test", "Would", "TPR"
     ]  # fmt: skip
 
 
 def test_without_pairs_the_panels_say_so(campaign):
     nothing = IterationData(1)
-    for figure in (figures.rate_maps(nothing), figures.coverage(nothing),
-                   figures.committee_sizes(sizes(campaign, nothing))):  # fmt: skip
+    for figure in (figures.rate_maps(rates_of(nothing)), figures.coverage(coverage(nothing)),
+                   figures.committee_sizes(readings(sizes(campaign, nothing)))):  # fmt: skip
         assert all(axes.texts for axes in figure.axes)

@@ -16,11 +16,14 @@ from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.maps.chart import EXPLORED, LABELLED, UNLABELLED, FrameMap
-from trainspot.report.campaign import page
+from trainspot.maps.choice import Note
+from trainspot.report import compose
 from trainspot.report.findings.data import ReportData
+from trainspot.report.map import explored, pictures
 from trainspot.report.map import page as map_page
-from trainspot.report.map import pictures as maps
-from trainspot.report.map.figures import MANY, OTHERS, UNKNOWN, frame_map, groups, is_scale
+from trainspot.report.map.explored import section
+from trainspot.report.map.figures import frame_map, looks
+from trainspot.report.map.marks import MANY, OTHERS, UNKNOWN, groups, is_scale, marks
 from trainspot.report.pages.style import COLOURS
 
 HOSTILE = "<script>alert('x')</script>$\\frac"
@@ -33,7 +36,11 @@ def chart(campaign):
     points = np.random.default_rng(1).normal(size=(len(frames), 2))
     n = len(frames) // 3
     status = [LABELLED] * (len(frames) - n) + [EXPLORED] * n
-    return FrameMap(frames, points, status, "structural", "tsne", 3, ["A note."])
+    return FrameMap(frames, points, status, "structural", "tsne", 3, [Note("A note")])
+
+
+def kinetic(data, progress=None):
+    return section(data, kinetic_map=True, progress=progress)
 
 
 def legend(figure):
@@ -46,13 +53,13 @@ def drawn(axes):
 
 @pytest.mark.parametrize("colour", ["iteration", "strategy", "split", "status", "energy", "atoms"])
 def test_every_point_is_drawn_once(chart, colour):
-    figure = frame_map(chart, colour)
+    figure = frame_map(marks(chart, colour))
     found = drawn(figure.axes[0])
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, chart.points.tolist()))
 
 
 def test_full_markers_are_labelled_and_open_ones_are_not(chart):
-    axes = frame_map(chart, "strategy").axes[0]
+    axes = frame_map(marks(chart, "strategy")).axes[0]
     full = [part for part in axes.collections if len(part.get_facecolors())]
     opened = [part for part in axes.collections if not len(part.get_facecolors())]
     count = chart.status.count(EXPLORED)
@@ -61,34 +68,36 @@ def test_full_markers_are_labelled_and_open_ones_are_not(chart):
     texts = " ".join(text.get_text() for text in axes.texts)
     assert texts == "Open: explored, not chosen. Full: labelled."
     for status in (LABELLED, UNLABELLED):
-        same = frame_map(replace(chart, status=[status] * len(chart)), "strategy").axes[0]
+        same = frame_map(marks(replace(chart, status=[status] * len(chart)), "strategy")).axes[0]
         assert not same.texts
         assert all(len(part.get_facecolors()) for part in same.collections)
 
 
 def test_the_legend_names_every_group_once(chart):
-    assert legend(frame_map(chart, "strategy")) == ["rattle", "md", "strain", "vacancies",
+    assert legend(frame_map(marks(chart, "strategy"))) == ["rattle", "md", "strain", "vacancies",
                                                      "isolated"]  # fmt: skip
-    figure = frame_map(chart, "iteration")
+    figure = frame_map(marks(chart, "iteration"))
     assert legend(figure) == ["0", "1"]
     assert figure.legends[0].get_title().get_text() == "Iteration"
-    assert legend(frame_map(chart, "split")) == ["train", "validation", "test"]
+    assert legend(frame_map(marks(chart, "split"))) == ["train", "validation", "test"]
 
 
 def test_a_scale_has_a_bar_with_its_unit(chart):
-    figure = frame_map(chart, "energy")
+    figure = frame_map(marks(chart, "energy"))
     assert figure.axes[1].get_ylabel() == "Energy (eV/atom)"
     some = [None if n % 2 else frame for n, frame in enumerate(chart.frames)]
     frames = Dataset.from_frames(
         [f.with_(labels=type(f.labels)()) if s is None else f
          for f, s in zip(chart.frames, some, strict=True)]
     )  # fmt: skip
-    assert legend(frame_map(replace(chart, frames=frames), "energy")) == [UNKNOWN]
+    assert legend(frame_map(marks(replace(chart, frames=frames), "energy"))) == [UNKNOWN]
 
 
 def test_axes_have_numbers_only_where_they_mean_something(chart):
-    assert not frame_map(chart, "split").axes[0].get_xlabel()
-    assert "component" in frame_map(replace(chart, method="pca"), "split").axes[0].get_xlabel()
+    assert not frame_map(marks(chart, "split")).axes[0].get_xlabel()
+    assert (
+        "component" in frame_map(marks(replace(chart, method="pca"), "split")).axes[0].get_xlabel()
+    )
 
 
 def test_what_is_a_scale():
@@ -103,18 +112,17 @@ def test_what_is_a_scale():
 
 def test_groups_tell_values_apart():
     words = [f"w{n:02}" for n in range(MANY + 3)] + ["w05", None]
-    found = groups(words, "group")
+    found = groups(words)
     assert [group.label for group in found][:2] == ["w05", "w00"]
     assert [group.label for group in found][-2:] == [OTHERS, UNKNOWN]
     assert sum(group.mask.sum() for group in found) == len(words)
-    looks = {(group.colour, group.marker) for group in found[:MANY]}
-    assert len(looks) == MANY
-    numbers = groups([2, 0, 1, 0], "iteration")
+    assert len(set(looks(found[:MANY]))) == MANY
+    numbers = groups([2, 0, 1, 0])
     assert [group.label for group in numbers] == ["0", "1", "2"]
     assert numbers[0].mask.tolist() == [False, True, False, True]
-    assert len({group.colour for group in numbers}) == 3
-    assert groups(["test", "train"], "split")[0].colour == COLOURS["train"]
-    assert [group.label for group in groups([True, False, True], "x")] == ["True", "False"]
+    assert len({colour for colour, _ in looks(numbers)}) == 3
+    assert looks(groups(["test", "train"]))[0][0] == COLOURS["train"]
+    assert [group.label for group in groups([True, False, True])] == ["True", "False"]
 
 
 # ── files ─────────────────────────────────────────────────────────────────────
@@ -141,23 +149,23 @@ def test_the_page_needs_nothing_else_and_says_how_to_read_it(chart):
     text = map_page.html(chart, "strategy", "silicon")
     assert "<script" not in text
     assert not re.search(r"https?:|url\(", re.sub(r'src="data:[^"]*"', "", text))
-    for words in ("A note.", "SOAP power spectra", "t-SNE keeps neighbours", "Perplexity 30"):
+    for words in ("A note.", "SOAP power spectra", "t-SNE keeps similar frames", "Perplexity 30"):
         assert words in text
     assert text == map_page.html(chart, "strategy", "silicon")
 
 
 def test_the_page_counts_everybody(chart):
-    table = maps.counts(chart, "strategy")
-    assert table.header == ["Origin", "Labelled", "Explored, not chosen", "All"]
+    table = pictures.counts(chart, "strategy")
+    assert table.header == ["Strategy", "Labelled", "Explored, not chosen", "All"]
     assert sum(int(row[-1]) for row in table.rows) == len(chart)
     assert sum(int(row[1]) for row in table.rows) == chart.status.count(LABELLED)
-    assert [row[0] for row in maps.counts(chart, "energy").rows] == ["all"]
+    assert [row[0] for row in pictures.counts(chart, "energy").rows] == ["all"]
 
 
 def test_hostile_words_stay_words(chart):
     frames = [f.with_(origin=Origin(strategy="$\\frac{<b>"), info={"x": HOSTILE})
               for f in chart.frames]  # fmt: skip
-    hostile = replace(chart, frames=Dataset.from_frames(frames), notes=[HOSTILE])
+    hostile = replace(chart, frames=Dataset.from_frames(frames), notes=[Note(HOSTILE)])
     for colour in ("strategy", "x"):
         text = map_page.html(hostile, colour, HOSTILE)
         assert "<script" not in text
@@ -166,51 +174,65 @@ def test_hostile_words_stay_words(chart):
 
 @pytest.mark.parametrize("method", ["pca", "umap"])
 def test_methods_are_explained(chart, method):
-    text = " ".join(words for _, words in maps.reading(replace(chart, method=method)))
+    text = " ".join(words for _, words in pictures.reading(replace(chart, method=method)))
     assert ("15 neighbours" in text) is (method == "umap")
-    assert ("distances in it are true" in text) is (method == "pca")
+    assert ("are true distances" in text) is (method == "pca")
 
 
 # ── in a report ───────────────────────────────────────────────────────────────
 def test_the_report_shows_the_labelled_and_the_merely_explored(campaign):
     met = Dataset.from_frames([f.with_(labels=type(f.labels)()) for f in campaign.dataset[1:9]])
     data = replace(campaign, dataset=campaign.dataset[5:], explored=met)
-    found = maps.explored(data)
+    found = section(data)
     (table,) = found.tables
     assert table.header == ["Iteration", "Labelled", "Explored, not chosen", "All"]
     assert sum(int(row[2]) for row in table.rows) == 4
     assert "t-SNE" in found.pictures[0].caption
-    assert (found.missing, found.remarks) == ("", [])
+    assert found.missing == ""
 
 
-def test_the_report_has_the_map_of_the_paper_with_as_many_frames_as_there_is_time_for(campaign):
+def test_the_report_has_the_map_of_the_paper_with_as_many_frames_as_its_limits_allow(campaign):
     met = Dataset.from_frames([f.with_(labels=type(f.labels)()) for f in campaign.dataset[1:90]])
     told = []
     data = replace(campaign, dataset=campaign.dataset[90:], explored=met)
-    found = maps.explored(data, lambda *counted: told.append(counted))
+    found = kinetic(data, lambda *counted: told.append(counted))
     caption, alt = found.pictures[1].caption, found.pictures[1].alt
     assert "spectrum of the kinetic energy (SOREP)" in caption
-    drawn = int(re.search(r"Drawn at random: (\d+) of 108 frames, as many", caption)[1])
+    drawn = int(re.search(r"Drawn at random: (\d+) of 108 frames", caption)[1])
     assert told == [(n, drawn) for n in range(1, drawn + 1)]
-    assert 20 <= drawn < 60
+    assert drawn == 30
     labelled, explored = map(int, re.search(r": (\d+) labelled, (\d+) explored", alt).groups())
     assert labelled + explored == drawn
     assert labelled >= min(19, drawn / 2), "the labelled ones come first"
     assert "trainspot map with --descriptor sorep draws more" in caption
     assert [table.caption for table in found.tables] == ["Frames on the first map."]
-    assert maps.explored(data).pictures == found.pictures
+    assert kinetic(data).pictures == found.pictures
+
+
+def test_the_map_of_the_paper_is_drawn_only_if_asked_for(campaign):
+    told = []
+    found = section(campaign, progress=lambda *counted: told.append(counted))
+    assert len(found.pictures) == 1
+    assert told == []
+    (remark,) = found.remarks
+    assert remark == (
+        "A second map, by the kinetic SOREP descriptor of the paper, takes 10 s to a minute more: "
+        "trainspot report with --kinetic-map draws it."
+    )
+    assert remark in compose.html(campaign)
+    assert remark not in compose.html(campaign, kinetic_map=True)
 
 
 def test_a_map_of_everybody_offers_no_more(campaign):
     few = replace(campaign, dataset=campaign.dataset[1:9])
-    assert "draws more" not in maps.explored(few).pictures[1].caption
+    assert "draws more" not in kinetic(few).pictures[1].caption
 
 
 def test_without_pyscf_one_line_says_how_to_get_it_and_nothing_else_changes(campaign, monkeypatch):
     few = replace(campaign, dataset=campaign.dataset[:9])
-    both = maps.explored(few)
+    both = kinetic(few)
     monkeypatch.setitem(sys.modules, "pyscf.gto", None)
-    alone = maps.explored(few)
+    alone = kinetic(few)
     assert alone.pictures == both.pictures[:1]
     assert [table.rows for table in alone.tables] == [table.rows for table in both.tables]
     (remark,) = alone.remarks
@@ -218,51 +240,53 @@ def test_without_pyscf_one_line_says_how_to_get_it_and_nothing_else_changes(camp
         "A second map, by the kinetic SOREP descriptor of the paper, needs a library: PySCF, which "
         "the descriptor 'sorep' needs, is not installed; run: pip install 'trainspot[map]'."
     )
-    assert unescape(page.html(few)).count(remark) == 1
+    assert unescape(compose.html(few, kinetic_map=True)).count(remark) == 1
 
 
 def test_without_featomic_the_map_of_the_paper_stands_alone(campaign, monkeypatch):
     monkeypatch.setattr(descriptors, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "featomic", None)
-    found = maps.explored(replace(campaign, dataset=campaign.dataset[:9]))
-    (kinetic,) = found.pictures
-    assert "t-SNE keeps neighbours" in kinetic.caption
+    found = kinetic(replace(campaign, dataset=campaign.dataset[:9]))
+    (only,) = found.pictures
+    assert "t-SNE keeps similar frames" in only.caption
     assert (found.tables, found.missing) == ([], "")
     assert "pip install 'trainspot[descriptors]'" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("number", "atoms", "reason"),
     [
-        ({"numbers": [97, 97]}, "2 frames with Bk, of which the ANO-RCC basis has no orbitals"),
+        (97, 2, "2 frames with Bk, of which the ANO-RCC basis has no orbitals."),
         (
-            {"cell": np.diag([0.3, 0.3, 6.0])},
-            "2 of 2 frames would take more than 0.04 s each to describe; trainspot map --desc",
+            14,
+            101,
+            "2 frames of more than 100 atoms. trainspot map with --descriptor sorep draws more.",
         ),
     ],
 )
-def test_what_the_paper_s_descriptor_cannot_take_is_said(change, reason):
-    made = {"numbers": [14, 14], "cell": np.diag([5.0, 5.0, 6.0])} | change
+def test_what_the_paper_s_descriptor_cannot_take_is_said(number, atoms, reason):
+    heights = 2.5 * np.arange(atoms)
     frames = [
-        Frame.make(made["numbers"], [[0, 0, 0], [0, 0, z]], made["cell"], True) for z in (2.3, 2.5)
+        Frame.make([number] * atoms, np.outer(heights, [0, 0, wide]), np.eye(3) * 300, pbc=True)
+        for wide in (1.0, 1.1)
     ]
-    found = maps.explored(ReportData({}, Dataset.from_frames(frames)))
+    found = kinetic(ReportData({}, Dataset.from_frames(frames)))
     (remark,) = found.remarks
     assert remark.startswith("A second map, by the kinetic SOREP descriptor of the paper, is not")
-    assert reason in remark
+    assert remark.endswith(reason)
     assert len(found.pictures) == 1
 
 
 def test_without_the_libraries_the_report_says_how_to_get_them(campaign, monkeypatch):
     few = replace(campaign, dataset=campaign.dataset[:9])
-    monkeypatch.setattr(maps, "find_spec", lambda _: None)
-    caption = maps.explored(few).pictures[0].caption
+    monkeypatch.setattr(explored, "find_spec", lambda _: None)
+    caption = section(few).pictures[0].caption
     assert "principal components" in caption
     assert "pip install 'trainspot[map]'" in caption
     monkeypatch.setattr(descriptors, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "featomic", None)
     monkeypatch.setitem(sys.modules, "pyscf.gto", None)
-    found = maps.explored(few)
+    found = kinetic(few)
     assert not found.pictures
     assert "pip install 'trainspot[descriptors]'" in found.missing
     assert "pip install 'trainspot[map]'" in found.remarks[0]
@@ -270,7 +294,7 @@ def test_without_the_libraries_the_report_says_how_to_get_them(campaign, monkeyp
 
 def test_a_campaign_of_atoms_alone_has_no_map(campaign):
     alone = ReportData({}, campaign.dataset[:1])
-    assert maps.explored(alone).missing == "There is nothing to put on a map yet."
+    assert section(alone).missing == "There is nothing to put on a map yet."
 
 
 def test_explored_frames_are_kept_in_the_folder(campaign, tmp_path):

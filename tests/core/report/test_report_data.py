@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from trainspot.common.errors import DataError
+from trainspot.judge.earlier import VERSION
 from trainspot.report.findings.data import IterationData, ReportData
 
 
 def test_a_folder_and_back(campaign, tmp_path):
     campaign.write(tmp_path / "kept")
     again = ReportData.read(tmp_path / "kept")
-    assert again.status == json.loads(json.dumps(campaign.status))
+    rest = {key: value for key, value in campaign.status.items() if key != "iterations"}
+    assert {key: again.status[key] for key in again.status if key != "iterations"} == rest
+    assert again.records == campaign.records
+    assert [one["version"] for one in again.status["iterations"]] == [VERSION] * 3
     assert again.dataset.ids == campaign.dataset.ids
     assert [it.n for it in again.iterations] == [1, 2, 3]
     for old, new in zip(campaign.iterations, again.iterations, strict=True):
@@ -60,17 +62,22 @@ def test_isolated_atoms_stay_out_of_the_clouds(campaign):
     assert min(cloud.reference.max() for cloud in clouds.values()) < -105
 
 
-def test_motifs_are_sorted_by_error(campaign):
-    motifs = campaign.motifs(campaign.iterations[-1], "test")
-    assert next(iter(motifs)) == "vacancies"
-    errors = [error for error, _ in motifs.values()]
+def test_strategies_are_sorted_by_error(campaign):
+    strategies = campaign.strategies(campaign.iterations[-1], "test")
+    assert next(iter(strategies)) == "vacancies"
+    errors = [error for error, _ in strategies.values()]
     assert errors == sorted(errors, reverse=True)
-    assert sum(frames for _, frames in motifs.values()) == len(campaign.dataset.subset("test"))
+    assert sum(frames for _, frames in strategies.values()) == len(campaign.dataset.subset("test"))
 
 
 def test_frames_that_left_the_dataset_are_not_compared(campaign):
     smaller = ReportData(campaign.status, campaign.dataset.subset("test"), campaign.iterations)
     assert list(smaller.clouds(campaign.iterations[-1], "forces")) == ["test"]
+
+
+def test_damaged_figures_are_refused(campaign):
+    with pytest.raises(DataError, match="not the figures of an iteration"):
+        _ = ReportData({**campaign.status, "iterations": [{"n": "one"}]}, campaign.dataset).records
 
 
 @pytest.mark.parametrize("damage", [{"quantile": 2.0}, {"sort": "x"}, [1]])

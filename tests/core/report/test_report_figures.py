@@ -8,15 +8,43 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from trainspot.report.campaign import figures
-from trainspot.report.campaign.figures.counts import STEPS
+from trainspot.report.campaign import figures, judging, progress
+from trainspot.report.campaign.judging import usable
+from trainspot.report.campaign.progress import STEPS
+from trainspot.report.findings.counts import composition_table
 from trainspot.report.findings.data import IterationData, ReportData
 from trainspot.report.pages import style
-from trainspot.report.pages.panels import usable
+from trainspot.report.pages.bars import by_strategy
 from trainspot.report.pages.style import COLOURS
-from trainspot.report.quantities import BY_KEY
 
 UNITS = ("meV/atom", "meV/Å", "meV/Å³")
+
+
+def iterations(data):
+    return [record.n for record in data.records]
+
+
+def rmse(data):
+    return figures.rmse(progress.errors(data), iterations(data))
+
+
+def parity(data):
+    return figures.parity(progress.parity(data))
+
+
+def counts(data):
+    return figures.counts(progress.steps(data), iterations(data))
+
+
+def composition(data):
+    return by_strategy(composition_table(data), "Labelled frames")
+
+
+def calibration(data, iteration):
+    return figures.calibration(judging.pairs(data, iteration))
+
+
+DRAWN = {"rmse": rmse, "parity": parity, "counts": counts, "composition": composition}
 
 
 def legend_texts(figure):
@@ -28,17 +56,17 @@ def panel_texts(axes):
 
 
 def test_rmse_shows_every_set_and_iteration(campaign):
-    figure = figures.rmse(campaign)
+    figure = rmse(campaign)
     assert len(figure.axes) == 3
     for axes, key, unit in zip(figure.axes, ("energy", "forces", "stress"), UNITS, strict=True):
         assert axes.get_ylabel() == f"RMSE ({unit})"
         assert axes.get_xlabel() == "Iteration"
         drawn = {container.get_label(): container[0] for container in axes.containers}
         for name in ("train", "validation", "test"):
-            means = [1000 * r["rmse"][name][key]["mean"] for r in campaign.records]
+            means = [1000 * r["rmse"][name][key]["mean"] for r in campaign.status["iterations"]]
             assert np.allclose(drawn[name].get_ydata(), means)
             assert drawn[name].get_color() == COLOURS[name]
-        common = [1000 * record["common_test"][key] for record in campaign.records]
+        common = [1000 * record["common_test"][key] for record in campaign.status["iterations"]]
         assert any(np.allclose(line.get_ydata(), common) for line in axes.get_lines()
                    if len(line.get_ydata()) == 3)  # fmt: skip
         level = 1000 * campaign.tolerance[key]
@@ -49,30 +77,30 @@ def test_rmse_shows_every_set_and_iteration(campaign):
 
 @pytest.mark.parametrize(("length", "ticks"), [(1, [1]), (3, [1, 2, 3]), (12, [1, 3, 5, 7, 9, 11])])
 def test_iterations_are_whole_numbers(campaign, length, ticks):
-    records = [{**campaign.records[0], "n": n} for n in range(1, length + 1)]
+    records = [{**campaign.status["iterations"][0], "n": n} for n in range(1, length + 1)]
     data = ReportData({"iterations": records}, campaign.dataset)
-    assert list(figures.rmse(data).axes[0].get_xticks()) == ticks
+    assert list(rmse(data).axes[0].get_xticks()) == ticks
 
 
 def test_rmse_error_bars_are_the_spread_of_the_members(campaign):
-    axes = figures.rmse(campaign).axes[1]
-    record = campaign.records[0]["rmse"]["test"]["forces"]
+    axes = rmse(campaign).axes[1]
+    record = campaign.status["iterations"][0]["rmse"]["test"]["forces"]
     container = next(c for c in axes.containers if c.get_label() == "test")
     low, high = container[2][0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(1000 * record["std"])
 
 
 def test_a_failed_first_committee_does_not_flatten_the_rest(campaign):
-    records = [dict(record) for record in campaign.records]
+    records = [dict(record) for record in campaign.status["iterations"]]
     huge = {"test": {"forces": {"mean": 90.0, "std": 1.0}}}
     records[0] = {**records[0], "rmse": huge}
-    figure = figures.rmse(ReportData({**campaign.status, "iterations": records}, campaign.dataset))
+    figure = rmse(ReportData({**campaign.status, "iterations": records}, campaign.dataset))
     assert figure.axes[1].get_yscale() == "log"
     assert figure.axes[0].get_yscale() == "linear"
 
 
 def test_parity_shows_each_set_once_and_its_error(campaign):
-    figure = figures.parity(campaign)
+    figure = parity(campaign)
     clouds = campaign.clouds(campaign.iterations[-1], "forces")
     top, bottom = figure.axes[1], figure.axes[4]
     assert top.get_ylabel() == "Predicted (eV/Å)"
@@ -89,7 +117,7 @@ def test_parity_shows_each_set_once_and_its_error(campaign):
 
 def test_calibration_shows_pairs_line_tolerance_threshold_and_rates(campaign):
     iteration = campaign.iterations[-1]
-    axes = figures.calibration(campaign, iteration).axes[1]
+    axes = calibration(campaign, iteration).axes[1]
     made = iteration.calibration["forces"]
     assert made.fitted
     pairs = next(c for c in axes.collections if c.get_label() == "pairs")
@@ -118,12 +146,12 @@ def test_a_symmetric_frame_does_not_stretch_the_axes(campaign):
     more = replace(pairs, frame_ids=(*pairs.frame_ids, "f" * 64), delta=delta, error=error,
                    held_out=pairs.held_out[rows])  # fmt: skip
     changed = replace(iteration, pairs=more)
-    one, other = (figures.calibration(campaign, it).axes[1] for it in (iteration, changed))
+    one, other = (calibration(campaign, it).axes[1] for it in (iteration, changed))
     assert other.get_xlim() == one.get_xlim()
-    one, other = (figures.rate_maps(it).axes[1] for it in (iteration, changed))
+    one, other = (figures.rate_maps(judging.rates_of(it)).axes[1] for it in (iteration, changed))
     assert other.get_xlim() == one.get_xlim()
-    assert f"{n} pairs" in panel_texts(figures.coverage(changed).axes[1])
-    rounding = usable(more, BY_KEY["forces"], None)  # without a tolerance, of the median
+    assert f"{n} pairs" in panel_texts(figures.coverage(judging.coverage(changed)).axes[1])
+    rounding = usable(more, "forces", None)  # without a tolerance, of the median
     assert len(rounding[0]) == n
 
 
@@ -131,16 +159,17 @@ def test_an_unfitted_calibration_draws_no_line(campaign):
     iteration = campaign.iterations[-1]
     poor = replace(iteration.calibration["forces"], fitted=False, verdict="poor", threshold=0.2)
     changed = replace(iteration, calibration={"forces": poor})
-    axes = figures.calibration(campaign, changed).axes[1]
+    axes = calibration(campaign, changed).axes[1]
     assert "error = slope × disagreement" not in {line.get_label() for line in axes.get_lines()}
     assert "not fitted" in panel_texts(axes)
     assert "poor" in panel_texts(axes)
 
 
 def test_counts_draw_every_step(campaign):
-    figure = figures.counts(campaign)
-    for axes, (key, title) in zip(figure.axes, STEPS, strict=True):
-        values = [record[key] for record in campaign.records]
+    figure = counts(campaign)
+    keys = ("labelled", "explored", "refused", "flagged", "selected", "audit")
+    for axes, key, (title, _) in zip(figure.axes, keys, STEPS, strict=True):
+        values = [record[key] for record in campaign.status["iterations"]]
         expected = [sum(v.values()) if isinstance(v, dict) else v for v in values]
         assert [bar.get_height() for bar in axes.patches] == expected
         assert [text.get_text() for text in axes.texts] == [str(v) for v in expected]
@@ -149,40 +178,40 @@ def test_counts_draw_every_step(campaign):
 
 
 def test_composition_adds_up(campaign):
-    axes = figures.composition(campaign).axes[0]
+    axes = composition(campaign).axes[0]
     assert sum(bar.get_width() for bar in axes.patches) == len(campaign.dataset)
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["rattle", "md", "strain", "vacancies", "isolated"]
 
 
-@pytest.mark.parametrize("name", ["rmse", "parity", "counts", "composition"])
+@pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("data", ["young_campaign", "empty_campaign"])
 def test_partial_campaigns_still_draw(name, data, request):
-    figure = getattr(figures, name)(request.getfixturevalue(data))
+    figure = DRAWN[name](request.getfixturevalue(data))
     assert style.svg(figure).startswith(b"<?xml")
 
 
 def test_an_iteration_without_pairs_still_draws(campaign):
-    figure = figures.calibration(campaign, IterationData(1))
+    figure = calibration(campaign, IterationData(1))
     assert all("no calibration pairs" in panel_texts(axes) for axes in figure.axes)
 
 
 def test_nothing_global_is_left_behind(campaign):
     before = dict(mpl.rcParams)
-    figures.counts(campaign)
+    counts(campaign)
     assert dict(mpl.rcParams) == before
 
 
 def test_equal_data_give_equal_bytes(campaign):
-    first, second = (style.svg(figures.composition(campaign)) for _ in range(2))
+    first, second = (style.svg(composition(campaign)) for _ in range(2))
     assert first == second
 
 
 def test_nothing_is_clipped(campaign):
     """Every text of every figure lies inside it."""
-    drawn = [figures.rmse(campaign), figures.parity(campaign), figures.counts(campaign),
-             figures.composition(campaign),
-             figures.calibration(campaign, campaign.iterations[0])]  # fmt: skip
+    drawn = [rmse(campaign), parity(campaign), counts(campaign),
+             composition(campaign),
+             calibration(campaign, campaign.iterations[0])]  # fmt: skip
     for figure in drawn:
         figure.canvas.draw()
         width, height = figure.canvas.get_width_height()

@@ -35,7 +35,7 @@ def call(monkeypatch, tmp_path):
 def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
     (tmp_path / "s.yaml").write_text("n_random: 5\n")
     result = call(
-        *("train", frames, "--engine", "toy", "--committee", 2, "--settings", "s.yaml"),
+        *("train", frames, "--engine", "toy", "--committee-size", 2, "--settings", "s.yaml"),
         *("--workers", 2, "--seed", 3, "-o", "out"),
     )
     assert result.exit_code == 0, result.output
@@ -59,8 +59,8 @@ def test_a_committee_is_trained_and_its_models_load(call, frames, tmp_path):
 
 def test_a_dataset_with_sets_is_not_written_again(call, frames, tmp_path):
     assert call("split", frames, "-o", "split.h5").exit_code == 0
-    result = call("train", "split.h5", "--engine", "toy", "--committee", 2, "-o", "out")
-    assert "had no set" not in result.stdout
+    result = call("train", "split.h5", "--engine", "toy", "--committee-size", 2, "-o", "out")
+    assert "had no split" not in result.stdout
     assert "next: trainspot evaluate split.h5 --models out " in result.stdout
     assert not (tmp_path / "out" / "dataset.h5").exists()
 
@@ -68,7 +68,7 @@ def test_a_dataset_with_sets_is_not_written_again(call, frames, tmp_path):
 def test_a_campaign_file_gives_the_defaults(call, frames, tmp_path):
     (tmp_path / "c.yaml").write_text(
         "structures: [x.cif]\nseed: 3\n"
-        "train: {engine: toy, committee: 2, settings: {n_random: 5}, start: scratch}\n"
+        "train: {engine: toy, committee_size: 2, settings: {n_random: 5}, start: scratch}\n"
     )
     result = call("train", frames, "--config", "c.yaml", "-o", "out")
     assert result.exit_code == 0, result.output
@@ -86,10 +86,13 @@ def test_one_member_in_its_folder_is_what_jobs_run(call, labelled_frames, tmp_pa
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--committee", 1), "ask for at least 2 members"),
+        (("--committee-size", 1), "ask for at least 2 members"),
         (("--engine", "tyo"), "did you mean 'toy'?"),
         (("--settings", "s.yaml"), "did you mean 'cutoff'?"),
-        (("--start", "frames.h5", "--start", "frames.h5", "--committee", 3), "2 models to start 3"),
+        (
+            ("--start", "frames.h5", "--start", "frames.h5", "--committee-size", 3),
+            "2 models to start 3",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(call, frames, tmp_path, args, message):
@@ -122,7 +125,7 @@ def test_a_member_without_inputs_and_an_engine_with_a_program_of_its_own(call):
 
 
 def test_a_failed_member_is_a_failed_run(call, frames, monkeypatch):
-    monkeypatch.setattr(run, "find_executable", lambda _: "/bin/false")
+    monkeypatch.setattr(run, "find_executable", lambda *_: "/bin/false")
     result = call("train", frames, "--engine", "toy", "-o", "out")
     assert result.exit_code == 1
     assert "member_0: false ended with status 1" in result.stderr

@@ -22,6 +22,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.train import base, run
 from trainspot.train.base import TrainingResult
+from trainspot.train.mace import MaceTrainer
 
 
 def atom(number, energy):
@@ -60,7 +61,7 @@ def test_sets_hold_labelled_frames_of_their_split_only():
     ("frames", "message"),
     [
         ([], "no frame is labelled"),
-        ([molecule([1], -1.0, None)], "has no split"),
+        ([molecule([1], -1.0, None)], "no labelled frame is in the train split"),
         ([molecule([1], -1.0), molecule([1], -2.0, theory="other")], "2 levels of theory"),
     ],
 )
@@ -279,11 +280,16 @@ def test_programs_are_found_beside_the_interpreter_first(tmp_path, monkeypatch):
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    assert run.find_executable("mace_run_train") == str(tmp_path / "env" / "mace_run_train")
+    assert run.find_executable("mace_run_train", MaceTrainer) == str(
+        tmp_path / "env" / "mace_run_train"
+    )
     (tmp_path / "env" / "mace_run_train").unlink()
-    assert run.find_executable("mace_run_train") == str(tmp_path / "path" / "mace_run_train")
+    assert run.find_executable("mace_run_train", MaceTrainer) == str(
+        tmp_path / "path" / "mace_run_train"
+    )
+    (tmp_path / "path" / "mace_run_train").unlink()
     with pytest.raises(MissingExtraError, match=r"trainspot\[mace\]"):
-        run.find_executable("mace_no_such")
+        run.find_executable("mace_run_train", MaceTrainer)
 
 
 def test_an_unknown_trainer_offers_the_nearest():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.calculators.lammps import Prism
 from ase.geometry import get_distances
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trainspot.data.frames import Frame
+from trainspot.explore import deck
 from trainspot.explore.box import MARGIN, ROOM, LammpsBox, restored, working_cell
 
 cells = arrays(np.float64, (3, 3), elements=st.floats(-8, 8, width=32))
@@ -18,7 +20,7 @@ axes = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 def _frame(cell, pbc):
     assume(abs(np.linalg.det(cell)) > 20)
-    sites = np.random.default_rng(0).uniform(0, 1, (5, 3)) @ cell
+    sites = np.random.default_rng(0).uniform(-1, 2, (5, 3)) @ cell  # of any image
     return Frame.make([6, 14, 8, 6, 1], sites, cell, pbc)
 
 
@@ -60,11 +62,41 @@ def test_distances_are_those_of_the_frame(cell, pbc):
     assert np.allclose(ours, theirs, atol=1e-8)
 
 
-def test_a_strain_in_the_box_is_the_strain_of_the_frame(mixed):
-    box = LammpsBox.of(mixed)
+@settings(max_examples=80, deadline=None)
+@given(cells, axes)
+def test_a_strain_in_the_box_is_the_strain_of_the_frame(cell, pbc):
+    """A barostat that presses on one axis more than on others, and vectors that were shortened."""
+    frame = _frame(cell, pbc)
+    box = LammpsBox.of(frame)
     strain = np.eye(3) + 0.01 * np.arange(9).reshape(3, 3)
-    _, cell = box.outward(mixed, box.inward(mixed.positions), box.cell @ strain)
-    assert np.allclose(cell, mixed.cell @ box.rotation.T @ strain @ box.rotation, atol=1e-9)
+    _, strained = box.outward(frame, box.inward(frame.positions), box.cell @ strain)
+    expected = working_cell(frame) @ box.rotation.T @ strain @ box.rotation
+    assert np.allclose(strained, restored(frame, expected), atol=1e-9)
+
+
+def test_a_prism_that_shortens_vectors_strains_another_cell():
+    """Why ``Prism`` is given vectors that are short already."""
+    cell = np.array([[3.0, 0.0, 0.0], [4.0, 5.0, 0.0], [0.0, 0.0, 6.0]])
+    prism = Prism(cell, reduce_cell=True)
+    strain = np.diag([1.1, 1.0, 1.0])
+    assert np.abs(prism.update_cell(prism.cell @ strain) - cell @ strain).max() > 0.1
+    frame = Frame.make([6], [[0.0, 0.0, 0.0]], cell, [True] * 3)
+    box = LammpsBox.of(frame)
+    assert not np.array_equal(box.mixing, np.eye(3))
+    _, strained = box.outward(frame, frame.positions, box.cell @ strain)
+    assert np.allclose(strained, cell @ strain, atol=1e-12)
+
+
+def test_the_data_file_holds_every_digit(mixed):
+    box = LammpsBox.of(mixed)
+    text = deck.data_file(mixed, box)
+    assert text == deck.data_file(mixed, box)
+    atoms = text.partition("Atoms # atomic")[2].split("\n")[2:-1]
+    table = np.array([line.split() for line in atoms], dtype=np.float64)
+    assert table[:, 0].tolist() == list(range(1, len(mixed) + 1))
+    assert np.abs(table[:, 2:] - box.inward(mixed.positions)).max() < 1e-14
+    (tilts,) = (line.split()[:3] for line in text.splitlines() if line.endswith("xy xz yz"))
+    assert [float(tilt) for tilt in tilts] == box.cell[[1, 2, 2], [0, 0, 1]].tolist()
 
 
 def test_vacuum_is_made_perpendicular_and_given_back(sheet):

@@ -118,8 +118,12 @@ def test_bars_of_lammps_are_those_of_ase(run, export, tmp_path):
         assert float(row["forces_max"]) == pytest.approx(bars.max(), rel=1e-4)
         energy = calculator.results["energy_uncertainty"] / len(atoms)
         assert float(row["energy"]) == pytest.approx(energy, rel=1e-3)
-        assert float(row["excess"]) == pytest.approx(calculator.results["excess"], rel=1e-4)
-        assert float(row["excess"]) == pytest.approx(float(row["forces"]) / 3.0 / 0.05, rel=1e-3)
+        assert float(row["threshold_ratio"]) == pytest.approx(
+            calculator.results["threshold_ratio"], rel=1e-4
+        )
+        assert float(row["threshold_ratio"]) == pytest.approx(
+            float(row["forces"]) / 3.0 / 0.05, rel=1e-3
+        )
 
 
 def test_a_run_ends_at_the_limit_and_what_follows_is_done(run, export, tmp_path):
@@ -215,7 +219,7 @@ def test_bars_follow_the_trust(export, argon):
         return committee.predict_with_bars(committee.prepare(frame))[0][1]
 
     raw, known = bars({}), bars({"stress": Trust(4.0, 0.5)})
-    assert raw.excess is None
+    assert raw.threshold_ratio is None
     assert known.stress == pytest.approx(4.0 * raw.stress)
-    assert known.excess == pytest.approx(raw.stress / 0.5)
+    assert known.threshold_ratio == pytest.approx(raw.stress / 0.5)
     np.testing.assert_array_equal(known.forces, raw.forces)

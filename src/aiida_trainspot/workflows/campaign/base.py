@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiida.common.links import LinkType
@@ -11,9 +11,11 @@ from aiida.manage import get_manager
 from aiida.orm import Dict, Int, ProcessNode, SinglefileData, Str
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
+from aiida_trainspot.calculations.evaluate import FRAMES
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import Exit
-from aiida_trainspot.functions.iteration import campaign_of
+from aiida_trainspot.functions import explore as explorations
+from aiida_trainspot.functions.campaign import add_chosen, campaign_of
 from aiida_trainspot.runtime.daemon import watch_over
 from aiida_trainspot.workflows.jobs import AGAIN, was_cut_off, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
@@ -87,20 +89,36 @@ class CampaignBase(WorkChain):
         label = f"{function.__name__}_{n or self.iteration}"
         return decide_once(self, label, function, **inputs)
 
+    def _with_chosen(self) -> PESData:
+        """The dataset, joined by frames that were chosen and never came out of labelling."""
+        dataset, chosen = self.ctx.dataset, self.ctx.get("chosen")
+        if chosen is not None:
+            dataset = self._decide(add_chosen, dataset=dataset, chosen=chosen)
+        return dataset
+
+    def _initial(self) -> PESData:
+        """The frames that explorations start from: in all iterations the same."""
+        found = explorations.initial_already(self.ctx.dataset, self.ctx.get("initial"))
+        if found is None:
+            found = self._decide(explorations.initial, dataset=self.ctx.dataset)
+        self.ctx.initial = found
+        return found
+
     def _models(self, iteration: int) -> dict[str, SinglefileData]:
         models = self.ctx[f"committee_{iteration}"].outputs.models
         return {key: models[key] for key in sorted(models)}
 
     def _evaluate(
-        self, frames: PESData, iteration: int, label: str, key: str, **extra: bool
+        self, frames: Mapping[str, Any], iteration: int, label: str, key: str, **extra: bool
     ) -> None:
+        """Submit an evaluation of frames, see ``EvaluationCalculation``, by a committee."""
         options = self.inputs.options.evaluate.get_dict() | extra
         decisive, practical = self.campaign.evaluate.settings.parted()
         child = submit_once(
             self,
             label,
             CalculationFactory("trainspot.evaluate"),
-            dataset=frames,
+            **frames,
             models=self._models(iteration),
             kind=Str(self.model_kind),
             settings=Dict(decisive),
@@ -115,4 +133,5 @@ class CampaignBase(WorkChain):
         if was_cut_off(job):
             label = job.base.links.get_incoming(link_type=LinkType.CALL_CALC).one().link_label
             self.report(f"{why(job)} <{job.pk}>; it is repeated")
-            self._evaluate(job.inputs.dataset, iteration, f"{label}{AGAIN}", key, **extra)
+            frames = {name: job.inputs[name] for name in FRAMES if name in job.inputs}
+            self._evaluate(frames, iteration, f"{label}{AGAIN}", key, **extra)

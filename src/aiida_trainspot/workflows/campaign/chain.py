@@ -10,13 +10,17 @@ from aiida.orm import Bool, Dict, Float, Int, List, Str
 from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
+from aiida_trainspot.calculations import evaluate as evaluation
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions import iteration as decisions
-from aiida_trainspot.functions.augment import assign_sets
+from aiida_trainspot.functions import campaign as decisions
+from aiida_trainspot.functions import explore as explorations
+from aiida_trainspot.functions.evaluate import complete_predictions, frames_to_compare
+from aiida_trainspot.functions.train import training_set
 from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.campaign.ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
-from trainspot.campaign.decisions import NO_PAIRS
+from trainspot.campaign.decisions import NO_PAIRS, Score
+from trainspot.campaign.record import Reference, Work
 from trainspot.common.seeds import derive_seed
 from trainspot.explore.frames import broken_off
 from trainspot.judge.verdict import State
@@ -59,6 +63,7 @@ class TrainsPotWorkChain(CampaignBase):
     def setup(self) -> None:
         """Start from the given frames."""
         self.ctx.dataset = self.inputs.dataset
+        self.ctx.chosen = None
         self.ctx.state = State.CONTINUE.value
         self.ctx.exit = None
         self.ctx.judged = 0
@@ -106,12 +111,21 @@ class TrainsPotWorkChain(CampaignBase):
     # ── label ─────────────────────────────────────────────────────────────────
     def should_label(self) -> bool:
         """Whether a frame has no label."""
-        return self.ctx.dataset.n_labelled < len(self.ctx.dataset)
+        # A checkpoint of an earlier version has no chosen frames beside the dataset.
+        is_whole = self.ctx.dataset.n_labelled == len(self.ctx.dataset)
+        return not is_whole or self.ctx.get("chosen") is not None
 
     def run_label(self) -> None:
         """Label what has no labels."""
-        share = Float(self.campaign.label.min_success)
-        inputs = self._engine("label") | {"dataset": self.ctx.dataset, "min_success": share}
+        campaign = self.campaign
+        sets = {"fractions": list(campaign.split.fractions), "seed": campaign.seed}
+        inputs = self._engine("label") | {
+            "dataset": self.ctx.dataset,
+            "sets": Dict(sets),
+            "min_success": Float(campaign.label.min_success),
+        }
+        if self.ctx.get("chosen") is not None:
+            inputs["chosen"] = self.ctx.chosen
         self._submit("label", "trainspot.label", **inputs)
 
     def inspect_label(self) -> None:
@@ -119,10 +133,13 @@ class TrainsPotWorkChain(CampaignBase):
         stage = self.ctx.label
         if "labelled" in stage.outputs:
             before = self.ctx.dataset.n_labelled
-            self.ctx.dataset = self._with_sets(stage.outputs.labelled)
+            self.ctx.dataset = stage.outputs.labelled
+            self.ctx.chosen = None
             new, failures = self.ctx.dataset.n_labelled - before, stage.outputs.failures
             self.ctx.new_labels = [new, len(failures)]
-            if len(failures):
+            if not len(self.ctx.failed):
+                self.ctx.failed = failures
+            elif len(failures):
                 self.ctx.failed = self._decide(
                     decisions.add_failed, known=self.ctx.failed, new=failures
                 )
@@ -132,12 +149,6 @@ class TrainsPotWorkChain(CampaignBase):
             self._fail(known if failed else exit_codes.SUB_PROCESS_FAILED_LABEL, stage)
         elif self.ctx.judged:
             self._score()
-
-    def _with_sets(self, dataset: PESData) -> PESData:
-        campaign = self.campaign
-        given = {"fractions": List(list(campaign.split.fractions)), "seed": Int(campaign.seed)}
-        found: PESData = self._decide(assign_sets, dataset=dataset, **given)
-        return found
 
     def _score(self) -> None:
         """Compare the last judgement with its labels; a final audit may end the campaign."""
@@ -155,10 +166,10 @@ class TrainsPotWorkChain(CampaignBase):
         )
         self.ctx[f"score_{n}"] = scored["score"]
         self.ctx.audit_pairs = scored["audit_pairs"]
-        conclusion = scored["score"]["conclusion"]
-        if conclusion is not None:
-            self.report(f"final audit: {scored['score']['misses']} misses, {conclusion}")
-            self.ctx.state = conclusion
+        score = Score.from_dict(scored["score"].get_dict())
+        if score.conclusion is not None:
+            self.report(f"final audit: {score.misses} misses, {score.conclusion}")
+            self.ctx.state = score.conclusion.value
 
     # ── train ─────────────────────────────────────────────────────────────────
     def should_train(self) -> bool:
@@ -170,17 +181,17 @@ class TrainsPotWorkChain(CampaignBase):
         section = self.campaign.train
         seed = derive_seed(self.campaign.seed, "train", self.iteration)
         frames = self.ctx.dataset
-        if section.mix_theories:
-            frames = self._decide(decisions.training_set, dataset=frames)
+        if section.mix_theories and len(frames.theories) > 1:
+            frames = self._decide(training_set, dataset=frames)
         inputs = self._engine("train") | {
             "dataset": frames,
             "seed": Int(seed),
-            "committee": Int(section.committee),
+            "committee": Int(section.committee_size),
         }
         if section.start == "previous" and self.ctx.trained:
             inputs["start"] = self._models(self.ctx.trained)
         elif section.start == "foundation":
-            members = range(section.committee)
+            members = range(section.committee_size)
             inputs["start"] = {f"member_{j}": self.inputs.foundation for j in members}
         self._submit("train", "trainspot.train", **inputs)
 
@@ -201,13 +212,13 @@ class TrainsPotWorkChain(CampaignBase):
         """Run molecular dynamics with one member, drawn by seed."""
         models = self._models(self.ctx.trained)
         member = self._decide(
-            decisions.draw_member,
+            explorations.draw_member,
             config=self.inputs.config,
             iteration=Int(self.iteration),
             committee=Int(len(models)),
         )
         inputs = self._engine("explore") | {
-            "initial": self._decide(decisions.initial, dataset=self.ctx.dataset),
+            "initial": self._initial(),
             "plan": Dict(self.campaign.explore.plan.model_dump(mode="json")),
             "seed": Int(self.campaign.seed),
             "iteration": Int(self.iteration),
@@ -230,8 +241,11 @@ class TrainsPotWorkChain(CampaignBase):
 
     def run_evaluate(self) -> None:
         """Let the whole committee predict held-out and explored frames."""
-        explored = self.ctx.explore.outputs.explored
-        frames = self._decide(decisions.evaluation_set, dataset=self.ctx.dataset, explored=explored)
+        frames = {
+            "dataset": self.ctx.dataset,
+            "view": Str(evaluation.HELD_OUT),
+            "explored": self.ctx.explore.outputs.explored,
+        }
         self._evaluate(frames, self.iteration, self._label("evaluate"), "evaluate")
 
     def repeat_evaluate(self) -> None:
@@ -252,15 +266,15 @@ class TrainsPotWorkChain(CampaignBase):
             return
         n, stage = self.iteration, self.campaign.label
         explored = self.ctx.explore.outputs
-        work = {
-            "n": n,
-            "labelled": self.ctx.new_labels[0],
-            "label_failures": self.ctx.new_labels[1],
-            "exploration_failures": len(explored.failures),
-            "runs": len(explored.schedule["runs"]),
-            "broken_off": broken_off(explored.failures.dataset),
-            "reference": {"engine": stage.engine, "code": self.inputs.codes.label.full_label},
-        }
+        work = Work(
+            n=n,
+            labelled=self.ctx.new_labels[0],
+            label_failures=self.ctx.new_labels[1],
+            exploration_failures=len(explored.failures),
+            reference=Reference(stage.engine, self.inputs.codes.label.full_label),
+            runs=len(explored.schedule["runs"]),
+            broken_off=broken_off(explored.failures.dataset),
+        )
         given = {
             "dataset": self.ctx.dataset,
             "predictions": self.ctx[f"predictions_{n}"],
@@ -274,22 +288,22 @@ class TrainsPotWorkChain(CampaignBase):
             starts=explored.starts,
             calibration=fitted["calibration"],
             failed=self.ctx.failed,
-            work=Dict(work),
+            work=Dict(work.to_dict()),
         )
-        self.ctx.dataset = decided["dataset"]
+        self.ctx.chosen = decided["chosen"] if len(decided["chosen"]) else None
         self.ctx.judgement = decided["judgement"]
         self.ctx[f"record_{n}"] = decided["record"]
         for key in ("pairs", "calibration"):
             self.ctx[f"{key}_{n}"] = fitted[key]
-        found = decided["judgement"].get_dict()
-        self.ctx.state = "budget" if found["budget_spent"] else found["verdict"]
+        judgement = decisions.judgement_of(decided["judgement"])
+        self.ctx.state = judgement.state
         self.ctx.judged = n
         self.ctx.new_labels = [0, 0]
         self.report(
-            f"iteration {n}: {found['explored']} explored, {len(found['flagged'])} flagged, "
-            f"{len(found['selected'])} selected, {len(found['audit'])} audit: {self.ctx.state}"
+            f"iteration {n}: {judgement.explored} explored, {len(judgement.flagged)} flagged, "
+            f"{len(judgement.selected)} selected, {len(judgement.audit)} audit: {self.ctx.state}"
         )
-        if note := found["novelty"].get("note"):
+        if note := judgement.novelty.note:
             self.report(note)
 
     # ── results ───────────────────────────────────────────────────────────────
@@ -303,18 +317,17 @@ class TrainsPotWorkChain(CampaignBase):
         The last committee is compared on all labelled frames.
         """
         n = self.ctx.compared + 1
-        found = self._decide(decisions.comparison_set, n, **self._comparison(n))
-        self.ctx.compare, self.ctx.comparable = None, found["compared"].value > 0
-        if len(found["unseen"]):
-            self._evaluate(found["unseen"], n, f"compare_{n}", "compare", allow_non_finite=True)
-
-    def _comparison(self, n: int) -> dict[str, Any]:
-        """What committee n is compared on, and what it has said already."""
-        return {
-            "dataset": self.ctx.dataset,
-            "everything": Bool(n == self.ctx.judged),
-            "predictions": self.ctx[f"predictions_{n}"],
-        }
+        dataset, predictions = self.ctx.dataset, self.ctx[f"predictions_{n}"]
+        is_last = n == self.ctx.judged
+        compared, unseen = frames_to_compare(dataset, predictions, everything=is_last)
+        self.ctx.compare, self.ctx.comparable = None, bool(compared)
+        if unseen:
+            frames = {
+                "dataset": dataset,
+                "view": Str(evaluation.LABELLED if is_last else evaluation.TEST),
+                "predicted": predictions,
+            }
+            self._evaluate(frames, n, f"compare_{n}", "compare", allow_non_finite=True)
 
     def repeat_compare(self) -> None:
         """Submit the comparison again if it was killed."""
@@ -333,7 +346,12 @@ class TrainsPotWorkChain(CampaignBase):
             return
         added = {} if job is None else {"added": job.outputs.predictions}
         predictions = self._decide(
-            decisions.complete_predictions, n, **self._comparison(n), **added
+            complete_predictions,
+            n,
+            dataset=self.ctx.dataset,
+            everything=Bool(n == self.ctx.judged),
+            predictions=self.ctx[f"predictions_{n}"],
+            **added,
         )
         score = {"score": self.ctx[f"score_{n}"]} if f"score_{n}" in self.ctx else {}
         record = self._decide(
@@ -349,7 +367,7 @@ class TrainsPotWorkChain(CampaignBase):
 
     def results(self) -> ExitCode | None:
         """Attach everything there is, on every ending."""
-        self.out("dataset", self.ctx.dataset)
+        self.out("dataset", self._with_chosen())
         if len(self.ctx.failed):
             self.out("failures", self.ctx.failed)
         if self.ctx.trained:  # a committee that was not judged does not go with a calibration

@@ -10,7 +10,7 @@ from aiida.orm import CalcJobNode, Dict, SinglefileData, Str
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.schedule import gather_exploration
+from aiida_trainspot.functions.explore import explored_already, gather_exploration
 from aiida_trainspot.workflows.jobs import (
     AGAIN,
     job_ports,
@@ -19,6 +19,7 @@ from aiida_trainspot.workflows.jobs import (
     why,
 )
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
+from aiida_trainspot.workflows.preflight import Foresees
 from trainspot.common.errors import TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.explore import schedule as scheduling
@@ -37,7 +38,7 @@ JOB_KEY = "job_{:04d}"
 SHARED = ("starts", "model", "kind", "code", "settings")
 
 
-class ExploreEngineWorkChain(WorkChain):
+class ExploreEngineWorkChain(Foresees, WorkChain):
     """Base of the engines: a schedule in; explored frames and failed runs out.
 
     A run that fails is an output; the workchain fails only if no job brings anything.
@@ -139,14 +140,10 @@ class ExploreEngineWorkChain(WorkChain):
         for job in jobs:
             if not job.is_finished_ok:
                 self.report(f"{why(job)} <{job.pk}>")
-        gathered = decide_once(
-            self,
-            "gather",
-            gather_exploration,
-            starts=self.inputs.starts,
-            schedule=self.inputs.schedule,
-            **parts,
-        )
+        asked = {"starts": self.inputs.starts, "schedule": self.inputs.schedule}
+        gathered = explored_already(**asked, parts=parts)
+        if gathered is None:
+            gathered = decide_once(self, "gather", gather_exploration, **asked, **parts)
         self.out("explored", gathered["explored"])
         self.out("failures", gathered["failures"])
         if not any(job.is_finished_ok for job in jobs) and not len(gathered["explored"]):

@@ -11,7 +11,7 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.schedule import schedule
+from aiida_trainspot.functions.explore import schedule
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import TrainspotError

@@ -13,6 +13,7 @@ from aiida_trainspot.functions.label import (
     PART_KEY,
     PART_LABELS,
     batches,
+    is_bare,
     rest,
     reuse_frames,
 )
@@ -67,7 +68,7 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         size = self.parsed.frames_per_job
         if not len(dataset):
             self.ctx.batches = {}
-        elif len(dataset) <= size and not dataset.n_labelled:
+        elif len(dataset) <= size and is_bare(dataset):
             self.ctx.batches = {PART_KEY.format(0): dataset}
         else:
             self.ctx.batches = decide_once(

@@ -17,6 +17,7 @@ from aiida_trainspot.functions.label import PART_LABELS
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.label.gather import directly, gather_all
 from aiida_trainspot.workflows.once import children, decide_once, strays
+from aiida_trainspot.workflows.preflight import Foresees
 from trainspot.common.errors import TrainspotError, UnknownNameError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 PREFIX = "trainspot.label."
 
 
-class LabelEngineWorkChain(WorkChain):
+class LabelEngineWorkChain(Foresees, WorkChain):
     """Base of the engines: frames in; labelled and failed frames out.
 
     A frame that cannot be labelled is an output, not an error of the workchain.
@@ -108,6 +109,15 @@ class LabelEngineWorkChain(WorkChain):
         return Dataset.concatenate(
             [node.dataset for name, node in sorted(left.items()) if name.startswith("labelled")]
         )
+
+    @classmethod
+    def labelled_alone(cls, process: ProcessNode) -> set[str]:
+        """Ids of the frames that a process has labelled which has no datasets among its outputs.
+
+        For engines that label each frame by a process of its own.
+        """
+        del process
+        return set()
 
     def await_strays(self) -> None:
         """Wait for what parts that died had started: it is still at work."""

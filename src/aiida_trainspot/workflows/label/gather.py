@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiida.orm import Int
 
-from aiida_trainspot.functions.label import FRAME_KEY, gather_parts, gather_pw, join
+from aiida_trainspot.functions.label import (
+    FRAME_KEY,
+    gather_parts,
+    gather_pw,
+    gathered_already,
+    join,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +84,8 @@ def gather_all(
 ) -> dict[str, PESData]:
     """Labels and failures of all frames of a dataset from parts, see ``gather_parts``.
 
+    A single part that is what would come out is passed on as it is.
+
     Args:
         run: Calls a calcfunction.
         label: Of the last call; those before it have labels that start like it.
@@ -85,6 +93,8 @@ def gather_all(
         lost: Why frames are in no part.
         parts: Labelled and failed frames, under any names.
     """
+    if (whole := gathered_already(dataset, parts)) is not None:
+        return whole
     level = 0
     while len(parts) > MOST_INPUTS:
         level += 1

@@ -6,8 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiida.engine import append_, if_, while_
-from aiida.orm import Bool, CalcFunctionNode, Dict, Int, KpointsData, QueryBuilder
-from aiida.plugins import GroupFactory
+from aiida.orm import Bool, CalcFunctionNode, Dict, Int, KpointsData
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.functions.label import (
@@ -18,6 +17,7 @@ from aiida_trainspot.functions.label import (
     structures,
 )
 from aiida_trainspot.workflows.jobs import why
+from aiida_trainspot.workflows.label import pseudos, pw_preflight
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
 from aiida_trainspot.workflows.label.earlier import earlier_pw
 from aiida_trainspot.workflows.label.gather import gather_calculations
@@ -28,7 +28,7 @@ from trainspot.common.validation import parse_settings
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine as Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aiida.engine import ExitCode
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from aiida_trainspot.data.pes import PESData
     from aiida_trainspot.workflows.label.gather import Run
+    from aiida_trainspot.workflows.preflight import FirstLabels
+    from trainspot.engine import Preflight, Remark
     from trainspot.label.quantumespresso import PwInputs
 
 _AT_A_TIME = 20
@@ -93,16 +95,18 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             )
         if parsed.ecutwfc is not None:
             return dict(settings)
-        try:
-            found = {s: family.get_recommended_cutoffs(elements=(s,), unit="Ry") for s in species}
-        except (AttributeError, ValueError) as error:
-            raise InputError(
-                "the family recommends no cutoffs",
-                where=f"family '{parsed.pseudo_family}'",
-                hint="set ecutwfc and ecutrho (Ry)",
-            ) from error
-        full = parsed.with_cutoffs(found)
+        full = parsed.with_cutoffs(pseudos.cutoffs(family, species))
         return {**settings, "ecutwfc": full.ecutwfc, "ecutrho": full.ecutrho}
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Whether the pseudopotentials are installed."""
+        yield from pw_preflight.pseudopotentials(facts)
+
+    @classmethod
+    def preflight_labels(cls, first: FirstLabels) -> Iterator[Remark]:
+        """Whether electrons and memory suit what is asked."""
+        yield from pw_preflight.labels(first)
 
     # ── both kinds ─────────────────────────────────────────────────────────────
     def setup(self) -> ExitCode | None:
@@ -217,6 +221,12 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         gathered = _gather_frames(run, f"salvage_{key}", process, settings, lost)
         return {f"{name}_{key}": node for name, node in gathered.items()}
 
+    @classmethod
+    def labelled_alone(cls, process: ProcessNode) -> set[str]:
+        """See the base class; the label of a structure is the id of its frame."""
+        is_label = process.process_label == "PwBaseWorkChain" and process.is_finished_ok
+        return {process.inputs.pw.structure.label} if is_label else set()
+
 
 def _gather_frames(
     run: Run, label: str, lane: ProcessNode, settings: Dict, lost: dict[str, Any]
@@ -260,8 +270,7 @@ def _family(label: str) -> Any:
     Raises:
         InputError: There is none.
     """
-    query = QueryBuilder().append(GroupFactory("pseudo.family"), filters={"label": label})
-    found = query.first(flat=True)
+    found = pseudos.family(label)
     if found is None:
         raise InputError(
             f"pseudopotential family '{label}' is not installed",

@@ -9,7 +9,12 @@ from aiida.orm import Dict, Float, Str
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.label import merge_labels, pending
+from aiida_trainspot.functions.label import (
+    merge_labels,
+    merged_already,
+    pending,
+    pending_already,
+)
 from aiida_trainspot.workflows.label.base import (
     LabelEngineWorkChain,
     engine_workchain,
@@ -20,8 +25,10 @@ from aiida_trainspot.workflows.label.base import (
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError, TrainspotError
 from trainspot.common.validation import parse_settings
+from trainspot.data.dataset import Dataset
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.label import base
+from trainspot.split import assign
 
 if TYPE_CHECKING:
     from aiida.engine import ExitCode
@@ -40,6 +47,19 @@ class AbInitioLabellingWorkChain(WorkChain):
         # here, because the settings belong to the engine that the other port names
         spec.inputs["settings"].validator = None
         spec.inputs.validator = _validate
+        spec.input(
+            "chosen",
+            valid_type=PESData,
+            required=False,
+            help="Frames that join the dataset; they are labelled with those it has.",
+        )
+        spec.input(
+            "sets",
+            valid_type=Dict,
+            required=False,
+            validator=_valid_sets,
+            help="`fractions` and `seed` of the sets that frames without one are given.",
+        )
         spec.input(
             "min_success",
             valid_type=Float,
@@ -63,10 +83,23 @@ class AbInitioLabellingWorkChain(WorkChain):
 
     def setup(self) -> ExitCode | None:
         """Find the frames that need labels."""
-        if not len(self.inputs.dataset):
+        if not any(len(node) for node in self._given.values()):
             return exit_codes.NO_FRAMES.because()
-        self.ctx.pending = decide_once(self, "pending", pending, dataset=self.inputs.dataset)
+        already = pending_already(self.inputs.dataset, self._given.get("chosen"))
+        if already is None:
+            already = decide_once(self, "pending", pending, **self._given)
+        self.ctx.pending = already
         return None
+
+    @property
+    def _given(self) -> dict[str, PESData]:
+        """The frames that are known, and those that join them."""
+        return {name: self.inputs[name] for name in ("dataset", "chosen") if name in self.inputs}
+
+    @property
+    def _species(self) -> list[str]:
+        """Chemical symbols of all frames."""
+        return list(dict.fromkeys(s for node in self._given.values() for s in node.species))
 
     def should_label(self) -> bool:
         """Whether a frame has no label."""
@@ -77,7 +110,7 @@ class AbInitioLabellingWorkChain(WorkChain):
         process = engine_workchain(self.inputs.engine.value)
         given = self.inputs.settings.get_dict()
         try:
-            full = process.resolve(given, self.inputs.dataset.species)
+            full = process.resolve(given, self._species)
         except InputError as error:
             return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
         child = submit_once(
@@ -110,16 +143,18 @@ class AbInitioLabellingWorkChain(WorkChain):
 
     def results(self) -> ExitCode | None:
         """Merge the labels in and judge how many are missing."""
-        if "found" not in self.ctx:
-            self.out("labelled", self.inputs.dataset)
-            self.out("failures", self.ctx.pending)  # empty
-            return None
-        found = self.ctx.found
-        merged = decide_once(
-            self, "merge", merge_labels, dataset=self.inputs.dataset, **found, **self._names()
-        )
+        nothing = {"labelled": self.ctx.pending, "failures": self.ctx.pending}
+        found = self.ctx.get("found", nothing)
+        given = self._given | found
+        given |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
+        given |= self._names() if "found" in self.ctx else {}
+        merged = merged_already(**given)
+        if merged is None:
+            merged = decide_once(self, "merge", merge_labels, **given)
         self.out("labelled", merged)
         self.out("failures", found["failures"])
+        if "found" not in self.ctx:
+            return None
         if not self.ctx.engine.is_finished_ok:
             return sub_process_failed(self.ctx.engine)
         return self._verdict(**found)
@@ -127,9 +162,9 @@ class AbInitioLabellingWorkChain(WorkChain):
     def _names(self) -> dict[str, Dict]:
         """Former names of the level of theory, if there are any."""
         name = self.inputs.engine.value
-        given, species = self.inputs.settings.get_dict(), self.inputs.dataset.species
+        given = self.inputs.settings.get_dict()
         engine = base.engine(name)
-        full = engine_workchain(name).resolve(given, species)
+        full = engine_workchain(name).resolve(given, self._species)
         settings = parse_settings(engine.Settings, full)
         former = base.former_theories(engine(), settings)
         return (
@@ -153,6 +188,15 @@ class AbInitioLabellingWorkChain(WorkChain):
             )
         self.report(f"{len(failures)} frames could not be labelled; the first: {first}")
         return None
+
+
+def _valid_sets(node: Dict, _: Any) -> str | None:
+    try:
+        assign(Dataset.from_frames([]), node.get_dict()["fractions"])
+        int(node.get_dict()["seed"])
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        return f"not the fractions and the seed of sets: {error}"
+    return None
 
 
 def _validate(inputs: Any, _: Any) -> str | None:

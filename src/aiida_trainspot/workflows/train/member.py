@@ -11,6 +11,7 @@ from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.train import TrainCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
+from aiida_trainspot.workflows.preflight import Foresees
 from trainspot.common.processes import HUGE_PAGES, kills_for_memory
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _CODES = TrainCalculation.exit_codes
 
 
-class TrainMemberWorkChain(RestartWorkChain):
+class TrainMemberWorkChain(Foresees, RestartWorkChain):
     """Train one member, continuing and retrying where that helps, always with the same settings.
 
     Subclasses set ``_process_class`` to their ``TrainCalculation``.

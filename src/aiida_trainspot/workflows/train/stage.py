@@ -11,8 +11,7 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot import exit_codes
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.collect_metrics import collect_metrics
-from aiida_trainspot.functions.half_batch import half_batch
+from aiida_trainspot.functions.train import collect_metrics, half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError

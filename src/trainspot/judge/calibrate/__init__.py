@@ -8,14 +8,16 @@ the bootstrap interval, the verdict, and the fallback when the pairs do not supp
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from trainspot.common import plugins
+from trainspot.common.contracts import Contract
 from trainspot.common.errors import DataError, InputError
 from trainspot.common.seeds import generator
 from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
@@ -36,22 +38,25 @@ _RESAMPLES: Final = 500
 Verdict = Literal["good", "poor", "undetermined"]
 
 
-class Method(Protocol):
-    """A calibration method; constructed with the settings.
+class Method(Contract, abstract=True):
+    """Base class of the calibration methods; constructed with the settings.
 
     Attributes:
         nominal: Share of the errors that e ≤ ε/τ · Δ is meant to cover; ``None``: not defined.
-        min_pairs: Pairs it needs, where that is more than ``MIN_PAIRS``.
+        min_pairs: Pairs it needs, where that is more than ``MIN_PAIRS``; 0 unless it says more.
         keeps_unanimous: Whether frames count that are wrong although all members agree, Δ of which
-            is then set to 1e-4 ε; may be missing, which means no.
+            is then set to 1e-4 ε.
     """
 
-    nominal: float | None
-    min_pairs: int
+    nominal: float | None = None
+    min_pairs: int = 0
+    keeps_unanimous: ClassVar[bool] = False
 
+    @abstractmethod
     def __init__(self, settings: CalibrateSettings) -> None:
         """Keep what the method needs of the settings."""
 
+    @abstractmethod
     def threshold(self, delta: Array, error: Array, tolerance: float) -> Array:
         """τ of each resample.
 
@@ -120,26 +125,6 @@ class Calibration:
     atoms: int | None = None
     needed: int = MIN_PAIRS
     committee: str = ""
-
-    def summary(self) -> str:
-        """The essentials in one line."""
-        if not self.fitted:
-            poor = self.verdict == "poor"
-            why = f"Spearman {self.spearman:.2f}" if poor else f"{self.needed} are needed"
-            return (
-                f"{self.property}: {self.verdict}, no threshold could be fitted ({self.pairs} "
-                f"pairs, {why}); the tolerance of {self.tolerance:.4g} stands in for it"
-            )
-        low, high = self.interval or (float("nan"), float("nan"))
-        rates = ", ".join(
-            f"{name} {'-' if value is None else f'{value:.2f}'}"
-            for name, value in (("TPR", self.tpr), ("PPV", self.ppv))
-        )
-        return (
-            f"{self.property}: {self.verdict}, threshold {self.threshold:.4g} for a tolerance of "
-            f"{self.tolerance:.4g} (slope {self.slope:.3g} [{low:.3g}, {high:.3g}], "
-            f"{self.pairs} pairs, Spearman {self.spearman:.2f}, {rates})"
-        )
 
     @classmethod
     def given(cls, name: str, threshold: float) -> Calibration:
@@ -213,11 +198,11 @@ def check_committee(found: Mapping[str, Calibration], committee: str, where: str
     others = [name for name, one in found.items() if one.committee not in {"", committee}]
     if committee and others:
         raise InputError(
-            f"thresholds of {', '.join(others)} were fitted to another committee than made the "
-            "predictions",
+            f"the thresholds of {', '.join(others)} were fitted to another committee than that of "
+            "the predictions",
             where=where,
-            hint="evaluate the frames with that committee, calibrate this one, or give thresholds "
-            "as numbers",
+            hint="evaluate the frames with that committee, calibrate the committee of the "
+            "predictions, or give thresholds as numbers",
         )
 
 
@@ -231,8 +216,7 @@ def pairs_needed(settings: CalibrateSettings) -> int:
 
 
 def _method(settings: CalibrateSettings) -> Method:
-    found: Method = plugins.load(GROUP, settings.method)(settings)
-    return found
+    return Method.implementation(plugins.load(GROUP, settings.method))(settings)
 
 
 def _calibration(
@@ -241,7 +225,7 @@ def _calibration(
     least = NEGLIGIBLE * epsilon
     kept = (delta > least) & (error > least)
     scaled = delta[kept], error[kept]
-    if getattr(method, "keeps_unanimous", False):  # wrong where all members agree: always missed
+    if method.keeps_unanimous:  # wrong where all members agree: always missed
         kept |= (delta <= least) & (error > epsilon)
     used, errors = np.maximum(delta[kept], least), error[kept]
     needed = max(MIN_PAIRS, method.min_pairs)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
+from trainspot.judge.calibrate import Method
 from trainspot.judge.settings import CalibrateSettings
 from trainspot.predictions.statistics import Array
 
 
-class Conformal:
+class Conformal(Method):
     """τ = ε/q, q the ⌈(n+1)(1-α)⌉-th smallest ratio e/Δ of the n pairs.
 
     If the next frame is exchangeable with the pairs, P(e > q·Δ) ≤ α. A frame that errs beyond ε
@@ -22,7 +24,7 @@ class Conformal:
     one of the largest ratios. Frames of which both are mere rounding do not: they cannot be missed.
     """
 
-    keeps_unanimous = True
+    keeps_unanimous: ClassVar[bool] = True
 
     def __init__(self, settings: CalibrateSettings) -> None:
         """Keep the miss rate α."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainspot.judge.calibrate import Method
 from trainspot.judge.settings import CalibrateSettings
 from trainspot.predictions.statistics import Array
 
 
-class Regression:
+class Regression(Method):
     """Δ = a·e by least squares, a = Σ Δe / Σ e², and τ = a·ε."""
-
-    min_pairs = 0
-    nominal = None
 
     def __init__(self, settings: CalibrateSettings) -> None:
         """The method has no parameters."""

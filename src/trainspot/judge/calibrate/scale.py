@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from trainspot.judge.calibrate import Method
 from trainspot.judge.settings import CalibrateSettings
 from trainspot.predictions.statistics import Array
 
@@ -13,15 +14,12 @@ KEPT: Final = 0.9
 """Share of the values, the smallest, that a trimmed mean is taken over."""
 
 
-class Scale:
+class Scale(Method):
     """τ = ε·R(Δ)/R(e), R the root mean square of the smallest nine tenths of the values.
 
     Errors and disagreements are trimmed on their own, so that a few exploded frames on either
     side do not decide the ratio (trimmed mean: J. W. Tukey, 1962).
     """
-
-    min_pairs = 0
-    nominal = None
 
     def __init__(self, settings: CalibrateSettings) -> None:
         """The method has no parameters."""

@@ -5,13 +5,15 @@ A strategy (entry-point group ``trainspot.selection``) gets the candidates and t
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import ClassVar, Final
 
 import numpy as np
 
 from trainspot.common import plugins
+from trainspot.common.contracts import Contract
 from trainspot.data.dataset import Dataset
 from trainspot.predictions.statistics import Array
 
@@ -38,12 +40,16 @@ class Judged:
     known: Array | None = None
 
 
-class Selection(Protocol):
-    """A selection strategy.
+class Selection(Contract, abstract=True):
+    """Base class of the selection strategies.
 
-    A class with ``needs_descriptors = True`` is given descriptors; without it they may be absent.
+    Attributes:
+        needs_descriptors: Whether it must be given descriptors; without it they may be absent.
     """
 
+    needs_descriptors: ClassVar[bool] = False
+
+    @abstractmethod
     def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
         """At most ``budget`` different ids of the candidates."""
 
@@ -54,13 +60,12 @@ def strategy(method: str) -> Selection:
     Raises:
         UnknownNameError: There is none.
     """
-    found: Selection = plugins.load(GROUP, method)()
-    return found
+    return Selection.implementation(plugins.load(GROUP, method))()
 
 
 def needs_descriptors(selection: Selection) -> bool:
     """Whether a strategy asks for descriptors."""
-    return bool(getattr(selection, "needs_descriptors", False))
+    return selection.needs_descriptors
 
 
 def draw(ids: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:

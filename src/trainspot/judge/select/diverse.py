@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from trainspot.common.errors import InputError, MissingExtraError
-from trainspot.judge.select import Judged
+from trainspot.judge.select import Judged, Selection
 
 
-class DiverseSelection:
+class DiverseSelection(Selection):
     """Farthest-point sampling in descriptor space, seeded by the known frames.
 
     The first choice is the candidate farthest from every known frame, each next one the farthest
@@ -16,7 +18,7 @@ class DiverseSelection:
     1997). Where nothing is known the candidate with the highest score comes first.
     """
 
-    needs_descriptors = True
+    needs_descriptors: ClassVar[bool] = True
 
     def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
         """See ``Selection.select``; nothing is drawn at random.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainspot.judge.select import Judged, draw
+from trainspot.judge.select import Judged, Selection, draw
 
 
-class RandomSelection:
+class RandomSelection(Selection):
     """Every candidate is as likely as every other."""
 
     def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainspot.judge.select import Judged
+from trainspot.judge.select import Judged, Selection
 
 
-class RankedSelection:
+class RankedSelection(Selection):
     """The frames farthest beyond their threshold; for comparison, not to be used alone.
 
     The most uncertain frames resemble one another, and many are the least physical ones: cutting

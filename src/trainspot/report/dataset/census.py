@@ -11,6 +11,7 @@ from ase.formula import Formula
 
 from trainspot.augment.periodicity import REMEDY, WIDE, empty_space
 from trainspot.augment.record import Fingerprint
+from trainspot.common.properties import PROPERTIES
 from trainspot.common.seeds import generator
 from trainspot.common.text import counted
 from trainspot.common.units import U_PER_A3_IN_G_PER_CM3
@@ -35,10 +36,9 @@ SAMPLE: Final = 5000
 EXAMPLES: Final = 4
 """Frames of each strategy that are drawn."""
 
-NO_SET: Final = "none"
-SETS: Final = (NO_SET, *SPLITS)
+NO_SPLIT: Final = "none"
+_ALL_SPLITS: Final = (NO_SPLIT, *SPLITS)
 
-_LABELS: Final = ("energy", "forces", "stress")
 _MOST_WORDS: Final = 5000  # different formulae, strategies or levels of theory
 _MOST_DRAWN: Final = 16  # strategies of which frames are drawn
 _SMALLEST_FORCE: Final = 1e-6  # eV/Å; below it a force is zero by symmetry
@@ -65,7 +65,7 @@ class Census:
         stress: Components of the stress, eV/Å³.
         labels: Frames with an energy, with forces, with a stress.
         theories: Labelled frames by level of theory.
-        origins: Strategy → set → frames.
+        strategies: Strategy → split → frames.
         distances: See ``Distances``; of a sample, where there are more frames.
         atom_energies: Level of theory → atomic number → eV, of the isolated atoms.
         examples: Strategy → rows of frames to draw.
@@ -91,9 +91,9 @@ class Census:
     forces: Histogram = field(default_factory=lambda: Histogram(1 / 64))
     still: int = 0
     stress: Histogram = field(default_factory=lambda: Histogram(1e-5))
-    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LABELS, 0))
+    labels: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, PROPERTIES), 0))
     theories: Tally = field(default_factory=lambda: Tally(_MOST_WORDS))
-    origins: dict[str, dict[str, int]] = field(default_factory=dict)
+    strategies: dict[str, dict[str, int]] = field(default_factory=dict)
     distances: Distances = field(default_factory=Distances)
     atom_energies: dict[str, dict[int, float]] = field(default_factory=dict)
     examples: dict[str, list[int]] = field(default_factory=dict)
@@ -144,8 +144,11 @@ class Census:
                 for theory, found in sorted(self.atom_energies.items())
             },
             "nearest_neighbours": self.distances.to_dict() | {"sampled": self.sampled},
-            "strategies": {name: dict(sets) for name, sets in self.origins.items()},
-            "sets": {name: sum(one.get(name, 0) for one in self.origins.values()) for name in SETS},
+            "strategies": {name: dict(splits) for name, splits in self.strategies.items()},
+            "sets": {
+                name: sum(one.get(name, 0) for one in self.strategies.values())
+                for name in _ALL_SPLITS
+            },
             "augmentation": self.record.to_dict() if self.record else None,
             "fingerprint": str(self.fingerprint),
             "remarks": list(self.remarks),
@@ -195,8 +198,8 @@ def take_census(
         )
     elements, examples = counters
     census.elements, census.examples = elements.counts(), examples.rows()
-    census.origins = dict(
-        sorted(census.origins.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+    census.strategies = dict(
+        sorted(census.strategies.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     )
     return census
 
@@ -227,14 +230,15 @@ def _count_frames(census: Census, chunk: Dataset) -> None:
     census.volume.add(volumes / sizes[bulk])
     census.density.add(masses[bulk] / volumes * U_PER_A3_IN_G_PER_CM3)
     _count_labels(census, chunk)
-    sets = chunk.column("split").tolist()
-    for strategy, place in zip(chunk.column("strategy").tolist(), sets, strict=True):
-        row = census.origins.setdefault(strategy.decode(), {})
-        row[SETS[place]] = row.get(SETS[place], 0) + 1
+    splits = chunk.column("split").tolist()
+    for strategy, place in zip(chunk.column("strategy").tolist(), splits, strict=True):
+        row = census.strategies.setdefault(strategy.decode(), {})
+        name = _ALL_SPLITS[place]
+        row[name] = row.get(name, 0) + 1
 
 
 def _count_labels(census: Census, chunk: Dataset) -> None:
-    masks = {name: chunk.column(f"has_{name}") for name in _LABELS}
+    masks = {name: chunk.column(f"has_{name}") for name in PROPERTIES}
     for name, mask in masks.items():
         census.labels[name] += int(mask.sum())
     any_label = np.any(list(masks.values()), axis=0)
@@ -336,6 +340,6 @@ class _Examples:
         return {name: sorted(rows) for name, rows in self._rows.items()}
 
 
-def sets_of(origins: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """The sets that occur, in their order, ``none`` last."""
-    return [name for name in (*SPLITS, NO_SET) if any(name in row for row in origins.values())]
+def splits_of(strategies: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The splits that occur, in their order, ``none`` last."""
+    return [name for name in (*SPLITS, NO_SPLIT) if any(name in row for row in strategies.values())]

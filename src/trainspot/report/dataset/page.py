@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trainspot
+from trainspot.common.text import counted
 from trainspot.report.dataset import figures, tables
+from trainspot.report.dataset.bars import bars, by_pair
 from trainspot.report.pages import drawing
-from trainspot.report.pages.bars import by_origin
+from trainspot.report.pages.bars import by_strategy
 from trainspot.report.pages.skeleton import Picture, Section, filled, render
 from trainspot.report.pages.style import data_uri, png_uri
 from trainspot.report.quantities import number
@@ -45,19 +47,24 @@ def notes(census: Census) -> list[str]:
     if census.sampled:
         found.append(
             f"Distances were measured in {census.distances.frames} of {census.frames} frames, "
-            f"drawn at random (seed {census.seed}); shorter ones may exist."
+            f"drawn at random (seed {census.seed}). Other frames may have shorter distances."
         )
     if census.still:
-        found.append(f"The forces on {census.still} atoms are zero, and not counted as forces.")
+        found.append(
+            f"The force is zero on {counted(census.still, 'atom')}; the statistics of forces leave "
+            "zero forces out."
+        )
     if contacts := tables.overlaps(census):
         found.append(f"Atoms overlap: {'; '.join(contacts)}.")
     if len(census.theories) > 1:
         found.append(
-            f"Labels belong to {len(census.theories)} levels of theory; a potential is trained on "
-            "one."
+            f"The labels have {len(census.theories)} levels of theory. A potential must be trained "
+            "on one level of theory."
         )
     if census.formulae.others:
-        found.append(f"Only the first {len(census.formulae)} different formulae were told apart.")
+        found.append(
+            f"Only the first {len(census.formulae)} different formulae were counted one by one."
+        )
     return found
 
 
@@ -71,12 +78,12 @@ def _told(census: Census) -> list[str]:
 
 
 def _facts(census: Census) -> list[tuple[str, str]]:
-    sets = tables.origins(census)
+    splits = tables.strategies(census)
     record = census.record
     found = [
         ("Elements", ", ".join(census.elements)),
         ("Levels of theory", ", ".join(filter(None, census.theories.counts()))),
-        ("Sets", ", ".join(name for name in sets.header[1:-1])),
+        ("Splits", ", ".join(splits.header[1:-1])),
         ("Augmented with", f"seed {record.seed}, vacuum {record.vacuum:g} Å" if record else ""),
     ]
     return [(key, value) for key, value in found if value]
@@ -102,9 +109,9 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
         Section(
             "looks",
             "What do the frames look like?",
-            "Frames of each strategy, drawn at random. Lines are the edges of the cell along "
-            "periodic directions; what is farther away is paler. Each picture fills its square, so "
-            "sizes do not compare.",
+            "Some frames of each strategy, drawn at random. Lines are the edges of the cell along "
+            "its periodic directions. Atoms that are farther away are paler. Every picture has its "
+            "own scale.",
             "There is nothing to draw.",
             gallery=thumbnails(census, dataset),
         ),
@@ -118,24 +125,25 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
             ),
         ),
         Section(
-            "origins",
+            "strategies",
             "Where do the frames come from?",
-            "Every frame remembers the strategy that made it, and the set it belongs to for good.",
+            "Every frame keeps the name of the strategy that made it. Its split is decided once "
+            "and never changes.",
             "",
             [
                 Picture(
-                    data_uri(by_origin(census.origins, "Frames")),
-                    "Frames by strategy and set.",
+                    data_uri(by_strategy(census.strategies, "Frames")),
+                    "Frames by strategy and split.",
                     "Stacked bars of the numbers in the table of strategies below.",
                 )
             ],
-            filled(tables.origins(census), tables.refusals(census)),
+            filled(tables.strategies(census), tables.refusals(census)),
         ),
         Section(
             "sizes",
             "How large and how dense are they?",
-            "Volume and density are those of frames that are periodic in three directions; in "
-            "others they would measure the vacuum.",
+            "Volume and density are given for frames that are periodic in three directions. The "
+            "volume of any other cell depends on its vacuum.",
             "",
             [_sizes(census)],
             filled(tables.measures(census)),
@@ -143,9 +151,10 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
         Section(
             "distances",
             "How close do atoms come?",
-            "For each pair of elements: the distance from every atom of one to the nearest of the "
-            "other. A potential has seen no pair closer than the shortest of these.",
-            "No two atoms are within reach of each other.",
+            "For each pair of elements: the distance from every atom of one element to the nearest "
+            "atom of the other. A potential that is trained on these frames has learned nothing "
+            "about shorter distances.",
+            "No two atoms are close enough to be neighbours.",
             [_distances(census)] if census.distances.histograms() else [],
             filled(tables.distances(census)),
         ),
@@ -179,30 +188,31 @@ def thumbnails(census: Census, dataset: Dataset) -> list[Picture]:
 
 def _sizes(census: Census) -> Picture:
     alt = "Histograms of atoms in a frame, volume per atom and density, as in the table below."
-    return Picture(
-        data_uri(figures.sizes(census)), "Sizes, volumes per atom and densities of frames.", alt
-    )
+    sizes = bars(census.sizes, whole=True)
+    drawn = figures.sizes(sizes, bars(census.volume), bars(census.density))
+    return Picture(data_uri(drawn), "Sizes, volumes per atom and densities of frames.", alt)
 
 
 def _distances(census: Census) -> Picture:
-    pairs = census.distances.histograms()
-    left_out = max(0, len(pairs) - figures.MOST_PAIRS)
+    pairs = by_pair(census)
+    left_out = len(census.distances.histograms()) - len(pairs)
     caption = "Distance to the nearest neighbour, by pair of elements."
     if left_out:
-        caption += f" The {left_out} rarest pairs are in the table only."
+        caption += f" The {left_out} rarest pairs are only in the table."
     if census.sampled:
-        caption += f" Of {census.distances.frames} frames drawn at random."
+        caption += f" Measured in {census.distances.frames} frames, drawn at random."
     return Picture(
-        data_uri(figures.distances(census)),
+        data_uri(figures.distances(pairs)),
         caption,
         "Histograms of the distances that the table below sums up.",
     )
 
 
 def _labels(census: Census) -> Picture:
-    caption = "Energies per atom, single atoms left out, and lengths of the forces on atoms"
+    energies, relative = census.energies
+    drawn = figures.labels(bars(energies), bars(census.forces, logarithmic=True), relative=relative)
     return Picture(
-        data_uri(figures.labels(census)),
-        f"{caption}.",
+        data_uri(drawn),
+        "Energies per atom, without isolated atoms, and lengths of the forces on atoms.",
         "Histograms of energies per atom and of forces, as in the table of sizes above.",
     )

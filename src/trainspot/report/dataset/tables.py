@@ -8,7 +8,8 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from trainspot.geometry import OVERLAP_FACTOR
-from trainspot.report.dataset.census import NO_SET, sets_of
+from trainspot.report.dataset.census import NO_SPLIT, splits_of
+from trainspot.report.dataset.distances import REACH
 from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import number
 
@@ -55,7 +56,7 @@ def dimensions(census: Census) -> Table:
         [DIMENSIONS[k], str(k), str(census.periodicity[k])]
         for k in sorted(census.periodicity, reverse=True)
     ]
-    caption = "Dimensionality, by the directions that frames declare periodic."
+    caption = "Dimensionality: number of directions that are declared periodic."
     return Table(caption, ["Kind", "Periodic directions", "Frames"], rows)
 
 
@@ -66,11 +67,11 @@ def measures(census: Census) -> Table:
         _row("atoms in a frame", "", census.sizes, whole=True),
         _row("volume per atom (bulk)", "Å³", census.volume),
         _row("density (bulk)", "g/cm³", census.density),
-        _row(f"energy{' less isolated atoms' if relative else ''}", "eV/atom", energies),
+        _row(f"energy{' relative to isolated atoms' if relative else ''}", "eV/atom", energies),
         _row("force on an atom", "eV/Å", census.forces, logarithmic=True),
         _row("component of the stress", "eV/Å³", census.stress),
     ]
-    caption = "The smallest, the middle and the largest value."
+    caption = "Smallest, median and largest value."
     header = ["Quantity", "Unit", "Least", "Median", "Largest", "Values"]
     return Table(caption, header, [row for row in rows if row[-1] != "0"], row_headers=2)
 
@@ -82,23 +83,25 @@ def distances(census: Census) -> Table:
         low = number(found.quantile(0.01))
         rows.append([pair, number(found.least), low, *_middle(found), str(found.count)])
     caption = (
-        "Distance (Å) to the nearest neighbour of the other element of a pair, periodic images "
-        f"included, as far as {census.distances.to_dict()['reach']:g} Å. Shortest, the value that "
-        "1 % fall short of, median, largest, and the number of atoms that have such a neighbour."
+        "Distance (Å) from an atom of one element of a pair to the nearest atom of the other, "
+        f"periodic images included, up to {REACH:g} Å: shortest, first percentile, median and "
+        "largest distance, and the number of atoms that have such a neighbour."
     )
-    return Table(caption, ["Pair", "Shortest", "1 %", "Median", "Largest", "Atoms"], rows)
+    return Table(
+        caption, ["Pair", "Shortest", "1st percentile", "Median", "Largest", "Atoms"], rows
+    )
 
 
 def overlaps(census: Census) -> list[str]:
-    """Pairs that come closer than the screen of trainspot lets pass, in words."""
+    """Pairs that are closer than the screen of trainspot allows, in words."""
     found = []
     for pair, histogram in census.distances.histograms().items():
         radii = [covalent_radii[atomic_numbers[symbol]] for symbol in pair.split("–")]
         limit = OVERLAP_FACTOR * float(np.sum(radii))
         if histogram.least < limit:
             found.append(
-                f"{pair} comes as close as {number(histogram.least)} Å, below {number(limit)} Å "
-                f"({OVERLAP_FACTOR:g} times the covalent radii)"
+                f"{pair} {number(histogram.least)} Å, less than {number(limit)} Å "
+                f"({OVERLAP_FACTOR:g} times the sum of the covalent radii)"
             )
     return found
 
@@ -126,22 +129,22 @@ def atom_energies(census: Census) -> Table:
         for theory, found in sorted(census.atom_energies.items())
         for z, energy in sorted(found.items())
     ]
-    caption = "Energies (eV) of the isolated atoms, the reference of the elements."
+    caption = "Energies (eV) of the isolated atoms."
     return Table(caption, ["Element", "Level of theory", "Energy"], rows, row_headers=2)
 
 
-def origins(census: Census) -> Table:
-    """Frames by strategy and set."""
-    present = sets_of(census.origins)
+def strategies(census: Census) -> Table:
+    """Frames by strategy and split."""
+    present = splits_of(census.strategies)
     rows = [
         [name or "not named", *(str(row.get(s, 0)) for s in present), str(sum(row.values()))]
-        for name, row in census.origins.items()
+        for name, row in census.strategies.items()
     ]
     if len(rows) > 1:
-        sums = [sum(row.get(s, 0) for row in census.origins.values()) for s in present]
+        sums = [sum(row.get(s, 0) for row in census.strategies.values()) for s in present]
         rows.append(["all", *map(str, sums), str(sum(sums))])
-    header = ["Strategy", *("no set" if s == NO_SET else s for s in present), "together"]
-    return Table("Frames by the strategy that made them, and by set.", header, rows)
+    header = ["Strategy", *("no split" if s == NO_SPLIT else s for s in present), "all"]
+    return Table("Frames by strategy and split.", header, rows)
 
 
 def refusals(census: Census) -> Table:
@@ -154,10 +157,10 @@ def refusals(census: Census) -> Table:
         for label, counts in by_step.items()
     ]
     caption = (
-        "Frames that the augmentation made and did not keep, by step of its plan (kind and place) "
+        "Frames that the augmentation made and refused, by step of the plan (kind and position) "
         "and reason."
     )
-    return Table(caption, ["Step", *reasons, "together"], rows)
+    return Table(caption, ["Step", *reasons, "all"], rows)
 
 
 def _row(

@@ -32,7 +32,7 @@ def show(census: Census, console: Console) -> None:
         tables.elements(census),
         tables.formulae(census, 8),
         tables.dimensions(census),
-        tables.origins(census),
+        tables.strategies(census),
         tables.refusals(census),
         tables.measures(census),
         tables.distances(census),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainspot.campaign.decisions import rmse
+from trainspot.campaign.record import IterationRecord
 from trainspot.common.errors import InputError
 from trainspot.data.frames import SPLITS
 from trainspot.evaluate.batch import digest, member_names
@@ -73,13 +74,13 @@ def _status(
     name: str, dataset: Dataset, predictions: Predictions, calibration: Mapping[str, Calibration]
 ) -> dict[str, Any]:
     """A campaign's status without a state: there was no campaign."""
-    known = dataset.labelled()
-    record = {
-        "n": 1,
-        "labelled_total": len(known),
-        "sets": {split: len(known.subset(split)) for split in SPLITS},
-        "rmse": rmse(dataset, predictions),
-        "calibration": {key: one.to_dict() for key, one in calibration.items()},
-    }
+    labelled = dataset.labelled()
+    record = IterationRecord(
+        n=1,
+        labelled_total=len(labelled),
+        sets={split: len(labelled.subset(split)) for split in SPLITS},
+        rmse=rmse(dataset, predictions),
+        calibration=calibration,
+    )
     tolerance = {key: one.tolerance for key, one in calibration.items()}
-    return {"name": name, "tolerance": tolerance, "iterations": [record]}
+    return {"name": name, "tolerance": tolerance, "iterations": [record.stored()]}

@@ -5,35 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-import trainspot
 from trainspot import io
 from trainspot.common.errors import InputError
-from trainspot.common.text import counted
 from trainspot.data import hdf5
-from trainspot.models.exported import (
-    CALIBRATION,
-    FORMAT,
-    FORMAT_VERSION,
-    MODELS,
-    read_calibration,
-)
-from trainspot.report.findings import tables
-from trainspot.report.findings.data import ReportData, dump
-from trainspot.report.findings.verdict import summarise
-from trainspot.report.quantities import BY_KEY
+from trainspot.models.exported import CALIBRATION, MODELS, CalibrationFile, write_calibration
+from trainspot.report.exported.card import card
+from trainspot.report.findings.data import ReportData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainspot.data.dataset import Dataset
     from trainspot.judge.calibrate import Calibration
-    from trainspot.report.pages.table import Table
 
 CARD: Final = "README.md"
 _MADE: Final = "Made by trainspot"
@@ -85,113 +71,15 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            dump(scratch / CALIBRATION, _calibration(list(names.values()), calibration))
+            fitted = {key: one.to_dict() for key, one in calibration.items()}
+            write_calibration(scratch, list(names.values()), fitted)
         data = ReportData(status, dataset)
-        card = model_card(data, list(names.values()), calibration, failures)
-        (scratch / CARD).write_text(card, encoding="utf-8")
+        text = card(data, list(names.values()), calibration, failures)
+        (scratch / CARD).write_text(text, encoding="utf-8")
         _replace(scratch, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
-
-
-def model_card(
-    data: ReportData,
-    models: list[str],
-    calibration: Mapping[str, Calibration],
-    failures: Dataset | None = None,
-) -> str:
-    """The README of the folder, in Markdown: of a committee, or of a dataset alone."""
-    environment = Environment(
-        loader=PackageLoader("trainspot.report.exported"),
-        autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    environment.filters["markdown"] = _markdown
-    references = [record.get("reference") or {} for record in data.records]
-    last = data.records[-1] if data.records else {}
-    latest = ReportData({**data.status, "iterations": [last] if last else []}, data.dataset)
-    bars = [
-        (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
-        for key, one in calibration.items()
-    ]
-    template = "model_card.md.j2" if models else "dataset_card.md.j2"
-    return environment.get_template(template).render(
-        name=data.name,
-        version=trainspot.__version__,
-        models=models,
-        species=data.dataset.species,
-        theories=data.dataset.theories,
-        engines=sorted({str(r["engine"]) for r in references if r.get("engine")}),
-        n_labelled=int(data.dataset.is_labelled.sum()),
-        missing=_missing(data.dataset, failures),
-        running=data.status.get("exit") is None and bool(data.status.get("state")),
-        notes=data.notes,
-        summary=summarise(data),
-        errors=tables.errors(latest),
-        composition=tables.composition(data),
-        bars=bars,
-        forces=calibration.get("forces"),
-        covered=_atoms_covered(data),
-    )
-
-
-def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
-    """Which frames of the campaign have no labels here."""
-    found = []
-    if waiting := int((~dataset.is_labelled).sum()):
-        verb = "has" if waiting == 1 else "have"
-        found.append(
-            f"{counted(waiting, 'frame')} of the dataset {verb} no labels: "
-            "chosen or made, and not labelled so far."
-        )
-    reasons = Counter(
-        str((frame.info.get("failure") or {}).get("reason", "")) for frame in failures or ()
-    )
-    for reason, n in reasons.most_common():
-        found.append(f"{counted(n, 'frame')} could not be labelled and left out: {reason}")
-    return found
-
-
-def _atoms_covered(data: ReportData) -> str:
-    """How many errors of atoms the bars covered when they were last put to the test, or nothing."""
-    for record in reversed(data.records):
-        batch = (record.get("prospective") or {}).get("forces") or {}
-        for found, which in ((batch.get("audit") or {}, "audit"), (batch, "labelled")):
-            if (share := found.get("atom_coverage")) is not None:
-                ends = found.get("atom_coverage_interval")
-                interval = f" ({ends[0]:.0%} to {ends[1]:.0%})" if ends else ""
-                return (
-                    f"In iteration {record['n']} the scale used then covered {share:.0%}{interval} "
-                    f"of the errors of the {found['atoms']} atoms of the {which} frames, which "
-                    "were predicted before they were labelled."
-                )
-    return ""
-
-
-def plain(text: object) -> str:
-    """Text for one line of Markdown, with nothing that Markdown or HTML would act on."""
-    line = " ".join(str(text).split()).translate({ord("<"): "&lt;", ord(">"): "&gt;"})
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", line)
-
-
-def _markdown(table: Table) -> str:
-    rows = [table.header, ["---"] * len(table.header)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines += ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in table.rows]
-    return "\n".join(lines)
-
-
-def _calibration(models: list[str], calibration: Mapping[str, Calibration]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "models": models,
-        "properties": {key: one.to_dict() for key, one in calibration.items()},
-    }
 
 
 def _file_name(key: str, value: bytes | Path) -> str:
@@ -221,7 +109,7 @@ def _is_export(target: Path) -> bool:
     if not names <= {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}:
         return False
     try:
-        read_calibration(target)
+        CalibrationFile.of_export(target)
     except InputError:  # of an export without models, the card is what is ours
         return not names & {MODELS, CALIBRATION} and _MADE in _text(target / CARD)
     return True

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
+from trainspot.campaign.record import IterationRecord, records_of
 from trainspot.common.errors import DataError
 from trainspot.data import hdf5
 from trainspot.data.frames import SPLITS, Split
@@ -25,12 +26,11 @@ from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import inside
+from trainspot.report.findings.cloud import Cloud
 from trainspot.report.quantities import BY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from trainspot.data.dataset import Dataset
 
@@ -59,23 +59,6 @@ class IterationData:
 
 
 @dataclass(frozen=True, slots=True)
-class Cloud:
-    """Reference and predicted components of one property in one set.
-
-    Attributes:
-        reference: (k,) in eV/atom, eV/Å or eV/Å³.
-        predicted: (k,), the committee mean.
-        frames: Number of frames the components belong to.
-        rmse: Of the committee mean over all components, same unit.
-    """
-
-    reference: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    frames: int
-    rmse: float
-
-
-@dataclass(frozen=True, slots=True)
 class ReportData:
     """A campaign, finished or not, as far as a reader wants to know it.
 
@@ -99,9 +82,13 @@ class ReportData:
         return str(self.status.get("name") or "campaign")
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """The iteration records of the status, in order."""
-        return sorted(self.status.get("iterations", []), key=lambda record: int(record["n"]))
+    def records(self) -> list[IterationRecord]:
+        """The figures of the iterations in the status, in order.
+
+        Raises:
+            DataError: They are damaged.
+        """
+        return records_of(self.status)
 
     @property
     def tolerance(self) -> dict[str, float]:
@@ -134,7 +121,7 @@ class ReportData:
         return next((it for it in reversed(self.iterations) if it.predictions is not None), None)
 
     def clouds(self, iteration: IterationData, key: str) -> dict[str, Cloud]:
-        """Components of one property by set, isolated atoms left out.
+        """Components of one property by split, isolated atoms left out.
 
         A committee reproduces an isolated atom by construction, far from all other energies.
         """
@@ -150,8 +137,8 @@ class ReportData:
                 found[name] = cloud
         return found
 
-    def motifs(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
-        """Force RMSE (eV/Å) and number of frames by strategy in one set, worst first."""
+    def strategies(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
+        """Force RMSE (eV/Å) and number of frames by strategy in one split, worst first."""
         predictions = self._compared(iteration)
         if predictions is None:
             return {}
@@ -199,7 +186,8 @@ class ReportData:
         """Write everything into a folder, made if needed."""
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
-        dump(root / STATUS, dict(self.status))
+        kept = {"iterations": [record.stored() for record in self.records]}
+        dump(root / STATUS, {**self.status, **kept})
         hdf5.write(self.dataset, root / DATASET)
         if self.explored is not None:
             hdf5.write(self.explored, root / EXPLORED)

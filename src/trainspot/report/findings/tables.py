@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainspot.common.text import listed
-from trainspot.judge.judgement import NOVELTY
-from trainspot.judge.novelty import Novelty, grouped
-from trainspot.report.findings.counts import composition_table, count_of
-from trainspot.report.pages.style import SETS
+from trainspot.data.frames import SPLITS
+from trainspot.judge.decision import NOVELTY
+from trainspot.judge.novelty import grouped
+from trainspot.report.findings.counts import composition_table
 from trainspot.report.pages.table import NONE, Table
 from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, plus_minus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainspot.campaign.record import MemberError
+    from trainspot.judge.calibrate import Calibration
+    from trainspot.judge.novelty import Novelty
+    from trainspot.judge.scoring import Interval, Rates
     from trainspot.report.findings.data import ReportData
 
 
@@ -20,12 +26,11 @@ def iterations(data: ReportData) -> Table:
     """What happened to how many frames in each iteration."""
     rows = []
     for record in data.records:
-        sets = record.get("sets") or {}
-        cells = [record.get(key) for key in ("labelled", "labelled_total", "label_failures")]
-        cells += [sets.get(name) for name in SETS]
-        cells += [count_of(record, key) for key in ("explored", "refused", "duplicates")]
-        cells += [record.get(key) for key in ("flagged", "selected", "audit")]
-        rows.append([str(record["n"]), *(NONE if cell is None else str(cell) for cell in cells)])
+        cells = [record.labelled, record.labelled_total, record.label_failures]
+        cells += [(record.sets or {}).get(name) for name in SPLITS]
+        cells += [record.explored, record.refusals, record.duplicates]
+        cells += [record.flagged, record.selected, record.audit]
+        rows.append([str(record.n), *(NONE if cell is None else str(cell) for cell in cells)])
     header = ["Iteration", "New labels", "All labels", "Failed", "Train", "Validation", "Test"]
     header += ["Explored", "Refused", "Duplicates", "Flagged", "Selected", "Audit"]
     return Table("Frames in each iteration.", header, rows)
@@ -33,7 +38,7 @@ def iterations(data: ReportData) -> Table:
 
 def refusals(data: ReportData) -> Table:
     """Explored frames refused by the screen, by reason."""
-    found = [(r["n"], r["refused"]) for r in data.records if isinstance(r.get("refused"), dict)]
+    found = [(r.n, r.refused) for r in data.records if r.refused is not None]
     reasons = sorted({reason for _, counted in found for reason in counted})
     rows = [[str(n), *(str(counted.get(one, 0)) for one in reasons)] for n, counted in found]
     caption = "Explored frames refused by the screen, by reason."
@@ -44,17 +49,17 @@ def runs(data: ReportData) -> Table:
     """Runs of molecular dynamics that did not reach their end, by reason."""
     rows = [
         [
-            str(record["n"]),
-            listed(record.get("broken_off") or {}) or NONE,
-            str(record.get("runs") or NONE),
-            str(record["exploration_failures"]),
+            str(record.n),
+            listed(record.broken_off or {}) or NONE,
+            str(record.runs or NONE),
+            str(record.exploration_failures),
         ]
         for record in data.records
-        if record.get("exploration_failures")
+        if record.exploration_failures
     ]
     caption = (
-        "Runs of molecular dynamics that broke off before their end; what they had explored until "
-        "then was judged."
+        "Runs of molecular dynamics that broke off before their end. Their frames up to that point "
+        "were judged."
     )
     return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
 
@@ -63,40 +68,40 @@ def flags(data: ReportData) -> Table:
     """What flagged frames in each iteration, and beyond which distance a frame was novel."""
     rows = []
     for record in data.records:
-        by = record.get("flagged_by")
+        by = record.flagged_by
         if by is None:  # judged before causes were recorded
             continue
-        cells = [record.get("flagged"), *(by.get(key) for key in (*BY_KEY, NOVELTY))]
-        cells.append(record.get("near_duplicates"))
+        cells = [record.flagged, *(by.get(key) for key in (*BY_KEY, NOVELTY))]
+        cells.append(record.near_duplicates)
         shown = [NONE if cell is None else str(cell) for cell in cells]
-        rows.append([str(record["n"]), _novelty(record.get("novelty")), *shown])
+        rows.append([str(record.n), _novelty(record.novelty), *shown])
     caption = (
-        "Flagged frames by cause; a frame with several counts for each. A frame is novel beyond "
-        "this descriptor distance to the nearest training frame; where it depends on the number of "
-        "periodic directions, clusters are 0D and crystals 3D. Near-duplicates of known or of "
-        "other explored frames were left out of what is selected."
+        "Flagged frames by cause; a frame with several causes counts for each. A frame is novel "
+        "if its descriptor distance to the nearest training frame exceeds “Novel beyond”. This "
+        "limit may depend on the number of periodic directions: 0D for clusters, 3D for crystals. "
+        "Near-duplicates of labelled or of other explored frames are not selected."
     )
     header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
     return Table(caption, [*header, "Novelty", "Near-duplicates"], rows, row_headers=2)
 
 
 def errors(data: ReportData) -> Table:
-    """RMSE of the members per iteration and set, and of the committee on the final test frames."""
+    """RMSE of the members per iteration and split, and of the committee on the last test frames."""
     rows = []
     for record in data.records:
-        for name in SETS:
-            found = record.get("rmse", {}).get(name) or {}
-            if any(found.values()):
-                cells = [_rmse(found.get(q.key) or {}, q.scale) for q in QUANTITIES]
-                rows.append([str(record["n"]), name, *cells])
-        common = record.get("common_test") or {}
+        for name in SPLITS:
+            if record.rmse.get(name):
+                cells = [_rmse(record.error(name, q.key), q.scale) for q in QUANTITIES]
+                rows.append([str(record.n), name, *cells])
+        common = record.common_test or {}
         if common:
             cells = [_shown(common.get(q.key), q.scale) for q in QUANTITIES]
-            rows.append([str(record["n"]), "final test frames", *cells])
+            rows.append([str(record.n), "final test frames", *cells])
     return Table(
         "Root mean square errors: mean ± standard deviation over the members of the committee. "
-        "“Final test frames” are the same frames for every iteration.",
-        ["Iteration", "Set", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
+        "“Final test frames”: error of the committee mean on the test frames of the final dataset, "
+        "which are the same for every iteration.",
+        ["Iteration", "Split", *(f"{q.title} ({q.unit})" for q in QUANTITIES)],
         rows,
         row_headers=2,
     )
@@ -111,25 +116,26 @@ def calibrations(data: ReportData) -> Table:
             [
                 str(n),
                 quantity.title,
-                str(made.get("method") or NONE),
-                _shown(made.get("slope")),
-                _interval(made.get("interval")),
-                f"{_shown(made.get('threshold'), quantity.scale)} {quantity.unit}",
-                str(made.get("pairs", NONE)),
-                _rate(made.get("spearman")),
-                *(_with_interval(made, name) for name in ("tpr", "ppv")),
-                str(made.get("verdict") or NONE),
-                "yes" if made.get("fitted") else "no",
+                made.method,
+                _shown(made.slope),
+                _interval(made.interval),
+                f"{_shown(made.threshold, quantity.scale)} {quantity.unit}",
+                str(made.pairs),
+                _rate(made.spearman),
+                _with_interval(made.tpr, made.tpr_interval),
+                _with_interval(made.ppv, made.ppv_interval),
+                made.verdict,
+                "yes" if made.fitted else "no",
             ]
         )
     header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
     header += ["ρ", "TPR", "PPV", "Verdict", "Fitted"]
     caption = (
         "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
-        "Threshold τ: the disagreement above which a frame is flagged (the tolerance itself where "
-        "nothing could be fitted). Pairs of disagreement and error, of frames that were in no "
-        "training set. ρ: rank correlation. TPR and PPV: on the same pairs, in brackets their "
-        "95 % intervals."
+        "Threshold τ: a frame with a larger disagreement is flagged; without a fit τ is the "
+        "tolerance. Pairs: frames outside the training set for which disagreement and error are "
+        "known. ρ: rank correlation of the two. TPR and PPV: on the same pairs, with their 95 % "
+        "intervals in brackets."
     )
     return Table(caption, header, rows, row_headers=3)
 
@@ -139,23 +145,23 @@ def prospective(data: ReportData) -> Table:
     rows = []
     for record in data.records:
         for key, quantity in BY_KEY.items():
-            found = (record.get("prospective") or {}).get(key)
-            if not found:
+            batch = (record.prospective or {}).get(key)
+            if not batch:
                 continue
-            start = [str(record["n"]), quantity.title]
-            atoms = _with_interval(found, "atom_coverage")
-            rows.append([*start, "whole batch", *_scored(found), atoms, NONE, _count(found)])
-            if audit := found.get("audit"):
-                rest = [_with_interval(audit, name) for name in ("atom_coverage", "miss_rate")]
-                rows.append([*start, "audit alone", *_scored(audit), *rest, _count(audit)])
+            start = [str(record.n), quantity.title]
+            rows.append([*start, "whole batch", *_scored(batch), NONE, str(batch.pairs)])
+            if audit := batch.audit:
+                missed = _with_interval(audit.miss_rate, audit.miss_rate_interval)
+                rows.append([*start, "audit alone", *_scored(audit), missed, str(audit.pairs)])
     caption = (
-        "Prospective test: frames that were flagged by their disagreement, or not, before they "
-        "were labelled. Most of the whole batch was chosen among flagged frames, which raises its "
-        "TPR; the audit was drawn from all valid frames, so that its shares are unbiased. "
-        "TPR: share of the bad frames that was flagged; PPV: share of the flagged that was bad; "
-        "coverage: share of the errors below slope × disagreement; atoms: share of the forces on "
-        "single atoms whose error is below its bar, of which 0.68 is meant; missed: share of the "
-        "frames that were bad and not flagged. In brackets 95 % intervals."
+        "Prospective test: frames whose disagreement was judged before they were labelled. Most "
+        "frames of the whole batch were selected because they were flagged, which raises its TPR. "
+        "The audit was drawn at random from all valid frames, so its shares are unbiased. A frame "
+        "is wrong if its error exceeds the tolerance. TPR: share of the wrong frames that were "
+        "flagged. PPV: share of the flagged frames that were wrong. Coverage: share of the errors "
+        "below slope × disagreement. Atoms: share of the atoms whose force error is below its "
+        "sigma; 0.68 is expected. Missed: share of the frames that were wrong and not flagged. "
+        "95 % intervals are in brackets."
     )
     header = [
         *("Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Atoms", "Missed", "Frames")
@@ -165,7 +171,7 @@ def prospective(data: ReportData) -> Table:
 
 def timings(data: ReportData) -> Table:
     """Wall time of each stage."""
-    found = [(record["n"], record.get("seconds") or {}) for record in data.records]
+    found = [(record.n, record.seconds or {}) for record in data.records]
     order = ("augment", "label", "train", "explore", "evaluate", "judge")
     present = {stage for _, seconds in found for stage in seconds}
     stages = [s for s in order if s in present] + sorted(present - set(order))
@@ -175,78 +181,74 @@ def timings(data: ReportData) -> Table:
         if seconds
     ]
     return Table(
-        "Time spent in each stage, waiting included.", ["Iteration", *stages, "together"], rows
+        "Time spent in each stage, with the time in queues.", ["Iteration", *stages, "all"], rows
     )
 
 
 def composition(data: ReportData) -> Table:
-    """Labelled frames of the final dataset by origin and set."""
+    """Labelled frames of the final dataset by strategy and split."""
     counted = composition_table(data)
     rows = [
-        [name, *(str(row.get(s, 0)) for s in (*SETS, "none")), str(sum(row.values()))]
+        [name, *(str(row.get(s, 0)) for s in (*SPLITS, "none")), str(sum(row.values()))]
         for name, row in counted.items()
     ]
-    caption = "Labelled frames of the final dataset by origin and set."
-    return Table(caption, ["Origin", *SETS, "no set", "together"], rows)
+    caption = "Labelled frames of the final dataset by strategy and split."
+    return Table(caption, ["Strategy", *SPLITS, "no split", "all"], rows)
 
 
-def motifs(data: ReportData) -> Table:
-    """Force errors on test frames by origin."""
+def strategies(data: ReportData) -> Table:
+    """Force errors on test frames by strategy."""
     last = data.last_predictions
-    found = data.motifs(last, "test") if last else {}
+    found = data.strategies(last, "test") if last else {}
     forces = BY_KEY["forces"]
     rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in found.items()]
-    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by origin."
-    return Table(caption, ["Origin", "RMSE", "Frames"], rows)
+    caption = f"Force error ({forces.unit}) of the committee mean on test frames, by strategy."
+    return Table(caption, ["Strategy", "RMSE", "Frames"], rows)
 
 
-def _calibrations(data: ReportData) -> list[tuple[int, str, dict[str, Any]]]:
-    """Calibrations of the status, completed by what the iteration's own record knows more."""
-    known = {it.n: {k: c.to_dict() for k, c in it.calibration.items()} for it in data.iterations}
+def _calibrations(data: ReportData) -> list[tuple[int, str, Calibration]]:
+    """Calibrations of the records, else those kept beside the arrays of an iteration."""
+    kept = {iteration.n: iteration.calibration for iteration in data.iterations}
     found = []
     for record in data.records:
-        stated = record.get("calibration") or {}
-        more = known.get(int(record["n"]), {})
         for key in BY_KEY:
-            made = {**more.get(key, {}), **(stated.get(key) or {})}
+            made = record.calibration.get(key) or kept.get(record.n, {}).get(key)
             if made:
-                found.append((int(record["n"]), key, made))
+                found.append((record.n, key, made))
     return found
 
 
-def _rmse(found: dict[str, float], scale: float) -> str:
-    if "mean" not in found:
-        return NONE
-    return plus_minus(found["mean"] * scale, found.get("std", 0.0) * scale)
+def _rmse(error: MemberError | None, scale: float) -> str:
+    return NONE if error is None else plus_minus(error.mean * scale, error.std * scale)
 
 
 def _shown(value: float | None, scale: float = 1.0) -> str:
     return NONE if value is None else number(value * scale)
 
 
-def _interval(ends: list[float] | None) -> str:
+def _interval(ends: Interval | None) -> str:
     return NONE if not ends else f"{number(ends[0])}–{number(ends[1])}"
 
 
-def _with_interval(found: dict[str, Any], name: str) -> str:
-    ends = found.get(f"{name}_interval")
-    shown = _rate(found.get(name))
+def _with_interval(rate: float | None, ends: Interval | None) -> str:
+    shown = _rate(rate)
     return f"{shown} [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else shown
 
 
-def _scored(found: dict[str, Any]) -> list[str]:
-    return [_with_interval(found, name) for name in ("tpr", "ppv", "coverage")]
+def _scored(rates: Rates) -> list[str]:
+    """TPR, PPV, coverage of frames and of atoms."""
+    return [
+        _with_interval(rates.tpr, rates.tpr_interval),
+        _with_interval(rates.ppv, rates.ppv_interval),
+        _with_interval(rates.coverage, rates.coverage_interval),
+        _with_interval(rates.atom_coverage, rates.atom_coverage_interval),
+    ]
 
 
-def _count(found: dict[str, Any]) -> str:
-    return str(found.get("pairs", NONE))
-
-
-def _novelty(found: dict[str, Any] | None) -> str:
+def _novelty(judged: Novelty | None) -> str:
     """The thresholds of novelty, or why there were none."""
-    if not found:
+    if judged is None:
         return NONE
-    judged = Novelty.from_dict(found)
     groups = grouped(judged.thresholds)
     if len(groups) == 1:
         return number(groups[0][0])
@@ -262,5 +264,5 @@ def _duration(seconds: float | None) -> str:
     return NONE if seconds is None else duration(seconds)
 
 
-def _total(seconds: dict[str, float]) -> str:
+def _total(seconds: Mapping[str, float]) -> str:
     return duration(sum(seconds.values()))

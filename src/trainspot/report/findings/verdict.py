@@ -1,31 +1,29 @@
-"""The campaign in plain words: is the potential within the tolerance, and what limits it."""
+"""The verdict on a campaign in plain words: is the potential within the tolerance, what limits it.
+
+The headline follows from how the campaign ended and which errors are within the tolerance, see
+``headlines``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trainspot.common.text import broken_off, sentences
+from trainspot.common.text import broken_off, counted, sentences
 from trainspot.judge.calibrate import MIN_PAIRS
-from trainspot.judge.judgement import NOVELTY
-from trainspot.report.findings.counts import count_of
+from trainspot.judge.decision import NOVELTY
+from trainspot.report.findings.headlines import HEADLINES, UNSURE, Answer, Ending, Within
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
+    from trainspot.campaign.record import IterationRecord
     from trainspot.report.findings.data import ReportData
 
-Answer = Literal["yes", "partly", "no", "unknown"]
-
-HEADLINES: Final[dict[Answer, str]] = {
-    "yes": "Within the tolerance, on frames the potential has never seen",
-    "partly": "Partly within the tolerance",
-    "no": "Not yet within the tolerance",
-    "unknown": "Too early to say",
-}
-_CONVERGED, _NOTHING_VALID, _MAX_ITERATIONS, _BUDGET_SPENT = 0, 411, 420, 421
-_USED_UP: Final = {_MAX_ITERATIONS: "its iterations", _BUDGET_SPENT: "its budget"}
+_STATUSES: Final = {0: Ending.CONVERGED, 420: Ending.ITERATIONS, 421: Ending.BUDGET}
+_NOTHING_VALID: Final = 411
+_GOING_ON: Final = ("created", "running", "waiting")
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
 
@@ -35,8 +33,8 @@ class Summary:
     """What a newcomer reads first.
 
     Attributes:
-        answer: Whether the potential can be trusted within the tolerance.
-        headline: The answer in a few words.
+        answer: Whether the errors of the potential are within the tolerance.
+        headline: The answer in one sentence, without its full stop.
         sentences: What the answer rests on.
         limits: What limits it, most important first.
     """
@@ -47,42 +45,90 @@ class Summary:
     limits: list[str] = field(default_factory=list)
 
 
+class _Judged(NamedTuple):
+    """The error of a property beside its tolerance, eV and Å."""
+
+    quantity: Quantity
+    error: float
+    tolerance: float
+
+    @property
+    def good(self) -> bool:
+        return self.error <= self.tolerance
+
+
 def summarise(data: ReportData) -> Summary:
     """The answer, its grounds and its limits, from the numbers alone."""
+    ending = ending_of(data)
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
-        grounds = [
-            "No committee has been tested yet.",
-            *([] if _by_hand(data) else [_ending(data)]),
-        ]
-        return Summary("unknown", HEADLINES["unknown"], grounds, _why_ended(data))
+        answer, headline = HEADLINES[ending, Within.NOT_TESTED]
+        grounds = ["No committee has been tested yet.", _ending(data, ending)]
+        return Summary(answer, headline, grounds, _why_ended(data))
     judged = [
-        (quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
+        _Judged(quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
         for quantity in QUANTITIES
         if quantity.key in _errors(record) and quantity.key in data.tolerance
     ]
-    within = [error <= tolerance for _, error, tolerance in judged]
-    limits = _why_ended(data)
-    limits += [_excess(*one) for one, good in zip(judged, within, strict=True) if not good]
     trust = _calibration_limits(record)
-    limits += _motif_limits(data) + trust + _exploration_limits(data, record)
-    limits += _data_limits(data, record)
-    answer: Answer = "unknown"
-    if judged:
-        settled = not trust and _exit(data)[0] == _CONVERGED
-        answer = "no" if not any(within) else "yes" if all(within) and settled else "partly"
-    return Summary(answer, HEADLINES[answer], _grounds(data, record, judged), limits)
+    answer, headline = _verdict(ending, within(judged), sure=not trust)
+    headline = headline.format(
+        which=_unseen(record),
+        good=_names(one for one in judged if one.good),
+        bad=_names(one for one in judged if not one.good),
+    )
+    limits = [
+        *_why_ended(data),
+        *(_beyond(*one) for one in judged if not one.good),
+        *_strategy_limits(data),
+        *trust,
+        *_exploration_limits(data, record, ending),
+        *_data_limits(data, record),
+    ]
+    return Summary(answer, headline, _grounds(data, record, judged, ending), limits)
 
 
-def _errors(record: dict[str, Any]) -> dict[str, float]:
+def within(judged: Sequence[_Judged]) -> Within:
+    """Which of these errors are within their tolerances."""
+    if not judged:
+        return Within.NOT_STATED
+    good = sum(one.good for one in judged)
+    return Within.ALL if good == len(judged) else Within.SOME if good else Within.NONE
+
+
+def _verdict(ending: Ending, errors: Within, *, sure: bool) -> tuple[Answer, str]:
+    """Answer and headline, with names still to be filled in."""
+    if (ending, errors) == (Ending.CONVERGED, Within.ALL) and not sure:
+        return "open", UNSURE
+    return HEADLINES[ending, errors]
+
+
+def _names(judged: Iterable[_Judged]) -> str:
+    """``energy``, ``energy and stress``, or ``energy, forces and stress``."""
+    *first, last = [one.quantity.key for one in judged] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def ending_of(data: ReportData) -> Ending:
+    """How the campaign ended."""
+    if "state" not in data.status:
+        return Ending.BY_HAND
+    status, label = _exit(data)
+    state = str(data.status["state"])
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status is None and not label and state in _GOING_ON:
+        return Ending.RUNNING
+    return Ending.STOPPED if state == "killed" else Ending.FAILED
+
+
+def _errors(record: IterationRecord) -> dict[str, float]:
     """Mean RMSE of the members on test frames (else validation frames), by property."""
-    sets = record.get("rmse", {})
-    chosen = sets.get("test") or sets.get("validation") or {}
-    return {key: float(one["mean"]) for key, one in chosen.items() if one and "mean" in one}
+    return {key: one.mean for key, one in record.rmse.get(_unseen(record), {}).items()}
 
 
-def _unseen(record: dict[str, Any]) -> str:
-    return "test" if record.get("rmse", {}).get("test") else "validation"
+def _unseen(record: IterationRecord) -> str:
+    return "test" if record.rmse.get("test") else "validation"
 
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
@@ -92,51 +138,53 @@ def _exit(data: ReportData) -> tuple[int | None, str]:
 
 
 def _grounds(
-    data: ReportData, record: dict[str, Any], judged: list[tuple[Quantity, float, float]]
+    data: ReportData, record: IterationRecord, judged: Sequence[_Judged], ending: Ending
 ) -> list[str]:
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     frames = f"{n_frames} {which} frames" if n_frames else f"the {which} frames"
-    committee = "committee" if _by_hand(data) else f"committee of iteration {record['n']}"
-    sentences = [
-        f"The {committee} was compared with {frames} that were kept out of its training."
+    by_hand = ending is Ending.BY_HAND
+    committee = "committee" if by_hand else f"committee of iteration {record.n}"
+    said = [
+        f"The {committee} was compared with {frames}, which no training used."
         if which == "test"
-        else f"There are no test frames: the {committee} was compared with {frames}, which its "
-        "training used to choose the best epoch."
+        else f"There are no test frames. The {committee} was compared with {frames}; its training "
+        "used them to choose the best epoch."
     ]
-    sentences += [
-        f"{quantity.title}: a single member is typically off by {quantity.show(error)}; "
+    said += [
+        f"{quantity.title}: a single member has an error of {quantity.show(error)} (RMSE); "
         f"the tolerance is {quantity.show_exact(tolerance)}."
         for quantity, error, tolerance in judged
     ]
     if not judged:
-        sentences.append("The campaign states no tolerance to compare its errors with.")
-    sentences.append(_ending(data))
-    if "final_audit" in record:
-        misses = int(record["final_audit"].get("misses") or 0)
-        sentences.append(f"A final audit found {misses} unflagged frames beyond the tolerance.")
-    return sentences
+        said.append("There is no tolerance to compare the errors with.")
+    said.append(_ending(data, ending))
+    if record.final_audit:
+        missed = counted(record.final_audit.misses, "frame")
+        said.append(
+            f"The final audit found {missed} with an error beyond the tolerance that had not been "
+            "flagged."
+        )
+    return said
 
 
-def _by_hand(data: ReportData) -> bool:
-    """Whether there was no campaign; see ``by_hand``."""
-    return "state" not in data.status
-
-
-def _ending(data: ReportData) -> str:
-    if _by_hand(data):
-        return "It was made stage by stage and not by a campaign, which would have judged it."
-    (exit_status, label), state = _exit(data), str(data.status.get("state") or "unknown")
-    n = len(data.records)
-    iterations = f"{n} iteration" + ("" if n == 1 else "s")
-    if exit_status == _CONVERGED:
-        return f"The campaign ended by itself after {iterations}: exploration found nothing new."
-    if exit_status in _USED_UP:
-        return f"The campaign used up {_USED_UP[exit_status]} after {iterations}: not converged."
-    if exit_status is None and not label and state in {"running", "waiting", "created"}:
-        return f"The campaign is still running (iteration {n}); everything here is provisional."
-    ended = {"failed": "failed", "excepted": "crashed", "killed": "was stopped"}
-    return f"The campaign {ended.get(state, f'is {state}')} ({label or state}) after {iterations}."
+def _ending(data: ReportData, ending: Ending) -> str:
+    """The ending in a sentence or two."""
+    label = _exit(data)[1]
+    state = str(data.status.get("state") or "unknown")
+    after = f"after {counted(len(data.records), 'iteration')}"
+    verb = {"failed": "failed", "excepted": "crashed"}.get(state, f"is {state}")
+    return {
+        Ending.CONVERGED: f"The campaign converged {after}: exploration found nothing new.",
+        Ending.ITERATIONS: f"The campaign used up its iterations {after}; it did not converge.",
+        Ending.BUDGET: f"The campaign used up its budget {after}; it did not converge.",
+        Ending.FAILED: f"The campaign {verb} ({label or state}) {after}.",
+        Ending.STOPPED: f"The campaign was stopped ({label or state}) {after}.",
+        Ending.RUNNING: f"The campaign is still running (iteration {len(data.records)}). All "
+        "numbers here are provisional.",
+        Ending.BY_HAND: "The committee was made stage by stage. No campaign explored new "
+        "structures with it.",
+    }[ending]
 
 
 def _why_ended(data: ReportData) -> list[str]:
@@ -146,89 +194,87 @@ def _why_ended(data: ReportData) -> list[str]:
     return [f"Why it ended: {said}"] if said else []
 
 
-def _excess(quantity: Quantity, error: float, tolerance: float) -> str:
-    return (
-        f"{quantity.title}: the error on unseen frames is {number(error / tolerance, 2)} times "
-        f"the tolerance."
-    )
+def _beyond(quantity: Quantity, error: float, tolerance: float) -> str:
+    return f"{quantity.title}: the error is {number(error / tolerance, 2)} times the tolerance."
 
 
-def _motif_limits(data: ReportData) -> list[str]:
+def _strategy_limits(data: ReportData) -> list[str]:
     last = data.last_predictions
-    motifs = data.motifs(last, "test") if last else {}
-    if len(motifs) < 2:
+    strategies = data.strategies(last, "test") if last else {}
+    if len(strategies) < 2:
         return []
-    (worst, (error, frames)), *_, (best, (least, _)) = motifs.items()
+    (worst, (error, frames)), *_, (best, (least, _)) = strategies.items()
     forces = QUANTITIES[1]
     if error < 1.5 * least:
         return []
     sentence = (
-        f"Forces are worst for frames of origin “{worst}” ({forces.show(error)} over {frames} "
-        f"test {'frame' if frames == 1 else 'frames'}) and best for “{best}” "
+        f"The force error depends on the strategy: it is largest for “{worst}” "
+        f"({forces.show(error)}, {counted(frames, 'test frame')}) and smallest for “{best}” "
         f"({forces.show(least)})."
     )
     return [sentence]
 
 
-def _calibration_limits(record: dict[str, Any]) -> list[str]:
-    made = record.get("calibration") or {}
-    if not made:
-        return ["Disagreement was not calibrated, so error bars are raw disagreements."]
+def _calibration_limits(record: IterationRecord) -> list[str]:
+    if not record.calibration:
+        return ["The disagreement was not calibrated: error bars are raw disagreements."]
     found = []
     for quantity in QUANTITIES:
-        one = made.get(quantity.key)
-        if one and (one.get("verdict") != "good" or not one.get("fitted", True)):
+        one = record.calibration.get(quantity.key)
+        if one and (one.verdict != "good" or not one.fitted):
             found.append(
-                f"{quantity.title}: the calibration is {one.get('verdict', 'undetermined')} "
-                f"({one.get('pairs', 0)} pairs), so disagreement is a weak sign of error there."
+                f"{quantity.title}: the calibration is {one.verdict} ({one.pairs} pairs). Here the "
+                "disagreement says little about the error."
             )
     return found
 
 
-def _exploration_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
     limits = []
-    explored, flagged = record.get("explored"), record.get("flagged")
+    explored, flagged = record.explored, record.flagged
     if explored and flagged is not None:
-        valid = max(1, explored - (count_of(record, "refused") or 0))
+        valid = max(1, explored - (record.refusals or 0))
         if flagged / valid > _MANY_FLAGGED:
-            novel = (record.get("flagged_by") or {}).get(NOVELTY)
-            more = f", or that are novel to it ({novel})" if novel else ""
+            novel = (record.flagged_by or {}).get(NOVELTY)
+            causes = "unsure" + (f", or that are novel ({novel} frames)" if novel else "")
             limits.append(
                 f"In the last exploration {flagged} of {valid} valid frames "
-                f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still reaches "
-                f"structures on which the committee is unsure{more}."
+                f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still finds "
+                f"structures of which the committee is {causes}."
             )
-    if (broken := broken_off(record)) and _exit(data)[0] != _NOTHING_VALID:
+    broken = broken_off(record.exploration_failures, record.runs, record.broken_off)
+    if broken and _exit(data)[0] != _NOTHING_VALID:
         limits.append(f"In the last exploration {broken}.")
-    if _exit(data)[0] == _MAX_ITERATIONS and not _why_ended(data):
-        limits.append("The campaign stopped at its largest number of iterations; more may help.")
-    if record.get("random_choice"):
-        limits.append("Without a calibration, the last frames were chosen at random.")
+    if ending is Ending.ITERATIONS and not _why_ended(data):
+        limits.append("The campaign reached its largest number of iterations; more may help.")
+    if record.random_choice:
+        limits.append("Without a calibration, the last frames were selected at random.")
         if lacking := too_few(record):
             limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
 
 
-def too_few(record: Mapping[str, Any]) -> str:
+def too_few(record: IterationRecord) -> str:
     """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
-    made = (record.get("calibration") or {}).values()
-    pairs = max((int(one.get("pairs") or 0) for one in made), default=0)
-    if not record.get("random_choice") or pairs >= MIN_PAIRS:
+    pairs = max((one.pairs for one in record.calibration.values()), default=0)
+    if not record.random_choice or pairs >= MIN_PAIRS:
         return ""
     return (
-        f"thresholds take {MIN_PAIRS} labelled frames outside the training set, of which there "
-        f"were {pairs}: a larger share of validation (split.fractions) brings more"
+        f"thresholds need {MIN_PAIRS} labelled frames outside the training set, and there were "
+        f"{pairs}: increase the share of validation (split.fractions)"
     )
 
 
-def _data_limits(data: ReportData, record: dict[str, Any]) -> list[str]:
+def _data_limits(data: ReportData, record: IterationRecord) -> list[str]:
     limits = []
     which = _unseen(record)
-    n_frames = record.get("sets", {}).get(which)
+    n_frames = (record.sets or {}).get(which)
     if n_frames is not None and n_frames < _FEW_FRAMES:
-        limits.append(f"Only {n_frames} {which} frames: the errors above are themselves uncertain.")
-    failed = sum(int(r.get("label_failures") or 0) for r in data.records)
+        limits.append(f"Only {n_frames} {which} frames: the errors above are uncertain.")
+    failed = sum(record.label_failures or 0 for record in data.records)
     if failed:
-        verb = "frame could" if failed == 1 else "frames could"
-        limits.append(f"{failed} {verb} not be labelled; such structures may be missing.")
+        limits.append(
+            f"{counted(failed, 'frame')} could not be labelled. Such structures may be missing in "
+            "the training."
+        )
     return limits

@@ -8,6 +8,7 @@ import trainspot
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import InputError
 from trainspot.report.map.figures import frame_map
+from trainspot.report.map.marks import marks
 from trainspot.report.map.pictures import counts, picture, reading
 from trainspot.report.pages.skeleton import Section, render, save
 from trainspot.report.pages.style import save_png, svg
@@ -48,10 +49,10 @@ def write(chart: FrameMap, path: Path, colour: str, name: str) -> None:
     """
     if path.suffix == ".png":
         with replacing(path) as scratch:
-            save_png(frame_map(chart, colour), scratch)
+            save_png(frame_map(marks(chart, colour)), scratch)
         return
     if path.suffix == ".svg":
-        text = svg(frame_map(chart, colour)).decode()
+        text = svg(frame_map(marks(chart, colour))).decode()
     elif path.suffix == ".html":
         text = html(chart, colour, name)
     else:
@@ -72,10 +73,10 @@ def html(chart: FrameMap, colour: str, name: str) -> str:
             ("Map", chart.title),
             ("Seed", str(chart.seed)),
         ],
-        notes=chart.notes,
+        notes=[str(note) for note in chart.notes],
         sections=[
             Section("map", "The map", "", "", [picture(chart, colour)], []),
-            Section("counts", "Who is on it", "", "", [], [counted]),
+            Section("counts", "Frames on the map", "", "", [], [counted]),
         ],
         reading=reading(chart),
         version=trainspot.__version__,

@@ -1,4 +1,4 @@
-"""Stacked bars of frames, by strategy and set."""
+"""Stacked bars of frames, by strategy and split."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from trainspot.report.pages.panels import SET_LABELS, absent, shared_legend
-from trainspot.report.pages.style import COLOURS, SETS, new, styled
+from trainspot.data.frames import SPLITS
+from trainspot.report.pages.panels import SPLIT_LABELS, absent, shared_legend
+from trainspot.report.pages.style import COLOURS, new, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @styled
-def by_origin(table: Mapping[str, Mapping[str, int]], what: str) -> Figure:
-    """Stacked bars of frames: one bar an origin, one colour a set; ``what`` is counted."""
+def by_strategy(table: Mapping[str, Mapping[str, int]], what: str) -> Figure:
+    """Stacked bars of frames: one bar a strategy, one colour a split; ``what`` is counted."""
     figure = new(1.0 + 0.34 * max(2, len(table)))
     axes = figure.subplots()
     if not table:
@@ -26,15 +27,15 @@ def by_origin(table: Mapping[str, Mapping[str, int]], what: str) -> Figure:
         return figure
     names = list(table)
     left = np.zeros(len(names))
-    for name in (*SETS, "none"):
+    for name in (*SPLITS, "none"):
         values = np.array([table[strategy].get(name, 0) for strategy in names])
         if values.any():
-            label, colour = SET_LABELS[name], COLOURS[name]
+            label, colour = SPLIT_LABELS[name], COLOURS[name]
             axes.barh(names, values, left=left, height=0.62, color=colour, label=label)
         left += values
     for row, total in enumerate(left):
         axes.text(total + 0.01 * left.max(), row, f"{total:.0f}", va="center", fontsize=8.5)
-    axes.set(xlabel=what, ylabel="Origin", xlim=(0, 1.06 * left.max()))
+    axes.set(xlabel=what, ylabel="Strategy", xlim=(0, 1.06 * left.max()))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from trainspot.judge.calibrate import NEGLIGIBLE
-from trainspot.report.pages.style import GREY, SETS
+from trainspot.data.frames import SPLITS
+from trainspot.report.pages.style import GREY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from trainspot.judge.pairs import Pairs
-    from trainspot.report.quantities import Quantity
-
-SET_LABELS: Final = {name: name for name in SETS} | {"none": "no set"}
+SPLIT_LABELS: Final = {name: name for name in SPLITS} | {"none": "no split"}
 
 
 def absent(axes: Axes, why: str) -> None:
@@ -52,7 +49,7 @@ def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    known = [label for label in SET_LABELS.values() if label in entries]
+    known = [label for label in SPLIT_LABELS.values() if label in entries]
     entries = {
         label: entries[label] for label in [*known, *(one for one in entries if one not in known)]
     }
@@ -66,9 +63,8 @@ def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
         )
 
 
-def iteration_axis(axes: Axes, records: Sequence[dict[str, Any]]) -> None:
+def iteration_axis(axes: Axes, numbers: Sequence[int]) -> None:
     """Whole iterations along x, the same range in every panel."""
-    numbers = [int(record["n"]) for record in records]
     axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
     axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
 
@@ -102,29 +98,6 @@ def square_log(axes: Axes, parts: Sequence[NDArray[np.float64]]) -> tuple[float,
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis, steps)
     return low, high
-
-
-def usable(
-    pairs: Pairs | None, quantity: Quantity, tolerance: float | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Δ and e (eV, Å) of the pairs that a logarithmic axis can show.
-
-    Those of symmetric frames are left out, as calibration does: both are rounding then, and one
-    of them would stretch the axes over ten more decades.
-
-    Args:
-        pairs: Of one committee.
-        quantity: Which property.
-        tolerance: Its ε, eV and Å; without one the median takes its place.
-    """
-    if pairs is None:
-        return np.zeros(0), np.zeros(0)
-    both = np.array(pairs.of(quantity.key))
-    both = both[:, (both > 0).all(axis=0)]
-    if both.size:
-        unit = np.median(both, axis=1, keepdims=True) if tolerance is None else tolerance
-        both = both[:, (both > NEGLIGIBLE * unit).all(axis=0)]
-    return both[0], both[1]
 
 
 def plain_log(axis: Axis, steps: Sequence[float]) -> None:

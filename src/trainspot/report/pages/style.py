@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SETS: Final = ("train", "validation", "test")
 COLOURS: Final = {
     "train": "#0072B2",
     "validation": "#D55E00",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from trainspot.data.frames import SPLITS
 from trainspot.report.pages.panels import (
-    SET_LABELS,
+    SPLIT_LABELS,
     absent,
     iteration_axis,
     padded,
@@ -16,19 +17,18 @@ from trainspot.report.pages.panels import (
     subtitle,
     zero_or_log,
 )
-from trainspot.report.pages.style import COLOURS, GREY, MARKERS, SETS, new, styled
-from trainspot.report.quantities import QUANTITIES, Quantity, number
+from trainspot.report.pages.style import COLOURS, GREY, MARKERS, new, styled
+from trainspot.report.quantities import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from trainspot.report.findings.data import Cloud, ReportData
-
-    Records = Sequence[dict[str, Any]]
+    from trainspot.report.campaign.rows import ErrorPanel, Line, ParityPanel
+    from trainspot.report.findings.cloud import Cloud
+    from trainspot.report.quantities import Quantity
 
 COMMON: Final = "#AA4499"
 _MANY: Final = 500
@@ -36,22 +36,31 @@ _MANY: Final = 500
 
 
 @styled
-def rmse(data: ReportData) -> Figure:
-    """RMSE of the members (mean ± std) per iteration and set, and on the final test frames."""
+def rmse(errors: Sequence[ErrorPanel], iterations: Sequence[int]) -> Figure:
+    """RMSE of the members (mean ± std) per iteration and split, and on the final test frames.
+
+    Args:
+        errors: A panel for each property.
+        iterations: All iterations, which the axes span.
+    """
     figure = new(3.1)
     panels = figure.subplots(1, 3)
-    for axes, quantity in zip(panels, QUANTITIES, strict=True):
-        axes.set_title(quantity.title)
-        heights = [_member_line(axes, data.records, name, quantity) for name in SETS]
-        heights.append(_common_test_line(axes, data.records, quantity))
-        shown = np.concatenate(heights)
-        if not len(shown):
+    for axes, panel in zip(panels, errors, strict=True):
+        axes.set_title(panel.quantity.title)
+        scale = panel.quantity.scale
+        lines = [*panel.splits.values(), *([panel.common] if panel.common else [])]
+        if not lines:
             absent(axes, "no labelled frames to compare with")
             continue
-        axes.set(xlabel="Iteration", ylabel=f"RMSE ({quantity.unit})")
-        iteration_axis(axes, data.records)
-        if quantity.key in data.tolerance:
-            level = data.tolerance[quantity.key] * quantity.scale
+        for name, line in panel.splits.items():
+            _member_line(axes, line, name, scale)
+        if panel.common is not None:
+            _common_test_line(axes, panel.common, scale)
+        shown = np.concatenate([line.value + line.spread for line in lines]) * scale
+        axes.set(xlabel="Iteration", ylabel=f"RMSE ({panel.quantity.unit})")
+        iteration_axis(axes, iterations)
+        if panel.tolerance is not None:
+            level = panel.tolerance * scale
             axes.axhline(level, color=GREY, ls=":", lw=1.4, zorder=1, label="tolerance")
             shown = np.append(shown, level)
         zero_or_log(axes, shown)
@@ -59,66 +68,47 @@ def rmse(data: ReportData) -> Figure:
     return figure
 
 
-def _member_line(
-    axes: Axes, records: Records, name: str, quantity: Quantity
-) -> NDArray[np.float64]:
-    """Draw one set; the upper ends of its bars, (k,), empty without data."""
-    rows = [(r["n"], r.get("rmse", {}).get(name, {}).get(quantity.key) or {}) for r in records]
-    points = [(n, one["mean"], one.get("std", 0.0)) for n, one in rows if "mean" in one]
-    if not points:
-        return np.zeros(0)
-    n, mean, std = np.array(points, dtype=float).T
+def _member_line(axes: Axes, line: Line, name: str, scale: float) -> None:
     axes.errorbar(
-        n + 0.05 * (SETS.index(name) - 1),  # bars of the sets stay apart
-        mean * quantity.scale,
-        std * quantity.scale,
+        line.n + 0.05 * (SPLITS.index(name) - 1),  # bars of the splits stay apart
+        line.value * scale,
+        line.spread * scale,
         color=COLOURS[name],
         marker=MARKERS[name],
         ms=5,
         label=name,
     )
-    return np.asarray((mean + std) * quantity.scale)
 
 
-def _common_test_line(axes: Axes, records: Records, quantity: Quantity) -> NDArray[np.float64]:
-    rows = [(r["n"], (r.get("common_test") or {}).get(quantity.key)) for r in records]
-    points = [(n, value) for n, value in rows if value is not None]
-    if not points:
-        return np.zeros(0)
-    n, value = np.array(points, dtype=float).T
-    height = np.asarray(value * quantity.scale)
+def _common_test_line(axes: Axes, line: Line, scale: float) -> None:
     axes.plot(
-        n,
-        height,
+        line.n,
+        line.value * scale,
         color=COMMON,
         ls="--",
         marker="D",
         ms=5,
         label="final test frames, committee mean",
     )
-    return height
 
 
 @styled
-def parity(data: ReportData) -> Figure:
-    """Predicted against reference, and the errors below, for the latest committee."""
+def parity(panels: Sequence[ParityPanel]) -> Figure:
+    """Predicted against reference, and the errors below, for each property."""
     figure = new(5.15)
     grid = figure.subplots(2, 3, sharex="col", height_ratios=[2.7, 1.0])
-    last = data.last_predictions
-    for column, quantity in enumerate(QUANTITIES):
-        top, bottom = grid[:, column]
-        clouds = {} if last is None else data.clouds(last, quantity.key)
-        if clouds:
-            _parity_panel(top, bottom, clouds, quantity)
+    for (top, bottom), panel in zip(grid.T, panels, strict=True):
+        if panel.clouds:
+            _parity_panel(top, bottom, panel.clouds, panel.quantity)
         else:
-            top.set_title(quantity.title)
+            top.set_title(panel.quantity.title)
             absent(top, "no labels, or no predictions")
             bottom.set_axis_off()
     shared_legend(figure, grid[0])
     return figure
 
 
-def _parity_panel(top: Axes, bottom: Axes, clouds: dict[str, Cloud], quantity: Quantity) -> None:
+def _parity_panel(top: Axes, bottom: Axes, clouds: Mapping[str, Cloud], quantity: Quantity) -> None:
     for order, (name, cloud) in enumerate(clouds.items()):
         style: dict[str, Any] = {
             "s": float(np.clip(4000.0 / len(cloud.reference), 5.0, 24.0)),
@@ -128,7 +118,7 @@ def _parity_panel(top: Axes, bottom: Axes, clouds: dict[str, Cloud], quantity: Q
             "alpha": 0.8,
             "rasterized": len(cloud.reference) > _MANY,
             "zorder": 2 + order,
-            "label": SET_LABELS[name],
+            "label": SPLIT_LABELS[name],
         }
         top.scatter(cloud.reference, cloud.predicted, **style)
         error = (cloud.predicted - cloud.reference) * quantity.scale
@@ -144,5 +134,5 @@ def _parity_panel(top: Axes, bottom: Axes, clouds: dict[str, Cloud], quantity: Q
     worst = max(float(np.abs(c.predicted - c.reference).max()) for c in clouds.values())
     bottom.set_ylim(-1.15 * worst * quantity.scale or -1.0, 1.15 * worst * quantity.scale or 1.0)
     bottom.yaxis.set_major_locator(MaxNLocator(4, symmetric=True))
-    errors = [f"{SET_LABELS[k]} {number(c.rmse * quantity.scale)}" for k, c in clouds.items()]
+    errors = [f"{SPLIT_LABELS[k]} {number(c.rmse * quantity.scale)}" for k, c in clouds.items()]
     subtitle(top, quantity.title, f"RMSE in {quantity.unit}", " · ".join(errors))

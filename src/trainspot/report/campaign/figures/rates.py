@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.common.text import counted
-from trainspot.judge.diagnostics import rate_map
-from trainspot.report.pages.panels import absent, plain_log, subtitle, usable
+from trainspot.report.pages.panels import absent, plain_log, subtitle
 from trainspot.report.pages.style import MISSED, new, styled
-from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,53 +17,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from trainspot.judge.calibrate import Calibration
-    from trainspot.judge.diagnostics import RateMap
-    from trainspot.judge.sizes import SizeScore
-    from trainspot.report.findings.data import IterationData, ReportData
-
-    Floats = NDArray[np.float64]
+    from trainspot.report.campaign.rows import RateColumn, Rates
 
 _RATES: Final = ("tpr", "ppv")
-_FEWEST: Final = 3
-MOST_MAPS: Final = 5
-"""Maps that stand side by side; more would be too narrow to read."""
-
-
-class _Column(NamedTuple):
-    """The two maps of one iteration or committee size.
-
-    Attributes:
-        title: What it is of; the rate follows.
-        detail: A line under the title; empty for none.
-        delta: Δ > 0 of the forces, (n,), eV/Å.
-        error: e > 0, the same.
-        calibrations: What was fitted to these pairs, or to parts of them.
-    """
-
-    title: str
-    detail: str
-    delta: Floats
-    error: Floats
-    calibrations: Sequence[Calibration]
 
 
 @styled
-def rate_maps(iteration: IterationData) -> Figure:
-    """TPR and PPV over all tolerances and thresholds (the insets of the paper's figure 5)."""
+def rate_maps(columns: Sequence[RateColumn]) -> Figure:
+    """TPR and PPV over all tolerances and thresholds (the insets of the paper's figure 5).
+
+    Args:
+        columns: One for each property, each on axes of its own.
+    """
     figure = new(5.6)
     grid = figure.subplots(2, 3)
     mesh = None
-    for column, quantity in enumerate(QUANTITIES):
-        made = iteration.calibration.get(quantity.key)
-        delta, error = usable(iteration.pairs, quantity, made.tolerance if made else None)
-        for axes, key in zip(grid[:, column], _RATES, strict=True):
-            if len(delta) < _FEWEST:
-                axes.set_title(quantity.title)
+    for panels, column in zip(grid.T, columns, strict=True):
+        for axes, key in zip(panels, _RATES, strict=True):
+            if column.rates is None:
+                axes.set_title(column.title)
                 absent(axes, "too few pairs")
                 continue
-            mesh = _draw_map(axes, rate_map(delta, error), quantity, key)
-            _map_axes(axes, quantity, made, key)
+            mesh = _draw_map(axes, column.rates, column.quantity.scale, key)
+            _map_axes(axes, column, key)
     if mesh is not None:
         bar = figure.colorbar(mesh, ax=grid, shrink=0.6, pad=0.02)
         bar.set_label("TPR, PPV")
@@ -74,92 +47,34 @@ def rate_maps(iteration: IterationData) -> Figure:
 
 
 @styled
-def force_rate_maps(iterations: Sequence[IterationData]) -> Figure:
-    """The same maps of the forces alone, one column an iteration, on common axes."""
-    columns = []
-    for one in iterations:
-        made = one.calibration["forces"]
-        pairs = usable(one.pairs, BY_KEY["forces"], made.tolerance)
-        columns.append(_Column(f"Iteration {one.n}", "", *pairs, [made]))
-    return _side_by_side(columns)
-
-
-@styled
-def size_rate_maps(scores: Sequence[SizeScore]) -> Figure:
-    """The same maps of the forces, one column a committee size, on common axes.
-
-    Where several committees of a size were tried, their pairs are pooled: every frame counts once
-    for each of them, so that TPR and PPV are those of a committee of this size drawn at random, and
-    stay defined where single committees flag nothing. Each committee has its dot; the line is that
-    of the median slope.
+def side_by_side(columns: Sequence[RateColumn]) -> Figure:
+    """TPR above PPV of one property, for each column, on common axes.
 
     Args:
-        scores: As ``mapped_sizes`` chooses them, at least one.
+        columns: Of iterations or committee sizes, at least one, all of the same property and with
+            rates.
     """
-    columns = []
-    for score in scores:
-        made = score.calibrations["forces"]
-        detail = counted(len(made), "committee") if len(scores) > 1 else ""
-        columns.append(_Column(f"{score.size} members", detail, *_pooled(score), made))
-    return _side_by_side(columns)
-
-
-def mapped(data: ReportData) -> list[IterationData]:
-    """Iterations whose forces have a fitted threshold and a map; evenly chosen if many."""
-    found = [
-        it for it in data.iterations
-        if (made := it.calibration.get("forces")) and made.fitted
-        and len(usable(it.pairs, BY_KEY["forces"], made.tolerance)[0]) >= _FEWEST
-    ]  # fmt: skip
-    return [found[row] for row in _evenly(len(found))]
-
-
-def mapped_sizes(scores: Sequence[SizeScore]) -> list[SizeScore]:
-    """Committee sizes that have a map of the forces; evenly chosen if many, ends included."""
-    found = [
-        score for score in scores
-        if "forces" in score.calibrations and len(_pooled(score)[0]) >= _FEWEST
-    ]  # fmt: skip
-    return [found[row] for row in _evenly(len(found))]
-
-
-def _evenly(count: int) -> list[int]:
-    """At most ``MOST_MAPS`` of so many rows, the first and the last among them."""
-    rows: list[int] = np.linspace(0, count - 1, min(count, MOST_MAPS)).round().astype(int).tolist()
-    return rows
-
-
-def _pooled(score: SizeScore) -> tuple[Floats, Floats]:
-    """Δ and e (eV/Å) of the forces, of all committees of a size one after the other."""
-    tolerance = score.calibrations["forces"][0].tolerance
-    parts = [usable(pairs, BY_KEY["forces"], tolerance) for pairs in score.pairs]
-    delta, error = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return delta, error
-
-
-def _side_by_side(columns: Sequence[_Column]) -> Figure:
-    """TPR above PPV of the forces, for each column, on common axes."""
     detailed = any(column.detail for column in columns)
     figure = new(4.6 if detailed else 4.4)
     grid = figure.subplots(2, len(columns), sharex=True, sharey=True, squeeze=False)
-    forces = BY_KEY["forces"]
+    quantity = columns[0].quantity
     mesh, spans = None, []
     for panels, column in zip(grid.T, columns, strict=True):
-        found = rate_map(column.delta, column.error)
-        spans.append([*found.threshold[[0, -1]], *found.tolerance[[0, -1]]])
+        rates = column.rates
+        assert rates is not None
+        spans.append([*rates.threshold[[0, -1]], *rates.tolerance[[0, -1]]])
         for axes, key in zip(panels, _RATES, strict=True):
             axes.set(xscale="log", yscale="log", facecolor="#BDBDBD")
             axes.set_title(f"{column.title}: {key.upper()}")
             axes.grid(visible=False)
-            mesh = _draw_map(axes, found, forces, key)
-            ends = found.threshold[[0, -1]] * forces.scale
-            _draw_calibrations(axes, forces, column.calibrations, ends)
+            mesh = _draw_map(axes, rates, quantity.scale, key)
+            _draw_calibrations(axes, column, rates.threshold[[0, -1]] * quantity.scale)
         if column.detail:
             subtitle(panels[0], f"{column.title}: {_RATES[0].upper()}", column.detail)
-        panels[1].set_xlabel(f"Threshold τ ({forces.unit})")
+        panels[1].set_xlabel(f"Threshold τ ({quantity.unit})")
     for axes in grid[:, 0]:
-        axes.set_ylabel(f"Tolerance ε ({forces.unit})")
-    low, high = np.min(spans, axis=0) * forces.scale, np.max(spans, axis=0) * forces.scale
+        axes.set_ylabel(f"Tolerance ε ({quantity.unit})")
+    low, high = np.min(spans, axis=0) * quantity.scale, np.max(spans, axis=0) * quantity.scale
     axes = grid[0, 0]
     axes.set(xlim=(low[0], high[1]), ylim=(low[2], high[3]))
     for axis, ratio in ((axes.xaxis, high[1] / low[0]), (axes.yaxis, high[3] / low[2])):
@@ -170,41 +85,39 @@ def _side_by_side(columns: Sequence[_Column]) -> Figure:
     return figure
 
 
-def _draw_map(axes: Axes, found: RateMap, quantity: Quantity, key: str) -> QuadMesh:
+def _draw_map(axes: Axes, rates: Rates, scale: float, key: str) -> QuadMesh:
     return axes.pcolormesh(
-        found.threshold * quantity.scale,
-        found.tolerance * quantity.scale,
-        getattr(found, key),
+        rates.threshold * scale,
+        rates.tolerance * scale,
+        getattr(rates, key),
         cmap="cividis", vmin=0.0, vmax=1.0, shading="nearest", rasterized=True,
     )  # fmt: skip
 
 
-def _draw_calibrations(
-    axes: Axes, quantity: Quantity, made: Sequence[Calibration], ends: Floats
-) -> None:
+def _draw_calibrations(axes: Axes, column: RateColumn, ends: NDArray[np.float64]) -> None:
     """What was used as dots, and the median calibration as a line between two thresholds."""
-    slopes = [one.slope for one in made if one.fitted]
-    if slopes:
-        axes.plot(ends, float(np.median(slopes)) * ends, color="white", lw=1.4, ls="-")
-    size, edge = (8.0, 1.5) if len(made) == 1 else (5.0, 0.8)
-    for one in made:
+    scale = column.quantity.scale
+    if column.slope is not None:
+        axes.plot(ends, column.slope * ends, color="white", lw=1.4, ls="-")
+    size, edge = (8.0, 1.5) if len(column.fits) == 1 else (5.0, 0.8)
+    for fit in column.fits:
         axes.plot(
-            [one.threshold * quantity.scale], [one.tolerance * quantity.scale],
+            [fit.threshold * scale], [fit.tolerance * scale],
             marker="o", ms=size, mfc=MISSED, mec="white", mew=edge, ls="",
         )  # fmt: skip
 
 
-def _map_axes(axes: Axes, quantity: Quantity, made: Calibration | None, key: str) -> None:
+def _map_axes(axes: Axes, column: RateColumn, key: str) -> None:
+    unit = column.quantity.unit
     axes.set(xscale="log", yscale="log")
     axes.set(
-        xlabel=f"Threshold τ ({quantity.unit})",
-        ylabel=f"Tolerance ε ({quantity.unit})",
-        title=f"{quantity.title}: {key.upper()}",
+        xlabel=f"Threshold τ ({unit})",
+        ylabel=f"Tolerance ε ({unit})",
+        title=f"{column.title}: {key.upper()}",
     )
     limits = axes.get_xlim(), axes.get_ylim()
     for axis, (low, high) in zip((axes.xaxis, axes.yaxis), limits, strict=True):
         plain_log(axis, (1.0, 3.0) if high < 300 * low else (1.0,))
     axes.grid(visible=False)
-    if made is not None:
-        _draw_calibrations(axes, quantity, [made], np.array(limits[0]))
+    _draw_calibrations(axes, column, np.array(limits[0]))
     axes.set(xlim=limits[0], ylim=limits[1])

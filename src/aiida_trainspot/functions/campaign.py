@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiida.orm import Bool, Dict, Int, SinglefileData
+from aiida.orm import Dict, Int, SinglefileData
 
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.functions.decision import decision
-from aiida_trainspot.functions.files import predicted_ids, read_predictions, written_predictions
+from aiida_trainspot.data.predictions import read_predictions
+from aiida_trainspot.functions.base import decision
 from trainspot.campaign import decisions as pure
-from trainspot.campaign.loop import initial_frames, rules_of
+from trainspot.campaign.loop import rules_of
+from trainspot.campaign.record import IterationRecord, Work
 from trainspot.config.models import Campaign
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
@@ -27,60 +28,26 @@ def calibrations_of(node: Dict) -> dict[str, Calibration]:
     return {name: Calibration.from_dict(found) for name, found in node.get_dict().items()}
 
 
-@decision
-def initial(dataset: PESData) -> PESData:
-    """The frames that explorations start from."""
-    return PESData(initial_frames(dataset.dataset))
+def judgement_of(node: Dict) -> Judgement:
+    """The judgement in a ``judgement`` node, whichever version stored it."""
+    return Judgement.from_dict(node.get_dict())
 
 
-@decision
-def draw_member(config: Dict, iteration: Int, committee: Int) -> Int:
-    """Which member drives the exploration."""
-    return Int(pure.member_of(iteration.value, committee.value, campaign_of(config).seed))
-
-
-@decision
-def training_set(dataset: PESData) -> PESData:
-    """The dataset with all levels of theory counted as one."""
-    return PESData(pure.training_set(dataset.dataset, mix_theories=True))
-
-
-@decision
-def evaluation_set(dataset: PESData, explored: PESData) -> PESData:
-    """What a new committee must see."""
-    return PESData(pure.evaluation_set(dataset.dataset, explored.dataset))
-
-
-@decision
-def comparison_set(
-    dataset: PESData, predictions: SinglefileData, everything: Bool
-) -> dict[str, Any]:
-    """Which final test frames, or which of all labelled ones, a committee has yet to predict.
-
-    ``unseen`` holds them, ``compared`` counts them and those it predicted when it was judged.
-    """
-    frames = pure.comparison_set(dataset.dataset, everything=everything.value)
-    new = frames.without(predicted_ids(predictions))
-    return {"unseen": PESData(new), "compared": Int(len(frames))}
-
-
-@decision
-def complete_predictions(
-    dataset: PESData,
-    everything: Bool,
-    predictions: SinglefileData,
-    added: SinglefileData | None = None,
-) -> SinglefileData:
-    """A committee's predictions for the frames it is compared on, old and added ones together."""
-    frames = pure.comparison_set(dataset.dataset, everything=everything.value)
-    parts = [read_predictions(node) for node in (predictions, added) if node is not None]
-    return written_predictions(pure.completed(frames, *parts))
+def record_of(node: Dict) -> IterationRecord:
+    """The figures in a ``record`` node, whichever version stored it."""
+    return IterationRecord.from_dict(node.get_dict())
 
 
 @decision
 def add_failed(known: PESData, new: PESData) -> PESData:
     """All frames that could not be labelled so far."""
     return PESData(known.dataset.merge(new.dataset))
+
+
+@decision
+def add_chosen(dataset: PESData, chosen: PESData) -> PESData:
+    """The dataset with the frames that were chosen last, which have no labels."""
+    return PESData(dataset.dataset.merge(chosen.dataset))
 
 
 @decision
@@ -111,11 +78,11 @@ def judge(
 ) -> dict[str, Any]:
     """Screen, flag, select; see ``trainspot.campaign.decisions.decide``.
 
-    ``judgement`` says why, ``dataset`` has the chosen frames joined, ``record`` holds the figures.
+    ``judgement`` says why, ``chosen`` has the frames to label, ``record`` holds the figures.
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    done = pure.Work(**work.get_dict())
+    done = Work.from_dict(work.get_dict())
     found = pure.decide(
         frames,
         seen,
@@ -128,9 +95,9 @@ def judge(
     )
     figures = pure.record(frames, seen, predicted, calibrations, found.judgement, done)
     return {
-        "dataset": PESData(found.dataset),
-        "judgement": Dict(found.judgement.to_dict() | {"budget_spent": found.budget_spent}),
-        "record": Dict(figures),
+        "chosen": PESData(found.chosen),
+        "judgement": Dict(found.judgement.to_dict()),
+        "record": Dict(figures.stored()),
     }
 
 
@@ -149,7 +116,7 @@ def score(
         dataset.dataset,
         read_predictions(predictions),
         calibrations_of(calibration),
-        Judgement.from_dict(judgement.get_dict()),
+        judgement_of(judgement),
         Pairs.from_dict(audit_pairs.get_dict()),
         rules_of(campaign_of(config)),
         iteration.value,
@@ -163,7 +130,6 @@ def finish_record(
 ) -> Dict:
     """A record with what only later iterations know."""
     test = dataset.dataset.labelled().subset("test")
-    scored = None if score is None else score.get_dict()
-    return Dict(
-        pure.finished_record(record.get_dict(), scored, test, read_predictions(predictions))
-    )
+    scored = None if score is None else pure.Score.from_dict(score.get_dict())
+    complete = pure.finished_record(record_of(record), scored, test, read_predictions(predictions))
+    return Dict(complete.stored())

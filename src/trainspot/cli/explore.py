@@ -1,4 +1,4 @@
-"""``trainspot md``: molecular dynamics with one trained model."""
+"""``trainspot explore``: explore with molecular dynamics of one trained model."""
 
 from __future__ import annotations
 
@@ -27,30 +27,53 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("structures", nargs=-1, required=True, type=_FILE)
 @click.option("--model", required=True, type=click.Path(path_type=Path),
-              help="Trained model, or the folder of `trainspot export`.")  # fmt: skip
-@click.option("--kind", default="", help="Kind of the model; recognised if not given.")
-@click.option("--ensemble", default="auto", type=click.Choice(["auto", "nvt", "npt", "nve"]))
+              help="A trained model, or the folder of `trainspot export`.")  # fmt: skip
+@click.option("--kind", default="", help="Kind of the model. Default: recognised from the file.")
 @click.option(
-    "--temperature", default="300", show_default=True, type=Range(), help="K, or LOW:HIGH."
+    "--ensemble",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "nvt", "npt", "nve"]),
+    help="auto: npt if a direction is periodic, else nvt.",
 )
-@click.option("--pressure", default="0", show_default=True, type=Range(), help="kbar, or LOW:HIGH.")
-@click.option("--time", default=1.0, show_default=True, help="Length of a run, ps.")
-@click.option("--timestep", default=1.0, show_default=True, help="fs.")
-@click.option("--sample-every", default=0.1, show_default=True, help="ps.")
-@click.option("--schedule", "schedule_file", type=_FILE, help="Do these runs instead (JSON).")
-@click.option("--settings", "settings_file", type=_FILE, help="Of the engine ase; JSON or YAML.")
-@click.option("--failures", "failures_file", type=_FILE, help="Where to record failed runs.")
-@click.option("--dtype", default="float64", type=click.Choice(["float64", "float32"]))
-@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--temperature",
+    default="300",
+    show_default=True,
+    type=Range(),
+    help="Temperature in K. LOW:HIGH draws one per run.",
+)
+@click.option(
+    "--pressure",
+    default="0",
+    show_default=True,
+    type=Range(),
+    help="Pressure in kbar. LOW:HIGH draws one per run.",
+)
+@click.option("--time", default=1.0, show_default=True, help="Length of a run in ps.")
+@click.option("--timestep", default=1.0, show_default=True, help="Time step in fs.")
+@click.option("--sample-every", default=0.1, show_default=True, help="Time between frames in ps.")
+@click.option("--schedule", "schedule_file", type=_FILE, help="Do the runs of this JSON file.")
+@click.option(
+    "--settings", "settings_file", type=_FILE, help="Settings of the engine ase, JSON or YAML."
+)
+@click.option("--failures", "failures_file", type=_FILE, help="Write the failed runs to this file.")
+@click.option(
+    "--dtype",
+    default="float64",
+    show_default=True,
+    type=click.Choice(["float64", "float32"]),
+    help="Precision of the model.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @seed_option
 @config_option
 @output_option
-def md(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Run molecular dynamics from every frame of STRUCTURES but single atoms, through ASE.
+def explore(structures: tuple[Path, ...], output: Path, **options: Any) -> None:
+    """Run molecular dynamics from each frame of STRUCTURES, with one model, through ASE.
 
-    Extended XYZ output carries energy, forces and momenta; HDF5 output is a dataset of bare
-    frames. The ensemble auto is npt on periodic axes, nvt where there are none. A run that
-    fails leaves the frames it reached, and is recorded in --failures.
+    Isolated atoms are left out. An .extxyz output has energy, forces and momenta; an .h5 output is
+    a dataset without labels. A failed run keeps the frames that it reached.
     """
     for path in filter(None, (output, options["failures_file"])):
         io.check_output(path)

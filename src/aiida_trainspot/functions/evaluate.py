@@ -1,0 +1,43 @@
+"""What a committee has predicted for the frames it is compared on, in one node."""
+
+from __future__ import annotations
+
+from aiida.orm import Bool, SinglefileData
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.data.predictions import (
+    PredictionsData,
+    predicted_ids,
+    read_predictions,
+)
+from aiida_trainspot.functions.base import decision
+from trainspot.campaign import decisions as pure
+
+
+@decision
+def complete_predictions(
+    dataset: PESData,
+    everything: Bool,
+    predictions: SinglefileData,
+    added: SinglefileData | None = None,
+) -> PredictionsData:
+    """A committee's predictions for the frames it is compared on, old and added ones together."""
+    frames = pure.comparison_set(dataset.dataset, everything=everything.value)
+    parts = [read_predictions(node) for node in (predictions, added) if node is not None]
+    return PredictionsData(pure.completed(frames, *parts))
+
+
+def frames_to_compare(
+    dataset: PESData, predictions: SinglefileData, *, everything: bool
+) -> tuple[int, int]:
+    """On how many frames a committee is compared, and how many it has yet to predict.
+
+    Args:
+        dataset: All frames.
+        predictions: Of the committee, when it was judged.
+        everything: Whether all labelled frames count, or the test frames alone.
+    """
+    with dataset.opened() as frames:
+        rows = frames.rows(split=None if everything else "test", labelled=True)
+        compared = {identity.decode() for identity in frames.column("id")[rows].tolist()}
+    return len(compared), len(compared.difference(predicted_ids(predictions)))

@@ -1,0 +1,108 @@
+"""Calcfunctions of exploration: what is run, and what came out of all jobs together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida.orm import Dict, Int
+
+from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.functions.base import decision
+from aiida_trainspot.functions.campaign import campaign_of
+from trainspot.campaign import decisions as pure
+from trainspot.campaign.loop import initial_frames
+from trainspot.explore import frames
+from trainspot.explore import schedule as scheduling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from trainspot.data.frames import Frame
+
+
+@decision
+def initial(dataset: PESData) -> PESData:
+    """The frames that explorations start from."""
+    return PESData(initial_frames(dataset.dataset))
+
+
+def initial_already(dataset: PESData, before: PESData | None) -> PESData | None:
+    """The node that holds what ``initial`` would make, if one does.
+
+    Args:
+        dataset: The dataset.
+        before: What ``initial`` made of it in an earlier iteration.
+    """
+    with dataset.opened() as frames:
+        rows = frames.is_labelled & (frames.column("iteration") == 0)
+        ids = frames.column("id")[rows]
+    if rows.all():
+        return dataset
+    with_same_ids = before is not None and np.array_equal(before.column("id"), ids)
+    return before if with_same_ids else None
+
+
+@decision
+def draw_member(config: Dict, iteration: Int, committee: Int) -> Int:
+    """Which member drives the exploration."""
+    return Int(pure.member_of(iteration.value, committee.value, campaign_of(config).seed))
+
+
+@decision
+def schedule(initial: PESData, plan: Dict, seed: Int, iteration: Int) -> dict[str, Dict | PESData]:
+    """Draw the runs of one exploration, and take their start frames out of the initial set."""
+    with initial.opened() as dataset:
+        runs = scheduling.schedule(
+            dataset,
+            scheduling.Plan(**plan.get_dict()),
+            seed.value,
+            iteration=iteration.value,
+        )
+        starts = scheduling.start_frames(dataset, runs)
+    return {"schedule": Dict(scheduling.dump(runs)), "starts": PESData(starts)}
+
+
+@decision
+def gather_exploration(starts: PESData, schedule: Dict, **parts: PESData) -> dict[str, PESData]:
+    """Join the results of all jobs of a schedule.
+
+    Args:
+        starts: The start frames.
+        schedule: The whole schedule.
+        parts: ``explored_N`` and ``failures_N`` of the jobs.
+    """
+    found = frames.gathered(
+        starts.dataset,
+        scheduling.parse(schedule.get_dict()),
+        (f for key in sorted(parts) if key.startswith("explored") for f in parts[key].dataset),
+        (f for key in sorted(parts) if key.startswith("failures") for f in parts[key].dataset),
+    )
+    return {"explored": PESData(found.explored), "failures": PESData(found.failures)}
+
+
+def explored_already(
+    starts: PESData, schedule: Dict, parts: Mapping[str, PESData]
+) -> dict[str, PESData] | None:
+    """The nodes of a single job that are what ``gather_exploration`` would make, if they are.
+
+    Args:
+        starts: The start frames.
+        schedule: The whole schedule.
+        parts: See ``gather_exploration``.
+    """
+    kinds = {name.partition("_")[0]: node for name, node in parts.items()}
+    if len(parts) != 2 or kinds.keys() != {"explored", "failures"}:
+        return None
+    found = frames.gathered(
+        starts.dataset,
+        scheduling.parse(schedule.get_dict()),
+        kinds["explored"].dataset,
+        kinds["failures"].dataset,
+    )
+    same = found.explored.ids == kinds["explored"].ids
+    return kinds if same and _causes(found.failures) == _causes(kinds["failures"]) else None
+
+
+def _causes(failures: Iterable[Frame]) -> list[dict[str, Any]]:
+    return [frame.info["failure"] for frame in failures]

@@ -1,0 +1,42 @@
+"""Installed families of pseudopotentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida.orm import Group, QueryBuilder
+
+from trainspot.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def family(label: str) -> Any | None:
+    """The pseudopotential family of this label, or ``None``."""
+    query = QueryBuilder().append(
+        Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
+    )
+    return query.first(flat=True)
+
+
+def valences(family: Any, species: Iterable[str]) -> dict[str, float]:
+    """Valence electrons of each element that the family has."""
+    has = set(family.elements)
+    return {one: float(family.get_pseudo(one).z_valence) for one in species if one in has}
+
+
+def cutoffs(family: Any, species: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Cutoffs of waves and density, Ry, that a family recommends for each element.
+
+    Raises:
+        InputError: It recommends none.
+    """
+    try:
+        return {one: family.get_recommended_cutoffs(elements=(one,), unit="Ry") for one in species}
+    except (AttributeError, ValueError) as error:
+        raise InputError(
+            "the family recommends no cutoffs",
+            where=f"family '{family.label}'",
+            hint="set ecutwfc and ecutrho (Ry)",
+        ) from error

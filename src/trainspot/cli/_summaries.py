@@ -1,0 +1,43 @@
+"""A judgement and a calibration in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainspot.judge.calibrate import Calibration
+    from trainspot.judge.judgement import Judgement
+
+
+def of_judgement(judgement: Judgement) -> str:
+    """The counts of a judgement."""
+    refused = ", ".join(f"{n} {cause}" for cause, n in judgement.refused.items()) or "none"
+    by = ", ".join(f"{name}: {n}" for name, n in judgement.flagged_by.items() if n)
+    flagged = f"{len(judgement.flagged)} flagged" + (f" ({by})" if by else "")
+    repeated = judgement.near_duplicates
+    near = f"{repeated} near-duplicates, " if repeated else ""
+    return (
+        f"{judgement.explored} frames; refused: {refused}; {flagged}; {near}"
+        f"{len(judgement.selected)} selected, {len(judgement.audit)} for the audit"
+    )
+
+
+def of_calibration(made: Calibration) -> str:
+    """The essentials of a calibration, or why no threshold was fitted."""
+    if not made.fitted:
+        poor = made.verdict == "poor"
+        why = f"Spearman {made.spearman:.2f}" if poor else f"{made.needed} are needed"
+        return (
+            f"{made.property}: {made.verdict}, no threshold could be fitted ({made.pairs} "
+            f"pairs, {why}); the tolerance of {made.tolerance:.4g} is used instead"
+        )
+    low, high = made.interval or (float("nan"), float("nan"))
+    rates = ", ".join(
+        f"{name} {'-' if value is None else f'{value:.2f}'}"
+        for name, value in (("TPR", made.tpr), ("PPV", made.ppv))
+    )
+    return (
+        f"{made.property}: {made.verdict}, threshold {made.threshold:.4g} for a tolerance of "
+        f"{made.tolerance:.4g} (slope {made.slope:.3g} [{low:.3g}, {high:.3g}], "
+        f"{made.pairs} pairs, Spearman {made.spearman:.2f}, {rates})"
+    )

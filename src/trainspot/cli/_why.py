@@ -1,0 +1,206 @@
+"""What was decided about a frame, in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from trainspot.common.properties import UNITS
+from trainspot.geometry import contact_words
+from trainspot.judge.decision import Kind, Objection, Way
+
+if TYPE_CHECKING:
+    from trainspot.judge.decision import FrameDecision, Method
+    from trainspot.judge.why import Account, Judged, Met, OfProperty, WorstAtom
+
+_SHOWN: Final = 12  # digits of an id
+_WAYS: Final[Mapping[Way, str]] = {
+    Way.UNFITTED: "drawn at random, for no threshold was fitted",
+    Way.UNFLAGGED: "drawn at random, for nothing new is flagged",
+    Way.AUDIT: "drawn at random from all",
+    Way.FINAL_AUDIT: "drawn at random from the frames that the committee agrees on",
+    Way.BUDGET_SPENT: "the label budget is spent",
+}
+
+
+# ── a decision ────────────────────────────────────────────────────────────────
+def sentence(decision: FrameDecision) -> str:
+    """What was decided and why: ``selected: disagreement on forces of …``."""
+    if decision.kind is Kind.KNOWN:
+        return "known already"
+    return f"{decision.kind.value}: {reason(decision)}"
+
+
+def reason(decision: FrameDecision) -> str:
+    """Why it was decided."""
+    if decision.told:
+        return decision.told.removeprefix(f"{decision.kind.value}: ")
+    if decision.kind is Kind.KNOWN:
+        return "it was in the dataset before"
+    return _objection(decision) if decision.kind is Kind.REFUSED else _grounds(decision)
+
+
+def _objection(decision: FrameDecision) -> str:
+    """Why the screen refused a frame."""
+    value, limit = decision.value, decision.limit
+    if decision.cause == Objection.OVERLAP and decision.contact and value is not None:
+        return contact_words(decision.contact.atoms, decision.contact.elements, value)
+    if decision.cause == Objection.FORCE and value is not None and limit is not None:
+        return f"a force of {value:.3g} eV/Å exceeds {limit:.3g} eV/Å"
+    if decision.cause == Objection.VOLUME and value is not None:
+        return f"volume per atom is {value:.3g} times that of the start frame"
+    return "a prediction is not finite"
+
+
+def _grounds(decision: FrameDecision) -> str:
+    """What stood out about a valid frame, and how it was chosen or why it was passed over."""
+    name, novelty = decision.cause, decision.novelty
+    parts = []
+    if decision.value is not None and decision.limit is not None:
+        word = "exceeds" if decision.exceeds else "is within"
+        threshold = f"{decision.limit:.3g} {UNITS[name]}"
+        parts.append(
+            f"disagreement on {name} of {decision.value:.3g} {word} the threshold of {threshold}"
+        )
+    if novelty:
+        parts.append(
+            f"novelty: a distance of {novelty.value:.3g} from the nearest training frame exceeds "
+            f"{novelty.limit:.3g}"
+        )
+    return "; ".join([*parts, _method(decision.method)] if decision.method else parts)
+
+
+def _method(method: Method) -> str:
+    """How a frame was chosen, or why it was passed over."""
+    twin = method.twin
+    if method.way is Way.STRATEGY:
+        return f"one of {method.chosen} chosen among {method.among} ({method.strategy})"
+    if method.way is Way.OUTNUMBERED:
+        return f"not among the {method.chosen} chosen of {method.among}"
+    if method.way is Way.NEAR_DUPLICATE and twin:
+        which = "known" if twin.is_known else "explored"
+        away = "" if twin.distance is None else f", {twin.distance:.1e}"
+        return f"nearly the same as the {which} frame {twin.frame[:_SHOWN]}{away}"
+    if method.way is Way.CAMPAIGN_ENDS:
+        return f"the campaign ends: {method.verdict}"
+    return _WAYS[method.way]
+
+
+# ── a frame ───────────────────────────────────────────────────────────────────
+def as_json(account: Account) -> dict[str, Any]:
+    """What ``trainspot why --json`` prints.
+
+    Returns:
+        ``frame``, ``formula``, ``origin``, ``set``, ``label`` and ``failure`` of any frame. Of an
+        explored one also ``explored`` (iteration, start, conditions), ``screen``, ``properties``
+        (disagreement, threshold, predicted standard error, which is that of the error bars, and,
+        once there is a label, the true error), ``worst_atom`` (index from 0, and the same;
+        ``None`` where a prediction is not finite), ``novelty``, ``nearest`` (the nearest frame
+        that was labelled), ``decision`` and ``reason`` in words and ``decided``, the same as
+        values; these are ``None`` for frames that were never explored.
+    """
+    origin, judged = account.origin, account.judged
+    content: dict[str, Any] = {
+        "frame": account.frame,
+        "formula": account.formula,
+        "origin": {
+            "strategy": origin.strategy,
+            "parent": origin.parent,
+            "parameters": dict(origin.parameters),
+            "seed": origin.seed,
+            "iteration": origin.iteration,
+        },
+        "set": account.split,
+        "label": asdict(account.label) if account.label else None,
+        "failure": account.failure,
+    }
+    if judged is None:
+        names = ("explored", "screen", "properties", "worst_atom", "novelty", "nearest")
+        return content | dict.fromkeys((*names, "decision", "reason", "decided"))
+    return content | {
+        "explored": asdict(judged.explored),
+        "screen": _screen(judged.decision),
+        "properties": {name: asdict(one) for name, one in judged.properties.items()},
+        "worst_atom": asdict(judged.worst_atom) if judged.worst_atom else None,
+        "novelty": asdict(judged.novelty),
+        "nearest": asdict(judged.nearest) if judged.nearest else None,
+        "decision": judged.decision.kind.value,
+        "reason": reason(judged.decision),
+        "decided": judged.decision.to_dict(),
+    }
+
+
+def in_words(account: Account) -> list[str]:
+    """The lines that ``trainspot why`` prints; atoms are counted from 1."""
+    origin, judged, label = account.origin, account.judged, account.label
+    lines = [f"frame {account.frame} ({account.formula})"]
+    if judged is None:
+        parent = f" of {origin.parent[:_SHOWN]}" if origin.parent else ""
+        lines.append(f"strategy: {origin.strategy}{parent}, iteration {origin.iteration}")
+        lines.append("not explored and not judged: the frame was in the dataset from the start")
+    else:
+        lines += [_explored(judged.explored), f"screen: {_screen(judged.decision)}"]
+        lines += [*_judged(judged), f"decision: {sentence(judged.decision)}"]
+    lines.append(f"split: {account.split or 'none yet'}")
+    if account.failure:
+        lines.append(f"label: failed: {account.failure}")
+    elif label:
+        force = label.max_force
+        largest = "" if force is None else f", largest force {force:.3g} eV/Å"
+        energy = "" if label.energy is None else f"{label.energy:.6f} eV"
+        lines.append(f"label: {energy}{largest} ({label.theory})")
+    else:
+        lines.append("label: none")
+    return lines
+
+
+def _screen(decision: FrameDecision) -> str:
+    return sentence(decision) if decision.kind is Kind.REFUSED else "passed"
+
+
+def _explored(met: Met) -> str:
+    start = f"{met.start_strategy or 'frame'} {met.start[:_SHOWN]}"
+    conditions = ((met.temperature, "K"), (met.pressure, "kbar"), (met.time, "ps"))
+    said = [f"{value:.4g} {unit}" for value, unit in conditions if value is not None]
+    return ", ".join([f"explored: iteration {met.iteration}, from {start}", *said])
+
+
+def _errors(one: OfProperty | WorstAtom) -> str:
+    predicted, true = one.predicted_error, one.true_error
+    said = "not calibrated" if predicted is None else f"sigma {predicted:.3g}"
+    return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
+
+
+def _judged(judged: Judged) -> list[str]:
+    lines = []
+    for name, one in judged.properties.items():
+        if one.disagreement is None:
+            lines.append(f"{name}: a prediction is not finite")
+            continue
+        word = "exceeds" if one.exceeds else "is within"
+        lines.append(
+            f"{name}: disagreement {one.disagreement:.3g} {word} {one.threshold:.3g} "
+            f"{one.unit}{_errors(one)}"
+        )
+    if worst := judged.worst_atom:
+        lines.append(
+            f"worst atom: {worst.index + 1} ({worst.element}), disagreement "
+            f"{worst.disagreement:.3g} eV/Å{_errors(worst)}"
+        )
+    novelty, nearest = judged.novelty, judged.nearest
+    if novelty.distance is not None:
+        limit = novelty.threshold
+        word = "exceeds" if novelty.exceeds else "is within"
+        within = novelty.note or "not judged" if limit is None else f"{word} {limit:.3g}"
+        lines.append(
+            f"novelty: distance {novelty.distance:.3g} from the nearest training frame, {within}"
+        )
+    elif novelty.note:
+        lines.append(f"novelty: {novelty.note}")
+    if nearest:
+        lines.append(
+            f"nearest labelled: {nearest.frame[:_SHOWN]} ({nearest.strategy}), distance "
+            f"{nearest.distance:.3g}"
+        )
+    return lines

@@ -1,0 +1,75 @@
+"""Elements by name and number, and the models that do not know one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ase.data import atomic_numbers, chemical_symbols
+
+from trainspot.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_NAMED: Final = 10
+"""Elements of a model that an error names."""
+
+
+def symbols(numbers: Iterable[int]) -> str:
+    """``C, Si``: the chemical symbols of atomic numbers, each once, in the order of the numbers."""
+    return ", ".join(chemical_symbols[number] for number in sorted({int(n) for n in numbers}))
+
+
+def is_element(symbol: str) -> bool:
+    """Whether this is a chemical symbol; ase also has ``X``, which stands for no element."""
+    return bool(atomic_numbers.get(symbol, 0) > 0)
+
+
+def check_symbols(names: Iterable[str]) -> None:
+    """Refuse names that are no elements, in words for a validator of pydantic.
+
+    Raises:
+        ValueError: The first of them.
+    """
+    for name in names:
+        if not is_element(name):
+            raise ValueError(f"'{name}' is not an element")
+
+
+def numbers_of(names: Iterable[str], *, where: str = "", hint: str = "") -> list[int]:
+    """Atomic numbers of chemical symbols.
+
+    Raises:
+        InputError: The first name that is no element, at this place and with this hint.
+    """
+    numbers = []
+    for name in names:
+        if not is_element(name):
+            raise InputError(f"there is no element '{name}'", where=where, hint=hint)
+        numbers.append(int(atomic_numbers[name]))
+    return numbers
+
+
+def check_known(
+    numbers: Iterable[int], known: Collection[int], *, who: str = "the model", where: str = ""
+) -> None:
+    """Refuse elements that a model was not trained on.
+
+    Args:
+        numbers: Atomic numbers of the frames.
+        known: Atomic numbers of the model.
+        who: What the error calls the model.
+        where: The place of the error.
+
+    Raises:
+        InputError: Names the elements, and those that the model knows.
+    """
+    foreign = {int(number) for number in numbers} - set(known)
+    if not foreign:
+        return
+    listed = symbols(sorted(known)[:_NAMED]) + " and others" * (len(known) > _NAMED)
+    raise InputError(
+        f"{who} does not know {symbols(foreign)}",
+        where=where,
+        hint=f"it knows {listed}; train it on frames of the missing elements too",
+    )

@@ -1,0 +1,190 @@
+"""What earlier versions stored about judgements and iterations, brought to today's form.
+
+This is the one place that knows old forms. What is stored carries ``version`` since form 2; in
+form 1 a judgement said in sentences what was decided about each frame, which are taken apart here
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trainspot.common.errors import DataError
+from trainspot.judge.decision import (
+    Beyond,
+    Contact,
+    FrameDecision,
+    Kind,
+    Method,
+    Objection,
+    Twin,
+    Way,
+)
+from trainspot.judge.novelty import DIMENSIONS
+from trainspot.judge.verdict import State
+
+VERSION: Final = 2
+"""Of the form in which judgements and records are stored."""
+
+
+def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored judgement as ``Judgement`` has its fields today.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    found = _checked(content)
+    found["novelty"] = novelty(found.get("novelty") or {})
+    if "decisions" not in found:
+        reasons: Mapping[str, str] = found.pop("reasons")
+        found["decisions"] = {identity: decision(text) for identity, text in reasons.items()}
+    return found
+
+
+def record(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored iteration as ``IterationRecord`` has its fields today.
+
+    What is null or empty in it was not known, and is left out.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    found = {name: value for name, value in _checked(content).items() if value is not None}
+    if "novelty" in found:
+        found["novelty"] = novelty(found["novelty"])
+    for name in ("prospective", "calibration"):
+        if name in found:
+            found[name] = {key: value for key, value in found[name].items() if value}
+    if "rmse" in found:
+        sets = {split: errors for split, errors in found["rmse"].items() if errors}
+        found["rmse"] = {
+            split: {name: error for name, error in errors.items() if error}
+            for split, errors in sets.items()
+        }
+    return found
+
+
+def novelty(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The thresholds of novelty; once there was one ``threshold`` for frames of all dimensions."""
+    found = dict(content)
+    threshold = found.pop("threshold", None)
+    if threshold is not None:
+        found["thresholds"] = dict.fromkeys(DIMENSIONS, threshold)
+    return found
+
+
+def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy without its version.
+
+    Raises:
+        DataError: The version is newer than this one, or damaged.
+    """
+    found = dict(content)
+    version = found.pop("version", 1)
+    if not isinstance(version, int):
+        raise DataError("its version is damaged")
+    if version > VERSION:
+        raise DataError("a newer trainspot wrote this", hint="update trainspot to read it")
+    return found
+
+
+# ── sentences of form 1 ───────────────────────────────────────────────────────
+_NUMBER: Final = r"[-+.\w]+"
+_JUDGED: Final = re.compile(
+    r"(?P<kind>selected|audit|not selected): disagreement on (?P<cause>\w+) of "
+    rf"(?P<value>{_NUMBER}) (?P<word>exceeds|is within) the threshold of (?P<limit>{_NUMBER}) [^;]+"
+    rf"(?:; novelty: a distance of (?P<far>{_NUMBER}) from the nearest training frame exceeds "
+    rf"(?P<novel>{_NUMBER}))?(?:; (?P<how>.+))?"
+)
+_REFUSED: Final[Mapping[Objection, re.Pattern[str]]] = {
+    Objection.NON_FINITE: re.compile(r"refused: a prediction is not finite"),
+    Objection.OVERLAP: re.compile(
+        r"refused: atoms? (?P<first>\d+) \((?P<one>\w+)\) and "
+        r"(?:(?P<second>\d+) \((?P<two>\w+)\)|its periodic image) are "
+        rf"(?P<value>{_NUMBER}) Å apart"
+    ),
+    Objection.FORCE: re.compile(
+        rf"refused: a force of (?P<value>{_NUMBER}) eV/Å exceeds (?P<limit>{_NUMBER}) eV/Å"
+    ),
+    Objection.VOLUME: re.compile(
+        rf"refused: volume per atom is (?P<value>{_NUMBER}) times that of the start frame"
+    ),
+}
+_Parts = re.Match[str]
+_METHODS: Final[tuple[tuple[re.Pattern[str], Callable[[_Parts], Method]], ...]] = (
+    (
+        re.compile(r"one of (\d+) chosen among (\d+) \((.+)\)"),
+        lambda m: Method(Way.STRATEGY, m[3], int(m[1]), int(m[2])),
+    ),
+    (
+        re.compile(r"not among the (\d+) chosen of (\d+)"),
+        lambda m: Method(Way.OUTNUMBERED, chosen=int(m[1]), among=int(m[2])),
+    ),
+    (
+        re.compile(rf"nearly the same as the known frame (\w+), ({_NUMBER})"),
+        lambda m: Method(Way.NEAR_DUPLICATE, twin=Twin(m[1], is_known=True, distance=float(m[2]))),
+    ),
+    (
+        re.compile(r"nearly the same as the explored frame (\w+)"),
+        lambda m: Method(Way.NEAR_DUPLICATE, twin=Twin(m[1], is_known=False)),
+    ),
+    (
+        re.compile(r"the campaign ends: (\w+)"),
+        lambda m: Method(Way.CAMPAIGN_ENDS, verdict=State(m[1])),
+    ),
+    (
+        re.compile(r"drawn at random, for no threshold was fitted"),
+        lambda _: Method(Way.UNFITTED),
+    ),
+    (
+        re.compile(r"drawn at random, for nothing new is flagged"),
+        lambda _: Method(Way.UNFLAGGED),
+    ),
+    (re.compile(r"drawn at random from all"), lambda _: Method(Way.AUDIT)),
+    (
+        re.compile(r"drawn at random from the frames that the committee agrees on"),
+        lambda _: Method(Way.FINAL_AUDIT),
+    ),
+)
+
+
+def decision(text: str) -> FrameDecision:
+    """What a sentence of form 1 says; one that is not understood is kept as it is."""
+    if text == "known already":
+        return FrameDecision(Kind.KNOWN)
+    if found := _JUDGED.fullmatch(text):
+        return _judged(found, text)
+    for cause, pattern in _REFUSED.items():
+        if found := pattern.fullmatch(text):
+            return _refused(cause, found)
+    kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
+    return FrameDecision(kind, told=text)
+
+
+def _judged(found: _Parts, text: str) -> FrameDecision:
+    kind, cause = Kind(found["kind"]), found["cause"]
+    value, limit = float(found["value"]), float(found["limit"])
+    method = None
+    if found["how"]:
+        made = ((pattern.fullmatch(found["how"]), make) for pattern, make in _METHODS)
+        method = next((make(parts) for parts, make in made if parts), None)
+        if method is None:
+            return FrameDecision(kind, cause, value, limit, told=text)
+    far = Beyond(float(found["far"]), float(found["novel"])) if found["far"] else None
+    hidden = (found["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
+    return FrameDecision(kind, cause, value, limit, method, far, told=text if hidden else "")
+
+
+def _refused(cause: Objection, found: _Parts) -> FrameDecision:
+    said = found.groupdict()
+    value, limit = (
+        None if said.get(key) is None else float(said[key]) for key in ("value", "limit")
+    )
+    contact = None
+    if cause is Objection.OVERLAP:
+        first = int(said["first"]) - 1
+        second = first if said["second"] is None else int(said["second"]) - 1
+        contact = Contact((first, second), (said["one"], said["two"] or said["one"]))
+    return FrameDecision(Kind.REFUSED, cause.value, value, limit, contact=contact)

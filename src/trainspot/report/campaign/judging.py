@@ -1,0 +1,257 @@
+"""Numbers behind the figures on the judge: pairs, rates, coverage, drift, smaller committees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from trainspot.common.properties import PROPERTIES
+from trainspot.common.text import counted
+from trainspot.judge.calibrate import NEGLIGIBLE, pairs_needed
+from trainspot.judge.diagnostics import coverage_curve, rate_map
+from trainspot.judge.settings import Tolerance
+from trainspot.judge.sizes import SizeScore, by_size, comparable
+from trainspot.report.campaign.rows import (
+    CoveragePanel,
+    DriftPanel,
+    Fit,
+    PairsPanel,
+    RateColumn,
+    Rates,
+    SizePanel,
+)
+from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainspot.judge.calibrate import Calibration
+    from trainspot.judge.pairs import Pairs
+    from trainspot.report.findings.data import IterationData, ReportData
+
+    Floats = NDArray[np.float64]
+
+MOST_MAPS: Final = 5
+"""Maps that stand side by side; more would be too narrow to read."""
+_FEWEST: Final = 3
+_FORCES: Final = BY_KEY["forces"]
+
+
+def usable(pairs: Pairs | None, key: str, tolerance: float | None) -> tuple[Floats, Floats]:
+    """Δ and e (eV, Å) of the pairs that a logarithmic axis can show.
+
+    Those of symmetric frames are left out, as calibration does: both are rounding then, and one
+    of them would stretch the axes over ten more decades.
+
+    Args:
+        pairs: Of one committee.
+        key: Which property.
+        tolerance: Its ε, eV and Å; without one the median takes its place.
+    """
+    if pairs is None:
+        return np.zeros(0), np.zeros(0)
+    both = np.array(pairs.of(key))
+    both = both[:, (both > 0).all(axis=0)]
+    if both.size:
+        unit = np.median(both, axis=1, keepdims=True) if tolerance is None else tolerance
+        both = both[:, (both > NEGLIGIBLE * unit).all(axis=0)]
+    return both[0], both[1]
+
+
+def fit(calibration: Calibration) -> Fit:
+    """What figures show of a calibration."""
+    named = {"TPR": calibration.tpr, "PPV": calibration.ppv, "ρ": calibration.spearman}
+    return Fit(
+        slope=calibration.slope,
+        fitted=calibration.fitted,
+        threshold=calibration.threshold,
+        tolerance=calibration.tolerance,
+        pairs=calibration.pairs,
+        verdict=calibration.verdict,
+        rates={name: value for name, value in named.items() if value is not None},
+    )
+
+
+def pairs(data: ReportData, iteration: IterationData) -> list[PairsPanel]:
+    """Error against disagreement of the calibration pairs of an iteration."""
+    panels = []
+    for quantity in QUANTITIES:
+        tolerance = data.tolerance.get(quantity.key)
+        calibration = iteration.calibration.get(quantity.key)
+        delta, error = usable(iteration.pairs, quantity.key, tolerance)
+        shown = None if calibration is None else fit(calibration)
+        panels.append(PairsPanel(quantity, delta, error, shown, tolerance))
+    return panels
+
+
+# ── rates ─────────────────────────────────────────────────────────────────────
+def rates_of(iteration: IterationData) -> list[RateColumn]:
+    """TPR and PPV of each property, from the calibration pairs of an iteration."""
+    return [_column(iteration, quantity, quantity.title) for quantity in QUANTITIES]
+
+
+def rates_along(data: ReportData) -> list[RateColumn]:
+    """TPR and PPV of the forces along iterations, evenly chosen if they are many.
+
+    Iterations whose forces have no fitted threshold, or too few pairs for a map, are left out.
+    """
+    columns = [
+        _column(one, _FORCES, f"Iteration {one.n}")
+        for one in data.iterations
+        if (calibration := one.calibration.get("forces")) and calibration.fitted
+    ]
+    return _evenly([column for column in columns if column.rates is not None])
+
+
+def rates_by_size(scores: Sequence[SizeScore]) -> list[RateColumn]:
+    """TPR and PPV of the forces by number of members, evenly chosen if there are many.
+
+    Where several committees of a size were tried, their pairs are pooled: every frame counts once
+    for each of them, so that TPR and PPV are those of a committee of this size drawn at random, and
+    stay defined where single committees flag nothing.
+
+    Args:
+        scores: As ``sizes`` makes them; those without judged forces or with too few pairs for a
+            map are left out.
+    """
+    columns = []
+    for score in scores:
+        if calibrations := score.calibrations.get("forces"):
+            tolerance = calibrations[0].tolerance
+            parts = [usable(one, "forces", tolerance) for one in score.pairs]
+            delta, error = (np.concatenate(values) for values in zip(*parts, strict=True))
+            columns.append(
+                RateColumn(
+                    _FORCES,
+                    f"{score.size} members",
+                    counted(len(calibrations), "committee"),
+                    _rates(delta, error),
+                    [fit(one) for one in calibrations],
+                    _median_slope(calibrations),
+                )
+            )
+    shown = _evenly([column for column in columns if column.rates is not None])
+    return shown if len(shown) > 1 else [replace(column, detail="") for column in shown]
+
+
+def _column(iteration: IterationData, quantity: Quantity, title: str) -> RateColumn:
+    calibration = iteration.calibration.get(quantity.key)
+    tolerance = calibration.tolerance if calibration else None
+    delta, error = usable(iteration.pairs, quantity.key, tolerance)
+    fitted = [calibration] if calibration else []
+    return RateColumn(
+        quantity,
+        title,
+        "",
+        _rates(delta, error),
+        [fit(one) for one in fitted],
+        _median_slope(fitted),
+    )
+
+
+def _rates(delta: Floats, error: Floats) -> Rates | None:
+    if len(delta) < _FEWEST:
+        return None
+    grid = rate_map(delta, error)
+    return Rates(grid.tolerance, grid.threshold, grid.tpr, grid.ppv)
+
+
+def _median_slope(calibrations: Sequence[Calibration]) -> float | None:
+    slopes = [one.slope for one in calibrations if one.fitted]
+    return float(np.median(slopes)) if slopes else None
+
+
+def _evenly(columns: list[RateColumn]) -> list[RateColumn]:
+    """At most ``MOST_MAPS`` of them, the first and the last included."""
+    places = np.linspace(0, len(columns) - 1, min(len(columns), MOST_MAPS)).round().astype(int)
+    return [columns[place] for place in places]
+
+
+# ── error bars and drift ──────────────────────────────────────────────────────
+def coverage(iteration: IterationData) -> list[CoveragePanel]:
+    """Observed against expected coverage of the error bars of an iteration."""
+    panels = []
+    for quantity in QUANTITIES:
+        calibration = iteration.calibration.get(quantity.key)
+        tolerance = calibration.tolerance if calibration else None
+        delta, error = usable(iteration.pairs, quantity.key, tolerance)
+        expected, observed, area = np.zeros(0), np.zeros(0), None
+        if calibration is not None and calibration.sigma is not None and len(delta):
+            expected, observed = coverage_curve(delta, error, calibration.sigma)
+            area = calibration.miscalibration
+        panels.append(CoveragePanel(quantity, expected, observed, area, len(delta)))
+    return panels
+
+
+def drift(data: ReportData) -> list[DriftPanel]:
+    """Slope and rank correlation of every calibration, along iterations."""
+    panels = []
+    for quantity in QUANTITIES:
+        along = [
+            (it.n, it.calibration[quantity.key])
+            for it in data.iterations
+            if quantity.key in it.calibration
+        ]
+        rows = [
+            (n, one.slope, *one.interval, one.spearman)
+            for n, one in along
+            if one.interval is not None
+        ]
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+        panels.append(DriftPanel(quantity, [n for n, _ in along], *columns))
+    return panels
+
+
+# ── smaller committees ────────────────────────────────────────────────────────
+def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
+    """The calibrations of smaller committees on the frames that an iteration was calibrated with.
+
+    They are fitted as the campaign fits its own, to the pairs that ``comparable`` leaves. Before
+    the first audit those of the whole committee are the campaign's own, but for the bootstrap's
+    seed; later, audit frames count as this committee predicts them, if it was not trained on them.
+
+    Returns:
+        By size; empty if too few pairs are left to fit a threshold.
+    """
+    pairs, predictions = iteration.pairs, iteration.predictions
+    if pairs is None or predictions is None or "forces" not in iteration.calibration:
+        return []
+    known = {key: made.tolerance for key, made in iteration.calibration.items()}
+    tolerance = Tolerance(**{key: known.get(key) for key in PROPERTIES})
+    method = iteration.calibration["forces"].method  # known even where the settings are not
+    settings = data.calibrate.model_copy(update={"method": method})
+    frames = comparable(data.dataset, pairs, predictions)
+    if len(frames) < pairs_needed(settings):
+        return []
+    return by_size(frames, predictions, tolerance, settings)
+
+
+def readings(scores: Sequence[SizeScore]) -> list[SizePanel]:
+    """Rank correlation, TPR and PPV of the force calibrations of smaller committees.
+
+    Args:
+        scores: As ``sizes`` makes them.
+    """
+    named: tuple[tuple[str, Callable[[Calibration], float | None]], ...] = (
+        ("Rank correlation ρ", lambda one: one.spearman),
+        ("TPR", lambda one: one.tpr),
+        ("PPV", lambda one: one.ppv),
+    )
+    panels = []
+    for title, reading in named:
+        values = {
+            score.size: [
+                value
+                for one in score.calibrations.get("forces", ())
+                if (value := reading(one)) is not None
+            ]
+            for score in scores
+        }
+        values = {size: some for size, some in values.items() if some}
+        means = {size: float(np.mean(some)) for size, some in values.items()}
+        panels.append(SizePanel(title, values, means))
+    return panels

@@ -1,0 +1,63 @@
+"""From the histograms of a census to the bars that its figures draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from trainspot.report.dataset.rows import Bars
+
+if TYPE_CHECKING:
+    from trainspot.report.dataset.bins import Histogram
+    from trainspot.report.dataset.census import Census
+
+MOST_PAIRS: Final = 12
+"""Pairs of elements that have a panel of their own."""
+
+_BINS: Final = 60
+_TAIL: Final = 0.001  # left out on either side where it would flatten the rest
+
+
+def bars(histogram: Histogram, *, logarithmic: bool = False, whole: bool = False) -> Bars | None:
+    """The bars of a histogram, ``None`` without values.
+
+    Args:
+        histogram: Values, or their log10.
+        logarithmic: Whether it holds log10 of the values.
+        whole: Whether the values are whole numbers, so that a bar of width 1 stands on its number.
+    """
+    if not histogram.count:
+        return None
+    low, high = _range(histogram)
+    fine = histogram.joined(2048)
+    while (high - low) / fine.width > _BINS:
+        fine = fine.joined(max(1, len(fine.counts) - 1))
+    edges = 10.0**fine.edges if logarithmic else fine.edges
+    if whole and fine.width == 1:
+        edges = edges - 0.5
+    limits, beyond = None, 0
+    if (low, high) != (histogram.least, histogram.largest):
+        start = max(0, int(np.searchsorted(fine.edges, low, "right")) - 1)
+        stop = int(np.searchsorted(fine.edges, high, "left"))
+        limits = float(edges[start]), float(edges[min(stop, len(edges) - 1)])
+        beyond = histogram.count - int(fine.counts[start:stop].sum())
+    decades = float(fine.edges[-1] - fine.edges[0]) if logarithmic else 0.0
+    return Bars(edges, fine.counts, limits, beyond, logarithmic, decades)
+
+
+def by_pair(census: Census) -> dict[str, Bars]:
+    """Distances to nearest neighbours of the most frequent pairs of elements, Å."""
+    found = census.distances.histograms()
+    names = sorted(found, key=lambda name: -found[name].count)[:MOST_PAIRS]
+    made = {name: bars(histogram) for name, histogram in found.items() if name in names}
+    return {name: one for name, one in made.items() if one is not None}
+
+
+def _range(histogram: Histogram) -> tuple[float, float]:
+    """What is worth showing: everything, unless a few values lie far outside."""
+    low, high = histogram.quantile(_TAIL), histogram.quantile(1 - _TAIL)
+    span = max(high - low, histogram.width)
+    least = low if histogram.least < low - span / 2 else histogram.least
+    largest = high if histogram.largest > high + span / 2 else histogram.largest
+    return least, largest
