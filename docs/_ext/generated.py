@@ -1,4 +1,4 @@
-"""Reference pages that come from the code: commands, campaign file, exit codes, seams.
+"""Reference pages that come from the code: commands, settings, exit codes, seams, work chains.
 
 Each function returns Markdown. The pages are written to ``docs/_generated`` before Sphinx reads
 its sources and included from ``docs/reference``; anything missing in the code fails the build.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import measured
+import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -236,6 +237,19 @@ def seams() -> str:
     return text + table(("name", "what it is", "object"), rows)
 
 
+# ── work chains ───────────────────────────────────────────────────────────────
+def work_chains() -> str:
+    """Inputs, outputs and exit codes of every work chain, from its specification."""
+    text = ""
+    for name, process in ports.work_chains():
+        text += f"## `{name}`\n\n{_summary(process)}\n\n"
+        text += table(ports.INPUTS, ports.inputs(process)) + "\n"
+        text += table(ports.OUTPUTS, ports.outputs(process)) + "\n"
+    if not text:
+        raise ValueError("no work chain is registered")
+    return text
+
+
 # ── benchmarks ─────────────────────────────────────────────────────────────────
 def benchmarks() -> str:
     """Tables of what was measured, from ``docs/benchmarks/*.json``."""
@@ -255,6 +269,7 @@ PAGES = {
     "campaign-file": campaign_file,
     "exit-codes": exit_codes,
     "seams": seams,
+    "work-chains": work_chains,
 }
 
 

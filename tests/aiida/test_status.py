@@ -168,7 +168,7 @@ def test_the_end_tells_what_was_lacking_and_what_comes_next():
     ended = report | {"exit": {"status": 420, "label": "max_iterations"}, "iterations": [few]}
     first, lacking, last = (str(line) for line in _watch.closing(ended, 7))
     assert first == "max_iterations"
-    assert "thresholds take 12 labelled frames" in lacking
+    assert "thresholds need 12 labelled frames" in lacking
     assert last == "next: trainspot report 7; trainspot export 7 -o FOLDER"
 
 

@@ -15,7 +15,9 @@ from trainspot import io
 from trainspot.cli import main
 from trainspot.models.committee import CommitteePotential
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/single-stages.md").read_text(encoding="utf-8")
+HOW_TO = Path(__file__).parents[2] / "docs/how-to"
+PAGE = (HOW_TO / "single-stages.md").read_text(encoding="utf-8")
+USE = (HOW_TO / "use-a-potential.md").read_text(encoding="utf-8")
 QUICK = {
     "--engine mace --committee-size 4": "--engine toy --committee-size 2",
     "member_0.mace": "member_0.toy",
@@ -29,6 +31,7 @@ def block(language):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:error bars of")  # a quick committee may leave some uncalibrated
 def test_the_chain_runs_from_a_structure_to_the_next_labels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("silicon.cif", bulk("Si", cubic=True))
@@ -54,3 +57,8 @@ def test_the_chain_runs_from_a_structure_to_the_next_labels(tmp_path, monkeypatc
     assert together.is_labelled.all()
     assert len(together) == len(before) + len(io.read("next-labelled.h5")) > len(before)
     assert together.select(before.ids).column("split").tolist() == before.column("split").tolist()
+    snippet, *_ = re.findall(r"^```python\n(.*?)^```", USE, re.MULTILINE | re.DOTALL)
+    used: dict = {}
+    exec(compile(snippet, "use-a-potential.md", "exec"), used)
+    assert used["bars"].shape == (8,)
+    assert used["forces"].shape == (8, 3)
