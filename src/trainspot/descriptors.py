@@ -102,18 +102,18 @@ def descriptors(
     check_known(np.unique(dataset.column("numbers")), numbers, who="the descriptor")
     columns = _Columns(numbers, using)
     spectrum = _spectrum(using)
-    found = np.zeros((len(dataset), 2 * columns.width + 1))
+    vectors = np.zeros((len(dataset), 2 * columns.width + 1))
     row = 0
     for batch in _batches(dataset):
         systems = [_boxed(frame, using.cutoff) for frame in batch]
         atoms = columns.fill(spectrum.compute(systems), [len(frame) for frame in batch])
         for x in atoms:
-            found[row, :-1] = np.concatenate([x.mean(axis=0), x.std(axis=0)])
+            vectors[row, :-1] = np.concatenate([x.mean(axis=0), x.std(axis=0)])
             row += 1
-    norm = np.sqrt(np.square(found[:, :-1]).sum(axis=1))
-    found[:, :-1] /= norm[:, None]
-    found[:, -1] = np.log(norm)
-    return np.round(found, _DECIMALS)
+    norm = np.sqrt(np.square(vectors[:, :-1]).sum(axis=1))
+    vectors[:, :-1] /= norm[:, None]
+    vectors[:, -1] = np.log(norm)
+    return np.round(vectors, _DECIMALS)
 
 
 def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
@@ -190,11 +190,11 @@ class _Columns:
         self._is_exact = len(keys) * block <= MAX_EXACT
         self.width = len(keys) * block if self._is_exact else _HASHED
 
-    def fill(self, found: Any, sizes: list[int]) -> list[Floats]:
+    def fill(self, blocks: Any, sizes: list[int]) -> list[Floats]:
         """The spectra of the atoms of each frame, (n, width) each."""
         edges = np.concatenate([[0], np.cumsum(sizes)])
         spectra = np.zeros((int(edges[-1]), self.width))
-        for key, block in found.items():
+        for key, block in blocks.items():
             samples = np.asarray(block.samples.values)
             rows = edges[samples[:, 0]] + samples[:, 1]
             self._add(spectra, rows, tuple(int(z) for z in key.values), np.asarray(block.values))

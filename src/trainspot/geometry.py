@@ -167,9 +167,9 @@ def vacuum_gaps(frame: Frame) -> Floats:
     is no gap at all. Periodic axes: zero.
     """
     gaps = np.zeros(3)
-    whole = full_cell(frame.cell, frame.pbc)
+    completed = full_cell(frame.cell, frame.pbc)
     for axis in np.flatnonzero(~frame.pbc):
-        layer = _layer(frame, whole, int(axis))
+        layer = _layer(frame, completed, int(axis))
         gaps[axis] = max(layer.room - layer.extent, 0.0)
     return gaps
 
@@ -184,16 +184,16 @@ def with_vacuum(frame: Frame, gap: float) -> Frame:
     """
     if frame.pbc.all():
         return frame
-    whole = full_cell(frame.cell, frame.pbc)
+    completed = full_cell(frame.cell, frame.pbc)
     cell, positions = frame.cell.copy(), frame.positions
     for axis in np.flatnonzero(~frame.pbc):
-        layer = _layer(frame, whole, int(axis))
-        positions = positions + layer.turns[:, None] * whole[axis]
+        layer = _layer(frame, completed, int(axis))
+        positions = positions + layer.turns[:, None] * completed[axis]
         if layer.extent + gap - layer.room > _SLACK:
-            cell[axis] = whole[axis] * ((layer.extent + gap) / layer.height)
+            cell[axis] = completed[axis] * ((layer.extent + gap) / layer.height)
             if not layer.room:  # the new vector is a unit vector so far, normal to the others
-                lowest = deform(positions, whole[axis][:, None]).min()
-                positions = positions + (gap / 2 - lowest) * whole[axis]
+                lowest = deform(positions, completed[axis][:, None]).min()
+                positions = positions + (gap / 2 - lowest) * completed[axis]
     if np.array_equal(positions, frame.positions) and np.array_equal(cell, frame.cell):
         return frame
     return Frame.make(
@@ -223,17 +223,17 @@ class _Layer(NamedTuple):
     turns: Floats
 
 
-def _layer(frame: Frame, whole: Floats, axis: int) -> _Layer:
-    normal = normals(whole)[axis]
+def _layer(frame: Frame, completed: Floats, axis: int) -> _Layer:
+    normal = normals(completed)[axis]
     normal = normal / lengths(normal)
-    height = float((normal * whole[axis]).sum())
+    height = float((normal * completed[axis]).sum())
     if height < 0:
         normal, height = -normal, -height
     x, y, z = frame.positions.T
     levels = x * normal[0] + y * normal[1] + z * normal[2]
     extent = float(np.ptp(levels))
     still = np.zeros(len(frame))
-    if not np.array_equal(whole[axis], frame.cell[axis]):
+    if not np.array_equal(completed[axis], frame.cell[axis]):
         return _Layer(height, 0.0, extent, still)
     if extent >= height:  # atoms reach out of the box: they are meant as they stand
         return _Layer(height, height, extent, still)
@@ -247,7 +247,7 @@ def _layer(frame: Frame, whole: Floats, axis: int) -> _Layer:
     joined = wrapped + (wrapped < start)
     turns = np.rint(joined - levels / height)
     turns -= turns.min()
-    if _collide(frame, turns[:, None] * whole[axis]):  # they were no parts of one layer
+    if _collide(frame, turns[:, None] * completed[axis]):  # they were no parts of one layer
         return _Layer(height, height, extent, still)
     return _Layer(height, height, float((1.0 - gaps.max()) * height), turns)
 

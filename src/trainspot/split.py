@@ -25,7 +25,7 @@ from trainspot.data.frames import SPLITS
 from trainspot.data.isolated import isolated_atoms
 
 FRACTIONS: Final = (0.8, 0.1, 0.1)
-"""Shares of the training, validation and test sets."""
+"""Shares of the training, validation and test splits."""
 
 _TRAIN: Final = SPLITS.index("train")
 
@@ -36,10 +36,10 @@ class _Unit:
 
     Attributes:
         rows: Their rows in the dataset.
-        strategy: Of the first one, by id; of its copies, that of the one made first.
-        parent: Likewise.
-        order: Position in the draw, from the seed and the ids alone.
-        split: The set it belongs to already, or -1.
+        strategy: Strategy of the first frame by id; of several copies, that of the oldest copy.
+        parent: Parent of the same frame.
+        order: Position in the draw; it depends on the seed and the ids only.
+        split: The split that it already has, or -1.
     """
 
     rows: tuple[int, ...]
@@ -50,21 +50,21 @@ class _Unit:
 
 
 def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> Dataset:
-    """Give every frame without a set one; frames that have one keep it.
+    """Give a split to every frame without one; the other frames keep their split.
 
-    Isolated atoms go to the training set. Frames of one trajectory, and copies of one geometry,
-    go to the same set, the one that any of them has already. The rest is shared out at random,
-    stratified by strategy and parent. A set that would be empty gets a frame of the largest
-    stratum, validation before test. The result depends on the seed and the frames, not on their
-    order.
+    Isolated atoms go to the training split. Frames of one trajectory, and copies of one geometry,
+    go to the same split: the split of those that already have one. The other frames are assigned
+    at random, stratified by strategy and parent. A split that would be empty gets a frame of the
+    largest stratum, validation before test. The result depends on the seed and the frames, not on
+    the order of the frames.
 
     Args:
-        dataset: Frames, some of which may have a set.
+        dataset: Frames, some of which may have a split.
         fractions: Shares of training, validation and test; they sum to 1.
         seed: Decides the draw.
 
     Raises:
-        InputError: The fractions make no sense, or copies of one frame were put into two sets.
+        InputError: The fractions make no sense, or copies of one frame are in two splits.
     """
     shares = _checked(fractions)
     if not len(dataset):
@@ -72,9 +72,9 @@ def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int =
     units = _units(dataset, seed)
     atoms = isolated_atoms(dataset.columns)
     mixed = [unit for unit in units if not atoms[unit.rows[0]]]
-    known = {unit: unit.split for unit in mixed if unit.split >= 0}
+    assigned = {unit: unit.split for unit in mixed if unit.split >= 0}
     free = sorted((u for u in mixed if u.split < 0), key=lambda unit: unit.order)
-    chosen = known | _drawn(free, list(known), shares, seed)
+    chosen = assigned | _drawn(free, list(assigned), shares, seed)
     _fill_empty(chosen, free, shares)
     splits = dataset.column("split").copy()
     for unit in units:
@@ -108,16 +108,16 @@ def _units(dataset: Dataset, seed: int) -> list[_Unit]:
     for rows in groups.values():
         # Copies can differ in their origin, and their order must not decide (`Dataset.merge`).
         first = min(rows, key=lambda row: (ids[row], *(text[name][row] for name in origin)))
-        # A trajectory the user has cut into several sets stays so; its new frames go to the one
-        # that comes first, since in training they cannot make a test look better than it is.
-        taken = [int(splits[row]) for row in rows if splits[row] >= 0]
+        # A trajectory that the user has cut into several splits stays cut; its new frames go to
+        # the first of these splits, since in training they cannot make a test look too good.
+        assigned = [int(splits[row]) for row in rows if splits[row] >= 0]
         units.append(
             _Unit(
                 tuple(rows),
                 text["strategy"][first].decode(),
                 text["parent"][first].decode(),
                 derive_seed(seed, "split", ids[first].decode()),
-                min(taken, default=-1),
+                min(assigned, default=-1),
             )
         )
     return units
@@ -143,11 +143,12 @@ def _groups(ids: NDArray[np.bytes_], trajectories: NDArray[np.bytes_]) -> NDArra
 
 
 def _refuse_torn(ids: NDArray[np.bytes_], splits: NDArray[np.int64]) -> None:
-    taken: dict[bytes, int] = {}
+    split_of: dict[bytes, int] = {}
     for identity, split in zip(ids.tolist(), splits.tolist(), strict=True):
-        if split >= 0 and taken.setdefault(identity, split) != split:
+        if split >= 0 and split_of.setdefault(identity, split) != split:
             raise InputError(
-                f"the same geometry is in the sets {SPLITS[taken[identity]]} and {SPLITS[split]}",
+                f"the same geometry is in the splits {SPLITS[split_of[identity]]} and "
+                f"{SPLITS[split]}",
                 where=f"frame {identity.decode()[:12]}",
                 hint="keep one of the copies",
             )
@@ -155,34 +156,34 @@ def _refuse_torn(ids: NDArray[np.bytes_], splits: NDArray[np.int64]) -> None:
 
 # ── drawing ───────────────────────────────────────────────────────────────────
 def _drawn(
-    free: Sequence[_Unit], known: Sequence[_Unit], shares: NDArray[np.float64], seed: int
+    free: Sequence[_Unit], assigned: Sequence[_Unit], shares: NDArray[np.float64], seed: int
 ) -> dict[_Unit, int]:
-    """Sets for the free units; ``known`` ones only tell which sets lag behind."""
-    totals = _share_out([len(free)], None, [known], shares)[0]
+    """Splits for the free units; ``assigned`` units only show which splits lag behind."""
+    totals = _share_out([len(free)], None, [assigned], shares)[0]
     drawn: dict[_Unit, int] = {}
-    for members, seats, mine in _strata(free, known, "strategy", totals, shares, seed):
+    for members, seats, mine in _strata(free, assigned, "strategy", totals, shares, seed):
         for units, counts, _ in _strata(members, mine, "parent", seats, shares, seed):
-            sets = np.repeat(np.arange(len(SPLITS)), counts).tolist()
-            drawn |= dict(zip(units, sets, strict=True))
+            splits = np.repeat(np.arange(len(SPLITS)), counts).tolist()
+            drawn |= dict(zip(units, splits, strict=True))
     return drawn
 
 
 def _strata(
     free: Sequence[_Unit],
-    known: Sequence[_Unit],
+    assigned: Sequence[_Unit],
     name: Literal["strategy", "parent"],
     seats: NDArray[np.int64],
     shares: NDArray[np.float64],
     seed: int,
 ) -> Iterator[tuple[list[_Unit], NDArray[np.int64], list[_Unit]]]:
-    """For each stratum its free units, how many go to each set, and its known units."""
-    groups, others = _by(free, name), _by(known, name)
+    """For each stratum its free units, how many go to each split, and its assigned units."""
+    groups, assigned_groups = _by(free, name), _by(assigned, name)
     # The largest first; equal ones in a seeded order.
     order = sorted(groups, key=lambda key: (-len(groups[key]), derive_seed(seed, name, key)))
-    mine = [others.get(key, []) for key in order]
+    mine = [assigned_groups.get(key, []) for key in order]
     counts = _share_out([len(groups[key]) for key in order], seats, mine, shares)
-    for key, row, known_here in zip(order, counts, mine, strict=True):
-        yield groups[key], row, known_here
+    for key, row, assigned_here in zip(order, counts, mine, strict=True):
+        yield groups[key], row, assigned_here
 
 
 def _by(units: Sequence[_Unit], name: str) -> dict[str, list[_Unit]]:
@@ -195,42 +196,42 @@ def _by(units: Sequence[_Unit], name: str) -> dict[str, list[_Unit]]:
 def _share_out(
     rows: Sequence[int],
     columns: NDArray[np.int64] | None,
-    known: Sequence[Sequence[_Unit]],
+    assigned: Sequence[Sequence[_Unit]],
     shares: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Largest-remainder rounding of shares over strata whose sums are given.
+    """Largest-remainder rounding of shares over strata with fixed sums.
 
-    Each seat goes to the cell that is farthest below its quota, among strata and sets with seats
-    left. What earlier assignments left over moves a quota by at most one seat: sets lag behind
-    after roundings, but a set that a user made small on purpose is not filled up.
+    Each seat goes to the cell that is farthest below its quota, among strata and splits with free
+    seats. Earlier assignments move a quota by at most one seat: splits lag behind after roundings,
+    but this does not fill up a split that a user made small on purpose.
 
     Args:
         rows: New units of each stratum, (h,).
-        columns: New units of each set, (3,); free if left out.
-        known: Units of each stratum that have a set already, (h,).
-        shares: Of the sets, (3,).
+        columns: New units of each split, (3,); free if left out.
+        assigned: Units of each stratum that already have a split, (h,).
+        shares: Of the splits, (3,).
 
     Returns:
-        Units of each stratum in each set, (h, 3).
+        Units of each stratum in each split, (h, 3).
     """
-    left = np.array(rows, dtype=np.int64)
-    room = np.full(len(shares), left.sum()) if columns is None else columns.copy()
-    done = np.array([[sum(u.split == s for u in row) for s in range(3)] for row in known])
-    done = done.reshape(len(rows), len(shares))
-    lag = shares * done.sum(axis=1, keepdims=True) - done
-    need = np.round(shares * left[:, None] + np.clip(lag, -1.0, 1.0), 9)
+    remaining = np.array(rows, dtype=np.int64)
+    room = np.full(len(shares), remaining.sum()) if columns is None else columns.copy()
+    counts = np.array([[sum(u.split == s for u in row) for s in range(3)] for row in assigned])
+    counts = counts.reshape(len(rows), len(shares))
+    lag = shares * counts.sum(axis=1, keepdims=True) - counts
+    need = np.round(shares * remaining[:, None] + np.clip(lag, -1.0, 1.0), 9)
     seats: NDArray[np.int64] = np.maximum(np.floor(need), 0).astype(np.int64)
-    if np.any(seats.sum(axis=0) > room) or np.any(seats.sum(axis=1) > left):
+    if np.any(seats.sum(axis=0) > room) or np.any(seats.sum(axis=1) > remaining):
         seats[:] = 0
-    left, room, need = left - seats.sum(axis=1), room - seats.sum(axis=0), need - seats
-    for _ in range(int(left.sum())):
-        open_ = (left[:, None] > 0) & (room[None, :] > 0) & (shares > 0)
+    remaining, room, need = remaining - seats.sum(axis=1), room - seats.sum(axis=0), need - seats
+    for _ in range(int(remaining.sum())):
+        open_ = (remaining[:, None] > 0) & (room[None, :] > 0) & (shares > 0)
         row, column = np.unravel_index(
             np.argmax(np.where(open_, np.round(need, 9), -np.inf)), need.shape
         )
         seats[row, column] += 1
         need[row, column] -= 1
-        left[row] -= 1
+        remaining[row] -= 1
         room[column] -= 1
     return seats
 
@@ -238,7 +239,7 @@ def _share_out(
 def _fill_empty(
     chosen: dict[_Unit, int], free: Sequence[_Unit], shares: NDArray[np.float64]
 ) -> None:
-    """Give each empty set one unit of the largest stratum that can spare one."""
+    """Give each empty split one unit of the largest stratum that can spare one."""
     for empty in range(len(SPLITS)):
         sizes = np.bincount(list(chosen.values()), minlength=len(SPLITS))
         strata = defaultdict(list)

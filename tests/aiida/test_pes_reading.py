@@ -233,7 +233,7 @@ DAMAGE = {
     "force": (at("forces", (9, 1), np.inf), "'forces' holds a number that is not finite"),
     "stress": (at("stress", (0, 0, 0), np.nan), "'stress' holds a number that is not finite"),
     "element": (at("numbers", 0, 0), "unknown element"),
-    "set": (at("split", 0, 9), "unknown set"),
+    "set": (at("split", 0, 9), "unknown split"),
 }
 
 

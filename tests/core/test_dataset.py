@@ -343,7 +343,7 @@ def test_a_test_frame_that_is_found_again_stays_a_test_frame(silicon):
 def test_a_frame_cannot_be_in_two_sets(silicon):
     train, test = (Dataset.from_frames([silicon.with_(split=s)]) for s in ("train", "test"))
     for one, other in ((train, test), (test, train)):
-        with pytest.raises(DataError, match="same geometry is in the sets train and test"):
+        with pytest.raises(DataError, match="same geometry is in the splits train and test"):
             one.merge(other)
 
 

@@ -268,7 +268,7 @@ def test_copies_go_to_one_set():
 
 
 def test_copies_in_two_sets_are_refused():
-    with pytest.raises(InputError, match="same geometry is in the sets train and test"):
+    with pytest.raises(InputError, match="same geometry is in the splits train and test"):
         assign(of([frame(1, split="train"), frame(1, split="test")]))
 
 

@@ -160,7 +160,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_scraps(rich, path, monkeypatc
     [
         ("energy", np.nan, "'energy' holds a number that is not finite"),
         ("stress", np.inf, "'stress' holds a number that is not finite"),
-        ("split", 4, "unknown set"),
+        ("split", 4, "unknown split"),
     ],
 )
 def test_nonsense_is_not_written(rich, tmp_path, column, value, message):
@@ -265,7 +265,7 @@ def test_a_foreign_column_is_refused_rather_than_dropped(path):
         ("positions", (0, 0), 1e308, "beyond 2e7 Å"),
         ("numbers", 0, 0, "unknown element"),
         ("numbers", 0, 119, "unknown element"),
-        ("split", 0, 9, "unknown set"),
+        ("split", 0, 9, "unknown split"),
         ("id", 0, b"\xff", "'id' holds a damaged text"),
         ("theory", 5, b"pb\xc3", "'theory' holds a damaged text"),
         ("strategy", 3, b"\xc3(", "'strategy' holds a damaged text"),

@@ -52,15 +52,15 @@ class Contract(ABC):  # noqa: B024  (what is abstract, its subclasses say)
                 )
 
     @classmethod
-    def implementation(cls, found: Any) -> type[Self]:
+    def implementation(cls, registered: Any) -> type[Self]:
         """What is registered under a name, as a class of this contract.
 
         Raises:
             ContractError: It does not derive from this base class.
         """
-        if isinstance(found, type) and issubclass(found, cls):
-            return found
-        called = found.__qualname__ if isinstance(found, type) else repr(found)
+        if isinstance(registered, type) and issubclass(registered, cls):
+            return registered
+        called = registered.__qualname__ if isinstance(registered, type) else repr(registered)
         base = f"{cls.__module__}.{cls.__qualname__}"
         raise ContractError(f"{called} does not derive from {base}")
 

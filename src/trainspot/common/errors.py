@@ -75,8 +75,8 @@ class MissingExtraError(InputError):
 
     def __init__(self, feature: str, extra: str = "", *, package: str = "trainspot") -> None:
         """Name the feature and the pip line that brings it."""
-        named = f"'{package}[{extra}]'" if extra else package
-        super().__init__(f"{feature} is not installed", hint=f"run: pip install {named}")
+        requirement = f"'{package}[{extra}]'" if extra else package
+        super().__init__(f"{feature} is not installed", hint=f"run: pip install {requirement}")
 
 
 class ContractError(InputError):

@@ -87,12 +87,12 @@ def extra_for(error: ImportError, package: str = OURS) -> str | None:
     from packaging.utils import canonicalize_name  # 40 ms, for a message
 
     module = canonicalize_name(_top(error.name))
-    wanted = _requirements(package)
+    required = _requirements(package)
     # Many distributions add a word to the name of their module: mace-torch, aiida-core.
-    exact = [extra for name, extra in wanted if name == module]
-    others = [extra for name, extra in wanted if name.startswith(f"{module}-")]
-    sizes = Counter(extra for _, extra in wanted)
-    return min(exact or others, key=lambda extra: (sizes[extra], extra), default=None)
+    exact = [extra for name, extra in required if name == module]
+    longer = [extra for name, extra in required if name.startswith(f"{module}-")]
+    sizes = Counter(extra for _, extra in required)
+    return min(exact or longer, key=lambda extra: (sizes[extra], extra), default=None)
 
 
 def _reason(point: EntryPoint, kind: str, error: ImportError) -> InputError | None:
@@ -125,12 +125,16 @@ def _requirements(package: str) -> tuple[tuple[str, str], ...]:
     except PackageNotFoundError:
         return ()
     extras = installed.metadata.get_all("Provides-Extra") or []
-    conditional = [one for one in map(Requirement, installed.requires or ()) if one.marker]
+    conditional = [
+        requirement
+        for requirement in map(Requirement, installed.requires or ())
+        if requirement.marker
+    ]
     return tuple(
-        (canonicalize_name(one.name), extra)
-        for one in conditional
+        (canonicalize_name(requirement.name), extra)
+        for requirement in conditional
         for extra in extras
-        if _belongs(one, extra)
+        if _belongs(requirement, extra)
     )
 
 

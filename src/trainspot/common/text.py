@@ -28,10 +28,10 @@ def most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 def listed(counts: Mapping[str, int]) -> str:
     """``overlap (3), force (1)``: the most frequent, and how many others."""
     ordered = most(counts)
-    said = [f"{words} ({n})" for words, n in ordered[:_MOST_REASONS]]
+    reasons = [f"{words} ({n})" for words, n in ordered[:_MOST_REASONS]]
     if rest := sum(n for _, n in ordered[_MOST_REASONS:]):
-        said.append(f"other reasons ({rest})")
-    return ", ".join(said)
+        reasons.append(f"other reasons ({rest})")
+    return ", ".join(reasons)
 
 
 def broken_off(failed: int | None, runs: int | None, by_reason: Mapping[str, int] | None) -> str:
@@ -44,9 +44,9 @@ def broken_off(failed: int | None, runs: int | None, by_reason: Mapping[str, int
     """
     if not failed:
         return ""
-    said = f"{failed} of {counted(runs, 'run')}" if runs else counted(failed, "run")
+    share = f"{failed} of {counted(runs, 'run')}" if runs else counted(failed, "run")
     reasons = listed(by_reason or {})
-    end = f"{said} broke off before {'its' if failed == 1 else 'their'} end"
+    end = f"{share} broke off before {'its' if failed == 1 else 'their'} end"
     return f"{end}: {reasons}" if reasons else end
 
 

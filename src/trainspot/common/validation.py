@@ -100,7 +100,9 @@ def explained(
     if first["type"] == "extra_forbidden":
         return UnknownNameError(kind, str(location[-1]), owner.model_fields, where=where)
     field = location[:depth]  # beyond it pydantic tells the members of a union apart
-    together = [one for one in details if one["loc"][:depth] == field] if field else [first]
+    together = (
+        [detail for detail in details if detail["loc"][:depth] == field] if field else [first]
+    )
     parts = [name, *map(str, location if len(together) == 1 else field)]
     what, hint = sentence(".".join(filter(None, parts)), together)
     return InputError(what, where=where, hint=hint)

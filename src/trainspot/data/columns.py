@@ -169,8 +169,8 @@ def _stacked(blocks: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[A
 def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
     if name in {"", ".", ".."} or set(name) & {"/", "\0"}:
         raise DataError(f"per-atom array '{name}' has a name that HDF5 cannot keep")
-    found = [np.asarray(f.arrays[name]) for f in frames if name in f.arrays]
-    kinds = {(array.dtype, array.shape[1:]) for array in found}
+    values = [np.asarray(f.arrays[name]) for f in frames if name in f.arrays]
+    kinds = {(array.dtype, array.shape[1:]) for array in values}
     if len(kinds) > 1 or next(iter(kinds))[0].kind not in "biufS":
         raise DataError(
             f"per-atom array '{name}' cannot be kept losslessly",
@@ -239,37 +239,37 @@ class Block:
             raise DataError("the texts of a frame are damaged") from error
 
     def _frame(self, row: int) -> Frame:
-        found = dict(zip(PER_FRAME, self._rows.item(row), strict=True))
-        split = found["split"]
+        values = dict(zip(PER_FRAME, self._rows.item(row), strict=True))
+        split = values["split"]
         return Frame(
             numbers=self._atoms("numbers", row, np.int64),
             positions=self._atoms("positions", row),
-            cell=self._small(found["cell"]),
-            pbc=self._small(found["pbc"]),
-            id=found["id"].decode(),
-            labels=self._labels(row, found),
-            origin=self._origin(row, found),
+            cell=self._small(values["cell"]),
+            pbc=self._small(values["pbc"]),
+            id=values["id"].decode(),
+            labels=self._labels(row, values),
+            origin=self._origin(row, values),
             split=SPLITS[split - 1] if split else None,
             arrays={n: self._atoms(EXTRA + n, row) for n, has in self._extras.items() if has[row]},
             info=self._text("info", row),
         )
 
-    def _labels(self, row: int, found: Mapping[str, Any]) -> Labels:
+    def _labels(self, row: int, values: Mapping[str, Any]) -> Labels:
         return Labels(
-            found["energy"] if found["has_energy"] else None,
-            self._atoms("forces", row) if found["has_forces"] else None,
-            self._small(found["stress"]) if found["has_stress"] else None,
-            found["theory"].decode(),
+            values["energy"] if values["has_energy"] else None,
+            self._atoms("forces", row) if values["has_forces"] else None,
+            self._small(values["stress"]) if values["has_stress"] else None,
+            values["theory"].decode(),
         )
 
-    def _origin(self, row: int, found: Mapping[str, Any]) -> Origin:
+    def _origin(self, row: int, values: Mapping[str, Any]) -> Origin:
         return Origin(
-            strategy=found["strategy"].decode(),
-            parent=found["parent"].decode(),
+            strategy=values["strategy"].decode(),
+            parent=values["parent"].decode(),
             parameters=self._text("parameters", row),
-            seed=None if found["seed"] < 0 else found["seed"],
-            trajectory=found["trajectory"].decode(),
-            iteration=found["iteration"],
+            seed=None if values["seed"] < 0 else values["seed"],
+            trajectory=values["trajectory"].decode(),
+            iteration=values["iteration"],
         )
 
     def _small(self, values: NDArray[Any]) -> NDArray[Any]:

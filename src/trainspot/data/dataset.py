@@ -111,9 +111,9 @@ class Dataset(Sequence[Frame]):
         columns = {name: together.column(name) for name in together.columns}
         if len(set(together.ids)) == len(together):
             return Dataset(columns)
-        columns, told = merged(columns)
+        columns, messages = merged(columns)
         if tell is not None:
-            tell("; ".join(told))
+            tell("; ".join(messages))
         return Dataset(columns)
 
     # ── sizes and columns ─────────────────────────────────────────────────────
@@ -150,8 +150,8 @@ class Dataset(Sequence[Frame]):
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
         """Which frames have an energy and forces, (N,)."""
-        both: NDArray[np.bool_] = self.column("has_energy") & self.column("has_forces")
-        return both
+        labelled: NDArray[np.bool_] = self.column("has_energy") & self.column("has_forces")
+        return labelled
 
     @property
     def is_isolated(self) -> NDArray[np.bool_]:
@@ -189,9 +189,11 @@ class Dataset(Sequence[Frame]):
         theories = self.column("theory")
         if theory is not None:
             alone &= theories == theory.encode()
-        elif len(found := np.unique(theories[alone])) > 1:
-            named = ", ".join(f"'{name.decode()}'" for name in found)
-            raise DataError(f"isolated atoms at several levels of theory: {named}", hint="name one")
+        elif len(levels := np.unique(theories[alone])) > 1:
+            listed = ", ".join(f"'{name.decode()}'" for name in levels)
+            raise DataError(
+                f"isolated atoms at several levels of theory: {listed}", hint="name one"
+            )
         rows = np.flatnonzero(alone)
         numbers = self.column("numbers")[self.column("offsets")[rows]]
         energies = self.column("energy")[rows]
@@ -243,13 +245,13 @@ class Dataset(Sequence[Frame]):
         """Row numbers of a view, piece by piece."""
         for start in range(0, len(self), _WINDOW):
             window = slice(start, start + _WINDOW)
-            wanted = np.ones(len(self._columns["split"][window]), dtype=np.bool_)
+            mask = np.ones(len(self._columns["split"][window]), dtype=np.bool_)
             if split is not None:
-                wanted &= self._columns["split"][window] == 1 + SPLITS.index(split)
+                mask &= self._columns["split"][window] == 1 + SPLITS.index(split)
             if labelled is not None:
-                both = self._columns["has_energy"][window] & self._columns["has_forces"][window]
-                wanted &= both == labelled
-            yield start + np.flatnonzero(wanted)
+                complete = self._columns["has_energy"][window] & self._columns["has_forces"][window]
+                mask &= complete == labelled
+            yield start + np.flatnonzero(mask)
 
     def chunks(self, size: int) -> Iterator[Dataset]:
         """Consecutive in-memory datasets of at most ``size`` frames."""

@@ -246,10 +246,10 @@ class Frame:
             changes["labels"] = changes["labels"].checked(len(self))
         if "arrays" in changes:
             changes["arrays"] = _per_atom(changes["arrays"], len(self))
-        made = replace(self, **changes)
-        if changes.keys() & {"arrays", "info"} and made.state != self.state:
-            made = replace(made, id=made.identity())
-        return made
+        frame = replace(self, **changes)
+        if changes.keys() & {"arrays", "info"} and frame.state != self.state:
+            frame = replace(frame, id=frame.identity())
+        return frame
 
     @property
     def state(self) -> dict[str, Any]:
@@ -267,10 +267,10 @@ class Frame:
             sites: For each atom of the new frame the atom here it comes from; all if left out.
         """
         chosen = slice(None) if sites is None else sites
-        kept = state_keys(self.info) if sites is None else []
+        keys = state_keys(self.info) if sites is None else []
         return {
             "arrays": {k: v[chosen] for k, v in self.arrays.items() if k in INHERITED},
-            "info": {key: self.info[key] for key in kept},
+            "info": {key: self.info[key] for key in keys},
         }
 
     def identity(self) -> str:

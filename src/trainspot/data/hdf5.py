@@ -84,11 +84,11 @@ def read(
     place = where or _place(source)
     with opened(source, place, layout=layout) as dataset:
         try:
-            found = Dataset(whole(dataset.columns))
+            frames = Dataset(whole(dataset.columns))
         except OSError as error:  # a chunk or block inside the file
             raise DataError("damaged HDF5 file", where=place) from error
-    check_values(found, place)
-    return found
+    check_values(frames, place)
+    return frames
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _element(block: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((block >= 1) & (block < len(chemical_symbols)))
 
 
-def _set(block: NDArray[Any]) -> NDArray[np.bool_]:
+def _split(block: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(block <= len(SPLITS))
 
 
@@ -221,7 +221,7 @@ _RULES: Final = (
         for name in ("cell", "positions")
     ),
     ("numbers", _element, "column '{}' holds an unknown element"),
-    ("split", _set, "column '{}' holds an unknown set"),
+    ("split", _split, "column '{}' holds an unknown split"),
     *(
         (name, _readable, "column '{}' holds a damaged text")
         for name, (dtype, _) in PER_FRAME.items()

@@ -100,21 +100,21 @@ class StoredColumn:
             buffer: Holds all bytes of the column.
             start: Where in the file the buffer begins.
         """
-        found = self._array(len(self), buffer, self._offset - start)
-        return found if found.flags.aligned else found.copy()
+        view = self._array(len(self), buffer, self._offset - start)
+        return view if view.flags.aligned else view.copy()
 
     def _rows(self, start: int, stop: int) -> NDArray[Any]:
         size = (stop - start) * self._row
-        found = _read(self.source, self._offset + start * self._row, size)
-        return self._array(stop - start, found)
+        data = _read(self.source, self._offset + start * self._row, size)
+        return self._array(stop - start, data)
 
     def _array(
-        self, rows: int, found: bytearray | NDArray[np.uint8], offset: int = 0
+        self, rows: int, buffer: bytearray | NDArray[np.uint8], offset: int = 0
     ) -> NDArray[Any]:
         shape = (rows, *self.shape[1:])
         if self.dtype == np.bool_:  # a damaged file may hold other bytes than 0 and 1
-            return np.asarray(np.ndarray(shape, np.uint8, found, offset) != 0)
-        return np.ndarray(shape, self.dtype, found, offset)
+            return np.asarray(np.ndarray(shape, np.uint8, buffer, offset) != 0)
+        return np.ndarray(shape, self.dtype, buffer, offset)
 
 
 def _read(source: IO[bytes], offset: int, size: int) -> bytearray | NDArray[np.uint8]:
@@ -123,21 +123,21 @@ def _read(source: IO[bytes], offset: int, size: int) -> bytearray | NDArray[np.u
     Raises:
         OSError: The file ends before.
     """
-    found: bytearray | NDArray[np.uint8]
+    buffer: bytearray | NDArray[np.uint8]
     if not isinstance(source, BufferedReader):  # part of a file: it knows where it lies
         source.seek(offset)
-        found = bytearray(source.read(size))
+        buffer = bytearray(source.read(size))
     elif size < _SMALL:
-        found = bytearray(os.pread(source.fileno(), size, offset))
+        buffer = bytearray(os.pread(source.fileno(), size, offset))
     else:  # read in place, of which Linux does 2 GB at a time
-        found = np.empty(size, np.uint8)
-        done = 0
-        while more := os.preadv(source.fileno(), [found[done:].data], offset + done):
-            done += more
-        found = found[:done]
-    if len(found) < size:
+        buffer = np.empty(size, np.uint8)
+        filled = 0
+        while more := os.preadv(source.fileno(), [buffer[filled:].data], offset + filled):
+            filled += more
+        buffer = buffer[:filled]
+    if len(buffer) < size:
         raise OSError("the file ends within a column")
-    return found
+    return buffer
 
 
 def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.Dataset:
@@ -185,9 +185,9 @@ def placed(layout: Layout, source: IO[bytes]) -> dict[str, StoredColumn]:
 @cache
 def _plain(encoded: bytes) -> np.dtype[Any] | None:
     """The numpy type of an encoded HDF5 type whose bytes mean the same to both."""
-    found = h5py.h5t.decode(encoded)
-    dtype = found.dtype
-    same = dtype.kind in "biufS" and found == h5py.h5t.py_create(dtype, logical=True)
+    h5_type = h5py.h5t.decode(encoded)
+    dtype = h5_type.dtype
+    same = dtype.kind in "biufS" and h5_type == h5py.h5t.py_create(dtype, logical=True)
     return dtype if same else None
 
 
@@ -203,17 +203,17 @@ def whole(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     Raises:
         OSError: The file ends within a column.
     """
-    found = {name: one for name, one in columns.items() if isinstance(one, StoredColumn)}
-    places = [one.place for one in found.values()]
+    direct = {name: column for name, column in columns.items() if isinstance(column, StoredColumn)}
+    places = [column.place for column in direct.values()]
     start = min((begin for begin, _ in places), default=0)
     size = max((end for _, end in places), default=0) - start
     if size > _SPARSE * sum(end - begin for begin, end in places) + _SMALL:
-        found = {}  # something else lies between them
-    read: dict[str, NDArray[Any]] = {}
-    if found:
-        buffer = np.frombuffer(_read(next(iter(found.values())).source, start, size), np.uint8)
+        direct = {}  # something else lies between them
+    views: dict[str, NDArray[Any]] = {}
+    if direct:
+        buffer = np.frombuffer(_read(next(iter(direct.values())).source, start, size), np.uint8)
         buffer.flags.writeable = False
-        read = {name: one.within(buffer, start) for name, one in found.items()}
+        views = {name: column.within(buffer, start) for name, column in direct.items()}
     return {
-        name: read[name] if name in read else np.asarray(columns[name][...]) for name in columns
+        name: views[name] if name in views else np.asarray(columns[name][...]) for name in columns
     }

@@ -54,10 +54,10 @@ def full_cell(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
         cell: Å, (3, 3); missing vectors are zero.
         pbc: (3,); periodic vectors are independent.
     """
-    whole = _completed(cell)
-    if abs(float((whole[0] * normals(whole)[0]).sum())) < _SLACK:
-        whole = _completed(np.where(pbc[:, None], cell, 0.0))
-    return whole
+    completed = _completed(cell)
+    if abs(float((completed[0] * normals(completed)[0]).sum())) < _SLACK:
+        completed = _completed(np.where(pbc[:, None], cell, 0.0))
+    return completed
 
 
 def _completed(cell: Floats) -> Floats:
@@ -65,19 +65,19 @@ def _completed(cell: Floats) -> Floats:
     missing = np.flatnonzero(~cell.any(axis=1))
     if len(missing) == 3:
         return np.eye(3)
-    whole = np.array(cell, dtype=np.float64)
+    completed = np.array(cell, dtype=np.float64)
     if len(missing) == 2:
-        axis = int(np.flatnonzero(whole.any(axis=1))[0])
+        axis = int(np.flatnonzero(completed.any(axis=1))[0])
         following = (axis + np.arange(1, 4)) % 3
-        along = whole[axis] / lengths(whole[axis])
+        along = completed[axis] / lengths(completed[axis])
         away = np.eye(3)[following[np.argmin(np.abs(along[following]))]]
         away = away - along * (along * away).sum()
-        whole[following[0]] = away / lengths(away)
+        completed[following[0]] = away / lengths(away)
         missing = following[1:2]
     for axis in missing.tolist():
-        normal = normals(whole)[axis]
-        whole[axis] = normal / max(float(lengths(normal)), _SLACK)
-    return whole
+        normal = normals(completed)[axis]
+        completed[axis] = normal / max(float(lengths(normal)), _SLACK)
+    return completed
 
 
 def periodic_projector(cell: ArrayLike, pbc: ArrayLike) -> Floats:

@@ -39,12 +39,12 @@ def decode_metadata(text: bytes) -> dict[str, Any]:
         DataError: The text is damaged.
     """
     try:
-        found = _DECODER.decode(text.decode()) if text else {}
+        mapping = _DECODER.decode(text.decode()) if text else {}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError("the metadata of a frame is damaged") from error
-    if not isinstance(found, dict):
+    if not isinstance(mapping, dict):
         raise DataError("the metadata of a frame is damaged")
-    return found
+    return mapping
 
 
 def _encoded(value: Any) -> Any:

@@ -46,17 +46,17 @@ def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
     """The given rows (none negative) of a column; of one on disk, only what lies around them."""
     if isinstance(column, np.ndarray):
         return np.asarray(column[rows])
-    found = np.empty((len(rows), *column.shape[1:]), column.dtype)
+    values = np.empty((len(rows), *column.shape[1:]), column.dtype)
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
-    row_bytes = max(1, found.dtype.itemsize * int(np.prod(column.shape[1:], dtype=np.int64)))
+    row_bytes = max(1, values.dtype.itemsize * int(np.prod(column.shape[1:], dtype=np.int64)))
     step = max(1, _BLOCK_BYTES // row_bytes)
     cuts = np.flatnonzero(np.diff(ordered // step)) + 1
     for start, stop in pairwise([0, *cuts.tolist(), len(rows)] if len(rows) else []):
         low, high = int(ordered[start]), int(ordered[stop - 1]) + 1
         block = np.asarray(column[low:high])
-        found[order[start:stop]] = block[ordered[start:stop] - low]
-    return found
+        values[order[start:stop]] = block[ordered[start:stop] - low]
+    return values
 
 
 class Part:
@@ -90,11 +90,11 @@ class Part:
         start, stop, step = (slice(None) if key is Ellipsis else key).indices(len(self))
         if step != 1:
             raise IndexError("rows of a part are read one after another")
-        found = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        values = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
         for low in range(start, stop, _BLOCK_ROWS):  # row numbers weigh more than some columns
             high = min(low + _BLOCK_ROWS, stop)
-            found[low - start : high - start] = picked(self._column, self._rows(low, high))
-        return found
+            values[low - start : high - start] = picked(self._column, self._rows(low, high))
+        return values
 
     def _rows(self, start: int, stop: int) -> NDArray[np.int64]:
         """Which rows of the column consecutive rows of the part are; at least one."""
@@ -109,23 +109,23 @@ class Part:
 def taken(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
     """The columns of some frames, by row (none negative), in the given order; all in memory."""
     masks = [name for name in columns if is_mask(name)]
-    found: dict[str, Any] = {name: picked(columns[name], rows) for name in (*PER_FRAME, *masks)}
+    chosen: dict[str, Any] = {name: picked(columns[name], rows) for name in (*PER_FRAME, *masks)}
     for axis, names in axes(columns).items():
-        starts, found[axis] = _runs(columns[axis], rows)
-        where = spread(starts, np.diff(found[axis]))
-        found |= {name: picked(columns[name], where) for name in names}
-    return found
+        starts, chosen[axis] = _runs(columns[axis], rows)
+        where = spread(starts, np.diff(chosen[axis]))
+        chosen |= {name: picked(columns[name], where) for name in names}
+    return chosen
 
 
 def parts(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
     """The same as ``taken``, but nothing is read before it is asked for; see ``Part``."""
     masks = [name for name in columns if is_mask(name)]
     edges = np.arange(len(rows) + 1)
-    found: dict[str, Any] = {n: Part(columns[n], rows, edges) for n in (*PER_FRAME, *masks)}
+    chosen: dict[str, Any] = {n: Part(columns[n], rows, edges) for n in (*PER_FRAME, *masks)}
     for axis, names in axes(columns).items():
-        starts, found[axis] = _runs(columns[axis], rows)
-        found |= {name: Part(columns[name], starts, found[axis]) for name in names}
-    return found
+        starts, chosen[axis] = _runs(columns[axis], rows)
+        chosen |= {name: Part(columns[name], starts, chosen[axis]) for name in names}
+    return chosen
 
 
 def _runs(offsets: Any, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -205,11 +205,11 @@ def with_ids(
         before: Their ids so far, (N,).
         ids: Their ids from now on, (N,).
     """
-    wanted: dict[bytes, set[str]] = {}
+    new_ids: dict[bytes, set[str]] = {}
     for old, new in zip(before, ids, strict=True):
-        wanted.setdefault(old.encode(), set()).add(new)
-    known = {old: min(new) for old, new in wanted.items() if len(new) == 1}
-    parents = [known.get(parent, parent) for parent in columns["parent"][...].tolist()]
+        new_ids.setdefault(old.encode(), set()).add(new)
+    id_of = {old: min(new) for old, new in new_ids.items() if len(new) == 1}
+    parents = [id_of.get(parent, parent) for parent in columns["parent"][...].tolist()]
     changed = {"id": fixed_width("id", ids), "parent": fixed_width("parent", parents)}
     return {**columns, **changed}
 
@@ -224,37 +224,37 @@ def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[st
     rows: dict[bytes, list[int]] = {}
     for row, identity in enumerate(columns["id"].tolist()):
         rows.setdefault(identity, []).append(row)
-    several = {kept: copies for kept, copies in enumerate(rows.values()) if len(copies) > 1}
+    several = {frame: copies for frame, copies in enumerate(rows.values()) if len(copies) > 1}
     origin, content = _origin_rank(columns), _content_rank(columns)
     origins = np.array([copies[0] for copies in rows.values()], dtype=np.int64)
     sources, splits = origins.copy(), columns["split"][origins]
     apart, unlike = [], set[str]()
-    for kept, copies in several.items():
-        origins[kept] = min(copies, key=origin)
-        sources[kept] = min(copies, key=content)
-        splits[kept] = _one_split(columns, copies)
+    for frame, copies in several.items():
+        origins[frame] = min(copies, key=origin)
+        sources[frame] = min(copies, key=content)
+        splits[frame] = _one_split(columns, copies)
         _refuse_two_theories(columns, copies)
         apart.append(_apart(columns, copies))
-        unlike.update(*(_differing(columns, sources[kept], row) for row in copies))
-    found = taken(columns, sources)
+        unlike.update(*(_differing(columns, sources[frame], row) for row in copies))
+    union = taken(columns, sources)
     for name in ORIGIN:
-        found[name] = columns[name][origins]
+        union[name] = columns[name][origins]
     parameters = taken(columns, origins)
-    found |= {name: parameters[name] for name in ("parameters", "parameters_offsets")}
-    found["split"] = splits
-    return found, _told(len(columns["id"]) - len(rows), len(several), apart, unlike)
+    union |= {name: parameters[name] for name in ("parameters", "parameters_offsets")}
+    union["split"] = splits
+    return union, _told(len(columns["id"]) - len(rows), len(several), apart, unlike)
 
 
 def _told(copies: int, frames: int, apart: Sequence[float], unlike: Collection[str]) -> list[str]:
     """What a merge did, in words; ``unlike`` names what copies did not share."""
     differ = f" (they differ in {', '.join(sorted(unlike))})" if unlike else ""
-    told = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out{differ}"]
-    if others := [gap for gap in apart if gap > 0]:
-        told.append(
-            f"{counted(len(others), 'frame')} had copies with other labels, up to "
-            f"{max(others):.3g} eV apart: the most complete one, then the lowest energy, was kept"
+    messages = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out{differ}"]
+    if gaps := [gap for gap in apart if gap > 0]:
+        messages.append(
+            f"{counted(len(gaps), 'frame')} had copies with other labels, up to "
+            f"{max(gaps):.3g} eV apart: the most complete one, then the lowest energy, was kept"
         )
-    return told
+    return messages
 
 
 def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
@@ -326,12 +326,12 @@ def _apart(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> float:
     return max(float(np.ptp(energies)), float(np.finfo(np.float64).tiny))
 
 
-def _differing(columns: Mapping[str, NDArray[Any]], one: int, other: int) -> list[str]:
+def _differing(columns: Mapping[str, NDArray[Any]], first: int, second: int) -> list[str]:
     """Names of metadata and extras that two copies do not share."""
-    if one == other:
+    if first == second:
         return []
     edges = columns["info_offsets"]
-    texts = [columns["info"][edges[row] : edges[row + 1]].tobytes() for row in (one, other)]
+    texts = [columns["info"][edges[row] : edges[row + 1]].tobytes() for row in (first, second)]
     infos = [decode_metadata(text) for text in texts]
     names = [
         key
@@ -339,26 +339,26 @@ def _differing(columns: Mapping[str, NDArray[Any]], one: int, other: int) -> lis
         if encode_metadata({key: infos[0].get(key)}) != encode_metadata({key: infos[1].get(key)})
     ]
     for name in sorted(name for name in columns if name.startswith(EXTRA)):
-        found = [
+        blobs = [
             columns[name][columns["offsets"][r] : columns["offsets"][r + 1]].tobytes()
             if columns["has_" + name][r]
             else b""
-            for r in (one, other)
+            for r in (first, second)
         ]
-        if found[0] != found[1]:
+        if blobs[0] != blobs[1]:
             names.append(name.removeprefix(EXTRA))
     return names
 
 
 def _one_split(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> int:
-    found = sorted({int(columns["split"][row]) for row in copies} - {0})
-    if len(found) > 1:
+    splits = sorted({int(columns["split"][row]) for row in copies} - {0})
+    if len(splits) > 1:
         raise DataError(
-            f"the same geometry is in the sets {' and '.join(SPLITS[f - 1] for f in found)}",
+            f"the same geometry is in the splits {' and '.join(SPLITS[s - 1] for s in splits)}",
             where=_place(columns, copies),
             hint="keep one of the copies",
         )
-    return found[0] if found else 0
+    return splits[0] if splits else 0
 
 
 def _refuse_two_theories(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> None:

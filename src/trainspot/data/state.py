@@ -113,8 +113,8 @@ def _value(value: Any) -> Any:
 
 
 def _rounded(values: NDArray[Any]) -> NDArray[np.float64]:
-    found = np.asarray(np.round(np.asarray(values, dtype=np.float64), _DIGITS), dtype=np.float64)
-    return found + 0.0  # no negative zeros
+    rounded = np.asarray(np.round(np.asarray(values, dtype=np.float64), _DIGITS), dtype=np.float64)
+    return rounded + 0.0  # no negative zeros
 
 
 def _says(value: Any) -> bool:

@@ -97,8 +97,8 @@ def _read(copy: Path, path: Path, theory: str, mapping: Mapping[str, str]) -> Da
         images = reading.images(copy, where, source.suffix_of(path))
     if not images:
         raise InputError("contains no structure", where=where)
-    found = from_images(images, theory=theory, where=where, mapping=mapping)
-    return with_atoms(found)
+    dataset = from_images(images, theory=theory, where=where, mapping=mapping)
+    return with_atoms(dataset)
 
 
 @contextmanager
@@ -128,11 +128,11 @@ def counts(dataset: Dataset) -> dict[str, int]:
 
 def tell_counts(frames_or_counts: Dataset | Mapping[str, int], where: Path | str) -> None:
     """Log how many frames of a file have an energy, forces and a stress; see ``counts``."""
-    given = frames_or_counts
-    found = counts(given) if isinstance(given, Dataset) else dict(given)
-    frames = counted(found.pop("frames"), "frame")
-    told = ", ".join(f"{number} with {name}" for name, number in found.items())
-    LOG.info("%s: %s, %s", where, frames, told if any(found.values()) else "no labels")
+    content = frames_or_counts
+    numbers = counts(content) if isinstance(content, Dataset) else dict(content)
+    frames = counted(numbers.pop("frames"), "frame")
+    labels = ", ".join(f"{number} with {name}" for name, number in numbers.items())
+    LOG.info("%s: %s, %s", where, frames, labels if any(numbers.values()) else "no labels")
 
 
 def check_theory(dataset: Dataset, theory: str, where: str) -> None:
@@ -141,10 +141,10 @@ def check_theory(dataset: Dataset, theory: str, where: str) -> None:
     Raises:
         InputError: They do.
     """
-    others = sorted(dataset.counts("theory").keys() - {"", theory})
-    if theory and others:
+    theories = sorted(dataset.counts("theory").keys() - {"", theory})
+    if theory and theories:
         raise InputError(
-            f"is labelled at the level of theory '{others[0]}' already, not '{theory}'",
+            f"is labelled at the level of theory '{theories[0]}' already, not '{theory}'",
             where=where,
             hint="give no other name",
         )
@@ -159,8 +159,8 @@ def with_theory(dataset: Dataset, theory: str) -> Dataset:
     nameless = (names == b"") & np.any(flags, axis=0)
     if not nameless.any():
         return dataset
-    wanted = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
-    return dataset.with_columns(theory=wanted)
+    theories = [theory if new else old for old, new in zip(names.tolist(), nameless, strict=True)]
+    return dataset.with_columns(theory=theories)
 
 
 def merged(dataset: Dataset, where: str, *, tell: Callable[[str], object] | None = None) -> Dataset:

@@ -73,53 +73,53 @@ def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | Non
     """
     if mapping:
         renamed(atoms, mapping)
-    told: Counter[str] = Counter()
-    frame = read_frame(atoms, theory, mapping or {}, told)
-    for text in told:
+    notes: Counter[str] = Counter()
+    frame = read_frame(atoms, theory, mapping or {}, notes)
+    for text in notes:
         LOG.warning("%s", text)
     return frame
 
 
-def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Counter[str]) -> Frame:
-    """See ``from_ase``; what the user should know is counted in ``told``."""
+def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Counter[str]) -> Frame:
+    """See ``from_ase``; ``notes`` counts what the user should know."""
     _check_occupancy(atoms)
     atoms = _with_forces(atoms)
     # Of a CIF; under these names an extended XYZ file has something of its own.
     derived = DERIVED_INFO if isinstance(atoms.info.get("spacegroup"), Spacegroup) else ()
     info = {k: v for k, v in atoms.info.items() if k not in derived}
-    kept = _kept(info.get(OURS, "{}"))
-    info |= _entry(kept, "header")
-    user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(kept, "info")
+    entries = _kept(info.get(OURS, "{}"))
+    info |= _entry(entries, "header")
+    user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(entries, "info")
     if "frame_id" in info and not _is_ours(info):
         user.setdefault("frame_id", info["frame_id"])
-    arrays = _numeric(atoms, told)
-    arrays = {k: _typed(k, v, _entry(kept, "dtypes")) for k, v in arrays.items()}
-    arrays |= {k: _unpacked(v) for k, v in _entry(kept, "arrays").items()}
+    arrays = _numeric(atoms, notes)
+    arrays = {k: _typed(k, v, _entry(entries, "dtypes")) for k, v in arrays.items()}
+    arrays |= {k: _unpacked(v) for k, v in _entry(entries, "arrays").items()}
     results = _results(atoms, info)
     for name, value in naming.other_results(info, atoms.arrays, results).items():
         plain = name.removeprefix(naming.CALCULATOR)
         _set_once(arrays if plain in per_atom_properties else user, name, value)
         if plain != name:
-            told[f"'{plain}' of a calculator is kept as '{name}' beside the REF_ labels"] += 1
+            notes[f"'{plain}' of a calculator is kept as '{name}' beside the REF_ labels"] += 1
     if atoms.constraints:
         _set_once(user, CONSTRAINTS, [_constraint(c) for c in atoms.constraints])
     encode_metadata(user)  # refuse now, not when it is stored
     split = info.get("split")
     if split is not None and split not in SPLITS:
-        raise InputError(f"unknown set '{split}'", hint=f"one of {', '.join(SPLITS)}")
+        raise InputError(f"unknown split '{split}'", hint=f"one of {', '.join(SPLITS)}")
     labels = naming.labels_of(atoms, info, results, theory, as_is=_is_ours(info))
     if info.get("strategy") != "md":
-        known = {*mapping, *RESERVED, *_entry(kept, "info"), *_entry(kept, "arrays")}
-        found = lookalikes.lookalikes(atoms, info, labels, known)
+        reserved = {*mapping, *RESERVED, *_entry(entries, "info"), *_entry(entries, "arrays")}
+        suspects = lookalikes.lookalikes(atoms, info, labels, reserved)
         # Without a stress a frame is whole; without an energy or forces it is not labelled.
-        if {"energy", "forces"} & {*found.values()} and not _is_ours(info):
-            raise lookalikes.refusal(found)
-        for name in found:
+        if {"energy", "forces"} & {*suspects.values()} and not _is_ours(info):
+            raise lookalikes.refusal(suspects)
+        for name in suspects:
             if lookalikes.in_other_unit(name):
-                told[f"'{name}' is metadata, no label: its name says another unit"] += 1
+                notes[f"'{name}' is metadata, no label: its name says another unit"] += 1
                 continue
-            does = naming.command(lookalikes.offered({name: found[name]}))
-            told[f"'{name}' is metadata, no label; {does} makes a label of it"] += 1
+            does = naming.command(lookalikes.offered({name: suspects[name]}))
+            notes[f"'{name}' is metadata, no label; {does} makes a label of it"] += 1
     _check_texts(info)
     return Frame.from_atoms(
         atoms,
@@ -127,7 +127,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], told: Coun
         origin=Origin(
             strategy=str(info.get("strategy", "input")),
             parent=str(info.get("parent", "")),
-            parameters=_entry(kept, "parameters"),
+            parameters=_entry(entries, "parameters"),
             seed=_integer(info, "seed") if "seed" in info else None,
             trajectory=str(info.get("trajectory", "")),
             iteration=_integer(info, "iteration") if "iteration" in info else 0,
@@ -146,20 +146,20 @@ def _with_forces(atoms: Atoms) -> Atoms:
     numbers = naming.numbers_of(REF_FORCES, value, "forces")
     flat = numbers.shape == (3 * len(atoms),)
     forces = naming.forces_of(REF_FORCES, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
-    found = atoms.copy()
-    found.calc = atoms.calc
-    del found.info[REF_FORCES]
-    found.set_array(REF_FORCES, forces)
-    return found
+    structure = atoms.copy()
+    structure.calc = atoms.calc
+    del structure.info[REF_FORCES]
+    structure.set_array(REF_FORCES, forces)
+    return structure
 
 
-def _numeric(atoms: Atoms, told: Counter[str]) -> dict[str, NDArray[Any]]:
+def _numeric(atoms: Atoms, notes: Counter[str]) -> dict[str, NDArray[Any]]:
     """Per-atom arrays but those of text; forces that are text stay, and are refused."""
-    found = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
-    for name in [k for k, v in found.items() if _is_text(v) and not lookalikes.is_vector(k, v)]:
-        del found[name]
-        told[f"the column '{name}' is text and is left out"] += 1
-    return found
+    arrays = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
+    for name in [k for k, v in arrays.items() if _is_text(v) and not lookalikes.is_vector(k, v)]:
+        del arrays[name]
+        notes[f"the column '{name}' is text and is left out"] += 1
+    return arrays
 
 
 def _is_text(values: NDArray[Any]) -> bool:
@@ -184,16 +184,16 @@ def _check_texts(info: Mapping[str, Any]) -> None:
 
 def _kept(text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        entries = json.loads(text)
     except (TypeError, ValueError):
-        found = None
-    if not (isinstance(found, dict) and all(isinstance(v, dict) for v in found.values())):
+        entries = None
+    if not (isinstance(entries, dict) and all(isinstance(v, dict) for v in entries.values())):
         raise InputError(f"the entry '{OURS}' is damaged", hint="remove it from the file")
-    return found
+    return entries
 
 
-def _entry(kept: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return decode_metadata(json.dumps(kept[name]).encode()) if name in kept else {}
+def _entry(entries: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return decode_metadata(json.dumps(entries[name]).encode()) if name in entries else {}
 
 
 def _integer(info: Mapping[str, Any], key: str) -> int:
@@ -201,10 +201,10 @@ def _integer(info: Mapping[str, Any], key: str) -> int:
         number = int(info[key])
     except (TypeError, ValueError, OverflowError):
         number = None
-    whole = isinstance(info[key], str) or number == info[key]
+    is_whole = isinstance(info[key], str) or number == info[key]
     if number is not None and not 0 <= number <= _LARGEST[key]:
         number = None
-    if number is None or not whole or isinstance(info[key], bool):
+    if number is None or not is_whole or isinstance(info[key], bool):
         raise InputError(
             f"'{key}' must be a whole number, not '{info[key]}'",
             hint="give the entry another name if it is not ours",
@@ -229,8 +229,8 @@ def _results(atoms: Atoms, info: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a calculator left; in a trajectory of ours it is a model's, never the reference's."""
     if atoms.calc is None or (info.get("strategy") == "md" and _is_ours(info)):
         return {}
-    found: Mapping[str, Any] = atoms.calc.results
-    return found
+    results: Mapping[str, Any] = atoms.calc.results
+    return results
 
 
 def _check_occupancy(atoms: Atoms) -> None:
@@ -244,11 +244,11 @@ def _check_occupancy(atoms: Atoms) -> None:
 
 def _constraint(constraint: Any) -> dict[str, Any]:
     name = type(constraint).__name__
-    known = name in ase.constraints.__all__ and hasattr(constraint, "todict")
-    if not known:
+    is_ase = name in ase.constraints.__all__ and hasattr(constraint, "todict")
+    if not is_ase:
         raise InputError(f"a constraint of type {name} cannot be kept", hint="remove it")
-    found: dict[str, Any] = constraint.todict()
-    return found
+    values: dict[str, Any] = constraint.todict()
+    return values
 
 
 # ── to ASE ────────────────────────────────────────────────────────────────────
@@ -278,15 +278,15 @@ def to_ase(frame: Frame) -> Atoms:
 
 def constraints_of(frame: Frame) -> list[Any]:
     """ASE's constraints of a frame, made anew from its metadata; none if they are not ASE's."""
-    found = frame.info.get(CONSTRAINTS)
-    if not isinstance(found, list):
+    entries = frame.info.get(CONSTRAINTS)
+    if not isinstance(entries, list):
         return []
     try:  # of all names ASE makes only its own
-        made = [ase.constraints.dict2constraint(dict(entry)) for entry in found]
+        constraints = [ase.constraints.dict2constraint(dict(entry)) for entry in entries]
     except (TypeError, ValueError, KeyError, AttributeError):
         return []
-    ours = all(isinstance(constraint, ase.constraints.FixConstraint) for constraint in made)
-    return made if ours else []
+    ours = all(isinstance(constraint, ase.constraints.FixConstraint) for constraint in constraints)
+    return constraints if ours else []
 
 
 def packed(
@@ -324,9 +324,9 @@ def packed(
         "dtypes": {} if keeps_types else {k: v.dtype.str for k, v in arrays.items()},
         "arrays": {k: _packed_array(v) for k, v in frame.arrays.items() if k not in arrays},
     }
-    kept = {k: json.loads(encode_metadata(v)) for k, v in rest.items() if v}
-    if kept:
-        plain[OURS] = json.dumps(kept, sort_keys=True)
+    entries = {k: json.loads(encode_metadata(v)) for k, v in rest.items() if v}
+    if entries:
+        plain[OURS] = json.dumps(entries, sort_keys=True)
     return plain, arrays
 
 

@@ -80,10 +80,10 @@ def _with_group(block: CIFBlock) -> CIFBlock:
             tags = _named(tags)
         CIFBlock(block.name, tags).get_spacegroup(subtrans_included=True)
     except (SpacegroupError, ValueError, AssertionError) as error:
-        given = [str(tags[name]) for name in (*_NAMES, *_NUMBERS) if name in tags]
+        names = [str(tags[name]) for name in (*_NAMES, *_NUMBERS) if name in tags]
         if not operations:
             hint = f"give its operations, as {_OPERATIONS[0]}"
-            raise InputError(f"unknown space group '{', '.join(given)}'", hint=hint) from error
+            raise InputError(f"unknown space group '{', '.join(names)}'", hint=hint) from error
         tags = _by_operations(tags, operations)
     return CIFBlock(block.name, tags)
 
@@ -100,15 +100,15 @@ def _named(tags: dict[str, Any]) -> dict[str, Any]:
     numbers = [int(tags[name]) for name in _NUMBERS if name in tags]
     halls = [str(tags[name]) for name in _HALL if tags.get(name, "?") not in _UNKNOWN]
     hall = groups.setting_of_hall(halls[0]) if halls else 0
-    named = groups.setting_of(names[0]) if names else 0
-    meant = {groups.number_of(setting) for setting in (hall, named) if setting}
+    setting = groups.setting_of(names[0]) if names else 0
+    meant = {groups.number_of(number) for number in (hall, setting) if number}
     if meant and len(meant | set(numbers[:1])) > 1:
-        said = ", ".join([*halls[:1], *names[:1], *map(str, numbers[:1])])
+        contradiction = ", ".join([*halls[:1], *names[:1], *map(str, numbers[:1])])
         hint = f"give the operations, as {_OPERATIONS[0]}"
-        raise InputError(f"its space group is contradictory: {said}", hint=hint)
-    if hall or (named and not _ase_knows(names[0])):
-        return _by_operations(tags, groups.operations_of(hall or named))
-    if named:
+        raise InputError(f"its space group is contradictory: {contradiction}", hint=hint)
+    if hall or (setting and not _ase_knows(names[0])):
+        return _by_operations(tags, groups.operations_of(hall or setting))
+    if setting:
         return {name: value for name, value in tags.items() if name not in _NUMBERS}
     if numbers and (halls or names):
         LOG.warning(
@@ -130,9 +130,9 @@ def _ase_knows(name: str) -> bool:
 
 def _by_operations(tags: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
     """The tags with operations instead of a name; ASE adds them to those of P 1."""
-    others = (*_NUMBERS, *_NAMES, *_SETTINGS, *_OPERATIONS)
-    kept = {name: value for name, value in tags.items() if name not in others}
-    return kept | {_NUMBERS[1]: 1, _OPERATIONS[0]: operations}
+    group_tags = (*_NUMBERS, *_NAMES, *_SETTINGS, *_OPERATIONS)
+    rest = {name: value for name, value in tags.items() if name not in group_tags}
+    return rest | {_NUMBERS[1]: 1, _OPERATIONS[0]: operations}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -186,8 +186,8 @@ def _atoms(block: CIFBlock) -> Atoms:
     if masses:
         sites = atoms.arrays.get("spacegroup_kinds", np.arange(len(atoms)))
         usual = atomic_masses[atoms.numbers]
-        found = [masses.get(int(site), mass) for site, mass in zip(sites, usual, strict=True)]
-        atoms.set_masses(found)
+        values = [masses.get(int(site), mass) for site, mass in zip(sites, usual, strict=True)]
+        atoms.set_masses(values)
     return atoms
 
 
@@ -195,5 +195,5 @@ def _symbols(tags: dict[str, Any], key: str) -> Iterator[tuple[str, str]]:
     """Label and symbol of every site."""
     labels = tags.get(_LABEL, tags[key])
     for label, text in zip(labels, tags[key], strict=False):
-        found = re.search(r"[A-Z][a-z]?", text)
-        yield label, found.group() if found else ""
+        symbol = re.search(r"[A-Z][a-z]?", text)
+        yield label, symbol.group() if symbol else ""

@@ -135,12 +135,12 @@ def parse(line: str) -> dict[str, Any]:
         InputError: An entry that is given twice, or cannot be what its name says.
     """
     info: dict[str, Any] = {}
-    seen: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
     for token in tokens(line):
         name = _SPECIAL.get(token.key.lower(), token.key)
-        if name in seen and seen[name] != token.value:
+        if name in texts and texts[name] != token.value:
             raise InputError(f"'{token.key}' is given twice", hint="remove one of them")
-        seen[name] = token.value
+        texts[name] = token.value
         if token.value is None:
             if name in _MATRICES:
                 raise InputError(f"'{name}' has no value", hint="correct it, or remove it")
@@ -151,15 +151,15 @@ def parse(line: str) -> dict[str, Any]:
             info[name] = _value(name, token.value, bare)
     if "pbc" in info and not _is_pbc(info["pbc"]):
         hint = 'write T or F for each cell vector, such as pbc="T T F"'
-        raise InputError(f"pbc={seen['pbc']} is no periodicity", hint=hint)
+        raise InputError(f"pbc={texts['pbc']} is no periodicity", hint=hint)
     return info
 
 
 def _value(name: str, text: str, bare: str) -> Any:
     """What the text of a value is."""
     if name in _MATRICES:
-        found = _by_ase(name, _nine(name, bare))  # by columns
-        return symmetric(name, found.T) if name == "stress" else found
+        value = _by_ase(name, _nine(name, bare))  # by columns
+        return symmetric(name, value.T) if name == "stress" else value
     quoted = bare != text or not text
     if not bare or (name in TEXT_KEYS and quoted) or (name not in _LABELS and _is_name(bare)):
         return bare
@@ -167,8 +167,8 @@ def _value(name: str, text: str, bare: str) -> Any:
         inner = text[1:-1]
         if text[0] == "[" and "[" in inner:
             return _array(name, text)
-        found = _by_ase(name, inner)
-        return text if isinstance(found, str) or text == "{}" else found
+        value = _by_ase(name, inner)
+        return text if isinstance(value, str) or text == "{}" else value
     return _by_ase(name, bare)
 
 
@@ -177,11 +177,11 @@ def _by_ase(name: str, bare: str) -> Any:
     escaped = bare.replace("\\", "\\\\").replace('"', '\\"')
     key = name if name in _MATRICES or name.lower() in UNPROCESSED_KEYS else "value"
     try:
-        found = key_val_str_to_dict(f'{key}="{escaped}"')[key]
+        value = key_val_str_to_dict(f'{key}="{escaped}"')[key]
     except (ValueError, IndexError, KeyError):
         what = f"{name}={bare[:60]} cannot be read"
         raise InputError(what, hint="correct it, or remove it") from None
-    return found.item() if isinstance(found, np.generic) else found
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _bare(text: str) -> str:
@@ -208,15 +208,15 @@ def _is_pbc(value: Any) -> bool:
 def _array(name: str, text: str) -> Any:
     """A value in nested brackets: an array of numbers, or lists of anything else."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         hint = "write it in JSON, or as numbers in quotes"
         raise InputError(f"{name}={text[:60]} is no array", hint=hint) from None
     try:
-        array = np.array(found)
+        array = np.array(value)
     except ValueError:  # rows of unlike lengths
-        return found
-    return array if array.dtype.kind in "biuf" else found
+        return value
+    return array if array.dtype.kind in "biuf" else value
 
 
 def _nine(name: str, bare: str) -> str:

@@ -77,8 +77,8 @@ def _check_sqlite(path: Path) -> None:
     """Keep ASE from making its tables in an SQLite file that has none: foreign files stay."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
-        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'systems'")
-        if found.fetchone() is None:
+        tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'systems'")
+        if tables.fetchone() is None:
             raise InputError("is no database of ASE")
 
 
@@ -89,10 +89,10 @@ def _check_lmdb(path: Path) -> None:
         options = {"subdir": False, "readonly": True, "lock": False}
         with lmdb.open(str(path), **options) as environment:
             pages = environment.info()["last_pgno"] + 1
-            whole = pages * environment.stat()["psize"] <= path.stat().st_size
+            is_whole = pages * environment.stat()["psize"] <= path.stat().st_size
     except lmdb.Error as error:
         raise InputError("is no LMDB database") from error
-    if not whole:
+    if not is_whole:
         raise InputError("is cut off", hint="copy or write it again")
 
 
@@ -183,20 +183,20 @@ def _row(frame: Frame, arrays: dict[str, NDArray[Any]]) -> Atoms:
         "forces": labels.forces,
         "stress": None if labels.stress is None else _voigt(labels.stress),
     }
-    found = {name: value for name, value in results.items() if value is not None}
-    if found:
-        atoms.calc = SinglePointCalculator(atoms, **found)
+    present = {name: value for name, value in results.items() if value is not None}
+    if present:
+        atoms.calc = SinglePointCalculator(atoms, **present)
     return atoms
 
 
 def _voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = full_3x3_to_voigt_6_stress(stress)
-    return found
+    components: NDArray[np.float64] = full_3x3_to_voigt_6_stress(stress)
+    return components
 
 
 def _from_voigt(stress: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = voigt_6_to_full_3x3_stress(stress)
-    return found
+    matrix: NDArray[np.float64] = voigt_6_to_full_3x3_stress(stress)
+    return matrix
 
 
 def _has_place(name: str, values: NDArray[Any]) -> bool:

@@ -56,7 +56,7 @@ def check_folder(path: Path) -> None:
         InputError: Always.
     """
     raws, sets = list(path.glob("type*.raw")), list(path.glob("set.*"))
-    systems = [found.parent for found in path.glob("*/type.raw")]
+    systems = [marker.parent for marker in path.glob("*/type.raw")]
     if raws or sets or systems:
         form = "deepmd/npy" if sets or systems else "deepmd/raw"
         mixed = bool(list(path.glob("set.*/real_atom_types.npy")))
@@ -99,9 +99,9 @@ def check(path: Path, where: str, suffix: str) -> None:
     with path.open("rb") as handle:
         start = handle.read(_PEEK)
     text = start.decode("utf-8", "replace")
-    told = _told(path, text, where)
-    if told:
-        raise InputError(told[0], where=where, hint=told[1])
+    refusal = _told(path, text, where)
+    if refusal:
+        raise InputError(refusal[0], where=where, hint=refusal[1])
 
 
 def _told(path: Path, text: str, where: str) -> tuple[str, str] | None:
@@ -126,14 +126,14 @@ def known_json(path: Path, where: str) -> InputError | None:
         text = handle.read(_PEEK).decode("utf-8", "replace")
     with_ase = "write its structures as .extxyz with ASE"
     pymatgen = _PYMATGEN_SET if '"structure"' in text else _PYMATGEN.format(name=where)
-    known = (
+    programs = (
         ("dpdata", ('"@module": "dpdata', '"@module":"dpdata'),
          'convert it with dpdata: dpdata.LabeledSystem.load(FILE).to("ase/structure")'),
         ("pymatgen", ("pymatgen", '"@class"', '"lattice":'), pymatgen),
         ("JARVIS", ('"lattice_mat"',), with_ase),
         ("OPTIMADE", ('"optimade"', "optimade.org"), with_ase),
     )  # fmt: skip
-    for program, signs, hint in known:
+    for program, signs, hint in programs:
         if any(sign in text for sign in signs):
             what = f"is JSON of {program}, no database of ASE"
             return InputError(what, where=where, hint=hint)

@@ -23,10 +23,12 @@ def setting_of(name: str) -> int:
     name is not known.
     """
     plain, _, choice = name.partition(":")
-    found = _names().get(_bare(plain), [])
+    settings = _names().get(_bare(plain), [])
     if choice.strip():
-        found = [hall for hall in found if _type(hall).choice.lower() == choice.strip().lower()]
-    return found[0] if found else 0
+        settings = [
+            hall for hall in settings if _type(hall).choice.lower() == choice.strip().lower()
+        ]
+    return settings[0] if settings else 0
 
 
 def setting_of_hall(name: str) -> int:
@@ -42,10 +44,12 @@ def number_of(setting: int) -> int:
 def operations_of(setting: int) -> list[str]:
     """Operations in the form of a CIF, such as ``-x+1/2,y,z``, by Hall's number."""
     with _quiet():
-        found: Any = spglib.get_symmetry_from_database(setting)
+        operations: Any = spglib.get_symmetry_from_database(setting)
     return [
         ",".join(_element(row, shift) for row, shift in zip(rotation, shifts, strict=True))
-        for rotation, shifts in zip(found["rotations"], found["translations"], strict=True)
+        for rotation, shifts in zip(
+            operations["rotations"], operations["translations"], strict=True
+        )
     ]
 
 
@@ -85,9 +89,9 @@ def _names() -> dict[str, list[int]]:
         for name in names:
             full.setdefault(_bare(name), []).append(setting)
         unique = re.fullmatch(r"\s*(\w) 1 (\S+) 1\s*", kind.international_full)  # P 1 21/n 1
-        others = {kind.international.split("=")[0], kind.international_short,
-                  "".join(unique.groups()) if unique else ""}  # fmt: skip
-        for name in {_bare(name) for name in others} - {"", *map(_bare, names)}:
+        short_names = {kind.international.split("=")[0], kind.international_short,
+                       "".join(unique.groups()) if unique else ""}  # fmt: skip
+        for name in {_bare(name) for name in short_names} - {"", *map(_bare, names)}:
             short.setdefault(name, []).append(setting)
     # Of P 21/n the setting that is called so comes before the other ones of P 21/c.
     return {**short, **full}

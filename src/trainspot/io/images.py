@@ -42,13 +42,13 @@ def from_images(
     several = list(images)
     frames = list[Frame]()
     firsts: dict[str, tuple[int, NDArray[Any]]] = {}
-    told: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     met, passed = set[str](), Counter[str]()
     for number, atoms in enumerate(several, start=1):
         try:
             if mapping:
                 met |= renamed(atoms, mapping, passed)
-            frames.append(read_frame(atoms, theory, mapping or {}, told))
+            frames.append(read_frame(atoms, theory, mapping or {}, notes))
             _check_alike(frames[-1], number, firsts)
         except InputError as error:
             place = f"structure {number}" if len(several) > 1 else ""
@@ -61,7 +61,7 @@ def from_images(
             raise InputError(what, where=place, hint=hint) from error
     _check_used(mapping or {}, met, passed, where)
     for name in sorted(passed):
-        told[f"'{name}' stays as it is where the label is there already"] += passed[name]
+        notes[f"'{name}' stays as it is where the label is there already"] += passed[name]
     try:
         dataset = Dataset.from_frames(frames)
     except InputError as error:
@@ -69,7 +69,7 @@ def from_images(
     before = [_id_before(atoms, frame) for atoms, frame in zip(several, frames, strict=True)]
     if before != dataset.ids:
         dataset = Dataset(with_ids(dataset.columns, before, dataset.ids))
-    for text, count in told.items():
+    for text, count in notes.items():
         shown = f"{where}: " if where else ""
         LOG.warning("%s%s (%s of %s structures)", shown, _named(text, where), count, len(several))
     return dataset
@@ -89,9 +89,9 @@ def _check_used(
 
 def _id_before(atoms: Atoms, frame: Frame) -> str:
     """The id that the children of a frame know it by, if charge and spin were no part of it yet."""
-    given = atoms.info.get("frame_id")
+    written = atoms.info.get("frame_id")
     old = frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc)
-    return old if given == old else frame.id
+    return old if written == old else frame.id
 
 
 def _placed(error: InputError, place: str) -> InputError:
@@ -107,11 +107,11 @@ def _named(text: str, file: str) -> str:
 def _check_alike(frame: Frame, number: int, firsts: dict[str, tuple[int, NDArray[Any]]]) -> None:
     """Refuse a per-atom array whose type or width is not that of the frames before."""
     for name, array in frame.arrays.items():
-        first, other = firsts.setdefault(name, (number, array))
-        if (array.dtype, array.shape[1:]) != (other.dtype, other.shape[1:]):
+        first, earlier = firsts.setdefault(name, (number, array))
+        if (array.dtype, array.shape[1:]) != (earlier.dtype, earlier.shape[1:]):
             raise InputError(
-                f"the per-atom array '{name}' is {_kind_of(array)} here, and {_kind_of(other)} in "
-                f"structure {first}",
+                f"the per-atom array '{name}' is {_kind_of(array)} here, and {_kind_of(earlier)} "
+                f"in structure {first}",
                 hint="give it one type and width in all structures",
             )
 

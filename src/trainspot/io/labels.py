@@ -68,23 +68,23 @@ def labels_of(
         InputError: Labels under two sets of names, or a value that is no number or has the wrong
             shape; the message names it.
     """
-    named = {"energy": info.get(REF_ENERGY), "forces": atoms.arrays.get(REF_FORCES),
-             "stress": info.get(REF_STRESS)}  # fmt: skip
-    named = {key: None if is_nothing(value) else value for key, value in named.items()}
-    if any(value is not None for value in named.values()):
-        _check_one_set(named, results)
+    values = {"energy": info.get(REF_ENERGY), "forces": atoms.arrays.get(REF_FORCES),
+              "stress": info.get(REF_STRESS)}  # fmt: skip
+    values = {key: None if is_nothing(value) else value for key, value in values.items()}
+    if any(value is not None for value in values.values()):
+        _check_one_set(values, results)
         names: Mapping[str, str] = REF
     else:
         # With smearing the forces are the derivative of the free energy.
         energy = "free_energy" if results.get("free_energy") is not None else "energy"
         names = {"energy": energy, "forces": "forces", "stress": "stress"}
-        named = {key: results.get(name) for key, name in names.items()}
-        named = {key: None if is_nothing(value) else value for key, value in named.items()}
+        values = {key: results.get(name) for key, name in names.items()}
+        values = {key: None if is_nothing(value) else value for key, value in values.items()}
         _check_free_energy(results, len(atoms))
     labels = Labels(
-        energy_of(names["energy"], named["energy"]),
-        forces_of(names["forces"], named["forces"], len(atoms)),
-        stress_of(names["stress"], named["stress"], as_is=as_is),
+        energy_of(names["energy"], values["energy"]),
+        forces_of(names["forces"], values["forces"], len(atoms)),
+        stress_of(names["stress"], values["stress"], as_is=as_is),
     )
     return replace(labels, theory=str(info.get("theory", theory)) if labels else "")
 
@@ -106,18 +106,18 @@ def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Map
         results: What its calculator left.
     """
     mine = {"energy", "free_energy", "forces", "stress"}
-    others = {k: v for k, v in results.items() if k not in mine and v is not None}
+    metadata = {k: v for k, v in results.items() if k not in mine and v is not None}
     referenced = REF_FORCES in arrays or any(not is_nothing(info.get(n)) for n in REF.values())
     if referenced:
-        return others | {
+        return metadata | {
             CALCULATOR + k: _as_array(v)
             for k, v in results.items()
             if k in mine and v is not None and not is_nothing(v)
         }
     energy = results.get("energy")
     if energy is not None and results.get("free_energy", energy) != energy:
-        others["energy_sigma0"] = float(energy)
-    return others
+        metadata["energy_sigma0"] = float(energy)
+    return metadata
 
 
 def _as_array(value: Any) -> Any:
@@ -137,17 +137,17 @@ def _check_free_energy(results: Mapping[str, Any], n_atoms: int) -> None:
         )
 
 
-def _check_one_set(named: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+def _check_one_set(values: Mapping[str, Any], results: Mapping[str, Any]) -> None:
     """Refuse labels that are spread over both sets; a whole second set is that of a model, say."""
-    whole = results.get("energy") is not None and results.get("forces") is not None
-    mine = next(REF[key] for key, value in named.items() if value is not None)
-    if whole and named["energy"] is not None and named["forces"] is not None:
+    is_complete = results.get("energy") is not None and results.get("forces") is not None
+    mine = next(REF[key] for key, value in values.items() if value is not None)
+    if is_complete and values["energy"] is not None and values["forces"] is not None:
         return
-    others = {k: REF[k] for k, v in named.items() if v is None and results.get(k) is not None}
-    for key, name in list(others.items())[:1]:
+    strays = {k: REF[k] for k, v in values.items() if v is None and results.get(k) is not None}
+    for key, name in list(strays.items())[:1]:
         raise InputError(
             f"'{mine}' and '{key}' are labels under two sets of names",
-            hint=f"call the latter '{name}', or remove it; {command(others)} renames it",
+            hint=f"call the latter '{name}', or remove it; {command(strays)} renames it",
         )
 
 
@@ -188,10 +188,10 @@ def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
         if isinstance(value, str):
             parts = [float(part) for part in re.sub(r"[\[\](),;]", " ", value).split()]
             value = parts[0] if len(parts) == 1 else parts
-        found = np.asarray(value)
-        if found.dtype.kind in "iuf":
-            return found.astype(np.float64)
-        if found.dtype.kind in "OUS":
+        numbers = np.asarray(value)
+        if numbers.dtype.kind in "iuf":
+            return numbers.astype(np.float64)
+        if numbers.dtype.kind in "OUS":
             return np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         pass  # told below
@@ -203,24 +203,26 @@ def energy_of(name: str, value: Any) -> float | None:
     """An energy, eV, of whatever a file had for it; ``InputError`` if it is not one number."""
     if value is None:
         return None
-    found = numbers_of(name, value, "energy")
-    if found.size != 1:
-        raise InputError(f"{name} has {found.size} numbers", hint="an energy is one number, in eV")
-    _check_finite(name, found)
-    return float(found.reshape(()) if found.ndim == 0 else found.ravel()[0])
+    numbers = numbers_of(name, value, "energy")
+    if numbers.size != 1:
+        raise InputError(
+            f"{name} has {numbers.size} numbers", hint="an energy is one number, in eV"
+        )
+    _check_finite(name, numbers)
+    return float(numbers.reshape(()) if numbers.ndim == 0 else numbers.ravel()[0])
 
 
 def forces_of(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
     """Forces, eV/Å, (n, 3), of whatever a file had; ``InputError`` if they are not that."""
     if value is None:
         return None
-    found = numbers_of(name, value, "forces")
-    if found.shape != (n_atoms, 3):
-        shape = " × ".join(map(str, found.shape)) or "1"
+    forces = numbers_of(name, value, "forces")
+    if forces.shape != (n_atoms, 3):
+        shape = " × ".join(map(str, forces.shape)) or "1"
         hint = f"forces are three numbers for each of the {n_atoms} atoms, in eV/Å"
         raise InputError(f"{name} has {shape} numbers", hint=hint)
-    _check_finite(name, found)
-    return found
+    _check_finite(name, forces)
+    return forces
 
 
 def stress_of(name: str, value: Any, *, as_is: bool = False) -> NDArray[np.float64] | None:
@@ -233,12 +235,14 @@ def stress_of(name: str, value: Any, *, as_is: bool = False) -> NDArray[np.float
     """
     if value is None:
         return None
-    found = numbers_of(name, value, "stress")
-    if found.size not in (6, 9):
+    numbers = numbers_of(name, value, "stress")
+    if numbers.size not in (6, 9):
         hint = "a stress is nine numbers, the rows of its matrix, or six: xx yy zz yz xz xy"
-        raise InputError(f"{name} has {found.size} number{'s' * (found.size != 1)}", hint=hint)
-    _check_finite(name, found)
-    full = voigt_6_to_full_3x3_stress(found.ravel()) if found.size == 6 else found.reshape(3, 3)
+        raise InputError(f"{name} has {numbers.size} number{'s' * (numbers.size != 1)}", hint=hint)
+    _check_finite(name, numbers)
+    full = (
+        voigt_6_to_full_3x3_stress(numbers.ravel()) if numbers.size == 6 else numbers.reshape(3, 3)
+    )
     full = np.asarray(full, dtype=np.float64)
     return full if as_is else symmetric(name, full)
 
@@ -255,9 +259,9 @@ def symmetric(name: str, stress: NDArray[np.float64]) -> NDArray[np.float64]:
     if not apart.max() <= max(_ROUNDING, _ROUNDING_SHARE * float(np.abs(stress).max())):
         row, column = (int(i) for i in np.unravel_index(int(apart.argmax()), (3, 3)))
         row, column = sorted((row, column))
-        one, other = "xyz"[row] + "xyz"[column], "xyz"[column] + "xyz"[row]
+        upper, lower = "xyz"[row] + "xyz"[column], "xyz"[column] + "xyz"[row]
         raise InputError(
-            f"{name} is not symmetric: {one} is {stress[row, column]:.6g}, {other} is "
+            f"{name} is not symmetric: {upper} is {stress[row, column]:.6g}, {lower} is "
             f"{stress[column, row]:.6g}",
             hint="correct it, or leave it out",
         )

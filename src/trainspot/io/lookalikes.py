@@ -67,7 +67,7 @@ _COMPONENTS = frozenset({"fx", "fy", "fz"})
 
 
 def lookalikes(
-    atoms: Atoms, info: Mapping[str, Any], labels: Labels, known: Collection[str]
+    atoms: Atoms, info: Mapping[str, Any], labels: Labels, excluded: Collection[str]
 ) -> dict[str, str]:
     """Quantities of values that look like labels the structure lacks, by the name of the value.
 
@@ -75,27 +75,29 @@ def lookalikes(
         atoms: The structure.
         info: Its metadata.
         labels: Its labels.
-        known: Names that are no labels for sure.
+        excluded: Names that are surely no labels.
     """
     lacking = [
         quantity
         for quantity, value in zip(REF, (labels.energy, labels.forces, labels.stress), strict=True)
         if value is None
     ]
-    found: dict[str, str] = {}
+    quantities: dict[str, str] = {}
     for name, value in [*info.items(), *atoms.arrays.items()]:
-        if name in known or name in REF.values() or name.startswith(CALCULATOR):
+        if name in excluded or name in REF.values() or name.startswith(CALCULATOR):
             continue
         quantity = quantity_of(name, value, len(atoms), of_atoms=name in atoms.arrays)
         if quantity in lacking:
-            found[name] = quantity
-    if labels.forces is None and "forces" not in found.values():
-        found = {name: q for name, q in found.items() if name == "E" or name not in _LETTERS}
+            quantities[name] = quantity
+    if labels.forces is None and "forces" not in quantities.values():
+        quantities = {
+            name: q for name, q in quantities.items() if name == "E" or name not in _LETTERS
+        }
     if "forces" in lacking:
         components = [name for name in atoms.arrays if name.lower() in _COMPONENTS]
         if len(components) == len(_COMPONENTS):
-            found |= dict.fromkeys(components, "forces")
-    return found
+            quantities |= dict.fromkeys(components, "forces")
+    return quantities
 
 
 def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) -> str:
@@ -117,8 +119,8 @@ def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) 
     size = len(value.split()) if isinstance(value, str) else size_of(value)
     sizes = {"energy": (1, 2), "forces": (3 * n_atoms,), "stress": (6, 9)}
     for quantity, pattern in _PATTERNS.items():
-        right = size in sizes[quantity] and (size != 2 or isinstance(value, str))  # -1.0 eV
-        if right and pattern.fullmatch(name) and _looks_numeric(value):
+        fits = size in sizes[quantity] and (size != 2 or isinstance(value, str))  # -1.0 eV
+        if fits and pattern.fullmatch(name) and _looks_numeric(value):
             return quantity
     return ""
 
@@ -137,28 +139,29 @@ def is_vector(name: str, values: NDArray[Any]) -> bool:
     return values.ndim == 2 and values.shape[1] == 3 and bool(_FORCES.fullmatch(name))
 
 
-def refusal(found: Mapping[str, str]) -> InputError:
+def refusal(quantities: Mapping[str, str]) -> InputError:
     """Why values that look like labels are not passed over, and what to do about them."""
-    names = " and ".join(f"'{name}'" for name in found)
-    verb = "looks like a label and is" if len(found) == 1 else "look like labels and are"
-    components = [name for name in found if name.lower() in _COMPONENTS]
+    names = " and ".join(f"'{name}'" for name in quantities)
+    verb = "looks like a label and is" if len(quantities) == 1 else "look like labels and are"
+    components = [name for name in quantities if name.lower() in _COMPONENTS]
     if components:
         hint = "declare the three columns as one: Properties=species:S:1:pos:R:3:REF_forces:R:3"
         return InputError(f"{names} {verb} not read", hint=hint)
-    foreign = [name for name in found if in_other_unit(name)]
+    foreign = [name for name in quantities if in_other_unit(name)]
     if foreign:
-        units = ", ".join(f"'{name}' in {WORDS[found[name]].label_unit}" for name in foreign)
+        units = ", ".join(f"'{name}' in {WORDS[quantities[name]].label_unit}" for name in foreign)
         return InputError(
             f"{names} {verb} not read",
             hint=f"convert the numbers first, and name the unit no more: {units}; "
-            f"{command(offered(found))} keeps {'it' if len(foreign) == 1 else 'them'} as metadata",
+            f"{command(offered(quantities))} keeps {'it' if len(foreign) == 1 else 'them'} "
+            "as metadata",
         )
-    per_atom = any(re.search(r"per_?atom", name.lower()) for name in found)
+    per_atom = any(re.search(r"per_?atom", name.lower()) for name in quantities)
     return InputError(
         f"{names} {verb} not read",
-        hint=f"make {'a label' if len(found) == 1 else 'labels'} of "
-        f"{'it' if len(found) == 1 else 'them'}: {command(offered(found))} "
-        f"({next(iter(found))}={KEEP} keeps it as metadata"
+        hint=f"make {'a label' if len(quantities) == 1 else 'labels'} of "
+        f"{'it' if len(quantities) == 1 else 'them'}: {command(offered(quantities))} "
+        f"({next(iter(quantities))}={KEEP} keeps it as metadata"
         f"{'; an energy per atom is multiplied by the number of atoms' if per_atom else ''})",
     )
 
@@ -169,15 +172,16 @@ def in_other_unit(name: str) -> bool:
     return not _FOREIGN_PARTS.isdisjoint(parts) or _FOREIGN.search(name) is not None
 
 
-def offered(found: Mapping[str, str]) -> dict[str, str]:
+def offered(quantities: Mapping[str, str]) -> dict[str, str]:
     """What to map values that look like labels to: the first of each quantity, the others kept.
 
     A value in another unit is kept: no name makes a label of it.
     """
     first: dict[str, str] = {}
-    for name, quantity in found.items():
+    for name, quantity in quantities.items():
         if not in_other_unit(name):
             first.setdefault(quantity, name)
     return {
-        name: quantity if first.get(quantity) == name else KEEP for name, quantity in found.items()
+        name: quantity if first.get(quantity) == name else KEEP
+        for name, quantity in quantities.items()
     }

@@ -30,16 +30,16 @@ def parse_map(entries: Iterable[str]) -> dict[str, str]:
         InputError: Not of this form, or a new name that is no label.
     """
     targets = {**{name: name for name in REF}, **{v: v for v in REF.values()}, KEEP: KEEP}
-    found: dict[str, str] = {}
+    mapping: dict[str, str] = {}
     for entry in entries:
         old, _, new = entry.rpartition("=")
         if not old or new not in targets:
             hint = f"write NAME=LABEL, where LABEL is {', '.join(REF)} or {KEEP}"
             raise InputError(f"'{entry}' names no label", where="--map", hint=hint)
-        if old in found:
+        if old in mapping:
             raise InputError(f"'{old}' is mapped twice", where="--map", hint="give it once")
-        found[old] = new
-    return found
+        mapping[old] = new
+    return mapping
 
 
 def renamed(
@@ -91,9 +91,9 @@ def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
     numbers = numbers_of(old, value, quantity)
     if quantity == "forces":
         flat = numbers.shape == (3 * len(atoms),)  # in the comment line, say
-        found = forces_of(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
-        assert found is not None
-        return -found if "grad" in lower else found
+        forces = forces_of(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
+        assert forces is not None
+        return -forces if "grad" in lower else forces
     if quantity == "energy":
         energy = energy_of(old, numbers)
         assert energy is not None

@@ -51,11 +51,11 @@ def with_periodicity(dataset: Dataset, periodic: Sequence[bool] | None, where: s
     """
     if periodic is None:
         return dataset
-    wanted = np.array(periodic, dtype=np.bool_)
+    pbc = np.array(periodic, dtype=np.bool_)
     frames = []
     for number, frame in enumerate(dataset, start=1):
         try:
-            frames.append(_changed(frame, wanted))
+            frames.append(_changed(frame, pbc))
         except InputError as error:
             place = f"{where}, structure {number}" if len(dataset) > 1 else where
             hint = "a periodic direction needs a cell vector"
@@ -63,21 +63,21 @@ def with_periodicity(dataset: Dataset, periodic: Sequence[bool] | None, where: s
     return Dataset.from_frames(frames)
 
 
-def _changed(frame: Frame, wanted: NDArray[np.bool_]) -> Frame:
-    if np.array_equal(frame.pbc, wanted):
+def _changed(frame: Frame, pbc: NDArray[np.bool_]) -> Frame:
+    if np.array_equal(frame.pbc, pbc):
         return frame
     rest: dict[str, Any] = {
         name: getattr(frame, name) for name in ("labels", "origin", "split", "arrays", "info")
     }
-    return Frame.make(frame.numbers, _together(frame, wanted), frame.cell, wanted, **rest)
+    return Frame.make(frame.numbers, _together(frame, pbc), frame.cell, pbc, **rest)
 
 
-def _together(frame: Frame, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _together(frame: Frame, pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Positions, Å, (n, 3), with no atom beyond the boundary of a direction that ends."""
     cell = full_cell(frame.cell, frame.pbc)
     places = np.linalg.solve(cell.T, frame.positions.T).T
     positions = frame.positions.copy()
-    for axis in np.flatnonzero(frame.pbc & ~wanted):
+    for axis in np.flatnonzero(frame.pbc & ~pbc):
         wrapped = places[:, axis] % 1.0
         order = np.sort(wrapped)
         gaps = np.diff(order, append=order[0] + 1.0)

@@ -25,9 +25,9 @@ def images(path: Path) -> list[Atoms]:
     """
     text = _text(path)
     _check(text.splitlines())
-    found = ase.io.read(StringIO(text), format="vasp")
-    assert isinstance(found, Atoms)
-    return [found]
+    structure = ase.io.read(StringIO(text), format="vasp")
+    assert isinstance(structure, Atoms)
+    return [structure]
 
 
 def _text(path: Path) -> str:
@@ -112,15 +112,15 @@ def _check_coordinates(words: list[list[str]], place: int, size: int) -> None:
     if following and following[0] and following[0][0][:1].lower() == "s":
         following = following[1:]
     coordinates = following[1:]
-    whole = 0
+    complete = 0
     for row in coordinates:
         if len(row) < 3 or not all(map(is_number, row[:3])):
             break
-        whole += 1
-    if whole != size:
+        complete += 1
+    if complete != size:
         hint = "correct the counts, or the coordinates"
-        raise InputError(f"has {whole} coordinates for {size} atoms", hint=hint)
-    start = len(words) - len(coordinates) + whole
+        raise InputError(f"has {complete} coordinates for {size} atoms", hint=hint)
+    start = len(words) - len(coordinates) + complete
     for number in range(start, len(words)):
         if _is_head(words[number:]):
             raise InputError(
@@ -137,5 +137,5 @@ def _is_head(words: list[list[str]]) -> bool:
     sizes = len(scale) in (1, 3) and all(len(row) == 3 for row in vectors)
     if not sizes or not all(is_number(word) for row in (scale, *vectors) for word in row):
         return False
-    named = bool(last) and last[0].partition("/")[0].partition("_")[0] in atomic_numbers
-    return named or (bool(last) and all(word.isdigit() for word in last))
+    has_elements = bool(last) and last[0].partition("/")[0].partition("_")[0] in atomic_numbers
+    return has_elements or (bool(last) and all(word.isdigit() for word in last))

@@ -61,8 +61,8 @@ def images(path: Path, where: str, suffix: str) -> list[Atoms]:
             raise
         raise _unreadable(error, form, where) from error
     except Exception as error:  # ASE's readers raise whatever they meet
-        known = foreign.known_json(path, where) if suffix == ".json" else None
-        raise known or _unreadable(error, form, where) from error
+        refusal = foreign.known_json(path, where) if suffix == ".json" else None
+        raise refusal or _unreadable(error, form, where) from error
 
 
 def _form(path: Path, suffix: str) -> str:
@@ -120,16 +120,20 @@ def _read(path: Path, form: str, suffix: str, where: str) -> list[Atoms]:
         return readers[form]()
     if form == "vasp-xdatcar":
         poscar.check_heads(path)
-    found = scf.images(path, form, scf.default_read(path, form), where)
+    structures = scf.images(path, form, scf.default_read(path, form), where)
     if form in trajectories.DL_POLY:
-        return trajectories.without_forces(found, where, "DL_POLY")
-    return found
+        return trajectories.without_forces(structures, where, "DL_POLY")
+    return structures
 
 
 def _xyz(path: Path, where: str) -> list[Atoms]:
     trajectories.check_cp2k(path)
-    found = xyz.images(path, where)
-    return trajectories.without_energies(found, where) if trajectories.is_cp2k(path) else found
+    structures = xyz.images(path, where)
+    return (
+        trajectories.without_energies(structures, where)
+        if trajectories.is_cp2k(path)
+        else structures
+    )
 
 
 @contextmanager
@@ -149,24 +153,24 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
     """What a reader stumbled over, in words about the file."""
     # Of a KeyError the text is the repr of a key, which may be a scalar of NumPy.
     text = f"'{error.args[0]}'" if isinstance(error, KeyError) and error.args else str(error)
-    said = " ".join(text.split())
-    told = form in ioformats and form not in ("db", "extxyz")
-    kind = f"{ioformats[form].description}: " if told else ""
-    if isinstance(error, UnicodeDecodeError) and not (told and ioformats[form].isbinary):
+    message = " ".join(text.split())
+    is_named = form in ioformats and form not in ("db", "extxyz")
+    kind = f"{ioformats[form].description}: " if is_named else ""
+    if isinstance(error, UnicodeDecodeError) and not (is_named and ioformats[form].isbinary):
         return InputError("is not UTF-8 text", where=where, hint="save it as UTF-8")
-    if isinstance(error, ValueError) and "could not convert" in said and "'" in said:
-        value = said.split("'")[1]
+    if isinstance(error, ValueError) and "could not convert" in message and "'" in message:
+        value = message.split("'")[1]
         reason = f"'{value[:40]}' stands where a number should be"
-    elif isinstance(error, KeyError) and form in ioformats and len(said) < 16:
-        reason = f"{said} is no element, or a part is missing"
-    elif "Z-matrix" in said:
+    elif isinstance(error, KeyError) and form in ioformats and len(message) < 16:
+        reason = f"{message} is no element, or a part is missing"
+    elif "Z-matrix" in message:
         reason = "of its Z-matrix not everything can be read: write Cartesian coordinates"
-    elif "resemble ASE JSON" in said:
+    elif "resemble ASE JSON" in message:
         reason = "it is JSON, but no database of ASE"
-    elif isinstance(error, _RAW) or len(said.split()) < 2:
+    elif isinstance(error, _RAW) or len(message.split()) < 2:
         reason = "it is damaged, cut off, or of another format"
     else:
-        reason = said.rstrip(".")
+        reason = message.rstrip(".")
     return InputError(
         f"cannot be read as a structure ({kind}{reason})",
         where=where,

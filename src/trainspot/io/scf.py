@@ -91,21 +91,21 @@ def images(path: Path, form: str, read: Callable[..., Any], where: str) -> list[
         InputError: No step converged, or it cannot be told which of several did not.
     """
     if form == "vasp-out":
-        found, left_out = _outcar(path, where)
+        structures, left_out = _outcar(path, where)
     elif form == "vasp-xml":
-        found, left_out = _vasprun(path, read, where)
+        structures, left_out = _vasprun(path, read, where)
     elif form in RULES:
-        found, left_out = _by_rule(path, RULES[form], read, where)
+        structures, left_out = _by_rule(path, RULES[form], read, where)
     else:
-        found, left_out = _listed(read(path)), {}
-        if form in _SILENT and any(atoms.calc is not None for atoms in found):
+        structures, left_out = _listed(read(path)), {}
+        if form in _SILENT and any(atoms.calc is not None for atoms in structures):
             LOG.warning(
                 "%s: whether the SCF cycles converged cannot be told from a file of this kind "
                 "(%s): check them before its numbers become labels", where, form
             )  # fmt: skip
-    total = len(found) + sum(map(len, left_out.values()))
+    total = len(structures) + sum(map(len, left_out.values()))
     for reason, steps in left_out.items():
-        if not found:
+        if not structures:
             hint = "give a calculation that converged"
             what = f"no label in {counted(total, 'step')}: {reason}"
             raise InputError(what, where=where, hint=hint)
@@ -113,7 +113,7 @@ def images(path: Path, form: str, read: Callable[..., Any], where: str) -> list[
             "%s: %s of %s steps left out (step %s): %s",
             where, len(steps), total, _ranges(steps), reason,
         )  # fmt: skip
-    return found
+    return structures
 
 
 def _ranges(steps: Sequence[int]) -> str:
@@ -121,8 +121,8 @@ def _ranges(steps: Sequence[int]) -> str:
     return shown + (" …" if len(steps) > 5 else "")
 
 
-def _listed(found: Any) -> list[Atoms]:
-    return list(found) if isinstance(found, list) else [found]
+def _listed(structures: Any) -> list[Atoms]:
+    return list(structures) if isinstance(structures, list) else [structures]
 
 
 def _by_rule(
@@ -135,24 +135,24 @@ def _by_rule(
         return _listed(read(path)), {}
     if len(bad) == len(pieces):  # nothing of it is wanted, so whether it can be read is no matter
         return [], {_FAILED: bad}
-    found = _listed(read(path))
+    structures = _listed(read(path))
     good = [place for place, piece in enumerate(pieces, start=1)
             if re.search(rule.result, piece)]  # fmt: skip
-    if len(found) != len(good):
+    if len(structures) != len(good):
         raise InputError(
             f"{len(bad)} of its SCF cycles did not converge, and the steps cannot be told apart",
             where=where,
             hint="give a file without the steps that did not converge",
         )
-    kept = [atoms for atoms, place in zip(found, good, strict=True) if place not in bad]
-    return kept, {_FAILED: bad}
+    converged = [atoms for atoms, place in zip(structures, good, strict=True) if place not in bad]
+    return converged, {_FAILED: bad}
 
 
 def _pieces(text: str, rule: Rule) -> list[str]:
     """The text of each step; what stands before the first belongs to none."""
     if not rule.step:
         return [text]
-    starts = [found.start() for found in re.finditer(rule.step, text, re.MULTILINE)]
+    starts = [mark.start() for mark in re.finditer(rule.step, text, re.MULTILINE)]
     pieces: list[str] = []
     goes_on = False
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
@@ -172,7 +172,7 @@ def _did_not(piece: str, rule: Rule) -> bool:
 
 # ── VASP ──────────────────────────────────────────────────────────────────────
 def _outcar(path: Path, where: str) -> tuple[list[Atoms], dict[str, list[int]]]:
-    found: list[Atoms] = []
+    structures: list[Atoms] = []
     left_out: dict[str, list[int]] = {}
     text = path.read_text(encoding="utf-8", errors="replace")
     limit = re.search(r"NELM\s*=\s*(\d+)", text)
@@ -181,15 +181,15 @@ def _outcar(path: Path, where: str) -> tuple[list[Atoms], dict[str, list[int]]]:
     with path.open(encoding="utf-8", errors="replace") as handle:
         for number, chunk in enumerate(outcarchunks(handle), start=1):
             block = "".join(chunk.lines)
-            reason, known = _reason(block, int(limit.group(1)) if limit else 0, tells=tells)
-            unknown |= not known
+            reason, is_certain = _reason(block, int(limit.group(1)) if limit else 0, tells=tells)
+            unknown |= not is_certain
             if reason:
                 left_out.setdefault(reason, []).append(number)
             else:
-                found.append(chunk.build())
-    if unknown and found:
+                structures.append(chunk.build())
+    if unknown and structures:
         LOG.warning("%s: whether the SCF cycles converged cannot be told from it", where)
-    return found, left_out
+    return structures, left_out
 
 
 def _reason(block: str, limit: int, *, tells: bool) -> tuple[str, bool]:
@@ -213,7 +213,7 @@ def _vasprun(
     left_out: dict[str, list[int]] = {}
     number = 0
 
-    def kept(step: re.Match[str]) -> str:
+    def replacement(step: re.Match[str]) -> str:
         nonlocal number
         number += 1
         cycles = len(re.findall(r"<scstep>", step.group()))
@@ -223,13 +223,13 @@ def _vasprun(
             left_out.setdefault(reason, []).append(number)
         return "" if reason else step.group()
 
-    rest = re.sub(r"<calculation>.*?</calculation>", kept, text, flags=re.DOTALL)
+    rest = re.sub(r"<calculation>.*?</calculation>", replacement, text, flags=re.DOTALL)
     if left_out and number == sum(map(len, left_out.values())):
         return [], left_out
-    found = _listed(read(path, rest) if left_out else read(path))
-    if limit is None and found:
+    structures = _listed(read(path, rest) if left_out else read(path))
+    if limit is None and structures:
         LOG.warning("%s: whether the SCF cycles converged cannot be told from it", where)
-    return found, left_out
+    return structures, left_out
 
 
 def default_read(path: Path, form: str) -> Callable[..., Any]:

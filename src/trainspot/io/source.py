@@ -103,7 +103,7 @@ def moved(error: InputError, copy: Path, path: Path) -> InputError:
     """An error about a copy of ``plain`` as one about the file itself."""
     if copy == path:
         return error
-    told: Any = [
+    parts: Any = [
         part.replace(str(copy), str(path)) for part in (error.what, error.where, error.hint)
     ]
-    return type(error)(told[0], where=told[1], hint=told[2])
+    return type(error)(parts[0], where=parts[1], hint=parts[2])

@@ -47,11 +47,11 @@ def lammps_images(path: Path, where: str) -> list[Atoms]:
         InputError: Its columns do not say which elements the atoms are, its units have no lengths,
             or atoms are missing.
     """
-    found: list[Atoms] = ase.io.read(
+    structures: list[Atoms] = ase.io.read(
         str(path.absolute()), index=":", format=DUMP, do_not_split_by_at_sign=True,
         units=_checked_units(path),
     )  # fmt: skip
-    return without_forces(found, where, "a LAMMPS dump")
+    return without_forces(structures, where, "a LAMMPS dump")
 
 
 def without_forces(images: list[Atoms], where: str, source: str) -> list[Atoms]:
@@ -103,9 +103,9 @@ def _checked_units(path: Path) -> str:
                 )
             elif line.startswith("ITEM: ATOMS"):
                 rows = [row for _, row in islice(lines, size)]
-                whole = sum(bool(row.strip()) and not row.startswith("ITEM") for row in rows)
-                if whole < size:
-                    what = f"line {number}: has {whole} of its {size} atoms"
+                present = sum(bool(row.strip()) and not row.startswith("ITEM") for row in rows)
+                if present < size:
+                    what = f"line {number}: has {present} of its {size} atoms"
                     raise InputError(what, hint="the file is cut off: remove the last step")
                 steps -= 1
     if steps:

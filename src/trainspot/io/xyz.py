@@ -41,13 +41,13 @@ def images(path: Path, where: str = "") -> list[Atoms]:
         InputError: Not UTF-8 text, or a structure that cannot be read whole; the message names its
             line and number.
     """
-    found: list[Atoms] = []
+    structures: list[Atoms] = []
     free = list[str]()
     try:
         with path.open(encoding="utf-8") as handle:
             for number, place, block in _blocks(handle, path):
                 try:
-                    found.append(_atoms(block))
+                    structures.append(_atoms(block))
                     free += _ENERGY.findall(block[1])[:1]
                 except InputError as error:
                     where = f"{path}:{place}, structure {number}"
@@ -58,9 +58,9 @@ def images(path: Path, where: str = "") -> list[Atoms]:
     if free:
         LOG.warning(
             "%s: '%s' in a comment line is no label (%s of %s structures); write energy=…, in eV",
-            where or path, free[0].strip(), len(free), len(found),
+            where or path, free[0].strip(), len(free), len(structures),
         )  # fmt: skip
-    return found
+    return structures
 
 
 def _first_bad_line(path: Path) -> int:
@@ -140,23 +140,24 @@ def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     """Name, type and width of the columns of the atoms."""
     text = str(info.get("Properties", _PLAIN))
     fields = text.split(":")
-    found = list(zip(fields[::3], fields[1::3], fields[2::3], strict=False))
-    whole = len(fields) % 3 == 0 and all(kind in ("S", *_TYPES) and width.isdigit() and int(width)
-                                         for _, kind, width in found)  # fmt: skip
-    names = [name for name, *_ in found]
-    widths = {name: width for name, _, width in found}
+    columns = list(zip(fields[::3], fields[1::3], fields[2::3], strict=False))
+    is_whole = len(fields) % 3 == 0 and all(
+        kind in ("S", *_TYPES) and width.isdigit() and int(width) for _, kind, width in columns
+    )
+    names = [name for name, *_ in columns]
+    widths = {name: width for name, _, width in columns}
     has_places = any(widths.get(name) == "3" for name in ("pos", "positions"))
     has_elements = any(widths.get(n) == "1" for n in ("species", "symbols", "Z", "numbers"))
-    if not (whole and has_places and has_elements) or len(set(names)) < len(names):
+    if not (is_whole and has_places and has_elements) or len(set(names)) < len(names):
         hint = f"list name:type:width of each column once, such as {_PLAIN}:REF_forces:R:3"
         raise InputError(f"Properties={text[:80]} cannot be read", hint=hint)
     meant: dict[str, str] = {}  # what ASE makes of a name, of which it keeps the last
     for name in names:
-        other = meant.setdefault(REV_PROPERTY_NAME_MAP.get(name, name), name)
-        if other != name:
+        earlier = meant.setdefault(REV_PROPERTY_NAME_MAP.get(name, name), name)
+        if earlier != name:
             hint = "rename one of them, or remove it"
-            raise InputError(f"columns '{other}' and '{name}' are the same quantity", hint=hint)
-    return [(name, kind, int(width)) for name, kind, width in found]
+            raise InputError(f"columns '{earlier}' and '{name}' are the same quantity", hint=hint)
+    return [(name, kind, int(width)) for name, kind, width in columns]
 
 
 def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> None:
@@ -173,16 +174,16 @@ def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> No
         raise InputError(f"{what}declared", hint="correct Properties=… in the comment line")
     if widths[wrong] < expected:
         raise InputError(f"{what}needed", hint="an element and three coordinates")
-    named = [
+    energies = [
         name
         for name, value in info.items()
         if quantity_of(name, value, len(rows)) and not in_other_unit(name)
     ]
-    others = f", and call '{named[0]}' REF_energy" if named else ""
+    advice = f", and call '{energies[0]}' REF_energy" if energies else ""
     raise InputError(
         f"{what}read",
         hint=f"declare the others in the comment line, such as Properties={_PLAIN}:REF_forces:R:3"
-        + others,
+        + advice,
     )
 
 

@@ -44,8 +44,8 @@ def doubts(
     rng = generator(seed, "plausibility")
     slopes = fitted(collected(dataset, drawn(dataset, rng)))
     sizes = measured(dataset, atoms)
-    known = sizes.energy[~np.isnan(sizes.energy)]
-    energy = float(np.median(known)) if len(known) else None
+    per_atom = sizes.energy[~np.isnan(sizes.energy)]
+    energy = float(np.median(per_atom)) if len(per_atom) else None
     return [
         *contradictions(slopes),
         *energies(sizes),

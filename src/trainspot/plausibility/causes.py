@@ -94,12 +94,12 @@ class Cause:
     @property
     def factors(self) -> dict[str, float]:
         """Property → what must multiply it, of those that are not as expected."""
-        found = {
+        by_property = {
             "energy": ENERGIES[self.energy],
             "forces": FORCES[self.forces[0]] * self.forces[1],
             "stress": STRESSES.get(self.stress[0], math.nan) * self.stress[1],
         }
-        return {name: factor for name, factor in found.items() if factor != 1.0}
+        return {name: factor for name, factor in by_property.items() if factor != 1.0}
 
     @property
     def words(self) -> str:
@@ -120,27 +120,27 @@ class Cause:
         unit, sign = self.stress
         if unit == VIRIAL:
             return f"virials in eV (divide by {'-' * (sign < 0)}the volume)"
-        named = f" in {unit}" if unit != "eV/Å³" else ""
+        unit_words = f" in {unit}" if unit != "eV/Å³" else ""
         turned = " with the sign of VASP, positive under compression" if sign < 0 else ""
-        return f"stresses{named}{turned} (multiply by {factor:.6g})"
+        return f"stresses{unit_words}{turned} (multiply by {factor:.6g})"
 
 
 def explanations(slopes: Slopes) -> list[Cause]:
     """Why energies, forces and stresses contradict each other: the simplest, the nearest first."""
-    found = []
+    causes = []
     units = product(ENERGIES, FORCES, (1.0, -1.0), (*STRESSES, VIRIAL), (1.0, -1.0))
     for energy, force, turned, stress, sign in units:
         if stress == VIRIAL and energy != "eV":
             continue
         cause = _cause(slopes, energy, (force, turned), (stress, sign))
         if cause is not None:
-            found.append(cause)
-    if not found:
+            causes.append(cause)
+    if not causes:
         return []
-    least = min(cause.mistakes for cause in found)
+    least = min(cause.mistakes for cause in causes)
     if least > 1 and not is_sure(slopes):
         return []
-    best = sorted((c for c in found if c.mistakes == least), key=lambda c: c.distance)
+    best = sorted((c for c in causes if c.mistakes == least), key=lambda c: c.distance)
     return [c for c in best if c.distance < best[0].distance + _NEAR / 2][:_OFFERED]
 
 
@@ -149,18 +149,18 @@ def _cause(
 ) -> Cause | None:
     """These units, if they explain the slopes; what no slope tells of is as expected."""
     off = 0.0
-    for slope, (unit, sign), known in (
+    for slope, (unit, sign), factors in (
         (slopes.forces, forces, FORCES),
         (slopes.virial if stress[0] == VIRIAL else slopes.stress, stress, STRESSES),
     ):
-        if slope is None or not slope.known:
+        if slope is None or not slope.is_significant:
             if (unit, sign) not in {("eV/Å", 1.0), ("eV/Å³", 1.0)}:
                 return None
             continue
-        one = _off(slope, sign * known.get(unit, 1.0) / ENERGIES[energy])
-        if one is None:
+        distance = _off(slope, sign * factors.get(unit, 1.0) / ENERGIES[energy])
+        if distance is None:
             return None
-        off += one
+        off += distance
     mistakes = (energy != "eV") + (forces[1] < 0) + (stress[1] < 0)
     mistakes += forces[0] != "eV/Å" and not _goes(energy, forces[0])
     mistakes += stress[0] != "eV/Å³" and not _goes(energy, stress[0])
@@ -173,8 +173,10 @@ def _goes(energy: str, unit: str) -> bool:
 
 def is_sure(slopes: Slopes) -> bool:
     """Whether a slope is so far from 1 that something is wrong, whatever it is."""
-    found = [slope for slope in (slopes.forces, slopes.stress) if slope and slope.contradicts]
-    return any(slope.value <= 0 or abs(math.log(slope.value)) > _FAR for slope in found)
+    contradicting = [
+        slope for slope in (slopes.forces, slopes.stress) if slope and slope.contradicts
+    ]
+    return any(slope.value <= 0 or abs(math.log(slope.value)) > _FAR for slope in contradicting)
 
 
 def _off(slope: Slope, factor: float) -> float | None:

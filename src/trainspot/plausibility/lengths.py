@@ -61,23 +61,26 @@ def distances(dataset: Dataset, energy: float | None, rng: np.random.Generator) 
         rng: Draws the frames.
     """
     rows = _drawn(dataset, rng)
-    found = [
-        (int(row), frame, one)
+    measures = [
+        (int(row), frame, measure)
         for row, frame in zip(rows.tolist(), dataset.take(rows), strict=True)
-        if (one := _measure(frame))
+        if (measure := _measure(frame))
     ]
-    if not found:
+    if not measures:
         return
-    closest = np.array([one.closest for _, _, one in found])
-    typical = np.array([one.typical for _, _, one in found])
-    shortest = np.array([one.shortest for _, _, one in found])
+    closest = np.array([measure.closest for _, _, measure in measures])
+    typical = np.array([measure.typical for _, _, measure in measures])
+    shortest = np.array([measure.shortest for _, _, measure in measures])
     if np.quantile(closest, 0.05) > _LONG[0] and np.median(closest) < _LONG[1]:
-        yield _bohr(min((one for _, _, one in found), key=lambda one: one.shortest), energy)
+        yield _bohr(
+            min((measure for _, _, measure in measures), key=lambda measure: measure.shortest),
+            energy,
+        )
     elif np.quantile(typical, 0.95) < _SHORT and np.median(typical) > _SAME:
         yield _short(float(np.median(typical)))
     elif twice := int((shortest < TWICE).sum()):
-        row, frame, one = found[int(shortest.argmin())]
-        yield _overlap(row, frame, one.contact, twice, len(found))
+        row, frame, measure = measures[int(shortest.argmin())]
+        yield _overlap(row, frame, measure.contact, twice, len(measures))
 
 
 def _drawn(dataset: Dataset, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -115,13 +118,14 @@ def _measure(frame: Frame) -> _Measure | None:
     )
 
 
-def _bohr(one: _Measure, energy: float | None) -> Doubt:
-    told = "" if energy is None else f" of {energy:.3g} eV/atom"
+def _bohr(measure: _Measure, energy: float | None) -> Doubt:
+    size = "" if energy is None else f" of {energy:.3g} eV/atom"
     return Doubt(
         "length-unit",
-        f"no two atoms are closer than {one.shortest:.3g} Å ({one.symbols}), {one.closest:.2g} "
-        "times the length of a bond: lengths in bohr? Then multiply positions and cells by "
-        f"{BOHR_IN_ANGSTROM:.6g}, and what else is in atomic units: energies{told} by "
+        f"no two atoms are closer than {measure.shortest:.3g} Å ({measure.symbols}), "
+        f"{measure.closest:.2g} times the length of a bond: lengths in bohr? Then multiply "
+        "positions and cells by "
+        f"{BOHR_IN_ANGSTROM:.6g}, and what else is in atomic units: energies{size} by "
         f"{HARTREE_IN_EV:.6g}, forces by {HARTREE_IN_EV / BOHR_IN_ANGSTROM:.6g}",
         BOHR_IN_ANGSTROM,
     )

@@ -94,18 +94,18 @@ def drawn(dataset: Dataset, rng: np.random.Generator) -> list[NDArray[np.int64]]
                 continue
             groups[key] = _Group()
         groups[key].add(row, rng)
-    found: list[NDArray[np.int64]] = []
+    chosen: list[NDArray[np.int64]] = []
     frames = atoms = 0
     sizes = dataset.n_atoms
-    for group in sorted(groups.values(), key=lambda one: -one.count):
+    for group in sorted(groups.values(), key=lambda group: -group.count):
         rows = np.unique(np.array(group.pairs, dtype=np.int64).ravel())
         if len(rows) < 2:
             continue
         frames, atoms = frames + len(rows), atoms + int(sizes[rows].sum())
-        if found and (frames > MAX_FRAMES or atoms > _MAX_ATOMS):
+        if chosen and (frames > MAX_FRAMES or atoms > _MAX_ATOMS):
             break
-        found.append(rows)
-    return found
+        chosen.append(rows)
+    return chosen
 
 
 def collected(dataset: Dataset, groups: list[NDArray[np.int64]]) -> Pairs:
@@ -143,9 +143,13 @@ def _keys(dataset: Dataset) -> Iterator[tuple[int, bytes]]:
         edges = np.asarray(columns["offsets"][start : rows.stop + 1])
         numbers = np.asarray(columns["numbers"][edges[0] : edges[-1]])
         theory, pbc = np.asarray(columns["theory"][rows]), np.asarray(columns["pbc"][rows])
-        known = np.asarray(columns["has_forces"][rows]) | np.asarray(columns["has_stress"][rows])
-        known &= np.asarray(columns["has_energy"][rows]) & ((np.diff(edges) > 1) | pbc.any(axis=1))
-        for k in np.flatnonzero(known).tolist():
+        comparable = np.asarray(columns["has_forces"][rows]) | np.asarray(
+            columns["has_stress"][rows]
+        )
+        comparable &= np.asarray(columns["has_energy"][rows]) & (
+            (np.diff(edges) > 1) | pbc.any(axis=1)
+        )
+        for k in np.flatnonzero(comparable).tolist():
             atoms = numbers[edges[k] - edges[0] : edges[k + 1] - edges[0]].tobytes()
             yield start + k, b"\0".join((bytes(theory[k]), pbc[k].tobytes(), atoms))
 
@@ -167,15 +171,15 @@ class _Frames:
 
 
 def _pairs_of(group: Dataset, names: NDArray[np.int64], number: int) -> Pairs:
-    found = _frames(group)
-    compared = (_compared(found, i, j) for i, j in combinations(range(len(group)), 2))
-    used, kept = np.zeros(len(group), dtype=np.int64), []
+    members = _frames(group)
+    compared = (_compared(members, i, j) for i, j in combinations(range(len(group)), 2))
+    used, closest = np.zeros(len(group), dtype=np.int64), []
     for row in sorted(filter(None, compared), key=lambda row: row[0]):
         _, i, j, _ = row
         if min(used[i], used[j]) < _NEIGHBOURS:
             used[[i, j]] += 1
-            kept.append(row)
-    return _table(kept, names, number, int(group.n_atoms[0]))
+            closest.append(row)
+    return _table(closest, names, number, int(group.n_atoms[0]))
 
 
 def _table(rows: list[_Row], names: NDArray[np.int64], number: int, atoms: int) -> Pairs:
@@ -212,14 +216,14 @@ def _working(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
     return full_cell(np.where(pbc[:, None], cell, 0.0), pbc)
 
 
-def _compared(found: _Frames, i: int, j: int) -> _Row | None:
+def _compared(members: _Frames, i: int, j: int) -> _Row | None:
     """Two frames: how far they are from each other, and a row of the table."""
-    step = found.places[j] - found.places[i]
-    step -= np.where(found.pbc, np.rint(step), 0.0)
+    step = members.places[j] - members.places[i]
+    step -= np.where(members.pbc, np.rint(step), 0.0)
     step -= step.mean(axis=0)
-    here, there = found.cells[i], found.cells[j]
-    if not found.pbc.any():  # a molecule may have turned
-        before = found.places[i] - found.places[i].mean(axis=0)
+    here, there = members.cells[i], members.cells[j]
+    if not members.pbc.any():  # a molecule may have turned
+        before = members.places[i] - members.places[i].mean(axis=0)
         turn = _turn(before.T @ (before + step))
         step = (before + step) @ turn.T - before
     else:
@@ -230,27 +234,27 @@ def _compared(found: _Frames, i: int, j: int) -> _Row | None:
     far = float(np.sqrt(np.square(step @ here).sum(axis=1).max()))
     if far > _MAX_STEP or strain > _MAX_STRAIN:
         return None
-    if far > _STILL and not (found.has_forces[i] and found.has_forces[j]):
+    if far > _STILL and not (members.has_forces[i] and members.has_forces[j]):
         return None
     works = [
-        -float((found.forces[i] * (step @ here)).sum()),
-        -float((found.forces[j] @ turn.T * (step @ there)).sum()),
+        -float((members.forces[i] * (step @ here)).sum()),
+        -float((members.forces[j] @ turn.T * (step @ there)).sum()),
     ]
     ends = [
-        float(np.trace(found.stress[i] @ first)),
-        float(np.trace(turn @ found.stress[j] @ turn.T @ last)),
+        float(np.trace(members.stress[i] @ first)),
+        float(np.trace(turn @ members.stress[j] @ turn.T @ last)),
     ]
-    pressed = [found.volumes[i] * ends[0], found.volumes[j] * ends[1]]
-    known = strain < _STILL or (found.has_stress[i] and found.has_stress[j])
+    pressed = [members.volumes[i] * ends[0], members.volumes[j] * ends[1]]
+    has_strain_work = strain < _STILL or (members.has_stress[i] and members.has_stress[j])
     values = [
-        float(found.energies[j] - found.energies[i]),
+        float(members.energies[j] - members.energies[i]),
         sum(works) / 2,
-        sum(pressed) / 2 if known else np.nan,
+        sum(pressed) / 2 if has_strain_work else np.nan,
         sum(ends) / 2,
         far,
         abs(works[1] - works[0]),
         abs(pressed[1] - pressed[0]),
-        *(found.features[j] - found.features[i]).tolist(),
+        *(members.features[j] - members.features[i]).tolist(),
     ]
     return far + 4 * strain, i, j, values
 

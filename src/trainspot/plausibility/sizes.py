@@ -84,8 +84,8 @@ def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Size
         dataset: Any.
         atoms: Energies of isolated atoms, eV, that count instead of those in the dataset.
     """
-    known = {} if atoms is not None else energies_of_atoms(dataset)
-    parts = [_part(chunk, known, atoms) for chunk in dataset.chunks(CHUNK)]
+    references = {} if atoms is not None else energies_of_atoms(dataset)
+    parts = [_part(chunk, references, atoms) for chunk in dataset.chunks(CHUNK)]
     keys = np.concatenate([np.zeros((0, 4)), *(part[1] for part in parts)])
     composition = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
     columns = np.concatenate([np.zeros((0, 6)), *(part[0] for part in parts)]).T
@@ -95,7 +95,7 @@ def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Size
 
 def energies_of_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
     """Level of theory → atomic number → energy of the isolated atom, eV, the lowest if several."""
-    found: dict[str, dict[int, float]] = {}
+    references: dict[str, dict[int, float]] = {}
     for start in range(0, len(dataset), CHUNK):
         edges = np.asarray(dataset.columns["offsets"][start : min(start + CHUNK, len(dataset)) + 1])
         single = start + np.flatnonzero(np.diff(edges) == 1)
@@ -103,14 +103,14 @@ def energies_of_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
             continue
         chunk = dataset.take(single)
         for theory in np.unique(chunk.column("theory")).tolist():
-            known = found.setdefault(theory.decode(), {})
+            lowest = references.setdefault(theory.decode(), {})
             for number, energy in chunk.e0s(theory.decode()).items():
-                known[number] = min(energy, known.get(number, energy))
-    return found
+                lowest[number] = min(energy, lowest.get(number, energy))
+    return references
 
 
 def _part(
-    chunk: Dataset, known: Mapping[str, Mapping[int, float]], atoms: Mapping[int, float] | None
+    chunk: Dataset, references: Mapping[str, Mapping[int, float]], atoms: Mapping[int, float] | None
 ) -> tuple[Floats, Floats]:
     """The columns of ``Sizes``, side by side, and what tells compositions and theories apart."""
     sizes, starts = chunk.n_atoms, chunk.column("offsets")[:-1]
@@ -120,8 +120,10 @@ def _part(
     apart = np.full(len(chunk), np.nan)
     for name in np.unique(theory).tolist():
         table = np.full(119, np.nan)
-        for number, one in (known.get(name.decode(), {}) if atoms is None else atoms).items():
-            table[number] = one
+        for number, reference in (
+            references.get(name.decode(), {}) if atoms is None else atoms
+        ).items():
+            table[number] = reference
         apart = np.where(theory == name, np.add.reduceat(table[numbers], starts), apart)
     stress = np.where(chunk.column("has_stress")[:, None, None], chunk.column("stress"), np.nan)
     volume = np.abs(np.linalg.det(chunk.column("cell"))) / sizes
@@ -131,7 +133,7 @@ def _part(
     spent[~chunk.column("pbc").any(axis=1)] = 0.0
     means = [np.add.reduceat(numbers.astype(float) ** k, starts) / sizes for k in (1, 2, 3)]
     label = np.unique(theory, return_inverse=True)[1].reshape(-1)
-    digest = np.array([crc32(one) for one in np.unique(theory).tolist()])[label]
+    digest = np.array([crc32(name) for name in np.unique(theory).tolist()])[label]
     columns = (
         energy / sizes,
         np.where(sizes > 1, (energy - apart) / sizes, np.nan),
@@ -183,10 +185,10 @@ def energies(sizes: Sizes) -> Iterator[Doubt]:
 
 def _beyond_all_electrons(sizes: Sizes) -> Doubt | None:
     """More energy than all electrons of the atoms have: another unit."""
-    found = sizes.electrons[~np.isnan(sizes.electrons)]
-    if not len(found) or np.quantile(found, 0.05) < _BEYOND:
+    ratios = sizes.electrons[~np.isnan(sizes.electrons)]
+    if not len(ratios) or np.quantile(ratios, 0.05) < _BEYOND:
         return None
-    ratio, middle = float(np.median(found)), float(np.nanmedian(sizes.energy))
+    ratio, middle = float(np.median(ratios)), float(np.nanmedian(sizes.energy))
     near = [name for name in ("kcal/mol", "kJ/mol") if abs(ratio * ENERGIES[name] - 1) < 0.1]
     text = f"energies of {middle:.4g} eV/atom are {ratio:.3g} times those of all electrons"
     if not near:
@@ -202,19 +204,19 @@ def _beyond_all_electrons(sizes: Sizes) -> Doubt | None:
 
 def _like_all_electrons(sizes: Sizes) -> Doubt | None:
     """Energies that are those of all electrons, but in Hartree or Rydberg."""
-    known = ~np.isnan(sizes.electrons) & sizes.light
+    usable = ~np.isnan(sizes.electrons) & sizes.light
     telling = np.abs(sizes.energy) > _TELLING
-    found = sizes.electrons[known & telling]
-    if not len(found) or len(found) < 0.8 * (~np.isnan(sizes.energy)).sum():
+    ratios = sizes.electrons[usable & telling]
+    if not len(ratios) or len(ratios) < 0.8 * (~np.isnan(sizes.energy)).sum():
         return None
     for name in ("Hartree", "Rydberg"):
         unit = ENERGIES[name]
-        if np.all(np.abs(found * unit - 1) < 2 * _ALIKE) and (
-            abs(float(np.median(found)) * unit - 1) < _ALIKE
+        if np.all(np.abs(ratios * unit - 1) < 2 * _ALIKE) and (
+            abs(float(np.median(ratios)) * unit - 1) < _ALIKE
         ):
             return Doubt(
                 "energy-unit",
-                f"energies of {np.median(sizes.energy[known & telling]):.4g} eV/atom are those of "
+                f"energies of {np.median(sizes.energy[usable & telling]):.4g} eV/atom are those of "
                 f"all electrons in {name}? Then multiply them by {unit:.6g}, and forces in "
                 f"{name}/bohr by {FORCES[f'{name}/bohr']:.6g}",
                 unit,
@@ -245,12 +247,12 @@ def _two_zeros(sizes: Sizes) -> Iterator[Doubt]:
 
 def stresses(sizes: Sizes, slope: Slope | None) -> Iterator[Doubt]:
     """Stresses that no matter bears, unless energies bear them out."""
-    found = sizes.stress[~np.isnan(sizes.stress)]
-    many = int((found > LARGE_STRESS).sum())
-    if not many or (slope is not None and slope.known):
+    components = sizes.stress[~np.isnan(sizes.stress)]
+    many = int((components > LARGE_STRESS).sum())
+    if not many or (slope is not None and slope.is_significant):
         return  # they are borne out, or something else was said of them
-    largest = float(found.max())
-    if many < _SOME * len(found) and largest < _LARGEST:
+    largest = float(components.max())
+    if many < _SOME * len(components) and largest < _LARGEST:
         return
     against = (
         "; the energies of like frames change far less with strain"
@@ -260,7 +262,7 @@ def stresses(sizes: Sizes, slope: Slope | None) -> Iterator[Doubt]:
     yield Doubt(
         "stress-unit",
         f"stresses reach {largest:.4g} eV/Å³, {largest * EV_PER_A3_IN_GPA:.0f} GPa "
-        f"(beyond {LARGE_STRESS:g} eV/Å³ in {many} of {counted(len(found), 'frame')}){against}: in "
-        f"kbar (multiply them by {STRESSES['kbar']:.6g}) or in GPa (by "
+        f"(beyond {LARGE_STRESS:g} eV/Å³ in {many} of {counted(len(components), 'frame')})"
+        f"{against}: in kbar (multiply them by {STRESSES['kbar']:.6g}) or in GPa (by "
         f"{STRESSES['GPa']:.6g})? With the sign of VASP also by -1",
     )

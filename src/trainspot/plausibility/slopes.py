@@ -36,19 +36,21 @@ class Slope:
     explained: bool
 
     @property
-    def known(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the value is more than noise."""
         return self.explained and abs(self.value) > _SURE * self.error
 
     @property
     def agrees(self) -> bool:
         """Whether the label belongs to the energies."""
-        return self.known and _AGREES[0] < self.value < _AGREES[1]
+        return self.is_significant and _AGREES[0] < self.value < _AGREES[1]
 
     @property
     def contradicts(self) -> bool:
         """Whether the label does not belong to the energies."""
-        return self.known and not self.agrees and abs(self.value - 1.0) > _SURE * self.error
+        return (
+            self.is_significant and not self.agrees and abs(self.value - 1.0) > _SURE * self.error
+        )
 
     @property
     def excludes(self) -> bool:
@@ -78,20 +80,20 @@ class Slopes:
 
 def fitted(pairs: Pairs) -> Slopes:
     """The slopes of all pairs; those without stress count where no other pairs are."""
-    known = pairs.take(~np.isnan(pairs.strain))
-    if not _enough(known):
-        known = _one_group(pairs.take(np.isnan(pairs.strain)))
-        if not _enough(known) or len(known) < 2 * known.features.shape[1]:
+    usable = pairs.take(~np.isnan(pairs.strain))
+    if not _enough(usable):
+        usable = _one_group(pairs.take(np.isnan(pairs.strain)))
+        if not _enough(usable) or len(usable) < 2 * usable.features.shape[1]:
             return Slopes(0)
-    has_stress = not np.isnan(known.strain).any()
-    forces, stress = _fit(known, known.strain if has_stress else None)
+    has_stress = not np.isnan(usable.strain).any()
+    forces, stress = _fit(usable, usable.strain if has_stress else None)
     per_atom = False
     if any(slope and slope.contradicts for slope in (forces, stress)):
-        again = _fit(known, known.strain if has_stress else None, known.atoms)
-        found = [slope for slope in again if slope and slope.known]
-        per_atom = bool(found) and all(slope.agrees for slope in found)
-    virial = _fit(known, known.virial)[1] if stress and not stress.agrees else None
-    return Slopes(len(known), forces, stress, virial, per_atom)
+        again = _fit(usable, usable.strain if has_stress else None, usable.atoms)
+        significant = [slope for slope in again if slope and slope.is_significant]
+        per_atom = bool(significant) and all(slope.agrees for slope in significant)
+    virial = _fit(usable, usable.virial)[1] if stress and not stress.agrees else None
+    return Slopes(len(usable), forces, stress, virial, per_atom)
 
 
 def _enough(pairs: Pairs) -> bool:
@@ -156,21 +158,21 @@ def _line(table: Floats, energy: Floats, weights: Floats) -> Floats:
     again = weights
     for _ in range(20):
         root = np.sqrt(again)
-        found = np.linalg.lstsq(table * root[:, None], energy * root, rcond=None)[0]
-        again = weights / (np.abs(energy - table @ found) + floor)
-    return np.asarray(found / scale)
+        coefficients = np.linalg.lstsq(table * root[:, None], energy * root, rcond=None)[0]
+        again = weights / (np.abs(energy - table @ coefficients) + floor)
+    return np.asarray(coefficients / scale)
 
 
 def _jackknife(table: Floats, energy: Floats, weights: Floats, frames: NDArray[np.int64]) -> Floats:
     """The fit without each block of frames, (blocks, columns)."""
     names = np.unique(frames)
     place = np.searchsorted(names, frames)
-    found = []
+    fits = []
     for block in range(_BLOCKS):
-        kept = (place % _BLOCKS != block).all(axis=1)
-        scale = np.abs(table[kept]).max(axis=0, initial=0.0)
-        if kept.sum() > table.shape[1] and np.all(scale > 0):
-            found.append(_line(table[kept], energy[kept], weights[kept]))
-    if len(found) < 3:
+        rows = (place % _BLOCKS != block).all(axis=1)
+        scale = np.abs(table[rows]).max(axis=0, initial=0.0)
+        if rows.sum() > table.shape[1] and np.all(scale > 0):
+            fits.append(_line(table[rows], energy[rows], weights[rows]))
+    if len(fits) < 3:
         return np.full((1, table.shape[1]), np.inf)
-    return np.array(found)
+    return np.array(fits)

@@ -26,19 +26,21 @@ def contradictions(slopes: Slopes) -> Iterator[Doubt]:
     }
     if not wrong:
         return
-    told = " and ".join(f"{what} is about {_times(slope)} ΔE" for what, slope in wrong.values())
+    comparisons = " and ".join(
+        f"{what} is about {_times(slope)} ΔE" for what, slope in wrong.values()
+    )
     names = " and ".join("stresses" if name == "stress" else name for name in wrong)
-    text = f"{names} contradict the energies: between like frames {told} "
+    text = f"{names} contradict the energies: between like frames {comparisons} "
     text += f"({counted(slopes.pairs, 'pair')}); "
     if slopes.per_atom:
         remedy = "energies per atom (multiply each by its number of atoms)?"
         yield Doubt("energy-per-atom", text + remedy)
         return
-    found = explanations(slopes)
-    if not found and not is_sure(slopes):
+    causes = explanations(slopes)
+    if not causes and not is_sure(slopes):
         return  # frames that are far from one another, rather than units
-    why = " or ".join(cause.words for cause in found) or "units that do not belong together"
-    factors = found[0].factors if len(found) == 1 else {}
+    why = " or ".join(cause.words for cause in causes) or "units that do not belong together"
+    factors = causes[0].factors if len(causes) == 1 else {}
     factor = next(iter(factors.values())) if len(factors) == 1 else None
     kind = f"{'-and-'.join(wrong)}-against-energy"
     yield Doubt(kind, f"{text}{why}?", factor)

@@ -161,7 +161,7 @@ INFO, ARRAYS = r"\"info\":{\"dipole\":1}", r"\"arrays\":{\"a\":{}}"
         ("text.json", "[]", "cannot be read"),
         ("seed.extxyz", "1\nseed=abc\nSi 0 0 0\n", "'seed' must be a whole number, not 'abc'"),
         ("own.extxyz", '1\ntrainspot="{"\nSi 0 0 0\n', "'trainspot' is damaged"),
-        ("set.extxyz", '1\nsplit="holdout"\nSi 0 0 0\n', "unknown set 'holdout'"),
+        ("set.extxyz", '1\nsplit="holdout"\nSi 0 0 0\n', "unknown split 'holdout'"),
     ],
 )
 def test_bad_files_get_one_clear_line(tmp_path, name, content, message):
