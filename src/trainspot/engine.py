@@ -1,7 +1,7 @@
-"""What every engine says of itself: its program, what brings it, and what it foresees.
+"""What every engine declares: its program, its extra, and its remarks before a campaign.
 
 Label engines, trainers and explorers inherit from ``Engine``. No list names them: the set-up asks
-each for its program, the check asks the chosen ones what they foresee.
+every engine for its program, the check asks the chosen engines for their remarks.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ COMMAND: Final = "trainspot"
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing the user should know.
+    """One remark for the user.
 
     Attributes:
-        level: An ``error`` stops the campaign; a ``warning`` does not; a ``note`` asks for nothing.
+        level: An ``error`` stops the campaign, a ``warning`` does not, a ``note`` only informs.
         text: What, where, what to do.
     """
 
@@ -38,14 +38,14 @@ class Program:
     """A program, and the AiiDA code that stands for it.
 
     Attributes:
-        label: Label of the code that ``trainspot setup`` makes.
+        label: Label of the code that ``trainspot setup`` creates.
         executable: Name of the file.
-        calculation: AiiDA calculation that runs it by default.
-        module: Python module it needs, if it is a Python program.
-        probe: Arguments that make it say something and end.
-        says: What it then says.
-        is_quick: Whether that takes less than a second or two.
-        remedy: What brings it; empty: the pip line of the engine.
+        calculation: AiiDA calculation that runs the program by default.
+        module: Python module that a Python program needs.
+        probe: Arguments with which the program prints a text and ends.
+        says: Part of that text.
+        is_quick: Whether this run takes less than a second or two.
+        remedy: How to install the program; empty: the pip line of the engine.
     """
 
     label: str
@@ -60,15 +60,15 @@ class Program:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is known of a campaign before it spends anything.
+    """Facts about a campaign before it uses any resources.
 
     Attributes:
-        settings: Those of the engine that is asked, an instance of its ``Settings``.
-        inputs: The frames the campaign starts from, labelled or not.
-        here: The engine runs in this installation of Python, so that what cannot be imported here
-            is missing.
-        unlabelled: Makes the frames that the file and the augmentation say must be labelled, as
-            far as they are known at once: given ones and isolated atoms.
+        settings: Settings of the engine, an instance of its ``Settings``.
+        inputs: The initial frames of the campaign, with or without labels.
+        here: Whether the engine runs in this installation of Python; then a module that cannot be
+            imported here is missing.
+        unlabelled: Yields the frames that must be labelled according to the campaign file and the
+            augmentation, as far as they are known at once: input frames and isolated atoms.
     """
 
     settings: Any
@@ -78,14 +78,14 @@ class Preflight:
 
 
 class Engine(Contract, abstract=True):
-    """Base of the base classes of label engines, trainers and explorers.
+    """Base of the base classes for label engines, trainers and explorers.
 
     Attributes:
         group: The entry-point group.
-        name: Name in it.
-        default_code: AiiDA code that runs it unless the user names another.
-        extra: Extra of the engine's own package that brings what it imports or runs; empty where
-            the package brings it.
+        name: Name in this group.
+        default_code: AiiDA code that runs the engine unless the user names another code.
+        extra: Extra of the engine's own package that installs its modules and programs; empty if
+            the package installs them.
     """
 
     group: ClassVar[str]
@@ -100,19 +100,19 @@ class Engine(Contract, abstract=True):
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """What can be said of a campaign with this engine before anything is spent.
+        """Remarks on a campaign with this engine before it uses any resources.
 
-        Fast, and without an exception: what is wrong is an error among the remarks.
+        Fast, and without exceptions: a fault is a remark with the level ``error``.
 
         Args:
-            facts: What is known.
+            facts: Settings and frames of the campaign.
         """
         del facts
         yield from ()
 
     @classmethod
     def missing(cls, part: str) -> InputError:
-        """The error that says what brings a part of this engine that is not there.
+        """The error that says how to install a missing part of this engine.
 
         Args:
             part: In words, such as "the program 'lmp'".

@@ -219,7 +219,7 @@ DAMAGE = {
     "newer": (lambda file: file.attrs.__setitem__("format_version", 2), "newer trainspot"),
     "no version": (lambda file: file.attrs.__delitem__("format_version"), "unknown layout 0"),
     "missing": (lambda file: file.__delitem__("energy"), "column 'energy' is missing"),
-    "more": (lambda file: file.__setitem__("mine", [1]), "column 'mine' is not known"),
+    "more": (lambda file: file.__setitem__("mine", [1]), "unknown column 'mine'"),
     "short": (replace("forces", lambda v: v[:-1]), "column 'forces' is damaged"),
     "type": (replace("energy", lambda v: v.astype("f4")), "column 'energy' is damaged"),
     "offsets end": (at("offsets", -1, 10**6), "column 'offsets' is damaged"),

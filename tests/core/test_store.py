@@ -252,7 +252,7 @@ def test_offsets_must_rise_from_zero_to_the_end(path, name):
 def test_a_foreign_column_is_refused_rather_than_dropped(path):
     with h5py.File(path, "r+") as file:
         file["mine"] = np.zeros(3)
-    with pytest.raises(DataError, match="column 'mine' is not known"):
+    with pytest.raises(DataError, match="unknown column 'mine'"):
         hdf5.read(path)
 
 

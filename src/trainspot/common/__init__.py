@@ -1,1 +1,1 @@
-"""What every room uses: errors, units, seeds, plug-ins, settings, files, processes, words."""
+"""Shared by all rooms: errors, units, seeds, plug-ins, settings, files, processes, words."""

@@ -1,4 +1,4 @@
-"""Zip archives, which numpy and torch write: whether one is whole."""
+"""Zip archives, which numpy and torch write: whether a file is complete."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def is_whole(path: Path) -> bool:
     """Whether a file is a zip archive from its beginning to its end; never raises.
 
-    Python's own test is not enough: a model of MACE holds archives, and what is left of one that
-    was cut off behind such an archive passes for an archive with something in front of it.
+    Python's own test is not enough. A MACE model contains archives. If the file is cut off behind
+    an inner archive, Python takes the rest for an archive that follows other data.
     """
     try:
         with zipfile.ZipFile(path) as archive:

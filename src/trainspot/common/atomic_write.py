@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors that name them."""
+"""Files that appear complete or not at all, and errors with the name of the file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ERRNO: Final = re.compile(r"errno = (\d+)")
 
 @contextmanager
 def replacing(target: Path | str) -> Iterator[Path]:
-    """A scratch file to fill; it takes the place of ``target`` when the block ends without error.
+    """A scratch file to fill; it replaces ``target`` when the block ends without an error.
 
     Args:
-        target: What is wanted; an older file of this name stays if something fails.
+        target: Path of the final file; an older file of this name stays if the block fails.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays. Libraries
-            often do not say of which file, so the error names the target.
+            often do not name the file, so this error names the target.
     """
     path = Path(target)
     scratch = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
@@ -33,7 +33,7 @@ def replacing(target: Path | str) -> Iterator[Path]:
         if error.errno is None or error.filename not in {None, str(scratch)}:
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-    except RuntimeError as error:  # HDF5, when it closes what it could not write
+    except RuntimeError as error:  # HDF5, when it closes a file that it could not write
         if (number := _ERRNO.search(str(error))) is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

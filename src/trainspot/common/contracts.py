@@ -1,8 +1,8 @@
-"""What the base classes behind the seams share: a class that lacks something is refused at once.
+"""The common base of all contracts: Python refuses an incomplete class at its definition.
 
-Trainers, label engines, explorers and kinds of models derive from a base class. Their methods are
-mostly class methods, so that Python's own check of abstract methods, which happens when an object
-is made, would come too late or never.
+Trainers, label engines, explorers and kinds of models derive from a base class. Most of their
+methods are class methods. Python checks abstract methods only when it creates an object, which
+would be too late here, or never happen.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any, ClassVar, Self
 from trainspot.common.errors import ContractError
 
 
-class Contract(ABC):  # noqa: B024  (what is abstract, its subclasses say)
+class Contract(ABC):  # noqa: B024  (its subclasses have the abstract methods)
     """Base of the base classes of seams.
 
-    A subclass that is complete states every attribute of ``required`` and writes every abstract
-    method. A base class of your own, which leaves some of that to its subclasses, says so:
+    A complete subclass defines every attribute of ``required`` and every abstract method. A base
+    class of your own may leave some of them to its subclasses; declare it as
     ``class Family(Trainer, abstract=True)``.
 
     Attributes:
-        required: Class attributes that an implementation states, and what each is.
-        capabilities: Class attributes that say whether an optional method is there, and the name
-            of that method. Both or none of the two is written.
+        required: Class attributes that an implementation defines, and what each of them means.
+        capabilities: Class attributes that declare an optional method, and the name of that method.
+            A class defines both of them or neither.
 
     Raises:
-        ContractError: When the class is made: it names the class and all that is missing.
+        ContractError: At the definition of the class: names the class and everything it lacks.
     """
 
     required: ClassVar[Mapping[str, str]] = {}
@@ -53,10 +53,10 @@ class Contract(ABC):  # noqa: B024  (what is abstract, its subclasses say)
 
     @classmethod
     def implementation(cls, registered: Any) -> type[Self]:
-        """What is registered under a name, as a class of this contract.
+        """A registered object, as a class of this contract.
 
         Raises:
-            ContractError: It does not derive from this base class.
+            ContractError: The object does not derive from this base class.
         """
         if isinstance(registered, type) and issubclass(registered, cls):
             return registered
@@ -83,6 +83,6 @@ def _summary(method: Any) -> str:
 
 
 def _writes(cls: type[Contract], method: str) -> bool:
-    """Whether a class, or one between it and the base class, writes a method of its own."""
+    """Whether a class, or a class between it and the base class, defines its own method."""
     first = next(base for base in reversed(cls.__mro__) if method in vars(base))
     return inspect.getattr_static(cls, method) is not vars(first)[method]

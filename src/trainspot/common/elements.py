@@ -1,4 +1,4 @@
-"""Elements by name and number, and the models that do not know one."""
+"""Elements by name and number, and the error for an element that a model does not know."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _NAMED: Final = 10
-"""Elements of a model that an error names."""
+"""The most elements of a model that an error lists."""
 
 
 def symbols(numbers: Iterable[int]) -> str:
@@ -26,10 +26,10 @@ def is_element(symbol: str) -> bool:
 
 
 def check_symbols(names: Iterable[str]) -> None:
-    """Refuse names that are no elements, in words for a validator of pydantic.
+    """Refuse names that are no elements; for validators of pydantic.
 
     Raises:
-        ValueError: The first of them.
+        ValueError: Names the first such name.
     """
     for name in names:
         if not is_element(name):

@@ -1,4 +1,4 @@
-"""Errors that tell what happened, where, and what to do about it, in one line."""
+"""Errors that say in one line what happened, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainspotError(Exception):
         self.where = where
         self.hint = hint
         message = f"{where}: {what}" if where else what
-        # What other programs say may run over several lines; our message is one.
+        # Messages of other programs may have several lines; ours has one.
         super().__init__(" ".join((f"{message}; {hint}" if hint else message).split()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -53,10 +53,10 @@ class DataError(InputError):
 
 
 class UnknownNameError(InputError):
-    """A name that nothing answers to; the message offers the nearest one."""
+    """A name that does not exist; the message offers the nearest existing name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
-        """Find the nearest of the ``known`` names and offer it."""
+        """Offer the nearest of the ``known`` names."""
         self.name = name
         choices = sorted(known)
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
@@ -69,12 +69,12 @@ class MissingExtraError(InputError):
 
     Args:
         feature: What is missing.
-        extra: The extra that brings it; empty: what the package itself requires.
-        package: The package that the extra belongs to.
+        extra: The extra that installs it; empty if the package itself requires it.
+        package: The package of the extra.
     """
 
     def __init__(self, feature: str, extra: str = "", *, package: str = "trainspot") -> None:
-        """Name the feature and the pip line that brings it."""
+        """Name the feature and the pip line that installs it."""
         requirement = f"'{package}[{extra}]'" if extra else package
         super().__init__(f"{feature} is not installed", hint=f"run: pip install {requirement}")
 
@@ -94,13 +94,13 @@ class TrainingError(RunError):
 
 
 class OutputMissingError(TrainingError):
-    """A program ended without the file it should have left."""
+    """A program ended without its output file."""
 
     exit_status = 303
 
 
 class OutputUnreadableError(TrainingError):
-    """A program left a file that cannot be read."""
+    """A program wrote a file that cannot be read."""
 
     exit_status = 304
 

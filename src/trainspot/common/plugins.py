@@ -1,8 +1,8 @@
-"""Implementations behind the seams, found by entry point.
+"""Implementations behind the seams, by entry point.
 
-A seam is an entry-point group such as ``trainspot.label``; adding an implementation is a package
-with an entry point and changes no list here. What brings a missing module is in the metadata of
-the package whose implementation asks for it, ours or another.
+A seam is an entry-point group such as ``trainspot.label``. A package adds an implementation with an
+entry point; no list here changes. The metadata of that package, ours or another one, say which
+extra installs a missing module.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def load(group: str, name: str, *, where: str = "", kind: str = "") -> Any:
     Args:
         group: The entry-point group.
         name: A name in it.
-        where: The place that a message names.
-        kind: What a message calls the thing; by default the seam, "label engine".
+        where: The place for an error message.
+        kind: Kind of the object in messages; by default from the seam, such as "label engine".
 
     Raises:
-        UnknownNameError: No such name; the message offers the nearest.
-        MissingExtraError: The name is known, its dependency is not installed.
-        InputError: It is of another package, and cannot be imported.
+        UnknownNameError: No such name; the message offers the nearest name.
+        MissingExtraError: The name exists, but its dependency is not installed.
+        InputError: The object is part of another package and cannot be imported.
     """
     kind = kind or _kind(group)
     points = [point for point in _registered(entry_points, group) if point.name == name]
@@ -55,7 +55,7 @@ def load(group: str, name: str, *, where: str = "", kind: str = "") -> Any:
 
 
 def _kind(group: str) -> str:
-    """What a seam is called in messages; those named by a verb have engines."""
+    """The word for a seam in messages; seams named by a verb have engines."""
     words = group.removeprefix("trainspot.").replace("_", " ")
     return f"{words} engine" if words in {"label", "train", "explore"} else words
 
@@ -76,12 +76,12 @@ def _package(point: EntryPoint) -> str:
     return OURS if point.dist is None else str(point.dist.name)
 
 
-# ── what brings a missing module ──────────────────────────────────────────────
+# ── the extra of a missing module ─────────────────────────────────────────────
 def extra_for(error: ImportError, package: str = OURS) -> str | None:
-    """The extra of a package that brings the module an import did not find, if one does.
+    """The extra of a package that installs a missing module, or ``None``.
 
     Args:
-        error: What the import raised.
+        error: The error of the import.
         package: An installed package.
     """
     from packaging.utils import canonicalize_name  # 40 ms, for a message
@@ -96,7 +96,7 @@ def extra_for(error: ImportError, package: str = OURS) -> str | None:
 
 
 def _reason(point: EntryPoint, kind: str, error: ImportError) -> InputError | None:
-    """Why an entry point cannot be imported, in a line; nothing for a mistake of ours."""
+    """Why an entry point cannot be imported, in one line; ``None`` for our own mistake."""
     module, package = _top(error.name), _package(point)
     is_missing = isinstance(error, ModuleNotFoundError) and module not in ("", _top(point.module))
     if package == OURS:
@@ -116,7 +116,7 @@ def _top(module: str | None) -> str:
 
 @functools.cache
 def _requirements(package: str) -> tuple[tuple[str, str], ...]:
-    """What each extra of an installed package requires, as pairs of requirement and extra."""
+    """The requirements of each extra of an installed package, as (requirement, extra) pairs."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -139,7 +139,7 @@ def _requirements(package: str) -> tuple[tuple[str, str], ...]:
 
 
 def _belongs(requirement: Requirement, extra: str) -> bool:
-    """Whether a requirement is one of an extra, and of no installation without it."""
+    """Whether an installation with an extra has a requirement that one without it has not."""
     marker = requirement.marker
     assert marker is not None  # unconditional requirements belong to no extra
     return marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})

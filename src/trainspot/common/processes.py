@@ -1,4 +1,4 @@
-"""Processes that do not outlive the program they work for, and what programs run with."""
+"""Processes that end with the program that started them, and the environment of programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Cut = Literal["walltime", "memory", "killed"]
-"""Why a program was cut off; ``killed`` is all that is known of a kill without a reason."""
+"""Why a program was cut off; ``killed`` stands for a kill without a known reason."""
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _NO_REASON: Final = re.compile(rf"\w*Warning\b|\bWARNING\b|^{re.escape(_TRACEBACK)}")
@@ -23,7 +23,7 @@ THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that limit the threads of numerical libraries."""
 
 HUGE_PAGES: Final = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""Set before torch is imported, has it ask Linux for large pages (decision 0024)."""
+"""Makes torch ask Linux for large pages if it is set before the import (decision 0024)."""
 
 # What schedulers, shells and libraries write when a job is cut off. Walltime is looked for first,
 # because a job out of time is killed in the end as well, and memory before a bare kill.
@@ -37,7 +37,7 @@ _SIGNS: Final[Mapping[Cut, re.Pattern[str]]] = {
         r"|bad_alloc|cannot allocate memory|defaultcpuallocator: (?:can't|not enough)",
         re.IGNORECASE,
     ),
-    # Who killed it is not said: an administrator, a watchdog, a preemption, the kernel.
+    # The text does not say who killed it: an administrator, a watchdog, a preemption, the kernel.
     "killed": re.compile(
         r"^.*\bkilled\s*$|:\s+\d+\s+(?:killed|terminated)\b|\bsignal (?:9|15)\b|\bsigkill\b"
         r"|\bcancelled at\b|due to preemption",
@@ -48,27 +48,27 @@ _COUNTERS: Final = Path("/proc/vmstat")
 
 
 def environment(threads: int | str) -> dict[str, str]:
-    """Environment variables of a program that may use so many threads.
+    """Environment variables of a program that may use this number of threads.
 
-    They are hashed as part of AiiDA jobs: with one more name, finished jobs would run again.
+    AiiDA hashes them as part of its jobs: with one more name, finished jobs would run again.
     """
     return {"MKL_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
 
 
 def cores() -> int:
     """The cores that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: what a batch system or taskset leaves
+    if hasattr(os, "sched_getaffinity"):  # Linux: the cores that a batch system or taskset grants
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def keep_to_one_core(*, always: bool = True) -> None:
-    """Limit the numerical libraries of this process, one of several, to one thread.
+    """Limit the numerical libraries of this process to one thread; for one of several processes.
 
-    Libraries read the limit when they are imported: call it before.
+    Libraries read the limit at their import: call this function before.
 
     Args:
-        always: Also where the user has set another limit.
+        always: Replace a limit that the user has set.
     """
     for name in THREADS:
         if always or name not in os.environ:
@@ -76,10 +76,10 @@ def keep_to_one_core(*, always: bool = True) -> None:
 
 
 def ends_with_parent(command: list[str]) -> list[str]:
-    """The command such that it ends with the process that starts it, even if that is killed.
+    """The command in a form that ends with the process that starts it, even after kill -9.
 
-    The kernel sees to it, where there is util-linux 2.33 or newer; elsewhere the command stays as
-    it is. What counts as the parent is the thread that starts the command.
+    With util-linux 2.33 or newer the kernel ends the command; without, the command stays unchanged.
+    The parent is the thread that starts the command.
     """
     setpriv = shutil.which("setpriv")
     return [*_guard(setpriv), *command] if setpriv else command
@@ -87,17 +87,17 @@ def ends_with_parent(command: list[str]) -> list[str]:
 
 @cache
 def _guard(setpriv: str) -> tuple[str, ...]:
-    """What to put before a command; nothing if this ``setpriv`` is too old."""
+    """The words in front of a command; none if this ``setpriv`` is too old."""
     guard = (setpriv, "--pdeathsig", "TERM")
     tried = subprocess.run([*guard, setpriv, "--version"], capture_output=True, check=False)  # noqa: S603
     return () if tried.returncode else guard
 
 
 def error_line(stderr: str) -> str:
-    """The line in which a program says why it failed, or nothing.
+    """The line that says why a program failed, or nothing.
 
-    That is the last line of its last traceback that names an exception; without any traceback, the
-    last line that is no warning. Warnings come with a line of source below, which is indented.
+    This is the line of its last traceback that names the exception; without a traceback, the last
+    line that is not part of a warning. An indented line of source follows a warning.
     """
     lines = stderr.splitlines()
     starts = [row for row, line in enumerate(lines) if line.startswith(_TRACEBACK)]
@@ -111,12 +111,12 @@ def error_line(stderr: str) -> str:
 
 
 def cut_off_by(text: str) -> Cut | None:
-    """Why a program was cut off, from what it, its shell and its scheduler wrote as errors."""
+    """Why a program was cut off, from the error output of program, shell and scheduler."""
     return next((cut for cut, sign in _SIGNS.items() if sign.search(text)), None)
 
 
 def kills_for_memory() -> int | None:
-    """How many processes this kernel has killed for want of memory; ``None`` if it does not say."""
+    """Number of processes that this kernel killed for lack of memory; ``None`` if unknown."""
     try:
         counters = _COUNTERS.read_text(encoding="ascii").split()
     except OSError:
@@ -128,14 +128,14 @@ def kills_for_memory() -> int | None:
 def pool(
     workers: int, initializer: Callable[..., None] | None = None, initargs: tuple[Any, ...] = ()
 ) -> ProcessPoolExecutor:
-    """A pool of spawned processes; they end with this process, even if that is killed with -9.
+    """A pool of spawned processes, which end with this process, even if kill -9 ends it.
 
     Args:
-        workers: Their number.
-        initializer: Called first in each of them.
-        initargs: Its arguments.
+        workers: Number of processes.
+        initializer: Each process calls it first.
+        initargs: Arguments of the initializer.
     """
-    # spawn, not fork: calculators and torch start threads, and forking those deadlocks
+    # spawn, not fork: calculators and torch start threads, and a fork of them deadlocks
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, context, _start, (initializer, initargs))
 

@@ -14,12 +14,12 @@ PROPERTIES: Final[tuple[Property, ...]] = get_args(Property)
 
 
 class Words(NamedTuple):
-    """What a property is called.
+    """Names and units of a property.
 
     Attributes:
         title: Name in headings and axis labels.
-        unit: Of errors, disagreements and tolerances: energies are per atom.
-        label_unit: Of a label: the energy of a whole frame.
+        unit: Unit of errors, disagreements and tolerances: energies are per atom.
+        label_unit: Unit of a label: the energy of a whole frame.
     """
 
     title: str

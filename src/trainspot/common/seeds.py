@@ -1,7 +1,7 @@
-"""All randomness comes from here: one campaign seed, and a name for every use of it.
+"""The source of all random numbers: one campaign seed, and a name for every use of it.
 
 ``generator(seed, "augment", "rattle", frame_id)`` is the same stream on every machine and does
-not depend on what was drawn before, so a stage can be repeated alone.
+not depend on earlier draws, so a single stage can be repeated.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ def derive_seed(seed: int, *keys: str | int) -> int:
 
     Args:
         seed: The campaign's seed.
-        keys: What the seed is for, from the general to the particular.
+        keys: The purpose of the seed, from general to particular.
     """
-    # JSON tells 1 from "1" and where one key ends; a numpy integer is the integer it holds.
+    # JSON separates the keys, and 1 from "1"; a numpy integer counts as a plain integer.
     plain = [str(key) if isinstance(key, str) else int(key) for key in keys]
     text = json.dumps([int(seed), *plain])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

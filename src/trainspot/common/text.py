@@ -1,4 +1,4 @@
-"""How messages to the user are put."""
+"""Phrases that messages to the user share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _MOST_REASONS: Final = 4
 
 
 def counted(number: int, thing: str) -> str:
-    """``1 frame``, ``2 frames``: a number and what it counts, a word with a plural in s."""
+    """``1 frame``, ``2 frames``: a number and a noun, whose plural ends in s."""
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def sentences(*parts: str) -> str:
-    """Parts without a full stop, one sentence each; empty ones are left out."""
+    """One sentence for each part, which has no full stop; without the empty parts."""
     return " ".join(f"{part}." for part in parts if part)
 
 
@@ -26,7 +26,7 @@ def most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def listed(counts: Mapping[str, int]) -> str:
-    """``overlap (3), force (1)``: the most frequent, and how many others."""
+    """``overlap (3), force (1)``: the most frequent reasons, and the number of the others."""
     ordered = most(counts)
     reasons = [f"{words} ({n})" for words, n in ordered[:_MOST_REASONS]]
     if rest := sum(n for _, n in ordered[_MOST_REASONS:]):
@@ -35,12 +35,12 @@ def listed(counts: Mapping[str, int]) -> str:
 
 
 def broken_off(failed: int | None, runs: int | None, by_reason: Mapping[str, int] | None) -> str:
-    """How many runs of molecular dynamics did not reach their end and why, or nothing.
+    """How many runs of molecular dynamics did not reach their end, and why; empty for none.
 
     Args:
-        failed: Runs that did not.
-        runs: All runs, if they were counted.
-        by_reason: Runs that did not, by reason, if that is known.
+        failed: Number of these runs.
+        runs: Number of all runs, if known.
+        by_reason: Number of these runs by reason, if known.
     """
     if not failed:
         return ""

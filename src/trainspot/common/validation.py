@@ -41,26 +41,26 @@ _MESSAGES: Final[Mapping[str, str]] = {
 }
 
 _OWN: Final = frozenset({"trainspot", "twice", "shares", "value_error"})
-"""Types of the errors that our own checks raise: their messages stand as they are."""
+"""Types of the errors that our own checks raise; their messages are not changed."""
 
 
 def told(details: ErrorDetails) -> str:
-    """What pydantic found, in our words: ``must be at least 1``."""
+    """An error of pydantic in our words: ``must be at least 1``."""
     template = _MESSAGES.get(details["type"])
     if template is None:
         text = details["msg"].removeprefix("Value error, ").replace("Input should", "must")
-        # Our own messages stand as they are: they may start with an element.
+        # Our own messages are not changed: they may start with an element.
         is_ours = details["type"] in {"trainspot", "value_error"}
         return text if is_ours else text[0].lower() + text[1:]
     return template.format(**details.get("ctx", {}))
 
 
 def sentence(place: str, together: Sequence[ErrorDetails]) -> tuple[str, str]:
-    """What is wrong with one value, and what to do about it where our own check says so.
+    """What is wrong with one value, and the hint of our own check, if it has one.
 
     Args:
-        place: The value as the user names it: ``train.committee``.
-        together: What pydantic found there: one error, or one of each member of a union.
+        place: The name of the value for the user: ``train.committee``.
+        together: The errors of pydantic for this value: one, or one of each member of a union.
 
     Returns:
         ``train.committee must be at least 2, not 1`` and the hint, which may be empty.
@@ -84,14 +84,14 @@ def explained(
     kind: str = "setting",
     name: str = "",
 ) -> InputError:
-    """The first thing that pydantic found wrong with plain values, as one line.
+    """The first error of pydantic in plain values, as one line.
 
     Args:
-        error: What it found.
-        model: The model that was validated.
-        where: What the line names as the place, such as a file.
-        kind: What a key of the model is called.
-        name: What the model is called; it stands before the name of the value.
+        error: All errors of pydantic.
+        model: The settings model.
+        where: The place in the message, such as a file.
+        kind: The word for a key of the model.
+        name: Name of the model in front of the name of the value.
     """
     details = error.errors(include_url=False)
     first = details[0]
@@ -99,7 +99,7 @@ def explained(
     depth, owner = _owned(model, location)
     if first["type"] == "extra_forbidden":
         return UnknownNameError(kind, str(location[-1]), owner.model_fields, where=where)
-    field = location[:depth]  # beyond it pydantic tells the members of a union apart
+    field = location[:depth]  # the rest of the location names members of a union
     together = (
         [detail for detail in details if detail["loc"][:depth] == field] if field else [first]
     )
@@ -130,11 +130,11 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def renamed(values: Any, former: Mapping[str, str]) -> Any:
-    """The same values under today's names; anything but a mapping is returned as it is.
+    """The same values under today's names; anything but a mapping stays unchanged.
 
     Args:
-        values: What the user wrote.
-        former: Former names and today's.
+        values: The user's values.
+        former: Today's names by former names.
 
     Raises:
         ValueError: A value has both names.
@@ -148,7 +148,7 @@ def renamed(values: Any, former: Mapping[str, str]) -> Any:
 
 
 def same_values(one: Any, two: Any) -> bool:
-    """Whether two JSON values are the same but for rounding: AiiDA keeps 14 digits of a number."""
+    """Whether two JSON values are equal except for rounding: AiiDA keeps 14 digits of a number."""
     if isinstance(one, Mapping) and isinstance(two, Mapping):
         return one.keys() == two.keys() and all(same_values(one[key], two[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(two, list | tuple):
@@ -165,10 +165,10 @@ def parse_settings(model: type[M], raw: Mapping[str, Any], *, where: str = "") -
     Args:
         model: The settings model.
         raw: Values by name.
-        where: What an error names as the place, such as a file.
+        where: The place in an error message, such as a file.
 
     Raises:
-        UnknownNameError: A key that the model does not have; the nearest is offered.
+        UnknownNameError: A key that the model does not have; the message offers the nearest key.
         InputError: A value of the wrong type or out of bounds.
     """
     try:

@@ -1,7 +1,7 @@
-"""The columns a dataset consists of, and how frames become columns and columns frames.
+"""The columns of a dataset, and the conversion from frames to columns and back.
 
-Atoms of all frames follow one another in ragged columns; ``offsets`` tells where each frame
-starts. The same columns are the HDF5 layout, see ``store``.
+Ragged columns hold the atoms of all frames, one frame after another; ``offsets`` holds the start of
+each frame. The HDF5 layout has the same columns, see ``hdf5``.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ PER_FRAME: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
     "iteration": ("i4", ()),
     "seed": ("i8", ()),
 }
-"""Columns with one row a frame: dtype and shape of a row. ``split`` 0 is none, else 1 + index in
-``SPLITS``; ``seed`` -1 is none; a value whose ``has_…`` is false is zero."""
+"""Columns with one row per frame: dtype and shape of a row. ``split`` is 0 for none, else 1 + index
+in ``SPLITS``; ``seed`` is -1 for none; a value whose ``has_…`` is false is zero."""
 
 PER_ATOM: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
     "numbers": ("u1", ()),
     "positions": ("f8", (3,)),
     "forces": ("f8", (3,)),
 }
-"""Ragged columns with one row an atom, cut by ``offsets``."""
+"""Ragged columns with one row per atom; ``offsets`` cuts them into frames."""
 
 TEXT: Final = ("parameters", "info")
-"""Ragged columns of UTF-8 JSON bytes, each cut by its own ``<name>_offsets``."""
+"""Ragged columns of UTF-8 JSON bytes; each has its own ``<name>_offsets``."""
 
 EXTRA: Final = "arrays/"
-"""Prefix of per-atom extras; ``has_arrays/<name>`` tells which frames have one."""
+"""Prefix of per-atom extras; the mask ``has_arrays/<name>`` marks the frames that have one."""
 
 
 _ROW: Final = np.dtype([(name, *kind) for name, kind in PER_FRAME.items()], align=True)
-"""All of a frame that has one row, side by side."""
+"""All values of a frame with one row per frame, side by side."""
 
 _SHORT: Final = ("numbers", *TEXT)
-"""Ragged columns of single bytes, of which a block keeps its part where that is short."""
+"""Ragged columns of single bytes; a block keeps its part of them if this part is short."""
 
 _KEPT: Final = 1 << 16
-"""Bytes, the longest part of one that a block keeps: 512 frames of 128 atoms."""
+"""Bytes; the longest part of such a column that a block keeps: 512 frames of 128 atoms."""
 
 
 def is_mask(name: str) -> bool:
@@ -68,13 +68,13 @@ def is_mask(name: str) -> bool:
 
 
 def axes(columns: Iterable[str]) -> dict[str, list[str]]:
-    """For each offsets column the ragged columns it cuts."""
+    """The ragged columns by the name of their offsets column."""
     atoms = [*PER_ATOM, *(name for name in columns if name.startswith(EXTRA))]
     return {"offsets": atoms} | {f"{name}_offsets": [name] for name in TEXT}
 
 
 def _axis(name: str) -> str:
-    """The offsets that cut a ragged column."""
+    """Name of the offsets column of a ragged column."""
     return f"{name}_offsets" if name in TEXT else "offsets"
 
 
@@ -97,7 +97,7 @@ def spread(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
 
 
 def fixed_width(name: str, values: Sequence[str | bytes]) -> NDArray[np.bytes_]:
-    """Short texts as a fixed-width column; refused rather than truncated."""
+    """Short texts as a fixed-width column; a text that does not fit is refused, not truncated."""
     dtype = PER_FRAME[name][0]
     encoded = [v if isinstance(v, bytes) else v.encode("utf-8") for v in values]
     for value in encoded:
@@ -110,7 +110,7 @@ def columns_of(frames: list[Frame]) -> dict[str, Any]:
     """All columns of frames.
 
     Raises:
-        DataError: Metadata that cannot be kept losslessly, or extras that do not agree.
+        DataError: Metadata that cannot be stored losslessly, or extras that do not agree.
     """
     if any(frame.origin.seed is not None and frame.origin.seed < 0 for frame in frames):
         raise DataError("the seed of a frame's origin must not be negative")
@@ -186,14 +186,14 @@ def _extra_columns(frames: list[Frame], name: str) -> dict[str, Any]:
 
 
 class Block:
-    """Consecutive frames of some columns: small things are read at once, atoms when needed.
+    """Consecutive frames of some columns; it reads small values at once, atoms when needed.
 
     Args:
         columns: Arrays or their on-disk stand-ins.
         start: Row of the first frame.
-        stop: Row after the last one.
-        own: Frames get arrays of their own, so that one that is kept does not keep all others in
-            memory.
+        stop: Row after the last frame.
+        own: Whether each frame gets its own arrays, so that a frame does not keep the whole block
+            in memory.
     """
 
     __slots__ = ("_edges", "_extras", "_own", "_ragged", "_rows")
@@ -201,7 +201,7 @@ class Block:
     def __init__(
         self, columns: Mapping[str, Any], start: int, stop: int, *, own: bool = False
     ) -> None:
-        """Read the columns with one row a frame, and elements and texts where they are short."""
+        """Read the columns with one row per frame, and short columns of elements and texts."""
         self._own = own
         self._rows = np.empty(stop - start, _ROW)
         for name in PER_FRAME:
@@ -228,7 +228,7 @@ class Block:
         """One frame, not quantised again; its arrays are read-only.
 
         Args:
-            row: Counted from the start of the block.
+            row: Row within the block, from 0.
 
         Raises:
             DataError: Its texts or metadata are damaged.

@@ -1,8 +1,8 @@
-"""Many frames in columns: ``Dataset``, the currency every stage takes and returns.
+"""Many frames in columns: ``Dataset``, the currency that every stage takes and returns.
 
-A dataset is a mapping of column names to arrays, in memory or on disk (``store``). Atoms of all
-frames follow one another in ragged columns; ``offsets`` tells where each frame starts. The same
-columns are the HDF5 layout, see ``store``.
+A dataset is a mapping of column names to arrays, in memory or on disk (``hdf5``). Ragged columns
+hold the atoms of all frames, one frame after another; ``offsets`` holds the start of each frame.
+The HDF5 layout has the same columns.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 CHUNK: Final = 512
-"""Frames that are in memory at a time while a dataset is iterated."""
+"""Frames that an iteration over a dataset holds in memory at a time."""
 
-_WINDOW: Final = 16 * CHUNK  # rows of which a view asks at a time whether they belong to it
-_BLOCKS: Final = 128  # chunks of which single frames are read: 65536 frames, 55 MB at most
+_WINDOW: Final = 16 * CHUNK  # rows that a view checks at a time
+_BLOCKS: Final = 128  # chunks in the cache for single frames: 65536 frames, 55 MB at most
 
 
 class Dataset(Sequence[Frame]):
@@ -58,13 +58,13 @@ class Dataset(Sequence[Frame]):
     __slots__ = ("_blocks", "_cache", "_columns")
 
     def __init__(self, columns: Mapping[str, Any]) -> None:
-        """Wrap columns; use ``from_frames``, ``store.read`` or ``io.read`` to get them."""
+        """Wrap columns; ``from_frames``, ``hdf5.read`` and ``io.read`` return datasets."""
         self._columns = columns
         self._cache: dict[str, NDArray[Any]] = {}
         self._blocks: dict[int, Block] = {}
 
     def __reduce__(self) -> Any:
-        """To another process go the columns alone."""
+        """Send only the columns to another process."""
         return Dataset, (self._columns,)
 
     # ── making ────────────────────────────────────────────────────────────────
@@ -73,7 +73,7 @@ class Dataset(Sequence[Frame]):
         """A dataset of the frames in their order.
 
         Raises:
-            DataError: Metadata that cannot be kept losslessly, or extras that do not agree.
+            DataError: Metadata that cannot be stored losslessly, or extras that do not agree.
         """
         return cls(columns_of(list(frames)))
 
@@ -92,20 +92,20 @@ class Dataset(Sequence[Frame]):
     def merge(self, *others: Dataset, tell: Callable[[str], object] | None = None) -> Dataset:
         """The union by frame id, in order of first appearance.
 
-        Of copies of one frame, the set of any that has one stays, so that a test frame that is
-        found again by exploration cannot be trained on. Labels, info and extras all come from one
-        copy: the one with the most complete labels (energy and forces, then stress); of equally
-        complete ones the one with the lower energy, which is closer to the ground state of its
-        level of theory. The origin is that of the copy that was made first, by iteration. Which
-        dataset a copy is in decides nothing but the order.
+        If any copy of a frame has a split, the frame keeps it: a test frame that exploration meets
+        again is never used for training. Labels, info and extras come from one copy, the copy with
+        the most complete labels (energy and forces, then stress). Among equally complete copies it
+        is the one with the lowest energy, which is closest to the ground state of its level of
+        theory. The origin comes from the oldest copy, by iteration. The dataset of a copy affects
+        only the order.
 
         Args:
             others: More datasets.
-            tell: Is called with what was merged, if anything was.
+            tell: Called with a summary of the merge, if there were copies.
 
         Raises:
-            DataError: One frame in two sets, labelled at two levels of theory, or labelled twice
-                by calculations that differ in something.
+            DataError: A frame is in two splits, has labels at two levels of theory, or has two
+                labels from calculations that differ in something.
         """
         together = Dataset.concatenate([self, *others])
         columns = {name: together.column(name) for name in together.columns}
@@ -127,7 +127,7 @@ class Dataset(Sequence[Frame]):
         return self._columns
 
     def column(self, name: str) -> NDArray[Any]:
-        """One whole column as an array (read from disk once, if it is there)."""
+        """One whole column as an array; a column on disk is read once."""
         if name not in self._cache:
             self._cache[name] = frozen(self._columns[name])
         return self._cache[name]
@@ -173,17 +173,17 @@ class Dataset(Sequence[Frame]):
         return dict(Counter(value.decode() for value in self.column(name).tolist()))
 
     def e0s(self, theory: str | None = None) -> dict[int, float]:
-        """Energy (eV) of the isolated atom of each element, from those that have one.
+        """Energy (eV) of the isolated atom of each element that has one.
 
-        Ions do not count; what an isolated atom is tells ``isolated``.
-        Of several atoms of one element the lowest energy counts: they differ by their spin state,
-        or by how far the calculation got, and the reference is the ground state.
+        Ions do not count; ``isolated`` defines an isolated atom. If an element has several atoms,
+        the lowest energy counts: the atoms differ in their spin state or in the convergence of the
+        calculation, and the reference is the ground state.
 
         Args:
-            theory: Level of theory of the labels; may be omitted where all atoms have one.
+            theory: Level of theory of the labels; optional if all atoms have the same level.
 
         Raises:
-            DataError: Atoms at several levels of theory, and none was named.
+            DataError: Atoms at several levels of theory, and ``theory`` is not given.
         """
         alone = reference_atoms(self._columns) & self.column("has_energy")
         theories = self.column("theory")
@@ -206,7 +206,7 @@ class Dataset(Sequence[Frame]):
         """A frame for an integer, a dataset for a slice, a mask or a list of integers."""
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
-            if step == 1:  # neighbours: nothing else is read
+            if step == 1:  # neighbours: read nothing else
                 return Dataset(self._rows(start, max(start, stop)))
             return self.take(range(start, stop, step))
         if not isinstance(index, int) and np.ndim(index):
@@ -217,7 +217,7 @@ class Dataset(Sequence[Frame]):
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order, read in chunks: constant memory however long the dataset."""
         own = self._is_on_disk
-        for start in range(0, len(self), CHUNK):  # nothing holds a chunk while the next is read
+        for start in range(0, len(self), CHUNK):  # the last chunk is free before the next read
             yield from frames_of(self._rows(start, min(start + CHUNK, len(self))), own=own)
 
     def frames(
@@ -226,8 +226,8 @@ class Dataset(Sequence[Frame]):
         """Frames of a view in order, read in chunks: constant memory however long the dataset.
 
         Args:
-            split: Only those of one set.
-            labelled: Only those with energy and forces, or only those without.
+            split: Only frames of this split.
+            labelled: Only frames with energy and forces, or only frames without.
         """
         if split is None and labelled is None:
             yield from self
@@ -238,7 +238,7 @@ class Dataset(Sequence[Frame]):
                 yield from frames_of(self.take(chosen).columns, own=True)
 
     def rows(self, *, split: Split | None = None, labelled: bool | None = None) -> NDArray[np.intp]:
-        """Row numbers of a view, see ``frames``; nothing but what decides them is read."""
+        """Row numbers of a view, see ``frames``; reads only the columns that decide them."""
         return np.concatenate([np.zeros(0, np.intp), *self._view(split, labelled)])
 
     def _view(self, split: Split | None, labelled: bool | None) -> Iterator[NDArray[np.intp]]:
@@ -262,7 +262,7 @@ class Dataset(Sequence[Frame]):
         """The row of a frame or a frame id.
 
         Raises:
-            ValueError: It is not here.
+            ValueError: The dataset does not have this frame.
         """
         identity = _identity(value)
         rows = np.flatnonzero(self.column("id")[start:stop] == identity.encode())
@@ -275,7 +275,7 @@ class Dataset(Sequence[Frame]):
         return int(np.count_nonzero(self.column("id") == _identity(value).encode()))
 
     def __contains__(self, value: object) -> bool:
-        """Whether a frame or a frame id is here."""
+        """Whether the dataset has a frame or a frame id."""
         return self.count(value) > 0
 
     def by_id(self, identity: str) -> Frame:
@@ -291,11 +291,11 @@ class Dataset(Sequence[Frame]):
             IndexError: A row that does not exist.
             ValueError: A mask of another length.
         """
-        columns = {**self._columns, **self._cache}  # what was read already is not read again
+        columns = {**self._columns, **self._cache}  # no column is read twice
         return Dataset(taken(columns, self._checked(rows)))
 
     def part(self, rows: ArrayLike | range) -> Dataset:
-        """The same as ``take``, but of a dataset on disk nothing is read before it is asked for.
+        """The same as ``take``, but a dataset on disk is read only when a column is used.
 
         Raises:
             IndexError: A row that does not exist.
@@ -343,7 +343,7 @@ class Dataset(Sequence[Frame]):
         return self.take(self.rows(labelled=False))
 
     def subset(self, split: Split) -> Dataset:
-        """Frames of one set."""
+        """Frames of one split."""
         return self.take(self.rows(split=split))
 
     def with_columns(self, **columns: ArrayLike) -> Dataset:
@@ -368,7 +368,7 @@ class Dataset(Sequence[Frame]):
         return Dataset({**self._columns, **unlabelled(self._columns)})
 
     def with_labels_of(self, source: Dataset) -> Dataset:
-        """The same frames; those that are labelled in ``source`` get its labels and theory."""
+        """The same frames; frames with labels in ``source`` get these labels and their theory."""
         return Dataset(relabelled(self._columns, source.columns))
 
     @property
@@ -376,7 +376,7 @@ class Dataset(Sequence[Frame]):
         return not isinstance(self._columns["positions"], np.ndarray)
 
     def _block(self, number: int) -> Block:
-        """A chunk of which single frames are asked for; those asked for last are kept."""
+        """A chunk for access to single frames; the cache keeps the chunks that were used last."""
         block = self._blocks.pop(number, None)
         if block is None:
             start = number * CHUNK

@@ -1,8 +1,8 @@
 """One structure with its labels and its origin: ``Frame``, ``Labels``, ``Origin``.
 
-Positions and cell live on a grid of 1e-8 Å from the moment a frame is made, so that the identity
-of a frame survives every file format; see ``frame_id``. Charge, spin and starting moments belong to
-it, see ``state``.
+Positions and cell of a frame lie on a grid of 1e-8 Å, so that the identity of the frame survives
+every file format; see ``frame_id``. Charge, spin and starting moments are part of the identity, see
+``state``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _POINTS: Final = 1e8  # of the grid in 1 Å: unlike GRID a whole number, exact a
 
 # Beyond 2**51 grid points, 2e7 Å, doubles cannot tell neighbouring points apart reliably.
 MAX_COORDINATE: Final = 2.0**51 * GRID
-"""Å; positions and cells are below."""
+"""Å; all positions and cell vectors are smaller."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -47,8 +47,8 @@ def quantise(lengths: ArrayLike) -> NDArray[np.float64]:
     values = np.array(lengths, dtype=np.float64)
     if not np.all(np.abs(values) < MAX_COORDINATE):  # also catches nan
         raise InputError("a position or cell vector is not finite or beyond 2e7 Å")
-    # Divided, not multiplied: of all doubles that is the one nearest to the decimals, so that a
-    # file with eight of them comes back unchanged. No negative zeros: equal frames, equal bytes.
+    # A division gives the double nearest to the decimal number, a multiplication does not: a file
+    # with eight decimals comes back unchanged. No negative zeros: equal frames have equal bytes.
     return np.rint(values / GRID) / _POINTS + 0.0
 
 
@@ -61,8 +61,8 @@ def frame_id(
 ) -> str:
     """The identity of a frame: 64 hexadecimal digits.
 
-    sha256 of species, periodicity, the integers that cell and positions are on the 1e-8 Å grid,
-    and the electronic state where one is given: without, it is the identity of the geometry.
+    This is the sha256 of species, periodicity, the integers of cell and positions on the 1e-8 Å
+    grid, and the electronic state if there is one; otherwise it is the identity of the geometry.
 
     Args:
         numbers: Atomic numbers, (n,).
@@ -83,13 +83,13 @@ def frame_id(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What a reference calculation or a model says about a frame; any part may be absent.
+    """Results of a reference calculation or a model for a frame; any part may be absent.
 
     Attributes:
         energy: Total energy, eV.
         forces: (n, 3), eV/Å.
         stress: (3, 3), eV/Å³, sign of ASE.
-        theory: Fingerprint of the level of theory the numbers belong to.
+        theory: Fingerprint of the level of theory.
     """
 
     energy: float | None = None
@@ -103,7 +103,7 @@ class Labels:
 
     @property
     def complete(self) -> bool:
-        """Whether there are energy and forces: what makes a frame a labelled one everywhere."""
+        """Whether there are an energy and forces, as in every labelled frame."""
         return self.energy is not None and self.forces is not None
 
     def checked(self, n_atoms: int) -> Labels:
@@ -136,15 +136,15 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a frame comes from.
+    """The origin of a frame.
 
     Attributes:
-        strategy: Augmentation strategy that made it, ``input``, or ``md``.
-        parent: Id of the frame it was made from, or ``""``.
-        parameters: What the strategy did, JSON values only.
-        seed: Seed of the generator that made it, if one was used.
-        trajectory: Id of the MD trajectory it was cut from, or ``""``.
-        iteration: Active-learning iteration in which it was made (0: before the first).
+        strategy: Augmentation strategy that made the frame, ``input``, or ``md``.
+        parent: Id of the frame from which the strategy made it, or ``""``.
+        parameters: Parameters of the strategy, JSON values only.
+        seed: Seed of the random numbers, if there were any.
+        trajectory: Id of the MD trajectory that contains the frame, or ``""``.
+        iteration: Active-learning iteration that made the frame (0: before the first).
     """
 
     strategy: str = "input"
@@ -165,8 +165,8 @@ class Frame:
         cell: Å on the 1e-8 grid, (3, 3), rows are vectors.
         pbc: Periodicity along each cell vector, (3,).
         labels: Reference labels, or empty.
-        origin: Where it comes from.
-        split: The set it belongs to for good, or ``None`` before the split.
+        origin: Origin of the frame.
+        split: Its split, which never changes, or ``None`` before the assignment.
         arrays: Per-atom extras, each (n, …).
         info: User metadata, JSON values or numpy arrays.
         id: Identity of geometry and electronic state, see ``frame_id``.
@@ -238,7 +238,7 @@ class Frame:
     def with_(self, **changes: Any) -> Frame:
         """A copy with other labels, origin, split, arrays or info (never another geometry).
 
-        The id follows where extras or metadata say another charge, spin or moment than before.
+        The id changes if extras or metadata contain another charge, spin or moment than before.
         """
         if changes.keys() & {"numbers", "positions", "cell", "pbc", "id"}:
             raise ValueError("another geometry is another frame: use Frame.make")
@@ -253,18 +253,18 @@ class Frame:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What info and arrays say of charge, spin and starting moments, see ``state``."""
+        """Charge, spin and starting moments from info and arrays, see ``state``."""
         return electronic_state(self.info, self.arrays)
 
     def handed_on(self, sites: Any = None) -> dict[str, Any]:
-        """Extras and metadata that a frame made from this one takes over, as ``make`` takes them.
+        """Extras and metadata that a new frame takes over from this one, as arguments of ``make``.
 
-        These are the per-atom extras that say how a structure is meant (``state.INHERITED``); any
-        other may be a result of a calculation. So is what the metadata say of charge and spin,
-        where all atoms stay.
+        These are the per-atom extras that describe the structure (``state.INHERITED``); any other
+        extra may be a result of a calculation. If all atoms stay, charge and spin in the metadata
+        are taken over, too.
 
         Args:
-            sites: For each atom of the new frame the atom here it comes from; all if left out.
+            sites: The atom of this frame for each atom of the new frame; all atoms if omitted.
         """
         chosen = slice(None) if sites is None else sites
         keys = state_keys(self.info) if sites is None else []
@@ -274,12 +274,12 @@ class Frame:
         }
 
     def identity(self) -> str:
-        """The id that geometry and electronic state make; ``id`` is it already, unless damaged."""
+        """The id from geometry and electronic state; equal to ``id`` unless damaged."""
         return frame_id(self.numbers, self.positions, self.cell, self.pbc, self.state)
 
 
 def _per_atom(arrays: Mapping[str, ArrayLike], n_atoms: int) -> dict[str, NDArray[Any]]:
-    """Read-only copies of per-atom extras, each with one row an atom."""
+    """Read-only copies of per-atom extras, each with one row per atom."""
     copies = {name: np.array(values) for name, values in arrays.items()}
     for name, array in copies.items():
         if array.ndim < 1 or len(array) != n_atoms:

@@ -1,8 +1,8 @@
-"""The HDF5 layout of a dataset: one flat array a column, ragged columns cut by offsets.
+"""The HDF5 layout of a dataset: one flat array per column, and offsets for ragged columns.
 
-The file holds exactly the columns of ``trainspot.data.dataset`` (``PER_FRAME``, ``PER_ATOM``,
+The file holds exactly the columns of ``trainspot.data.columns`` (``PER_FRAME``, ``PER_ATOM``,
 ``TEXT`` and extras in the group ``arrays``), and the attributes ``format`` and ``format_version``.
-Bytes depend on the content alone, so equal datasets make equal files.
+The bytes depend on the content only, so equal datasets make equal files.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ FORMAT: Final = "trainspot-dataset"
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".h5"
 
-_ALIGNMENT: Final = 8  # bytes: numbers can be used where they lie in a buffer of the file
-_BLOCK_BYTES: Final = 1 << 18  # what is read, checked and written at a time
+_ALIGNMENT: Final = 8  # bytes: numbers in a buffer of the file need no copy
+_BLOCK_BYTES: Final = 1 << 18  # bytes that are read, checked and written at a time
 
 
 def write(dataset: Dataset, target: Path | str) -> None:
-    """Write a dataset, atomically: the file appears whole or not at all.
+    """Write a dataset atomically: the file appears complete or not at all.
 
     Raises:
-        DataError: A number is not finite, or a code means nothing; nothing is written.
+        DataError: A number is not finite, or a code has no meaning; nothing is written.
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
     """
     check_values(dataset, "dataset")
@@ -59,7 +59,7 @@ def write(dataset: Dataset, target: Path | str) -> None:
 
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
-    """One column, in blocks where it is read from disk; the bytes are the same."""
+    """Write one column, in blocks if it is on disk; the bytes are the same."""
     if isinstance(column, np.ndarray):
         file.create_dataset(name, data=column, track_times=False)
         return
@@ -75,7 +75,7 @@ def read(
 
     Args:
         source: A path, or an open binary file.
-        where: What messages call it, if not by its path.
+        where: The name of the file in messages; by default its path.
         layout: See ``opened``.
 
     Raises:
@@ -95,13 +95,13 @@ def read(
 def opened(
     source: Path | str | IO[bytes], where: str = "", *, layout: Layout | None = None
 ) -> Iterator[Dataset]:
-    """Open a dataset lazily: columns and frames are read from disk when asked for.
+    """Open a dataset lazily: columns and frames are read from disk when they are used.
 
     Args:
         source: A path, or an open binary file.
-        where: What messages call it, if not by its path.
-        layout: What ``stored.layout`` said of the columns of this very file, where it is known;
-            HDF5 is then not asked again.
+        where: The name of the file in messages; by default its path.
+        layout: The result of ``hdf5_columns.layout`` for this file, if known; this saves the
+            search through the HDF5 file.
 
     Raises:
         DataError: Not a dataset of ours, or damaged.
@@ -112,7 +112,7 @@ def opened(
         try:
             columns = _columns(file, raw, where) if layout is None else placed(layout, raw)
             _validate(columns, where)
-        # h5py answers damaged metadata with whatever the broken field led it into
+        # for damaged metadata h5py raises any of these
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError("damaged HDF5 file", where=where) from error
         yield Dataset(columns)
@@ -128,7 +128,7 @@ def _hdf5(source: Path | str | IO[bytes], where: str) -> h5py.File:
 
 
 def _bytes_of(source: Path | str | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
-    """The source open for reading bytes; one that the caller opened stays open."""
+    """The source as an open binary file; a file that the caller opened stays open."""
     return Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source)
 
 
@@ -137,10 +137,10 @@ def _place(source: Path | str | IO[bytes]) -> str:
 
 
 def check_values(dataset: Dataset, where: str) -> None:
-    """Check the numbers of a dataset, in blocks (reads all its columns but texts and extras).
+    """Check the numbers of a dataset, in blocks (reads all columns except texts and extras).
 
     Raises:
-        DataError: A number is not finite, or a code means nothing.
+        DataError: A number is not finite, or a code has no meaning.
     """
     for name, sound, complaint in _RULES:
         try:
@@ -154,14 +154,14 @@ def check_values(dataset: Dataset, where: str) -> None:
 
 
 def checked_frames(dataset: Dataset, where: str) -> Dataset:
-    """Check a file from elsewhere, frame by frame: numbers, texts, and ids that are its own.
+    """Check a foreign file frame by frame: numbers, texts, and whether ids fit the frames.
 
     Returns:
-        The dataset; frames that were written when charge and spin were no part of an id have the
-        id of now, and so have their children as their parent's.
+        The dataset. Files of earlier versions have ids without charge and spin; their frames, and
+        the parents of their children, get today's ids.
 
     Raises:
-        DataError: Damaged, or changed after it was written; the message names the frame.
+        DataError: The file is damaged, or was changed later; the message names the frame.
     """
     check_values(dataset, where)
     frames, renamed = iter(dataset), dict[int, str]()
@@ -231,7 +231,7 @@ _RULES: Final = (
 
 
 def _blocks(column: Any) -> Iterator[tuple[int, NDArray[Any]]]:
-    """A column piece by piece, each with its first row: constant memory, however long it is."""
+    """Pieces of a column, each with its first row: constant memory for a column of any length."""
     row = max(1, math.prod(column.shape[1:]) * column.dtype.itemsize)
     size = max(1, _BLOCK_BYTES // row)
     for start in range(0, len(column), size):
@@ -248,7 +248,7 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
         raise DataError(f"unknown layout {version}", where=where)
     readable = file.userblock_size == 0
     names: list[bytes] = []
-    h5py.h5o.visit(file.id, names.append)  # half of what visititems takes
+    h5py.h5o.visit(file.id, names.append)  # twice as fast as visititems
     columns: dict[str, Any] = {}
     for name in names:
         item = h5py.h5o.open(file.id, name)
@@ -262,7 +262,7 @@ def _columns(file: h5py.File, raw: IO[bytes], where: str) -> dict[str, Any]:
 
 
 def _validate(columns: dict[str, Any], where: str) -> None:
-    """Check names, types, shapes and offsets, so that no later reader meets nonsense."""
+    """Check names, types, shapes and offsets before anything uses the columns."""
     offset_names = ["offsets", *(f"{name}_offsets" for name in TEXT)]
     missing = {*PER_FRAME, *PER_ATOM, *TEXT, *offset_names} - columns.keys()
     if missing:
@@ -270,7 +270,7 @@ def _validate(columns: dict[str, Any], where: str) -> None:
     n_frames = len(columns["energy"])
     for axis in offset_names:
         target = "numbers" if axis == "offsets" else axis.removesuffix("_offsets")
-        # the shape first: a damaged one may ask for more memory than there is
+        # the shape first: with a damaged shape the offsets may not fit into memory
         good = columns[axis].dtype == np.int64 and columns[axis].shape == (n_frames + 1,)
         good = good and _climbs(columns[axis], least=0)
         if not good or columns[axis][-1] != len(columns[target]):
@@ -308,6 +308,6 @@ def _validate_extra(
     elif name.startswith(EXTRA):
         partner, length, typed = "has_" + name, n_atoms, dtype.kind in "biufS"
     else:
-        raise DataError(f"column '{name}' is not known", where=where)
+        raise DataError(f"unknown column '{name}'", where=where)
     if not (typed and partner in columns and columns[name].shape[:1] == (length,)):
         raise DataError(f"column '{name}' is damaged", where=where)

@@ -1,7 +1,7 @@
-"""Columns on disk: read where they lie, without asking HDF5 for every slice.
+"""Columns on disk: direct reads of slices, without HDF5.
 
-A contiguous HDF5 dataset is a run of bytes at a known place. A frame needs a slice of some twenty
-columns, and h5py takes 30 to 150 µs for each, a read 3 µs (decision 0021).
+A contiguous HDF5 dataset is a run of bytes at a known offset. A frame needs slices of about twenty
+columns. h5py takes 30 to 150 µs for each slice, a direct read 3 µs (decision 0021).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Layout: TypeAlias = "dict[str, list[Any]]"
-"""Where the columns of a file lie: offset in bytes, shape and type of each, JSON values."""
+"""Positions of the columns in a file: offset in bytes, shape and type of each, JSON values."""
 
-_SMALL: Final = 1 << 16  # bytes, below which a copy costs less than an array
-_SPARSE: Final = 1.1  # times the bytes of its columns: a larger file is not read in one piece
+_SMALL: Final = 1 << 16  # bytes; for fewer, a copy is faster than an array
+_SPARSE: Final = 1.1  # a file larger than this times the bytes of its columns is read in pieces
 
 
 class StoredColumn:
-    """A column of a dataset file, which slices like an array and reads only what is asked for.
+    """A column of a dataset file; it slices like an array and reads only the slice.
 
     Attributes:
-        shape: Of the whole column.
-        dtype: Of its numbers.
-        source: The file it is read from.
+        shape: Shape of the whole column.
+        dtype: Type of its numbers.
+        source: The open file.
     """
 
     __slots__ = ("_offset", "_row", "dtype", "shape", "source")
@@ -85,20 +85,20 @@ class StoredColumn:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Where in the file its bytes begin and end."""
+        """First and last byte offset of the column in the file."""
         return self._offset, self._offset + len(self) * self._row
 
     @property
     def layout(self) -> list[Any]:
-        """Offset in bytes, shape and type, as JSON values: all that reading it takes."""
+        """Offset in bytes, shape and type, as JSON values: enough to read the column."""
         return [self._offset, list(self.shape), self.dtype.str]
 
     def within(self, buffer: NDArray[np.uint8], start: int) -> NDArray[Any]:
-        """The whole column as a view of the bytes of its file from ``start`` on, where it can be.
+        """The whole column as a view of a part of its file, or a copy if not aligned.
 
         Args:
-            buffer: Holds all bytes of the column.
-            start: Where in the file the buffer begins.
+            buffer: Bytes of the file with all bytes of the column.
+            start: Offset in the file of the first byte of the buffer.
         """
         view = self._array(len(self), buffer, self._offset - start)
         return view if view.flags.aligned else view.copy()
@@ -121,15 +121,15 @@ def _read(source: IO[bytes], offset: int, size: int) -> bytearray | NDArray[np.u
     """``size`` bytes of a file.
 
     Raises:
-        OSError: The file ends before.
+        OSError: The file ends too early.
     """
     buffer: bytearray | NDArray[np.uint8]
-    if not isinstance(source, BufferedReader):  # part of a file: it knows where it lies
+    if not isinstance(source, BufferedReader):  # part of a file, with offsets of its own
         source.seek(offset)
         buffer = bytearray(source.read(size))
     elif size < _SMALL:
         buffer = bytearray(os.pread(source.fileno(), size, offset))
-    else:  # read in place, of which Linux does 2 GB at a time
+    else:  # a read into the array, at most 2 GB at a time on Linux
         buffer = np.empty(size, np.uint8)
         filled = 0
         while more := os.preadv(source.fileno(), [buffer[filled:].data], offset + filled):
@@ -141,16 +141,16 @@ def _read(source: IO[bytes], offset: int, size: int) -> bytearray | NDArray[np.u
 
 
 def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.Dataset:
-    """A dataset of an HDF5 file as a column that is read directly, or as it is where it cannot be.
+    """An HDF5 dataset as a column with direct reads, or through h5py where these are impossible.
 
-    It can where its numbers lie in one piece, in the type that numpy has for them: what ``store``
-    writes, and most others.
+    Direct reads need numbers in one piece and in a type of numpy, as in the files of
+    ``hdf5.write`` and most others.
 
     Args:
-        data: Of an open file without a user block.
+        data: HDF5 dataset of an open file without a user block.
         source: The same file, open for reading bytes.
     """
-    offset = data.get_offset()  # None where nothing is written, or not in one piece of this file
+    offset = data.get_offset()  # None if the file has no data for it, or several pieces
     if offset is None and 0 in data.shape:
         offset = 0
     if offset is not None and (dtype := _plain(data.get_type().encode())) is not None:
@@ -159,10 +159,10 @@ def stored(data: h5py.h5d.DatasetID, source: IO[bytes]) -> StoredColumn | h5py.D
 
 
 def layout(columns: Mapping[str, Any]) -> Layout | None:
-    """Where the columns of a file lie, see ``placed``; ``None`` if one is read by h5py.
+    """Positions of the columns in a file, see ``placed``; ``None`` if one needs h5py.
 
     Args:
-        columns: Of one file, as ``stored`` gave them.
+        columns: Columns of one file, from ``stored``.
     """
     if not all(isinstance(column, StoredColumn) for column in columns.values()):
         return None
@@ -170,10 +170,10 @@ def layout(columns: Mapping[str, Any]) -> Layout | None:
 
 
 def placed(layout: Layout, source: IO[bytes]) -> dict[str, StoredColumn]:
-    """The columns of a file whose layout is known already, without asking HDF5 for it.
+    """The columns of a file with a known layout, without HDF5.
 
     Args:
-        layout: What ``layout`` said of a file with the same bytes.
+        layout: The result of ``layout`` for a file with the same bytes.
         source: The file, open for reading bytes.
     """
     return {
@@ -184,7 +184,7 @@ def placed(layout: Layout, source: IO[bytes]) -> dict[str, StoredColumn]:
 
 @cache
 def _plain(encoded: bytes) -> np.dtype[Any] | None:
-    """The numpy type of an encoded HDF5 type whose bytes mean the same to both."""
+    """The numpy type with the same bytes as an encoded HDF5 type, or ``None``."""
     h5_type = h5py.h5t.decode(encoded)
     dtype = h5_type.dtype
     same = dtype.kind in "biufS" and h5_type == h5py.h5t.py_create(dtype, logical=True)
@@ -192,13 +192,13 @@ def _plain(encoded: bytes) -> np.dtype[Any] | None:
 
 
 def whole(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """All columns of a file in memory, read in one piece where they fill most of it.
+    """All columns of a file in memory; one read if the columns fill most of the file.
 
-    A large buffer costs fewer page faults than the many small ones of single columns. The arrays
-    are read-only views of it, and it lives as long as any of them.
+    One large buffer causes fewer page faults than many small buffers. The arrays are read-only
+    views of the buffer, which lives as long as any of the arrays.
 
     Args:
-        columns: Of one file, as ``stored`` gave them.
+        columns: Columns of one file, from ``stored``.
 
     Raises:
         OSError: The file ends within a column.
@@ -208,7 +208,7 @@ def whole(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     start = min((begin for begin, _ in places), default=0)
     size = max((end for _, end in places), default=0) - start
     if size > _SPARSE * sum(end - begin for begin, end in places) + _SMALL:
-        direct = {}  # something else lies between them
+        direct = {}  # other data lie between the columns
     views: dict[str, NDArray[Any]] = {}
     if direct:
         buffer = np.frombuffer(_read(next(iter(direct.values())).source, start, size), np.uint8)

@@ -1,6 +1,6 @@
 """Isolated atoms: the one-atom frames whose energy is the reference energy of an element.
 
-The one definition of the project. A one-atom cell of a crystal is none.
+This is the only definition in the project. A one-atom cell of a crystal is not an isolated atom.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame
 
 FAR: Final = 10.0
-"""Å; a single atom whose nearest periodic image is this far away is isolated. The largest one-atom
-cell of an element, that of caesium, has 5.3 Å."""
+"""Å; a single atom is isolated if its nearest periodic image is this far away. In the largest
+one-atom cell of an element, that of caesium, this distance is 5.3 Å."""
 
 TAG: Final = "config_type"
-"""Key of metadata, in small letters, under which data sets say what a frame is."""
+"""Metadata key, in small letters, with which data sets give the kind of a frame."""
 
 TAGS: Final = re.compile(r"(isolated|single|free)?atom(ic)?([A-Z][a-z]?)?|isolated", re.IGNORECASE)
-"""Values of it, without blanks and signs, that make a single atom an isolated one: IsolatedAtom,
-isolated_atom, isolated_atom_Cu. Where images are within the reach of a bond, no value does."""
+"""Values of this key, without blanks and signs, that mark an isolated atom: IsolatedAtom,
+isolated_atom, isolated_atom_Cu. They do not count if periodic images are within a bond length."""
 
 _BOND: Final = 1.3 * 2
 """Covalent radii: two atoms of one element that are closer are bonded."""
@@ -43,8 +43,8 @@ _CHARGES: Final = EXTRA + CHARGES
 def is_isolated_atom(frame: Frame) -> bool:
     """Whether a frame is one atom in vacuum.
 
-    It is where no direction is periodic, where its images are ``FAR`` away, or where the file says
-    so, as ``config_type=IsolatedAtom``.
+    Either no direction is periodic, or its images are ``FAR`` away, or the file marks it, as in
+    ``config_type=IsolatedAtom``.
     """
     return len(frame) == 1 and _alone(int(frame.numbers[0]), frame.cell, frame.pbc, frame.info)
 
@@ -53,7 +53,7 @@ def isolated_atoms(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Which frames are isolated atoms, (N,); see ``is_isolated_atom``.
 
     Args:
-        columns: Of a dataset, in memory or on disk.
+        columns: Columns of a dataset, in memory or on disk.
     """
     alone = np.diff(columns["offsets"][...]) == 1
     for row in np.flatnonzero(alone).tolist():
@@ -65,7 +65,7 @@ def isolated_atoms(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def reference_atoms(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which frames are isolated atoms without charge, (N,): those that fix reference energies."""
+    """Which frames are isolated atoms without charge, (N,): they define reference energies."""
     alone = isolated_atoms(columns)
     for row in np.flatnonzero(alone).tolist():
         arrays = {}

@@ -1,7 +1,7 @@
 """Cells and lattices of any shape, periodic in any number of directions.
 
-Lengths are Å. Products that end up in coordinates are written out (``deform``): BLAS may round
-differently elsewhere, and frame ids depend on the 1e-8 Å grid.
+Lengths are Å. ``deform`` writes out the products for coordinates: BLAS may round differently on
+other machines, and frame ids depend on the 1e-8 Å grid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SHRINKS: Final = 1 - 1e-12  # a reduction that gains less is rounding
+_SHRINKS: Final = 1 - 1e-12  # a smaller reduction is rounding
 _SLACK: Final = 1e-6  # Å; lengths closer than this are equal
 
 
@@ -45,10 +45,10 @@ def normals(cell: Floats) -> Floats:
 def full_cell(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
     """A cell of three independent vectors, (3, 3), with the same rounding on every machine.
 
-    Missing vectors become unit vectors perpendicular to the others. Those of a wire turn its
-    vector t right-handed: the first is the Cartesian axis farthest from t (of equals the one that
-    follows in cyclic order) without its part along t, the second their cross product. Where the
-    vectors are not independent, the non-periodic ones count as missing.
+    Missing vectors become unit vectors perpendicular to the others. For a wire along t they form a
+    right-handed system with t: the first is the Cartesian axis farthest from t (of equals the next
+    in cyclic order) without its part along t, the second is the cross product. If the vectors are
+    not independent, the non-periodic vectors count as missing.
 
     Args:
         cell: Å, (3, 3); missing vectors are zero.
@@ -61,7 +61,7 @@ def full_cell(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
 
 
 def _completed(cell: Floats) -> Floats:
-    """The cell with missing vectors filled in; vectors that are dependent stay so."""
+    """The cell with unit vectors for missing ones; dependent vectors stay dependent."""
     missing = np.flatnonzero(~cell.any(axis=1))
     if len(missing) == 3:
         return np.eye(3)
@@ -132,7 +132,7 @@ def reduce_lattices(bases: ArrayLike) -> Floats:
             for j in range(i + 1, rank):
                 overlap = np.einsum("kx,kx->k", basis[:, i], basis[:, j])
                 share = overlap / np.einsum("kx,kx->k", basis[:, i], basis[:, i])
-                # Ties gain nothing, and would leave pairs that were reduced before.
+                # A step at a tie gains nothing and would undo reduced pairs.
                 steps = np.where(np.abs(share) > 0.5 + _SLACK, np.rint(share), 0.0)
                 basis[:, j] -= steps[:, None] * basis[:, i]
         after = _squares(basis).sum(axis=1)
@@ -156,7 +156,7 @@ def _by_length(bases: Floats) -> Floats:
 
 
 def _shorten_last(bases: Floats) -> Floats:
-    """Add to the third row the sum of the two others, signs free, that makes it shortest."""
+    """Add the sum of the first two rows, with the best signs, that makes the third row shortest."""
     signs = np.array([(0, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)], dtype=np.float64)
     sums = np.einsum("sd,kdx->skx", signs, bases[:, :2])
     options = bases[:, 2] + sums
@@ -168,7 +168,7 @@ def _shorten_last(bases: Floats) -> Floats:
 def image_distance(cell: ArrayLike, pbc: ArrayLike) -> float:
     """The distance from an atom to its nearest periodic image, Å; infinite without periodicity.
 
-    This is the shortest non-zero vector of the lattice, which for a skewed cell is shorter than
+    This is the length of the shortest non-zero lattice vector. In a skewed cell it is shorter than
     every cell vector.
     """
     periodic = np.asarray(pbc, dtype=np.bool_)

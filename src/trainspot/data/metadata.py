@@ -1,4 +1,4 @@
-"""Metadata of frames as JSON text that comes back exactly as it was, or is refused."""
+"""Metadata of frames as JSON text; data that would not come back exactly are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encode_metadata(mapping: Mapping[str, Any]) -> bytes:
     """Metadata as UTF-8 JSON, tuples, numpy scalars and arrays included; empty for nothing.
 
     Raises:
-        DataError: A value or key that would not come back the same.
+        DataError: A value or key that would come back different.
     """
     if not mapping:
         return b""

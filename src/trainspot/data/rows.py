@@ -1,6 +1,6 @@
-"""Rows of column sets: taken, put one after another, and merged so that nothing is lost.
+"""Operations on rows of columns: selection, concatenation, and merging without loss.
 
-Everything here is columns in, columns out (see ``columns``); ``Dataset`` gives it methods.
+All functions take and return columns (see ``columns``); ``Dataset`` has methods for them.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABELS: Final = ("energy", "stress", "has_energy", "has_forces", "has_stress", "theory")
-"""Per-frame columns that labels consist of; ``forces`` is the per-atom one."""
+"""Per-frame columns of the labels; ``forces`` is their per-atom column."""
 
 ORIGIN: Final = ("iteration", "strategy", "parent", "trajectory", "seed")
-"""Per-frame columns that an origin consists of, beside its parameters."""
+"""Per-frame columns of the origin, without its parameters."""
 
-_SAME_ENERGY: Final = 1e-4  # eV/atom, by which two runs of one calculation may differ
+_SAME_ENERGY: Final = 1e-4  # eV/atom; largest difference between two runs of one calculation
 _SAME_FORCE: Final = 5e-3  # eV/Å, likewise
-_BLOCK_BYTES: Final = 1 << 18  # what is read of a column on disk at a time
+_BLOCK_BYTES: Final = 1 << 18  # bytes that one read takes from a column on disk
 _BLOCK_ROWS: Final = 1 << 16
 
 
 def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The given rows (none negative) of a column; of one on disk, only what lies around them."""
+    """The given rows (none negative) of a column; on disk only the blocks around them are read."""
     if isinstance(column, np.ndarray):
         return np.asarray(column[rows])
     values = np.empty((len(rows), *column.shape[1:]), column.dtype)
@@ -60,18 +60,18 @@ def picked(column: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 class Part:
-    """Some rows of a column, in runs, which are read when they are asked for.
+    """Some rows of a column, in runs, which are read when they are used.
 
     Args:
         column: An array or its on-disk stand-in.
         starts: First row of each run, (R,), none negative.
-        edges: Where each run begins in the part, and where the last one ends, (R + 1,).
+        edges: Start of each run within the part, and the end of the last run, (R + 1,).
     """
 
     __slots__ = ("_column", "_edges", "_starts", "dtype", "shape")
 
     def __init__(self, column: Any, starts: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
-        """Remember which rows; nothing is read."""
+        """Store the row numbers; reads nothing."""
         self._column, self._starts, self._edges = column, starts, edges
         self.dtype: np.dtype[Any] = column.dtype
         self.shape: tuple[int, ...] = (int(edges[-1]), *column.shape[1:])
@@ -91,13 +91,13 @@ class Part:
         if step != 1:
             raise IndexError("rows of a part are read one after another")
         values = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
-        for low in range(start, stop, _BLOCK_ROWS):  # row numbers weigh more than some columns
+        for low in range(start, stop, _BLOCK_ROWS):  # row numbers may need more memory than rows
             high = min(low + _BLOCK_ROWS, stop)
             values[low - start : high - start] = picked(self._column, self._rows(low, high))
         return values
 
     def _rows(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Which rows of the column consecutive rows of the part are; at least one."""
+        """Rows of the column for consecutive rows of the part; at least one."""
         first = int(np.searchsorted(self._edges, start, side="right")) - 1
         last = int(np.searchsorted(self._edges, stop, side="left"))
         edges = self._edges[first : last + 1]
@@ -118,7 +118,7 @@ def taken(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]
 
 
 def parts(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The same as ``taken``, but nothing is read before it is asked for; see ``Part``."""
+    """The same as ``taken``, but columns are read when they are used; see ``Part``."""
     masks = [name for name in columns if is_mask(name)]
     edges = np.arange(len(rows) + 1)
     chosen: dict[str, Any] = {n: Part(columns[n], rows, edges) for n in (*PER_FRAME, *masks)}
@@ -129,7 +129,7 @@ def parts(columns: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]
 
 
 def _runs(offsets: Any, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the rows of a ragged column start, (R,), and their offsets in a new one, (R + 1,)."""
+    """Starts of rows in a ragged column, (R,), and their offsets in a new column, (R + 1,)."""
     starts = picked(offsets, rows)
     lengths = picked(offsets, rows + 1) - starts
     return starts, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -155,7 +155,7 @@ def concatenated(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """One per-atom extra and its mask; frames of parts that lack it have none."""
+    """One per-atom extra and its mask; the mask is false for parts without this extra."""
     model = next(part[name] for part in parts if name in part)
     pieces = [
         part[name][...]
@@ -174,12 +174,12 @@ def _concatenated_extra(parts: Sequence[Mapping[str, Any]], name: str) -> dict[s
 
 
 def unlabelled(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The columns of labels as they are where there is none: zero and empty."""
+    """The label columns of frames without labels: zero and empty."""
     return {n: np.zeros(columns[n].shape, columns[n].dtype) for n in (*LABELS, "forces")}
 
 
 def relabelled(columns: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns with the labels and theories of those frames that are labelled in ``source``."""
+    """The columns with labels and theories from ``source`` for the frames that it has labelled."""
     changed = dict(columns) | {name: columns[name][...].copy() for name in (*LABELS, "forces")}
     flags = [source[name][...] for name in ("has_energy", "has_forces", "has_stress")]
     rows = np.flatnonzero(np.any(flags, axis=0))
@@ -198,12 +198,12 @@ def relabelled(columns: Mapping[str, Any], source: Mapping[str, Any]) -> dict[st
 def with_ids(
     columns: Mapping[str, Any], before: Sequence[str], ids: Sequence[str]
 ) -> dict[str, Any]:
-    """The columns with other ids, and with the parents' new ids where it is clear which they are.
+    """The columns with new ids of frames, and of parents whose new id is unique.
 
     Args:
-        columns: Of N frames.
-        before: Their ids so far, (N,).
-        ids: Their ids from now on, (N,).
+        columns: Columns of N frames.
+        before: Old ids of the frames, (N,).
+        ids: New ids of the frames, (N,).
     """
     new_ids: dict[bytes, set[str]] = {}
     for old, new in zip(before, ids, strict=True):
@@ -219,7 +219,7 @@ def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[st
     """Each frame once, in order of first appearance; see ``Dataset.merge`` for the rules.
 
     Returns:
-        The columns, and what was done, one line each.
+        The columns, and a message for each change.
     """
     rows: dict[bytes, list[int]] = {}
     for row, identity in enumerate(columns["id"].tolist()):
@@ -246,7 +246,7 @@ def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[st
 
 
 def _told(copies: int, frames: int, apart: Sequence[float], unlike: Collection[str]) -> list[str]:
-    """What a merge did, in words; ``unlike`` names what copies did not share."""
+    """Messages about a merge; ``unlike`` names metadata and extras in which copies differ."""
     differ = f" (they differ in {', '.join(sorted(unlike))})" if unlike else ""
     messages = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out{differ}"]
     if gaps := [gap for gap in apart if gap > 0]:
@@ -258,7 +258,7 @@ def _told(copies: int, frames: int, apart: Sequence[float], unlike: Collection[s
 
 
 def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
-    """By what copies are ranked for their origin: the first made, then the content."""
+    """The rank of copies for the origin: the oldest copy first, then by content."""
     lists = [columns[name].tolist() for name in ORIGIN]
     text, edges = columns["parameters"], columns["parameters_offsets"]
 
@@ -270,10 +270,10 @@ def _origin_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[A
 
 
 def _content_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[Any, ...]]:
-    """By what copies are ranked for labels, info and extras, which come from one of them.
+    """The rank of copies for labels, info and extras, which all come from one copy.
 
-    The most complete labels, then the lowest energy, then the content. The level of theory decides
-    late, for a copy without a label can have one as well.
+    The most complete labels come first, then the lowest energy, then the content. The level of
+    theory ranks low, because a copy without labels can have one.
     """
     names = ("has_forces", "has_energy", "has_stress", "energy", "theory")
     lists = [columns[name].tolist() for name in names]
@@ -290,18 +290,18 @@ def _content_rank(columns: Mapping[str, NDArray[Any]]) -> Callable[[int], tuple[
             columns[name][atoms].tobytes() if columns["has_" + name][row] else b""
             for name in extras
         ]
-        content = [(not blob, blob) for blob in blobs]  # something before nothing
+        content = [(not blob, blob) for blob in blobs]  # empty ones last
         return (*complete, value, numbers, not theory, theory, *content)
 
     return rank
 
 
 def _apart(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> float:
-    """How far apart the energies of labelled copies are, eV; 0 where their labels agree.
+    """Difference between the energies of labelled copies, eV; 0 if their labels agree.
 
     Raises:
-        DataError: They do not agree, and the copies differ in something else too: then they are
-            several calculations, and nothing tells which of them the frame stands for.
+        DataError: The labels do not agree, and the copies differ in something else, too. Then they
+            are different calculations, and it is unclear which of them belongs to the frame.
     """
     rows = [row for row in copies if columns["has_energy"][row] and columns["has_forces"][row]]
     if len(rows) < 2:
@@ -327,7 +327,7 @@ def _apart(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> float:
 
 
 def _differing(columns: Mapping[str, NDArray[Any]], first: int, second: int) -> list[str]:
-    """Names of metadata and extras that two copies do not share."""
+    """Names of metadata and extras in which two copies differ."""
     if first == second:
         return []
     edges = columns["info_offsets"]
@@ -364,7 +364,7 @@ def _one_split(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> in
 def _refuse_two_theories(columns: Mapping[str, NDArray[Any]], copies: Sequence[int]) -> None:
     flags = [columns[name] for name in ("has_energy", "has_forces", "has_stress")]
     labelled = [row for row in copies if any(flag[row] for flag in flags)]
-    # What has an energy and forces takes the place of what has less, whatever its theory.
+    # A copy with energy and forces replaces a copy with less, whatever its theory.
     complete = [row for row in labelled if flags[0][row] and flags[1][row]]
     labelled = complete or labelled
     theories = sorted({columns["theory"][row].decode() for row in labelled})

@@ -1,8 +1,8 @@
-"""The electronic state that a calculation was asked for beside its geometry.
+"""The electronic state of a calculation, in addition to the geometry.
 
-Charge, spin and starting moments are no part of a geometry, and decide its energy all the same: a
-water molecule and its cation are two frames. ``electronic_state`` finds what files say of it under
-the names that are in use, and ``frames.frame_id`` makes it part of the identity of a frame.
+Charge, spin and starting moments are not part of the geometry, but they affect the energy: a water
+molecule and its cation are two frames. ``electronic_state`` collects the state from a file, under
+all usual names, and ``frames.frame_id`` makes it part of the identity of a frame.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOMENTS: Final = "initial_magmoms"
-"""Name of the per-atom extra with the moments that a label starts from, µB, (n,); that of ASE."""
+"""Name of the per-atom extra with the starting moments of a label, µB, (n,); as in ASE."""
 
 CHARGES: Final = "initial_charges"
-"""Name of the per-atom extra with the charges that a label starts from, e, (n,); that of ASE."""
+"""Name of the per-atom extra with the starting charges of a label, e, (n,); as in ASE."""
 
 INHERITED: Final = (CHARGES, MOMENTS, "masses", "tags")
-"""Names of the per-atom extras that a frame made from another one takes over."""
+"""Names of the per-atom extras that a frame inherits from its parent."""
 
 CHARGE: Final = "charge"
-"""Name in a state of the total charge, e, under whatever name a file has it."""
+"""Name of the total charge, e, in a state; files use various names."""
 
-# As `_plain` writes them: small letters and digits alone.
+# In the form of `_plain`: only small letters and digits.
 _CHARGE_NAMES: Final = frozenset(
     {"charge", "totalcharge", "totcharge", "netcharge", "systemcharge", "cellcharge",
      "molecularcharge", "moleculecharge", "chargestate", "qtot", "totalq"}
@@ -44,23 +44,23 @@ _SPIN_NAMES: Final = frozenset(
 _FIELD_NAMES: Final = frozenset({"electricfield", "efield", "externalfield"})
 _NAMES: Final = _CHARGE_NAMES | _SPIN_NAMES | _FIELD_NAMES
 
-_DIGITS: Final = 6  # decimals that tell two numbers of a state apart: 1e-6 e or µB
+_DIGITS: Final = 6  # decimals that distinguish two numbers of a state: 1e-6 e or µB
 
 
 def electronic_state(info: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """What metadata and extras of a frame say of charge, spin, starting moments and fields.
+    """Charge, spin, starting moments and fields from metadata and extras of a frame.
 
-    Charges of atoms count by their sum, where no total charge is given: ASE's calculators take it
-    as the total charge. A total charge, moments or fields of zero say nothing: so are all frames of
-    which nothing is said.
+    Without a total charge the sum of the atomic charges counts: ASE's calculators take this sum as
+    the total charge. A total charge, moments or fields of zero are left out: they are the state of
+    a frame without such entries.
 
     Args:
         info: Metadata of a frame.
-        arrays: Its per-atom extras, each (n, …).
+        arrays: Per-atom extras of the frame, each (n, …).
 
     Returns:
-        JSON values by name: the total charge (e) as ``charge``, all else as the file names it, in
-        small letters without underscores; empty for a frame of which nothing is said.
+        JSON values by name: the total charge (e) as ``charge``, everything else by its name in the
+        file, in small letters without underscores; empty for a frame without such entries.
     """
     state: dict[str, Any] = {}
     if CHARGES in arrays:
@@ -75,12 +75,12 @@ def electronic_state(info: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 
 
 def state_bytes(state: Mapping[str, Any]) -> bytes:
-    """A state as bytes that are equal for equal states; none for none."""
+    """A state as bytes; equal states have equal bytes, an empty state has none."""
     return json.dumps(dict(state), sort_keys=True).encode() if state else b""
 
 
 def state_keys(info: Mapping[str, Any]) -> list[str]:
-    """The keys of metadata that are part of the electronic state, as they are written."""
+    """The metadata keys of the electronic state, in their original spelling."""
     return sorted(key for key in info if _plain(key) in _NAMES)
 
 
@@ -98,7 +98,7 @@ def _plain(key: str) -> str:
 
 
 def _value(value: Any) -> Any:
-    """A JSON value in which 1, 1.0, "1" and array(1) are one."""
+    """A JSON value; it is the same for 1, 1.0, "1" and array(1)."""
     if isinstance(value, str):
         try:
             value = float(value)

@@ -1,6 +1,6 @@
 """Files in and out: everything ASE reads ⇄ ``Dataset``; by suffix, losslessly, out.
 
-``.h5`` is our layout (``store``), ``.extxyz``, ``.db`` and ``.aselmdb`` are for other programs.
+``.h5`` is our layout (``hdf5``), ``.extxyz``, ``.db`` and ``.aselmdb`` are for other programs.
 """
 
 from __future__ import annotations
