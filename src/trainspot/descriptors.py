@@ -1,9 +1,9 @@
-"""Descriptors of whole frames: how alike two structures are, whatever their orientation or size.
+"""Descriptors of whole frames: the similarity of structures of any orientation and size.
 
-A frame is described by the mean and the standard deviation, over its atoms, of their SOAP power
-spectra. Both are unchanged when the frame is rotated, translated, repeated, or its atoms are
-renumbered. The mean alone hides what only few atoms do; the worst atom alone is dominated by the
-hottest frames (measured in decision 0017).
+The descriptor of a frame is the mean and the standard deviation of the SOAP power spectra of its
+atoms. Both are invariant under rotations, translations, repetitions and permutations of atoms. The
+mean alone hides changes of a few atoms; the hottest frames dominate the worst atom (measured in
+decision 0017).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 EXTRA: Final = "descriptors"
-"""The extra that brings the library."""
+"""The extra that installs the library."""
 
 MAX_EXACT: Final = 2048
-"""Columns of an atom's spectrum that are kept as they are; wider ones are hashed."""
+"""Most columns of an atom's spectrum that are used directly; wider spectra are hashed."""
 
 _HASHED: Final = 512
 _BATCH: Final = 4096  # atoms in memory at a time
@@ -58,10 +58,10 @@ class DescriptorSettings(BaseModel):
 
 
 def require() -> None:
-    """Refuse to start what will need descriptors where their library is missing.
+    """Refuse to start work that needs descriptors if their library is missing.
 
     Raises:
-        MissingExtraError: With the pip line that brings it.
+        MissingExtraError: Contains the pip line that installs it.
     """
     if find_spec("featomic") is None or find_spec("fpsample") is None:
         raise MissingExtraError("the descriptor of frames", EXTRA)
@@ -73,20 +73,20 @@ def descriptors(
     *,
     species: Sequence[str] | None = None,
 ) -> Floats:
-    """One vector a frame; the Euclidean distance of two tells how different they are.
+    """One vector per frame; the Euclidean distance of two vectors measures their difference.
 
     With x_i the SOAP power spectrum of atom i (A. P. Bartók et al., Phys. Rev. B 87, 184115,
     2013) and v = (mean of x_i, standard deviation of x_i) over the atoms of a frame, a row is
-    (v/‖v‖, ln ‖v‖). A small distance is thus the relative change of v: dimensionless, and of the
-    same meaning for dense and for dilute structures. Vectors of two calls compare if settings and
+    (v/‖v‖, ln ‖v‖). A small distance is thus the relative change of v: dimensionless, and
+    comparable for dense and dilute structures. Vectors of two calls are comparable if settings and
     species are the same.
 
-    This function is stable: its arguments and what its rows mean stay as they are.
+    This function is stable: its arguments and the meaning of its rows will not change.
 
     Args:
-        dataset: N frames of any periodicity; labels are not looked at.
+        dataset: N frames of any periodicity; labels have no effect.
         settings: Cutoff and basis; by default those of ``DescriptorSettings``.
-        species: Chemical symbols that columns are made for; by default those of the dataset.
+        species: Chemical symbols with columns of their own; by default those of the dataset.
             With more than ``MAX_EXACT`` columns, from four species on, spectra are hashed to 512
             (K. Weinberger et al., ICML 2009): distances keep their proportions to some per cent.
 
@@ -117,7 +117,7 @@ def descriptors(
 
 
 def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Distance to the nearest of the others, and its row; the first of equals.
+    """Distance to the nearest of the other points, and its row; the first of equal distances.
 
     Args:
         points: (n, D).
@@ -163,10 +163,10 @@ def _batches(dataset: Dataset) -> Iterator[list[Frame]]:
 
 
 def _boxed(frame: Frame, cutoff: float) -> Atoms:
-    """The frame as featomic takes it, periodic along all axes, its images beyond the cutoff.
+    """The frame as input of featomic: periodic along all axes, images beyond the cutoff.
 
-    Vectors without periodicity become normals of the two others, long enough that no atom sees
-    through them.
+    Vectors without periodicity become normals of the two others, so long that no atom has images
+    along them within the cutoff.
     """
     cell = lattice.full_cell(frame.cell, frame.pbc)
     for axis in np.flatnonzero(~frame.pbc):
@@ -178,7 +178,7 @@ def _boxed(frame: Frame, cutoff: float) -> Atoms:
 
 
 class _Columns:
-    """Where each block of featomic's result stands in the spectrum of an atom."""
+    """The columns of each block of featomic's result in the spectrum of an atom."""
 
     def __init__(self, numbers: list[int], settings: DescriptorSettings) -> None:
         block = settings.block
@@ -207,11 +207,11 @@ class _Columns:
             start = self._start[key]
             spectra[rows, start : start + self._block] = values
             return
-        # Of a product with a sparse matrix scipy only takes the left side.
+        # In scipy only the left factor of a product can be sparse.
         spectra[rows] += (self._sorting(key) @ values.T).T
 
     def _sorting(self, key: tuple[int, ...]) -> Any:
-        """Each column goes, with a random sign, to a random column: the same for a key anywhere."""
+        """Maps each column, with a random sign, to a random column; depends on the key only."""
         from scipy.sparse import csr_array
 
         if key not in self._sorted:

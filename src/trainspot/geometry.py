@@ -72,7 +72,7 @@ def pairs_within(frame: Frame, cutoff: float) -> Pairs:
 
 
 def _compact(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
-    """The cell, or where it is skewed a reduced one of its lattice: far fewer images are near."""
+    """The cell, or a reduced cell of a skewed lattice, which has far fewer images nearby."""
     products = cell[pbc] @ cell[pbc].T
     if np.prod(np.diag(products)) > _SKEWED * np.linalg.det(products):
         cell = cell.copy()
@@ -86,7 +86,7 @@ def nearest_distances(frame: Frame) -> Floats:
     Infinite for an atom that has neither neighbours nor images.
     """
     spread = float(lengths(np.ptp(frame.positions, axis=0)))
-    # Nobody is farther from a neighbour than from its own image, or than the frame is wide.
+    # The nearest neighbour is no farther than the own image, or than the extent of the frame.
     limit = min(image_distance(frame.cell, frame.pbc), spread if len(frame) > 1 else np.inf)
     if not np.isfinite(limit):
         return np.full(len(frame), np.inf)
@@ -100,7 +100,7 @@ def nearest_distances(frame: Frame) -> Floats:
 
 
 def nearest_of(pairs: Pairs, n_atoms: int) -> Floats:
-    """The smallest distance of each atom in a list of pairs, (n,), Å; infinite if in none."""
+    """The smallest distance of each atom in a list of pairs, (n,), Å; infinite without a pair."""
     nearest = np.full(n_atoms, np.inf)
     np.minimum.at(nearest, pairs.first, pairs.distances)
     np.minimum.at(nearest, pairs.second, pairs.distances)
@@ -144,12 +144,12 @@ def describe_contact(frame: Frame, contact: Contact) -> str:
 
 
 def contact_words(atoms: tuple[int, int], elements: tuple[str, str], distance: float) -> str:
-    """Two atoms that are too close, counted from 1: ``atoms 1 (Si) and 4 (C) are 0.31 Å apart``.
+    """A contact in words, counted from 1: ``atoms 1 (Si) and 4 (C) are 0.31 Å apart``.
 
     Args:
-        atoms: Their indices, from 0; an atom that is close to its own image twice the same.
-        elements: Their symbols.
-        distance: Å.
+        atoms: Indices of the two atoms, from 0; equal for an atom close to its own image.
+        elements: Symbols of the two atoms.
+        distance: Distance, Å.
     """
     first, second = (f"{k + 1} ({symbol})" for k, symbol in zip(atoms, elements, strict=True))
     far = f"{distance:.{2 if distance >= 0.1 else 4}f} Å apart"
@@ -160,11 +160,11 @@ def contact_words(atoms: tuple[int, int], elements: tuple[str, str], distance: f
 
 # ── vacuum ────────────────────────────────────────────────────────────────────
 def vacuum_gaps(frame: Frame) -> Floats:
-    """The empty space along each axis, Å, (3,), measured along the normal of the other two.
+    """The empty space along each axis, Å, (3,), along the normal of the other two axes.
 
-    A layer that is cut by the cell's boundary counts as whole: where a gap of more than 5 Å
-    between the atoms is larger than the one at the boundary, it is the gap. A missing cell vector
-    is no gap at all. Periodic axes: zero.
+    A layer across the boundary of the cell counts as one piece: if a gap of more than 5 Å between
+    the atoms is larger than the gap at the boundary, it counts instead. Zero for a missing cell
+    vector and for periodic axes.
     """
     gaps = np.zeros(3)
     completed = full_cell(frame.cell, frame.pbc)
@@ -177,10 +177,9 @@ def vacuum_gaps(frame: Frame) -> Floats:
 def with_vacuum(frame: Frame, gap: float) -> Frame:
     """The frame with at least ``gap`` Å of vacuum along every non-periodic axis.
 
-    Too little is enlarged along the cell vector, more is never shrunk; where there was no vector,
-    the atoms come to stand in the middle of the new one. Atoms that a boundary cut off from their
-    layer are brought back. A frame that is right already is returned itself; otherwise labels and
-    info of the old geometry are not kept.
+    A smaller gap grows along the cell vector, a larger gap stays. Along a new vector the atoms are
+    in the middle of the cell. Atoms beyond a boundary move back to their layer. A frame that needs
+    no change is returned itself; otherwise labels and info of the old geometry are lost.
     """
     if frame.pbc.all():
         return frame
@@ -211,10 +210,10 @@ class _Layer(NamedTuple):
     """The atoms seen along the normal of two cell vectors.
 
     Attributes:
-        height: Of the completed cell, Å.
-        room: The same, but 0 where the frame has no vector of its own, Å.
-        extent: Thickness of the atoms, Å.
-        turns: Cell vectors to add to each atom so that none is cut off from its layer, (n,).
+        height: Height of the completed cell, Å.
+        room: The same, but 0 if the frame has no cell vector here, Å.
+        extent: Thickness of the layer, Å.
+        turns: Number of cell vectors to add to each atom so that the layer is in one piece, (n,).
     """
 
     height: float
@@ -235,24 +234,24 @@ def _layer(frame: Frame, completed: Floats, axis: int) -> _Layer:
     still = np.zeros(len(frame))
     if not np.array_equal(completed[axis], frame.cell[axis]):
         return _Layer(height, 0.0, extent, still)
-    if extent >= height:  # atoms reach out of the box: they are meant as they stand
+    if extent >= height:  # atoms beyond the cell: their positions are intended
         return _Layer(height, height, extent, still)
     wrapped = (levels / height) % 1.0
     order = np.argsort(wrapped, kind="stable")
     gaps = np.diff(wrapped[order], append=wrapped[order[0]] + 1.0)
-    # As they stand is best, unless another gap is larger and too large to lie inside a layer.
+    # No change unless another gap is larger, and too large for a gap inside a layer.
     if gaps.max() * height <= max(height - extent + _SLACK, _INSIDE_LAYER):
         return _Layer(height, height, extent, still)
     start = wrapped[order[(int(np.argmax(gaps)) + 1) % len(order)]]
     joined = wrapped + (wrapped < start)
     turns = np.rint(joined - levels / height)
     turns -= turns.min()
-    if _collide(frame, turns[:, None] * completed[axis]):  # they were no parts of one layer
+    if _collide(frame, turns[:, None] * completed[axis]):  # not parts of one layer
         return _Layer(height, height, extent, still)
     return _Layer(height, height, float((1.0 - gaps.max()) * height), turns)
 
 
 def _collide(frame: Frame, shifts: Floats) -> bool:
-    """Whether atoms overlap only when they are shifted."""
+    """Whether a shift of the atoms causes an overlap."""
     moved = Frame.make(frame.numbers, frame.positions + shifts, frame.cell, frame.pbc)
     return overlapping(moved) and not overlapping(frame)

@@ -1,6 +1,6 @@
 """The splits train, validation and test: assigned once, and without leakage.
 
-Frames that belong together (the same geometry twice, one trajectory) get one split. The splits are
+Frames that belong together (copies of one geometry, one trajectory) get one split. The splits are
 stratified by strategy: shares are rounded first over all frames, then over strategies, then over
 the parents of each strategy, always by largest remainders, so that frames of rare strategies are
 held out too.
@@ -88,7 +88,7 @@ def _checked(fractions: Sequence[float]) -> NDArray[np.float64]:
     good = shares.shape == (3,) and np.all(shares >= 0) and abs(shares.sum() - 1) < 1e-6
     if not (good and shares[_TRAIN] > 0):
         raise InputError(
-            f"fractions {list(fractions)} are no split",
+            f"fractions {list(fractions)} are not shares of a split",
             hint="give three shares for training, validation and test that sum to 1",
         )
     return shares
@@ -106,7 +106,7 @@ def _units(dataset: Dataset, seed: int) -> list[_Unit]:
     _refuse_torn(ids, splits)
     units = []
     for rows in groups.values():
-        # Copies can differ in their origin, and their order must not decide (`Dataset.merge`).
+        # Copies can differ in their origin; their order must have no effect (`Dataset.merge`).
         first = min(rows, key=lambda row: (ids[row], *(text[name][row] for name in origin)))
         # A trajectory that the user has cut into several splits stays cut; its new frames go to
         # the first of these splits, since in training they cannot make a test look too good.

@@ -206,7 +206,7 @@ def test_a_repeated_step_takes_what_was_made_before(inputs, monkeypatch):
         ("plan", [{"kind": "rattle", "copies": 0}], "rattle.copies must be at least"),
         ("vacuum", -1.0, "a vacuum of -1.0 Å"),
         ("vacuum", float("nan"), "a vacuum of nan Å"),
-        ("fractions", [1, 1, 1], "are no split"),
+        ("fractions", [1, 1, 1], "are not shares of a split"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_runs(silicon, port, value, message):

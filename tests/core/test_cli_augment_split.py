@@ -101,7 +101,10 @@ def test_a_plan_of_which_everything_is_refused_counts_it(call, tmp_path):
             "unknown dataset suffix '.csv'",
         ),  # looked at first
         (["augment", "si.cif", "-o", "a.h5", "--vacuum", "-1"], "--vacuum"),
-        (["split", "si.cif", "-o", "a.h5", "--fractions", "1", "1", "1"], "are no split"),
+        (
+            ["split", "si.cif", "-o", "a.h5", "--fractions", "1", "1", "1"],
+            "are not shares of a split",
+        ),
     ],
 )
 def test_bad_calls_are_one_line(call, tmp_path, arguments, message):

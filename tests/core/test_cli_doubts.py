@@ -21,7 +21,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 
 CIF = Path(__file__).parent / "plausibility" / "data" / "rounded.cif"
-KBAR = "warning: stresses contradict the energies: between like frames V·σ·ε is about -"
+KBAR = "warning: stresses contradict the energies: between similar frames V·σ·ε is about -"
 ATOMS = "warning: 24 frames lie +2042 eV/atom above the isolated atoms (median), but bound matter"
 
 

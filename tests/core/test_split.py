@@ -280,5 +280,5 @@ def test_nothing_is_split_into_nothing():
     "fractions", [(0.8, 0.1), (0.8, 0.1, 0.2), (0.0, 0.5, 0.5), (1.1, -0.1, 0.0), (np.nan,) * 3]
 )
 def test_impossible_fractions_are_refused(fractions):
-    with pytest.raises(InputError, match="are no split"):
+    with pytest.raises(InputError, match="are not shares of a split"):
         assign(of([frame(1)]), fractions)

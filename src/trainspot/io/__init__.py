@@ -1,4 +1,4 @@
-"""Files in and out: everything ASE reads ⇄ ``Dataset``; by suffix, losslessly, out.
+"""Files ⇄ ``Dataset``: reads all formats of ASE, writes without loss, in the format of the suffix.
 
 ``.h5`` is our layout (``hdf5``), ``.extxyz``, ``.db`` and ``.aselmdb`` are for other programs.
 """
@@ -59,18 +59,18 @@ def read(
 ) -> Dataset:
     """Frames of a file: our HDF5, or any format ASE reads (all images).
 
-    The name is taken literally. Every frame is checked, for the file may have been damaged or
-    changed since it was written. What the user should know is logged to ``trainspot.io``.
+    The name is used literally. Every frame is checked, because the file may be damaged or changed.
+    Notes for the user go to the logger ``trainspot.io``.
 
     Args:
-        path: The file; ``.h5`` is ours. It may be packed (.gz, .bz2, .xz).
+        path: The file; ``.h5`` is our format. It may be packed (.gz, .bz2, .xz).
         theory: Level of theory of labels that come without one.
-        mapping: Values of other names that are labels, see ``mapping.parse_map``.
+        mapping: Values under other names that are labels, see ``mapping.parse_map``.
 
     Raises:
-        InputError: No such file, unreadable, empty, a structure that cannot be used, or something
-            in it that would be passed over.
-        DataError: An HDF5 file that is foreign or damaged; the message names the frame.
+        InputError: The file is missing, unreadable or empty, contains an unusable structure, or
+            data that would be ignored.
+        DataError: An HDF5 file is foreign or damaged; the message names the frame.
     """
     path = _existing(path)
     try:
@@ -105,7 +105,7 @@ def _read(copy: Path, path: Path, theory: str, mapping: Mapping[str, str]) -> Da
 def opened(
     path: Path | str, *, theory: str = "", mapping: Mapping[str, str] | None = None
 ) -> Iterator[Dataset]:
-    """Frames of a file, read lazily where its format allows it (ours), else at once; see ``read``.
+    """Frames of a file; lazily for our own format, otherwise at once; see ``read``.
 
     Raises:
         InputError: As ``read``.
@@ -136,22 +136,22 @@ def tell_counts(frames_or_counts: Dataset | Mapping[str, int], where: Path | str
 
 
 def check_theory(dataset: Dataset, theory: str, where: str) -> None:
-    """Refuse to give a level of theory to a dataset whose labels name another.
+    """Refuse to give a level of theory to a dataset with labels of another level.
 
     Raises:
-        InputError: They do.
+        InputError: The labels have another level of theory.
     """
     theories = sorted(dataset.counts("theory").keys() - {"", theory})
     if theory and theories:
         raise InputError(
-            f"is labelled at the level of theory '{theories[0]}' already, not '{theory}'",
+            f"is already labelled at the level of theory '{theories[0]}', not '{theory}'",
             where=where,
             hint="give no other name",
         )
 
 
 def with_theory(dataset: Dataset, theory: str) -> Dataset:
-    """The same frames; labels that come without a level of theory get this one."""
+    """The same frames; labels without a level of theory get this one."""
     if not theory:
         return dataset
     names = dataset.column("theory").copy()
@@ -177,9 +177,9 @@ def merged(dataset: Dataset, where: str, *, tell: Callable[[str], object] | None
 
 
 def with_atoms(dataset: Dataset) -> Dataset:
-    """The same frames; isolated atoms that have an energy have forces too: zero, by symmetry.
+    """The same frames; isolated atoms with an energy also get forces, which are zero by symmetry.
 
-    Files rarely write them, and without forces an atom would count as one that was never labelled.
+    Files rarely contain these forces, and without them the atom would count as unlabelled.
     """
     has_forces = dataset.column("has_forces")
     bare = dataset.is_isolated & dataset.column("has_energy") & ~has_forces
@@ -187,12 +187,12 @@ def with_atoms(dataset: Dataset) -> Dataset:
 
 
 def write(dataset: Dataset, path: Path | str) -> None:
-    """Write a dataset by suffix, see ``SUFFIXES``; the file appears whole or not at all.
+    """Write a dataset in the format of the suffix, see ``SUFFIXES``; complete or not at all.
 
     Raises:
         InputError: Another suffix.
-        DataError: Something that the format cannot keep losslessly (HDF5 can).
-        MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
+        DataError: The format cannot store something without loss (HDF5 can).
+        MissingExtraError: The extra for ``.aselmdb`` files is not installed.
         OSError, RunError: The folder cannot be written, or the disk is full.
     """
     path = Path(path)
@@ -214,7 +214,7 @@ def write(dataset: Dataset, path: Path | str) -> None:
 
 
 def check_output(path: Path | str) -> Path:
-    """A path that ``write`` will accept, checked before work is spent.
+    """A path that ``write`` accepts; check it before long work.
 
     Raises:
         InputError: Unknown suffix, or the folder does not exist.

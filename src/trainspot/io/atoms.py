@@ -1,8 +1,8 @@
-"""One ASE structure ⇄ one frame, with everything that either of them has.
+"""One ASE structure ⇄ one frame, without loss.
 
-``info`` carries what a structure file carries: labels under ``REF_…`` (the names MACE reads), the
-origin and the set under names of their own, and the user's metadata. What a file format cannot
-express goes into one JSON text, ``trainspot``; ``packed`` decides, entry by entry.
+``info`` holds the entries of a structure file: labels under ``REF_…`` (the names that MACE reads),
+origin and split under their own names, and the user's metadata. Entries that a file format cannot
+express go into one JSON text, ``trainspot``; ``packed`` decides this for each entry.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOG: Final = logging.getLogger("trainspot.io")
-"""Where reading says what the user should know: warnings are notes, all else is information."""
+"""Logger for readers: warnings are notes for the user, everything else is information."""
 OURS: Final = "trainspot"
-"""Name of the JSON text for what a format cannot express."""
+"""Name of the JSON text for entries that a format cannot express."""
 
 TEXT_KEYS: Final = ("frame_id", "strategy", "parent", "split", "trajectory", "theory", OURS)
 NUMBER_KEYS: Final = ("seed", "iteration")
 RESERVED: Final = frozenset({*TEXT_KEYS, *NUMBER_KEYS, REF_ENERGY, REF_STRESS})
-"""Names in ``info`` that metadata of the user cannot have in a file."""
+"""Names in ``info`` that metadata of the user must not use in a file."""
 
 CONSTRAINTS: Final = "constraints"
-"""Name in ``Frame.info`` of ASE's constraints, as the dictionaries that ASE makes of them."""
+"""Name in ``Frame.info`` of ASE's constraints, stored as ASE's dictionaries."""
 
-# What ASE's CIF reader derives from the file; the geometry already contains it.
+# ASE's CIF reader derives these entries; the geometry already contains them.
 DERIVED_INFO: Final = frozenset({"spacegroup", "unit_cell", "occupancy"})
 _DERIVED_ARRAYS = {"numbers", "positions", "spacegroup_kinds", REF_FORCES}
-_ID = re.compile(r"[0-9a-f]{64}")  # of a frame of ours; whatever else is called so is the user's
+_ID = re.compile(r"[0-9a-f]{64}")  # of our frames; any other value is metadata of the user
 _LARGEST = {name: int(np.iinfo(PER_FRAME[name][0]).max) for name in NUMBER_KEYS}
 _TEXT_BYTES = {name: int(PER_FRAME[name][0][1:])
                for name in ("strategy", "parent", "trajectory", "theory")}  # fmt: skip
@@ -59,17 +59,17 @@ def from_ase(atoms: Atoms, *, theory: str = "", mapping: Mapping[str, str] | Non
     """A frame of an ASE structure with its labels, origin, extras and metadata.
 
     Labels are ``REF_energy``, ``REF_forces``, ``REF_stress`` or, without these, the results of an
-    attached calculator. Its other results become extras (those of atoms: ``charges``,
-    ``magmoms`` …) and metadata (``dipole`` …); constraints become metadata.
+    attached calculator. Other results of the calculator become extras (per-atom results such as
+    ``charges`` and ``magmoms``) or metadata (``dipole`` …); constraints become metadata.
 
     Args:
-        atoms: The structure; with a ``mapping`` its labels are renamed in place.
+        atoms: The structure; a ``mapping`` renames its labels in place.
         theory: Level of theory of labels that come without one.
-        mapping: Labels of other names, see ``mapping.parse_map``.
+        mapping: Labels under other names, see ``mapping.parse_map``.
 
     Raises:
         InputError: No atoms, a partially occupied site, unusable labels or metadata, or a value
-            that looks like a label the structure lacks.
+            that looks like a missing label.
     """
     if mapping:
         renamed(atoms, mapping)
@@ -84,7 +84,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Cou
     """See ``from_ase``; ``notes`` counts what the user should know."""
     _check_occupancy(atoms)
     atoms = _with_forces(atoms)
-    # Of a CIF; under these names an extended XYZ file has something of its own.
+    # Only for a CIF; in an extended XYZ file these names are entries of the user.
     derived = DERIVED_INFO if isinstance(atoms.info.get("spacegroup"), Spacegroup) else ()
     info = {k: v for k, v in atoms.info.items() if k not in derived}
     entries = _kept(info.get(OURS, "{}"))
@@ -103,7 +103,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Cou
             notes[f"'{plain}' of a calculator is kept as '{name}' beside the REF_ labels"] += 1
     if atoms.constraints:
         _set_once(user, CONSTRAINTS, [_constraint(c) for c in atoms.constraints])
-    encode_metadata(user)  # refuse now, not when it is stored
+    encode_metadata(user)  # refuse it now, not later in a file
     split = info.get("split")
     if split is not None and split not in SPLITS:
         raise InputError(f"unknown split '{split}'", hint=f"one of {', '.join(SPLITS)}")
@@ -111,15 +111,15 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Cou
     if info.get("strategy") != "md":
         reserved = {*mapping, *RESERVED, *_entry(entries, "info"), *_entry(entries, "arrays")}
         suspects = lookalikes.lookalikes(atoms, info, labels, reserved)
-        # Without a stress a frame is whole; without an energy or forces it is not labelled.
+        # A frame without a stress is complete; one without energy or forces is not labelled.
         if {"energy", "forces"} & {*suspects.values()} and not _is_ours(info):
             raise lookalikes.refusal(suspects)
         for name in suspects:
             if lookalikes.in_other_unit(name):
-                notes[f"'{name}' is metadata, no label: its name says another unit"] += 1
+                notes[f"'{name}' is metadata, not a label: its name says another unit"] += 1
                 continue
             does = naming.command(lookalikes.offered({name: suspects[name]}))
-            notes[f"'{name}' is metadata, no label; {does} makes a label of it"] += 1
+            notes[f"'{name}' is metadata, not a label; {does} makes a label of it"] += 1
     _check_texts(info)
     return Frame.from_atoms(
         atoms,
@@ -139,7 +139,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Cou
 
 
 def _with_forces(atoms: Atoms) -> Atoms:
-    """The structure with forces as an array that a database had in its data, say."""
+    """The structure with forces as an array if ``info`` has them, as in data of a database."""
     value = atoms.info.get(REF_FORCES)
     if _is_ours(atoms.info) or REF_FORCES in atoms.arrays or naming.is_nothing(value):
         return atoms
@@ -154,7 +154,7 @@ def _with_forces(atoms: Atoms) -> Atoms:
 
 
 def _numeric(atoms: Atoms, notes: Counter[str]) -> dict[str, NDArray[Any]]:
-    """Per-atom arrays but those of text; forces that are text stay, and are refused."""
+    """Per-atom arrays without those of text; text in place of forces stays, to be refused later."""
     arrays = {k: v for k, v in atoms.arrays.items() if k not in _DERIVED_ARRAYS}
     for name in [k for k, v in arrays.items() if _is_text(v) and not lookalikes.is_vector(k, v)]:
         del arrays[name]
@@ -169,7 +169,7 @@ def _is_text(values: NDArray[Any]) -> bool:
 
 
 def _is_ours(info: Mapping[str, Any]) -> bool:
-    """Whether a frame was written by this program: what it has was looked at before."""
+    """Whether this program wrote the frame, and has checked its entries before."""
     return _ID.fullmatch(str(info.get("frame_id", ""))) is not None
 
 
@@ -226,7 +226,7 @@ def _set_once(target: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _results(atoms: Atoms, info: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a calculator left; in a trajectory of ours it is a model's, never the reference's."""
+    """Results of the calculator; none for our own trajectories, where they come from a model."""
     if atoms.calc is None or (info.get("strategy") == "md" and _is_ours(info)):
         return {}
     results: Mapping[str, Any] = atoms.calc.results
@@ -253,9 +253,9 @@ def _constraint(constraint: Any) -> dict[str, Any]:
 
 # ── to ASE ────────────────────────────────────────────────────────────────────
 def to_ase(frame: Frame) -> Atoms:
-    """An ASE structure with all that the frame has; ``from_ase`` makes the same frame of it.
+    """An ASE structure with all data of the frame; ``from_ase`` returns the same frame.
 
-    Labels are under ``REF_…``, origin and set in ``info``, extras in arrays, constraints are set.
+    Labels are under ``REF_…``, origin and split in ``info``, extras in arrays; constraints are set.
     """
     atoms = frame.to_atoms()
     constraints = constraints_of(frame)
@@ -277,11 +277,11 @@ def to_ase(frame: Frame) -> Atoms:
 
 
 def constraints_of(frame: Frame) -> list[Any]:
-    """ASE's constraints of a frame, made anew from its metadata; none if they are not ASE's."""
+    """ASE's constraints from the metadata of a frame; none if the entries are not from ASE."""
     entries = frame.info.get(CONSTRAINTS)
     if not isinstance(entries, list):
         return []
-    try:  # of all names ASE makes only its own
+    try:  # ASE creates only its own constraints
         constraints = [ase.constraints.dict2constraint(dict(entry)) for entry in entries]
     except (TypeError, ValueError, KeyError, AttributeError):
         return []
@@ -296,16 +296,16 @@ def packed(
     *,
     keeps_types: bool = False,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What a format carries as it is of a frame's origin, set, metadata and extras.
+    """Origin, split, metadata and extras of a frame in a form that a format can store.
 
-    All the rest is in one JSON text in the first of the two, ``trainspot``, which is there only if
-    it is needed.
+    Data that the format cannot store go into one JSON text, the entry ``trainspot``, if there are
+    any.
 
     Args:
         frame: The frame.
         keeps_entry: Whether an entry of ``info`` comes back the same.
-        keeps_array: Whether a per-atom array comes back the same, but for its dtype.
-        keeps_types: Whether the format keeps dtypes too.
+        keeps_array: Whether a per-atom array comes back the same, except for its dtype.
+        keeps_types: Whether the format also keeps dtypes.
 
     Returns:
         Entries of ``info`` and per-atom arrays; labels are in neither.

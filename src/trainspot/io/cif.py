@@ -1,4 +1,4 @@
-"""CIF as databases and diffractometers write it: isotopes, unknown occupancies, odd labels."""
+"""CIF files of databases and diffractometers: isotopes, unknown occupancies, unusual labels."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _ISOTOPES: Final = {"D": 2.01410177812, "T": 3.0160492779}
 def images(path: Path) -> list[Atoms]:
     """The structure of every block that has one.
 
-    Sites of deuterium and tritium are hydrogen with their masses; an occupancy that is not known
-    is 1, as the dictionary of CIF says.
+    Sites of deuterium and tritium become hydrogen with the mass of the isotope. An unknown
+    occupancy is 1, as in the CIF dictionary.
 
     Raises:
-        InputError: A site of an unknown element, or an occupancy that is no number.
+        InputError: A site of an unknown element, or an occupancy that is not a number.
     """
     with path.open("rb") as handle:
         blocks = [_repaired(block) for block in parse_cif(handle)]
@@ -64,17 +64,17 @@ def _repaired(block: CIFBlock) -> CIFBlock:
 
 
 def _with_group(block: CIFBlock) -> CIFBlock:
-    """The block with a space group that ASE knows; the operations alone are one, too.
+    """The block with a space group that ASE knows, by name or by its operations.
 
     Raises:
-        InputError: Neither, or names and a number that contradict each other.
+        InputError: The block has neither, or names and number contradict each other.
     """
     tags = {k: v for k, v in block.items() if k not in (*_NUMBERS, *_NAMES) or v not in _UNKNOWN}
     operations = [text for name in _OPERATIONS for text in _listed(tags.get(name, []))]
     for text in operations:
         if not _OPERATION.fullmatch(str(text)):
             hint = "write it as in '-x+1/2,y,z'"
-            raise InputError(f"'{str(text)[:40]}' is no symmetry operation", hint=hint)
+            raise InputError(f"'{str(text)[:40]}' is not a symmetry operation", hint=hint)
     try:
         if not operations:
             tags = _named(tags)
@@ -89,12 +89,12 @@ def _with_group(block: CIFBlock) -> CIFBlock:
 
 
 def _named(tags: dict[str, Any]) -> dict[str, Any]:
-    """The tags of a block without operations with a space group that ASE takes as it is meant.
+    """The tags of a block without operations, with a space group that ASE reads correctly.
 
-    ASE passes over Hall's name, and takes the first setting of a number, whatever the name says.
+    ASE ignores Hall's name, and uses the first setting of a number even if the name is another.
 
     Raises:
-        InputError: Names and number contradict each other, or Hall's name is not known.
+        InputError: Names and number contradict each other, or Hall's name is unknown.
     """
     names = [str(tags[name]) for name in _NAMES if name in tags]
     numbers = [int(tags[name]) for name in _NUMBERS if name in tags]
@@ -129,7 +129,7 @@ def _ase_knows(name: str) -> bool:
 
 
 def _by_operations(tags: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
-    """The tags with operations instead of a name; ASE adds them to those of P 1."""
+    """The tags with operations instead of a name; ASE adds them to the operations of P 1."""
     group_tags = (*_NUMBERS, *_NAMES, *_SETTINGS, *_OPERATIONS)
     rest = {name: value for name, value in tags.items() if name not in group_tags}
     return rest | {_NUMBERS[1]: 1, _OPERATIONS[0]: operations}
@@ -146,17 +146,19 @@ def _share(value: Any, place: int) -> float:
         return float(value)
     except (TypeError, ValueError):
         hint = "write the share of the site, between 0 and 1"
-        raise InputError(f"site {place + 1}: occupancy '{value}' is no number", hint=hint) from None
+        raise InputError(
+            f"site {place + 1}: occupancy '{value}' is not a number", hint=hint
+        ) from None
 
 
 def _check_numbers(block: CIFBlock) -> None:
-    """Refuse cells and coordinates that are no numbers, and fractions of a cell that is missing."""
+    """Refuse cells and coordinates that are not numbers, and fractions without a cell."""
     places = [key for key in block if key in _COORDINATES]
     if any("fract" in key for key in places):
         for tag in CIFBlock.cell_tags:
             value = block.get(tag)
             if not isinstance(value, int | float):
-                what = "is missing" if value is None else f"'{value}' is no number"
+                what = "is missing" if value is None else f"'{value}' is not a number"
                 raise InputError(f"{tag} {what}", hint="give the whole cell")
     labels = _listed(block.get(_LABEL, []))
     for key in places:
@@ -164,7 +166,7 @@ def _check_numbers(block: CIFBlock) -> None:
             if not isinstance(value, int | float):
                 site = labels[place] if place < len(labels) else place + 1
                 hint = "give it, or remove the site"
-                raise InputError(f"site {site}: {key} '{value}' is no number", hint=hint)
+                raise InputError(f"site {site}: {key} '{value}' is not a number", hint=hint)
 
 
 def _atoms(block: CIFBlock) -> Atoms:

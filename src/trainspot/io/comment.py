@@ -1,9 +1,9 @@
-"""The comment line of extended XYZ, as people write it: to a dictionary, or one clear error.
+"""The comment line of extended XYZ files from various sources, as a dictionary or one clear error.
 
-The line is split here, for ASE's parser lets an empty value, an apostrophe or an open quote take in
-what follows. ASE's parser makes numbers of the values; what it would misread or change is made
-plain before: nested brackets, ``None`` for a label, special names in small letters, numbers that
-are texts.
+This module splits the line, because in ASE's parser an empty value, an apostrophe or an open quote
+swallows the next entries. ASE's parser then converts values to numbers. Values that ASE would
+misread are converted before: nested brackets, ``None`` for a label, special names in small letters,
+texts that look like numbers.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _CLOSING: Final = {"{": "}", "[": "]"}
 _SPECIAL: Final = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _MATRICES: Final = ("Lattice", "stress", "virial")  # ASE wants nine numbers
 _LABELS: Final = frozenset({*REF, *REF.values(), "free_energy", "virial"})
-# 007 and 1_000 are names, not numbers; so is what is larger than any double, such as 12e4567.
+# 007 and 1_000 are names, not numbers; so is a value larger than any double, such as 12e4567.
 _NOT_A_NUMBER = re.compile(r"[-+]?0\d+|\d+(?:_\d+)+")
 
 
 class Token(NamedTuple):
-    """One entry of a comment line: its name, and its value as written (``None`` for a flag)."""
+    """One entry of a comment line: its name, and its unchanged value (``None`` for a flag)."""
 
     key: str
     value: str | None
@@ -46,11 +46,11 @@ class Token(NamedTuple):
 def tokens(line: str) -> Iterator[Token]:
     """The entries of a comment line, in order.
 
-    Quotes and brackets group what they enclose only where they begin a name or a value; within a
-    word they are letters like all others.
+    Quotes and brackets group characters only at the start of a name or value; within a word they
+    are ordinary characters.
 
     Raises:
-        InputError: A quote or bracket that is never closed, or a value without a name.
+        InputError: An open quote or bracket, or a value without a name.
     """
     line = line.strip()
     place = 0
@@ -72,7 +72,7 @@ def _end_of_key(line: str, place: int) -> int:
     quoted = _QUOTED.match(line, place)
     if quoted:
         return quoted.end()
-    if line[place] in "\"'" and "=" in line[place:]:  # in free text it takes nothing in
+    if line[place] in "\"'" and "=" in line[place:]:  # harmless in free text
         raise _open(line[place:])
     word = _WORD.match(line, place)
     if word is None:
@@ -81,7 +81,7 @@ def _end_of_key(line: str, place: int) -> int:
 
 
 def _span_of_value(line: str, place: int, key: str) -> tuple[int, int]:
-    """Where a value begins and ends; it is empty where the next entry follows."""
+    """Start and end of a value, which is empty if the next entry follows."""
     if place == len(line) or _NEXT.match(line, place):
         return place, place
     while line[place].isspace():
@@ -103,12 +103,12 @@ def _span_of_value(line: str, place: int, key: str) -> tuple[int, int]:
     end = _end_of_group(line, place)
     if not end:
         raise _open(f"{key}={line[place:]}")
-    # Brackets that end within a word are part of it, as in a SMILES.
+    # Brackets within a word are part of the word, as in a SMILES.
     return place, word.end() if line[end : end + 1].strip() else end
 
 
 def _end_of_group(line: str, place: int) -> int:
-    """Where the bracket that opens here is closed, quotes passed over; 0 for nowhere."""
+    """Position after the closing bracket, outside quotes; 0 if there is none."""
     opening, closing = line[place], _CLOSING[line[place]]
     depth, at = 0, place
     while at < len(line):
@@ -132,7 +132,7 @@ def parse(line: str) -> dict[str, Any]:
     """The entries of a comment line with values of plain types.
 
     Raises:
-        InputError: An entry that is given twice, or cannot be what its name says.
+        InputError: A duplicate entry, or a value that does not fit its name.
     """
     info: dict[str, Any] = {}
     texts: dict[str, str | None] = {}
@@ -151,12 +151,12 @@ def parse(line: str) -> dict[str, Any]:
             info[name] = _value(name, token.value, bare)
     if "pbc" in info and not _is_pbc(info["pbc"]):
         hint = 'write T or F for each cell vector, such as pbc="T T F"'
-        raise InputError(f"pbc={texts['pbc']} is no periodicity", hint=hint)
+        raise InputError(f"pbc={texts['pbc']} is not a periodicity", hint=hint)
     return info
 
 
 def _value(name: str, text: str, bare: str) -> Any:
-    """What the text of a value is."""
+    """The value of a text, in a plain type."""
     if name in _MATRICES:
         value = _by_ase(name, _nine(name, bare))  # by columns
         return symmetric(name, value.T) if name == "stress" else value
@@ -173,7 +173,7 @@ def _value(name: str, text: str, bare: str) -> Any:
 
 
 def _by_ase(name: str, bare: str) -> Any:
-    """A value as ASE's parser understands it; what is no number stays as it is."""
+    """A value from ASE's parser; a text that is not a number stays unchanged."""
     escaped = bare.replace("\\", "\\\\").replace('"', '\\"')
     key = name if name in _MATRICES or name.lower() in UNPROCESSED_KEYS else "value"
     try:
@@ -194,7 +194,7 @@ def _bare(text: str) -> str:
 def _is_name(bare: str) -> bool:
     if _NOT_A_NUMBER.fullmatch(bare):
         return True
-    # Larger than any number, but not called infinite: a hash, say.
+    # Larger than any double, but not the word for infinity: for example a hash.
     return bool(re.fullmatch(r"[-+]?\d+[eE]\d+", bare)) and np.isinf(float(bare))
 
 
@@ -206,12 +206,12 @@ def _is_pbc(value: Any) -> bool:
 
 
 def _array(name: str, text: str) -> Any:
-    """A value in nested brackets: an array of numbers, or lists of anything else."""
+    """A value in nested brackets: an array of numbers, or lists of other values."""
     try:
         value = json.loads(text)
     except ValueError:
         hint = "write it in JSON, or as numbers in quotes"
-        raise InputError(f"{name}={text[:60]} is no array", hint=hint) from None
+        raise InputError(f"{name}={text[:60]} is not an array", hint=hint) from None
     try:
         array = np.array(value)
     except ValueError:  # rows of unlike lengths
@@ -220,18 +220,18 @@ def _array(name: str, text: str) -> Any:
 
 
 def _nine(name: str, bare: str) -> str:
-    """Nine numbers in the order of the rows; six of a stress are Voigt's."""
+    """Nine numbers, row by row; six numbers of a stress are in Voigt order."""
     words = re.sub(r"[\[\]{},;]", " ", bare).split()
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         wrong = next(word for word in words if not is_number(word))
-        raise InputError(f"{name}: '{wrong}' is no number", hint="give nine numbers") from None
+        raise InputError(f"{name}: '{wrong}' is not a number", hint="give nine numbers") from None
     if name == "stress" and len(words) == 6:
         xx, yy, zz, yz, xz, xy = words
         words = [xx, xy, xz, xy, yy, yz, xz, yz, zz]
     elif name == "virial" and len(numbers) == 6:
-        hint = "give the nine numbers of its matrix: of six the order is not known"
+        hint = "give the nine numbers of its matrix: the order of six numbers is unknown"
         raise InputError(f"{name} has 6 numbers", hint=hint)
     if len(words) != 9:
         counted = f"{len(words)} number{'s' * (len(words) != 1)}"

@@ -1,8 +1,8 @@
 """Databases of ASE: ``.db`` (SQLite), ``.json`` (only read), ``.aselmdb`` (what MACE trains on).
 
-Labels are the results of the row, so that every program finds them. Set, origin and metadata are
-key-value pairs where these can hold them, so that ``ase db frames.db split=test`` finds frames, and
-in the JSON text ``trainspot`` of the row's data otherwise.
+Labels are the results of a row, where every program finds them. Split, origin and metadata are
+key-value pairs if possible, so that ``ase db frames.db split=test`` finds frames; otherwise they
+are in the JSON text ``trainspot`` of the row's data.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ LMDB: Final = ".aselmdb"
 SUFFIXES: Final = (".db", LMDB)
 """Suffixes that are written; ``.json`` is read as well."""
 
-# Arrays that a row has a place for, with the dtype it has there.
+# Arrays with a place in a row, and their dtype in the row.
 _ROW_ARRAYS = {"momenta": "f8", "initial_magmoms": "f8", "initial_charges": "f8", "masses": "f8"}
 
 
-# Names that a row uses for itself: what it derives from its atoms, its methods, its own entries.
+# Names that a row uses itself: values derived from its atoms, its methods, its own entries.
 _ROW_NAMES = frozenset(
     {*dir(AtomsRow(Atoms("H"))), *_ROW_ARRAYS, "tags", "constraints", "calculator", "data",
      "calculator_parameters", "key_value_pairs", "numbers"}
@@ -51,16 +51,15 @@ _ROW_NAMES = frozenset(
 def images(path: Path, suffix: str = "") -> list[Atoms]:
     """The structure of every row, with its key-value pairs and data in ``info``.
 
-    What the database notes about itself (row ids, times, user names) stays behind. Errors of ASE
-    pass through.
+    Row ids, times and user names of the database are ignored. Errors of ASE are not caught.
 
     Args:
         path: The file.
         suffix: Its kind, in small letters; by default the suffix of the file.
 
     Raises:
-        InputError: A name that is in the pairs and in the data of one row.
-        MissingExtraError: An ``.aselmdb`` file without the extra that reads them.
+        InputError: A name is both in the pairs and in the data of a row.
+        MissingExtraError: The extra for ``.aselmdb`` files is not installed.
     """
     suffix = suffix or path.suffix.lower()
     if suffix == ".db":
@@ -74,16 +73,16 @@ def images(path: Path, suffix: str = "") -> list[Atoms]:
 
 
 def _check_sqlite(path: Path) -> None:
-    """Keep ASE from making its tables in an SQLite file that has none: foreign files stay."""
+    """Refuse an SQLite file without ASE's tables; ASE would create the tables in a foreign file."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'systems'")
         if tables.fetchone() is None:
-            raise InputError("is no database of ASE")
+            raise InputError("is not an ASE database")
 
 
 def _check_lmdb(path: Path) -> None:
-    """Refuse a foreign file, and a short one: LMDB would look beyond its end and be killed."""
+    """Refuse a foreign or truncated file: LMDB would read beyond its end and crash."""
     lmdb = _lmdb()
     try:
         options = {"subdir": False, "readonly": True, "lock": False}
@@ -91,13 +90,13 @@ def _check_lmdb(path: Path) -> None:
             pages = environment.info()["last_pgno"] + 1
             is_whole = pages * environment.stat()["psize"] <= path.stat().st_size
     except lmdb.Error as error:
-        raise InputError("is no LMDB database") from error
+        raise InputError("is not an LMDB database") from error
     if not is_whole:
         raise InputError("is cut off", hint="copy or write it again")
 
 
 def _lmdb() -> Any:
-    """The library, once it is known that ASE finds its part of it too."""
+    """The library, after a check that ASE's backend for it is installed."""
     try:
         import ase_db_backends  # noqa: F401
         import lmdb
@@ -110,13 +109,13 @@ def _lmdb() -> Any:
 def _connected(path: Path, suffix: str, **options: Any) -> Iterator[Any]:
     if suffix == LMDB:
         _lmdb()
-    kind = suffix.removeprefix(".")  # told, for ASE guesses by the name
+    kind = suffix.removeprefix(".")  # explicit, because ASE guesses from the name
     with ase.db.connect(path, type=kind, use_lock_file=False, **options) as database:
         yield database
 
 
 def _atoms(row: Any) -> Atoms:
-    # The row's own value of a name, such as its volume, comes before the pair unless looked up so.
+    # For a name such as volume, row.get would return the row's own value instead of the pair.
     pairs = {name: vars(row).get(name, value) for name, value in row.key_value_pairs.items()}
     data = dict(row.data)
     if pairs.keys() & data.keys():
@@ -135,7 +134,7 @@ def _atoms(row: Any) -> Atoms:
 
 
 def _ours(atoms: Atoms) -> Atoms:
-    """A row that ``write`` made: results are reference labels, the rest is in our text."""
+    """A row from ``write``: its results are reference labels, other data are in our text."""
     results = atoms.calc.results if atoms.calc else {}
     atoms.set_constraint()
     if "energy" in results:
@@ -160,7 +159,7 @@ def write(path: Path, frames: Iterable[Frame]) -> None:
 
     Raises:
         DataError: An extra with more digits than JSON keeps (long doubles).
-        MissingExtraError: An ``.aselmdb`` file without the extra that writes them.
+        MissingExtraError: The extra for ``.aselmdb`` files is not installed.
     """
     with _connected(path, path.suffix.lower()) as database:
         for frame in frames:
@@ -220,7 +219,7 @@ def _is_pair(key: str, value: Any) -> bool:
 
 
 def _is_formula(key: str) -> bool:
-    """A key that searches would take for a formula, which ASE warns about."""
+    """Whether a search would read the key as a formula, about which ASE warns."""
     try:
         Formula(key, strict=True)
     except ValueError:

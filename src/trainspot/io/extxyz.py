@@ -1,4 +1,4 @@
-"""Extended XYZ: written so that it comes back bit for bit; ``xyz`` reads it."""
+"""Extended XYZ: writes files that come back bit for bit; ``xyz`` reads them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".extxyz", ".xyz")
 
-# Keys with a meaning of their own in extended XYZ, which metadata must not take.
+# Keys with a meaning in extended XYZ, which metadata must not use.
 _XYZ_KEYS = {"Lattice", "Properties", "pbc", "virial", *all_properties}
-# Columns that ASE makes something else of than a per-atom array.
+# Columns that ASE does not read as per-atom arrays.
 _XYZ_COLUMNS = {
     *(*all_properties, REF_FORCES, "symbols", "species", "numbers", "Z"),
     *("positions", "pos", "charge", "move_mask"),
@@ -39,8 +39,8 @@ _COLUMN_TYPES = {"f": "R", "i": "I", "b": "L"}
 def write(handle: IO[str], frames: Iterable[Frame]) -> None:
     """Write frames as extended XYZ that comes back bit for bit.
 
-    What the format cannot express (tensors of atoms, nested metadata …) goes into the entry
-    ``trainspot``, which other programs pass over.
+    Data that the format cannot express (per-atom tensors, nested metadata …) go into the entry
+    ``trainspot``, which other programs ignore.
 
     Raises:
         DataError: An extra with more digits than JSON keeps (long doubles).
@@ -63,7 +63,7 @@ def _rows(blocks: list[NDArray[Any]]) -> Iterator[list[Any]]:
 
 
 def _fits(name: str, values: NDArray[Any]) -> bool:
-    """Whether a per-atom array can be columns of its own."""
+    """Whether a per-atom array can be stored as columns."""
     if name in _XYZ_COLUMNS or not re.fullmatch(r"\w+", name):
         return False
     wide = values.dtype.itemsize > 8 or (values.ndim == 2 and values.shape[1] < 2)
@@ -93,13 +93,13 @@ def _survives(key: str, value: Any) -> bool:
     """Whether an entry of ``info`` comes back the same from a plain ``key=value``."""
     if {"\n", "\r"} & set(str(value)) or str(value).startswith("_JSON"):  # one line, no JSON
         return False
-    if key in TEXT_KEYS or key in NUMBER_KEYS:  # read by their names
+    if key in TEXT_KEYS or key in NUMBER_KEYS:  # the reader knows their types
         return True
-    simple = type(value) in (bool, int, float, str) and value != ""  # ASE goes on to the next
+    simple = type(value) in (bool, int, float, str) and value != ""  # ASE misreads empty values
     if not simple or not re.fullmatch(r"[A-Za-z_]\w*", key) or key in RESERVED | _XYZ_KEYS:
         return False
     written = f"{key}={_value(value)}"
-    back = key_val_str_to_dict(written).get(key)  # as other programs read it
+    back = key_val_str_to_dict(written).get(key)  # the value for other programs
     if isinstance(back, np.generic):
         back = back.item()
     if type(parse(written).get(key)) is not type(value):

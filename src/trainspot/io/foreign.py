@@ -1,4 +1,4 @@
-"""Data sets of other programs that ASE cannot read: recognised, and told how they come in."""
+"""Data sets of other programs that ASE cannot read, and how to convert them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _PYMATGEN_SET: Final = (
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder, and name the way in if it is a data set.
+    """Refuse a folder; if it is a data set, say how to convert it.
 
     Raises:
         InputError: Always.
@@ -83,15 +83,15 @@ def check_folder(path: Path) -> None:
 
 
 def check(path: Path, where: str, suffix: str) -> None:
-    """Refuse a file of another program that ASE has no reader for, or takes for another one.
+    """Refuse a file of another program that ASE cannot read or reads as another format.
 
     Args:
         path: The file, unpacked.
-        where: What it is called in messages.
-        suffix: The suffix that decides, in small letters.
+        where: The name of the file in messages.
+        suffix: The suffix of the format, in small letters.
 
     Raises:
-        InputError: It is one; the message names the way in.
+        InputError: It is such a file; the message says how to convert it.
     """
     if suffix in _SUFFIXES:
         kind, hint = _SUFFIXES[suffix]
@@ -114,14 +114,14 @@ def _told(path: Path, text: str, where: str) -> tuple[str, str] | None:
     if _DATA_ATOMS.search(text) and _DATA_BOX.search(text):
         hint = f"{_WITH_ASE.format(name=shlex.quote(where))} (1: 29 says that type 1 is copper)"
         return (
-            "is LAMMPS data: which elements its types are, and its atom_style, are not known",
+            "is LAMMPS data: the elements of its types, and its atom_style, are unknown",
             hint,
         )
     return None
 
 
 def known_json(path: Path, where: str) -> InputError | None:
-    """What JSON it is that is no database of ASE, if it is of a program that is known."""
+    """The error for a JSON file of a known program that is not an ASE database, or ``None``."""
     with path.open("rb") as handle:
         text = handle.read(_PEEK).decode("utf-8", "replace")
     with_ase = "write its structures as .extxyz with ASE"
@@ -135,6 +135,6 @@ def known_json(path: Path, where: str) -> InputError | None:
     )  # fmt: skip
     for program, signs, hint in programs:
         if any(sign in text for sign in signs):
-            what = f"is JSON of {program}, no database of ASE"
+            what = f"is JSON of {program}, not an ASE database"
             return InputError(what, where=where, hint=hint)
     return None

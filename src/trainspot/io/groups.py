@@ -1,4 +1,4 @@
-"""Space groups by their names in any setting → their operations; the tables are those of spglib."""
+"""Operations of space groups from their names in any setting; the tables are from spglib."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SETTINGS: Final = 530
 
 
 def setting_of(name: str) -> int:
-    """Hall's number of a setting by its name of Hermann and Mauguin, such as ``P 1 21/n 1``.
+    """Hall's number of a setting from its Hermann–Mauguin name, such as ``P 1 21/n 1``.
 
-    A choice of origin or axes may follow: ``F d -3 m :2``. Without one it is the first. 0 if the
-    name is not known.
+    A choice of origin or axes may follow: ``F d -3 m :2``; the default is the first. 0 if the name
+    is unknown.
     """
     plain, _, choice = name.partition(":")
     settings = _names().get(_bare(plain), [])
@@ -32,7 +32,7 @@ def setting_of(name: str) -> int:
 
 
 def setting_of_hall(name: str) -> int:
-    """Hall's number of a setting by its name of Hall, such as ``-P 2yn``; 0 if it is not known."""
+    """Hall's number of a setting from its Hall name, such as ``-P 2yn``; 0 if it is unknown."""
     return _halls().get(_bare(name), 0)
 
 
@@ -72,7 +72,7 @@ def _type(setting: int) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what spglib says of every call: that one day it will raise, not return ``None``."""
+    """Without spglib's warning that a future version will raise instead of returning ``None``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
         yield
@@ -80,7 +80,7 @@ def _quiet() -> Iterator[None]:
 
 @cache
 def _names() -> dict[str, list[int]]:
-    """Hall's numbers by name without blanks: full names before short ones."""
+    """Hall's numbers by name without blanks; full names take precedence over short names."""
     full: dict[str, list[int]] = {}
     short: dict[str, list[int]] = {}
     for setting in range(1, _SETTINGS + 1):
@@ -93,7 +93,7 @@ def _names() -> dict[str, list[int]]:
                        "".join(unique.groups()) if unique else ""}  # fmt: skip
         for name in {_bare(name) for name in short_names} - {"", *map(_bare, names)}:
             short.setdefault(name, []).append(setting)
-    # Of P 21/n the setting that is called so comes before the other ones of P 21/c.
+    # P 21/n means the setting with this full name, before the other settings of P 21/c.
     return {**short, **full}
 
 

@@ -1,4 +1,4 @@
-"""Many ASE structures → one dataset; what is wrong with one is told with its number."""
+"""Many ASE structures → one dataset; errors name the number of the structure."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def from_images(
     Args:
         images: The structures.
         theory: Level of theory of labels that come without one.
-        where: The file they come from, if they come from one.
-        mapping: Labels of other names, see ``mapping.parse_map``.
+        where: The file of the structures, if there is one.
+        mapping: Labels under other names, see ``mapping.parse_map``.
 
     Raises:
-        InputError: A structure that cannot be used; the message counts from 1.
+        InputError: A structure cannot be used; the message counts from 1.
     """
     several = list(images)
     frames = list[Frame]()
@@ -54,14 +54,14 @@ def from_images(
             place = f"structure {number}" if len(several) > 1 else ""
             raise _placed(error, ", ".join(filter(None, (where, place)))) from None
         except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-            # No check met it: still one line, with the place.
+            # No check covers this error; it still becomes one line with the place.
             place = ", ".join(filter(None, (where, f"structure {number}")))
             hint = "correct it, or remove it from the file"
             what = f"has a value that cannot be used ({error})"
             raise InputError(what, where=place, hint=hint) from error
     _check_used(mapping or {}, met, passed, where)
     for name in sorted(passed):
-        notes[f"'{name}' stays as it is where the label is there already"] += passed[name]
+        notes[f"'{name}' stays unchanged where the label already exists"] += passed[name]
     try:
         dataset = Dataset.from_frames(frames)
     except InputError as error:
@@ -78,7 +78,7 @@ def from_images(
 def _check_used(
     mapping: Mapping[str, str], met: Collection[str], passed: Collection[str], where: str
 ) -> None:
-    """Refuse names that are in no structure, or only where the label is there already."""
+    """Refuse names that are in no structure, or only in structures that already have the label."""
     for name in sorted(mapping.keys() - met):
         if name in passed:
             refused = already(mapping[name])
@@ -88,14 +88,14 @@ def _check_used(
 
 
 def _id_before(atoms: Atoms, frame: Frame) -> str:
-    """The id that the children of a frame know it by, if charge and spin were no part of it yet."""
+    """The id of a frame for its children; older files have ids without charge and spin."""
     written = atoms.info.get("frame_id")
     old = frame_id(frame.numbers, frame.positions, frame.cell, frame.pbc)
     return old if written == old else frame.id
 
 
 def _placed(error: InputError, place: str) -> InputError:
-    """The error with the file and structure at fault; its command lines get the file's name."""
+    """The error with its file and structure, and with the file's name in its command lines."""
     file = place.partition(", structure ")[0]
     return type(error)(error.what, where=place, hint=_named(error.hint, file))
 
@@ -105,7 +105,7 @@ def _named(text: str, file: str) -> str:
 
 
 def _check_alike(frame: Frame, number: int, firsts: dict[str, tuple[int, NDArray[Any]]]) -> None:
-    """Refuse a per-atom array whose type or width is not that of the frames before."""
+    """Refuse a per-atom array whose type or width differs from earlier frames."""
     for name, array in frame.arrays.items():
         first, earlier = firsts.setdefault(name, (number, array))
         if (array.dtype, array.shape[1:]) != (earlier.dtype, earlier.shape[1:]):

@@ -1,8 +1,8 @@
-"""Which values of an ASE structure are its labels.
+"""The labels among the values of an ASE structure.
 
 Labels have two sets of names: ``REF_energy``, ``REF_forces``, ``REF_stress``, and ``energy``,
-``forces``, ``stress`` of a calculator. A frame has its labels under one of them; labels
-under other names are the matter of ``lookalikes``.
+``forces``, ``stress`` of a calculator. A frame has its labels under one of these sets;
+``lookalikes`` handles labels under other names.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ REF: Final = {"energy": REF_ENERGY, "forces": REF_FORCES, "stress": REF_STRESS}
 """Names of the labels in files, by quantity."""
 
 KEEP: Final = "keep"
-"""What a name is mapped to that stays metadata."""
+"""The target of a mapping for a name that stays metadata."""
 
 FILE: Final = "FILE"
-"""Stands in messages for the file, of which a structure does not know."""
+"""Placeholder for the file name in messages about a structure."""
 
 NOTHING: Final = frozenset({"", "none", "null", "n/a", "na"})
-"""Texts that stand for a label that is not there."""
+"""Texts that stand for a missing label."""
 
 CALCULATOR: Final = "calculator_"
-"""Begins the names under which results of a calculator are kept beside ``REF_`` labels."""
+"""Prefix of the names for results of a calculator if there are also ``REF_`` labels."""
 
 _ROUNDING: Final = 1e-5
-"""How far a stress may be from symmetric, eV/Å³: what five digits leave."""
+"""Largest asymmetry of a stress, eV/Å³: the rounding of five digits."""
 _ROUNDING_SHARE: Final = 1e-3
-"""The same as a share of its largest number."""
+"""Largest asymmetry as a share of the largest component."""
 
 
 # ── the labels of a structure ─────────────────────────────────────────────────
@@ -59,13 +59,13 @@ def labels_of(
 
     Args:
         atoms: The structure.
-        info: Its entries.
-        results: What its calculator left.
+        info: Entries of the structure.
+        results: Results of its calculator.
         theory: Level of theory of labels that come without one.
-        as_is: Whether a stress stays as it is, symmetric or not: that of a frame of ours.
+        as_is: Whether an asymmetric stress stays unchanged, as in our own files.
 
     Raises:
-        InputError: Labels under two sets of names, or a value that is no number or has the wrong
+        InputError: Labels under two sets of names, or a value that is not a number or has the wrong
             shape; the message names it.
     """
     values = {"energy": info.get(REF_ENERGY), "forces": atoms.arrays.get(REF_FORCES),
@@ -95,15 +95,15 @@ _SMEARING: Final = 1.0
 
 def other_results(info: Mapping[str, Any], arrays: Collection[str], results: Mapping[str, Any],
                   ) -> dict[str, Any]:  # fmt: skip
-    """Results that are no labels, by the names they are kept under.
+    """Results that are not labels, by their names in extras and metadata.
 
-    Of two energies of a calculator the one that is not the label is ``energy_sigma0``. Where there
-    are labels of the other set of names, energy, forces and stress are those of something else.
+    If a calculator has two energies, the one that is not the label becomes ``energy_sigma0``. If
+    the structure has ``REF_`` labels, energy, forces and stress of the calculator are other data.
 
     Args:
         info: Entries of the structure.
         arrays: Names of its per-atom arrays.
-        results: What its calculator left.
+        results: Results of its calculator.
     """
     mine = {"energy", "free_energy", "forces", "stress"}
     metadata = {k: v for k, v in results.items() if k not in mine and v is not None}
@@ -125,7 +125,7 @@ def _as_array(value: Any) -> Any:
 
 
 def _check_free_energy(results: Mapping[str, Any], n_atoms: int) -> None:
-    """Refuse a free energy that no smearing explains beside the energy, such as a zero for none."""
+    """Refuse a free energy too far from the energy for smearing, such as a zero for none."""
     energy, free = (results.get(name) for name in ("energy", "free_energy"))
     if is_nothing(energy) or is_nothing(free):
         return
@@ -138,7 +138,7 @@ def _check_free_energy(results: Mapping[str, Any], n_atoms: int) -> None:
 
 
 def _check_one_set(values: Mapping[str, Any], results: Mapping[str, Any]) -> None:
-    """Refuse labels that are spread over both sets; a whole second set is that of a model, say."""
+    """Refuse labels that are spread over both sets; a complete second set may be from a model."""
     is_complete = results.get("energy") is not None and results.get("forces") is not None
     mine = next(REF[key] for key, value in values.items() if value is not None)
     if is_complete and values["energy"] is not None and values["forces"] is not None:
@@ -152,13 +152,13 @@ def _check_one_set(values: Mapping[str, Any], results: Mapping[str, Any]) -> Non
 
 
 def command(renamed: Mapping[str, str]) -> str:
-    """The command line that makes labels of values of other names."""
+    """The command line that converts values under other names to labels."""
     options = " ".join(f"--map {shlex.quote(f'{old}={new}')}" for old, new in renamed.items())
     return f"trainspot convert {FILE} NEW.extxyz {options}"
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a value stands for a label that is not there."""
+    """Whether a value stands for a missing label."""
     if value is None:
         return True
     if isinstance(value, str | bytes):
@@ -168,7 +168,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def size_of(value: Any) -> int:
-    """How many entries a value has; lists of unlike lengths have none that could be numbers."""
+    """Number of entries of a value; -1 for lists of different lengths, which are not numbers."""
     try:
         return int(np.size(value))
     except ValueError:
@@ -176,10 +176,10 @@ def size_of(value: Any) -> int:
 
 
 def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
-    """The numbers that a label consists of, whatever a file had for them.
+    """The numbers of a label, from any value in a file.
 
     Raises:
-        InputError: They are none; the message names the value.
+        InputError: The value is not a number; the message names the value.
     """
     hint = f"give numbers alone, in {WORDS[quantity].label_unit}, or leave it out"
     if isinstance(value, bool | np.bool_):
@@ -194,13 +194,13 @@ def numbers_of(name: str, value: Any, quantity: str) -> NDArray[np.float64]:
         if numbers.dtype.kind in "OUS":
             return np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        pass  # told below
+        pass  # the error follows
     shown = repr(value if isinstance(value, str) else str(value))
     raise InputError(f"{name}={shown[:60]} is not a number", hint=hint)
 
 
 def energy_of(name: str, value: Any) -> float | None:
-    """An energy, eV, of whatever a file had for it; ``InputError`` if it is not one number."""
+    """An energy, eV, from any value in a file; ``InputError`` if it is not one number."""
     if value is None:
         return None
     numbers = numbers_of(name, value, "energy")
@@ -213,7 +213,7 @@ def energy_of(name: str, value: Any) -> float | None:
 
 
 def forces_of(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None:
-    """Forces, eV/Å, (n, 3), of whatever a file had; ``InputError`` if they are not that."""
+    """Forces, eV/Å, (n, 3), from any value in a file; ``InputError`` for another shape."""
     if value is None:
         return None
     forces = numbers_of(name, value, "forces")
@@ -226,12 +226,12 @@ def forces_of(name: str, value: Any, n_atoms: int) -> NDArray[np.float64] | None
 
 
 def stress_of(name: str, value: Any, *, as_is: bool = False) -> NDArray[np.float64] | None:
-    """A stress, eV/Å³, (3, 3), of nine or six numbers; ``InputError`` if it is not that.
+    """A stress, eV/Å³, (3, 3), from nine or six numbers; ``InputError`` for other values.
 
     Args:
-        name: What it is called.
-        value: Whatever a file had for it.
-        as_is: Whether nine numbers stay as they are; otherwise see ``symmetric``.
+        name: Its name in the file.
+        value: Its value in the file.
+        as_is: Whether nine numbers stay unchanged; otherwise see ``symmetric``.
     """
     if value is None:
         return None
@@ -248,10 +248,10 @@ def stress_of(name: str, value: Any, *, as_is: bool = False) -> NDArray[np.float
 
 
 def symmetric(name: str, stress: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A stress, (3, 3), without what rounding left of asymmetry.
+    """A stress, (3, 3), without asymmetry from rounding.
 
     Raises:
-        InputError: It is not symmetric by more than that.
+        InputError: The asymmetry is too large for rounding.
     """
     if np.array_equal(stress, stress.T):
         return stress

@@ -1,7 +1,7 @@
 """Values of an ASE structure that look like labels by their names and shapes.
 
-A value of another name that looks like a label the frame lacks is never passed over: it is refused,
-with the line of ``trainspot convert --map`` that makes a label of it.
+A value under another name that looks like a missing label is never ignored: the error contains the
+command ``trainspot convert --map`` that makes it a label.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORCES = re.compile(r".*(force|gradient).*|f|frc|f_?xyz|grads?|f_?(dft|ref|qm)|
                      re.IGNORECASE)  # fmt: skip
 _STRESS = re.compile(r".*(stress|virial|pressure_?tensor).*", re.IGNORECASE)
 _PATTERNS = {"energy": _ENERGY, "forces": _FORCES, "stress": _STRESS}
-# What has one of these in its name is something else, or says something about a label.
+# A name with one of these parts is another quantity, or a property of a label.
 _OTHER = re.compile(
     r"cutoff|unit|weight|sigma0|hull|fermi|kinetic|zero_?point|zpe|shift|err|std|dev|uncert|var"
     r"|toler|thresh|loss|formation|cohesive|binding|adsorption|gap|correlation|repulsion|dispersion|entropy"
@@ -38,9 +38,9 @@ _OTHER = re.compile(
     r"|has_|have_|source|level|flag|raw",
     re.IGNORECASE,
 )
-# An energy in capitals, and other things as well; the others only where forces are.
+# Each may be an energy or something else; all but E count only next to forces.
 _LETTERS = frozenset({"E", "e", "U", "u"})
-# Units that are not ours: as a part of a name, at its end, or anywhere.
+# Units other than eV and Å: as a part of a name, at its end, or anywhere.
 _FOREIGN_PARTS = frozenset(
     {
         "ha",
@@ -69,7 +69,7 @@ _COMPONENTS = frozenset({"fx", "fy", "fz"})
 def lookalikes(
     atoms: Atoms, info: Mapping[str, Any], labels: Labels, excluded: Collection[str]
 ) -> dict[str, str]:
-    """Quantities of values that look like labels the structure lacks, by the name of the value.
+    """Quantities of values that look like missing labels, by the name of the value.
 
     Args:
         atoms: The structure.
@@ -101,13 +101,13 @@ def lookalikes(
 
 
 def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) -> str:
-    """The label that a value looks like by its name and shape; empty for none.
+    """The quantity of a label with the name and shape of this value; empty for none.
 
     Args:
-        name: What it is called.
-        value: What it is.
+        name: Name of the value.
+        value: The value.
         n_atoms: Atoms of the structure.
-        of_atoms: Whether it is a per-atom array.
+        of_atoms: Whether the value is a per-atom array.
     """
     if _OTHER.search(name) or is_nothing(value) or isinstance(value, bool | np.bool_ | Mapping):
         return ""
@@ -126,7 +126,7 @@ def quantity_of(name: str, value: Any, n_atoms: int, *, of_atoms: bool = False) 
 
 
 def _looks_numeric(value: Any) -> bool:
-    if isinstance(value, str):  # a number with a unit, say
+    if isinstance(value, str):  # such as a number with a unit
         return bool(re.match(r"\s*[-+]?[.\d]", value))
     try:
         return np.asarray(value).dtype.kind in "iuf"
@@ -140,7 +140,7 @@ def is_vector(name: str, values: NDArray[Any]) -> bool:
 
 
 def refusal(quantities: Mapping[str, str]) -> InputError:
-    """Why values that look like labels are not passed over, and what to do about them."""
+    """The error for values that look like labels, with the remedy."""
     names = " and ".join(f"'{name}'" for name in quantities)
     verb = "looks like a label and is" if len(quantities) == 1 else "look like labels and are"
     components = [name for name in quantities if name.lower() in _COMPONENTS]
@@ -167,15 +167,15 @@ def refusal(quantities: Mapping[str, str]) -> InputError:
 
 
 def in_other_unit(name: str) -> bool:
-    """Whether a name says that its numbers are not in eV and Å."""
+    """Whether a name contains a unit other than eV and Å."""
     parts = re.split(r"[\W_]+", name.lower())
     return not _FOREIGN_PARTS.isdisjoint(parts) or _FOREIGN.search(name) is not None
 
 
 def offered(quantities: Mapping[str, str]) -> dict[str, str]:
-    """What to map values that look like labels to: the first of each quantity, the others kept.
+    """The mapping for values that look like labels: the first of each quantity, the others kept.
 
-    A value in another unit is kept: no name makes a label of it.
+    A value in another unit is kept as metadata, because a new name does not convert it.
     """
     first: dict[str, str] = {}
     for name, quantity in quantities.items():

@@ -1,4 +1,4 @@
-"""Values of other names become labels, where the user says which; converted where that is exact."""
+"""Values under other names become labels, as the user chooses; exact conversions are applied."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from trainspot.io.labels import (
 
 
 def parse_map(entries: Iterable[str]) -> dict[str, str]:
-    """What ``--map OLD=NEW`` says, by old name.
+    """New names from ``--map OLD=NEW``, by old name.
 
     Raises:
-        InputError: Not of this form, or a new name that is no label.
+        InputError: Not of this form, or the new name is not a label.
     """
     targets = {**{name: name for name in REF}, **{v: v for v in REF.values()}, KEEP: KEEP}
     mapping: dict[str, str] = {}
@@ -45,22 +45,22 @@ def parse_map(entries: Iterable[str]) -> dict[str, str]:
 def renamed(
     atoms: Atoms, mapping: Mapping[str, str], passed: Counter[str] | None = None
 ) -> set[str]:
-    """Give values of a structure the names of labels, in place; converted where that is exact.
+    """Give values of a structure the names of labels, in place, with exact conversions.
 
-    A virial becomes a stress (minus it, by the volume), a gradient becomes forces (minus it), an
-    energy per atom that of the structure.
+    A virial becomes a stress (times -1, divided by the volume), a gradient becomes forces (times
+    -1), an energy per atom becomes the energy of the structure.
 
     Args:
         atoms: The structure; its info, arrays and results are changed.
         mapping: New names by old ones, see ``parse_map``.
-        passed: Counts the old names whose label the structure has already; they stay. Without it
-            they are refused.
+        passed: Counts old names that stay because the structure already has the label. Without it
+            such names are refused.
 
     Returns:
-        The old names that are there and were used.
+        The old names that were used.
 
     Raises:
-        InputError: A value that cannot be converted, or a label that is there already.
+        InputError: A value that cannot be converted, or a label that already exists.
     """
     met = set()
     for old, new in mapping.items():
@@ -82,15 +82,15 @@ def renamed(
 
 
 def already(label: str) -> InputError:
-    """Why a name is not mapped to a label that is there."""
-    return InputError(f"'{label}' is there already", where="--map", hint="map another name")
+    """The error for a name whose label already exists."""
+    return InputError(f"'{label}' already exists", where="--map", hint="map another name")
 
 
 def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
     lower = old.lower()
     numbers = numbers_of(old, value, quantity)
     if quantity == "forces":
-        flat = numbers.shape == (3 * len(atoms),)  # in the comment line, say
+        flat = numbers.shape == (3 * len(atoms),)  # such as in the comment line
         forces = forces_of(old, numbers.reshape(-1, 3) if flat else numbers, len(atoms))
         assert forces is not None
         return -forces if "grad" in lower else forces
@@ -101,18 +101,18 @@ def _converted(old: str, value: Any, quantity: str, atoms: Atoms) -> Any:
     if "virial" not in lower:
         return stress_of(old, numbers)
     if numbers.size != 9:
-        hint = "give the nine numbers of its matrix: of six the order is not known"
+        hint = "give the nine numbers of its matrix: the order of six numbers is unknown"
         raise InputError(f"{old} has {numbers.size} numbers", hint=hint)
     volume = abs(float(np.linalg.det(atoms.cell.array)))
     if not volume:
-        raise InputError(f"{old} of a structure without a cell is no stress", hint="remove it")
+        raise InputError(f"{old} of a structure without a cell is not a stress", hint="remove it")
     stress = stress_of(old, numbers)
     assert stress is not None
     return -stress / volume
 
 
 def _home(atoms: Atoms, quantity: str, new: str) -> tuple[dict[str, Any], str]:
-    """Where a label of a structure belongs, and what it is called there."""
+    """The dictionary for a label of a structure, and the key in this dictionary."""
     name = REF[quantity]
     if new == name or REF_FORCES in atoms.arrays or set(REF.values()) & set(atoms.info):
         return atoms.arrays if quantity == "forces" else atoms.info, name

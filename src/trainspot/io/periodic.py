@@ -1,4 +1,4 @@
-"""The periodicity of structures whose format cannot say it, such as a sheet in a CIF."""
+"""The periodicity of structures in formats without periodicity, such as a sheet in a CIF."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def parse_periodic(text: str) -> tuple[bool, bool, bool]:
         words = list(words[0])
     if len(words) != 3 or any(word not in (*_YES, *_NO) for word in words):
         hint = "write T or F for each cell vector: TTF for a sheet without periodicity along c"
-        raise InputError(f"'{text}' is no periodicity", where="--periodic", hint=hint)
+        raise InputError(f"'{text}' is not a periodicity", where="--periodic", hint=hint)
     first, second, third = (word in _YES for word in words)
     return first, second, third
 
 
 def with_periodicity(dataset: Dataset, periodic: Sequence[bool] | None, where: str = "") -> Dataset:
-    """The same structures with another periodicity; all else stays.
+    """The same structures with another periodicity; everything else stays.
 
-    Along a direction that is periodic no longer, atoms are moved by whole cell vectors to the same
-    side of the widest empty space: a sheet that lies across the boundary of its cell stays one.
+    Along a direction that becomes non-periodic, atoms move by whole cell vectors to one side of the
+    widest gap, so that a sheet across the boundary of its cell stays in one piece.
 
     Args:
         dataset: N frames.
         periodic: Periodicity along the three cell vectors; ``None`` changes nothing.
-        where: The file they come from.
+        where: The file of the frames.
 
     Raises:
         InputError: A periodic direction without a cell vector; the message counts from 1.
@@ -73,7 +73,7 @@ def _changed(frame: Frame, pbc: NDArray[np.bool_]) -> Frame:
 
 
 def _together(frame: Frame, pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Positions, Å, (n, 3), with no atom beyond the boundary of a direction that ends."""
+    """Positions, Å, (n, 3), without a cut at the boundary of a newly non-periodic direction."""
     cell = full_cell(frame.cell, frame.pbc)
     places = np.linalg.solve(cell.T, frame.positions.T).T
     positions = frame.positions.copy()

@@ -1,4 +1,4 @@
-"""POSCAR: what a comment line or a wrong count would make of it is refused, the rest is ASE's."""
+"""POSCAR: refuses files that ASE would misread through a comment or wrong count; ASE reads it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def images(path: Path) -> list[Atoms]:
     """The structure of a POSCAR or CONTCAR.
 
     Raises:
-        InputError: No line with the elements, not as many counts as elements or coordinates as the
-            counts say, or another structure behind the first.
+        InputError: No line with the elements, a number of counts or coordinates that does not fit,
+            or another structure after the first.
     """
     text = _text(path)
     _check(text.splitlines())
@@ -31,7 +31,7 @@ def images(path: Path) -> list[Atoms]:
 
 
 def _text(path: Path) -> str:
-    """The text of a file; only its comment can have other letters than those of ASCII."""
+    """The text of a file; only its comment may contain characters beyond ASCII."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8")
@@ -57,7 +57,7 @@ def _check(lines: list[str]) -> None:
         place += 1
     elif words[0][: len(words[place])] != words[0] or not _are_elements(words[0], words[place]):
         raise InputError(
-            "has no line with the elements, as files of VASP 4",
+            "has no line with the elements, like files of VASP 4",
             hint="add a line with the elements above the counts",
         )
     counts = _counts(words[place], place)
@@ -67,10 +67,10 @@ def _check(lines: list[str]) -> None:
 
 
 def check_heads(path: Path) -> None:
-    """Refuse an XDATCAR with other counts than elements, of which ASE drops some.
+    """Refuse an XDATCAR whose counts do not fit its elements; ASE would drop some of them.
 
     Raises:
-        InputError: It is one.
+        InputError: The numbers of counts and elements differ.
     """
     words = [line.split() for line in _text(path).splitlines()]
     for place in range(_COUNTS, len(words) - 1):
@@ -80,7 +80,7 @@ def check_heads(path: Path) -> None:
 
 
 def _check_pairs(elements: list[str], counts: list[int], place: int) -> None:
-    """Refuse counts, on the line ``place`` from 0, that are not one for each element."""
+    """Refuse counts, on the line ``place`` from 0, unless there is one for each element."""
     if len(elements) != len(counts):
         raise InputError(
             f"line {place} has {counted(len(elements), 'element')}, and line {place + 1} "
@@ -95,7 +95,7 @@ def _uncommented(words: list[str]) -> list[str]:
 
 
 def _are_elements(first: list[str], counts: list[str]) -> bool:
-    """Whether the comment consists of as many elements as there are counts, and of nothing else."""
+    """Whether the comment consists of elements only, one for each count."""
     return len(first) == len(counts) and all(word in atomic_numbers for word in first)
 
 
@@ -103,7 +103,7 @@ def _counts(words: list[str], place: int) -> list[int]:
     counts = _uncommented(words)
     for word in counts:
         if not (word.isascii() and word.isdigit()):
-            raise InputError(f"line {place + 1}: '{word}' is no count of atoms")
+            raise InputError(f"line {place + 1}: '{word}' is not a count of atoms")
     return [int(word) for word in counts]
 
 
@@ -124,7 +124,7 @@ def _check_coordinates(words: list[list[str]], place: int, size: int) -> None:
     for number in range(start, len(words)):
         if _is_head(words[number:]):
             raise InputError(
-                f"has another structure from line {number + 1} on, and a POSCAR is one",
+                f"has another structure from line {number + 1} on, but a POSCAR holds one",
                 hint="split it into a file for each structure",
             )
 

@@ -1,4 +1,4 @@
-"""From a file to ASE structures: which reader it is for, and one guard around all of them."""
+"""From a file to ASE structures: the choice of the reader, and one guard around all readers."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _SHARED: Final = frozenset({".out", ".log", ".txt", ".dat"})
 _RAW: Final = (ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError,
                NotImplementedError, StopIteration, ArithmeticError, SyntaxError,
                InvalidULMFileError)  # fmt: skip
-"""What a reader raises that did not expect what it met: its words are about itself."""
+"""Errors of a reader for unexpected content; their messages are about the reader, not the file."""
 
 
 def images(path: Path, where: str, suffix: str) -> list[Atoms]:
     """All structures of a file.
 
     Args:
-        path: The file, unpacked; its name is taken literally.
-        where: What it is called in messages.
-        suffix: The suffix that decides on the format, in small letters.
+        path: The file, unpacked; its name is used literally.
+        where: The name of the file in messages.
+        suffix: The suffix of the format, in small letters.
 
     Raises:
-        InputError: No reader fits, or the one that fits cannot read it; the message says what is
-            wrong where that can be told.
+        InputError: There is no reader, or the reader fails; the message gives the reason if it is
+            known.
         MissingExtraError: The reader needs a package that is not installed.
     """
     form = ""
@@ -57,10 +57,10 @@ def images(path: Path, where: str, suffix: str) -> list[Atoms]:
             raise
         raise type(error)(error.what, where=where, hint=error.hint) from error
     except OSError as error:
-        if error.errno is not None:  # of the system, not of a reader: ASE's are some, too
+        if error.errno is not None:  # from the system; ASE's readers raise OSError, too
             raise
         raise _unreadable(error, form, where) from error
-    except Exception as error:  # ASE's readers raise whatever they meet
+    except Exception as error:  # ASE's readers raise anything
         refusal = foreign.known_json(path, where) if suffix == ".json" else None
         raise refusal or _unreadable(error, form, where) from error
 
@@ -87,14 +87,14 @@ def _form(path: Path, suffix: str) -> str:
             return "extxyz"
         name = f"suffix '{suffix}'" if suffix else "format"
         raise InputError(
-            f"unknown {name}: neither name nor content are of a format that ASE reads",
+            f"unknown {name}: ASE reads no format with this name or content",
             hint="convert it to extended XYZ, or give it the suffix of its format",
         )
     return "extxyz" if form == "xyz" else form
 
 
 def _by_content(path: Path) -> str:
-    """The format whose mark stands in the file; ASE takes any ``.out`` for one of pw.x."""
+    """The format by a mark in the file; ASE takes any ``.out`` for an output of pw.x."""
     with path.open("rb") as handle:
         start = handle.read(PEEK_BYTES)
     try:
@@ -138,20 +138,20 @@ def _xyz(path: Path, where: str) -> list[Atoms]:
 
 @contextmanager
 def _warnings_told(where: str) -> Iterator[None]:
-    """What ASE's readers warn about becomes a note; a row that they leave out is refused."""
+    """Warnings of ASE's readers become notes; a row that ASE would skip is refused."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for text in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
-        if text.startswith("Wrong number"):  # of values in a row of a CIF, with all its atom says
-            what = "a row of a table has not as many values as the table has columns"
+        if text.startswith("Wrong number"):  # of values in a row of a CIF, which ASE skips
+            what = "the number of values in a row of a table is not its number of columns"
             raise InputError(what, hint=f"correct it: {text.partition(': ')[2][:80]}")
         LOG.warning("%s: %s", where, text)
 
 
 def _unreadable(error: Exception, form: str, where: str) -> InputError:
-    """What a reader stumbled over, in words about the file."""
-    # Of a KeyError the text is the repr of a key, which may be a scalar of NumPy.
+    """The error of a reader, in words about the file."""
+    # The text of a KeyError is the repr of its key, which may be a NumPy scalar.
     text = f"'{error.args[0]}'" if isinstance(error, KeyError) and error.args else str(error)
     message = " ".join(text.split())
     is_named = form in ioformats and form not in ("db", "extxyz")
@@ -160,13 +160,13 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
         return InputError("is not UTF-8 text", where=where, hint="save it as UTF-8")
     if isinstance(error, ValueError) and "could not convert" in message and "'" in message:
         value = message.split("'")[1]
-        reason = f"'{value[:40]}' stands where a number should be"
+        reason = f"'{value[:40]}' is in the place of a number"
     elif isinstance(error, KeyError) and form in ioformats and len(message) < 16:
-        reason = f"{message} is no element, or a part is missing"
+        reason = f"{message} is not an element, or a part is missing"
     elif "Z-matrix" in message:
-        reason = "of its Z-matrix not everything can be read: write Cartesian coordinates"
+        reason = "its Z-matrix cannot be read completely: write Cartesian coordinates"
     elif "resemble ASE JSON" in message:
-        reason = "it is JSON, but no database of ASE"
+        reason = "it is JSON, but not an ASE database"
     elif isinstance(error, _RAW) or len(message.split()) < 2:
         reason = "it is damaged, cut off, or of another format"
     else:
@@ -174,5 +174,5 @@ def _unreadable(error: Exception, form: str, where: str) -> InputError:
     return InputError(
         f"cannot be read as a structure ({kind}{reason})",
         where=where,
-        hint="check it, or convert it to extended XYZ; --traceback shows what its reader met",
+        hint="check it, or convert it to extended XYZ; --traceback shows the error of its reader",
     )

@@ -1,7 +1,7 @@
-"""Outputs of electronic-structure programs: a step whose SCF cycle did not converge is no label.
+"""Outputs of electronic-structure programs: a step whose SCF cycle did not converge is not a label.
 
-One rule for all programs: such steps are left out and counted. What tells them is looked up in the
-text of the output, program by program; of a program that says nothing, that is said.
+One rule for all programs: such steps are left out and counted. Each program marks them in its own
+way in the text of the output; for a program without such a mark a note says so.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _FAILED, _LEARNED = "SCF cycle did not converge", "is of a machine-learned force
 
 @dataclass(frozen=True)
 class Rule:
-    """How the text of an output tells which of its steps converged.
+    """Marks in the text of an output that show which steps converged.
 
     Attributes:
-        failed: What stands in a step that did not converge.
-        step: What a step begins with; empty where an output is one step.
-        result: What stands in every step that ASE makes a structure of; empty for all.
-        converged: What stands in every step that did converge; empty if nothing does.
-        again: What stands in a cycle that is begun anew within its step; empty if none is.
+        failed: Mark of a step that did not converge.
+        step: Start of a step; empty if an output is one step.
+        result: Mark of every step that becomes a structure in ASE; empty for all steps.
+        converged: Mark of every converged step; empty if there is none.
+        again: Mark of a cycle that starts again within its step; empty if there is none.
     """
 
     failed: str
@@ -69,7 +69,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "exciting": Rule(r"(?i)Reached self-consistent loops maximum"),
 }
-"""By name of the format in ASE; those of VASP have readers below."""
+"""By name of the format in ASE; the formats of VASP have readers below."""
 
 _SILENT: Final = frozenset(
     {"abinit-gsr", "acemolecule-out", "castep-geom", "castep-md", "crystal", "dacapo-text",
@@ -84,11 +84,11 @@ def images(path: Path, form: str, read: Callable[..., Any], where: str) -> list[
     Args:
         path: The file.
         form: ASE's name of its format.
-        read: Reads it with ASE.
+        read: Reads the file with ASE.
         where: The name of the file in messages.
 
     Raises:
-        InputError: No step converged, or it cannot be told which of several did not.
+        InputError: No step converged, or it is unclear which of several steps converged.
     """
     if form == "vasp-out":
         structures, left_out = _outcar(path, where)
@@ -100,8 +100,8 @@ def images(path: Path, form: str, read: Callable[..., Any], where: str) -> list[
         structures, left_out = _listed(read(path)), {}
         if form in _SILENT and any(atoms.calc is not None for atoms in structures):
             LOG.warning(
-                "%s: whether the SCF cycles converged cannot be told from a file of this kind "
-                "(%s): check them before its numbers become labels", where, form
+                "%s: a file of this kind (%s) does not show whether its SCF cycles converged: "
+                "check them before its numbers become labels", where, form
             )  # fmt: skip
     total = len(structures) + sum(map(len, left_out.values()))
     for reason, steps in left_out.items():
@@ -133,14 +133,14 @@ def _by_rule(
     bad = [place for place, piece in enumerate(pieces, start=1) if _did_not(piece, rule)]
     if not bad:
         return _listed(read(path)), {}
-    if len(bad) == len(pieces):  # nothing of it is wanted, so whether it can be read is no matter
+    if len(bad) == len(pieces):  # no step is usable, so ASE need not read the file
         return [], {_FAILED: bad}
     structures = _listed(read(path))
     good = [place for place, piece in enumerate(pieces, start=1)
             if re.search(rule.result, piece)]  # fmt: skip
     if len(structures) != len(good):
         raise InputError(
-            f"{len(bad)} of its SCF cycles did not converge, and the steps cannot be told apart",
+            f"{len(bad)} of its SCF cycles did not converge, and it is unclear in which steps",
             where=where,
             hint="give a file without the steps that did not converge",
         )
@@ -149,7 +149,7 @@ def _by_rule(
 
 
 def _pieces(text: str, rule: Rule) -> list[str]:
-    """The text of each step; what stands before the first belongs to none."""
+    """The text of each step, without the text before the first step."""
     if not rule.step:
         return [text]
     starts = [mark.start() for mark in re.finditer(rule.step, text, re.MULTILINE)]
@@ -188,12 +188,12 @@ def _outcar(path: Path, where: str) -> tuple[list[Atoms], dict[str, list[int]]]:
             else:
                 structures.append(chunk.build())
     if unknown and structures:
-        LOG.warning("%s: whether the SCF cycles converged cannot be told from it", where)
+        LOG.warning("%s: it does not show whether its SCF cycles converged", where)
     return structures, left_out
 
 
 def _reason(block: str, limit: int, *, tells: bool) -> tuple[str, bool]:
-    """Why a step of an OUTCAR is no label, or nothing; and whether that can be told."""
+    """Why a step of an OUTCAR is not a label, or nothing; and whether this is certain."""
     if re.search(r"\(ML\)|ML FREE ENERGIE|energy\s+ML\s+TOTEN", block):
         return _LEARNED, True
     if re.search(r"aborting loop because EDIFF is reached", block):
@@ -207,8 +207,8 @@ def _reason(block: str, limit: int, *, tells: bool) -> tuple[str, bool]:
 def _vasprun(
     path: Path, read: Callable[..., Any], where: str
 ) -> tuple[list[Atoms], dict[str, list[int]]]:
-    """Steps that did not converge, and those without one, are cut out before ASE reads it."""
-    text = path.read_text(encoding="latin-1")  # any byte, so that the rest stays as it is
+    """Cut out steps that did not converge or have no SCF cycle, and let ASE read the rest."""
+    text = path.read_text(encoding="latin-1")  # keeps every byte
     limit = re.search(r'name="NELM">\s*(\d+)', text)
     left_out: dict[str, list[int]] = {}
     number = 0
@@ -228,7 +228,7 @@ def _vasprun(
         return [], left_out
     structures = _listed(read(path, rest) if left_out else read(path))
     if limit is None and structures:
-        LOG.warning("%s: whether the SCF cycles converged cannot be told from it", where)
+        LOG.warning("%s: it does not show whether its SCF cycles converged", where)
     return structures, left_out
 
 

@@ -1,4 +1,4 @@
-"""A file as its readers want it: by its literal name, unpacked, without a byte order mark."""
+"""A file in the form that readers need: literal name, unpacked, without a byte order mark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKED: Final[dict[str, tuple[bytes, Callable[[Path], Any]]]] = {
     ".bz2": (b"BZh", bz2.BZ2File),
     ".xz": (b"\xfd7zXZ\x00", lzma.LZMAFile),
 }
-"""By suffix: what a file begins with, and what reads it."""
+"""First bytes and opener of a packed file, by suffix."""
 
 _ARCHIVES: Final = {".zip": b"PK\x03\x04", ".zst": b"\x28\xb5\x2f\xfd", ".tar": b""}
 _MARKS: Final = (
@@ -29,11 +29,11 @@ _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_BESIDE: Final = ("CONTCAR", "POSCAR")  # ASE takes the constraints of an OUTCAR from them
+_BESIDE: Final = ("CONTCAR", "POSCAR")  # ASE reads the constraints of an OUTCAR from these files
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that decides on the format, in small letters: ``.extxyz`` of ``a.EXTXYZ.gz``."""
+    """The suffix of the format, in small letters: ``.extxyz`` for ``a.EXTXYZ.gz``."""
     if path.suffix.lower() in _PACKED:
         path = path.with_suffix("")
     return path.suffix.lower()
@@ -41,12 +41,12 @@ def suffix_of(path: Path) -> str:
 
 @contextmanager
 def plain(path: Path) -> Iterator[Path]:
-    """The file itself, or what is packed in it, or its text in UTF-8 without a byte order mark.
+    """The file itself, or its unpacked content, or its text in UTF-8 without a byte order mark.
 
-    What is not the file itself lies in a folder that is gone afterwards.
+    A changed copy is in a temporary folder.
 
     Raises:
-        InputError: A packed file that is damaged, or of a kind that cannot be unpacked.
+        InputError: A packed file is damaged, or its kind cannot be unpacked.
     """
     with path.open("rb") as handle:
         start = handle.read(8)
@@ -82,7 +82,7 @@ def _unpack(path: Path, copy: Path, opener: Callable[[Path], Any]) -> None:
         with opener(path) as packed, copy.open("wb") as target:
             shutil.copyfileobj(packed, target)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        if getattr(error, "errno", None) is not None:  # a full disk, say
+        if getattr(error, "errno", None) is not None:  # such as a full disk
             raise
         raise InputError(
             "cannot be unpacked: it is cut off or damaged", where=str(path), hint="copy it again"

@@ -1,7 +1,7 @@
 """Trajectories of LAMMPS, DL_POLY and CP2K: structures, whose energies and forces are no labels.
 
-The forces of a LAMMPS dump are those of the potential that moved the atoms, and the energy that ASE
-gives them is invented. The energy in a comment line of CP2K is in Hartree.
+The forces of a LAMMPS dump come from the potential of the simulation, and the energy that ASE adds
+has no meaning. The energy in a comment line of CP2K is in Hartree.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DL_POLY: Final = ("dlp4", "dlp-history")
 """ASE's names of the formats of DL_POLY."""
 
 FORCES: Final = f"{CALCULATOR}forces"
-"""Name of the per-atom array that the forces of a dump are kept under."""
+"""Name of the per-atom array for the forces of a dump."""
 
 CP2K_ENERGY: Final = "cp2k_E"
-"""Name in ``info`` that the energy of CP2K is kept under, Hartree."""
+"""Name in ``info`` for the energy of CP2K, Hartree."""
 
 _UNITS: Final = ("metal", "real", "si", "cgs", "electron", "micro", "nano")
 _CP2K: Final = re.compile(r"\s*i\s*=\s*(\d+),(?:\s*time\s*=\s*([-+.\deE]+),)?\s*E\s*=\s*\S+\s*")
@@ -41,11 +41,11 @@ def lammps_images(path: Path, where: str) -> list[Atoms]:
 
     Args:
         path: The file.
-        where: What it is called in notes.
+        where: The name of the file in notes.
 
     Raises:
-        InputError: Its columns do not say which elements the atoms are, its units have no lengths,
-            or atoms are missing.
+        InputError: Its columns do not name the elements, its units cannot be converted to Å, or
+            atoms are missing.
     """
     structures: list[Atoms] = ase.io.read(
         str(path.absolute()), index=":", format=DUMP, do_not_split_by_at_sign=True,
@@ -55,12 +55,12 @@ def lammps_images(path: Path, where: str) -> list[Atoms]:
 
 
 def without_forces(images: list[Atoms], where: str, source: str) -> list[Atoms]:
-    """The structures of a program that has potentials only; forces become metadata.
+    """The structures of a program that only uses potentials; forces become metadata.
 
     Args:
         images: The structures, changed in place.
-        where: What the file is called in notes.
-        source: What it is.
+        where: The name of the file in notes.
+        source: The kind of the file in notes.
     """
     forces = 0
     for atoms in images:
@@ -71,20 +71,20 @@ def without_forces(images: list[Atoms], where: str, source: str) -> list[Atoms]:
         atoms.calc = None
     if forces:
         LOG.warning(
-            "%s: the forces of %s are those of its potential, no labels; they are kept "
+            "%s: the forces of %s are those of its potential, not labels; they are kept "
             "as '%s' (%s of %s structures)", where, source, FORCES, forces, len(images),
         )  # fmt: skip
     return images
 
 
 def is_dump(path: Path) -> bool:
-    """Whether a file begins as a text dump does; ASE wants the line ends of Unix for that."""
+    """Whether a file begins like a text dump; ASE recognises only Unix line ends."""
     with path.open("rb") as handle:
         return handle.read(64).startswith((b"ITEM: TIMESTEP", b"ITEM: UNITS", b"ITEM: TIME"))
 
 
 def _checked_units(path: Path) -> str:
-    """The units of a dump, once its columns are known to name the elements, and to be whole."""
+    """The units of a dump, after a check that its columns are complete and name the elements."""
     units, size, steps = "metal", 0, 0
     with path.open(encoding="utf-8") as handle:
         lines = enumerate(handle, start=1)
@@ -112,42 +112,42 @@ def _checked_units(path: Path) -> str:
         raise InputError("has a step without atoms", hint="the file is cut off: remove that step")
     if units not in _UNITS:
         hint = f"give a dump in one of: {', '.join(_UNITS)}"
-        raise InputError(f"is in units '{units}', which are no lengths", hint=hint)
+        raise InputError(f"is in units '{units}', which cannot be converted to Å", hint=hint)
     return units
 
 
 # ── CP2K ──────────────────────────────────────────────────────────────────────
 def check_cp2k(path: Path) -> None:
-    """Refuse forces and velocities of CP2K, which are written like positions.
+    """Refuse forces and velocities of CP2K, whose files look like positions.
 
     Raises:
-        InputError: They are.
+        InputError: The file has forces or velocities.
     """
     kind = next((kind for kind in ("frc", "vel") if f"-{kind}-" in path.name), "")
     if kind and is_cp2k(path):
         what = {"frc": "forces", "vel": "velocities"}[kind]
         hint = f"give the file with positions: {path.name.replace(f'-{kind}-', '-pos-')}"
-        raise InputError(f"has {what} of CP2K where positions should be", hint=hint)
+        raise InputError(f"has {what} of CP2K instead of positions", hint=hint)
 
 
 def is_cp2k(path: Path) -> bool:
-    """Whether the first comment line of a file is of a trajectory of CP2K."""
+    """Whether the first comment line of a file is like those of CP2K trajectories."""
     with path.open("rb") as handle:
         lines = [handle.readline(4096) for _ in range(2)]
     return _CP2K.fullmatch(lines[1].decode("utf-8", "replace")) is not None
 
 
 def without_energies(images: list[Atoms], where: str) -> list[Atoms]:
-    """The structures of a trajectory of CP2K; their energies are metadata with a name of its own.
+    """The structures of a CP2K trajectory; energies become metadata under another name.
 
     Args:
         images: The structures, changed in place.
-        where: What the file is called in notes.
+        where: The name of the file in notes.
     """
     for atoms in images:
         atoms.info = dict(_renamed(atoms.info))
     LOG.warning(
-        "%s: E in the comment lines of CP2K is in Hartree and no label; it is kept as '%s', and "
+        "%s: E in the comment lines of CP2K is in Hartree and not a label; it is kept as '%s', and "
         "the cell is not in the file (%s of %s structures)",
         where, CP2K_ENERGY, sum(CP2K_ENERGY in atoms.info for atoms in images), len(images),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Extended XYZ as everybody writes it → ASE structures; what is wrong is told with its line."""
+"""Extended XYZ from various programs → ASE structures; errors name the line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXAMPLES: Final = {"R": "1.0e-3", "I": "1", "L": "T or F"}
 _ENERGY: Final = re.compile(r"(?i)\benergy(?:\s*:\s*|\s+)[-+]?\d+\.\d+")  # as xtb writes it
 _ELEMENTS: Final = ("species", "symbols")
 _NUMBERS: Final = ("Z", "numbers")
-# A cell of another name, if it has as many numbers as one.
+# Other names for a cell; they count if the value has as many numbers as a cell.
 _CELL: Final = re.compile(r"(unit_?)?cell(_?vectors)?|lattice_?vectors|box", re.IGNORECASE)
 _LOGICAL: Final = frozenset({"T", "F", "True", "False"})
 
@@ -35,11 +35,11 @@ def images(path: Path, where: str = "") -> list[Atoms]:
 
     Args:
         path: The file.
-        where: What it is called in notes, if not so.
+        where: The name of the file in notes; by default its path.
 
     Raises:
-        InputError: Not UTF-8 text, or a structure that cannot be read whole; the message names its
-            line and number.
+        InputError: Not UTF-8 text, or a structure that cannot be read completely; the message names
+            its line and number.
     """
     structures: list[Atoms] = []
     free = list[str]()
@@ -57,8 +57,8 @@ def images(path: Path, where: str = "") -> list[Atoms]:
         raise InputError("is not UTF-8 text", where=where, hint="save it as UTF-8") from error
     if free:
         LOG.warning(
-            "%s: '%s' in a comment line is no label (%s of %s structures); write energy=…, in eV",
-            where or path, free[0].strip(), len(free), len(structures),
+            "%s: '%s' in a comment line is not a label (%s of %s structures); write energy=…, "
+            "in eV", where or path, free[0].strip(), len(free), len(structures),
         )  # fmt: skip
     return structures
 
@@ -94,10 +94,10 @@ def _blocks(handle: Any, path: Path) -> Iterator[tuple[int, int, list[str]]]:
 
 
 def _size(line: str, path: Path, place: int, number: int) -> int:
-    if line.strip().isascii() and line.strip().isdigit():  # ² is a digit, and no number
+    if line.strip().isascii() and line.strip().isdigit():  # ² is a digit, but not a number
         return int(line)
     raise InputError(
-        f"'{line.strip()[:40]}' is no number of atoms",
+        f"'{line.strip()[:40]}' is not a number of atoms",
         where=f"{path}:{place}, structure {number}",
         hint="a structure begins with its number of atoms, alone on a line",
     )
@@ -116,7 +116,7 @@ def _atoms(block: list[str]) -> Atoms:
     """One structure.
 
     Raises:
-        InputError: Something in it cannot be read, or would be passed over.
+        InputError: Some data of the structure cannot be read or would be ignored.
     """
     line, size = block[1].strip(), int(block[0])
     info = comment.parse(line)
@@ -151,7 +151,7 @@ def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     if not (is_whole and has_places and has_elements) or len(set(names)) < len(names):
         hint = f"list name:type:width of each column once, such as {_PLAIN}:REF_forces:R:3"
         raise InputError(f"Properties={text[:80]} cannot be read", hint=hint)
-    meant: dict[str, str] = {}  # what ASE makes of a name, of which it keeps the last
+    meant: dict[str, str] = {}  # ASE's name of each column; ASE keeps only the last of equal names
     for name in names:
         earlier = meant.setdefault(REV_PROPERTY_NAME_MAP.get(name, name), name)
         if earlier != name:
@@ -161,8 +161,8 @@ def _columns(info: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 
 
 def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> None:
-    """Refuse atoms with other columns than declared: what is not declared would vanish."""
-    # Fast, and enough: where one is too long and another too short, ASE stumbles over the latter.
+    """Refuse atoms with other columns than declared: undeclared columns would be lost."""
+    # Fast, and sufficient: if one row is too long and another too short, ASE refuses the latter.
     if len(" ".join(rows).split()) == expected * len(rows):
         return
     widths = [len(row.split()) for row in rows]
@@ -188,7 +188,7 @@ def _check_widths(rows: list[str], expected: int, info: Mapping[str, Any]) -> No
 
 
 def _check_logical(rows: list[str], columns: list[tuple[str, str, int]]) -> None:
-    """Refuse what ASE takes for false: anything that is not T or F."""
+    """Refuse logical values other than T and F, which ASE would read as false."""
     start = 0
     for name, kind, width in columns:
         if kind == "L":
@@ -212,25 +212,25 @@ def _check_elements(rows: list[str], columns: list[tuple[str, str, int]]) -> Non
         return
     for place, row in enumerate(rows):
         words = row.split()
-        if len(words) <= max(symbols, numbers):  # told by ASE's reader
+        if len(words) <= max(symbols, numbers):  # ASE's reader refuses this row
             continue
         symbol, number = words[symbols], words[numbers]
         meant = atomic_numbers.get(symbol.capitalize())
         if meant is not None and number.isdecimal() and int(number) != meant:
             raise InputError(
-                f"atom {place + 1} is {symbol} by its symbol, and has the atomic number {number}",
+                f"atom {place + 1} has the symbol {symbol}, but the atomic number {number}",
                 hint="correct one of them, or remove the column of numbers",
             )
 
 
 def _check_cell(info: Mapping[str, Any]) -> None:
-    """Refuse a cell of another name: its structure would become a molecule."""
+    """Refuse a cell under another name: the structure would become a molecule."""
     if "Lattice" in info:
         return
     for name, value in info.items():
         if _CELL.fullmatch(name) and isinstance(value, np.ndarray) and value.size in (3, 6, 9):
             raise InputError(
-                f"'{name}' is no cell: extended XYZ has it as Lattice",
+                f"'{name}' is not read as a cell: in extended XYZ a cell is Lattice",
                 hint='write Lattice="…" with nine numbers, the rows of the vectors, or remove it',
             )
 
@@ -238,12 +238,12 @@ def _check_cell(info: Mapping[str, Any]) -> None:
 def _not(name: str, word: str, kind: str, place: int) -> InputError:
     hint = f"write it as {_EXAMPLES[kind]}, or declare another type in Properties"
     return InputError(
-        f"atom {place + 1}, column '{name}': '{word}' is no {_TYPES[kind]}", hint=hint
+        f"atom {place + 1}, column '{name}': '{word}' is not a {_TYPES[kind]}", hint=hint
     )
 
 
 def _explained(rows: list[str], columns: list[tuple[str, str, int]]) -> InputError:
-    """What ASE's reader stumbled over."""
+    """The reason why ASE's reader failed."""
     for place, row in enumerate(rows):
         words = iter(row.split())
         for name, kind, width in columns:

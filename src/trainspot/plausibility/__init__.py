@@ -1,6 +1,6 @@
-"""Labels and lengths that cannot be in eV and Å, or not all of one zero: ``doubts``.
+"""``doubts``: labels and lengths that cannot be in eV and Å, or energies with different zeros.
 
-Nothing is changed by guessing. A doubt names what cannot be, and the factor that would repair it.
+This package changes no values. A doubt describes the problem, and the factor that would solve it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ __all__ = ["Doubt", "doubts"]
 def doubts(
     dataset: Dataset, *, seed: int = 0, atoms: Mapping[int, float] | None = None
 ) -> list[Doubt]:
-    """What cannot be as it stands, the most certain first.
+    """Doubts about a dataset, the most certain first.
 
-    Energies and stresses of all frames are read once, piece by piece; distances and differences
-    between frames are measured in a few hundred, drawn at random where there are more.
+    Energies and stresses of all frames are read once, piece by piece. Distances and differences
+    between frames are measured in a few hundred frames, a random sample of larger datasets.
 
     Args:
-        dataset: In memory, or opened lazily.
-        seed: What is drawn follows from it.
-        atoms: Energies of isolated atoms by atomic number, eV, that count instead of those in the
-            dataset.
+        dataset: Dataset in memory, or opened lazily.
+        seed: Seed of the random sample.
+        atoms: Energies of isolated atoms by atomic number, eV; they replace those in the dataset.
     """
     if not len(dataset):
         return []

@@ -1,4 +1,4 @@
-"""From a slope to the units that explain it, in words."""
+"""From a slope to units that explain it, in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENERGIES: Final = {
     "kJ/mol": KJ_PER_MOL_IN_EV,
     "meV": 1e-3,
 }
-"""What must multiply an energy in these units to give eV."""
+"""Factors from energies in these units to eV."""
 
 FORCES: Final = {
     "eV/Å": 1.0,
@@ -41,7 +41,7 @@ FORCES: Final = {
     "kJ/mol/nm": KJ_PER_MOL_IN_EV / 10.0,
     "meV/Å": 1e-3,
 }
-"""What must multiply a force in these units to give eV/Å."""
+"""Factors from forces in these units to eV/Å."""
 
 STRESSES: Final = {
     "eV/Å³": 1.0,
@@ -55,7 +55,7 @@ STRESSES: Final = {
     "Hartree/Å³": HARTREE_IN_EV,
     "kcal/mol/Å³": KCAL_PER_MOL_IN_EV,
 }
-"""What must multiply a stress in these units to give eV/Å³."""
+"""Factors from stresses in these units to eV/Å³."""
 
 VIRIAL: Final = "virial"
 
@@ -65,11 +65,11 @@ _TOGETHER: Final = {
     "kcal/mol": ("kcal/mol/Å", "kcal/mol/Å³"),
     "kJ/mol": ("kJ/mol/nm", ""),
 }
-"""Forces and stresses that go with energies, so that all are one mistake."""
+"""Units of forces and stresses that belong to units of energies, so that all are one mistake."""
 
-_NEAR: Final = math.log(1.35)  # a slope that is a factor but for the steps between frames
-_FAR: Final = math.log(4.0)  # no step between frames explains such a slope
-_MOST: Final = 3  # mistakes that are made at once
+_NEAR: Final = math.log(1.35)  # a slope equals a factor up to the error of finite steps
+_FAR: Final = math.log(4.0)  # finite steps between frames do not explain such a slope
+_MOST: Final = 3  # mistakes at the same time
 _OFFERED: Final = 3  # explanations at most
 
 
@@ -79,10 +79,10 @@ class Cause:
 
     Attributes:
         energy: Unit of the energies.
-        forces: Unit of the forces, and the sign they have.
-        stress: Unit of the stresses, and the sign they have; ``virial`` for virials.
-        mistakes: In how many things it departs from what is expected.
-        distance: From the slopes, in logarithms.
+        forces: Unit and sign of the forces.
+        stress: Unit and sign of the stresses; ``virial`` for virials.
+        mistakes: Number of deviations from the expected units and signs.
+        distance: Distance from the slopes, in logarithms.
     """
 
     energy: str
@@ -93,7 +93,7 @@ class Cause:
 
     @property
     def factors(self) -> dict[str, float]:
-        """Property → what must multiply it, of those that are not as expected."""
+        """Factors that correct the properties with unexpected units, by property."""
         by_property = {
             "energy": ENERGIES[self.energy],
             "forces": FORCES[self.forces[0]] * self.forces[1],
@@ -103,7 +103,7 @@ class Cause:
 
     @property
     def words(self) -> str:
-        """The units, and what to do."""
+        """The units, and the remedy."""
         parts, factors = [], self.factors
         if "energy" in factors:
             parts.append(f"energies in {self.energy} (multiply by {factors['energy']:.6g})")
@@ -126,7 +126,7 @@ class Cause:
 
 
 def explanations(slopes: Slopes) -> list[Cause]:
-    """Why energies, forces and stresses contradict each other: the simplest, the nearest first."""
+    """The simplest causes of contradictions between the labels, the nearest first."""
     causes = []
     units = product(ENERGIES, FORCES, (1.0, -1.0), (*STRESSES, VIRIAL), (1.0, -1.0))
     for energy, force, turned, stress, sign in units:
@@ -147,7 +147,7 @@ def explanations(slopes: Slopes) -> list[Cause]:
 def _cause(
     slopes: Slopes, energy: str, forces: tuple[str, float], stress: tuple[str, float]
 ) -> Cause | None:
-    """These units, if they explain the slopes; what no slope tells of is as expected."""
+    """The cause with these units if it explains the slopes; without a slope, units are expected."""
     off = 0.0
     for slope, (unit, sign), factors in (
         (slopes.forces, forces, FORCES),
@@ -172,7 +172,7 @@ def _goes(energy: str, unit: str) -> bool:
 
 
 def is_sure(slopes: Slopes) -> bool:
-    """Whether a slope is so far from 1 that something is wrong, whatever it is."""
+    """Whether a slope is so far from 1 that some label must be wrong."""
     contradicting = [
         slope for slope in (slopes.forces, slopes.stress) if slope and slope.contradicts
     ]
@@ -180,7 +180,7 @@ def is_sure(slopes: Slopes) -> bool:
 
 
 def _off(slope: Slope, factor: float) -> float | None:
-    """How far a slope is from a factor; nothing if too far, or of the other sign."""
+    """Distance of a slope from a factor; ``None`` if too large, or for opposite signs."""
     if slope.value * factor <= 0:
         return None
     off = abs(math.log(slope.value / factor))

@@ -1,4 +1,4 @@
-"""One thing about a dataset that cannot be as it stands."""
+"""One doubt about a dataset."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Doubt:
-    """A remark on labels or geometry that cannot be in eV and Å, or not all of one zero.
+    """A remark on labels or lengths that cannot be in eV and Å, or energies with different zeros.
 
     Attributes:
         kind: A word for programs, such as ``stress-against-energy``.
-        text: What, where, and what would repair it, one line.
-        factor: What would multiply the numbers to repair them, if that is all and is known.
+        text: What, where, and the remedy, in one line.
+        factor: Factor that would correct the numbers, if it is known and sufficient.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Distances that no matter has: bohr or nm for Å, and atoms that are there twice."""
+"""Impossible distances: bohr or nm instead of Å, and duplicate atoms."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame
 
 MAX_FRAMES: Final = 300
-"""Frames whose distances are measured at most."""
+"""The most frames whose distances are measured."""
 
 TWICE: Final = 0.3
-"""Å; atoms that are closer are one, or have lost their coordinates."""
+"""Å; closer atoms are duplicates, or have wrong coordinates."""
 
 MORE_DIGITS: Final = (
     "a CIF file with rounded coordinates needs more digits, 1/3 and 2/3 as 0.33333333 and "
@@ -34,11 +34,11 @@ MORE_DIGITS: Final = (
 
 _MAX_ATOMS: Final = 20_000  # in all frames that are measured
 _REACH: Final = 6.0  # Å
-_LONG: Final = (1.5, 2.4)  # bonds, in sums of covalent radii, that are 1 in truth
-_SHORT: Final = 0.62  # the same
-_SAME: Final = 0.04  # the same, of atoms that are there twice
-_NM: Final = 0.25  # the same, of lengths in nm
-_NOBLE: Final = frozenset({2, 10, 18, 36, 54, 86})  # they have no bonds
+_LONG: Final = (1.5, 2.4)  # too long bonds, in sums of covalent radii; true bonds have 1
+_SHORT: Final = 0.62  # too short bonds, likewise
+_SAME: Final = 0.04  # duplicate atoms, likewise
+_NM: Final = 0.25  # lengths in nm, likewise
+_NOBLE: Final = frozenset({2, 10, 18, 36, 54, 86})  # noble gases have no bonds
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class _Measure:
 
 
 def distances(dataset: Dataset, energy: float | None, rng: np.random.Generator) -> Iterator[Doubt]:
-    """What the distances of some frames betray.
+    """Doubts from the distances in a sample of frames.
 
     Args:
-        dataset: Any.
+        dataset: Any dataset.
         energy: Median energy, eV/atom, if there is one.
-        rng: Draws the frames.
+        rng: Generator for the sample.
     """
     rows = _drawn(dataset, rng)
     measures = [
@@ -84,7 +84,7 @@ def distances(dataset: Dataset, energy: float | None, rng: np.random.Generator) 
 
 
 def _drawn(dataset: Dataset, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of frames of several atoms, in order; all if they are few and small."""
+    """Rows of frames with several atoms, in order; a sample of many or large frames."""
     sizes = dataset.n_atoms
     rows = np.flatnonzero(sizes > 1)
     if len(rows) > MAX_FRAMES:

@@ -1,9 +1,9 @@
-"""Pairs of like frames: what forces and stress say of the difference of their energies.
+"""Pairs of similar frames: energy differences from forces and stress.
 
-Along the way from one frame to another of the same atoms dE = -Σ F·dr + V σ:dε, with dr at fixed
-strain. Both ends of the way have their forces and stress, so the trapezoidal rule gives ΔE up to
-the third order of the difference. Whoever has written energies, forces and stress in units that
-do not belong together is betrayed by a slope that is not 1.
+Along a path between two frames of the same atoms, dE = -Σ F·dr + V σ:dε, with dr at fixed strain.
+Forces and stress are known at both ends of the path, so the trapezoidal rule gives ΔE with an error
+of third order in the difference. If energies, forces and stress have inconsistent units, a slope
+differs from 1.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MAX_FRAMES: Final = 300
-"""Frames that are compared at most."""
+"""The most frames that are compared."""
 
-_MAX_GROUPS: Final = 2000  # different sets of atoms that are told apart
-_PER_GROUP: Final = 40  # neighbours in the file that are drawn from each
+_MAX_GROUPS: Final = 2000  # groups of frames with the same atoms
+_PER_GROUP: Final = 40  # pairs of neighbours in the file from each group
 _MAX_ATOMS: Final = 200_000
-_MAX_STEP: Final = 1.0  # Å; farther apart, the trapezoidal rule says little
+_MAX_STEP: Final = 1.0  # Å; for larger steps the trapezoidal rule is inaccurate
 _MAX_STRAIN: Final = 0.25
-_STILL: Final = 1e-6  # a strain, or a step in Å, that is rounding
-_NEIGHBOURS: Final = 8  # pairs that a frame is in, the closest
+_STILL: Final = 1e-6  # a smaller strain, or step in Å, is rounding
+_NEIGHBOURS: Final = 8  # closest pairs of each frame
 
 
 _Row = tuple[float, int, int, list[float]]
-"""Distance, the two frames, and their numbers."""
+"""Distance, the indices of the two frames, and the values for ``Pairs``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of frames of one group each.
+    """Pairs of frames; both frames of a pair are in one group.
 
     Attributes:
-        energy: Difference of the energies as they stand, (p,).
-        work: The same by the forces, -Σ F·Δr, (p,).
-        strain: The same by the stress, V σ:ε, (p,); NaN where it is not known.
+        energy: Difference of the energies in the file, (p,).
+        work: The same from the forces, -Σ F·Δr, (p,).
+        strain: The same from the stress, V σ:ε, (p,); NaN if unknown.
         virial: The same if the stress were a virial with the sign of a stress, (p,).
-        step: How far the atom goes that goes farthest, Å, (p,).
-        bend: By how much the two ends of the way disagree about work and strain, (p, 2).
-        features: Differences of the cells' lengths, angles and volumes, of which a change of the
-            energy with strain is a linear function nearly, (p, 9); for pairs without stress.
+        step: Largest displacement of an atom, Å, (p,).
+        bend: Difference between both ends of the path in work and strain, (p, 2).
+        features: Differences of the cells' lengths, angles and volumes, (p, 9), for pairs without
+            stress; the energy change with strain is nearly a linear function of them.
         frames: Numbers of the two frames, (p, 2).
         group: Number of the group, (p,).
         atoms: Atoms in each frame, (p,).
@@ -74,18 +74,18 @@ class Pairs:
         return len(self.energy)
 
     def take(self, chosen: NDArray[np.bool_]) -> Pairs:
-        """Some of them."""
+        """A selection of the pairs."""
         return Pairs(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def drawn(dataset: Dataset, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Rows of frames with the same atoms in the same order, in groups; a few hundred at most.
 
-    Neighbours in the file are drawn together, for those of a trajectory are close to one another.
+    Neighbours in the file are drawn together, because neighbours in a trajectory are similar.
 
     Args:
-        dataset: Any.
-        rng: Of the draw.
+        dataset: Any dataset.
+        rng: Generator for the draw.
     """
     groups: dict[bytes, _Group] = {}
     for row, key in _keys(dataset):
@@ -109,7 +109,7 @@ def drawn(dataset: Dataset, rng: np.random.Generator) -> list[NDArray[np.int64]]
 
 
 def collected(dataset: Dataset, groups: list[NDArray[np.int64]]) -> Pairs:
-    """The pairs of close frames in each of the groups."""
+    """The pairs of similar frames in each group."""
     parts = [_pairs_of(dataset.take(rows), rows, number) for number, rows in enumerate(groups)]
     parts = parts or [_table([], np.zeros(1, np.int64), 0, 0)]
     names = [field.name for field in fields(Pairs)]
@@ -117,7 +117,7 @@ def collected(dataset: Dataset, groups: list[NDArray[np.int64]]) -> Pairs:
 
 
 class _Group:
-    """Frames of the same atoms: how many, and some pairs of neighbours (reservoir sampling)."""
+    """Frames of the same atoms: their number, and some neighbour pairs (reservoir sampling)."""
 
     __slots__ = ("count", "last", "pairs")
 
@@ -136,7 +136,7 @@ class _Group:
 
 
 def _keys(dataset: Dataset) -> Iterator[tuple[int, bytes]]:
-    """Rows with an energy and forces or a stress, and what frames must share to be compared."""
+    """Rows with an energy and forces or a stress, and a key that comparable frames share."""
     columns = dataset.columns
     for start in range(0, len(dataset), CHUNK):
         rows = slice(start, min(start + CHUNK, len(dataset)))
@@ -212,12 +212,12 @@ def _frames(group: Dataset) -> _Frames:
 
 
 def _working(cell: Floats, pbc: NDArray[np.bool_]) -> Floats:
-    """The periodic vectors, and unit vectors across them: vacuum has no strain."""
+    """The periodic vectors, and unit vectors perpendicular to them: vacuum has no strain."""
     return full_cell(np.where(pbc[:, None], cell, 0.0), pbc)
 
 
 def _compared(members: _Frames, i: int, j: int) -> _Row | None:
-    """Two frames: how far they are from each other, and a row of the table."""
+    """A row of the table for two frames, with their distance; ``None`` if too far apart."""
     step = members.places[j] - members.places[i]
     step -= np.where(members.pbc, np.rint(step), 0.0)
     step -= step.mean(axis=0)

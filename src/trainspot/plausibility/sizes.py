@@ -1,4 +1,4 @@
-"""Energies and stresses that no matter has, and energies of two zeros."""
+"""Impossible energies and stresses, and energies with two zeros."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LARGE_STRESS: Final = 1.0
-"""eV/Å³, 160 GPa: few computations go beyond, and all do that are in kbar."""
+"""eV/Å³, 160 GPa: few computations have larger stresses, but all stresses in kbar are larger."""
 
-_LARGEST: Final = 5.0  # eV/Å³; no few frames are so compressed either
-_SOME: Final = 0.05  # of the frames
+_LARGEST: Final = 5.0  # eV/Å³; even a few frames are not so compressed
+_SOME: Final = 0.05  # share of the frames
 
-_ABOVE: Final = 3.0  # eV/atom above isolated atoms that not even most of the frames may lie
-_ABOVE_UNPRESSED: Final = 10.0  # the same where nobody knows what compression has cost
+_ABOVE: Final = 3.0  # eV/atom above isolated atoms; most frames must be lower
+_ABOVE_UNPRESSED: Final = 10.0  # the same if the energy of compression is unknown
 _MOST_SPENT: Final = 25.0  # eV/atom; about 1000 GPa
-_BELOW: Final = -25.0  # eV/atom; of matter, tungsten and its like are bound most, by 9
+_BELOW: Final = -25.0  # eV/atom; tungsten and similar metals have the largest binding energy, 9
 _OUTLIER: Final = 100.0  # eV/atom
 _TWO_ZEROS: Final = 100.0  # eV/atom between frames of one composition
-_BEYOND: Final = 1.15  # times all-electron energies: relativity gives heavy atoms some more
-_ALIKE: Final = 0.015  # of all-electron energies of light atoms by formula and by computation
-_HEAVIEST: Final = 20  # atomic number up to which relativity does not matter to that
-_TELLING: Final = 10.0  # Hartree/atom; smaller energies are like anything
+_BEYOND: Final = 1.15  # times all-electron energies; relativity lowers those of heavy atoms
+_ALIKE: Final = 0.015  # largest error of the formula for all-electron energies of light atoms
+_HEAVIEST: Final = 20  # atomic number up to which relativity is negligible for this
+_TELLING: Final = 10.0  # Hartree/atom; smaller energies are not specific
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +47,13 @@ class Sizes:
     """Energies and stresses of frames, NaN where there is none, (N,) each.
 
     Attributes:
-        energy: eV/atom.
-        above: The same less the isolated atoms of the same level of theory; of frames of more than
-            one atom.
-        spent: What compression may have cost at most, by the stress, eV/atom.
-        electrons: Over the energy that all electrons have in eV (formula: ``all_electron``).
+        energy: Energy, eV/atom.
+        above: Energy minus that of the isolated atoms at the same level of theory, eV/atom; for
+            frames of more than one atom.
+        spent: Largest possible energy of compression, from the stress, eV/atom.
+        electrons: Ratio to the energy of all electrons in eV (formula: ``all_electron``).
         stress: Largest component, eV/Å³.
-        light: Whether no atom is heavier than calcium, (N,).
+        light: Whether all atoms are at most as heavy as calcium, (N,).
         composition: Number of the composition and level of theory, (N,).
     """
 
@@ -69,8 +69,8 @@ class Sizes:
 def all_electron(numbers: NDArray[np.int64]) -> Floats:
     """Energies of free atoms with all electrons, Hartree, negative, (n,).
 
-    Thomas and Fermi's with the corrections of Scott and Schwinger; Phys. Rev. A 22, 1827 (1980).
-    Within 1 % from carbon to calcium, short of relativity beyond.
+    Thomas–Fermi energies with the corrections of Scott and Schwinger; Phys. Rev. A 22, 1827 (1980).
+    Accurate within 1 % from carbon to calcium; without relativity for heavier atoms.
     """
     z = numbers.astype(np.float64)
     energies: Floats = -0.768745 * z ** (7 / 3) + 0.5 * z**2 - 0.269900 * z ** (5 / 3)
@@ -78,11 +78,11 @@ def all_electron(numbers: NDArray[np.int64]) -> Floats:
 
 
 def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Sizes:
-    """The sizes of everything that is labelled, read piece by piece.
+    """The sizes of all labels, read piece by piece.
 
     Args:
-        dataset: Any.
-        atoms: Energies of isolated atoms, eV, that count instead of those in the dataset.
+        dataset: Any dataset.
+        atoms: Energies of isolated atoms, eV; they replace those in the dataset.
     """
     references = {} if atoms is not None else energies_of_atoms(dataset)
     parts = [_part(chunk, references, atoms) for chunk in dataset.chunks(CHUNK)]
@@ -94,7 +94,7 @@ def measured(dataset: Dataset, atoms: Mapping[int, float] | None = None) -> Size
 
 
 def energies_of_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
-    """Level of theory → atomic number → energy of the isolated atom, eV, the lowest if several."""
+    """Lowest energy of the isolated atom, eV, by level of theory and atomic number."""
     references: dict[str, dict[int, float]] = {}
     for start in range(0, len(dataset), CHUNK):
         edges = np.asarray(dataset.columns["offsets"][start : min(start + CHUNK, len(dataset)) + 1])
@@ -112,7 +112,7 @@ def energies_of_atoms(dataset: Dataset) -> dict[str, dict[int, float]]:
 def _part(
     chunk: Dataset, references: Mapping[str, Mapping[int, float]], atoms: Mapping[int, float] | None
 ) -> tuple[Floats, Floats]:
-    """The columns of ``Sizes``, side by side, and what tells compositions and theories apart."""
+    """The columns of ``Sizes``, side by side, and a key of composition and level of theory."""
     sizes, starts = chunk.n_atoms, chunk.column("offsets")[:-1]
     numbers = chunk.column("numbers").astype(np.int64)
     theory = chunk.column("theory")
@@ -146,7 +146,7 @@ def _part(
 
 
 def energies(sizes: Sizes) -> Iterator[Doubt]:
-    """Energies that are no eV, or of another zero than others."""
+    """Doubts about energies: not in eV, or with different zeros."""
     if (doubt := _beyond_all_electrons(sizes)) or (doubt := _like_all_electrons(sizes)):
         yield doubt
         return
@@ -160,17 +160,17 @@ def energies(sizes: Sizes) -> Iterator[Doubt]:
         yield Doubt(
             "energy-above-atoms",
             f"{counted(len(above), 'frame')} lie {middle:+.4g} eV/atom above the isolated atoms "
-            "(median), but bound matter lies below them: these atoms are of another method or "
-            "another zero of energy; leave them out, compute them as the frames were, or give "
+            "(median), but bound matter lies below them: these atoms have another method or zero "
+            "of energy; leave them out, compute them with the method of the frames, or give "
             "train.e0s",
         )
     elif middle < _BELOW:
         yield Doubt(
             "energy-below-atoms",
             f"{counted(len(above), 'frame')} lie {-middle:.4g} eV/atom below the isolated atoms "
-            "(median), but no matter is bound by more than 10: total beside cohesive energies, or "
-            "atoms of another method; leave them out, compute them as the frames were, or give "
-            "train.e0s",
+            "(median), but no matter is bound by more than 10: a mixture of total and cohesive "
+            "energies, or atoms with another method; leave them out, compute them with the method "
+            "of the frames, or give train.e0s",
         )
     elif count := int((above > _OUTLIER).sum()):
         yield Doubt(
@@ -184,7 +184,7 @@ def energies(sizes: Sizes) -> Iterator[Doubt]:
 
 
 def _beyond_all_electrons(sizes: Sizes) -> Doubt | None:
-    """More energy than all electrons of the atoms have: another unit."""
+    """A doubt about energies larger than those of all electrons: another unit."""
     ratios = sizes.electrons[~np.isnan(sizes.electrons)]
     if not len(ratios) or np.quantile(ratios, 0.05) < _BEYOND:
         return None
@@ -203,7 +203,7 @@ def _beyond_all_electrons(sizes: Sizes) -> Doubt | None:
 
 
 def _like_all_electrons(sizes: Sizes) -> Doubt | None:
-    """Energies that are those of all electrons, but in Hartree or Rydberg."""
+    """A doubt about energies equal to those of all electrons in Hartree or Rydberg."""
     usable = ~np.isnan(sizes.electrons) & sizes.light
     telling = np.abs(sizes.energy) > _TELLING
     ratios = sizes.electrons[usable & telling]
@@ -225,7 +225,7 @@ def _like_all_electrons(sizes: Sizes) -> Doubt | None:
 
 
 def _two_zeros(sizes: Sizes) -> Iterator[Doubt]:
-    """Frames of one composition with a wide gap between their energies."""
+    """A doubt about frames of one composition with a large gap between their energies."""
     rows = np.flatnonzero(~np.isnan(sizes.energy))
     order = rows[np.lexsort((sizes.energy[rows], sizes.composition[rows]))]
     energy, kind = sizes.energy[order], sizes.composition[order]
@@ -240,22 +240,22 @@ def _two_zeros(sizes: Sizes) -> Iterator[Doubt]:
     yield Doubt(
         "energy-two-zeros",
         f"frames of one composition lie at {energy[place]:.4g} and at {energy[place + 1]:.4g} "
-        f"eV/atom ({low} and {high} frames): total beside cohesive energies, or two methods; name "
-        "the --theory of each",
+        f"eV/atom ({low} and {high} frames): a mixture of total and cohesive energies, or two "
+        "methods; name the --theory of each",
     )
 
 
 def stresses(sizes: Sizes, slope: Slope | None) -> Iterator[Doubt]:
-    """Stresses that no matter bears, unless energies bear them out."""
+    """A doubt about impossible stresses, unless the energies confirm them."""
     components = sizes.stress[~np.isnan(sizes.stress)]
     many = int((components > LARGE_STRESS).sum())
     if not many or (slope is not None and slope.is_significant):
-        return  # they are borne out, or something else was said of them
+        return  # the energies confirm them, or there is another doubt about them
     largest = float(components.max())
     if many < _SOME * len(components) and largest < _LARGEST:
         return
     against = (
-        "; the energies of like frames change far less with strain"
+        "; the energies of similar frames change far less with strain"
         if slope is not None and slope.excludes
         else ""
     )

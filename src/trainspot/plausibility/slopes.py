@@ -1,4 +1,4 @@
-"""How energies, forces and stresses hang together: the slopes that should be 1."""
+"""Consistency of energies, forces and stresses: slopes that should be 1."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_FEWEST: Final = 6  # pairs, and frames in them, for a slope
-_BLOCKS: Final = 10  # of frames that the jackknife leaves out in turn
+_FEWEST: Final = 6  # fewest pairs, and frames in these pairs, for a slope
+_BLOCKS: Final = 10  # blocks of frames; the jackknife leaves out one at a time
 _SURE: Final = 4.0  # standard errors
-_EXPLAINED: Final = 0.5  # share of the energy differences that a fit may leave over
-_AGREES: Final = (0.6, 1.65)  # a slope that is 1 but for the steps between frames being finite
+_EXPLAINED: Final = 0.5  # largest residual of a fit, as a share of the energy differences
+_AGREES: Final = (0.6, 1.65)  # a slope of 1 with the error of finite steps between frames
 
 
 @dataclass(frozen=True)
 class Slope:
-    """What must multiply a label for it to agree with the energies, as far as frames tell.
+    """The factor by which a label agrees with the energies, from a fit to pairs of frames.
 
     Attributes:
-        value: 1 where all is well; a factor between units, or -1, where not.
-        error: Its standard error.
-        explained: Whether the labels, so multiplied, explain the energies at all.
+        value: 1 for consistent labels; otherwise a factor between units, or -1.
+        error: Standard error of the value.
+        explained: Whether the labels times this factor explain the energies at all.
     """
 
     value: float
@@ -42,19 +42,19 @@ class Slope:
 
     @property
     def agrees(self) -> bool:
-        """Whether the label belongs to the energies."""
+        """Whether the label is consistent with the energies."""
         return self.is_significant and _AGREES[0] < self.value < _AGREES[1]
 
     @property
     def contradicts(self) -> bool:
-        """Whether the label does not belong to the energies."""
+        """Whether the label contradicts the energies."""
         return (
             self.is_significant and not self.agrees and abs(self.value - 1.0) > _SURE * self.error
         )
 
     @property
     def excludes(self) -> bool:
-        """Whether it cannot belong to the energies, whatever the reason is."""
+        """Whether the label cannot be consistent with the energies, for whatever reason."""
         most = abs(self.value) + _SURE * self.error
         return self.explained and (self.contradicts or most < _AGREES[0])
 
@@ -65,10 +65,10 @@ class Slopes:
 
     Attributes:
         pairs: Pairs of frames.
-        forces: ΔE over -Σ F·Δr; ``None`` where frames do not tell.
-        stress: ΔE over V σ:ε; ``None`` where frames do not tell.
-        virial: The same if what is called stress is a virial.
-        per_atom: Whether all would agree if the energies were per atom.
+        forces: ΔE over -Σ F·Δr; ``None`` if the frames do not determine it.
+        stress: ΔE over V σ:ε; ``None`` if the frames do not determine it.
+        virial: The same if the stress is in fact a virial.
+        per_atom: Whether all labels would agree if the energies were per atom.
     """
 
     pairs: int
@@ -79,7 +79,7 @@ class Slopes:
 
 
 def fitted(pairs: Pairs) -> Slopes:
-    """The slopes of all pairs; those without stress count where no other pairs are."""
+    """The slopes of all pairs with stress, or of the pairs without if there are no others."""
     usable = pairs.take(~np.isnan(pairs.strain))
     if not _enough(usable):
         usable = _one_group(pairs.take(np.isnan(pairs.strain)))
@@ -101,7 +101,7 @@ def _enough(pairs: Pairs) -> bool:
 
 
 def _one_group(pairs: Pairs) -> Pairs:
-    """The largest group: what strain does without a stress is another function in each."""
+    """The pairs of the largest group: without stress the effect of strain differs by group."""
     if not len(pairs):
         return pairs
     names, counts = np.unique(pairs.group, return_counts=True)
@@ -113,8 +113,8 @@ def _fit(
 ) -> tuple[Slope | None, Slope | None]:
     """Slopes of forces and stress, by least absolute deviations with errors by jackknife.
 
-    Pairs whose ends disagree count less. The step's square bends the work of far pairs, so that
-    the slope is that of near ones.
+    Pairs whose ends disagree have a smaller weight. A term with the square of the step corrects the
+    work of distant pairs, so that the slope is that of close pairs.
     """
     energy = pairs.energy * (1 if times is None else times)
     columns = [pairs.work, pairs.work * pairs.step**2]
@@ -151,7 +151,7 @@ def _middle(values: Floats) -> float:
 
 
 def _line(table: Floats, energy: Floats, weights: Floats) -> Floats:
-    """Least absolute deviations, by least squares that are weighted anew."""
+    """Least absolute deviations by iteratively reweighted least squares."""
     scale = np.abs(table).max(axis=0)
     table = table / scale
     floor = 1e-2 * float(np.abs(energy).mean()) + _NOTHING

@@ -1,4 +1,4 @@
-"""Labels that contradict each other: energies, forces and stresses of like frames."""
+"""Labels that contradict each other: energies, forces and stresses of similar frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def contradictions(slopes: Slopes) -> Iterator[Doubt]:
-    """What the slopes betray: nothing, or one thing that explains both."""
+    """Doubts from the slopes: none, or one that explains both."""
     wrong = {
         name: (what, slope)
         for name, what, slope in (
@@ -30,7 +30,7 @@ def contradictions(slopes: Slopes) -> Iterator[Doubt]:
         f"{what} is about {_times(slope)} ΔE" for what, slope in wrong.values()
     )
     names = " and ".join("stresses" if name == "stress" else name for name in wrong)
-    text = f"{names} contradict the energies: between like frames {comparisons} "
+    text = f"{names} contradict the energies: between similar frames {comparisons} "
     text += f"({counted(slopes.pairs, 'pair')}); "
     if slopes.per_atom:
         remedy = "energies per atom (multiply each by its number of atoms)?"
@@ -47,7 +47,7 @@ def contradictions(slopes: Slopes) -> Iterator[Doubt]:
 
 
 def _times(slope: Slope) -> str:
-    """How many times as large as ΔE something is, in two digits where that is no small number."""
+    """The inverse of a slope, as a multiple of ΔE; two digits for large numbers."""
     value = 1.0 / slope.value
     rounded = float(f"{value:.2g}" if abs(value) >= 99.5 else f"{value:.3g}")
     return f"{rounded:.10g} times"

@@ -191,7 +191,7 @@ def test_a_foreign_sqlite_file_stays_as_it_is(tmp_path):
         connection.execute("CREATE TABLE mine (n INTEGER)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"foreign\.db: is no database of ASE"):
+    with pytest.raises(InputError, match=r"foreign\.db: is not an ASE database"):
         io.read(path)
     assert path.read_bytes() == before
 

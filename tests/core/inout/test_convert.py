@@ -58,7 +58,7 @@ def test_a_level_of_theory_is_not_overwritten(tmp_path, labelled_frames, suffix)
     source, target = tmp_path / f"a.{suffix}", tmp_path / "b.h5"
     io.write(Dataset.from_frames(labelled_frames), source)
     output = run(source, target, "--theory", "scan", fails=2)
-    assert "is labelled at the level of theory 'made-up' already, not 'scan'" in output
+    assert "is already labelled at the level of theory 'made-up', not 'scan'" in output
     assert not target.exists()
 
 

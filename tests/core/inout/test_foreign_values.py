@@ -86,7 +86,7 @@ def test_an_energy_in_another_unit_is_no_offer(read, name):
 def test_a_stress_in_another_unit_is_metadata(read, caplog):
     found = read(f'{CELL} {FORCES} energy=-1 stress_GPa="1 0 0 0 1 0 0 0 1"', PUSHED)
     assert found.labels.stress is None
-    assert "'stress_GPa' is metadata, no label: its name says another unit" in caplog.text
+    assert "'stress_GPa' is metadata, not a label: its name says another unit" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["energy_eV", "dft_energy", "energy_bare", "energy_harmonic"])
@@ -125,7 +125,7 @@ def test_a_mapping_is_for_structures_that_lack_the_label(tmp_path, caplog):
     frames = io.read(path, mapping=mapping)
     assert frames.column("energy").tolist() == [-1.0, -2.0, -5.0]
     assert frames[1].info == {"energy": -9.0}
-    assert "'energy' stays as it is where the label is there already (1 of 3" in caplog.text
+    assert "'energy' stays unchanged where the label already exists (1 of 3" in caplog.text
 
 
 # ── columns ───────────────────────────────────────────────────────────────────
@@ -158,9 +158,7 @@ def test_files_of_biology_are_read(tmp_path, suffix):
 
 
 def test_a_symbol_that_contradicts_the_number_is_refused(read):
-    with pytest.raises(
-        InputError, match="atom 1 is Cu by its symbol, and has the atomic number 28"
-    ):
+    with pytest.raises(InputError, match="atom 1 has the symbol Cu, but the atomic number 28"):
         read(f"{CELL} {PLAIN}:Z:I:1", "Cu 0 0 0 28\n")
     assert read(f"{CELL} {PLAIN}:Z:I:1", "Cu 0 0 0 29\n").numbers.tolist() == [29]
 
@@ -168,7 +166,9 @@ def test_a_symbol_that_contradicts_the_number_is_refused(read):
 # ── cells and sizes ───────────────────────────────────────────────────────────
 @pytest.mark.parametrize("name", ["cell", "Cell", "unit_cell", "lattice_vectors"])
 def test_a_cell_of_another_name_is_refused(read, name):
-    with pytest.raises(InputError, match=f"'{name}' is no cell: extended XYZ has it as Lattice"):
+    with pytest.raises(
+        InputError, match=f"'{name}' is not read as a cell: in extended XYZ a cell is Lattice"
+    ):
         read(f'{name}="4 0 0 0 4 0 0 0 4" {PLAIN}')
     kept = read(f'{CELL} {name}="4 0 0 0 4 0 0 0 4" {PLAIN}')
     assert list(kept.info) == [name]
@@ -176,7 +176,7 @@ def test_a_cell_of_another_name_is_refused(read, name):
 
 def test_a_number_that_is_none_is_named(tmp_path):
     (tmp_path / "a.xyz").write_text("²\n\nH 0 0 0\nH 0 0 1\n", encoding="utf-8")
-    with pytest.raises(InputError, match="'²' is no number of atoms"):
+    with pytest.raises(InputError, match="'²' is not a number of atoms"):
         io.read(tmp_path / "a.xyz")
 
 

@@ -55,7 +55,7 @@ def test_forces_of_a_lammps_dump_are_no_labels(written, tmp_path, same, caplog, 
     frame = dataset[0]
     assert frame.to_atoms().get_chemical_formula() == "Cu2"
     np.testing.assert_allclose(frame.arrays["calculator_forces"], [[0.1, 0, 0], [-0.1, 0, 0]])
-    assert "are those of its potential, no labels" in caplog.text
+    assert "are those of its potential, not labels" in caplog.text
     io.write(dataset, tmp_path / "back.extxyz")
     same(dataset, io.read(tmp_path / "back.extxyz"))
 
@@ -68,7 +68,7 @@ def test_types_without_elements_are_refused(written, refusal):
 def test_units_of_a_dump_are_heeded(written, refusal):
     real = io.read(written("a.dump", f"ITEM: UNITS\nreal\n{DUMP}"))[0]
     assert real.arrays["calculator_forces"][0, 0] == pytest.approx(0.1 * 0.0433641, rel=1e-5)
-    assert "is in units 'lj', which are no lengths" in refusal(
+    assert "is in units 'lj', which cannot be converted to Å" in refusal(
         written("b.dump", f"ITEM: UNITS\nlj\n{DUMP}")
     )
 
@@ -77,7 +77,7 @@ def test_units_of_a_dump_are_heeded(written, refusal):
 def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name, refusal):
     ase.io.write(tmp_path / name, bulk("Cu"), format="lammps-data")
     text = refusal(tmp_path / name)
-    assert "is LAMMPS data: which elements its types are, and its atom_style, are not known" in text
+    assert "is LAMMPS data: the elements of its types, and its atom_style, are unknown" in text
     assert 'format="lammps-data"' in text
 
 
@@ -85,7 +85,7 @@ def test_lammps_data_are_recognised_with_the_way_in(tmp_path, name, refusal):
     ("old", "new", "message"),
     [
         ("2 1 Cu 2 2 0 -.1 0 0\n", "", "line 9: has 1 of its 2 atoms; the file is cut off"),
-        ("2 1 Cu 2", "2 1 Cu1 2", "'Cu1' is no element"),
+        ("2 1 Cu 2", "2 1 Cu1 2", "'Cu1' is not an element"),
         (DUMP[len(HEAD) :], "", "has a step without atoms; the file is cut off"),
     ],
 )
@@ -126,7 +126,7 @@ def test_the_energy_of_cp2k_is_in_hartree_and_no_label(written, tmp_path, same, 
     assert io.counts(dataset)["energy"] == 0
     assert [frame.info["cp2k_E"] for frame in dataset] == [-17.16, -18.16]
     assert type(dataset[0].info["i"]) is int
-    assert "is in Hartree and no label; it is kept as 'cp2k_E'" in caplog.text
+    assert "is in Hartree and not a label; it is kept as 'cp2k_E'" in caplog.text
     io.write(dataset, tmp_path / "back.extxyz")
     same(dataset, io.read(tmp_path / "back.extxyz"))
 
@@ -138,7 +138,7 @@ def test_an_energy_of_that_name_in_other_files_is_still_refused(written, refusal
 def test_forces_of_cp2k_are_no_positions(written, refusal):
     text = refusal(written("md-frc-1.xyz", "1\n i = 0, time = 0.000, E = -17.1\nH 0 0 0\n"))
     assert (
-        "has forces of CP2K where positions should be; give the file with positions: md-pos-1.xyz"
+        "has forces of CP2K instead of positions; give the file with positions: md-pos-1.xyz"
         in text
     )
 
@@ -168,7 +168,7 @@ def test_an_xdatcar_is_held_to_its_counts(written, refusal):
 @pytest.mark.parametrize("between", ["", "\n", "\n0 0 0\n", "\n0 0 0\n\n"])
 def test_a_second_structure_in_a_poscar_is_not_passed_over(written, between, refusal):
     line = 10 + between.count("\n")
-    text = f"has another structure from line {line} on, and a POSCAR is one"
+    text = f"has another structure from line {line} on, but a POSCAR holds one"
     assert text in refusal(written("POSCAR", POSCAR + between + POSCAR))
 
 
@@ -211,7 +211,7 @@ def test_an_unknown_space_group_is_named(written, refusal):
 @pytest.mark.parametrize(
     ("group", "message"),
     [
-        (OPERATIONS.replace("-y", "-q"), "'-x,-q,z' is no symmetry operation"),
+        (OPERATIONS.replace("-y", "-q"), "'-x,-q,z' is not a symmetry operation"),
         ("_space_group_name_Hall 'what'\n", "unknown space group 'what'"),
         ("_space_group_name_H-M_alt 'P 1 21/c 1'\n_space_group_IT_number 15\n",
          "its space group is contradictory: P 1 21/c 1, 15"),

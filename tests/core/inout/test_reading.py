@@ -81,7 +81,7 @@ def test_what_was_kept_once_comes_back_with_a_note(xyz, tmp_path, same, caplog):
     kept = io.read(xyz(f"{FORCES} E=-1.5"), mapping={"E": "keep"})
     io.write(kept, tmp_path / "kept.extxyz")
     same(kept, io.read(tmp_path / "kept.extxyz"))
-    assert "'E' is metadata, no label" in caplog.text
+    assert "'E' is metadata, not a label" in caplog.text
 
 
 def test_exact_conversions(xyz):
@@ -98,9 +98,9 @@ def test_exact_conversions(xyz):
 @pytest.mark.parametrize(
     ("comment", "mapping", "message"),
     [
-        (f"{FORCES} energy=-1 virials='1 1 1 0 0 0'", {"virials": "stress"}, "the order is not"),
+        (f"{FORCES} energy=-1 virials='1 1 1 0 0 0'", {"virials": "stress"}, "the order of six"),
         (f"{FORCES} energy=-1", {"E": "energy"}, "has nothing called 'E'"),
-        (f"{FORCES} energy=-1 E=-2", {"E": "energy"}, "'energy' is there already"),
+        (f"{FORCES} energy=-1 E=-2", {"E": "energy"}, "'energy' already exists"),
         (f'{FORCES} E="-1 eV"', {"E": "energy"}, "E='-1 eV' is not a number"),
     ],
 )
@@ -150,9 +150,9 @@ def test_results_beside_reference_labels_are_kept_under_other_names(tmp_path, sa
         (f"{REFERENCE} REF_energy=nan", "REF_energy is not finite; leave an absent label out"),
         (f'{REFERENCE} REF_energy=-1 REF_stress="1 2 3"', "REF_stress has 3 numbers"),
         (f'{FORCES} energy=-1 stress="1 2 3"', "stress has 3 numbers"),
-        (f'{FORCES} energy=-1 stress="1 2 3 4 5 6 7 8 x"', "stress: 'x' is no number"),
-        (f'{FORCES} energy=-1 pbc="T T"', 'pbc="T T" is no periodicity'),
-        (f"{FORCES} energy=-1 pbc=None", "pbc=None is no periodicity"),
+        (f'{FORCES} energy=-1 stress="1 2 3 4 5 6 7 8 x"', "stress: 'x' is not a number"),
+        (f'{FORCES} energy=-1 pbc="T T"', 'pbc="T T" is not a periodicity'),
+        (f"{FORCES} energy=-1 pbc=None", "pbc=None is not a periodicity"),
         (f"{FORCES} energy=-1 energy=-2", "'energy' is given twice"),
         (f"{FORCES} energy=-1 a=[[1,2],[3", "a=[[1,2],[3 is never closed"),
         (f"{FORCES} energy=-1 iteration=1.5", "'iteration' must be a whole number, not '1.5'"),
@@ -171,7 +171,7 @@ def test_values_that_cannot_be_used_are_named_with_the_remedy(xyz, comment, mess
 @pytest.mark.parametrize(
     ("atoms", "message"),
     [
-        (PUSHED.replace(" 5 ", " 5x "), "atom 2, column 'forces': '5x' is no number"),
+        (PUSHED.replace(" 5 ", " 5x "), "atom 2, column 'forces': '5x' is not a number"),
         (PUSHED.replace("H 1", "D 1"), "atom 2: unknown element 'D'; write H, and its mass"),
         (PUSHED.replace("H 1", "Qq 1"), "atom 2: unknown element 'Qq'"),
         ("H 0 0 0 1 2 3\n", "has 1 of its 2 atoms"),
@@ -182,7 +182,10 @@ def test_atoms_that_cannot_be_read_are_named(xyz, atoms, message, refusal):
 
 
 def test_a_lattice_that_is_none_is_refused(tmp_path, refusal):
-    for lattice, message in (("4 4 4", "has 3 numbers"), ("4 0 0 0 a 0 0 0 4", "'a' is no number")):
+    for lattice, message in (
+        ("4 4 4", "has 3 numbers"),
+        ("4 0 0 0 a 0 0 0 4", "'a' is not a number"),
+    ):
         (tmp_path / "a.xyz").write_text(f'2\nLattice="{lattice}" {FORCES}\n{PUSHED}')
         assert message in refusal(tmp_path / "a.xyz")
 
@@ -218,7 +221,7 @@ def test_structures_after_an_empty_line_are_read(tmp_path):
 def test_an_energy_in_a_free_comment_is_pointed_out(tmp_path, caplog):
     (tmp_path / "a.xyz").write_text(f"2\n energy: -5.07 gnorm: 0.0001 xtb: 6.5.1\n{ATOMS}")
     io.read(tmp_path / "a.xyz")
-    assert "'energy: -5.07' in a comment line is no label" in caplog.text
+    assert "'energy: -5.07' in a comment line is not a label" in caplog.text
 
 
 def test_columns_that_change_are_refused_with_the_number(tmp_path, refusal):
@@ -291,7 +294,7 @@ def test_a_poscar_with_other_counts_is_refused(tmp_path, refusal):
         ("Cu\n1\nDirect\n0 0 0\n.5 .5 .5\n", "has 2 coordinates for 1 atoms"),
         ("Cu\n2\nDirect\n0 0 0\n", "has 1 coordinates for 2 atoms"),
         ("Qq\n1\nDirect\n0 0 0\n", "line 6: unknown element 'Qq'"),
-        ("Cu\nx\nDirect\n0 0 0\n", "line 7: 'x' is no count of atoms"),
+        ("Cu\nx\nDirect\n0 0 0\n", "line 7: 'x' is not a count of atoms"),
     ):
         (tmp_path / "POSCAR").write_text(head + body)
         assert message in refusal(tmp_path / "POSCAR")
@@ -310,13 +313,13 @@ Si1 Si 0 0 0 1\nSi2 Si 0.3 0.3 0.3 1\n"""
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("a 6", "a six", "_cell_length_a 'six' is no number"),
+        ("a 6", "a six", "_cell_length_a 'six' is not a number"),
         ("_cell_length_a 6\n", "", "_cell_length_a is missing; give the whole cell"),
-        ("0.3 1", "? 1", "site Si2: _atom_site_fract_z '?' is no number"),
-        ("0.3 1", "0.3 full", "site 2: occupancy 'full' is no number"),
+        ("0.3 1", "? 1", "site Si2: _atom_site_fract_z '?' is not a number"),
+        ("0.3 1", "0.3 full", "site 2: occupancy 'full' is not a number"),
         ("Si2 Si", "Si2 Wat", "site Si2: unknown element 'Wa'"),
         ("0.3 1", "0.3", "cannot be read|has not as many values"),
-        ("0.3 1", "0.3 1 7", "a row of a table has not as many values"),
+        ("0.3 1", "0.3 1 7", "the number of values in a row"),
         ("0.3 1", "0.3 0.5", "has partially occupied sites"),
     ],
 )

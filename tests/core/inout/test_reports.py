@@ -66,7 +66,7 @@ def test_the_force_that_is_mapped_is_the_one_in_the_file():
 )  # GPUMD#275, JuLIP.jl#166, ACEsuit/mace#1518
 def test_a_virial_is_named_and_becomes_a_stress(name, key, caplog):
     assert counts(io.read(REPORTS / name)) == (6, 6, 6, 0)
-    assert f"'{key}' is metadata, no label" in caplog.text
+    assert f"'{key}' is metadata, not a label" in caplog.text
     assert f"--map {key}=stress makes a label of it (6 of 6 structures)" in caplog.text
     dataset = io.read(REPORTS / name, mapping={key: "stress"})
     assert counts(dataset) == (6, 6, 6, 6)
@@ -160,7 +160,7 @@ def test_a_deepmd_system_is_recognised():  # deepmodeling/dpdata#708, GPUMDkit#1
 def test_json_of_pymatgen_is_recognised(tmp_path):  # SevenNet#61
     entry = {"structure": {"@module": "pymatgen.core.structure", "@class": "Structure"}}
     (tmp_path / "mptrj.json").write_text(json.dumps({"mp-30": {"mp-30-0-0": entry}}))
-    with pytest.raises(InputError, match="is JSON of pymatgen, no database of ASE"):
+    with pytest.raises(InputError, match="is JSON of pymatgen, not an ASE database"):
         io.read(tmp_path / "mptrj.json")
 
 

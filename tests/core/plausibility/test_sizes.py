@@ -33,8 +33,8 @@ def test_stresses_in_kbar_that_like_frames_cannot_tell():
     assert found.kind == "stress-unit"
     assert found.text.startswith(
         "stresses reach 112.9 eV/Å³, 18085 GPa (beyond 1 eV/Å³ in 12 of 12 frames); the energies "
-        "of like frames change far less with strain: in kbar (multiply them by 0.000624151) or in "
-        "GPa (by 0.00624151)?"
+        "of similar frames change far less with strain: in kbar (multiply them by 0.000624151) or "
+        "in GPa (by 0.00624151)?"
     )
 
 
@@ -79,7 +79,7 @@ def test_atoms_of_another_method_on_either_side(copper):
     above, below = the_doubt(shifted(copper, -2045.0)), the_doubt(shifted(copper, matter=-470.0))
     assert "30 frames lie +2042 eV/atom above the isolated atoms" in above.text
     assert "30 frames lie 473.4 eV/atom below the isolated atoms" in below.text
-    assert "total beside cohesive energies" in below.text
+    assert "a mixture of total and cohesive energies" in below.text
 
 
 def test_stresses_in_kbar_do_not_hide_atoms_of_another_method(copper, in_units):

@@ -1,4 +1,4 @@
-"""Energies, forces and stresses that do not belong together, told from like frames.
+"""Energies, forces and stresses that do not belong together, shown by similar frames.
 
 Sources: mlearn #64, matpes #6 (stresses in kbar with the sign of VASP), mace #994, QUIP #227.
 """
@@ -45,7 +45,8 @@ def test_stresses_in_other_units_or_of_the_other_sign(copper, in_units, stress, 
     (doubt,) = doubts(in_units(copper, stress=stress))
     assert doubt.kind == "stress-against-energy"
     assert doubt.factor == pytest.approx(stress)
-    assert doubt.text.startswith("stresses contradict the energies: between like frames V·σ·ε is ")
+    text = "stresses contradict the energies: between similar frames V·σ·ε is "
+    assert doubt.text.startswith(text)
     assert words in doubt.text
     assert "\n" not in doubt.text
 
@@ -110,7 +111,7 @@ def test_energies_in_hartree_where_cells_differ_and_no_stress_is_known(in_units,
     assert doubts(in_units(frames, stress=None)) == []
     found = in_units(frames, energy=HARTREE_IN_EV, forces=HARTREE_BOHR, stress=None)
     (doubt,) = doubts(found)
-    assert "forces contradict the energies: between like frames -F·Δr is about 0.5" in doubt.text
+    assert "forces contradict the energies: between similar frames -F·Δr is about 0.5" in doubt.text
     assert "energies in Hartree (multiply by 27.2114) and forces in Hartree/bohr" in doubt.text
 
 
