@@ -107,8 +107,8 @@ def test_else_labels_are_merged(done, bare, case):
 
 
 def test_a_single_part_is_what_was_gathered(done, bare):
-    failures = [base.failed(bare[5], "bad")]
-    labelled = [frame for frame in done if frame.id != bare[5].id]
+    failures = [base.failed(frame, "bad") for frame in bare[5:7]]
+    labelled = [*done[:5], *done[7:]]
     parts = {"labelled_part_0": PESData(labelled), "failures_part_0": PESData(failures)}
     given = {"dataset": PESData(bare), "lost": Dict({})}
     found = label.gathered_already(given["dataset"], parts)
@@ -116,9 +116,10 @@ def test_a_single_part_is_what_was_gathered(done, bare):
     wanted = made(label.gather_parts, **given, **parts)
     assert all(same(found[name], wanted[name]) for name in ("labelled", "failures"))
     disordered = parts | {"labelled_part_0": PESData(labelled[::-1])}
+    lost_in_disorder = parts | {"failures_part_0": PESData(failures[::-1])}
     incomplete = parts | {"failures_part_0": PESData()}
     more = parts | {"labelled_part_1": PESData(done[:1])}
-    for other in (disordered, incomplete, more, {}):
+    for other in (disordered, lost_in_disorder, incomplete, more, {}):
         assert label.gathered_already(given["dataset"], other) is None
 
 

@@ -103,6 +103,16 @@ class Home:
         paths = [str(hook), *filter(None, [self.env.get("PYTHONPATH")])]
         self.env |= {"PYTHONPATH": os.pathsep.join(paths), "SABOTAGE": str(left)}
 
+    def install(self, package: Path) -> None:
+        """Install a package of its own where only this home finds it."""
+        site, copy = self.folder / "site", self.folder / "copy"
+        shutil.copytree(package, copy)  # pip builds in the folder itself
+        pip = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
+        self.call("python", *pip, "--disable-pip-version-check", "--target", str(site), str(copy))
+        paths = [str(site), *filter(None, [self.env.get("PYTHONPATH")])]
+        self.env["PYTHONPATH"] = os.pathsep.join(paths)
+        self.env["PATH"] = os.pathsep.join([str(site / "bin"), self.env["PATH"]])
+
     def processes(self) -> list[psutil.Process]:
         """Everything that was started for this home."""
         found = []
@@ -131,9 +141,13 @@ def home(tmp_path_factory, toy_campaign):
     """Makes fresh homes with a toy campaign; their daemons are stopped at the end."""
     made = []
 
-    def make(name: str, moments: tuple[str, ...] = (), **changes) -> Home:
+    def make(
+        name: str, moments: tuple[str, ...] = (), package: Path | None = None, **changes
+    ) -> Home:
         home = Home(tmp_path_factory.mktemp(name))
         made.append(home)
+        if package:
+            home.install(package)
         if moments:
             home.sabotage(moments)
         home.call("trainspot", "setup", "--no-install", "--workers", "1")

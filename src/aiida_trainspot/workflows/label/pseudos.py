@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiida.orm import Group, QueryBuilder
-
 from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
 
 def family(label: str) -> Any | None:
     """The pseudopotential family of this label, or ``None``."""
+    from aiida.orm import Group, QueryBuilder  # the set-up imports this before it chose a profile
+
     query = QueryBuilder().append(
         Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
     )

@@ -1,0 +1,1 @@
+"""Pair potentials by ridge regression, as a trainer for trainspot."""
