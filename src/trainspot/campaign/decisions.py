@@ -106,7 +106,7 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         return {
-            "prospective": {name: one.to_dict() for name, one in self.prospective.items()},
+            "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
@@ -181,9 +181,9 @@ def thresholds(
     """
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    found = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
-    found = of_committee(found, predictions.committee)
-    return pairs, with_atom_scale(found, validation, predictions)
+    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    calibrations = of_committee(calibrations, predictions.committee)
+    return pairs, with_atom_scale(calibrations, validation, predictions)
 
 
 def decide(

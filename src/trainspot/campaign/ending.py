@@ -86,10 +86,10 @@ class Cause:
     exit_status: int | None
     isolated_atom: str | None
 
-    def words(self, known: Mapping[int, str]) -> str:
-        """In a few words; ``known`` are those of the engine for its exit statuses."""
+    def words(self, meanings: Mapping[int, str]) -> str:
+        """In a few words; ``meanings`` are those of the engine for its exit statuses."""
         who = f"isolated atom {self.isolated_atom}" if self.isolated_atom else ""
-        clause = (_KNOWN | dict(known)).get(self.exit_status or 0)
+        clause = (_KNOWN | dict(meanings)).get(self.exit_status or 0)
         if clause is not None:
             return f"{who} {clause}".strip()
         reason = self.reason.rstrip(".")
@@ -100,12 +100,12 @@ class Cause:
 
 def causes(failures: Dataset) -> dict[Cause, int]:
     """How many frames failed to be labelled for each reason, isolated atoms apart; most first."""
-    found: Counter[Cause] = Counter()
+    counts: Counter[Cause] = Counter()
     for frame in failures:
         failure = frame.info.get("failure") or {}
         atom = str(frame.to_atoms().symbols) if is_isolated_atom(frame) else None
-        found[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
-    return dict(found.most_common())
+        counts[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
+    return dict(counts.most_common())
 
 
 def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Ending:
@@ -116,35 +116,35 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
         failures: Those that it could not label, each with ``info["failure"]``.
         campaign: The resolved campaign.
     """
-    found, section = causes(failures), campaign.label
+    by_cause, section = causes(failures), campaign.label
     failed, asked = len(failures), labelled + len(failures)
-    known = engine(section.engine).failures
-    told = Counter[str]()
-    for cause, n in found.items():
-        told[cause.words(known)] += n
-    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(told)}"
-    bodies = sum(n for cause, n in found.items() if not cause.isolated_atom)
+    meanings = engine(section.engine).failures
+    clauses = Counter[str]()
+    for cause, n in by_cause.items():
+        clauses[cause.words(meanings)] += n
+    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(clauses)}"
+    bodies = sum(n for cause, n in by_cause.items() if not cause.isolated_atom)
     short = bool(bodies) and labelled < section.min_success * asked
     if short:
         message += f"; label.min_success requires {section.min_success:.0%}"
-    reasons = [asdict(cause) | {"frames": n} for cause, n in found.items()]
+    reasons = [asdict(cause) | {"frames": n} for cause, n in by_cause.items()]
     counts = {"asked": asked, "labelled": labelled, "failed": failed, "reasons": reasons}
-    return Ending(message, _label_remedy(found, labelled, asked, campaign, short=short), counts)
+    return Ending(message, _label_remedy(by_cause, labelled, asked, campaign, short=short), counts)
 
 
 def _label_remedy(
-    found: Mapping[Cause, int], labelled: int, asked: int, campaign: Campaign, *, short: bool
+    by_cause: Mapping[Cause, int], labelled: int, asked: int, campaign: Campaign, *, short: bool
 ) -> str:
     """What brings the labels, or does without them."""
     section = campaign.label
     continued = engine(section.engine).continued
-    statuses = {cause.exit_status or 0 for cause in found}
+    statuses = {cause.exit_status or 0 for cause in by_cause}
     choices, without = [], []
     if statuses & continued and has(section.settings, "max_iterations"):
         now = getattr(section.settings, "max_iterations")  # noqa: B009  (settings of any engine)
         choices.append(f"raise label.max_iterations (now {now})")
     more = _resources(statuses, section.code)
-    atoms = sum(n for cause, n in found.items() if cause.isolated_atom)
+    atoms = sum(n for cause, n in by_cause.items() if cause.isolated_atom)
     if short and labelled:
         # Without {kind: isolated} the labelled atoms are gone as well: then rounded down further.
         steps = 10 if atoms else 100
@@ -166,11 +166,13 @@ def _label_remedy(
 
 def _without_atoms(campaign: Campaign) -> str:
     """How to do without the label of an isolated atom."""
-    made = any(step.get("kind") == "isolated" for step in campaign.augment or ())
-    place = "in place of {kind: isolated}" if made else "in place of isolated atoms in the dataset"
+    augmented = any(step.get("kind") == "isolated" for step in campaign.augment or ())
+    place = (
+        "in place of {kind: isolated}" if augmented else "in place of isolated atoms in the dataset"
+    )
     if setting := trainer(campaign.train.engine).e0s_setting:
         return f"give train.{setting} {place}"
-    what = "{kind: isolated} from augment" if made else "isolated atoms from the dataset"
+    what = "{kind: isolated} from augment" if augmented else "isolated atoms from the dataset"
     return f"remove {what} (the reference energies are then fitted)"
 
 
@@ -182,13 +184,13 @@ def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
         screen: The limits.
     """
     explored, refused = record.explored or 0, record.refused or {}
-    told = [_refused(reason, n, screen) for reason, n in most(refused)]
+    clauses = [_refused(reason, n, screen) for reason, n in most(refused)]
     if record.duplicates:
-        told.append(f"{record.duplicates} already in the dataset")
+        clauses.append(f"{record.duplicates} already in the dataset")
     if not explored:
         message = "no frame was explored"
     else:
-        message = f"no explored frame passed the screen: {', '.join(told)}, of {explored}"
+        message = f"no explored frame passed the screen: {', '.join(clauses)}, of {explored}"
     if broken := broken_off(record.exploration_failures, record.runs, record.broken_off):
         message += f"; {broken}"
     cooler = "explore.temperature, explore.time"
@@ -283,11 +285,11 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
     if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
         now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
         return f"Lower train.lr (now {now:g})"
-    found = _resources({status or 0}, section.code)
+    remedies = _resources({status or 0}, section.code)
     for name in ("batch_size", "max_atoms"):
         if status in _MEMORY and (has(section.settings, name)):
-            found.append(f"lower {stage}.{name} (now {getattr(section.settings, name)})")
-    return _sentence(_or(found))
+            remedies.append(f"lower {stage}.{name} (now {getattr(section.settings, name)})")
+    return _sentence(_or(remedies))
 
 
 def _resources(statuses: set[int], code: str) -> list[str]:

@@ -43,8 +43,8 @@ def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
     labeller = reference()
 
     def label(frames: Dataset) -> tuple[Dataset, Dataset]:
-        found = labeller.label(frames, section.settings)
-        return found.labelled, found.failures
+        labelling = labeller.label(frames, section.settings)
+        return labelling.labelled, labelling.failures
 
     return label
 
@@ -105,7 +105,7 @@ def _explore(
         )
 
     def explore(starts: Dataset, runs: list[Run], model: Potential) -> tuple[Dataset, Dataset]:
-        found = driver.run(starts, runs, model, section.settings)
-        return found.explored, found.failures
+        exploration = driver.run(starts, runs, model, section.settings)
+        return exploration.explored, exploration.failures
 
     return explore

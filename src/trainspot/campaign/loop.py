@@ -140,8 +140,8 @@ def rules_of(campaign: Campaign) -> Rules:
 def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
     """The augmented inputs, each with its set."""
     seed = campaign.seed
-    made = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
-    return assign(made, campaign.split.fractions, seed=seed)
+    frames = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
+    return assign(frames, campaign.split.fractions, seed=seed)
 
 
 def run(

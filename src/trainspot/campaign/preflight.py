@@ -80,10 +80,10 @@ def facts_of(campaign: Campaign, stage: str, inputs: Dataset, *, here: bool) -> 
 
 def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
     """Energies of isolated atoms that the file gives, by atomic number."""
-    given = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
-    if given is None:
+    energies = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
+    if energies is None:
         return None
-    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
+    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in energies.items()}
 
 
 def _unlabelled(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:

@@ -101,7 +101,9 @@ class Prospective(Rates):
     @classmethod
     def of(cls, batch: Rates, audit: Rates) -> Prospective:
         """The rates of a batch and of the audit in it."""
-        return cls(**{one.name: getattr(batch, one.name) for one in fields(Rates)}, audit=audit)
+        return cls(
+            **{entry.name: getattr(batch, entry.name) for entry in fields(Rates)}, audit=audit
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -200,7 +202,7 @@ class IterationRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as in ``trainspot status --json``; what is not known is left out."""
-        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["calibration"] = self.calibration or None
         return {name: _plain(value) for name, value in content.items() if value is not None}
 
@@ -227,8 +229,8 @@ def records_of(status: Mapping[str, Any]) -> list[IterationRecord]:
     Raises:
         DataError: They are damaged.
     """
-    found: Iterable[Mapping[str, Any]] = status.get("iterations") or ()
-    return sorted(map(IterationRecord.from_dict, found), key=lambda record: record.n)
+    entries: Iterable[Mapping[str, Any]] = status.get("iterations") or ()
+    return sorted(map(IterationRecord.from_dict, entries), key=lambda record: record.n)
 
 
 @cache
@@ -241,7 +243,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Calibration | Novelty | Prospective):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, State):
         return value.value
     if isinstance(value, Reference | MemberError | FinalAudit):

@@ -121,7 +121,7 @@ def as_json(account: Account) -> dict[str, Any]:
     return content | {
         "explored": asdict(judged.explored),
         "screen": _screen(judged.decision),
-        "properties": {name: asdict(one) for name, one in judged.properties.items()},
+        "properties": {name: asdict(figures) for name, figures in judged.properties.items()},
         "worst_atom": asdict(judged.worst_atom) if judged.worst_atom else None,
         "novelty": asdict(judged.novelty),
         "nearest": asdict(judged.nearest) if judged.nearest else None,
@@ -166,22 +166,22 @@ def _explored(met: Met) -> str:
     return ", ".join([f"explored: iteration {met.iteration}, from {start}", *said])
 
 
-def _errors(one: OfProperty | WorstAtom) -> str:
-    predicted, true = one.predicted_error, one.true_error
+def _errors(figures: OfProperty | WorstAtom) -> str:
+    predicted, true = figures.predicted_error, figures.true_error
     said = "not calibrated" if predicted is None else f"sigma {predicted:.3g}"
     return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
 
 
 def _judged(judged: Judged) -> list[str]:
     lines = []
-    for name, one in judged.properties.items():
-        if one.disagreement is None:
+    for name, figures in judged.properties.items():
+        if figures.disagreement is None:
             lines.append(f"{name}: a prediction is not finite")
             continue
-        word = "exceeds" if one.exceeds else "is within"
+        word = "exceeds" if figures.exceeds else "is within"
         lines.append(
-            f"{name}: disagreement {one.disagreement:.3g} {word} {one.threshold:.3g} "
-            f"{one.unit}{_errors(one)}"
+            f"{name}: disagreement {figures.disagreement:.3g} {word} {figures.threshold:.3g} "
+            f"{figures.unit}{_errors(figures)}"
         )
     if worst := judged.worst_atom:
         lines.append(

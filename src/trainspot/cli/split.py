@@ -46,16 +46,16 @@ def split(
     from trainspot import split as splitting
     from trainspot.data.frames import SPLITS
 
-    with io.opened(frames) as given:
-        had_one = given.column("split") != 0
-        dataset = splitting.assign(given, fractions, seed)
+    with io.opened(frames) as source:
+        had_one = source.column("split") != 0
+        dataset = splitting.assign(source, fractions, seed)
         io.write(dataset, output)
         sets = dataset.column("split")
-        labels = io.counts(given)
+        labels = io.counts(source)
     counts = {name: int((sets == code).sum()) for code, name in enumerate(SPLITS, start=1)}
     if as_json:
-        found = {f"with_{name}": count for name, count in labels.items() if name != "frames"}
-        click.echo(json.dumps({"sets": counts, **found}, indent=1))
+        with_labels = {f"with_{name}": count for name, count in labels.items() if name != "frames"}
+        click.echo(json.dumps({"sets": counts, **with_labels}, indent=1))
         return
     io.tell_counts(labels, frames)
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())

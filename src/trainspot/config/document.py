@@ -96,13 +96,13 @@ def read(path: Path) -> Document:
 
 
 def _lines(node: yaml.Node, location: Location) -> list[tuple[Location, int]]:
-    found: list[tuple[Location, int]] = []
+    lines: list[tuple[Location, int]] = []
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*location, str(key.value))
-            found += [(here, key.start_mark.line + 1), *_lines(value, here)]
+            lines += [(here, key.start_mark.line + 1), *_lines(value, here)]
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             here = (*location, index)
-            found += [(here, value.start_mark.line + 1), *_lines(value, here)]
-    return found
+            lines += [(here, value.start_mark.line + 1), *_lines(value, here)]
+    return lines

@@ -27,31 +27,31 @@ def explain(error: ValidationError, root: type[BaseModel], document: Document) -
         root: The model that was validated.
         document: Where the values come from.
     """
-    found = [
+    located = [
         (_cut(root, location, document.data), details)
         for details in error.errors()
         if (location := _of_branch(details["loc"], document.data)) is not None
     ]
-    location, first = min(found, key=lambda item: _line(document, item[0]))
-    together = [details for where, details in found if where == location]
-    rest = len(found) - len(together)
-    one = _one(root, location, together, document)
+    location, first = min(located, key=lambda item: _line(document, item[0]))
+    together = [details for where, details in located if where == location]
+    rest = len(located) - len(together)
+    explained = _explained(root, location, together, document)
     if not rest:
-        return one
+        return explained
     more = f"(and {rest} more)"
-    hint = f"{one.hint} {more}" if one.hint else more
-    return InputError(one.what, where=one.where, hint=hint) if first else one
+    hint = f"{explained.hint} {more}" if explained.hint else more
+    return InputError(explained.what, where=explained.where, hint=hint) if first else explained
 
 
-def _one(
+def _explained(
     root: type[BaseModel], location: Location, together: list[ErrorDetails], document: Document
 ) -> InputError:
     details = together[0]
     where = document.where(_written(location, document))
     shown = ".".join(str(part) for part in _written(location, document))
     if details["type"] == "extra_forbidden":
-        known = _known_keys(root, location[:-1], document.data)
-        return _of(UnknownNameError("key", str(location[-1]), known, where=where))
+        keys = _known_keys(root, location[:-1], document.data)
+        return _of(UnknownNameError("key", str(location[-1]), keys, where=where))
     what, hint = sentence(shown, together)
     return InputError(what, where=where, hint=hint or _description(root, location, document))
 
@@ -112,11 +112,11 @@ def _of_branch(location: Location, data: Mapping[str, Any]) -> Location | None:
 
 def _known_keys(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> set[str]:
     model = _model_at(root, location, data)
-    known = set(model.model_fields) if model else set()
+    keys = set(model.model_fields) if model else set()
     if len(location) == 2 and location[1] == "settings":
         stage = _model_at(root, location[:1], data)
-        known |= set(stage.model_fields) - {"settings"} if stage else set()
-    return known
+        keys |= set(stage.model_fields) - {"settings"} if stage else set()
+    return keys
 
 
 def _model_at(

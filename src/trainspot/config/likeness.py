@@ -26,37 +26,36 @@ def label_essence(campaign: Campaign) -> dict[str, Any]:
 
 def essence(campaign: Campaign) -> dict[str, Any]:
     """What a campaign's results follow from, besides the frames it starts from."""
-    found = campaign.model_dump(mode="json", exclude={*_INPUTS, *_PRACTICAL})
+    values = campaign.model_dump(mode="json", exclude={*_INPUTS, *_PRACTICAL})
     for stage in ("label", "train", "explore"):
-        del found[stage]["max_concurrent"]
+        del values[stage]["max_concurrent"]
     for name in EvaluateSettings.practical:
-        del found["evaluate"][name]
+        del values["evaluate"][name]
     settings: Any = campaign.label.settings
-    found["label"]["settings"] = settings.decisive()
-    return found
+    values["label"]["settings"] = settings.decisive()
+    return values
 
 
-def differences(one: Campaign, other: Campaign) -> tuple[list[str], list[str]]:
+def differences(first: Campaign, second: Campaign) -> tuple[list[str], list[str]]:
     """Settings that differ: those that decide results, and those that do not.
 
     Returns:
         Both as ``label.ecutwfc``, in the order of the campaign file.
     """
-    decisive = _differing(essence(one), essence(other))
-    plain = [campaign.model_dump(mode="json", exclude=set(_INPUTS)) for campaign in (one, other)]
+    decisive = _differing(essence(first), essence(second))
+    plain = [campaign.model_dump(mode="json", exclude=set(_INPUTS)) for campaign in (first, second)]
     return decisive, [] if decisive else _differing(*plain)
 
 
-def label_differences(one: Campaign, other: Campaign) -> list[str]:
+def label_differences(first: Campaign, second: Campaign) -> list[str]:
     """Settings of labelling by which the numbers of labels differ, each with both values."""
-    first, second = label_essence(one), label_essence(other)
-    before, now = dict(leaves(first)), dict(leaves(second))
+    before, now = dict(leaves(label_essence(first))), dict(leaves(label_essence(second)))
     keys = _keys(before, now)
     return [f"label.{_name(k)} ({before.get(k)} → {now.get(k)})" for k in keys]
 
 
-def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    before, now = dict(leaves(one)), dict(leaves(other))
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    before, now = dict(leaves(first)), dict(leaves(second))
     return list(dict.fromkeys(_name(key) for key in _keys(before, now)))
 
 

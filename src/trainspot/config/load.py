@@ -74,8 +74,8 @@ class Loaded:
 
 def protocols() -> dict[str, str]:
     """Name and description of every protocol."""
-    found = sorted(Path(str(item)).stem for item in _PROTOCOLS.iterdir())
-    return {name: str(_protocol(name).pop("description")) for name in found}
+    names = sorted(Path(str(item)).stem for item in _PROTOCOLS.iterdir())
+    return {name: str(_protocol(name).pop("description")) for name in names}
 
 
 def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
@@ -133,8 +133,10 @@ def read_inputs(loaded: Loaded) -> Dataset:
         frames = io.read(where, theory=_GIVEN_THEORY)
         io.tell_counts(frames, where)
         if len(frames.theories) > 1:
-            found = ", ".join(frames.theories)
-            raise InputError(f"has labels of several levels of theory ({found})", where=str(where))
+            theories = ", ".join(frames.theories)
+            raise InputError(
+                f"has labels of several levels of theory ({theories})", where=str(where)
+            )
         more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
         if frames.theories and more and not campaign.train.mix_theories:
             raise InputError(
@@ -185,18 +187,18 @@ def structure_files(loaded: Loaded) -> list[Path]:
 def _structure_files(loaded: Loaded) -> dict[Path, _Periodic]:
     """Each file once, with its periodicity where the campaign gives one."""
     folder = loaded.document.path.parent
-    found: dict[Path, _Periodic] = {}
+    periodicities: dict[Path, _Periodic] = {}
     for index, entry in enumerate(loaded.campaign.structures):
         where = loaded.document.where(("structures", index))
         name = entry if isinstance(entry, str) else entry.file
         periodic = None if isinstance(entry, str) else entry.periodic
         for path in _matches(folder, name, where):
-            known = found.get(path)
-            if known and periodic and known != periodic:
+            earlier = periodicities.get(path)
+            if earlier and periodic and earlier != periodic:
                 what = f"'{path.name}' is given with two periodicities"
                 raise InputError(what, where=where, hint="give the file once")
-            found[path] = periodic or known
-    return found
+            periodicities[path] = periodic or earlier
+    return periodicities
 
 
 def _matches(folder: Path, name: str, where: str) -> list[Path]:

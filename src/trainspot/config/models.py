@@ -190,6 +190,6 @@ def engine_sections() -> dict[str, type[EngineSection]]:
 
 
 def _must_exist(seam: str, name: str) -> None:
-    known = plugins.names(f"trainspot.{seam}")
-    if name not in known:
-        raise refused(UnknownNameError(f"{seam} method", name, known))
+    names = plugins.names(f"trainspot.{seam}")
+    if name not in names:
+        raise refused(UnknownNameError(f"{seam} method", name, names))

@@ -109,10 +109,10 @@ class EngineSection(Section):
 
     @field_validator("engine")
     @classmethod
-    def _known(cls, engine: str) -> str:
-        known = plugins.names(cls.seam)
-        if engine not in known:
-            raise refused(UnknownNameError("engine", engine, known))
+    def _exists(cls, engine: str) -> str:
+        names = plugins.names(cls.seam)
+        if engine not in names:
+            raise refused(UnknownNameError("engine", engine, names))
         try:
             cls.settings_model(engine)
         except TrainspotError as error:  # its extra is not installed

@@ -76,10 +76,10 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
     heading = (model.__doc__ or "").strip().partition("\n")[0]
     lines = [f"{name}:  # {heading[0].lower()}{heading[1:].rstrip('.')}"]
     first = [key for key in ("engine", "code") if key in values]
-    others = [key for key in model.model_fields if key not in (*first, "settings")]
+    rest = [key for key in model.model_fields if key not in (*first, "settings")]
     lines += [
         "  " + _line(f"# {key}", values[key], model.model_fields[key].description)
-        for key in [*first, *others]
+        for key in [*first, *rest]
     ]
     if "settings" in values:
         lines.append("  # The engine has more settings; `trainspot config show FILE` lists them.")

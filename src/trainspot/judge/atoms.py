@@ -64,10 +64,10 @@ def collect_atoms(
         trained: See ``judge.pairs.collect_pairs``.
     """
     labelled = dataset.labelled()
-    out = set(labelled.subset("train").ids if trained is None else trained)
+    training = set(labelled.subset("train").ids if trained is None else trained)
     finite = predictions.is_finite.tolist()
-    known = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - out
-    chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in known))
+    held_out = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - training
+    chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in held_out))
     mine = predictions.select(chosen.ids)
     off = mine.forces.mean(axis=0, dtype=np.float64) - chosen.column("forces")
     frame = np.repeat(np.arange(len(chosen)), chosen.n_atoms)
@@ -88,14 +88,17 @@ def with_atom_scale(
         dataset: Labelled frames; those of the training set are left out.
         predictions: Of the committee.
     """
-    made = calibrations.get("forces")
-    if made is None or not made.fitted:
+    calibration = calibrations.get("forces")
+    if calibration is None or not calibration.fitted:
         return dict(calibrations)
-    pairs = collect_atoms(dataset, predictions).usable(made.tolerance)
+    pairs = collect_atoms(dataset, predictions).usable(calibration.tolerance)
     if len(np.unique(pairs.frame)) < MIN_PAIRS:
         return dict(calibrations)
     scale = sigma_per_delta(pairs.delta, pairs.error)
-    return {**calibrations, "forces": replace(made, atom_sigma=scale, atoms=len(pairs.delta))}
+    return {
+        **calibrations,
+        "forces": replace(calibration, atom_sigma=scale, atoms=len(pairs.delta)),
+    }
 
 
 def with_atom_coverage(
@@ -112,20 +115,20 @@ def with_atom_coverage(
         dataset: The frames, labelled since.
         predictions: What they were judged by.
     """
-    made = calibrations.get("forces")
-    if made is None or made.atom_sigma is None or "forces" not in rates:
+    calibration = calibrations.get("forces")
+    if calibration is None or calibration.atom_sigma is None or "forces" not in rates:
         return dict(rates)
-    pairs = collect_atoms(dataset, predictions, trained=()).usable(made.tolerance)
+    pairs = collect_atoms(dataset, predictions, trained=()).usable(calibration.tolerance)
     if not len(pairs.delta):
         return dict(rates)
-    covered = pairs.error <= made.atom_sigma * pairs.delta
-    found = replace(
+    covered = pairs.error <= calibration.atom_sigma * pairs.delta
+    forces_rates = replace(
         rates["forces"],
         atom_coverage=float(np.mean(covered)),
         atom_coverage_interval=_interval(covered, pairs.frame),
         atoms=len(covered),
     )
-    return {**rates, "forces": found}
+    return {**rates, "forces": forces_rates}
 
 
 def _interval(covered: NDArray[np.bool_], frame: NDArray[np.int64]) -> tuple[float, float] | None:

@@ -179,14 +179,14 @@ def _adapter() -> TypeAdapter[FrameDecision]:
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is ``None`` or empty, and with plain JSON values."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in content.items():
         if value is None or value == "":
             continue
         if isinstance(value, Mapping):
-            found[name] = _said(value)
+            values[name] = _said(value)
         elif isinstance(value, StrEnum):
-            found[name] = value.value
+            values[name] = value.value
         else:
-            found[name] = list(value) if isinstance(value, tuple) else value
-    return found
+            values[name] = list(value) if isinstance(value, tuple) else value
+    return values

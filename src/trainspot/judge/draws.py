@@ -163,8 +163,8 @@ class Draws:
         if space is None:
             return Judged(frames, score)
         audited = np.array([i in drawn for i in everybody], dtype=np.bool_)
-        known = np.concatenate([space.places, space.points[audited]])
-        return Judged(frames, score, space.points[rows], known)
+        known_points = np.concatenate([space.places, space.points[audited]])
+        return Judged(frames, score, space.points[rows], known_points)
 
     def _draw(self, use: str, ids: list[str], number: int) -> tuple[str, ...]:
         return tuple(draw(ids, number, generator(self.seed, use, self.iteration)))

@@ -80,16 +80,16 @@ class Judgement:
         """The same where no label can be paid any more: nothing is chosen."""
         unpaid = Method(Way.BUDGET_SPENT)
         decisions = {
-            identity: replace(one, kind=Kind.PASSED_OVER, method=unpaid)
-            if one.kind in (Kind.SELECTED, Kind.AUDIT)
-            else one
-            for identity, one in self.decisions.items()
+            identity: replace(decision, kind=Kind.PASSED_OVER, method=unpaid)
+            if decision.kind in (Kind.SELECTED, Kind.AUDIT)
+            else decision
+            for identity, decision in self.decisions.items()
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of their form."""
-        shallow = {one.name: getattr(self, one.name) for one in fields(self)}
+        shallow = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content = {k: list(v) if isinstance(v, tuple) else v for k, v in shallow.items()}
         return content | {
             "version": earlier.VERSION,
@@ -201,7 +201,7 @@ def threshold_ratios(
 ) -> dict[str, Array]:
     """Δ/τ of each property and frame, (N,); beyond 1 a frame is flagged."""
     delta = predictions.disagreement()
-    return {name: delta[name] / found.threshold for name, found in calibrations.items()}
+    return {name: delta[name] / calibration.threshold for name, calibration in calibrations.items()}
 
 
 def check_installed(settings: SelectSettings) -> None:

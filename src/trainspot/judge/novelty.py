@@ -76,11 +76,11 @@ class Novelty:
         if not np.isfinite(distances).all():
             return cls(share, {}, n, "no novelty flag: there are no labelled training frames")
         least = max(floor, _SMALLEST)
-        found = {
+        thresholds = {
             name: max(_like(distances, np.abs(kinds - k), share), least)
             for k, name in enumerate(DIMENSIONS)
         }
-        return cls(share, found, n)
+        return cls(share, thresholds, n)
 
     def of(self, frames: Dataset) -> Array:
         """The threshold of each frame, (N,); infinite where nothing is novel."""
@@ -94,10 +94,10 @@ class Novelty:
 
 def grouped(thresholds: Mapping[str, float]) -> list[tuple[float, list[str]]]:
     """Each different threshold and the dimensions it holds for, the crystals' first."""
-    found: dict[float, list[str]] = {}
+    groups: dict[float, list[str]] = {}
     for name in sorted(thresholds, reverse=True):
-        found.setdefault(thresholds[name], []).append(name)
-    return list(found.items())
+        groups.setdefault(thresholds[name], []).append(name)
+    return list(groups.items())
 
 
 def _like(distances: Array, unlike: NDArray[np.int64], share: float) -> float:

@@ -109,10 +109,10 @@ def collect_pairs(
     chosen = chosen.select(dict.fromkeys(i for i in chosen.ids if i in evaluated))
     seen = set(chosen.subset("train").ids if trained is None else trained)
     mine = predictions.select(chosen.ids)
-    delta, error, known = mine.disagreement(), mine.errors(chosen), mine.referenced(chosen)
+    delta, error, has_label = mine.disagreement(), mine.errors(chosen), mine.referenced(chosen)
     return Pairs(
         tuple(chosen.ids),
-        {name: np.where(known[name], delta[name], np.nan) for name in PROPERTIES},
-        {name: np.where(known[name], error[name], np.nan) for name in PROPERTIES},
+        {name: np.where(has_label[name], delta[name], np.nan) for name in PROPERTIES},
+        {name: np.where(has_label[name], error[name], np.nan) for name in PROPERTIES},
         np.array([identity not in seen for identity in chosen.ids], dtype=np.bool_),
     )

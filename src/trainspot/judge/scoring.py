@@ -113,17 +113,17 @@ def prospective(
     }
 
 
-def _scored(delta: Array, error: Array, made: Calibration, epsilon: float) -> Rates:
-    found = rates(delta, error, made.threshold, epsilon)
-    if not made.fitted or not len(delta):
-        return found
-    covered = int(np.sum(error <= made.slope * delta))
+def _scored(delta: Array, error: Array, calibration: Calibration, epsilon: float) -> Rates:
+    score = rates(delta, error, calibration.threshold, epsilon)
+    if not calibration.fitted or not len(delta):
+        return score
+    covered = int(np.sum(error <= calibration.slope * delta))
     usable = delta > 0
     return replace(
-        found,
+        score,
         coverage=covered / len(delta),
         coverage_interval=wilson(covered, len(delta)),
-        miscalibration=miscalibration_area(delta[usable], error[usable], made.sigma)
-        if made.sigma
+        miscalibration=miscalibration_area(delta[usable], error[usable], calibration.sigma)
+        if calibration.sigma
         else None,
     )

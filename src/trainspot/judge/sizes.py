@@ -71,17 +71,17 @@ def by_size(
         tolerance: ε of each property.
         settings: How thresholds are fitted.
     """
-    found = []
+    scores = []
     for size in range(2, len(predictions.members) + 1):
         chosen = list(combinations(range(len(predictions.members)), size))
         if len(chosen) > MAX_COMMITTEES:
             rows = np.linspace(0, len(chosen) - 1, MAX_COMMITTEES).round().astype(int)
             chosen = [chosen[row] for row in rows]
         pairs = tuple(collect_pairs(dataset, _of(predictions, rows)) for rows in chosen)
-        made = [calibrate(one, tolerance, settings, 0) for one in pairs]
-        calibrations = {name: tuple(one[name] for one in made) for name in tolerance.given}
-        found.append(SizeScore(size, calibrations, pairs))
-    return found
+        fits = [calibrate(part, tolerance, settings, 0) for part in pairs]
+        calibrations = {name: tuple(fit[name] for fit in fits) for name in tolerance.given}
+        scores.append(SizeScore(size, calibrations, pairs))
+    return scores
 
 
 def _of(predictions: Predictions, members: tuple[int, ...]) -> Predictions:

@@ -68,8 +68,8 @@ class Space:
         labelled = self.known.is_labelled
         if not labelled.any():
             return None
-        distance, found = nearest(self.points[row : row + 1], self.places[labelled])
-        return self.known.labelled().ids[int(found[0])], float(distance[0])
+        distance, rows = nearest(self.points[row : row + 1], self.places[labelled])
+        return self.known.labelled().ids[int(rows[0])], float(distance[0])
 
     def repeated(self, limit: float, score: Array) -> dict[str, Twin]:
         """Explored frames that nearly equal a known one, or another explored one that is kept.
@@ -87,26 +87,26 @@ class Space:
         if limit <= 0.0 or not len(self.frames):
             return {}
         ids, distance, row = self.frames.ids, *nearest(self.points, self.places)
-        known = self.known.ids
-        found = {
-            identity: Twin(known[row[k]], is_known=True, distance=float(distance[k]))
+        known_ids = self.known.ids
+        twin_of = {
+            identity: Twin(known_ids[row[k]], is_known=True, distance=float(distance[k]))
             for k, identity in enumerate(ids)
             if distance[k] < limit
         }
-        twins: dict[int, list[int]] = {}
-        for one, other in cKDTree(self.points).query_pairs(limit, output_type="ndarray").tolist():
-            twins.setdefault(one, []).append(other)
-            twins.setdefault(other, []).append(one)
+        neighbours: dict[int, list[int]] = {}
+        for left, right in cKDTree(self.points).query_pairs(limit, output_type="ndarray").tolist():
+            neighbours.setdefault(left, []).append(right)
+            neighbours.setdefault(right, []).append(left)
         kept: set[int] = set()
-        for k in sorted(twins, key=lambda k: (-score[k], ids[k])):
-            if ids[k] in found:
+        for k in sorted(neighbours, key=lambda k: (-score[k], ids[k])):
+            if ids[k] in twin_of:
                 continue
-            first = min((t for t in twins[k] if t in kept), default=None)
+            first = min((t for t in neighbours[k] if t in kept), default=None)
             if first is None:
                 kept.add(k)
             else:
-                found[ids[k]] = Twin(ids[first], is_known=False)
-        return found
+                twin_of[ids[k]] = Twin(ids[first], is_known=False)
+        return twin_of
 
     def _labelled(self, split: Split) -> NDArray[np.bool_]:
         """Mask of the labelled known frames of a set, (m,)."""

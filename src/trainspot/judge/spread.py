@@ -39,18 +39,18 @@ def spreads(dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
     if len(rows) > _MOST:
         rows = np.sort(rng.choice(rows, _MOST, replace=False))
     some = dataset.take(rows)
-    found = {}
+    rms = {}
     has_energy = np.flatnonzero(some.column("has_energy"))
     if len(has_energy) >= _FEWEST:
-        found["energy"] = _energies(some.take(has_energy))
+        rms["energy"] = _energies(some.take(has_energy))
     has_forces = np.flatnonzero(some.column("has_forces"))
     if len(has_forces) >= _FEWEST:
-        found["forces"] = float(np.sqrt(np.square(some.take(has_forces).column("forces")).mean()))
+        rms["forces"] = float(np.sqrt(np.square(some.take(has_forces).column("forces")).mean()))
     has_stress = some.column("has_stress")
     if has_stress.sum() >= _FEWEST:
         stress = some.column("stress")[has_stress]
-        found["stress"] = float(np.sqrt(np.square(stress - stress.mean(axis=0)).mean()))
-    return found
+        rms["stress"] = float(np.sqrt(np.square(stress - stress.mean(axis=0)).mean()))
+    return rms
 
 
 def _energies(frames: Dataset) -> float:
@@ -72,15 +72,15 @@ def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -
         dataset: Labelled frames, or others, of which the usual spread is taken.
         rng: See ``spreads``.
     """
-    known = spreads(dataset, rng)
+    measured = spreads(dataset, rng)
     for name, value in tolerance.given.items():
         unit = UNITS[name]
         text = f"tolerance.{name} = {value:g} {unit}"
         remedy = f"any model would be within it; is the unit {unit}, not m{unit}?"
-        if name in known and value >= max(known[name], _SHARP[name]):
-            spread = f"the spread of the labels, {known[name]:.3g} {unit}"
+        if name in measured and value >= max(measured[name], _SHARP[name]):
+            spread = f"the spread of the labels, {measured[name]:.3g} {unit}"
             yield f"{text} is larger than {spread}: {remedy}"
-        elif name not in known and value >= USUAL[name]:
+        elif name not in measured and value >= USUAL[name]:
             yield (
                 f"{text} is larger than the usual spread of labels, at most about {USUAL[name]:g} "
                 f"{unit}: {remedy}"

@@ -65,9 +65,9 @@ def verdict(
     """
     if valid == 0:
         return State.NO_VALID_EXPLORATION
-    known = novel <= max(settings.converged_share, expected) * valid
-    few = flagged <= settings.converged_share * valid
-    quiet = few and known and valid >= settings.min_valid * explored
+    few_novel = novel <= max(settings.converged_share, expected) * valid
+    few_flagged = flagged <= settings.converged_share * valid
+    quiet = few_flagged and few_novel and valid >= settings.min_valid * explored
     if quiet and settings.final_audit and flagged < valid:
         return State.AUDIT
     if quiet and fitted and not settings.final_audit:

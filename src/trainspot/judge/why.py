@@ -225,7 +225,7 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
     """
     identity = _identity(prefix, history, dataset, failed)
     past = _judged(identity, history)
-    homes = [dataset, failed, *(one.explored for one in history)]
+    homes = [dataset, failed, *(earlier.explored for earlier in history)]
     frame = next(home for home in homes if home.count(identity)).by_id(identity)
     failure = failed.by_id(identity).info.get("failure") if failed.count(identity) else None
     return Account(
@@ -257,15 +257,17 @@ def _identity(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Da
     raise InputError(f"no frame '{prefix}' in this campaign", hint=hint)
 
 
-def _common(one: str, other: str) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((k for k, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _common(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _judged(identity: str, history: Sequence[Past]) -> Past | None:
     """The iteration that judged a frame; met again, a frame is known and not judged."""
     decisions = ((past, past.judgement.decisions.get(identity)) for past in history)
-    return next((past for past, one in decisions if one and one.kind is not Kind.KNOWN), None)
+    return next(
+        (past for past, decision in decisions if decision and decision.kind is not Kind.KNOWN), None
+    )
 
 
 def _formula(frame: Frame) -> str:
@@ -303,13 +305,19 @@ def _judging(frame: Frame, past: Past) -> Judged:
     )
 
 
-def _worst_atom(frame: Frame, predicted: Predictions, made: Calibration | None) -> WorstAtom | None:
+def _worst_atom(
+    frame: Frame, predicted: Predictions, calibration: Calibration | None
+) -> WorstAtom | None:
     if not predicted.is_finite[0]:
         return None
     atoms = predicted.atom_disagreement()
     worst = int(np.argmax(atoms))
     true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
-    scale = (made.atom_sigma or made.sigma) if made is not None and made.fitted else None
+    scale = (
+        (calibration.atom_sigma or calibration.sigma)
+        if calibration is not None and calibration.fitted
+        else None
+    )
     return WorstAtom(
         worst,
         chemical_symbols[frame.numbers[worst]],
@@ -326,19 +334,19 @@ def _properties(
     alone = Dataset.from_frames([frame])
     error, has = predicted.errors(alone), predicted.referenced(alone)
     properties = {}
-    for name, made in calibrations.items():
+    for name, calibration in calibrations.items():
         if name == "stress" and not predicted.has_stress[0]:
             continue
         value = float(delta[name][0])
         is_finite = math.isfinite(value)
-        scale = made.sigma or made.slope
+        scale = calibration.sigma or calibration.slope
         properties[name] = OfProperty(
             unit=UNITS[name],
             disagreement=value if is_finite else None,
-            threshold=made.threshold,
-            tolerance=made.tolerance,
-            exceeds=value > made.threshold,
-            predicted_error=scale * value if is_finite and made.fitted else None,
+            threshold=calibration.threshold,
+            tolerance=calibration.tolerance,
+            exceeds=value > calibration.threshold,
+            predicted_error=scale * value if is_finite and calibration.fitted else None,
             true_error=float(error[name][0]) if has[name][0] and is_finite else None,
         )
     return properties

@@ -130,8 +130,8 @@ def at_random(campaign: Campaign) -> Campaign:
     """
     drawn = as_in_the_paper(campaign).model_dump(mode="json")
     drawn["select"]["share"] = campaign.select.share  # as many labels an iteration
-    given = campaign.tolerance.model_dump()
-    tolerance = {name: None if value is None else _NOTHING for name, value in given.items()}
+    values = campaign.tolerance.model_dump()
+    tolerance = {name: None if value is None else _NOTHING for name, value in values.items()}
     return _with(
         campaign,
         {

@@ -28,10 +28,10 @@ _FORCES: Final = BY_KEY["forces"]
 
 def look(outcome: Outcome, arm: str) -> tuple[str, str]:
     """Colour and marker of an arm."""
-    others = [name for name in outcome.arms if name not in _COLOURS]
+    uncoloured = [name for name in outcome.arms if name not in _COLOURS]
     if arm in _COLOURS:
         return _COLOURS[arm], _MARKERS[arm]
-    return _OTHERS[others.index(arm) % len(_OTHERS)], "D"
+    return _OTHERS[uncoloured.index(arm) % len(_OTHERS)], "D"
 
 
 @styled

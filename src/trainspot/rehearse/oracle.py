@@ -77,9 +77,9 @@ def check(inputs: Dataset, settings: AseSettings) -> None:
     Raises:
         InputError: The first structure it fails for, and why.
     """
-    found = AseLabelEngine().label(inputs, settings)
-    if len(found.failures):
-        first = found.failures[0]
+    labelling = AseLabelEngine().label(inputs, settings)
+    if len(labelling.failures):
+        first = labelling.failures[0]
         raise InputError(
             f"the oracle cannot compute {first.to_atoms().get_chemical_formula()}: "
             f"{first.info['failure']['reason']}",
@@ -99,7 +99,7 @@ class OraclePotential(potential.Potential):
         """Wrap the calculator of ``settings`` for these elements."""
         self.settings = settings
         self.numbers = tuple(numbers)
-        self._made: tuple[tuple[int, ...], Calculator] | None = None
+        self._cached: tuple[tuple[int, ...], Calculator] | None = None
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -128,8 +128,8 @@ class OraclePotential(potential.Potential):
     def _labels(self, frame: Frame) -> Labels:
         atoms = frame.to_atoms()
         species = tuple(frame.numbers.tolist())
-        if self._made is None or self._made[0] != species:
+        if self._cached is None or self._cached[0] != species:
             new = calculator(self.settings.calculator, self.settings.parameters)
-            self._made = (species, new)
-        atoms.calc = self._made[1]
+            self._cached = (species, new)
+        atoms.calc = self._cached[1]
         return computed(frame, atoms, "oracle")

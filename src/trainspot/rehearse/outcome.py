@@ -136,14 +136,14 @@ class Outcome:
         }
 
     def _arm(self, arm: str) -> dict[str, Any]:
-        found = self.of(arm)
+        tracks = self.of(arm)
         return {
             "meaning": ARMS.get(arm, ""),
-            "ended": dict(sorted(Counter(track.state for track in found).items())),
-            "forces": _spread([track.points[-1].forces for track in found]),
-            "labels": _spread([track.labels for track in found]),
-            "core_hours": _spread([track.core_hours for track in found]),
-            "runs": [track.to_dict() for track in found],
+            "ended": dict(sorted(Counter(track.state for track in tracks).items())),
+            "forces": _spread([track.points[-1].forces for track in tracks]),
+            "labels": _spread([track.labels for track in tracks]),
+            "core_hours": _spread([track.core_hours for track in tracks]),
+            "runs": [track.to_dict() for track in tracks],
         }
 
     def _target(self, target: float) -> dict[str, Any]:
@@ -161,5 +161,5 @@ class Outcome:
 
 def _spread(values: list[float]) -> dict[str, float | None]:
     """Median and extremes; null where they were not reached."""
-    found = {"median": median(values), "low": min(values), "high": max(values)}
-    return {name: value if np.isfinite(value) else None for name, value in found.items()}
+    spread = {"median": median(values), "low": min(values), "high": max(values)}
+    return {name: value if np.isfinite(value) else None for name, value in spread.items()}

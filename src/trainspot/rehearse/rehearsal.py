@@ -112,9 +112,9 @@ class Rehearsal:
         if keep is None:
             yield from (track for _, track in run_all(todo, workers, on_message))
             return
-        known = [kept.read(keep, task) for task in todo]
-        yield from filter(None, known)
-        left = [task for task, track in zip(todo, known, strict=True) if track is None]
+        tracks = [kept.read(keep, task) for task in todo]
+        yield from filter(None, tracks)
+        left = [task for task, track in zip(todo, tracks, strict=True) if track is None]
         for task, track in run_all(left, workers, on_message):
             kept.write(keep, task, track)
             yield track
@@ -144,10 +144,10 @@ def prepare(
     loaded = arms.load(file, changes)
     reference = oracle.parse(oracle_name)
     campaign, notes = arms.rehearsed(loaded.campaign, reference, trainer)
-    found = read_inputs(loaded)
-    if found.is_labelled.any():
+    frames = read_inputs(loaded)
+    if frames.is_labelled.any():
         notes.append("the cheap reference labels the dataset again; its labels count as new")
-    inputs = found.without_labels()
+    inputs = frames.without_labels()
     oracle.check(inputs, reference)
     more = (derive_seed(campaign.seed, "rehearse", k) for k in range(1, seeds))
     foundation = foundation_file(loaded) if campaign.train.start == "foundation" else None

@@ -82,10 +82,10 @@ def ratio(ours: ArrayLike, theirs: ArrayLike, rng: np.random.Generator) -> Ratio
     interval = None
     if len(a) >= 3:
         rows = rng.integers(len(a), size=(_RESAMPLES, len(a)))
-        found = np.array([_of_medians(a[row], b[row]) for row in rows], dtype=np.float64)
-        known = found[~np.isnan(found)]
-        if len(known) >= 0.975 * _RESAMPLES:
-            low, high = np.quantile(known, [0.025, 0.975])
+        ratios = np.array([_of_medians(a[row], b[row]) for row in rows], dtype=np.float64)
+        finite = ratios[~np.isnan(ratios)]
+        if len(finite) >= 0.975 * _RESAMPLES:
+            low, high = np.quantile(finite, [0.025, 0.975])
             interval = (float(low), float(high))
     return Ratio(None if np.isnan(value) else value, interval, len(a), int(np.sum(a < b)))
 
@@ -111,9 +111,9 @@ def band(
         Axis, median, smallest and largest error, (n,) each; empty where nothing is common.
     """
     low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    known = np.concatenate([x for x, _ in curves])
+    spent = np.concatenate([x for x, _ in curves])
     # the points themselves as well, so that the median of one curve is the curve
-    axis = np.union1d(np.linspace(low, high, points), known[(known >= low) & (known <= high)])
+    axis = np.union1d(np.linspace(low, high, points), spent[(spent >= low) & (spent <= high)])
     axis = axis if high >= low else np.zeros(0)
     logs = np.array([np.interp(axis, x, np.log(y)) for x, y in curves])
     return (

@@ -59,44 +59,44 @@ def common_test(
     seed = derive_seed(campaign.seed, "rehearse", "test")
     # What augmentation makes of every seed (inputs, slabs, …) is training data, never test data.
     trained = prepare(inputs, campaign).ids
-    made = prepare(inputs, seeded(campaign, seed))
-    made = made.take(made.n_atoms > 1)
-    if not len(made):
+    generated = prepare(inputs, seeded(campaign, seed))
+    generated = generated.take(generated.n_atoms > 1)
+    if not len(generated):
         raise RunError("augmentation leaves no frame but single atoms", hint="give a structure")
-    fresh = made.without(trained)
+    fresh = generated.without(trained)
     drawn = generator(seed, "augmented").permutation(len(fresh))
     augmented = fresh.take(np.sort(drawn[: max(1, frames // _AUGMENTED)]))
-    made = fresh if len(fresh) else made  # dynamics leave where they start from
+    generated = fresh if len(fresh) else generated  # dynamics leave where they start from
     progress("molecular dynamics with the oracle, for the common test frames")
-    dynamics = _dynamics(made, campaign, oracle, max(1, frames - len(augmented)), seed)
+    dynamics = _dynamics(generated, campaign, oracle, max(1, frames - len(augmented)), seed)
     dynamics = dynamics.without(trained)
     progress("labelling the common test frames")
     chosen = Dataset.concatenate([augmented, dynamics]).merge()
-    kept = screen(chosen, made, None, campaign.screen).kept
-    found = AseLabelEngine().label(chosen.select(kept), oracle).labelled
+    kept = screen(chosen, generated, None, campaign.screen).kept
+    labelled = AseLabelEngine().label(chosen.select(kept), oracle).labelled
     limit = campaign.screen.max_force
-    usable = found.filter(lambda frame: _strongest(frame) <= limit)
+    usable = labelled.filter(lambda frame: _strongest(frame) <= limit)
     if not len(usable):
         raise RunError("no common test frame could be made", hint="try gentler temperatures")
     return usable
 
 
 def _dynamics(
-    made: Dataset, campaign: Campaign, oracle: AseSettings, frames: int, seed: int
+    augmented: Dataset, campaign: Campaign, oracle: AseSettings, frames: int, seed: int
 ) -> Dataset:
     """Frames of runs that start from augmented frames, ``_PER_RUN`` of each."""
     plan = campaign.explore.plan
     sample = max(plan.time / _PER_RUN, plan.timestep / 1000.0)
     runs = schedule.schedule(
-        made,
+        augmented,
         plan.model_copy(update={"starts": -(-frames // _PER_RUN), "sample_every": sample}),
         seed,
     )
-    numbers = [int(z) for z in np.unique(made.column("numbers"))]
-    found = AseExplorer.run(
-        schedule.start_frames(made, runs), runs, OraclePotential(oracle, numbers)
+    numbers = [int(z) for z in np.unique(augmented.column("numbers"))]
+    exploration = AseExplorer.run(
+        schedule.start_frames(augmented, runs), runs, OraclePotential(oracle, numbers)
     )
-    return found.explored.take(range(min(frames, len(found.explored))))
+    return exploration.explored.take(range(min(frames, len(exploration.explored))))
 
 
 def of_dynamics(test: Dataset) -> Dataset:

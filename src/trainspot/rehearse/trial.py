@@ -176,13 +176,13 @@ def _folder() -> Iterator[Path]:
 
 
 def _point(turn: loop.Turn, task: Task) -> Point:
-    known = turn.decision.dataset.labelled()
+    labelled = turn.decision.dataset.labelled()
     predictions = evaluate(task.test, turn.committee)
     moving = of_dynamics(task.test)
     error = predictions.rmse(task.test)
     return Point(
-        labels=len(known),
-        core_hours=task.cost.core_hours(known.n_atoms),
+        labels=len(labelled),
+        core_hours=task.cost.core_hours(labelled.n_atoms),
         forces=error["forces"],
         forces_md=predictions.select(moving.ids).rmse(moving)["forces"] if len(moving) else None,
         energy=error["energy"],

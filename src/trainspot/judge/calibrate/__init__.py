@@ -179,26 +179,33 @@ def calibrate(
     }
 
 
-def of_committee(found: Mapping[str, Calibration], committee: str) -> dict[str, Calibration]:
+def of_committee(calibrations: Mapping[str, Calibration], committee: str) -> dict[str, Calibration]:
     """The same calibrations, which say whose they are; see ``Predictions.committee``."""
-    return {name: replace(one, committee=committee) for name, one in found.items()}
+    return {
+        name: replace(calibration, committee=committee)
+        for name, calibration in calibrations.items()
+    }
 
 
-def check_committee(found: Mapping[str, Calibration], committee: str, where: str) -> None:
+def check_committee(calibrations: Mapping[str, Calibration], committee: str, where: str) -> None:
     """Refuse thresholds that were fitted to the disagreement of others.
 
     Args:
-        found: The thresholds; whose they are may not be known.
+        calibrations: The thresholds; the committee of each may be unknown.
         committee: That made the predictions, or empty if that is not known.
         where: Where the thresholds are.
 
     Raises:
         InputError: They are of another committee.
     """
-    others = [name for name, one in found.items() if one.committee not in {"", committee}]
-    if committee and others:
+    foreign = [
+        name
+        for name, calibration in calibrations.items()
+        if calibration.committee not in {"", committee}
+    ]
+    if committee and foreign:
         raise InputError(
-            f"the thresholds of {', '.join(others)} were fitted to another committee than that of "
+            f"the thresholds of {', '.join(foreign)} were fitted to another committee than that of "
             "the predictions",
             where=where,
             hint="evaluate the frames with that committee, calibrate the committee of the "

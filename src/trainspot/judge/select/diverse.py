@@ -37,10 +37,10 @@ class DiverseSelection(Selection):
             import fpsample
         except ModuleNotFoundError as error:
             raise MissingExtraError("diverse selection", "descriptors") from error
-        known = judged.descriptors[:0] if judged.known is None else judged.known
-        start = list(range(len(known))) or [int(np.argmax(judged.score))]
-        points = np.concatenate([known, judged.descriptors])
-        rows = fpsample.fps_sampling(points, len(known) + budget, start_idx=start)
+        known_points = judged.descriptors[:0] if judged.known is None else judged.known
+        start = list(range(len(known_points))) or [int(np.argmax(judged.score))]
+        points = np.concatenate([known_points, judged.descriptors])
+        rows = fpsample.fps_sampling(points, len(known_points) + budget, start_idx=start)
         # Once only copies are left it repeats itself; then any other candidate will do.
-        chosen = [ids[row - len(known)] for row in rows.tolist() if row >= len(known)]
+        chosen = [ids[row - len(known_points)] for row in rows.tolist() if row >= len(known_points)]
         return list(dict.fromkeys([*chosen, *ids]))[:budget]

@@ -100,9 +100,9 @@ def rates_along(data: ReportData) -> list[RateColumn]:
     Iterations whose forces have no fitted threshold, or too few pairs for a map, are left out.
     """
     columns = [
-        _column(one, _FORCES, f"Iteration {one.n}")
-        for one in data.iterations
-        if (calibration := one.calibration.get("forces")) and calibration.fitted
+        _column(iteration, _FORCES, f"Iteration {iteration.n}")
+        for iteration in data.iterations
+        if (calibration := iteration.calibration.get("forces")) and calibration.fitted
     ]
     return _evenly([column for column in columns if column.rates is not None])
 
@@ -122,7 +122,7 @@ def rates_by_size(scores: Sequence[SizeScore]) -> list[RateColumn]:
     for score in scores:
         if calibrations := score.calibrations.get("forces"):
             tolerance = calibrations[0].tolerance
-            parts = [usable(one, "forces", tolerance) for one in score.pairs]
+            parts = [usable(pairs, "forces", tolerance) for pairs in score.pairs]
             delta, error = (np.concatenate(values) for values in zip(*parts, strict=True))
             columns.append(
                 RateColumn(
@@ -130,7 +130,7 @@ def rates_by_size(scores: Sequence[SizeScore]) -> list[RateColumn]:
                     f"{score.size} members",
                     counted(len(calibrations), "committee"),
                     _rates(delta, error),
-                    [fit(one) for one in calibrations],
+                    list(map(fit, calibrations)),
                     _median_slope(calibrations),
                 )
             )
@@ -148,7 +148,7 @@ def _column(iteration: IterationData, quantity: Quantity, title: str) -> RateCol
         title,
         "",
         _rates(delta, error),
-        [fit(one) for one in fitted],
+        list(map(fit, fitted)),
         _median_slope(fitted),
     )
 
@@ -161,7 +161,7 @@ def _rates(delta: Floats, error: Floats) -> Rates | None:
 
 
 def _median_slope(calibrations: Sequence[Calibration]) -> float | None:
-    slopes = [one.slope for one in calibrations if one.fitted]
+    slopes = [calibration.slope for calibration in calibrations if calibration.fitted]
     return float(np.median(slopes)) if slopes else None
 
 
@@ -197,9 +197,9 @@ def drift(data: ReportData) -> list[DriftPanel]:
             if quantity.key in it.calibration
         ]
         rows = [
-            (n, one.slope, *one.interval, one.spearman)
-            for n, one in along
-            if one.interval is not None
+            (n, calibration.slope, *calibration.interval, calibration.spearman)
+            for n, calibration in along
+            if calibration.interval is not None
         ]
         columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
         panels.append(DriftPanel(quantity, [n for n, _ in along], *columns))
@@ -220,8 +220,8 @@ def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
     pairs, predictions = iteration.pairs, iteration.predictions
     if pairs is None or predictions is None or "forces" not in iteration.calibration:
         return []
-    known = {key: made.tolerance for key, made in iteration.calibration.items()}
-    tolerance = Tolerance(**{key: known.get(key) for key in PROPERTIES})
+    tolerances = {key: calibration.tolerance for key, calibration in iteration.calibration.items()}
+    tolerance = Tolerance(**{key: tolerances.get(key) for key in PROPERTIES})
     method = iteration.calibration["forces"].method  # known even where the settings are not
     settings = data.calibrate.model_copy(update={"method": method})
     frames = comparable(data.dataset, pairs, predictions)
@@ -237,17 +237,17 @@ def readings(scores: Sequence[SizeScore]) -> list[SizePanel]:
         scores: As ``sizes`` makes them.
     """
     named: tuple[tuple[str, Callable[[Calibration], float | None]], ...] = (
-        ("Rank correlation ρ", lambda one: one.spearman),
-        ("TPR", lambda one: one.tpr),
-        ("PPV", lambda one: one.ppv),
+        ("Rank correlation ρ", lambda calibration: calibration.spearman),
+        ("TPR", lambda calibration: calibration.tpr),
+        ("PPV", lambda calibration: calibration.ppv),
     )
     panels = []
     for title, reading in named:
         values = {
             score.size: [
                 value
-                for one in score.calibrations.get("forces", ())
-                if (value := reading(one)) is not None
+                for calibration in score.calibrations.get("forces", ())
+                if (value := reading(calibration)) is not None
             ]
             for score in scores
         }

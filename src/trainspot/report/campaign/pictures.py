@@ -94,12 +94,12 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
         caption = f"The same as above for iteration {iteration.n}."
     parts = []
     for quantity in QUANTITIES:
-        made = iteration.calibration.get(quantity.key)
-        if made is not None:
-            slope = f"slope {number(made.slope)}" if made.fitted else "not fitted"
+        fit = iteration.calibration.get(quantity.key)
+        if fit is not None:
+            slope = f"slope {number(fit.slope)}" if fit.fitted else "not fitted"
             parts.append(
-                f"{quantity.title}: {slope}, threshold {quantity.show(made.threshold)}, "
-                f"{made.pairs} pairs, verdict {made.verdict}"
+                f"{quantity.title}: {slope}, threshold {quantity.show(fit.threshold)}, "
+                f"{fit.pairs} pairs, verdict {fit.verdict}"
             )
     alt = "Scatter plots of error against disagreement. " + "; ".join(parts or ["not calibrated"])
     return Picture(
@@ -114,11 +114,11 @@ def trust(data: ReportData) -> list[Picture]:
         return []
     last = fitted[-1]
     listed = "; ".join(
-        f"{quantity.title}: miscalibration area {number(made.miscalibration)}"
+        f"{quantity.title}: miscalibration area {number(fit.miscalibration)}"
         for quantity in QUANTITIES
-        if (made := last.calibration.get(quantity.key)) and made.miscalibration is not None
+        if (fit := last.calibration.get(quantity.key)) and fit.miscalibration is not None
     )
-    found = [
+    pictures = [
         Picture(
             data_uri(figures.rate_maps(judging.rates_of(last))),
             f"TPR (above) and PPV (below) of iteration {last.n} for every tolerance ε and every "
@@ -144,15 +144,15 @@ def trust(data: ReportData) -> list[Picture]:
             "have smaller errors and disagreements. Grey: outside the range of the pairs."
         )
         alt = f"Maps of TPR and PPV of the forces: {_titles(along)}."
-        found.insert(1, Picture(data_uri(figures.side_by_side(along)), caption, alt))
+        pictures.insert(1, Picture(data_uri(figures.side_by_side(along)), caption, alt))
     if len(fitted) > 1:
         alt = "Line charts of slope and rank correlation against iteration, as in the table below."
         caption = (
             "Does the calibration change? Slope with its 95 % interval, and rank correlation ρ, "
             "of every iteration. Below the dotted line no threshold is fitted."
         )
-        found.append(Picture(data_uri(figures.drift(judging.drift(data))), caption, alt))
-    return [*found, *committees(data, last)]
+        pictures.append(Picture(data_uri(figures.drift(judging.drift(data))), caption, alt))
+    return [*pictures, *committees(data, last)]
 
 
 def committees(data: ReportData, last: IterationData) -> list[Picture]:
@@ -177,7 +177,7 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
     if any(len(score.pairs) >= MAX_COMMITTEES for score in scores):
         caption += f" At most {MAX_COMMITTEES} committees of one size are tried."
     alt = "Rank correlation, TPR and PPV against the number of members."
-    found = [Picture(data_uri(figures.committee_sizes(judging.readings(scores))), caption, alt)]
+    pictures = [Picture(data_uri(figures.committee_sizes(judging.readings(scores))), caption, alt)]
     shown = judging.rates_by_size(scores)
     if len(shown) > 1:
         caption = (
@@ -187,8 +187,8 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
             "median of their calibrations. Grey: outside the range of the pairs."
         )
         alt = f"Maps of TPR and PPV of the forces for committees of {_titles(shown)}."
-        found.append(Picture(data_uri(figures.side_by_side(shown)), caption, alt))
-    return found
+        pictures.append(Picture(data_uri(figures.side_by_side(shown)), caption, alt))
+    return pictures
 
 
 def counts(data: ReportData) -> Picture | None:

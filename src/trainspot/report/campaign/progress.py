@@ -43,7 +43,7 @@ def errors(data: ReportData) -> list[ErrorPanel]:
 
 def _members(data: ReportData, split: str, quantity: Quantity) -> Line | None:
     rows = [(record.n, record.error(split, quantity.key)) for record in data.records]
-    return _line((n, one.mean, one.std) for n, one in rows if one)
+    return _line((n, error.mean, error.std) for n, error in rows if error)
 
 
 def _common(data: ReportData, quantity: Quantity) -> Line | None:

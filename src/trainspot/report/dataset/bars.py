@@ -48,10 +48,10 @@ def bars(histogram: Histogram, *, logarithmic: bool = False, whole: bool = False
 
 def by_pair(census: Census) -> dict[str, Bars]:
     """Distances to nearest neighbours of the most frequent pairs of elements, Å."""
-    found = census.distances.histograms()
-    names = sorted(found, key=lambda name: -found[name].count)[:MOST_PAIRS]
-    made = {name: bars(histogram) for name, histogram in found.items() if name in names}
-    return {name: one for name, one in made.items() if one is not None}
+    histograms = census.distances.histograms()
+    names = sorted(histograms, key=lambda name: -histograms[name].count)[:MOST_PAIRS]
+    pairs = {name: bars(histogram) for name, histogram in histograms.items() if name in names}
+    return {name: pair_bars for name, pair_bars in pairs.items() if pair_bars is not None}
 
 
 def _range(histogram: Histogram) -> tuple[float, float]:

@@ -140,13 +140,13 @@ class Census:
             "force": _of_logarithms(self.forces, self.still),
             "stress": self.stress.to_dict(),
             "isolated_atoms": {
-                theory: {chemical_symbols[z]: energy for z, energy in sorted(found.items())}
-                for theory, found in sorted(self.atom_energies.items())
+                theory: {chemical_symbols[z]: energy for z, energy in sorted(by_element.items())}
+                for theory, by_element in sorted(self.atom_energies.items())
             },
             "nearest_neighbours": self.distances.to_dict() | {"sampled": self.sampled},
             "strategies": {name: dict(splits) for name, splits in self.strategies.items()},
             "sets": {
-                name: sum(one.get(name, 0) for one in self.strategies.values())
+                name: sum(splits.get(name, 0) for splits in self.strategies.values())
                 for name in _ALL_SPLITS
             },
             "augmentation": self.record.to_dict() if self.record else None,
@@ -178,19 +178,19 @@ def take_census(
     census.atom_energies = energies_of_atoms(dataset)
     chosen = _sampled(len(dataset), sample, seed)
     counters = _Elements(), _Examples(seed)
-    done = wide = 0
+    start = wide = 0
     for chunk in dataset.chunks(CHUNK):
         _count_frames(census, chunk)
         for counter in counters:
-            counter.add(chunk, done)
-        stop = done + len(chunk)
-        rows = chosen[np.searchsorted(chosen, done) : np.searchsorted(chosen, stop)] - done
+            counter.add(chunk, start)
+        stop = start + len(chunk)
+        rows = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, stop)] - start
         measured = list(chunk.take(rows))
         census.distances.add(measured)
         wide += sum(empty_space(frame)[0] >= WIDE for frame in measured)
-        done = stop
+        start = stop
         if progress:
-            progress(done)
+            progress(stop)
     if wide:
         census.remarks.append(
             f"{wide} of {counted(census.distances.frames, 'frame')} measured: {WIDE:g} Å or more "
@@ -250,10 +250,12 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
     numbers, edges = chunk.column("numbers"), chunk.column("offsets")
     relative = []
     for row in several.tolist():
-        known = census.atom_energies.get(theories[row], {})
+        atom_energies = census.atom_energies.get(theories[row], {})
         kinds, counts = np.unique(numbers[edges[row] : edges[row + 1]], return_counts=True)
-        if all(z in known for z in kinds.tolist()):
-            apart = sum(known[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True))
+        if all(z in atom_energies for z in kinds.tolist()):
+            apart = sum(
+                atom_energies[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True)
+            )
             relative.append((energies[row] - apart) / sizes[row])
     census.cohesive.add(relative)
     census.stress.add(chunk.column("stress")[masks["stress"]][:, *np.triu_indices(3)])
@@ -266,28 +268,28 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
 
 def _formulae(numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[str]:
     """Chemical formula of each frame, in the order of metals and Hill (``MoTe2``, ``C6H6``)."""
-    start, found, known = 0, [], dict[bytes, str]()
+    start, formulae, by_counts = 0, [], dict[bytes, str]()
     for size in sizes.tolist():
         counts = np.bincount(numbers[start : start + size])
         key = counts.tobytes()
-        if key not in known:
+        if key not in by_counts:
             present = {chemical_symbols[z]: int(counts[z]) for z in np.flatnonzero(counts)}
-            known[key] = Formula.from_dict(present).format("metal")
-        found.append(known[key])
+            by_counts[key] = Formula.from_dict(present).format("metal")
+        formulae.append(by_counts[key])
         start += size
-    return found
+    return formulae
 
 
 def _of_logarithms(forces: Histogram, still: int) -> dict[str, Any]:
     """A histogram of log10 lengths with everything in eV/Å again."""
-    found = forces.to_dict() | {"zero": still}
+    content = forces.to_dict() | {"zero": still}
     for name in ("least", "median", "largest"):
-        if name in found:
-            found[name] = 10.0 ** found[name]
-    if "edges" in found:
-        found["edges"] = [10.0**edge for edge in found["edges"]]
-        del found["mean"]  # of the logarithms
-    return found
+        if name in content:
+            content[name] = 10.0 ** content[name]
+    if "edges" in content:
+        content["edges"] = [10.0**edge for edge in content["edges"]]
+        del content["mean"]  # of the logarithms
+    return content
 
 
 class _Elements:

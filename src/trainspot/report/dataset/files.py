@@ -37,7 +37,7 @@ def inspected(
     Raises:
         InputError: No such file, unreadable, damaged, or without frames; nothing is written.
     """
-    told = records.read(record) if record else None
+    augmentation = records.read(record) if record else None
     with io.opened(source) as dataset:
         if not len(dataset):
             raise InputError("contains no frames", where=str(source))
@@ -47,9 +47,9 @@ def inspected(
             source.name,
             sample=sample,
             seed=seed,
-            progress=(lambda done: progress(done, total)) if progress else None,
+            progress=(lambda count: progress(count, total)) if progress else None,
         )
-        _remember(census, source, told)
+        _remember(census, source, augmentation)
         census.doubts = doubts(dataset, seed=seed)
         if page is not None:
             from trainspot.report.dataset.page import html
@@ -59,17 +59,17 @@ def inspected(
     return census
 
 
-def _remember(census: Census, source: Path, told: records.Record | None) -> None:
+def _remember(census: Census, source: Path, augmentation: records.Record | None) -> None:
     """Add the record of the augmentation; one that was not named counts only if it fits."""
-    census.record = told
+    census.record = augmentation
     beside = records.beside(source)
-    if told is None and beside.is_file():
-        found = records.read(beside)
-        if found.fingerprint == str(census.fingerprint):
-            census.record = found
+    if augmentation is None and beside.is_file():
+        record = records.read(beside)
+        if record.fingerprint == str(census.fingerprint):
+            census.record = record
         else:
             census.remarks.append(f"{beside.name} is about other frames and was left out.")
-    elif told is not None and told.fingerprint != str(census.fingerprint):
+    elif augmentation is not None and augmentation.fingerprint != str(census.fingerprint):
         census.remarks.append(
-            f"The record of the augmentation is about other frames, {told.frames} of them."
+            f"The record of the augmentation is about other frames, {augmentation.frames} of them."
         )

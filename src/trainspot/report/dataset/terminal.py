@@ -28,7 +28,7 @@ def show(census: Census, console: Console) -> None:
         ),
         soft_wrap=True,
     )
-    found = [
+    listed = [
         tables.elements(census),
         tables.formulae(census, 8),
         tables.dimensions(census),
@@ -40,7 +40,7 @@ def show(census: Census, console: Console) -> None:
         tables.theories(census),
         tables.atom_energies(census),
     ]
-    for table in found:
+    for table in listed:
         if table is not None and table.rows:
             console.print(_rich(table))
             console.print()

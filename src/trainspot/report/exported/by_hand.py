@@ -82,5 +82,5 @@ def _status(
         rmse=rmse(dataset, predictions),
         calibration=calibration,
     )
-    tolerance = {key: one.tolerance for key, one in calibration.items()}
+    tolerance = {key: fit.tolerance for key, fit in calibration.items()}
     return {"name": name, "tolerance": tolerance, "iterations": [record.stored()]}

@@ -71,7 +71,7 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            fitted = {key: one.to_dict() for key, one in calibration.items()}
+            fitted = {key: fit.to_dict() for key, fit in calibration.items()}
             write_calibration(scratch, list(names.values()), fitted)
         data = ReportData(status, dataset)
         text = card(data, list(names.values()), calibration, failures)

@@ -93,10 +93,12 @@ class ReportData:
     @property
     def tolerance(self) -> dict[str, float]:
         """The user's tolerance by property, eV/atom, eV/Å, eV/Å³; only those that are judged."""
-        given = dict(self.status.get("tolerance") or {})
+        values = dict(self.status.get("tolerance") or {})
         for iteration in self.iterations:
-            given |= {key: made.tolerance for key, made in iteration.calibration.items()}
-        return {key: float(given[key]) for key in BY_KEY if given.get(key) is not None}
+            values |= {
+                key: calibration.tolerance for key, calibration in iteration.calibration.items()
+            }
+        return {key: float(values[key]) for key in BY_KEY if values.get(key) is not None}
 
     @property
     def calibrate(self) -> CalibrateSettings:
@@ -130,12 +132,12 @@ class ReportData:
             return {}
         predictions = predictions.take(predictions.n_atoms > 1)
         splits = self.dataset.select(predictions.ids).column("split")
-        found = {}
+        clouds = {}
         for number, name in enumerate(("none", *SPLITS)):
             cloud = self._cloud(predictions.take(splits == number), key)
             if cloud is not None:
-                found[name] = cloud
-        return found
+                clouds[name] = cloud
+        return clouds
 
     def strategies(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
         """Force RMSE (eV/Å) and number of frames by strategy in one split, worst first."""
@@ -144,13 +146,13 @@ class ReportData:
             return {}
         frames = self.dataset.select(predictions.ids)
         here = frames.column("split") == 1 + SPLITS.index(split)
-        found = {}
+        by_strategy = {}
         for strategy in np.unique(frames.column("strategy")[here]):
             rows = here & (frames.column("strategy") == strategy)
             cloud = self._cloud(predictions.take(rows), "forces")
             if cloud is not None:
-                found[strategy.decode()] = (cloud.rmse, cloud.frames)
-        return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+                by_strategy[strategy.decode()] = (cloud.rmse, cloud.frames)
+        return dict(sorted(by_strategy.items(), key=lambda item: -item[1][0]))
 
     def _compared(self, iteration: IterationData) -> Predictions | None:
         """The finite predictions of frames that are in the dataset."""
@@ -198,8 +200,10 @@ class ReportData:
                 iteration.predictions.write(place / "predictions.h5")
             if iteration.pairs is not None:
                 dump(place / "pairs.json", iteration.pairs.to_dict())
-            made = {key: one.to_dict() for key, one in iteration.calibration.items()}
-            dump(place / "calibration.json", made)
+            content = {
+                key: calibration.to_dict() for key, calibration in iteration.calibration.items()
+            }
+            dump(place / "calibration.json", content)
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportData:
@@ -218,12 +222,12 @@ class ReportData:
 
 def _read_iteration(n: int, place: Path) -> IterationData:
     predictions, pairs = place / "predictions.h5", place / "pairs.json"
-    made = load(place / "calibration.json")
+    content = load(place / "calibration.json")
     return IterationData(
         n,
         Predictions.read(predictions) if predictions.exists() else None,
         Pairs.from_dict(load(pairs)) if pairs.exists() else None,
-        {key: Calibration.from_dict(one) for key, one in made.items()},
+        {key: Calibration.from_dict(values) for key, values in content.items()},
     )
 
 

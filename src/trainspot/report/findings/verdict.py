@@ -74,12 +74,12 @@ def summarise(data: ReportData) -> Summary:
     answer, headline = _verdict(ending, within(judged), sure=not trust)
     headline = headline.format(
         which=_unseen(record),
-        good=_names(one for one in judged if one.good),
-        bad=_names(one for one in judged if not one.good),
+        good=_names(figure for figure in judged if figure.good),
+        bad=_names(figure for figure in judged if not figure.good),
     )
     limits = [
         *_why_ended(data),
-        *(_beyond(*one) for one in judged if not one.good),
+        *(_beyond(*figure) for figure in judged if not figure.good),
         *_strategy_limits(data),
         *trust,
         *_exploration_limits(data, record, ending),
@@ -92,7 +92,7 @@ def within(judged: Sequence[_Judged]) -> Within:
     """Which of these errors are within their tolerances."""
     if not judged:
         return Within.NOT_STATED
-    good = sum(one.good for one in judged)
+    good = sum(figure.good for figure in judged)
     return Within.ALL if good == len(judged) else Within.SOME if good else Within.NONE
 
 
@@ -105,7 +105,7 @@ def _verdict(ending: Ending, errors: Within, *, sure: bool) -> tuple[Answer, str
 
 def _names(judged: Iterable[_Judged]) -> str:
     """``energy``, ``energy and stress``, or ``energy, forces and stress``."""
-    *first, last = [one.quantity.key for one in judged] or [""]
+    *first, last = [figure.quantity.key for figure in judged] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -124,7 +124,7 @@ def ending_of(data: ReportData) -> Ending:
 
 def _errors(record: IterationRecord) -> dict[str, float]:
     """Mean RMSE of the members on test frames (else validation frames), by property."""
-    return {key: one.mean for key, one in record.rmse.get(_unseen(record), {}).items()}
+    return {key: error.mean for key, error in record.rmse.get(_unseen(record), {}).items()}
 
 
 def _unseen(record: IterationRecord) -> str:
@@ -133,8 +133,8 @@ def _unseen(record: IterationRecord) -> str:
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
     """Exit status (``None`` before the end) and its label."""
-    found = data.status.get("exit") or {}
-    return found.get("status"), str(found.get("label") or "")
+    ending = data.status.get("exit") or {}
+    return ending.get("status"), str(ending.get("label") or "")
 
 
 def _grounds(
@@ -189,8 +189,8 @@ def _ending(data: ReportData, ending: Ending) -> str:
 
 def _why_ended(data: ReportData) -> list[str]:
     """Why it ended before it converged and what to do, in the words of ``trainspot status``."""
-    found = data.status.get("exit") or {}
-    said = sentences(str(found.get("message") or ""), str(found.get("remedy") or ""))
+    ending = data.status.get("exit") or {}
+    said = sentences(str(ending.get("message") or ""), str(ending.get("remedy") or ""))
     return [f"Why it ended: {said}"] if said else []
 
 
@@ -218,15 +218,15 @@ def _strategy_limits(data: ReportData) -> list[str]:
 def _calibration_limits(record: IterationRecord) -> list[str]:
     if not record.calibration:
         return ["The disagreement was not calibrated: error bars are raw disagreements."]
-    found = []
+    limits = []
     for quantity in QUANTITIES:
-        one = record.calibration.get(quantity.key)
-        if one and (one.verdict != "good" or not one.fitted):
-            found.append(
-                f"{quantity.title}: the calibration is {one.verdict} ({one.pairs} pairs). Here the "
+        fit = record.calibration.get(quantity.key)
+        if fit and (fit.verdict != "good" or not fit.fitted):
+            limits.append(
+                f"{quantity.title}: the calibration is {fit.verdict} ({fit.pairs} pairs). Here the "
                 "disagreement says little about the error."
             )
-    return found
+    return limits
 
 
 def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
@@ -256,7 +256,7 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
 
 def too_few(record: IterationRecord) -> str:
     """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
-    pairs = max((one.pairs for one in record.calibration.values()), default=0)
+    pairs = max((fit.pairs for fit in record.calibration.values()), default=0)
     if not record.random_choice or pairs >= MIN_PAIRS:
         return ""
     return (

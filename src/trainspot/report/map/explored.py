@@ -42,7 +42,7 @@ def section(
         kinetic_map: Whether the map by the descriptor of the paper is drawn as well.
         progress: Called with frames done and all frames while the kinetic map is made.
     """
-    found = Section(
+    maps = Section(
         "explored",
         "What was explored?",
         "Each point is a frame; similar frames are close to each other. Iteration 0 is the "
@@ -52,16 +52,16 @@ def section(
     try:
         chart = _chart(data, "structural", Limits(frames=IN_REPORT))
     except MissingExtraError as error:
-        found = replace(found, missing=f"The map needs a library: {error}.")
+        maps = replace(maps, missing=f"The map needs a library: {error}.")
     except InputError:  # no frame of more than one atom
-        return replace(found, missing="There is nothing to put on a map yet.")
+        return replace(maps, missing="There is nothing to put on a map yet.")
     else:
         drawn = picture(chart, "iteration")
         drawn = replace(drawn, caption=" ".join([drawn.caption, *_words(chart)]))
-        found = replace(found, pictures=[drawn], tables=[counts(chart, "iteration")])
+        maps = replace(maps, pictures=[drawn], tables=[counts(chart, "iteration")])
     if not kinetic_map:
-        return replace(found, remarks=[_OPTION])
-    return _with_kinetic(found, data, progress)
+        return replace(maps, remarks=[_OPTION])
+    return _with_kinetic(maps, data, progress)
 
 
 def _with_kinetic(
@@ -74,7 +74,9 @@ def _with_kinetic(
         return replace(section, remarks=[f"{_KINETIC} needs a library: {error}."])
     except NoFrameError as error:
         more = [_MORE] if any(note.option for note in error.notes) else []
-        reasons = " ".join([f"{_KINETIC} is not drawn: {error.what}.", *_told(error.notes), *more])
+        reasons = " ".join(
+            [f"{_KINETIC} is not drawn: {error.what}.", *_sentences(error.notes), *more]
+        )
         return replace(section, remarks=[reasons])
     return replace(
         section,
@@ -134,8 +136,8 @@ def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")
-    return words + _told(chart.notes)
+    return words + _sentences(chart.notes)
 
 
-def _told(notes: Sequence[Note]) -> list[str]:
+def _sentences(notes: Sequence[Note]) -> list[str]:
     return [f"{note.text}." for note in notes]  # a report has no options

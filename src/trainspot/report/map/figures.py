@@ -33,18 +33,18 @@ def looks(groups: Sequence[Group]) -> list[tuple[str, str]]:
     """Colour and marker of each group, no two alike."""
     numbers = sum(group.kind == "number" for group in groups)
     shades = mpl.colormaps[_SEQUENCE](np.linspace(0.0, 0.86, max(2, numbers)))
-    found = []
+    styles = []
     for group in groups:
         shape = _SHAPES[group.place % len(_SHAPES)]
         if group.kind == "number":
-            found.append((to_hex(shades[group.place]), shape))
+            styles.append((to_hex(shades[group.place]), shape))
         elif group.kind == "split":
-            found.append((COLOURS[group.label], MARKERS[group.label]))
+            styles.append((COLOURS[group.label], MARKERS[group.label]))
         elif group.kind == "word":
-            found.append((_PALETTE[group.place], shape))
+            styles.append((_PALETTE[group.place], shape))
         else:
-            found.append((COLOURS["none"], "o"))
-    return found
+            styles.append((COLOURS["none"], "o"))
+    return styles
 
 
 @styled

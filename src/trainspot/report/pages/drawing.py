@@ -232,9 +232,9 @@ def _cell_edges(frame: Frame) -> list[tuple[Floats, Floats]]:
     vectors = frame.cell[frame.pbc]
     edges = []
     for axis in range(len(vectors)):
-        others = np.delete(vectors, axis, axis=0)
-        for bits in np.ndindex(*[2] * len(others)):
-            start = np.array(bits) @ others if len(others) else np.zeros(3)
+        rest = np.delete(vectors, axis, axis=0)
+        for bits in np.ndindex(*[2] * len(rest)):
+            start = np.array(bits) @ rest if len(rest) else np.zeros(3)
             edges.append((start, start + vectors[axis]))
     return edges
 
