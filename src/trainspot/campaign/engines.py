@@ -1,4 +1,4 @@
-"""The engines of a campaign without AiiDA: what the loop needs to run on one machine."""
+"""The engines of a campaign without AiiDA, for the loop on one machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainspot.train.base import Trainer, member_seeds
 
 
 def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
-    """The engines a campaign names, run in this process and below ``folder``.
+    """The engines of a campaign, which run in this process and write below ``folder``.
 
     Args:
         campaign: The resolved campaign.
-        folder: Existing folder; each training gets one inside it.
+        folder: Existing folder; each training gets a folder inside it.
         foundation: Model file for ``start: foundation``.
 
     Raises:
@@ -60,7 +60,7 @@ def _train(
     def train(dataset: Dataset, seed: int) -> Committee:
         where = folder / f"committee-{seed}"
         seeds = member_seeds(seed, section.committee_size)
-        if trainer.runs_in_process:  # in this process: no start-up to pay for
+        if trainer.runs_in_process:  # in this process: no start-up time
             first = [start[j % len(start)] if start else None for j in range(len(seeds))]
             models = [
                 _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
@@ -87,7 +87,7 @@ def _here(
     seed: int,
     start: Path | None,
 ) -> Path:
-    """Train one member with a trainer that is a function of ours."""
+    """Train one member in this process."""
     folder.mkdir(parents=True)
     trainer.write_inputs(folder, dataset, settings, seed, start=start)
     trainer.run(folder)

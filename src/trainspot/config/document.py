@@ -1,4 +1,4 @@
-"""YAML that remembers on which line each value stands."""
+"""YAML with the line number of each value."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Document:
     lines: dict[Location, int] = field(default_factory=dict)
 
     def where(self, location: Location) -> str:
-        """``file:line`` of a location, or of the nearest thing that contains it."""
+        """``file:line`` of a location, or of the nearest value that contains it."""
         for size in range(len(location), 0, -1):
             if line := self.lines.get(location[:size]):
                 return f"{self.path}:{line}"
@@ -66,7 +66,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a file that must hold one YAML mapping with text keys.
+    """Read a file with one YAML mapping with text keys.
 
     Raises:
         InputError: No such file, not readable, not YAML, or not a mapping.

@@ -1,4 +1,4 @@
-"""Validation errors as one line: what, where (``file:line``), what to do."""
+"""Validation errors as one line: error, place (``file:line``), remedy."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def explain(error: ValidationError, root: type[BaseModel], document: Document) -> InputError:
-    """The error that stands first in the file, as one line.
+    """The first error in the file, as one line.
 
     Args:
-        error: What pydantic found.
+        error: The errors of pydantic.
         root: The model that was validated.
-        document: Where the values come from.
+        document: The document with the values.
     """
     located = [
         (_cut(root, location, document.data), details)
@@ -75,7 +75,7 @@ def _written(location: Location, document: Document) -> Location:
 
 
 def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> Location:
-    """Drop what pydantic adds to a location to tell the members of a union apart."""
+    """The location without the names that pydantic adds for members of a union."""
     for size in range(1, len(location)):
         model = _model_at(root, location[:size], data)
         key = location[size]
@@ -89,9 +89,9 @@ def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> 
 
 
 def _of_branch(location: Location, data: Mapping[str, Any]) -> Location | None:
-    """The location without the member of a union of a text and a model that pydantic names in it.
+    """The location without the name that pydantic adds for a union of a text and a model.
 
-    ``None`` for the member that was not meant: a mapping is no text that went wrong.
+    ``None`` for the wrong member of the union: a mapping is not a wrong text.
     """
     for size in range(1, len(location)):
         if not isinstance(location[size - 1], int):
@@ -128,7 +128,7 @@ def _model_at(
         if isinstance(key, int):
             continue
         if model is None or key not in model.model_fields:
-            # A mapping of names to models, such as ``resources``, was entered one key before.
+            # The key before belongs to a mapping of names to models, such as ``resources``.
             continue
         if key == "settings" and issubclass(model, EngineSection):
             model = _engine_settings(model, data.get(str(location[depth - 1])))

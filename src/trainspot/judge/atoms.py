@@ -1,7 +1,7 @@
-"""Error bars of single atoms: their own scale, and how many errors it covers.
+"""Error bars of single atoms: their own scale, and the share of errors that it covers.
 
-The error of a frame is an average over its atoms, and so is its disagreement: what the scale of
-frames covers of the errors of single atoms is another number, mostly near it and sometimes not.
+The error and the disagreement of a frame are averages over its atoms. The scale of frames therefore
+covers another share of the errors of single atoms: mostly a similar one, sometimes not.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class AtomPairs:
 
     Attributes:
         delta: Root mean square over the three components of the spread of the members, (A,).
-        error: The same of the error of their mean, (A,).
-        frame: Which frame an atom is of, (A,), ascending.
+        error: The same of the error of the committee mean, (A,).
+        frame: Index of the frame of each atom, (A,), ascending.
     """
 
     delta: Array
@@ -41,7 +41,7 @@ class AtomPairs:
     frame: NDArray[np.int64]
 
     def usable(self, tolerance: float) -> AtomPairs:
-        """Without the atoms whose Δ or e is zero by symmetry, as for frames.
+        """The pairs without the atoms whose Δ or e is zero by symmetry, as for frames.
 
         Args:
             tolerance: ε of the forces.
@@ -54,9 +54,9 @@ class AtomPairs:
 def collect_atoms(
     dataset: Dataset, predictions: Predictions, trained: Collection[str] | None = None
 ) -> AtomPairs:
-    """Δ and e of the atoms of the labelled frames that were evaluated, in no training set.
+    """Δ and e of the atoms of labelled, evaluated frames outside the training set.
 
-    Frames of which a member's prediction is not finite are left out.
+    Frames with a prediction that is not finite are left out.
 
     Args:
         dataset: Labelled frames; those that the predictions lack are left out.
@@ -79,9 +79,9 @@ def with_atom_scale(
     dataset: Dataset,
     predictions: Predictions,
 ) -> dict[str, Calibration]:
-    """The same calibrations, that of the forces with the scale of single atoms if it was fitted.
+    """The calibrations; that of the forces gets the scale of single atoms, if it was fitted.
 
-    It needs as many frames as a threshold does, since atoms of one frame are much alike.
+    The scale needs as many frames as a threshold, because the atoms of one frame are similar.
 
     Args:
         calibrations: Of each property.
@@ -107,13 +107,13 @@ def with_atom_coverage(
     dataset: Dataset,
     predictions: Predictions,
 ) -> dict[str, Rates]:
-    """The same rates, those of the forces with the share of atoms with e ≤ ``atom_sigma`` · Δ.
+    """The rates; those of the forces get the share of atoms with e ≤ ``atom_sigma`` · Δ.
 
     Args:
         rates: Of each property.
-        calibrations: What the frames were judged by.
-        dataset: The frames, labelled since.
-        predictions: What they were judged by.
+        calibrations: The calibrations that judged the frames.
+        dataset: The frames, which have labels now.
+        predictions: The predictions that the judgement used.
     """
     calibration = calibrations.get("forces")
     if calibration is None or calibration.atom_sigma is None or "forces" not in rates:
@@ -132,10 +132,10 @@ def with_atom_coverage(
 
 
 def _interval(covered: NDArray[np.bool_], frame: NDArray[np.int64]) -> tuple[float, float] | None:
-    """95 % interval of a share of atoms that come in frames, whose atoms are much alike.
+    """95 % interval of a share of atoms, whose errors correlate within a frame.
 
-    The share is a ratio of two sums over frames, with the variance of such a ratio (W. G. Cochran,
-    Sampling Techniques, 3rd ed., Wiley 1977, section 2.11). ``None`` for a single frame.
+    The share is a ratio of two sums over frames and has the variance of such a ratio (W. G.
+    Cochran, Sampling Techniques, 3rd ed., Wiley 1977, section 2.11). ``None`` for a single frame.
     """
     sizes = np.bincount(frame)
     hits = np.bincount(frame, weights=covered)

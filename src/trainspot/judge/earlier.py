@@ -1,8 +1,7 @@
-"""What earlier versions stored about judgements and iterations, brought to today's form.
+"""Conversion of judgements and iterations that earlier versions stored to the form of today.
 
-This is the one place that knows old forms. What is stored carries ``version`` since form 2; in
-form 1 a judgement said in sentences what was decided about each frame, which are taken apart here
-and nowhere else.
+Only this module reads old forms. Stored content has the key ``version`` since form 2. In form 1 a
+judgement stored a sentence about each frame; this module parses these sentences.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from trainspot.judge.novelty import DIMENSIONS
 from trainspot.judge.verdict import State
 
 VERSION: Final = 2
-"""Of the form in which judgements and records are stored."""
+"""Version of the form in which judgements and records are stored."""
 
 
 def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a stored judgement as ``Judgement`` has its fields today.
+    """The content of a stored judgement, with the fields of ``Judgement``.
 
     Raises:
         DataError: A newer version stored it.
@@ -44,9 +43,9 @@ def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def record(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a stored iteration as ``IterationRecord`` has its fields today.
+    """The content of a stored iteration, with the fields of ``IterationRecord``.
 
-    What is null or empty in it was not known, and is left out.
+    Null and empty values stand for unknown values and are left out.
 
     Raises:
         DataError: A newer version stored it.
@@ -67,7 +66,7 @@ def record(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def novelty(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The thresholds of novelty; once there was one ``threshold`` for frames of all dimensions."""
+    """The thresholds of novelty; form 1 had one ``threshold`` for frames of all dimensions."""
     fields = dict(content)
     threshold = fields.pop("threshold", None)
     if threshold is not None:
@@ -151,7 +150,7 @@ _METHODS: Final[tuple[tuple[re.Pattern[str], Callable[[_Parts], Method]], ...]] 
 
 
 def decision(text: str) -> FrameDecision:
-    """What a sentence of form 1 says; one that is not understood is kept as it is."""
+    """The decision in a sentence of form 1; a sentence that cannot be parsed is kept."""
     if text == "known already":
         return FrameDecision(Kind.KNOWN)
     if match := _JUDGED.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Tolerances that any model would meet, or that nothing can be held against."""
+"""Tolerances that every model meets, and tolerances of properties without labels."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
     from trainspot.judge.settings import Tolerance
 
 USUAL: Final = {"energy": 0.3, "forces": 3.0, "stress": 0.3}
-"""By how much labels spread at most, mostly far less; eV/atom, eV/Å, eV/Å³."""
+"""Usual upper limits of the spread of labels, mostly far less; eV/atom, eV/Å, eV/Å³."""
 
 _SHARP: Final = {"energy": 0.005, "forces": 0.3, "stress": 0.005}
-"""Tolerances that are never pointed out: labels may not spread at all, by symmetry."""
+"""Tolerances without a warning: labels may have no spread, by symmetry."""
 
-_FEWEST: Final = 5  # labelled frames that tell how labels spread
-_MOST: Final = 2000  # frames that are looked at
+_FEWEST: Final = 5  # smallest number of labelled frames for a spread
+_MOST: Final = 2000  # largest number of frames in the estimate
 
 
 def spreads(dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
-    """Root mean square of what is left of the labels when each is predicted by a constant.
+    """Root mean square error of a model that predicts constants.
 
-    Of energies, eV/atom, a constant for each element; of forces, eV/Å, zero; of stresses, eV/Å³,
-    their mean. Properties that few frames have are left out, and so are single atoms.
+    The model predicts energies (eV/atom) with a constant for each element, forces (eV/Å) with
+    zero, and stresses (eV/Å³) with their mean. Single atoms and properties of too few frames are
+    left out.
 
     Args:
-        dataset: Labelled frames and others.
+        dataset: Labelled and unlabelled frames.
         rng: Draws frames where there are many.
     """
     rows = np.flatnonzero(dataset.n_atoms > 1)
@@ -65,11 +66,11 @@ def _energies(frames: Dataset) -> float:
 
 
 def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -> Iterator[str]:
-    """Tolerances that a model would meet that has learned nothing, one line each.
+    """Tolerances that a model without training meets, one line each.
 
     Args:
-        tolerance: The user's.
-        dataset: Labelled frames, or others, of which the usual spread is taken.
+        tolerance: Tolerances of the user.
+        dataset: Labelled frames; without labels the usual spread is used.
         rng: See ``spreads``.
     """
     measured = spreads(dataset, rng)
@@ -90,11 +91,11 @@ def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -
 def without_stress(
     tolerance: Tolerance, dataset: Dataset, *, engine_has_stress: bool
 ) -> Iterator[str]:
-    """A tolerance for stresses that nothing will have, if the user wrote it.
+    """A warning if the user wrote a tolerance for stresses that no frame will have.
 
     Args:
-        tolerance: The user's; a default that was not written is no claim.
-        dataset: The frames it starts from.
+        tolerance: Tolerances of the user; a default that the user did not write gives no warning.
+        dataset: The frames that the campaign starts from.
         engine_has_stress: Whether new labels have stresses.
     """
     if tolerance.stress is None or "stress" not in tolerance.model_fields_set:
