@@ -75,7 +75,7 @@ class Calibrated:
         return f"{figures.get('verdict', 'not fitted')}{pairs}"
 
     def lines(self, output: Path) -> Iterator[str]:
-        """For the screen: sigmas, properties without them, and the doubtful frames.
+        """Lines for the terminal: sigmas, properties without them, and the doubtful frames.
 
         Args:
             output: The file of predictions.
@@ -99,7 +99,7 @@ class Calibrated:
             )
 
     def content(self, output: Path) -> dict[str, Any]:
-        """For programs: ``calibrated`` by property, and ``doubtful`` with the worst frame first.
+        """JSON for programs: ``calibrated`` by property, and ``doubtful``, the worst frame first.
 
         ``excess`` is the former name of ``threshold_ratio``; programs may still read it.
 
@@ -138,7 +138,7 @@ class Calibrated:
 
 
 def _beyond(ratios: NDArray[np.float64]) -> list[int]:
-    """Rows of the frames that a campaign would have labelled, the worst first."""
+    """Rows of the frames beyond a threshold, the worst first."""
     order = np.argsort(-ratios, kind="stable")
     return [int(row) for row in order[ratios[order] > 1.0]]
 

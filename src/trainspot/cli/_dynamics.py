@@ -1,4 +1,4 @@
-"""What ``trainspot explore`` makes of its options."""
+"""The options of ``trainspot explore``: runs, settings and frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was decided about a frame, in words and as JSON."""
+"""The decision about a frame, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WAYS: Final[Mapping[Way, str]] = {
 
 # ── a decision ────────────────────────────────────────────────────────────────
 def sentence(decision: FrameDecision) -> str:
-    """What was decided and why: ``selected: disagreement on forces of …``."""
+    """The decision and its reason: ``selected: disagreement on forces of …``."""
     if decision.kind is Kind.KNOWN:
         return "known already"
     return f"{decision.kind.value}: {reason(decision)}"
 
 
 def reason(decision: FrameDecision) -> str:
-    """Why it was decided."""
+    """The reason of the decision."""
     if decision.told:
         return decision.told.removeprefix(f"{decision.kind.value}: ")
     if decision.kind is Kind.KNOWN:
@@ -54,7 +54,7 @@ def _objection(decision: FrameDecision) -> str:
 
 
 def _grounds(decision: FrameDecision) -> str:
-    """What stood out about a valid frame, and how it was chosen or why it was passed over."""
+    """The largest disagreement of a valid frame, and how it was chosen or passed over."""
     name, novelty = decision.cause, decision.novelty
     parts = []
     if decision.value is not None and decision.limit is not None:

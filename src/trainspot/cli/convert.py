@@ -111,5 +111,5 @@ def _figures(dataset: Dataset, counts: dict[str, int]) -> dict[str, Any]:
         **{f"with_{name}": count for name, count in counts.items() if name != "frames"},
         "theories": theories,
         "atomic_numbers": np.unique(dataset.column("numbers")).tolist(),
-        "e0s": dataset.e0s() if len(theories) < 2 else {},  # of which one would they be?
+        "e0s": dataset.e0s() if len(theories) < 2 else {},  # else ambiguous
     }

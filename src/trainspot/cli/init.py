@@ -85,7 +85,7 @@ def init(
 
 
 def _relative(path: Path, output: Path) -> str:
-    """The path from the folder of the campaign file, through no link, by which `..` would go."""
+    """The path relative to the folder of the campaign file; links are resolved because of `..`."""
     own = path.absolute()
     relative = os.path.relpath(own.parent.resolve() / own.name, output.absolute().parent.resolve())
     try:

@@ -93,7 +93,7 @@ def label(
     for note in notes:
         _messages.note(note)
     labelled = Dataset.concatenate([earlier, result.labelled])
-    if failures_file is None:  # nothing is lost: a failed frame stays, as it was
+    if failures_file is None:  # a failed frame stays in the output, unchanged
         io.write(base.merged(dataset, labelled, Dataset.from_frames([])), output)
     else:
         io.write(base.merged(dataset, labelled, result.failures), output)
@@ -105,10 +105,10 @@ def label(
 
 
 def _refuse_mixture(dataset: Dataset, theory: str, where: Path) -> None:
-    """Say before anything is computed that the labels would be of two levels of theory.
+    """Refuse labels of two levels of theory before any calculation.
 
     Raises:
-        InputError: They would be.
+        InputError: The frames have labels of another level of theory.
     """
     if foreign := [
         f"'{name}'" if name else "not named" for name in dataset.theories if name != theory
@@ -124,7 +124,7 @@ def _refuse_mixture(dataset: Dataset, theory: str, where: Path) -> None:
 def _check_files(
     frames: Path, output: Path, failures: Path | None, journal_file: Path | None
 ) -> None:
-    """Refuse files that cannot be written, and one file for two things: one would be lost."""
+    """Refuse files that cannot be written, and one file name for two outputs."""
     for path in filter(None, (output, failures)):
         io.check_output(path)
     if journal_file is not None and not journal_file.absolute().parent.is_dir():

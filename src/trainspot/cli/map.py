@@ -110,7 +110,7 @@ def map(  # noqa: A001  the command is looked up by the name of its module
     with counting("map") as progress:
         frame_map = chart.make(dataset, explored=met, progress=progress, **options)
     key = colour or frame_map.automatic()
-    frame_map.values(key)  # refuses what nobody knows before anything is written
+    frame_map.values(key)  # an unknown colour is an error before the output is written
     page.write(frame_map, output, key, name)
     for note in frame_map.notes:
         _messages.note(str(note))

@@ -1,4 +1,4 @@
-"""The page of a rehearsal, and its lines for a terminal."""
+"""The page of a rehearsal, and its text for a terminal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def html(outcome: Outcome) -> str:
 
 
 def headline(outcome: Outcome) -> str:
-    """What a newcomer reads first."""
+    """The first line of the page."""
     if not outcome.learned:
         return "No campaign lowered the error on the common test frames"
     ratio = outcome.ratio(OURS, PAPER, "labels", outcome.targets()[-1])
@@ -55,7 +55,7 @@ def headline(outcome: Outcome) -> str:
 
 
 def sentences(outcome: Outcome) -> list[str]:
-    """The comparison with each baseline, and what made the arms alike, in words."""
+    """The comparison with each baseline in words, and a remark on random choice."""
     said = _unfitted(outcome)
     if not outcome.learned:
         return [*said, "Try more iterations, larger batches, or another reference (--oracle)."]
@@ -154,7 +154,7 @@ def _curve_words(outcome: Outcome, arm: str) -> str:
 
 
 def endings(outcome: Outcome) -> Table:
-    """Where each arm ended: medians over seeds, smallest and largest."""
+    """Final errors and costs of each arm: median, smallest and largest over seeds."""
     rows = []
     for arm in outcome.arms:
         tracks = outcome.of(arm)
@@ -179,7 +179,7 @@ def endings(outcome: Outcome) -> Table:
 
 
 def comparison(outcome: Outcome) -> Table:
-    """What each arm needs for each target, and what the campaign needs of it."""
+    """Costs of each arm for each target, and the ratio of the campaign to each arm."""
     rows = []
     for target in outcome.targets():
         for arm in outcome.arms:

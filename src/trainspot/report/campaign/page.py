@@ -115,7 +115,7 @@ def _state(data: ReportData) -> str:
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
-    """What a reader needs to find the campaign and to judge its labels."""
+    """Facts that identify the campaign and its labels."""
     references = [record.reference for record in data.records if record.reference]
     parts = {tuple(filter(None, (reference.engine, reference.code))) for reference in references}
     engines = sorted({" on ".join(part) for part in parts} - {""})
@@ -132,7 +132,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
-    """The few numbers that are asked for first."""
+    """The main numbers."""
     tiles: list[tuple[str, Any]] = [
         ("labelled frames", int(data.dataset.is_labelled.sum())),
         ("iterations", len(data.records)),

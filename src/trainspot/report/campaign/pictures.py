@@ -1,4 +1,4 @@
-"""The figures of a page with their captions and the words that stand in for them."""
+"""The figures of a page with captions and alternative texts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def parity(data: ReportData) -> Picture | None:
 
 
 def calibration(data: ReportData, iteration: IterationData, *, again: bool = False) -> Picture:
-    """Disagreement and error of one iteration, which has pairs; ``again``: already explained."""
+    """Disagreement and error of one iteration with pairs; ``again``: with a short caption."""
     caption = (
         f"Error of the committee mean against the disagreement of its members in iteration "
         f"{iteration.n}. Every point is a frame that no member was trained on. A frame to the "
@@ -108,7 +108,7 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
 
 
 def trust(data: ReportData) -> list[Picture]:
-    """How good the latest fitted calibration is, and all calibrations of the campaign."""
+    """Quality of the latest fitted calibration, and all calibrations of the campaign."""
     fitted = [it for it in data.iterations if any(c.fitted for c in it.calibration.values())]
     if not fitted:
         return []
@@ -156,7 +156,7 @@ def trust(data: ReportData) -> list[Picture]:
 
 
 def committees(data: ReportData, last: IterationData) -> list[Picture]:
-    """How smaller committees would perform; empty where there are none."""
+    """Calibrations of smaller committees; empty without smaller committees."""
     if last.predictions is None or len(last.predictions.members) < 3:
         return []
     scores = judging.sizes(data, last)
@@ -192,7 +192,7 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
 
 
 def counts(data: ReportData) -> Picture | None:
-    """Frames through the steps; ``None`` before the first iteration."""
+    """Frames in the steps; ``None`` before the first iteration."""
     if not data.records:
         return None
     caption = (
@@ -205,7 +205,7 @@ def counts(data: ReportData) -> Picture | None:
 
 
 def composition(data: ReportData) -> Picture | None:
-    """Where the labelled frames come from; ``None`` if there are none."""
+    """Labelled frames by strategy; ``None`` without labelled frames."""
     if not data.dataset.is_labelled.any():
         return None
     caption = "Labelled frames of the final dataset by strategy and split."

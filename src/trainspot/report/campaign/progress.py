@@ -1,4 +1,4 @@
-"""Numbers behind the figures on accuracy and on the frames of each iteration."""
+"""Numbers of the figures on accuracy and on the frames of each iteration."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def parity(data: ReportData) -> list[ParityPanel]:
 
 
 def steps(data: ReportData) -> list[Step]:
-    """How many frames went through each step of each iteration."""
+    """Number of frames in each step of each iteration."""
     records = data.records
     counted = ((title, [(record.n, count(record)) for record in records]) for title, count in STEPS)
     return [

@@ -40,40 +40,40 @@ NO_SPLIT: Final = "none"
 _ALL_SPLITS: Final = (NO_SPLIT, *SPLITS)
 
 _MOST_WORDS: Final = 5000  # different formulae, strategies or levels of theory
-_MOST_DRAWN: Final = 16  # strategies of which frames are drawn
+_MOST_DRAWN: Final = 16  # number of strategies with pictures of frames
 _SMALLEST_FORCE: Final = 1e-6  # eV/Å; below it a force is zero by symmetry
 
 
 @dataclass
 class Census:
-    """What a dataset consists of.
+    """The counts of a dataset.
 
     Attributes:
         source: Name of the file.
-        frames: How many.
-        atoms: In all frames together.
-        elements: Symbol → (atoms, frames with it), by atomic number.
-        formulae: Frames by chemical formula, as many different ones as a tally holds.
+        frames: Number of frames.
+        atoms: Number of atoms in all frames.
+        elements: Symbol → (atoms, frames with the element), by atomic number.
+        formulae: Frames by chemical formula, up to the limit of a tally.
         periodicity: Frames by number of periodic directions.
-        sizes: Atoms in a frame.
-        volume: Å³ per atom, of frames that are periodic in three directions.
-        density: g/cm³, of the same frames.
-        energy: eV/atom, of labelled frames of more than one atom.
-        cohesive: The same less the energies of the isolated atoms; only where these are labelled.
+        sizes: Number of atoms of each frame.
+        volume: Volume of frames with three periodic directions, Å³ per atom.
+        density: Density of the same frames, g/cm³.
+        energy: Energy of labelled frames of more than one atom, eV/atom.
+        cohesive: This energy minus the energies of the isolated atoms, if these are labelled.
         forces: log10 of the length of the force on an atom in eV/Å.
         still: Atoms whose force is zero.
         stress: Components of the stress, eV/Å³.
         labels: Frames with an energy, with forces, with a stress.
         theories: Labelled frames by level of theory.
         strategies: Strategy → split → frames.
-        distances: See ``Distances``; of a sample, where there are more frames.
-        atom_energies: Level of theory → atomic number → eV, of the isolated atoms.
+        distances: See ``Distances``; of a sample if there are many frames.
+        atom_energies: Level of theory → atomic number → energy of the isolated atom, eV.
         examples: Strategy → rows of frames to draw.
-        fingerprint: Which frames, see ``Fingerprint``.
-        record: What the augmentation that made it told, if that is known.
-        remarks: What else a reader must know, one sentence each.
-        doubts: What cannot be in eV and Å, or not all of one zero.
-        seed: What was drawn at random follows from it.
+        fingerprint: Fingerprint of the frames, see ``Fingerprint``.
+        record: Record of the augmentation that made the dataset, if there is one.
+        remarks: Remarks for the reader, one sentence each.
+        doubts: Values that may have other units than eV and Å, or different energy zeros.
+        seed: Seed of all random numbers.
     """
 
     source: str
@@ -104,15 +104,15 @@ class Census:
 
     @property
     def sampled(self) -> bool:
-        """Whether distances were measured in some of the frames only."""
+        """Whether distances were measured in a part of the frames."""
         return self.distances.frames < self.frames
 
     @property
     def energies(self) -> tuple[Histogram, bool]:
         """Energies per atom, and whether they are relative to the isolated atoms.
 
-        They are if every labelled frame of more than one atom has the atoms of all its elements,
-        labelled at its own level of theory.
+        They are relative if the isolated atoms of all elements of every labelled frame of more
+        than one atom are labelled at the level of theory of the frame.
         """
         relative = 0 < self.energy.count == self.cohesive.count
         return (self.cohesive, True) if relative else (self.energy, False)
@@ -170,8 +170,8 @@ def take_census(
     Args:
         dataset: In memory, or opened lazily.
         source: Name of the file, for the reader.
-        sample: Frames whose distances are measured at most, drawn at random.
-        seed: What is drawn at random follows from it.
+        sample: Largest number of frames whose distances are measured, drawn at random.
+        seed: Seed of all random numbers.
         progress: Called with the number of frames that have been counted.
     """
     census = Census(source, seed)
@@ -205,7 +205,7 @@ def take_census(
 
 
 def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
-    """Rows in ascending order, all of them if they are few enough."""
+    """Rows in ascending order; all rows if they are few enough."""
     if frames <= most:
         return np.arange(frames)
     rng = generator(seed, "inspect", "distances")
@@ -213,7 +213,7 @@ def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _count_frames(census: Census, chunk: Dataset) -> None:
-    """Everything that is counted frame by frame."""
+    """Count the data of each frame."""
     sizes, numbers = chunk.n_atoms, chunk.column("numbers").astype(np.int64)
     starts = chunk.column("offsets")[:-1]
     census.frames += len(chunk)
@@ -281,7 +281,7 @@ def _formulae(numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[str]
 
 
 def _of_logarithms(forces: Histogram, still: int) -> dict[str, Any]:
-    """A histogram of log10 lengths with everything in eV/Å again."""
+    """A histogram of log10 lengths, converted to eV/Å."""
     content = forces.to_dict() | {"zero": still}
     for name in ("least", "median", "largest"):
         if name in content:

@@ -22,10 +22,10 @@ _WIDTH: Final = 0.01  # Å
 
 
 class Distances:
-    """For each pair of elements A–B: how far the nearest B is from each A, and A from each B.
+    """Distances of each A to the nearest B and of each B to the nearest A, for elements A and B.
 
-    Periodic images count, an atom's own too. Atoms with no such neighbour within ``REACH`` are not
-    counted.
+    Periodic images count, also those of the atom itself. Atoms without such a neighbour within
+    ``REACH`` do not count.
     """
 
     def __init__(self) -> None:
@@ -66,11 +66,11 @@ def nearest_by_pair(frame: Frame, reach: float) -> dict[tuple[int, int], NDArray
 
     Args:
         frame: The structure.
-        reach: How far to look, Å.
+        reach: Largest distance, Å.
 
     Returns:
-        For atomic numbers a ≤ b: one distance for each atom of a that has a b within reach, and,
-        if a and b differ, for each atom of b that has an a.
+        For atomic numbers a ≤ b: one distance for each atom of a with a b within reach and, if a
+        and b differ, for each atom of b with an a within reach.
     """
     elements, kinds = np.unique(frame.numbers, return_inverse=True)
     pairs = pairs_within(frame, reach)

@@ -24,15 +24,15 @@ def inspected(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Census:
-    """Count a dataset file, and write a page about it if asked to.
+    """Count a dataset file, and write a page about the file if ``page`` is given.
 
     Args:
         source: Any file that ``io.opened`` reads.
-        page: Where to write the page.
+        page: Path of the page.
         record: Record of the augmentation that made the frames; by default the file beside them.
-        sample: Frames whose distances are measured at most.
-        seed: What is drawn at random follows from it.
-        progress: Called with frames counted and frames in all.
+        sample: Largest number of frames whose distances are measured.
+        seed: Seed of all random numbers.
+        progress: Called with counted frames and all frames.
 
     Raises:
         InputError: No such file, unreadable, damaged, or without frames; nothing is written.
@@ -60,7 +60,7 @@ def inspected(
 
 
 def _remember(census: Census, source: Path, augmentation: records.Record | None) -> None:
-    """Add the record of the augmentation; one that was not named counts only if it fits."""
+    """Add the record of the augmentation; a record beside the file must fit the frames."""
     census.record = augmentation
     beside = records.beside(source)
     if augmentation is None and beside.is_file():

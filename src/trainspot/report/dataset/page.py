@@ -26,8 +26,8 @@ def html(census: Census, dataset: Dataset) -> str:
     """The page as text: no scripts, no request to anywhere, the same for the same data.
 
     Args:
-        census: What was counted.
-        dataset: The same dataset, from which the frames are drawn that are shown.
+        census: The census of the dataset.
+        dataset: The dataset, for pictures of some frames.
     """
     return render(
         "trainspot.report.dataset",
@@ -46,7 +46,7 @@ def html(census: Census, dataset: Dataset) -> str:
 
 
 def notes(census: Census) -> list[str]:
-    """What a reader must know to read the numbers right, one sentence each."""
+    """Remarks on the numbers, one sentence each."""
     lines = list(census.remarks)
     if census.sampled:
         lines.append(
@@ -77,7 +77,7 @@ def _sentence(text: str) -> str:
 
 
 def _augmentation_notes(census: Census) -> list[str]:
-    """What the augmentation noted."""
+    """The notes of the augmentation."""
     return [f"Augmentation: {note}" for note in (census.record.notes if census.record else [])]
 
 

@@ -115,7 +115,7 @@ def theories(census: Census) -> Table:
 
 
 def labels(census: Census) -> Table:
-    """How many frames have what label."""
+    """Number of frames with each label."""
     rows = [
         [name, str(count), f"{count / census.frames:.1%}"] for name, count in census.labels.items()
     ]
@@ -148,7 +148,7 @@ def strategies(census: Census) -> Table:
 
 
 def refusals(census: Census) -> Table:
-    """What the augmentation did not keep, by step of its plan and reason."""
+    """Frames that the augmentation refused, by step of the plan and reason."""
     record = census.record
     by_step = record.by_step if record else {}
     reasons = sorted({reason for counts in by_step.values() for reason in counts})

@@ -1,4 +1,4 @@
-"""The card of the folder, its README: of a committee, or of a dataset alone."""
+"""The README of the exported folder, for a committee or for a dataset alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def card(
     calibration: Mapping[str, Calibration],
     failures: Dataset | None = None,
 ) -> str:
-    """The README of the folder, in Markdown: of a committee, or of a dataset alone."""
+    """The README of the folder in Markdown, for a committee or for a dataset alone."""
     environment = Environment(
         loader=PackageLoader("trainspot.report.exported"),
         autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
@@ -69,7 +69,7 @@ def card(
 
 
 def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
-    """Which frames of the campaign have no labels here."""
+    """Frames of the campaign without labels, one sentence for each reason."""
     lines = []
     if waiting := int((~dataset.is_labelled).sum()):
         verb = "has" if waiting == 1 else "have"
@@ -83,7 +83,7 @@ def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
 
 
 def _atoms_covered(data: ReportData) -> str:
-    """How many errors of atoms sigma covered when it was last tested, or nothing."""
+    """Share of the errors of atoms within sigma in the latest test, or nothing."""
     for record in reversed(data.records):
         batch = (record.prospective or {}).get("forces")
         for rates, which in ((batch and batch.audit, "audit"), (batch, "labelled")):
@@ -99,7 +99,7 @@ def _atoms_covered(data: ReportData) -> str:
 
 
 def plain(text: object) -> str:
-    """Text for one line of Markdown, with nothing that Markdown or HTML would act on."""
+    """Text for one line of Markdown, without characters special to Markdown or HTML."""
     line = " ".join(str(text).split()).translate({ord("<"): "&lt;", ord(">"): "&gt;"})
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", line)
 

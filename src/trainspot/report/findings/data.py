@@ -1,7 +1,7 @@
-"""What a report is made from: ``ReportData``, and a folder it can be kept in.
+"""The data of a report: ``ReportData``, and a folder that stores these data.
 
-The shell collects it from a campaign; ``write`` and ``read`` keep it as plain files, so that a
-report can be made again, or differently, without AiiDA::
+The AiiDA package collects the data from a campaign. ``write`` and ``read`` store the data in plain
+files, so that a user can make a report again, or another report, without AiiDA::
 
     status.json  dataset.h5  explored.h5
     iteration_1/{predictions.h5,pairs.json,calibration.json}  …
@@ -46,10 +46,10 @@ class IterationData:
 
     Attributes:
         n: Iteration, from 1.
-        predictions: Its committee on labelled frames of the final dataset (at least the test
-            frames; the last iteration: all), or ``None``.
+        predictions: Predictions of the committee for labelled frames of the final dataset (at
+            least the test frames; in the last iteration all frames), or ``None``.
         pairs: Calibration pairs of disagreement and error, or ``None``.
-        calibration: Calibration of each property; empty if none was made.
+        calibration: Calibration of each property; empty without a calibration.
     """
 
     n: int
@@ -60,15 +60,15 @@ class IterationData:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A campaign, finished or not, as far as a reader wants to know it.
+    """The data of a campaign, finished or not, for its report.
 
     Attributes:
         status: The campaign as in ``trainspot status --json``; optional keys ``tolerance``
             (property → eV, Å units), ``calibrate`` (that section of the campaign file) and
             ``notes`` (sentences for the reader).
         dataset: The final dataset.
-        iterations: In order; may be empty, or lack those that are still running.
-        explored: Frames that exploration met in all iterations, chosen or not, if they are known.
+        iterations: Iterations in order, without iterations that still run; may be empty.
+        explored: Explored frames of all iterations, chosen or not, if they were stored.
     """
 
     status: Mapping[str, Any]
@@ -78,7 +78,7 @@ class ReportData:
 
     @property
     def name(self) -> str:
-        """The campaign's name, or a placeholder."""
+        """The name of the campaign, or a placeholder."""
         return str(self.status.get("name") or "campaign")
 
     @property
@@ -86,13 +86,13 @@ class ReportData:
         """The figures of the iterations in the status, in order.
 
         Raises:
-            DataError: They are damaged.
+            DataError: The figures are damaged.
         """
         return records_of(self.status)
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """The user's tolerance by property, eV/atom, eV/Å, eV/Å³; only those that are judged."""
+        """The tolerance of each judged property, eV/atom, eV/Å, eV/Å³."""
         values = dict(self.status.get("tolerance") or {})
         for iteration in self.iterations:
             values |= {
@@ -102,10 +102,10 @@ class ReportData:
 
     @property
     def calibrate(self) -> CalibrateSettings:
-        """How the campaign fits its thresholds; the defaults if its record does not say.
+        """The calibration settings of the campaign; the defaults if they were not stored.
 
         Raises:
-            DataError: What the record says are no such settings.
+            DataError: The stored settings are invalid.
         """
         try:
             return CalibrateSettings.model_validate(self.status.get("calibrate") or {})
@@ -114,18 +114,19 @@ class ReportData:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences the campaign wants every reader to see."""
+        """Sentences of the campaign for every reader."""
         return [str(note) for note in self.status.get("notes") or []]
 
     @property
     def last_predictions(self) -> IterationData | None:
-        """The latest iteration whose committee predicted something."""
+        """The latest iteration with predictions."""
         return next((it for it in reversed(self.iterations) if it.predictions is not None), None)
 
     def clouds(self, iteration: IterationData, key: str) -> dict[str, Cloud]:
         """Components of one property by split, isolated atoms left out.
 
-        A committee reproduces an isolated atom by construction, far from all other energies.
+        A committee reproduces an isolated atom by construction, and the energy of an atom is far
+        from all other energies.
         """
         predictions = self._compared(iteration)
         if predictions is None:
@@ -164,7 +165,7 @@ class ReportData:
         )
 
     def _cloud(self, predictions: Predictions, key: str) -> Cloud | None:
-        """Components of the labelled frames among these; ``None`` if there are none."""
+        """Components of the labelled frames; ``None`` without labelled frames."""
         predictions = predictions.take(predictions.referenced(self.dataset)[key])
         if not len(predictions):
             return None
@@ -185,7 +186,7 @@ class ReportData:
         return Cloud(reference, predicted, len(predictions), rmse)
 
     def write(self, folder: Path | str) -> None:
-        """Write everything into a folder, made if needed."""
+        """Write all data into a folder, which is created if missing."""
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
         kept = {"iterations": [record.stored() for record in self.records]}
@@ -207,10 +208,10 @@ class ReportData:
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportData:
-        """Read what ``write`` wrote.
+        """Read the folder that ``write`` wrote.
 
         Raises:
-            DataError: A file is missing, damaged or not ours.
+            DataError: A file is missing, damaged or from another program.
         """
         root = Path(folder)
         status = load(root / STATUS)
@@ -232,7 +233,7 @@ def _read_iteration(n: int, place: Path) -> IterationData:
 
 
 def dump(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that people can read and that is the same for the same content."""
+    """Write readable JSON; equal contents give equal files."""
     path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def iterations(data: ReportData) -> Table:
-    """What happened to how many frames in each iteration."""
+    """Numbers of frames in the steps of each iteration."""
     rows = []
     for record in data.records:
         cells = [record.labelled, record.labelled_total, record.label_failures]
@@ -68,11 +68,11 @@ def runs(data: ReportData) -> Table:
 
 
 def flags(data: ReportData) -> Table:
-    """What flagged frames in each iteration, and beyond which distance a frame was novel."""
+    """Flagged frames by cause in each iteration, and the thresholds of novelty."""
     rows = []
     for record in data.records:
         by = record.flagged_by
-        if by is None:  # judged before causes were recorded
+        if by is None:  # an earlier version did not store causes
             continue
         cells = [record.flagged, *(by.get(key) for key in (*BY_KEY, NOVELTY))]
         cells.append(record.near_duplicates)
@@ -89,7 +89,7 @@ def flags(data: ReportData) -> Table:
 
 
 def errors(data: ReportData) -> Table:
-    """RMSE of the members per iteration and split, and of the committee on the last test frames."""
+    """RMSE of the members by iteration and split, and of the committee on the final test frames."""
     rows = []
     for record in data.records:
         for name in SPLITS:
@@ -144,7 +144,7 @@ def calibrations(data: ReportData) -> Table:
 
 
 def prospective(data: ReportData) -> Table:
-    """Whether the thresholds held on frames that were judged first and labelled afterwards."""
+    """Success of the thresholds on frames that were judged first and labelled afterwards."""
     rows = []
     for record in data.records:
         for key, quantity in BY_KEY.items():
@@ -210,7 +210,7 @@ def strategies(data: ReportData) -> Table:
 
 
 def _calibrations(data: ReportData) -> list[tuple[int, str, Calibration]]:
-    """Calibrations of the records, else those kept beside the arrays of an iteration."""
+    """Calibrations of the records, or those stored beside the arrays of an iteration."""
     kept = {iteration.n: iteration.calibration for iteration in data.iterations}
     rows = []
     for record in data.records:
@@ -249,7 +249,7 @@ def _scored(rates: Rates) -> list[str]:
 
 
 def _novelty(judged: Novelty | None) -> str:
-    """The thresholds of novelty, or why there were none."""
+    """The thresholds of novelty, or the reason why there are no thresholds."""
     if judged is None:
         return NONE
     groups = grouped(judged.thresholds)

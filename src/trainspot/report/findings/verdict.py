@@ -1,6 +1,6 @@
-"""The verdict on a campaign in plain words: is the potential within the tolerance, what limits it.
+"""The verdict on a campaign in words: whether the potential is within the tolerance, and limits.
 
-The headline follows from how the campaign ended and which errors are within the tolerance, see
+The headline depends on the ending of the campaign and on the errors within the tolerance, see
 ``headlines``.
 """
 
@@ -30,13 +30,13 @@ _MANY_FLAGGED: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a newcomer reads first.
+    """The summary at the top of the page.
 
     Attributes:
         answer: Whether the errors of the potential are within the tolerance.
         headline: The answer in one sentence, without its full stop.
-        sentences: What the answer rests on.
-        limits: What limits it, most important first.
+        sentences: Grounds of the answer.
+        limits: Limits of the answer, the most important first.
     """
 
     answer: Answer
@@ -46,7 +46,7 @@ class Summary:
 
 
 class _Judged(NamedTuple):
-    """The error of a property beside its tolerance, eV and Å."""
+    """The error of a property with its tolerance, eV and Å."""
 
     quantity: Quantity
     error: float
@@ -58,7 +58,7 @@ class _Judged(NamedTuple):
 
 
 def summarise(data: ReportData) -> Summary:
-    """The answer, its grounds and its limits, from the numbers alone."""
+    """The answer with grounds and limits, from the numbers of the campaign."""
     ending = ending_of(data)
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
@@ -97,7 +97,7 @@ def within(judged: Sequence[_Judged]) -> Within:
 
 
 def _verdict(ending: Ending, errors: Within, *, sure: bool) -> tuple[Answer, str]:
-    """Answer and headline, with names still to be filled in."""
+    """Answer and headline, with placeholders for names."""
     if (ending, errors) == (Ending.CONVERGED, Within.ALL) and not sure:
         return "open", UNSURE
     return HEADLINES[ending, errors]
@@ -188,7 +188,7 @@ def _ending(data: ReportData, ending: Ending) -> str:
 
 
 def _why_ended(data: ReportData) -> list[str]:
-    """Why it ended before it converged and what to do, in the words of ``trainspot status``."""
+    """Reason and remedy of an early ending, in the words of ``trainspot status``."""
     ending = data.status.get("exit") or {}
     said = sentences(str(ending.get("message") or ""), str(ending.get("remedy") or ""))
     return [f"Why it ended: {said}"] if said else []
@@ -255,7 +255,7 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
 
 
 def too_few(record: IterationRecord) -> str:
-    """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
+    """Reason and remedy if an iteration had too few frames for thresholds; else empty."""
     pairs = max((fit.pairs for fit in record.calibration.values()), default=0)
     if not record.random_choice or pairs >= MIN_PAIRS:
         return ""

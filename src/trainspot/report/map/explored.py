@@ -35,12 +35,12 @@ def section(
     kinetic_map: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Section:
-    """What a campaign explored, as maps; without the libraries it says how to get them.
+    """Maps of the explored frames; if a library is missing, the section names its package.
 
     Args:
         data: The campaign.
-        kinetic_map: Whether the map by the descriptor of the paper is drawn as well.
-        progress: Called with frames done and all frames while the kinetic map is made.
+        kinetic_map: Whether to draw the map with the descriptor of the paper too.
+        progress: Called with finished frames and all frames of the kinetic map.
     """
     maps = Section(
         "explored",
@@ -67,7 +67,7 @@ def section(
 def _with_kinetic(
     section: Section, data: ReportData, progress: Callable[[int, int], None] | None
 ) -> Section:
-    """The section with the second map, or with the reason why there is none."""
+    """The section with the second map, or with the reason why the map is missing."""
     try:
         chart = _chart(data, "sorep", KINETIC_LIMITS, progress)
     except MissingExtraError as error:
@@ -88,11 +88,11 @@ def _with_kinetic(
 
 
 def _kinetic(chart: FrameMap, *, again: bool) -> Picture:
-    """The map by the paper's descriptor, with how many frames of each kind are on it.
+    """The map with the descriptor of the paper, with the number of frames of each kind.
 
     Args:
         chart: The map.
-        again: How to read one is explained already.
+        again: Whether the page has explained a map before.
     """
     listed = ", ".join(
         f"{chart.status.count(kind)} {kind}" for kind in KINDS if kind in chart.status
@@ -132,7 +132,7 @@ def _has_tsne() -> bool:
 
 
 def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
-    """What goes below a map: how to read it, unless the axes are known, and who is not on it."""
+    """Text below a map: how to read the map, and which frames are missing."""
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")

@@ -1,4 +1,4 @@
-"""Pieces that several figures share: legends, axis limits, the panel without data."""
+"""Parts of several figures: legends, axis limits, the panel without data."""
 
 from __future__ import annotations
 
