@@ -125,7 +125,7 @@ class Score:
             conclusion = None if said is None else State(said)
             return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError("this does not score a judgement") from error
+            raise DataError("this is not the score of a judgement") from error
 
 
 def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:

@@ -169,7 +169,7 @@ class FrameDecision:
         try:
             return _adapter().validate_python(content)
         except ValidationError as error:
-            raise DataError("this is not what was decided about a frame") from error
+            raise DataError("this is not a decision about a frame") from error
 
 
 @cache

@@ -83,7 +83,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(content)
     version = fields.pop("version", 1)
     if not isinstance(version, int):
-        raise DataError("its version is damaged")
+        raise DataError("the version is damaged")
     if version > VERSION:
         raise DataError("a newer trainspot wrote this", hint="update trainspot to read it")
     return fields

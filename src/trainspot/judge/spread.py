@@ -77,7 +77,7 @@ def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -
     for name, value in tolerance.given.items():
         unit = UNITS[name]
         text = f"tolerance.{name} = {value:g} {unit}"
-        remedy = f"any model would be within it; is the unit {unit}, not m{unit}?"
+        remedy = f"every model meets this tolerance; is the unit {unit}, not m{unit}?"
         if name in measured and value >= max(measured[name], _SHARP[name]):
             spread = f"the spread of the labels, {measured[name]:.3g} {unit}"
             yield f"{text} is larger than {spread}: {remedy}"
@@ -106,7 +106,7 @@ def without_stress(
     elif not engine_has_stress and not dataset.column("has_stress").any():
         why = "the label engine computes no stress, and no frame has one"
     elif labelled and labelled == len(dataset) and not dataset.column("has_stress").any():
-        why = f"none of the {counted(labelled, 'labelled frame')} has a stress to fit it to"
+        why = f"none of the {counted(labelled, 'labelled frame')} has a stress"
     else:
         return
     asked = f"tolerance.stress = {tolerance.stress:g} {UNITS['stress']}"

@@ -84,7 +84,7 @@ def check(inputs: Dataset, settings: AseSettings) -> None:
             f"the oracle cannot compute {first.to_atoms().get_chemical_formula()}: "
             f"{first.info['failure']['reason']}",
             where="--oracle",
-            hint="name one that knows these elements",
+            hint="name an oracle that has these elements",
         )
 
 

@@ -62,7 +62,7 @@ def common_test(
     generated = prepare(inputs, seeded(campaign, seed))
     generated = generated.take(generated.n_atoms > 1)
     if not len(generated):
-        raise RunError("augmentation leaves no frame but single atoms", hint="give a structure")
+        raise RunError("augmentation gives only single atoms", hint="give a structure")
     fresh = generated.without(trained)
     drawn = generator(seed, "augmented").permutation(len(fresh))
     augmented = fresh.take(np.sort(drawn[: max(1, frames // _AUGMENTED)]))

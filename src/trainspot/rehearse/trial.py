@@ -231,7 +231,7 @@ def run_all(
         except BrokenProcessPool as error:
             raise RunError(
                 "a process that rehearsed a campaign died",
-                hint="where memory was short, fewer --workers need less",
+                hint="if memory was short, use fewer --workers",
             ) from error
         finally:
             for future in running:
