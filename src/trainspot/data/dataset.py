@@ -190,10 +190,8 @@ class Dataset(Sequence[Frame]):
         if theory is not None:
             alone &= theories == theory.encode()
         elif len(levels := np.unique(theories[alone])) > 1:
-            listed = ", ".join(f"'{name.decode()}'" for name in levels)
-            raise DataError(
-                f"isolated atoms at several levels of theory: {listed}", hint="name one"
-            )
+            names = ", ".join(f"'{name.decode()}'" for name in levels)
+            raise DataError(f"isolated atoms at several levels of theory: {names}", hint="name one")
         rows = np.flatnonzero(alone)
         numbers = self.column("numbers")[self.column("offsets")[rows]]
         energies = self.column("energy")[rows]

@@ -242,10 +242,12 @@ def merged(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], list[st
     parameters = taken(columns, origins)
     union |= {name: parameters[name] for name in ("parameters", "parameters_offsets")}
     union["split"] = splits
-    return union, _told(len(columns["id"]) - len(rows), len(several), apart, unlike)
+    return union, _merge_messages(len(columns["id"]) - len(rows), len(several), apart, unlike)
 
 
-def _told(copies: int, frames: int, apart: Sequence[float], unlike: Collection[str]) -> list[str]:
+def _merge_messages(
+    copies: int, frames: int, apart: Sequence[float], unlike: Collection[str]
+) -> list[str]:
     """Messages about a merge; ``unlike`` names metadata and extras in which copies differ."""
     differ = f" (they differ in {', '.join(sorted(unlike))})" if unlike else ""
     messages = [f"{counted(copies, 'duplicate')} of {counted(frames, 'frame')} left out{differ}"]

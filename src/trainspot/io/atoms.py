@@ -87,7 +87,7 @@ def read_frame(atoms: Atoms, theory: str, mapping: Mapping[str, str], notes: Cou
     # Only for a CIF; in an extended XYZ file these names are entries of the user.
     derived = DERIVED_INFO if isinstance(atoms.info.get("spacegroup"), Spacegroup) else ()
     info = {k: v for k, v in atoms.info.items() if k not in derived}
-    entries = _kept(info.get(OURS, "{}"))
+    entries = _all_entries(info.get(OURS, "{}"))
     info |= _entry(entries, "header")
     user = {k: v for k, v in info.items() if k not in RESERVED} | _entry(entries, "info")
     if "frame_id" in info and not _is_ours(info):
@@ -182,7 +182,7 @@ def _check_texts(info: Mapping[str, Any]) -> None:
             )
 
 
-def _kept(text: Any) -> dict[str, Any]:
+def _all_entries(text: Any) -> dict[str, Any]:
     try:
         entries = json.loads(text)
     except (TypeError, ValueError):

@@ -99,12 +99,12 @@ def check(path: Path, where: str, suffix: str) -> None:
     with path.open("rb") as handle:
         start = handle.read(_PEEK)
     text = start.decode("utf-8", "replace")
-    refusal = _told(path, text, where)
+    refusal = _recognised(path, text, where)
     if refusal:
         raise InputError(refusal[0], where=where, hint=refusal[1])
 
 
-def _told(path: Path, text: str, where: str) -> tuple[str, str] | None:
+def _recognised(path: Path, text: str, where: str) -> tuple[str, str] | None:
     if "BEGIN_CFG" in text:
         hint = "convert it with mlip convert-cfg, or write its structures as .extxyz"
         return "is a data set of MLIP (MTP), no configuration of AtomEye", hint

@@ -48,7 +48,7 @@ def images(path: Path, where: str, suffix: str) -> list[Atoms]:
     try:
         foreign.check(path, where, suffix)
         form = _form(path, suffix)
-        with _warnings_told(where):
+        with _warnings_as_notes(where):
             return _read(path, form, suffix, where)
     except MissingExtraError:
         raise
@@ -137,7 +137,7 @@ def _xyz(path: Path, where: str) -> list[Atoms]:
 
 
 @contextmanager
-def _warnings_told(where: str) -> Iterator[None]:
+def _warnings_as_notes(where: str) -> Iterator[None]:
     """Warnings of ASE's readers become notes; a row that ASE would skip is refused."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
