@@ -73,18 +73,18 @@ class Alloy(Strategy):
         for seed in seeds:
             if len(seen) > self.copies:
                 return
-            numbers, done = parent.numbers.copy(), self._drawn(len(sites), from_seed(seed))
-            numbers[sites] = done
+            numbers, elements = parent.numbers.copy(), self._drawn(len(sites), from_seed(seed))
+            numbers[sites] = elements
             if numbers.tobytes() in seen:
                 continue
             seen.add(numbers.tobytes())
             counts = {
-                name: int(np.sum(done == atomic_numbers[name])) for name in self.alloy_species
+                name: int(np.sum(elements == atomic_numbers[name])) for name in self.alloy_species
             }
             origin = Origin(self.kind, parent.id, {"counts": counts}, seed)
             isotopes = {k: v.copy() for k, v in parent.arrays.items() if k == "masses"}
             for masses in isotopes.values():
-                masses[sites] = atomic_masses[done]  # fixed atoms keep theirs
+                masses[sites] = atomic_masses[elements]  # fixed atoms keep theirs
             yield Frame.make(
                 numbers, parent.positions, parent.cell, parent.pbc, origin=origin, arrays=isotopes
             )

@@ -84,13 +84,13 @@ class Strategy(Parameters, ABC):
         """Tell the user something, once; repetitions are counted."""
         self._notes[text] += 1
 
-    def note_molecules(self, frames: Sequence[Frame], done: str) -> None:
+    def note_molecules(self, frames: Sequence[Frame], participle: str) -> None:
         """Tell how many frames a step leaves as they are because nothing of them is periodic.
 
         Free atoms are not counted: nobody expects it of them.
         """
         if count := sum(len(frame) > 1 and not frame.pbc.any() for frame in frames):
-            self.note(f"{count} of {len(frames)} not {done}: no periodic direction")
+            self.note(f"{count} of {len(frames)} not {participle}: no periodic direction")
 
     def take_notes(self) -> list[str]:
         """What was noted since the last call."""

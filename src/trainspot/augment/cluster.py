@@ -47,11 +47,11 @@ class Cluster(Strategy):
         """``copies`` clusters for each parent."""
         for parent, seeds in streams(rng, frames, self.copies):
             for seed in seeds:
-                made = self._cluster(parent, seed)
-                if made is None:
+                cluster = self._cluster(parent, seed)
+                if cluster is None:
                     self.note(f"no room for another atom in a cluster of {title(parent)}")
                 else:
-                    yield made
+                    yield cluster
 
     def _cluster(self, parent: Frame, seed: int) -> Frame | None:
         rng = from_seed(seed)

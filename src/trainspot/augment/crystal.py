@@ -83,15 +83,15 @@ class Crystal:
         whole = np.rint(raw * _CENTRINGS).astype(np.int64)
         indices = whole // np.gcd.reduce(whole)
         basis = _in_plane_first(indices)
-        found = _reduced(self._vectors(basis @ self.primitive), basis)
-        vectors = self._vectors(found @ self.primitive)
+        reduced = _reduced(self._vectors(basis @ self.primitive), basis)
+        vectors = self._vectors(reduced @ self.primitive)
         normal = normals(vectors)[2]
         height = float((vectors[2] * normal).sum())
         if height < 0:
-            found[1] = -found[1]
-            vectors, height = self._vectors(found @ self.primitive), -height
+            reduced[1] = -reduced[1]
+            vectors, height = self._vectors(reduced @ self.primitive), -height
         row = np.linalg.solve(self.primitive / self.order, indices.astype(np.float64))
-        coordinates = found @ self.primitive / self.order
+        coordinates = reduced @ self.primitive / self.order
         return Surface(row, coordinates, vectors, height / float(lengths(normal)))
 
     def equivalent(self, one: Surface, other: Surface) -> bool:
@@ -106,11 +106,11 @@ class Crystal:
         """
         turned = surface.row @ self.rotations
         shifts = self.translations @ surface.row
-        found = []
+        mappings = []
         for sign in (1, -1):
             kept = _alike(turned, sign * surface.row)
-            found += [(sign, float(shift)) for shift in np.unique(shifts[kept] % 1.0)]
-        return found
+            mappings += [(sign, float(shift)) for shift in np.unique(shifts[kept] % 1.0)]
+        return mappings
 
     def _vectors(self, combinations: Integers) -> Floats:
         """Lattice vectors, given in ``order`` th parts of the cell vectors, in Å, (k, 3)."""
@@ -130,35 +130,37 @@ def crystal_of(frame: Frame, symprec: float) -> Crystal | None:
     """
     fractions = np.linalg.solve(frame.cell.T, frame.positions.T).T
     with _quiet():
-        found = spglib.get_symmetry_dataset((frame.cell, fractions, _types(frame)), symprec)
-    if found is None:
+        symmetry = spglib.get_symmetry_dataset((frame.cell, fractions, _types(frame)), symprec)
+    if symmetry is None:
         return None
-    identity = np.all(found.rotations == np.eye(3, dtype=np.int64), axis=(1, 2))
-    pure = np.asarray(found.translations, dtype=np.float64)[identity]
+    identity = np.all(symmetry.rotations == np.eye(3, dtype=np.int64), axis=(1, 2))
+    pure = np.asarray(symmetry.translations, dtype=np.float64)[identity]
     order = len(pure)  # a group of translations modulo the cell: as many as its order
     generators = np.vstack([np.rint(pure * order), order * np.eye(3)]).astype(np.int64)
-    _, sites = np.unique(found.mapping_to_primitive, return_index=True)
+    _, sites = np.unique(symmetry.mapping_to_primitive, return_index=True)
     return Crystal(
         frame,
         np.sort(sites),
         hermite(generators),
         order,
-        np.asarray(found.transformation_matrix, dtype=np.float64),
-        *_space_group(found),
+        np.asarray(symmetry.transformation_matrix, dtype=np.float64),
+        *_space_group(symmetry),
     )
 
 
-def _space_group(found: spglib.SpglibDataset) -> tuple[Floats, Floats]:
+def _space_group(symmetry: spglib.SpglibDataset) -> tuple[Floats, Floats]:
     """Rotations (k, 3, 3) and translations (k, 3) of the crystal, in coordinates of the frame.
 
     spglib itself leaves out those that do not map the frame's cell to itself: of a 2×1×1 supercell
     of copper most. So the table of the space group is asked, in the conventional cell x' = P x + p.
     """
     with _quiet():
-        table = spglib.get_symmetry_from_database(found.hall_number)
-    whole = np.rint(found.transformation_matrix * _CENTRINGS) / _CENTRINGS  # P without distortions
+        table = spglib.get_symmetry_from_database(symmetry.hall_number)
+    whole = (
+        np.rint(symmetry.transformation_matrix * _CENTRINGS) / _CENTRINGS
+    )  # P without distortions
     back = np.linalg.inv(whole)
-    shift = np.asarray(found.origin_shift, dtype=np.float64)
+    shift = np.asarray(symmetry.origin_shift, dtype=np.float64)
     turned = np.asarray(table["rotations"], dtype=np.float64)
     moved = turned @ shift + table["translations"] - shift
     return back @ turned @ whole, moved @ back.T
@@ -174,14 +176,14 @@ def _quiet() -> Iterator[None]:
 
 def _types(frame: Frame) -> Integers:
     """A number for each kind of atom, (n,)."""
-    known = [frame.arrays[name] for name in INHERITED if name in frame.arrays]
-    columns = [column.reshape(len(frame), -1) for column in (frame.numbers, *known)]
+    inherited = [frame.arrays[name] for name in INHERITED if name in frame.arrays]
+    columns = [column.reshape(len(frame), -1) for column in (frame.numbers, *inherited)]
     _, types = np.unique(np.concatenate(columns, axis=1), axis=0, return_inverse=True)
     return np.asarray(types, dtype=np.int64).reshape(-1)
 
 
-def _alike(rows: Floats, other: Floats) -> NDArray[np.bool_]:
-    result: NDArray[np.bool_] = np.all(np.abs(rows - other) < _SAME, axis=-1)
+def _alike(rows: Floats, row: Floats) -> NDArray[np.bool_]:
+    result: NDArray[np.bool_] = np.all(np.abs(rows - row) < _SAME, axis=-1)
     return result
 
 

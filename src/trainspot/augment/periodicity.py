@@ -59,8 +59,8 @@ def _spaces(frame: Frame) -> NDArray[np.float64]:
 
 def note(inputs: Iterable[Frame]) -> str:
     """What to tell about inputs with at least ``WIDE`` Å of emptiness in a periodic direction."""
-    found = [(frame, *empty_space(frame)) for frame in inputs]
-    wide = [(frame, gap, axis) for frame, gap, axis in found if gap >= WIDE]
+    spaces = [(frame, *empty_space(frame)) for frame in inputs]
+    wide = [(frame, gap, axis) for frame, gap, axis in spaces if gap >= WIDE]
     if not wide:
         return ""
     frame, gap, axis = wide[0]

@@ -46,8 +46,8 @@ def parse_plan(items: Sequence[Mapping[str, Any]], where: str = "") -> list[Stra
 def _parsed(item: Mapping[str, Any], where: str) -> Strategy:
     kind = item.get("kind")
     if not isinstance(kind, str):
-        known = ", ".join(plugins.names(GROUP))
-        raise InputError("a strategy needs a 'kind'", where=where, hint=f"known: {known}")
+        kinds = ", ".join(plugins.names(GROUP))
+        raise InputError("a strategy needs a 'kind'", where=where, hint=f"known: {kinds}")
     model: type[Strategy] = plugins.load(GROUP, kind, where=where)
     try:
         return model.model_validate(dict(item))
@@ -98,10 +98,10 @@ def augment(
         InputError: See ``check_inputs``; or ``vacuum`` is negative.
     """
     check_inputs(inputs)
-    given = running.pad_inputs(inputs, vacuum)
+    padded = running.pad_inputs(inputs, vacuum)
     steps = running.steps_of(plan)
     parts: dict[str, Part] = {}
     for step in steps:
-        sources = [parts[label] for label in running.sources_of(step, steps)] or [given]
+        sources = [parts[label] for label in running.sources_of(step, steps)] or [padded]
         parts[step.label] = running.run_step(step, running.union(sources), seed, vacuum)
-    return running.merge(given, steps, parts)
+    return running.merge(padded, steps, parts)

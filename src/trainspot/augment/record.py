@@ -77,18 +77,20 @@ class Record:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, made: Augmented, plan: Sequence[Strategy], *, seed: int, vacuum: float) -> Record:
+    def of(
+        cls, augmented: Augmented, plan: Sequence[Strategy], *, seed: int, vacuum: float
+    ) -> Record:
         """The record of an augmentation that has just been made."""
         return cls(
-            frames=len(made.dataset),
-            fingerprint=str(Fingerprint(made.dataset.ids)),
+            frames=len(augmented.dataset),
+            fingerprint=str(Fingerprint(augmented.dataset.ids)),
             seed=seed,
             vacuum=vacuum,
             plan=[strategy.model_dump(mode="json") for strategy in plan],
-            strategies=made.dataset.counts("strategy"),
-            refused=dict(made.refused),
-            by_step={label: dict(counts) for label, counts in made.by_step.items()},
-            notes=list(made.notes),
+            strategies=augmented.dataset.counts("strategy"),
+            refused=dict(augmented.refused),
+            by_step={label: dict(counts) for label, counts in augmented.by_step.items()},
+            notes=list(augmented.notes),
         )
 
     def to_dict(self) -> dict[str, Any]:

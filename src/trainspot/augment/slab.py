@@ -95,10 +95,10 @@ class Slab(Strategy):
         met: dict[Miller, Surface] = {}
         for miller in self.miller:
             surface = crystal.surface(miller)
-            same = [k for k, other in met.items() if crystal.equivalent(surface, other)]
+            same = [k for k, earlier in met.items() if crystal.equivalent(surface, earlier)]
             if same:
-                one, other = _written(miller), _written(same[0])
-                self.note(f"{one} of {title(crystal.frame)} is equivalent to {other}")
+                planes, first = _written(miller), _written(same[0])
+                self.note(f"{planes} of {title(crystal.frame)} is equivalent to {first}")
                 continue
             met[miller] = surface
             yield miller, surface
@@ -114,13 +114,13 @@ class Slab(Strategy):
                 continue
             thin = _cut_out(crystal, surface, cut, layers)
             matrix = Supercell(min_length=self.min_length, max_atoms=self.max_atoms).matrix(thin)
-            done = {
+            parameters = {
                 "miller": list(miller),
                 "termination": number,
                 "layers": layers,
                 "vectors": (matrix[:2, :2] @ surface.coordinates[:2]).tolist(),
             }
-            origin = Origin(self.kind, crystal.frame.id, done)
+            origin = Origin(self.kind, crystal.frame.id, parameters)
             yield repeated(thin, matrix).with_(origin=origin)
 
     def _cuts(self, crystal: Crystal, surface: Surface) -> list[_Cut]:
@@ -135,7 +135,7 @@ class Slab(Strategy):
         chosen: list[_Cut] = []
         for cut in wide + rest:
             images = [sign * cut.level + shift for sign, shift in same]
-            if not any(_meets(cut, other, images, surface.spacing) for other in chosen):
+            if not any(_meets(cut, earlier, images, surface.spacing) for earlier in chosen):
                 chosen.append(cut)
         return chosen
 
@@ -168,11 +168,11 @@ def _gaps(levels: Floats, spacing: float) -> list[_Cut]:
     return [_Cut(*pair) for pair in zip(middles.tolist(), (widths * spacing).tolist(), strict=True)]
 
 
-def _meets(one: _Cut, other: _Cut, images: Sequence[float], spacing: float) -> bool:
+def _meets(cut: _Cut, earlier: _Cut, images: Sequence[float], spacing: float) -> bool:
     """Whether a symmetry brings one cut, whose ``images`` are given, to the other."""
-    if abs(one.gap - other.gap) > _ONE_PLANE:
+    if abs(cut.gap - earlier.gap) > _ONE_PLANE:
         return False
-    apart = [abs((image - other.level + 0.5) % 1.0 - 0.5) * spacing for image in images]
+    apart = [abs((image - earlier.level + 0.5) % 1.0 - 0.5) * spacing for image in images]
     return min(apart) < _ONE_PLANE / 2
 
 

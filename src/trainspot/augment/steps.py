@@ -145,11 +145,11 @@ def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:
 
 def union(parts: Iterable[Part]) -> list[Frame]:
     """The frames of some parts, each once, in order of first appearance."""
-    found: dict[str, Frame] = {}
+    frames: dict[str, Frame] = {}
     for part in parts:
         for frame in part.frames:
-            found.setdefault(frame.id, frame)
-    return list(found.values())
+            frames.setdefault(frame.id, frame)
+    return list(frames.values())
 
 
 def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VACUUM) -> Part:
@@ -165,8 +165,8 @@ def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VA
     overlaps = 0
     originals = {id(frame) for frame in parents}  # screened before; the same objects, if passed on
     rng = generator(seed, "augment", strategy.kind, step.number)
-    for made in strategy.generate(parents, rng):
-        frame = _padded(made, vacuum, notes)
+    for unpadded in strategy.generate(parents, rng):
+        frame = _padded(unpadded, vacuum, notes)
         original = id(frame) in originals
         if original or frame.id in kept.frames or not overlapping(frame):
             kept.add(frame, original=original)
@@ -180,32 +180,34 @@ def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VA
     return Part(list(kept.frames.values()), _counted(refused), notes)
 
 
-def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:
+def merge(padded: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:
     """All frames of all steps, each once, in the order of the steps.
 
     A frame that is also an input is that input, with its labels. Frames that were passed on
     unchanged are no duplicates of themselves.
 
     Args:
-        given: What ``pad_inputs`` made.
+        padded: What ``pad_inputs`` made.
         steps: See ``steps_of``.
         parts: What each step made, by its label.
     """
-    inputs = {frame.id: frame for frame in given.frames}
+    inputs = {frame.id: frame for frame in padded.frames}
     prepared: dict[str, Frame] = {}
-    made: dict[str, Frame] = {}
-    kept, notes = _Kept(), list(given.notes)
+    generated: dict[str, Frame] = {}
+    kept, notes = _Kept(), list(padded.notes)
     by_step: dict[str, dict[str, int]] = {}
     for step in steps:
         part, before = parts[step.label], kept.duplicates
-        known = {Scope.PREPARED: prepared, Scope.MADE: made}.get(step.strategy.scope) or inputs
+        parents = {Scope.PREPARED: prepared, Scope.MADE: generated}.get(
+            step.strategy.scope
+        ) or inputs
         for frame in part.frames:
-            passed_on = _same_history(frame, known.get(frame.id))
-            if passed_on and known is not inputs:
+            passed_on = _same_history(frame, parents.get(frame.id))
+            if passed_on and parents is not inputs:
                 continue  # the step that made it has brought it already
             kept.add(inputs.get(frame.id, frame), original=passed_on)
         frames = {frame.id: frame for frame in part.frames}
-        made |= frames
+        generated |= frames
         if step.prepares:
             prepared |= frames
         refused = Counter(part.refused)
@@ -221,7 +223,7 @@ class _Kept:
     """Frames by id, in order of first appearance, and which were made rather than passed on."""
 
     frames: dict[str, Frame] = field(default_factory=dict)
-    _made: Counter[str] = field(default_factory=Counter)
+    _generated: Counter[str] = field(default_factory=Counter)
     _originals: set[str] = field(default_factory=set)
 
     def add(self, frame: Frame, *, original: bool) -> None:
@@ -230,24 +232,24 @@ class _Kept:
             self._originals.add(frame.id)
             self.frames[frame.id] = frame
         else:
-            self._made[frame.id] += 1
+            self._generated[frame.id] += 1
             self.frames.setdefault(frame.id, frame)
 
     @property
     def duplicates(self) -> int:
         """How many were made that were there already, or came from elsewhere later."""
-        return self._made.total() - len(self._made.keys() - self._originals)
+        return self._generated.total() - len(self._generated.keys() - self._originals)
 
 
 def _counted(refused: Mapping[str, int]) -> dict[str, int]:
     return {reason: count for reason, count in refused.items() if count}
 
 
-def _same_history(frame: Frame, other: Frame | None) -> bool:
+def _same_history(frame: Frame, twin: Frame | None) -> bool:
     """Whether two frames of one geometry are one frame, not two that came out the same."""
-    if other is None:
+    if twin is None:
         return False
-    mine, theirs = frame.origin, other.origin
+    mine, theirs = frame.origin, twin.origin
     return (mine.strategy, mine.parent, mine.seed, mine.trajectory, mine.iteration) == (
         theirs.strategy,
         theirs.parent,

@@ -138,12 +138,12 @@ class Strain(Deformation, Strategy):
                 self.note(f"{title(parent)} has no periodic direction")
                 continue
             for seed in seeds:
-                matrix, done = self.draw(parent, from_seed(seed))
+                matrix, parameters = self.draw(parent, from_seed(seed))
                 yield child(
                     parent,
                     self.kind,
                     positions=deform(parent.positions, matrix),
                     cell=deform(parent.cell, matrix),
-                    parameters=done,
+                    parameters=parameters,
                     seed=seed,
                 )

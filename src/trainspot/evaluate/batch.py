@@ -50,21 +50,21 @@ def evaluate(
     _check_elements(dataset, members, labels)
     n, m, atoms = len(dataset), len(members), int(dataset.n_atoms.sum())
     energy, forces = np.zeros((m, n)), np.zeros((m, atoms, 3))
-    stress, known = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
+    stress, has_stress = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
     offsets = dataset.column("offsets")
     for first, last in spans(dataset.n_atoms, max_atoms):
-        for j, found in enumerate(_predict(list(dataset[first:last]), members)):
-            energy[j, first:last] = [labels.energy for labels in found]
+        for j, predicted in enumerate(_predict(list(dataset[first:last]), members)):
+            energy[j, first:last] = [labels.energy for labels in predicted]
             forces[j, offsets[first] : offsets[last]] = np.concatenate(
-                [labels.forces for labels in found if labels.forces is not None]
+                [labels.forces for labels in predicted if labels.forces is not None]
             )
-            for row, one in enumerate(found, start=first):
-                known[j, row] = one.stress is not None
-                stress[j, row] = 0.0 if one.stress is None else one.stress
+            for row, prediction in enumerate(predicted, start=first):
+                has_stress[j, row] = prediction.stress is not None
+                stress[j, row] = 0.0 if prediction.stress is None else prediction.stress
         if progress:
             progress(last - first)
     projector = lattice.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
-    projector[~known.all(axis=0)] = 0.0
+    projector[~has_stress.all(axis=0)] = 0.0
     return Predictions(
         dataset.column("id"), offsets, energy, forces, stress, projector, labels, source
     )
@@ -90,14 +90,14 @@ def digest(model: Path) -> str:
         InputError: It cannot be read.
     """
     files = sorted(p for p in model.rglob("*") if p.is_file()) if model.is_dir() else [model]
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     try:
         for path in files:
             with path.open("rb") as file:
-                found.update(hashlib.file_digest(file, "sha256").digest())
+                hasher.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise InputError("cannot be read", where=str(model)) from error
-    return found.hexdigest()[:16]
+    return hasher.hexdigest()[:16]
 
 
 def spans(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:

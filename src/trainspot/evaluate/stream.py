@@ -81,7 +81,7 @@ class Errors:
     @property
     def by_set(self) -> dict[str, dict[str, Array]]:
         """The same for the frames of each set."""
-        return {name: found.rmse() for name, found in self.sums.items()}
+        return {name: total.rmse() for name, total in self.sums.items()}
 
 
 def evaluate_to_file(
@@ -123,14 +123,14 @@ def evaluate_to_file(
     useful = np.zeros(len(names), dtype=np.bool_)
     digests = [batch.digest(path) for path in models.paths if path.exists()]
     with files.writing(target, frames.n_atoms, names, source, trust, digests) as file:
-        for labels, found in _results(frames, models, names, max_atoms, workers):
-            file.add(found)
+        for labels, predicted in _results(frames, models, names, max_atoms, workers):
+            file.add(predicted)
             for name, rows in _by_set(labels):
-                part = RmseSum.of(found.take(rows), labels)
+                part = RmseSum.of(predicted.take(rows), labels)
                 sums[name] = sums[name] + part if name in sums else part
-            useful |= [found.member(j).is_finite.any() for j in range(len(names))]
+            useful |= [predicted.member(j).is_finite.any() for j in range(len(names))]
             if progress:
-                progress(len(found))
+                progress(len(predicted))
     if len(frames) and not useful.all():
         raise NonFiniteError(
             "no prediction is finite", where=names[int(useful.argmin())], hint="train it again"

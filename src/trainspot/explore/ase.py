@@ -81,7 +81,7 @@ class AseExplorer(Explorer):
         rows = {identity: row for row, identity in enumerate(starts.ids)}
         kept: list[Frame] = []
         failures: list[Frame] = []
-        for done, run in enumerate(runs, 1):
+        for number, run in enumerate(runs, 1):
             start = starts[rows[run.start]]
             try:
                 for atoms, step in trajectory(start, run, model, settings):
@@ -94,7 +94,7 @@ class AseExplorer(Explorer):
             except Exception as error:  # noqa: BLE001  (whatever a model raises ends its run only)
                 failures.append(failed(start, run, f"{type(error).__name__}: {error}"))
             if progress is not None:
-                progress(done, len(runs))
+                progress(number, len(runs))
         return Explored(Dataset.from_frames(kept), Dataset.from_frames(failures))
 
 

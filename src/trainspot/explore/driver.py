@@ -66,7 +66,7 @@ The deck needs `units metal` and the masses of the elements; masses=any allows o
 """
 
 
-def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
+def execute(deck_sections: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
     """Run the sections of a deck and return the failures, one line each.
 
     Raises:
@@ -74,7 +74,7 @@ def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str
     """
     failures: list[str] = []
     models: dict[tuple[str, ...], Potential] = {}
-    for section in found:
+    for section in deck_sections:
         failures += _execute(section, lmp, models, where)
     return failures
 
@@ -241,11 +241,11 @@ def run(arguments: Sequence[str]) -> list[str]:
     where, text, rest = _deck(arguments)
     steps = parse(text, where)
     if any(isinstance(step, Directive) for step in steps):
-        found = sections(steps, where)
+        deck_sections = sections(steps, where)
         lmp = open_lammps(rest)
         if lmp.extract_setting("world_size") > 1:
             raise InputError("trainspot-lmp runs in one process", hint="start it without mpirun")
-        failures = execute(found, lmp, where)
+        failures = execute(deck_sections, lmp, where)
     else:
         lmp = open_lammps(rest)
         failures = []

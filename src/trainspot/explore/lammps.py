@@ -113,17 +113,19 @@ class Output:
 
     def outcome(self, run: Run) -> Outcome:
         """How a run ended; see ``Outcome``."""
-        found = self.sections.get(deck.names_of(run).label)
-        if found is None:
+        section = self.sections.get(deck.names_of(run).label)
+        if section is None:
             return Outcome()
-        if found.end is not None and found.end >= run.steps:
-            return Outcome(found.end, complete=True)
-        complaints = _COMPLAINT.findall(found.text)
+        if section.end is not None and section.end >= run.steps:
+            return Outcome(section.end, complete=True)
+        complaints = _COMPLAINT.findall(section.text)
         if complaints:
-            return Outcome(found.end or 0, failure=complaints[-1].strip())
-        if found.end is not None:
-            time = found.end * run.timestep / 1000
-            return Outcome(found.end, failure=f"exploded after {time:g} ps: {_last(found.text)}")
+            return Outcome(section.end or 0, failure=complaints[-1].strip())
+        if section.end is not None:
+            time = section.end * run.timestep / 1000
+            return Outcome(
+                section.end, failure=f"exploded after {time:g} ps: {_last(section.text)}"
+            )
         return Outcome(0)
 
 
@@ -261,16 +263,16 @@ def latest_restart(directory: Path, run: Run) -> tuple[Path, int] | None:
     LAMMPS ends a restart file with the text it began with; a file without it was being written
     when the program was killed.
     """
-    found = []
+    restarts = []
     for path in directory.glob(deck.names_of(run).restart):
         step = path.name.split(".")[-2]
         data = path.read_bytes()
         if step.isdigit() and data.startswith(_MAGIC) and _MAGIC in data[-2 * len(_MAGIC) :]:
-            found.append((int(step), path))
-    if not found:
+            restarts.append((int(step), path))
+    if not restarts:
         return None
-    step_found, newest = max(found)
-    return newest, step_found
+    newest_step, newest = max(restarts)
+    return newest, newest_step
 
 
 def _last(text: str) -> str:

@@ -108,15 +108,17 @@ def check_masses(lmp: Any, elements: Sequence[str], where: str, *, free: bool) -
             raise InputError(text, where=where, hint=f"write `mass {kind} {mean:.6g}`")
         if abs(mass / mean - 1) <= _SAME:
             continue
-        told = f"the mass of atom type {kind} is {mass:.6g}, not that of {symbol} ({mean:.6g})"
-        others = (one for one in elements if one != symbol and _is_of(mass, one))
-        other = next(others, None)
-        if free or (other is None and _is_isotope(mass, symbol)):
-            yield f"{told}; an isotope?" if not free else told
+        message = f"the mass of atom type {kind} is {mass:.6g}, not that of {symbol} ({mean:.6g})"
+        matches = (
+            candidate for candidate in elements if candidate != symbol and _is_of(mass, candidate)
+        )
+        match = next(matches, None)
+        if free or (match is None and _is_isotope(mass, symbol)):
+            yield f"{message}; an isotope?" if not free else message
             continue
-        why = f", but that of {other}" if other else ""
+        why = f", but that of {match}" if match else ""
         raise InputError(
-            f"{told}{why}",
+            f"{message}{why}",
             where=where,
             hint="order elements= as the atom types are, or correct `mass`; if it is meant, add "
             "masses=any to the line of the model",

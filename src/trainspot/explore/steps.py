@@ -119,12 +119,12 @@ def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[
         InputError: A second directive in one section, a refused command, or units that are not
             those of a model, with the line.
     """
-    found = [Section()]
+    deck_sections = [Section()]
     for step in steps:
         if isinstance(step, Directive):
-            if found[-1].directive is not None:
+            if deck_sections[-1].directive is not None:
                 raise InputError("a second model before 'clear'", where=f"{where}:{step.line}")
-            found[-1].directive = step
+            deck_sections[-1].directive = step
             continue
         if step.word in _REFUSED:
             raise InputError(
@@ -133,14 +133,14 @@ def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[
                 hint="write the commands out, or use a LAMMPS with a pair style for the model",
             )
         if step.word == "clear":
-            found.append(Section())
-        found[-1].commands.append(step)
-    for section in found:
+            deck_sections.append(Section())
+        deck_sections[-1].commands.append(step)
+    for section in deck_sections:
         for command in section.commands if section.directive else ():
             words = command.text.split()
             if words[0] == "units" and len(words) > 1 and "$" not in words[1]:
                 sanity.check_units(words[1], f"{where}:{command.line}")
-    return found
+    return deck_sections
 
 
 def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
@@ -163,25 +163,25 @@ def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
 
 
 def _directive(line: int, words: str, where: str) -> Directive:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     try:
         split = shlex.split(words)
     except ValueError as error:  # an open quote
         raise InputError(f"cannot understand '{words}'", where=where) from error
     for word in split:
         key, sign, value = word.partition("=")
-        if key not in _KEYS or not sign or not value or key in found:
-            known = ", ".join(sorted(_KEYS))
-            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {known}")
-        found[key] = value
-    if "elements" not in found:
+        if key not in _KEYS or not sign or not value or key in values:
+            keys = ", ".join(sorted(_KEYS))
+            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {keys}")
+        values[key] = value
+    if "elements" not in values:
         raise InputError("elements= is missing: the element of each atom type", where=where)
-    elements = tuple(found.pop("elements").split(","))
-    every = _number(found.pop("every", "100"), int, "every", where)
-    stop = _number(found.pop("stop"), float, "stop", where) if "stop" in found else None
-    if found.get("masses", "any") != "any":
-        raise InputError(f"masses={found['masses']}", where=where, hint="known: masses=any")
-    return Directive(line=line, elements=elements, every=every, stop=stop, **found)
+    elements = tuple(values.pop("elements").split(","))
+    every = _number(values.pop("every", "100"), int, "every", where)
+    stop = _number(values.pop("stop"), float, "stop", where) if "stop" in values else None
+    if values.get("masses", "any") != "any":
+        raise InputError(f"masses={values['masses']}", where=where, hint="known: masses=any")
+    return Directive(line=line, elements=elements, every=every, stop=stop, **values)
 
 
 def _number(text: str, kind: type[N], key: str, where: str) -> N:

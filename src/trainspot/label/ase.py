@@ -89,12 +89,12 @@ class AseLabelEngine(FrameEngine):
         """Whether the calculator can be made, and has moments if isolated atoms need them."""
         name = facts.settings.calculator
         try:
-            made = calculator(name, facts.settings.parameters)
+            instance = calculator(name, facts.settings.parameters)
         except InputError as error:
             if facts.here or isinstance(error, UnknownNameError):
                 yield Remark("error", f"label.calculator: {error}")
             return
-        if {"magmom", "magmoms"} & set(made.implemented_properties):
+        if {"magmom", "magmoms"} & set(instance.implemented_properties):
             return
         if any(atomic_moment(frame) for frame in facts.unlabelled()):
             text = f"calculator '{name}' cannot start from a magnetic moment"
@@ -111,10 +111,10 @@ class AseLabelEngine(FrameEngine):
     def has_stress(cls, settings: AseSettings) -> bool:
         """Whether the calculator has stresses; one that is not here may."""
         try:
-            made = calculator(settings.calculator, settings.parameters)
+            instance = calculator(settings.calculator, settings.parameters)
         except InputError:
             return True
-        return "stress" in made.implemented_properties
+        return "stress" in instance.implemented_properties
 
     @staticmethod
     def theory(settings: AseSettings) -> str:
@@ -141,10 +141,10 @@ class AseLabelEngine(FrameEngine):
         results: dict[int, Frame] = {}
         source = enumerate(frames)
         if min(workers, total) > 1:
-            found = _in_processes(source, settings, min(workers, total))
+            finished = _in_processes(source, settings, min(workers, total))
         else:
-            found = ((row, label_frame(frame, settings)) for row, frame in source)
-        for row, frame in found:
+            finished = ((row, label_frame(frame, settings)) for row, frame in source)
+        for row, frame in finished:
             results[row] = frame
             if done is not None:
                 done(frame)
@@ -163,17 +163,17 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
     try:
         atoms = frame.to_atoms()
         atoms.calc = calculator(settings.calculator, settings.parameters)
-        known = atoms.calc.implemented_properties
-        told = {MOMENTS}
+        properties = atoms.calc.implemented_properties
+        passed = {MOMENTS}
         if settings.calculator in _CHARGED and CHARGE not in settings.parameters:
-            told.add(CHARGE)
+            passed.add(CHARGE)
             atoms.set_initial_charges([charge_of(frame), *[0.0] * (len(frame) - 1)])
-        if "magmom" in known or "magmoms" in known:
+        if "magmom" in properties or "magmoms" in properties:
             if MOMENTS in frame.arrays:
                 atoms.set_initial_magnetic_moments(frame.arrays[MOMENTS])
         elif atomic_moment(frame):
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
-        if reason := not_computed(frame, told, _given(settings)):
+        if reason := not_computed(frame, passed, _state_of(settings)):
             return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
         labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
@@ -183,17 +183,17 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
 
 def computed(frame: Frame, atoms: Atoms, theory: str) -> Labels:
     """What the calculator of ``atoms``, the frame as ASE's, computes; see ``label_frame``."""
-    known = atoms.calc.implemented_properties
-    energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-    stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+    properties = atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in properties)
+    stress = atoms.get_stress(voigt=False) if "stress" in properties and frame.pbc.any() else None
     return labels_of(frame, energy, atoms.get_forces(), stress, theory)
 
 
-def _given(settings: AseSettings) -> dict[str, Any]:
+def _state_of(settings: AseSettings) -> dict[str, Any]:
     """What the settings say of the electronic state of all frames."""
-    given = {CHARGE: settings.parameters[CHARGE]} if CHARGE in settings.parameters else {}
+    state = {CHARGE: settings.parameters[CHARGE]} if CHARGE in settings.parameters else {}
     spin = {"multiplicity", "spin", "uhf"} & settings.parameters.keys()
-    return given | ({"spin": True} if spin else {})
+    return state | ({"spin": True} if spin else {})
 
 
 def _reason(error: Exception, frame: Frame, name: str) -> str:

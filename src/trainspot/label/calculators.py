@@ -71,8 +71,8 @@ def _tblite(**parameters: Any) -> Calculator:
 
 def _class(path: str) -> Callable[..., Calculator]:
     module, _, name = path.partition(":")
-    found: Callable[..., Calculator] = getattr(import_module(module), name)
-    return found
+    factory: Callable[..., Calculator] = getattr(import_module(module), name)
+    return factory
 
 
 _NAMED: Final[Mapping[str, str | Callable[..., Any]]] = {
@@ -131,8 +131,8 @@ def calculator(name: str, parameters: Mapping[str, Any]) -> Calculator:
     if maker == name and ":" not in name:
         raise UnknownNameError("calculator", name, NAMES)
     try:
-        made = _class(maker) if isinstance(maker, str) else maker
-        return made(**parameters)
+        factory = _class(maker) if isinstance(maker, str) else maker
+        return factory(**parameters)
     except ModuleNotFoundError as error:
         extra = extra_for(error)
         if extra:

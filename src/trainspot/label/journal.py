@@ -60,7 +60,7 @@ def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) 
     Raises:
         DataError: A line is whole but not of this run, or the file is no journal.
     """
-    done: dict[str, Frame] = {}
+    results: dict[str, Frame] = {}
     frames = {frame.id: frame for frame in asked}
     for number, entry in enumerate(_entries(path), start=1):
         where = f"{path.name}:{number}"
@@ -68,14 +68,14 @@ def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) 
         if frame is None:
             raise DataError("not a frame that was asked for", where=where)
         if "failure" in entry:
-            done[frame.id] = failed(frame, **entry["failure"])
+            results[frame.id] = failed(frame, **entry["failure"])
             continue
         if entry["theory"] in former:
             entry["theory"] = theory
         if entry["theory"] != theory:
             raise DataError("labels of another level of theory", where=where)
-        done[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))
-    return gathered(done[identity] for identity in asked.ids if identity in done)
+        results[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))
+    return gathered(results[identity] for identity in asked.ids if identity in results)
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -90,11 +90,11 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def _labels(entry: dict[str, Any], n_atoms: int, where: str) -> Labels:
-    given = {name: entry[name] for name in ("energy", "theory")}
+    values = {name: entry[name] for name in ("energy", "theory")}
     for name in ("forces", "stress"):
-        given[name] = None if entry[name] is None else np.array(entry[name], dtype=np.float64)
+        values[name] = None if entry[name] is None else np.array(entry[name], dtype=np.float64)
     try:
-        return Labels(**given).checked(n_atoms)
+        return Labels(**values).checked(n_atoms)
     except InputError as error:
         raise DataError(str(error), where=where) from error
 

@@ -46,13 +46,13 @@ def decisive_pw(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for namelist, keywords in parameters.items():
         if namelist.upper() == "ELECTRONS" and not keywords.get(_MUST, True):
             return dict(parameters)
-    found = {}
+    decisive = {}
     for namelist, keywords in parameters.items():
         practical = PW.get(namelist.upper(), frozenset())
         kept = {key: value for key, value in keywords.items() if key.lower() not in practical}
         if kept or not keywords:
-            found[namelist] = kept
-    return found
+            decisive[namelist] = kept
+    return decisive
 
 
 _TBLITE: Final = _FILES | {"cache_api", "guess", "max_iterations", "mixer_damping"}

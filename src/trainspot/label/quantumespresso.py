@@ -165,24 +165,24 @@ class QuantumEspressoSettings(EngineSettings):
 
     def decisive(self) -> dict[str, Any]:
         """What changes the numbers; the protocol counts by its values, not by its name."""
-        found = self.formerly_decisive()
-        found["parameters"] = kept = decisive_pw(self.parameters)
+        values = self.formerly_decisive()
+        values["parameters"] = kept = decisive_pw(self.parameters)
         if not kept.get("ELECTRONS", {}).get("scf_must_converge", True):
-            found |= {"electron_maxstep": self.electron_maxstep, "mixing_beta": self.mixing_beta}
-        return found
+            values |= {"electron_maxstep": self.electron_maxstep, "mixing_beta": self.mixing_beta}
+        return values
 
     def formerly_decisive(self) -> dict[str, Any]:
         """See the base class."""
-        found = super().decisive() | {name: self.precision(name) for name in _protocols()["fast"]}
+        values = super().decisive() | {name: self.precision(name) for name in _protocols()["fast"]}
         if self.kpoints_mesh is not None:
-            del found["kpoints_distance"]
-        del found["protocol"]
-        return found
+            del values["kpoints_distance"]
+        del values["protocol"]
+        return values
 
     def precision(self, name: str) -> float:
         """``kpoints_distance`` (1/Å), ``conv_thr_per_atom`` (Ry) or ``degauss`` (Ry)."""
-        given = getattr(self, name)
-        return float(_protocols()[self.protocol][name] if given is None else given)
+        value = getattr(self, name)
+        return float(_protocols()[self.protocol][name] if value is None else value)
 
     def with_cutoffs(self, recommended: Mapping[str, tuple[float, float]]) -> Self:
         """The same settings with explicit cutoffs, so that all frames share them.
@@ -371,14 +371,14 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
     """Dispersion and the treatment of vacuum."""
-    found: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     if settings.dispersion == "d2":
-        found["vdw_corr"] = "grimme-d2"
+        keywords["vdw_corr"] = "grimme-d2"
     elif settings.dispersion == "d3":
-        found |= {"vdw_corr": "grimme-d3", "dftd3_version": 4}
+        keywords |= {"vdw_corr": "grimme-d3", "dftd3_version": 4}
     isolation = settings.assume_isolated
     if isolation != "none" and int(frame.pbc.sum()) == _PERIODIC_AXES_OF[isolation]:
         if isolation == "2D" and frame.pbc[2]:
             raise InputError("assume_isolated: 2D needs the vacuum along the third cell vector")
-        found["assume_isolated"] = isolation
-    return found
+        keywords["assume_isolated"] = isolation
+    return keywords

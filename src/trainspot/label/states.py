@@ -28,8 +28,8 @@ _CLOSED_WORDS: Final = frozenset({"nm", "nonmagnetic", "non-magnetic", "singlet"
 
 def charge_of(frame: Frame) -> float:
     """The total charge, e, that a frame says it has; 0 where it says nothing."""
-    found = frame.state.get(CHARGE, 0.0)
-    return float(found) if isinstance(found, int | float) else 0.0
+    charge = frame.state.get(CHARGE, 0.0)
+    return float(charge) if isinstance(charge, int | float) else 0.0
 
 
 def not_computed(frame: Frame, told: Collection[str], given: Mapping[str, Any]) -> str:

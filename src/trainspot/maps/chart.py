@@ -133,8 +133,8 @@ def _energies(frames: Dataset) -> list[float | None]:
     """Energy of each labelled frame, eV/atom."""
     values = (frames.column("energy") / frames.n_atoms).tolist()
     return [
-        value if known else None
-        for value, known in zip(values, frames.column("has_energy").tolist(), strict=True)
+        value if has_energy else None
+        for value, has_energy in zip(values, frames.column("has_energy").tolist(), strict=True)
     ]
 
 
@@ -153,15 +153,15 @@ def _record_keys(colour: str) -> list[str]:
 
 def _metadata(frames: Iterable[Frame], key: str) -> list[Any]:
     frames = list(frames)
-    found = [frame.info.get(key) for frame in frames]
-    found = [value.item() if isinstance(value, np.generic) else value for value in found]
-    if all(value is None for value in found):
-        known = {name for frame in frames for name in frame.info}
-        raise UnknownNameError("colour", key, [*COLOURS, *sorted(known)])
-    if not all(value is None or isinstance(value, str | int | float) for value in found):
+    values = [frame.info.get(key) for frame in frames]
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if all(value is None for value in values):
+        names = {name for frame in frames for name in frame.info}
+        raise UnknownNameError("colour", key, [*COLOURS, *sorted(names)])
+    if not all(value is None or isinstance(value, str | int | float) for value in values):
         raise InputError(f"'{key}' of the frames is neither a number nor a text")
     # Not a number is not known either: no scale could show it, and JSON has no word for it.
-    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in found]
+    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in values]
 
 
 def check_colour(key: str, *datasets: Dataset) -> None:
@@ -247,5 +247,5 @@ def _vectors(
     if descriptor == "structural":
         return structural.descriptors(frames)
     total = len(frames)
-    told = None if progress is None else lambda done: progress(done, total)
-    return sorep.describe(frames, workers=workers, progress=told)
+    report = None if progress is None else lambda count: progress(count, total)
+    return sorep.describe(frames, workers=workers, progress=report)

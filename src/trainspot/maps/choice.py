@@ -128,9 +128,9 @@ def _with_orbitals(parts: list[Dataset], notes: list[Note]) -> list[Dataset]:
     kept, count = [], 0
     for frames in parts:
         atoms = np.isin(frames.column("numbers"), lacking)
-        known = np.ones(len(frames), dtype=np.bool_)
-        known[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
-        kept.append(frames.take(known))
+        complete = np.ones(len(frames), dtype=np.bool_)
+        complete[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
+        kept.append(frames.take(complete))
         count += len(frames) - len(kept[-1])
     left_out = f"Left out: {counted(count, 'frame')} with {symbols(lacking)}"
     notes.append(Note(f"{left_out}, of which the ANO-RCC basis has no orbitals"))

@@ -93,9 +93,9 @@ def principal(vectors: Floats, count: int = COMPONENTS) -> Floats:
         return np.zeros((len(vectors), 0))
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     kept = values[:count] > _SAME * max(float(np.abs(vectors).max()), 1e-300)
-    found = left[:, :count][:, kept] * values[:count][kept]
-    largest = found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])]
-    return np.asarray(found * np.sign(largest))
+    components = left[:, :count][:, kept] * values[:count][kept]
+    largest = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
+    return np.asarray(components * np.sign(largest))
 
 
 def perplexity(count: int) -> float:
@@ -114,14 +114,14 @@ def _tsne(components: Floats, number: int) -> Floats:
 
     start = _plane(components)
     start *= 1e-4 / start[:, 0].std()
-    found = TSNE(
+    points = TSNE(
         perplexity=perplexity(len(components)),
         init=start,
         learning_rate="auto",
         random_state=number,
         n_jobs=1,
     ).fit_transform(components)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64)
 
 
 def _umap_points(components: Floats, number: int) -> Floats:
@@ -129,13 +129,13 @@ def _umap_points(components: Floats, number: int) -> Floats:
     start *= 10.0 / np.abs(start).max()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what UMAP thinks of numba and of few points
-        found = _umap()(
+        points = _umap()(
             n_neighbors=min(NEIGHBOURS, len(components) - 1),
             init=start,
             random_state=number,
             n_jobs=1,
         ).fit_transform(components)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64)
 
 
 def _umap() -> Any:

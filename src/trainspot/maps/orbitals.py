@@ -89,14 +89,14 @@ def _basis(number: int) -> list[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where else one could look for a basis
-            found = basis.load(BASIS, symbol)
+            shells = basis.load(BASIS, symbol)
     except BasisNotFoundError:
         raise InputError(
             f"the ANO-RCC basis has no orbitals for {symbol}",
             hint="use the structural descriptor",
         ) from None
     primitives: dict[int, Any] = {}
-    for angular, *rows in found:
+    for angular, *rows in shells:
         primitives.setdefault(angular, rows)
     return [
         [
@@ -143,18 +143,18 @@ class Integrals:
         harmonics = _harmonics(max(self.rows) + max(self.columns), units)
         radial = self.radial(distances / BOHR)
         starts, stops = _edges(self.rows), _edges(self.columns)
-        found = np.empty((2, len(vectors), starts[-1], stops[-1]))
+        values = np.empty((2, len(vectors), starts[-1], stops[-1]))
         place = 0
         for a, l1 in enumerate(self.rows):
             for b, l2 in enumerate(self.columns):
-                block = found[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
+                block = values[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
                 block[...] = 0.0
                 for degree in _degrees(l1, l2):
                     angular = harmonics[degree] @ _gaunt(l1, l2, degree).reshape(2 * degree + 1, -1)
                     shaped = angular.reshape(-1, 2 * l1 + 1, 2 * l2 + 1)
                     block += radial[:, place].T[:, :, None, None] * shaped
                     place += 1
-        return found[0], found[1] * HARTREE
+        return values[0], values[1] * HARTREE
 
 
 @functools.cache
@@ -169,7 +169,7 @@ def integrals(first: int, second: int) -> Integrals:
     distances = np.arange(_STEP, _FARTHEST, _STEP)
     names = f"{chemical_symbols[first]}1", f"{chemical_symbols[second]}2"
     along = [(names[1], (0.0, 0.0, z)) for z in distances]
-    one, many = (
+    single, many = (
         gto.M(atom=atoms, basis={name: _basis(number)}, unit="bohr", spin=None, verbose=0)
         for atoms, name, number in (
             ([(names[0], (0.0, 0.0, 0.0))], names[0], first),
@@ -177,7 +177,7 @@ def integrals(first: int, second: int) -> Integrals:
         )
     )
     rows, columns = (tuple(s.angular for s in outer_shells(n)) for n in (first, second))
-    raw = np.stack([gto.intor_cross(f"{name}_sph", one, many) for name in _OPERATORS])
+    raw = np.stack([gto.intor_cross(f"{name}_sph", single, many) for name in _OPERATORS])
     raw = raw.reshape(len(_OPERATORS), raw.shape[1], len(distances), -1).transpose(2, 0, 1, 3)
     starts, stops = _edges(rows), _edges(columns)
     radial = [
@@ -256,11 +256,11 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
     """Real spherical harmonics of unit vectors (p, 3): for each degree (p, 2 L + 1), m from -L."""
     theta = np.arccos(np.clip(units[:, 2], -1.0, 1.0))
     phi = np.arctan2(units[:, 1], units[:, 0])
-    found = []
+    harmonics = []
     for degree in range(highest + 1):
         complex_ones = [sph_harm_y(degree, m, theta, phi) for m in range(degree + 1)]
         signed = [np.sqrt(2) * (-1) ** m * y for m, y in enumerate(complex_ones)]
-        found.append(
+        harmonics.append(
             np.stack(
                 [y.imag for y in signed[:0:-1]]
                 + [complex_ones[0].real]
@@ -268,7 +268,7 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
                 axis=1,
             )
         )
-    return found
+    return harmonics
 
 
 @functools.cache

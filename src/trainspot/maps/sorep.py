@@ -86,14 +86,14 @@ def describe(
         InputError: An element without a basis.
     """
     need()
-    done = []
+    spectra = []
     for number, spectrum in enumerate(
         _spectra(frames, min(workers, len(frames) // _WORTH)), start=1
     ):
-        done.append(spectrum)
+        spectra.append(spectrum)
         if progress is not None:
             progress(number)
-    return np.array(done).reshape(len(frames), len(ENERGIES))
+    return np.array(spectra).reshape(len(frames), len(ENERGIES))
 
 
 def need() -> None:
@@ -133,8 +133,8 @@ def _one_thread() -> AbstractContextManager[Any]:
     """
     from threadpoolctl import threadpool_limits
 
-    found: AbstractContextManager[Any] = threadpool_limits(1)
-    return found
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def descriptor(frame: Frame) -> Floats:
@@ -160,9 +160,9 @@ def levels(frame: Frame, spacing: float = SPACING) -> Levels:
     assembly = _Assembly(frame)
     energies, weights = [], []
     for wave, share in zip(waves, shares, strict=True):
-        found = _solve(*assembly.matrices(wave))
-        energies.append(found)
-        weights.append(np.full(len(found), share / len(frame)))
+        eigenvalues = _solve(*assembly.matrices(wave))
+        energies.append(eigenvalues)
+        weights.append(np.full(len(eigenvalues), share / len(frame)))
     return Levels(np.concatenate(energies), np.concatenate(weights))
 
 
@@ -181,12 +181,12 @@ def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
     vectors = frame.cell[frame.pbc]
     if not len(vectors):
         return np.zeros((1, 3)), np.ones(1)
-    reciprocal, counts = (found[0] for found in divisions(vectors[None], spacing))
+    reciprocal, counts = (values[0] for values in divisions(vectors[None], spacing))
     grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1)
     points = grid.reshape(-1, len(counts))
     mirrored = -points % counts
     order = [int(np.ravel_multi_index(tuple(p), tuple(counts))) for p in mirrored]
-    kept = [row for row, other in enumerate(order) if row <= other]
+    kept = [row for row, mirror in enumerate(order) if row <= mirror]
     shares = [1.0 if order[row] == row else 2.0 for row in kept]
     return (points[kept] / counts) @ reciprocal, np.array(shares) / len(points)
 
@@ -224,7 +224,9 @@ class _Assembly:
         tables = {(a, b): integrals(a, b) for a in atoms for b in atoms}
         pairs = pairs_within(frame, max(table.cutoff for table in tables.values()))
         parts = [_entries(frame, starts, pairs, *key, table) for key, table in tables.items()]
-        places, overlap, kinetic, owner = (np.concatenate(one) for one in zip(*parts, strict=True))
+        places, overlap, kinetic, owner = (
+            np.concatenate(values) for values in zip(*parts, strict=True)
+        )
         sites = frame.positions
         shifts = pairs.vectors - (sites[pairs.second] - sites[pairs.first])
         # Many pairs, few lattice vectors: their phases are all that changes with a wave vector.
@@ -233,14 +235,14 @@ class _Assembly:
         self.shifts = shifts[first]
         shape = (self.size**2, len(first))
         entries = (places, owned.ravel()[owner])
-        self.parts = [coo_matrix((one, entries), shape).tocsr() for one in (overlap, kinetic)]
+        self.parts = [coo_matrix((values, entries), shape).tocsr() for values in (overlap, kinetic)]
 
     def matrices(self, wave: Floats) -> tuple[Matrix, Matrix]:
         """Overlap and kinetic energy (eV) at a wave vector (1/Å)."""
         angles = self.shifts @ wave
         is_real = np.abs(np.sin(angles)).max(initial=0.0) < _REAL
         phases = np.cos(angles) if is_real else np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        found = []
+        matrices = []
         for part, diagonal in zip(self.parts, (1.0, self.onsite), strict=True):
             upper = part @ phases
             if not is_real:
@@ -248,8 +250,8 @@ class _Assembly:
             upper = upper.reshape(self.size, self.size)
             matrix = upper + upper.conj().T
             matrix[np.diag_indices(self.size)] += diagonal
-            found.append(matrix)
-        return found[0], found[1]
+            matrices.append(matrix)
+        return matrices[0], matrices[1]
 
 
 def _entries(

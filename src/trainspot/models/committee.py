@@ -49,8 +49,8 @@ class CommitteePotential(Uncertain, Composite):
         self.trust = dict(trust or {})
         self.calibrated = frozenset(self.trust)
         self.cutoff = max(member.cutoff for member in members)
-        known = set.intersection(*(set(member.numbers) for member in members))
-        self.numbers = tuple(sorted(known))
+        shared = set.intersection(*(set(member.numbers) for member in members))
+        self.numbers = tuple(sorted(shared))
         self.graph_key: Hashable = (KIND, *(member.graph_key for member in members))
 
     @classmethod
@@ -78,16 +78,16 @@ class CommitteePotential(Uncertain, Composite):
         """
         calibration = CalibrationFile.of_export(path)
         files = calibration.model_files
-        members = [potential.load(one, dtype=dtype, device=device) for one in files]
+        members = [potential.load(file, dtype=dtype, device=device) for file in files]
         return cls(members, calibration.trust())
 
     def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
         """What the members need, shared where they can."""
-        found: dict[Hashable, Any] = {}
+        prepared: dict[Hashable, Any] = {}
         for member in self.members:
-            if member.graph_key not in found:
-                found[member.graph_key] = member.prepare(frames)
-        return list(frames), found
+            if member.graph_key not in prepared:
+                prepared[member.graph_key] = member.prepare(frames)
+        return list(frames), prepared
 
     def predict(self, prepared: tuple[list[Frame], dict[Hashable, Any]]) -> list[Labels]:
         """The mean over the members; no stress where one of them has none."""
@@ -107,23 +107,23 @@ class CommitteePotential(Uncertain, Composite):
         ]
 
     def _one(self, frame: Frame, spoken: Sequence[Labels]) -> tuple[Labels, ErrorBars]:
-        found = _predictions(frame, spoken)
-        has_stress = bool(found.has_stress[0])
+        predicted = _predictions(frame, spoken)
+        has_stress = bool(predicted.has_stress[0])
         mean = Labels(
-            float(found.energy.mean()),
-            found.forces.mean(axis=0),
-            found.stress.mean(axis=0)[0] if has_stress else None,
+            float(predicted.energy.mean()),
+            predicted.forces.mean(axis=0),
+            predicted.stress.mean(axis=0)[0] if has_stress else None,
         )
         if len(self.members) < 2:
             nothing = np.full(len(frame), math.nan)
             return mean, ErrorBars(math.nan, nothing, math.nan, None, None)
-        raw = found.disagreement()
-        known = calibrated(raw, found.has_stress, self.trust)
-        of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
+        raw = predicted.disagreement()
+        sigmas = calibrated(raw, predicted.has_stress, self.trust)
+        of_frame = {name: float(value[0]) for name, value in (raw | sigmas).items()}
         trust = self.trust.get("forces", Trust(1.0, math.inf))
         bars = ErrorBars(
             energy=of_frame["energy"],
-            forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
+            forces=(trust.atom_scale or trust.scale) * predicted.atom_disagreement(),
             frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
             threshold_ratio=of_frame.get(RATIO),

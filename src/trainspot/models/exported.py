@@ -82,7 +82,9 @@ class CalibrationFile:
         try:
             models, properties = tuple(content["models"]), content["properties"]
             good = all(Path(name).name == name for name in models)
-            good = good and all({"slope", "fitted"} <= one.keys() for one in properties.values())
+            good = good and all(
+                {"slope", "fitted"} <= entry.keys() for entry in properties.values()
+            )
         except (KeyError, TypeError, AttributeError):
             good = False
         if not good:
@@ -101,11 +103,14 @@ class CalibrationFile:
             DataError: It is damaged.
         """
         where, trusted = str(self.path.parent), {}
-        for name, one in self.properties.items():
+        for name, entry in self.properties.items():
             try:
-                scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
-                atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
-                if one["fitted"]:
+                scale, threshold = (
+                    entry.get("sigma") or entry["slope"],
+                    entry.get("threshold", "inf"),
+                )
+                atoms = None if entry.get("atom_sigma") is None else float(entry["atom_sigma"])
+                if entry["fitted"]:
                     trusted[name] = Trust(float(scale), float(threshold), atoms)
             except (TypeError, ValueError):
                 raise DataError(f"the calibration of '{name}' is damaged", where=where) from None

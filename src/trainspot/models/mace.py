@@ -62,12 +62,12 @@ def _device(torch: Any, name: str) -> Any:
         InputError: It is unknown, or not there.
     """
     try:
-        found = torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise InputError(f"unknown device '{name}'", hint="use cpu or cuda") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"no GPU here that torch can use, for device '{name}'", hint="use cpu")
-    return found
+    return device
 
 
 class MacePotential(Potential):
@@ -186,7 +186,7 @@ class MacePotential(Potential):
         float64, because a total energy of thousands of eV leaves float32 no room for meV.
         """
         head = self._torch.full((len(prepared["has_stress"]),), self.head, device=self.device)
-        found = self._model(
+        output = self._model(
             {**prepared["graph"], "head": head},  # a new mapping: MACE writes into it
             training=False,
             compute_force=True,
@@ -194,12 +194,12 @@ class MacePotential(Potential):
         )
         offsets, e0s = prepared["offsets"], self._e0s[prepared["index"]]
         reference = np.add.reduceat(e0s, offsets[:-1])
-        if "interaction_energy" in found:
-            energies = reference + _numpy(found["interaction_energy"])
+        if "interaction_energy" in output:
+            energies = reference + _numpy(output["interaction_energy"])
         else:  # the plain MACE class keeps no separate interaction energy
-            energies = _numpy(found["energy"])
-        forces = _numpy(found["forces"])
-        stress = _numpy(found["stress"]) if any(prepared["has_stress"]) else None
+            energies = _numpy(output["energy"])
+        forces = _numpy(output["forces"])
+        stress = _numpy(output["stress"]) if any(prepared["has_stress"]) else None
         return [
             Labels(
                 float(energies[row]),

@@ -179,24 +179,24 @@ def members(paths: Iterable[Path]) -> list[Path]:
         InputError: A folder without models.
         DataError: The folder of an export is damaged.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         if _recognised(path):
             plugin = potential_kind(kind_of(path))
-            found += plugin.files(path) if issubclass(plugin, Composite) else [path]
+            files += plugin.files(path) if issubclass(plugin, Composite) else [path]
             continue
-        inside = [one for one in path.iterdir() if one.is_file() and _recognised(one)]
+        inside = [file for file in path.iterdir() if file.is_file() and _recognised(file)]
         if not inside:
             raise InputError(
                 "no model in this folder",
                 where=str(path),
                 hint="give model files, or the folder of trainspot train or export",
             )
-        found += sorted(inside, key=lambda one: (len(one.name), one.name))
-    return found
+        files += sorted(inside, key=lambda file: (len(file.name), file.name))
+    return files
 
 
 def _recognised(path: Path) -> bool:

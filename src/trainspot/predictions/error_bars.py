@@ -50,9 +50,9 @@ def calibrated(
     """
     if not trust:
         return {}
-    found = {name: one.scale * disagreement[name] for name, one in trust.items()}
-    if "stress" in found:
-        found["stress"] = np.where(has_stress, found["stress"], np.nan)
+    sigmas = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
+    if "stress" in sigmas:
+        sigmas["stress"] = np.where(has_stress, sigmas["stress"], np.nan)
     with np.errstate(invalid="ignore"):  # an infinite Δ where no threshold is known
-        judged = [disagreement[name] / one.threshold for name, one in trust.items()]
-    return found | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}
+        judged = [disagreement[name] / calibration.threshold for name, calibration in trust.items()]
+    return sigmas | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}

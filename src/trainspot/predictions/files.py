@@ -83,8 +83,10 @@ class Writer:
         extra += [f"calibrated/{name}" for name in (*self._trust, RATIO) if self._trust]
         for name in extra:
             file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
-        for name, one in self._trust.items():
-            file[f"calibrated/{name}"].attrs.update(scale=one.scale, threshold=one.threshold)
+        for name, calibration in self._trust.items():
+            file[f"calibrated/{name}"].attrs.update(
+                scale=calibration.scale, threshold=calibration.threshold
+            )
 
     def add(self, block: Predictions) -> None:
         """The next frames, in order."""
@@ -140,9 +142,9 @@ def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
     with h5py.File(source, "r") as file:
         if "disagreement" not in file:
             return {}
-        found = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
-        found["stress"] = found["stress"][file["projector"][...].any(axis=(1, 2))]
-    return {name: values for name, values in found.items() if values.size}
+        columns = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
+        columns["stress"] = columns["stress"][file["projector"][...].any(axis=(1, 2))]
+    return {name: values for name, values in columns.items() if values.size}
 
 
 def frame_ids(source: Path | IO[bytes]) -> list[str]:
@@ -175,7 +177,7 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
                 raise DataError("written by a newer trainspot", where=where)
             members = tuple(str(name) for name in file.attrs["members"])
             origin = str(file.attrs.get("source", ""))
-            digests = tuple(str(one) for one in file.attrs.get("digests", ()))
+            digests = tuple(str(digest) for digest in file.attrs.get("digests", ()))
             columns = {name: file[name][...] for name in _COLUMNS}
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None
@@ -199,8 +201,8 @@ def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -
     """
     places = [Path(predictions.source), path.parent / predictions.source]
     places = [given] if given else places if predictions.source else []
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
         missing = f" at '{places[0]}'" if places else ""
         raise InputError(
             f"the frames of these predictions are not{missing or ' named'}",
@@ -208,9 +210,9 @@ def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -
             hint="say where with --frames",
         )
     try:
-        return io.read(found).select(dict.fromkeys(predictions.ids))
+        return io.read(file).select(dict.fromkeys(predictions.ids))
     except ValueError as error:
-        raise InputError(str(error), where=str(found), hint="give the frames evaluated") from error
+        raise InputError(str(error), where=str(file), hint="give the frames evaluated") from error
 
 
 def _validate(columns: dict[str, Any], n_members: int, where: str) -> None:

@@ -186,7 +186,7 @@ class Predictions:
             )
         good = self._finite()
         atoms = self.atom_disagreement(ddof)
-        found = {
+        deltas = {
             "energy": np.sqrt(stats.variance(good.energy / self.n_atoms, ddof)),
             "forces": np.sqrt(stats.ragged_mean(atoms**2, self.offsets)),
             "forces_p95": stats.ragged_quantile(atoms, self.offsets, 0.95),
@@ -194,8 +194,8 @@ class Predictions:
         }
         stress = stats.variance(stats.inside(good.stress, self.projector), ddof)
         dimension = stats.stress_dimension(self.projector)
-        found["stress"] = stats.root_ratio(stress.sum(axis=(-2, -1)), dimension)
-        return {name: np.where(self.is_finite, value, np.inf) for name, value in found.items()}
+        deltas["stress"] = stats.root_ratio(stress.sum(axis=(-2, -1)), dimension)
+        return {name: np.where(self.is_finite, value, np.inf) for name, value in deltas.items()}
 
     def atom_disagreement(self, ddof: int = 1) -> Array:
         """Disagreement about the force on each atom, (A,), eV/Å: Δ with its three components.
@@ -241,8 +241,8 @@ class Predictions:
 
     def rmse(self, dataset: Dataset) -> dict[str, float]:
         """RMSE of the committee mean over all labelled frames; absent without a label."""
-        found = RmseSum.of(self, dataset, mean=True).rmse()
-        return {name: float(values[0]) for name, values in found.items()}
+        errors = RmseSum.of(self, dataset, mean=True).rmse()
+        return {name: float(values[0]) for name, values in errors.items()}
 
     def squares(self, dataset: Dataset, *, mean: bool) -> tuple[dict[str, Array], dict[str, Array]]:
         """Σ_d (x - x_ref)², (M, N), and D, (N,), of each property; both 0 without a reference.

@@ -41,15 +41,15 @@ def check_strategy(
     """
     item = {"kind": name, **(parameters or {})}
     _check_parameters(item)
-    given = steps.pad_inputs(Dataset.from_frames(frames)).frames
-    part = _run(item, given, seed)
-    again = _run(item, given, seed)
+    inputs = steps.pad_inputs(Dataset.from_frames(frames)).frames
+    part = _run(item, inputs, seed)
+    again = _run(item, inputs, seed)
     assert _facts(part) == _facts(again), "the same seed gives the same frames"
-    _check_frames(name, part.frames, given)
-    for frame in given:
+    _check_frames(name, part.frames, inputs)
+    for frame in inputs:
         alone = _run(item, [frame], seed)
-        told = alone.frames or alone.refused or alone.notes
-        assert told, f"what cannot be made is said: {frame.to_atoms().get_chemical_formula()}"
+        outcome = alone.frames or alone.refused or alone.notes
+        assert outcome, f"what cannot be made is said: {frame.to_atoms().get_chemical_formula()}"
         duplicates = alone.refused.get("duplicate", 0)
         assert not duplicates, "a structure gives no frame twice"
     return part
@@ -69,26 +69,26 @@ def _check_parameters(item: Mapping[str, Any]) -> None:
     raise AssertionError("unknown parameters are refused")
 
 
-def _run(item: Mapping[str, Any], given: Sequence[Frame], seed: int) -> Part:
+def _run(item: Mapping[str, Any], parents: Sequence[Frame], seed: int) -> Part:
     (strategy,) = parse_plan([item])
     assert isinstance(strategy, Strategy)
-    return steps.run_step(steps.Step(strategy, 0, 0), given, seed)
+    return steps.run_step(steps.Step(strategy, 0, 0), parents, seed)
 
 
 def _facts(part: Part) -> tuple[Any, ...]:
     return [frame.id for frame in part.frames], part.refused, list(part.notes)
 
 
-def _check_frames(name: str, made: Sequence[Frame], given: Sequence[Frame]) -> None:
-    known = {frame.id: frame for frame in given}
-    assert len({frame.id for frame in made}) == len(made), "no frame twice"
-    for frame in made:
+def _check_frames(name: str, frames: Sequence[Frame], inputs: Sequence[Frame]) -> None:
+    by_id = {frame.id: frame for frame in inputs}
+    assert len({frame.id for frame in frames}) == len(frames), "no frame twice"
+    for frame in frames:
         json.dumps(dict(frame.origin.parameters), allow_nan=False)
         gaps = vacuum_gaps(frame)[~frame.pbc]
         assert np.all(gaps >= VACUUM - 1e-5), "vacuum along what is not periodic"
-        if frame is known.get(frame.id):
+        if frame is by_id.get(frame.id):
             continue  # passed on as it is
         assert frame.origin.strategy, f"{name} names its strategy"
-        assert frame.origin.parent in {"", *known}, "the parent is one of those given"
+        assert frame.origin.parent in {"", *by_id}, "the parent is one of those given"
         assert not frame.labels, "labels are never invented"
         assert not overlapping(frame), "no atoms overlap"

@@ -17,8 +17,8 @@ def check_calibration(name: str) -> None:
     - they do not depend on the order of the pairs, and scale with Δ;
     - ``nominal`` is a share or ``None``, and ``min_pairs`` a number of pairs.
     """
-    found = Method.implementation(plugins.load(GROUP, name))
-    method = found(CalibrateSettings(method=name))
+    method_class = Method.implementation(plugins.load(GROUP, name))
+    method = method_class(CalibrateSettings(method=name))
     assert method.nominal is None or 0.0 < method.nominal < 1.0, "nominal is a share"
     assert isinstance(method.min_pairs, int), "min_pairs is a number"
     assert method.min_pairs >= 0, "min_pairs is a number"

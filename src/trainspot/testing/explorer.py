@@ -67,21 +67,32 @@ def check_explorer(
         starts: A crystal, a slab and a molecule that the model knows. Default: of those elements.
     """
     is_name = isinstance(explorer, str)
-    found = registered(explorer) if isinstance(explorer, str) else Explorer.implementation(explorer)
-    claims = Claims("explorer", found.name, found)
-    claims(not is_name or found.name == explorer, f"is not registered as '{found.name}'")
-    check_code(claims, found.default_code)
-    is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, MdSettings)
+    explorer_class = (
+        registered(explorer) if isinstance(explorer, str) else Explorer.implementation(explorer)
+    )
+    claims = Claims("explorer", explorer_class.name, explorer_class)
+    claims(
+        not is_name or explorer_class.name == explorer,
+        f"is not registered as '{explorer_class.name}'",
+    )
+    check_code(claims, explorer_class.default_code)
+    is_settings = isinstance(explorer_class.Settings, type) and issubclass(
+        explorer_class.Settings, MdSettings
+    )
     claims(is_settings, "Settings does not derive from MdSettings")
     with claims.works("settings that are all left at their defaults"):
-        found.Settings()
-    parsed = check_settings(claims, found.Settings, settings or {})
-    check_hooks(claims, found, parsed, tiny_dataset())
-    if not found.runs_in_process and explore is None:
+        explorer_class.Settings()
+    parsed = check_settings(claims, explorer_class.Settings, settings or {})
+    check_hooks(claims, explorer_class, parsed, tiny_dataset())
+    if not explorer_class.runs_in_process and explore is None:
         return
     frames = _starts() if starts is None else list(starts)
     _Exploration(
-        claims, explore or found.run, model or tiny_model(), parsed, Dataset.from_frames(frames)
+        claims,
+        explore or explorer_class.run,
+        model or tiny_model(),
+        parsed,
+        Dataset.from_frames(frames),
     ).check()
 
 
@@ -168,8 +179,8 @@ class _Exploration:
             "pressure": (origin.parameters.get("pressure"), run.pressure),
             "ensemble": (origin.parameters.get("ensemble"), run.ensemble),
         }
-        for name, (found, wanted) in said.items():
-            self.claims(found == wanted, f"the origin of a frame says {name} {found!r}")
+        for name, (value, wanted) in said.items():
+            self.claims(value == wanted, f"the origin of a frame says {name} {value!r}")
         self.claims(origin.strategy, "the origin of a frame names no strategy")
         time = int(origin.parameters["step"]) * run.timestep / 1000.0
         close = math.isclose(float(origin.parameters.get("time", -1.0)), time, rel_tol=1e-9)

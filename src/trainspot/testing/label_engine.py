@@ -70,23 +70,30 @@ def check_label_engine(
         step: Displacement of an atom for finite differences, Å; a tenth of it as a strain.
         tolerance: Of forces against finite differences, eV/Å; a fifth of it of stress, eV/Å³.
     """
-    found = base.engine(engine) if isinstance(engine, str) else LabelEngine.implementation(engine)
-    claims = Claims("label engine", found.name, found)
+    engine_class = (
+        base.engine(engine) if isinstance(engine, str) else LabelEngine.implementation(engine)
+    )
+    claims = Claims("label engine", engine_class.name, engine_class)
     if isinstance(engine, str):
-        claims(found.name == engine, f"its name is not the registered one, '{engine}'")
-    check_code(claims, found.default_code)
-    is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, EngineSettings)
+        claims(engine_class.name == engine, f"its name is not the registered one, '{engine}'")
+    check_code(claims, engine_class.default_code)
+    is_settings = isinstance(engine_class.Settings, type) and issubclass(
+        engine_class.Settings, EngineSettings
+    )
     claims(is_settings, "Settings does not derive from EngineSettings")
-    parsed = check_settings(claims, found.Settings, settings or {})
-    check_hooks(claims, found, parsed, tiny_dataset())
-    _check_theory(claims, found, settings or {}, parsed, other or {}, indifferent)
-    in_process = issubclass(found, FrameEngine)
-    claims(in_process == found.runs_in_process, "runs_in_process is for a FrameEngine, and only it")
+    parsed = check_settings(claims, engine_class.Settings, settings or {})
+    check_hooks(claims, engine_class, parsed, tiny_dataset())
+    _check_theory(claims, engine_class, settings or {}, parsed, other or {}, indifferent)
+    in_process = issubclass(engine_class, FrameEngine)
+    claims(
+        in_process == engine_class.runs_in_process,
+        "runs_in_process is for a FrameEngine, and only it",
+    )
     if not in_process and label is None:
         return
-    runner = label or found().label  # type: ignore[attr-defined]  # a FrameEngine
+    runner = label or engine_class().label  # type: ignore[attr-defined]  # a FrameEngine
     chosen = few_frames(tiny_dataset()) if frames is None else list(frames)
-    labelling = Labelling(claims, runner, parsed, found.theory(parsed), chosen)
+    labelling = Labelling(claims, runner, parsed, engine_class.theory(parsed), chosen)
     labelling.check(failing)
     labelling.check_derivatives(step, tolerance)
     if in_process and label is None:
@@ -96,7 +103,7 @@ def check_label_engine(
 def _check_theory(
     claims: Claims,
     engine: type[LabelEngine],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     settings: Any,
     other: Mapping[str, Any],
     indifferent: Collection[str],
@@ -113,7 +120,7 @@ def _check_theory(
     again = parse_settings(engine.Settings, settings.model_dump(mode="json"))
     claims(engine.theory(again) == theory, "theory is another for the same settings")
     for name in fields:
-        changed = _changed(engine, given, settings, name, other)
+        changed = _changed(engine, overrides, settings, name, other)
         if changed is None or (name in indifferent and name not in engine.Settings.practical):
             continue
         what = f"'{name}' = {getattr(changed, name)!r} instead of {getattr(settings, name)!r}"
@@ -126,7 +133,7 @@ def _check_theory(
 
 def _changed(
     engine: type[LabelEngine],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     settings: Any,
     name: str,
     other: Mapping[str, Any],
@@ -136,7 +143,7 @@ def _changed(
     values = [other[name]] if name in other else _others(engine, name, present)
     for value in values:
         try:
-            changed = parse_settings(engine.Settings, {**given, name: value})
+            changed = parse_settings(engine.Settings, {**overrides, name: value})
         except (InputError, ValidationError):
             continue
         if getattr(changed, name) != present:

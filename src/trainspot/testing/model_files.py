@@ -75,7 +75,7 @@ def _check_recognises(claims: Claims, model: type[Potential], path: Path, folder
 
 
 def _check_damaged_folder(claims: Claims, model: type[Potential], path: Path, folder: Path) -> None:
-    files = sorted(one.relative_to(path) for one in path.rglob("*") if one.is_file())
+    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
     for number, name in enumerate(files):
         damaged = folder / f"damaged_{number}"
         shutil.copytree(path, damaged)
@@ -137,5 +137,5 @@ def _damages(content: bytes) -> Iterator[tuple[str, bytes, bool]]:
         return
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    for name in sorted(files, key=lambda one: (-len(files[one]), one))[:_MEMBERS]:
+    for name in sorted(files, key=lambda file: (-len(files[file]), file))[:_MEMBERS]:
         yield f"of which '{name}' is empty", _archive({**files, name: b""}), False

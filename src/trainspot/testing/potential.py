@@ -55,15 +55,15 @@ def check_potential(
         prepared = model.prepare(frames)
         together, again = model.predict(prepared), model.predict(prepared)
     claims(len(together) == len(frames), f"{len(together)} predictions for {len(frames)} frames")
-    for frame, found, repeated in zip(frames, together, again, strict=True):
+    for frame, batched, repeated in zip(frames, together, again, strict=True):
         alone = model.predict(model.prepare([frame]))[0]
-        for other in (alone, repeated):
-            _check_same(claims, found, other)
+        for labels in (alone, repeated):
+            _check_same(claims, batched, labels)
         periodic = bool(frame.pbc.any())
-        claims((found.stress is not None) == periodic, "stress is not there where periodic only")
-        _check_forces(claims, model, frame, found, tolerance)
-        if found.stress is not None:
-            _check_stress(claims, model, frame, found.stress, tolerance)
+        claims((batched.stress is not None) == periodic, "stress is not there where periodic only")
+        _check_forces(claims, model, frame, batched, tolerance)
+        if batched.stress is not None:
+            _check_stress(claims, model, frame, batched.stress, tolerance)
     if path is not None:
         claims(folder is not None, "check_potential needs a folder beside a path")
         assert folder is not None
@@ -84,13 +84,13 @@ def _check_attributes(claims: Claims, model: Potential) -> None:
             model.predict(model.prepare([frame]))
 
 
-def _check_same(claims: Claims, found: Labels, other: Labels) -> None:
-    claims(found.energy is not None, "there is no energy")
-    claims(found.forces is not None, "there are no forces")
-    energies = np.array([found.energy, other.energy], dtype=np.float64)
+def _check_same(claims: Claims, first: Labels, second: Labels) -> None:
+    claims(first.energy is not None, "there is no energy")
+    claims(first.forces is not None, "there are no forces")
+    energies = np.array([first.energy, second.energy], dtype=np.float64)
     close = abs(energies[0] - energies[1]) < 1e-8
     claims(close, "the energy depends on the batch or on what was predicted before")
-    close = np.allclose(_forces(found), _forces(other), rtol=0, atol=1e-8)
+    close = np.allclose(_forces(first), _forces(second), rtol=0, atol=1e-8)
     claims(close, "the forces depend on the batch or on what was predicted before")
 
 
@@ -99,9 +99,9 @@ def _forces(labels: Labels) -> Any:
 
 
 def _check_forces(
-    claims: Claims, model: Potential, frame: Frame, found: Labels, tolerance: float
+    claims: Claims, model: Potential, frame: Frame, labels: Labels, tolerance: float
 ) -> None:
-    forces = _forces(found)
+    forces = _forces(labels)
     claims(forces.shape == (len(frame), 3), f"forces have the shape {forces.shape}")
     step = np.zeros((len(frame), 3))
     step[-1] = STEP * _DIRECTION

@@ -51,8 +51,8 @@ class _Subject:
         """A training in a folder of its own."""
         folder = self.folder / name
         folder.mkdir()
-        given = self.settings if settings is None else settings
-        return Training(self.claims, self.engine, given, folder)
+        chosen = self.settings if settings is None else settings
+        return Training(self.claims, self.engine, chosen, folder)
 
     def load(self, result: TrainingResult) -> Potential:
         """The model of a training, through its kind."""
@@ -64,7 +64,7 @@ class _Subject:
         with self.claims.works("predictions of the trained model"):
             labels = model.predict(model.prepare(self.frames))
         pairs = zip(labels, self.frames, strict=True)
-        return np.array([(one.energy or 0.0) / len(frame) for one, frame in pairs])
+        return np.array([(prediction.energy or 0.0) / len(frame) for prediction, frame in pairs])
 
 
 def check_trainer(
@@ -141,9 +141,9 @@ def _check_declarations(claims: Claims, engine: type[Trainer], settings: Mapping
     claims(engine.executable, "executable is empty")
     filename = engine.model_filename
     claims(filename and "/" not in filename, "model_filename is not the name of a file")
-    known = plugins.names(potential.GROUP)
+    kinds = plugins.names(potential.GROUP)
     claims(
-        engine.model_kind in known,
+        engine.model_kind in kinds,
         f"model_kind '{engine.model_kind}' is not registered in {potential.GROUP}",
     )
     with claims.works("settings that are all left at their defaults"):
@@ -243,14 +243,14 @@ def _check_atoms(subject: _Subject, model: Potential, tolerance: float) -> None:
     atoms = [frame for frame in train if is_isolated_atom(frame)]
     if not atoms:
         raise InputError("check_trainer needs a labelled isolated atom in the training set")
-    for frame, found in zip(atoms, model.predict(model.prepare(atoms)), strict=True):
-        given = frame.labels.energy
-        assert given is not None
-        predicted = float("nan") if found.energy is None else found.energy
+    for frame, labels in zip(atoms, model.predict(model.prepare(atoms)), strict=True):
+        label = frame.labels.energy
+        assert label is not None
+        predicted = float("nan") if labels.energy is None else labels.energy
         subject.claims(
-            abs(predicted - given) < tolerance,
+            abs(predicted - label) < tolerance,
             f"the isolated atom of {frame.to_atoms().symbols} has {predicted:.6g} eV, not the "
-            f"{given:.6g} eV of its label: reference energies are fixed, not fitted",
+            f"{label:.6g} eV of its label: reference energies are fixed, not fitted",
         )
 
 
@@ -273,10 +273,10 @@ def _check_start(subject: _Subject, scratch: TrainingResult) -> None:
     claims(written != fresh, ignored.format("the same files are written"))
     start.unlink()  # the training runs elsewhere: it needs a copy
     training.run_program()
-    found = subject.energies(subject.load(training.read()))
+    energies = subject.energies(subject.load(training.read()))
     before = subject.energies(subject.load(scratch))
     claims(
-        np.abs(found - before).max() > _DIFFERENT,
+        np.abs(energies - before).max() > _DIFFERENT,
         ignored.format("the model is that of a training from scratch"),
     )
 

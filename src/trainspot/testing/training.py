@@ -46,8 +46,8 @@ class Training:
 
     def write(self, dataset: Dataset, seed: int, **files: Path) -> dict[str, bytes]:
         """Let the trainer write its inputs; returns their contents by relative path."""
-        given = f" with '{min(files)}'" if files else ""
-        with self.claims.works(f"write_inputs(){given}"):
+        option = f" with '{min(files)}'" if files else ""
+        with self.claims.works(f"write_inputs(){option}"):
             self.engine.write_inputs(self.folder, dataset, self.settings, seed, **files)
         return _contents(self.folder)
 
@@ -57,10 +57,12 @@ class Training:
         Raises:
             AssertionError: It is not there, or ends with another status than 0.
         """
-        done = self._program()
+        process = self._program()
         words = " ".join([self.engine.executable, *self.engine.arguments(self.settings)])
-        said = processes.error_line(done.stderr) or done.stderr.strip()[-200:]
-        self.claims(done.returncode == 0, f"'{words}' ended with status {done.returncode}: {said}")
+        said = processes.error_line(process.stderr) or process.stderr.strip()[-200:]
+        self.claims(
+            process.returncode == 0, f"'{words}' ended with status {process.returncode}: {said}"
+        )
 
     def _program(self) -> subprocess.CompletedProcess[str]:
         try:
@@ -114,7 +116,7 @@ class Training:
         inside = checkpoint is None or (checkpoint.is_file() and checkpoint.is_relative_to(folder))
         claims(inside, f"read_outputs() names no checkpoint in the folder, but {checkpoint!r}")
         epochs = result.metrics
-        are_mappings = isinstance(epochs, list) and all(isinstance(one, dict) for one in epochs)
+        are_mappings = isinstance(epochs, list) and all(isinstance(epoch, dict) for epoch in epochs)
         claims(are_mappings, "metrics are not a list of mappings")
         with claims.works("metrics written as JSON, which knows no infinite numbers,"):
             json.dumps(epochs, allow_nan=False)
@@ -167,8 +169,8 @@ class Training:
     def _named(self) -> list[Path]:
         """The files that ``outputs()`` names."""
         patterns = self.engine.outputs(self.settings)
-        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
-        return sorted(path for path in found if path.is_file())
+        paths = {path for pattern in patterns for path in self.folder.glob(pattern)}
+        return sorted(path for path in paths if path.is_file())
 
     def _clean(self, name: str) -> Path:
         """A folder beside this one that holds only what ``outputs()`` names."""

@@ -190,8 +190,8 @@ class Trainer(Engine, abstract=True):
     @classmethod
     def given_e0s(cls, settings: Any) -> Mapping[str, float] | None:
         """Energies (eV) of isolated atoms by symbol, if the settings give them; ``e0s_setting``."""
-        given: Mapping[str, float] | None = dict(settings).get(cls.e0s_setting)
-        return given
+        e0s: Mapping[str, float] | None = dict(settings).get(cls.e0s_setting)
+        return e0s
 
     @classmethod
     def refuse_unsupported(cls, start: Path | None, checkpoint: Path | None) -> None:
@@ -231,8 +231,10 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
     usable = dataset.labelled()
     train, validation = usable.subset("train"), usable.subset("validation")
     if not len(train):
-        known = "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
-        raise InputError(f"nothing to train on: {known}", hint="label the frames, then split them")
+        reason = (
+            "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
+        )
+        raise InputError(f"nothing to train on: {reason}", hint="label the frames, then split them")
     theories = sorted({*train.theories, *validation.theories})
     if len(theories) > 1:
         raise InputError(
@@ -269,18 +271,18 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     energies on the composition (minimum norm where the compositions leave a choice).
     """
     numbers = np.unique(train.column("numbers")).astype(int).tolist()
-    known = {z: e for z, e in train.e0s().items() if z in numbers}
-    missing = [z for z in numbers if z not in known]
+    e0s = {z: e for z, e in train.e0s().items() if z in numbers}
+    missing = [z for z in numbers if z not in e0s]
     if not missing:
-        return dict(sorted(known.items())), []
+        return dict(sorted(e0s.items())), []
     composition = _composition(train, numbers)
     energy = train.column("energy").astype(np.float64)
-    given = np.array([known.get(z, 0.0) for z in numbers])
+    fixed = np.array([e0s.get(z, 0.0) for z in numbers])
     unknown = np.isin(numbers, missing)
-    fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ given, rcond=None)[0]
-    known |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
+    fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ fixed, rcond=None)[0]
+    e0s |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
     names = symbols(missing)
-    return dict(sorted(known.items())), [
+    return dict(sorted(e0s.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]
 

@@ -161,12 +161,12 @@ class MaceTrainer(Trainer):
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:
         """The checkpoint of the latest epoch, if there is a whole one."""
-        found = {
+        checkpoints = {
             (int(match[1]), path.name): path
             for path in directory.glob("checkpoints/*.pt")
             if (match := _CHECKPOINT.fullmatch(path.name)) and is_whole(path)
         }
-        return found[max(found)] if found else None
+        return checkpoints[max(checkpoints)] if checkpoints else None
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -189,19 +189,19 @@ def _e0s(
 
     MACE wants one for each element of the validation frames too.
     """
-    given = {atomic_numbers.get(symbol, 0): e for symbol, e in (settings.e0s or {}).items()}
+    by_number = {atomic_numbers.get(symbol, 0): e for symbol, e in (settings.e0s or {}).items()}
     needed = {atomic_numbers[symbol] for symbol in everything.species}
     if settings.e0s is not None:
-        missing = sorted(needed - given.keys())
-        if missing or 0 in given:
+        missing = sorted(needed - by_number.keys())
+        if missing or 0 in by_number:
             names = symbols(missing) or "an unknown symbol"
             raise InputError(f"no reference energy for {names}", where="train.settings.e0s")
-        return {z: given[z] for z in sorted(needed)}, []
-    known, notes = reference_energies(train)
-    unseen = sorted(needed - known.keys())
+        return {z: by_number[z] for z in sorted(needed)}, []
+    e0s, notes = reference_energies(train)
+    unseen = sorted(needed - e0s.keys())
     if unseen:
         raise InputError(f"{symbols(unseen)} occurs in the validation set but in no training frame")
-    return known, notes
+    return e0s, notes
 
 
 def _write_frames(path: Path, frames: Iterable[Frame]) -> None:
@@ -298,8 +298,8 @@ def _finite(records: Iterable[dict[str, Any]], where: str) -> Iterable[dict[str,
         epoch, loss = record.get("epoch"), record.get("loss")
         if isinstance(loss, float) and not math.isfinite(loss):
             finite = [f"{_LOSSES[mode]} {before[mode]}" for mode in _LOSSES if mode in before]
-            known = f" (before: {', '.join(finite)})" if finite else ""
-            what = f"the loss is not finite{_in(epoch)}: {loss}{known}"
+            history = f" (before: {', '.join(finite)})" if finite else ""
+            what = f"the loss is not finite{_in(epoch)}: {loss}{history}"
             raise TrainingDivergedError(what, where=where, hint="lower 'lr'")
         if isinstance(loss, float):
             before[str(record.get("mode"))] = f"{loss:.3g}{_in(epoch)}"
@@ -347,9 +347,9 @@ def _read_notes(directory: Path) -> list[str]:
 
 def _read_log(directory: Path) -> list[str]:
     """What MACE warned of, each once: so a feature that it switched off does not go unseen."""
-    found: dict[str, None] = {}
+    messages: dict[str, None] = {}
     for path in sorted(directory.glob("logs/*[0-9].log")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if (match := _WARNING.match(line)) and _FALSE_ALARM not in line:
-                found.setdefault(f"MACE: {match['text']}")
-    return list(found)[:_MAX_WARNINGS]
+                messages.setdefault(f"MACE: {match['text']}")
+    return list(messages)[:_MAX_WARNINGS]

@@ -88,8 +88,8 @@ def train_committee(
 
     def write(folder: Path, **checkpoint: Path | None) -> None:
         member = folders.index(folder)
-        given = {"start": starts[member], **checkpoint}
-        engine.write_inputs(folder, dataset, settings, seeds[member], **given)
+        options = {"start": starts[member], **checkpoint}
+        engine.write_inputs(folder, dataset, settings, seeds[member], **options)
 
     try:
         for folder in folders:
@@ -104,7 +104,7 @@ def train_committee(
     for running in _run(engine, command, folders, workers, attempts.go_on):
         report([engine.progress(folder, settings) for folder in running])
     results = [engine.read_outputs(folder) for folder in folders]
-    for folder, text in attempts.told().items():
+    for folder, text in attempts.warnings().items():
         results[folders.index(folder)].warnings.append(text)
     report([1.0] * committee)
     _collect(engine, directory, results)
@@ -138,7 +138,7 @@ class _Attempts:
         self.write(folder, checkpoint=checkpoint)
         return True
 
-    def told(self) -> dict[Path, str]:
+    def warnings(self) -> dict[Path, str]:
         """A sentence for each folder."""
         return {
             folder: f"{folder.name} was killed and "
@@ -159,10 +159,10 @@ def find_executable(name: str, engine: type[Engine] | None = None) -> str:
         InputError: It is in neither place; the message says what to do.
     """
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = beside or shutil.which(name)
-    if found is None:
+    path = beside or shutil.which(name)
+    if path is None:
         raise (engine or Engine).missing(f"the program '{name}'")
-    return found
+    return path
 
 
 def _run(

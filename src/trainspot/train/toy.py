@@ -192,13 +192,13 @@ def fit(
     else:
         basis, prior = start.basis, start.coefficients
         e0s = dict(zip(start.numbers, start.e0s.tolist(), strict=True)) | e0s
-    known = ToyPotential(basis, np.zeros_like(prior), np.array([e0s[z] for z in basis.numbers]))
+    baseline = ToyPotential(basis, np.zeros_like(prior), np.array([e0s[z] for z in basis.numbers]))
     times = np.ones(len(frames))
     if settings.bootstrap and frames:
         drawn = generator(seed, "bootstrap").integers(len(frames), size=len(frames))
         times = np.bincount(drawn, minlength=len(frames)).astype(np.float64)
-    coefficients = _solve(frames, times, known, settings, prior)
-    model = ToyPotential(basis, coefficients, known.e0s)
+    coefficients = _solve(frames, times, baseline, settings, prior)
+    model = ToyPotential(basis, coefficients, baseline.e0s)
     metrics = _rmse(model, "train", frames) | _rmse(model, "validation", list(validation))
     return model, metrics, warnings
 
@@ -228,17 +228,17 @@ def _draw_basis(
 def _solve(
     frames: Sequence[Frame],
     times: Array,
-    known: ToyPotential,
+    baseline: ToyPotential,
     settings: ToySettings,
     prior: Array,
 ) -> Array:
-    """The coefficients, (S, F), that explain what ``known`` (E0s and core) leaves over."""
+    """The coefficients, (S, F), fitted to what is left after the ``baseline`` (E0s and core)."""
     size = prior.size
     gram, moment = np.zeros((size, size)), np.zeros(size)
     drawn = [(frame, count) for frame, count in zip(frames, times, strict=True) if count]
     for start in range(0, len(drawn), _BATCH):
         batch = drawn[start : start + _BATCH]
-        design, target = _equations([frame for frame, _ in batch], known, settings)
+        design, target = _equations([frame for frame, _ in batch], baseline, settings)
         rows = np.repeat([count for _, count in batch], [len(block) for block in design])
         stacked = np.concatenate(design)
         weighted = stacked.T * rows
@@ -251,14 +251,14 @@ def _solve(
 
 
 def _equations(
-    frames: Sequence[Frame], known: ToyPotential, settings: ToySettings
+    frames: Sequence[Frame], baseline: ToyPotential, settings: ToySettings
 ) -> tuple[list[Array], list[Array]]:
     """Weighted rows (n, S F) and right-hand side (n,) of each frame's energy, forces and stress."""
-    basis, pairs = known.basis, find_pairs(frames, known.cutoff)
+    basis, pairs = baseline.basis, find_pairs(frames, baseline.cutoff)
     energy, forces, strain = _design(basis, pairs)
     size = energy[0].size
     designs, targets = [], []
-    for row, (frame, base) in enumerate(zip(frames, known.predict(pairs), strict=True)):
+    for row, (frame, base) in enumerate(zip(frames, baseline.predict(pairs), strict=True)):
         assert base.forces is not None
         labels, atoms = frame.labels, slice(*pairs.offsets[row : row + 2])
         rows: list[Array] = []
@@ -301,11 +301,11 @@ def _rmse(model: ToyPotential, name: str, frames: Sequence[Frame]) -> dict[str, 
     if not frames:
         return {}
     energies, forces = [], []
-    for frame, found in zip(frames, model.predict(model.prepare(frames)), strict=True):
-        if frame.labels.energy is not None and found.energy is not None:
-            energies.append((found.energy - frame.labels.energy) / len(frame))
-        if frame.labels.forces is not None and found.forces is not None:
-            forces.append((found.forces - frame.labels.forces).ravel())
+    for frame, predicted in zip(frames, model.predict(model.prepare(frames)), strict=True):
+        if frame.labels.energy is not None and predicted.energy is not None:
+            energies.append((predicted.energy - frame.labels.energy) / len(frame))
+        if frame.labels.forces is not None and predicted.forces is not None:
+            forces.append((predicted.forces - frame.labels.forces).ravel())
     return {
         f"{name}_energy": float(np.sqrt(np.mean(np.square(energies)))),
         f"{name}_forces": float(np.sqrt(np.mean(np.square(np.concatenate(forces))))),
