@@ -56,7 +56,7 @@ class Isolated(Strategy):
         return self.model_copy(update={"species": tuple(sorted({*self.species, *brought}))})
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """One frame per element; where the inputs have such an atom already, that one."""
+        """One frame per element: the isolated atom of the inputs if they have one."""
         del rng
         present = {int(f.numbers[0]): f for f in frames if is_isolated_atom(f)}
         more = np.array([atomic_numbers[name] for name in self.species], dtype=np.int64)

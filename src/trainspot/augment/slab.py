@@ -91,7 +91,7 @@ class Slab(Strategy):
                 yield from self._slabs(crystal, miller, surface)
 
     def _distinct(self, crystal: Crystal) -> Iterator[tuple[Miller, Surface]]:
-        """The surfaces that no symmetry turns into an earlier one."""
+        """The surfaces that are not equivalent to an earlier one by symmetry."""
         met: dict[Miller, Surface] = {}
         for miller in self.miller:
             surface = crystal.surface(miller)
@@ -124,7 +124,7 @@ class Slab(Strategy):
             yield repeated(thin, matrix).with_(origin=origin)
 
     def _cuts(self, crystal: Crystal, surface: Surface) -> list[_Cut]:
-        """The places to cut at, the widest gap first."""
+        """The cuts, the widest gap first."""
         gaps = _gaps(_levels(crystal, surface), surface.spacing)
         widest = max(cut.gap for cut in gaps)
         wide = [cut for cut in gaps if cut.gap >= widest - _AS_WIDE]
@@ -152,7 +152,7 @@ def _written(miller: Miller) -> str:
 
 
 def _levels(crystal: Crystal, surface: Surface) -> Floats:
-    """How high each site of the crystal lies, in spacings, (n,)."""
+    """Height of each site of the crystal along the normal, in spacings, (n,)."""
     normal = normals(surface.vectors)[2]
     height = float((surface.vectors[2] * normal).sum())
     x, y, z = crystal.frame.positions[crystal.sites].T
@@ -169,7 +169,7 @@ def _gaps(levels: Floats, spacing: float) -> list[_Cut]:
 
 
 def _meets(cut: _Cut, earlier: _Cut, images: Sequence[float], spacing: float) -> bool:
-    """Whether a symmetry brings one cut, whose ``images`` are given, to the other."""
+    """Whether a symmetry maps a cut, with these ``images``, onto an earlier one."""
     if abs(cut.gap - earlier.gap) > _ONE_PLANE:
         return False
     apart = [abs((image - earlier.level + 0.5) % 1.0 - 0.5) * spacing for image in images]
@@ -179,7 +179,7 @@ def _meets(cut: _Cut, earlier: _Cut, images: Sequence[float], spacing: float) ->
 def _cut_out(crystal: Crystal, surface: Surface, cut: _Cut, layers: int) -> Frame:
     """The slab with the smallest surface, turned so that its normal is z and a vector is x.
 
-    It starts at the cut and has no cell vector along the normal: vacuum is the caller's.
+    It starts at the cut and has no cell vector along the normal: the caller adds vacuum.
     """
     first, second, up = surface.vectors
     below = np.floor(_levels(crystal, surface) - cut.level)

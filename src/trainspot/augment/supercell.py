@@ -53,7 +53,7 @@ class Supercell(Strategy):
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """One supercell per frame; a frame that needs none comes back itself."""
+        """One supercell per frame; a frame that is large enough is passed on unchanged."""
         del rng
         self.note_molecules(frames, "repeated")
         for frame in frames:
@@ -174,8 +174,8 @@ def _repetitions(rank: int, most: int) -> Integers:
 def _general(cell: NDArray[np.float64], enough: float, most: int) -> Integers:
     """The best integer matrix (d, d), among all sublattices of at most ``most`` cells.
 
-    Sizes that the densest lattice packing shows to be hopeless are never looked at. The matrix
-    gives the reduced basis of the sublattice found.
+    Sizes that are too small even for the densest lattice packing are skipped. The matrix gives the
+    reduced basis of the best sublattice.
     """
     rank = len(cell)
     volume = math.sqrt(float(np.linalg.det(cell @ cell.T)))
@@ -200,14 +200,14 @@ def _general(cell: NDArray[np.float64], enough: float, most: int) -> Integers:
 
 
 def _index(matrix: Integers) -> int:
-    """How many cells a supercell has."""
+    """Number of unit cells in a supercell."""
     return round(abs(float(np.linalg.det(matrix))))
 
 
 def _best_of_size(cell: NDArray[np.float64], size: int, at_least: float) -> tuple[float, Integers]:
     """The sublattice of index ``size`` with the largest image distance, and its reduced basis.
 
-    Candidates with a basis vector shorter than ``at_least`` are left out; -1 if none is left.
+    Candidates with a basis vector shorter than ``at_least`` are skipped; -1 without candidates.
     """
     bases = _sublattices(cell, size, at_least - _SAME)
     if not len(bases):
@@ -227,7 +227,7 @@ def _sublattices(cell: NDArray[np.float64], size: int, at_least: float) -> Integ
     """Bases (k, rank, rank) of all sublattices of an index with large image distances.
 
     Each sublattice has one Hermite normal form. Forms are built from the last row up, and dropped
-    as soon as their rows reach a vector shorter than ``at_least``.
+    as soon as a combination of their rows is shorter than ``at_least``.
     """
     rank = len(cell)
     sublattices = [np.zeros((0, rank, rank), dtype=np.int64)]

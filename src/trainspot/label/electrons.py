@@ -1,4 +1,4 @@
-"""Electrons in pw.x: charge and spin of a frame, and what fixed occupations cannot hold."""
+"""Electrons in pw.x: charge and spin of a frame, and the limits of fixed occupations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainspot.label.quantumespresso import QuantumEspressoSettings
 
 _OPEN_CORES: Final = frozenset(range(57, 72))
-"""Lanthanides: pseudopotentials of some freeze an odd number of electrons."""
+"""Lanthanides: some of their pseudopotentials freeze an odd number of electrons."""
 _UNGUIDED_MAGNETISATION: Final = 0.5
 """Share of the valence electrons that start polarised when no moments are given."""
 
@@ -39,7 +39,7 @@ def spin(
         valences: Valence electrons of each element's pseudopotential.
 
     Raises:
-        InputError: The moments cannot be told to pw.x.
+        InputError: pw.x has no keyword for these moments.
     """
     alone = atomic_moment(frame)
     if not (alone or settings.spin):
@@ -57,10 +57,10 @@ def spin(
 
 
 def _own_moments(frame: Frame) -> dict[str, float]:
-    """The moment, µB, that each element of a frame starts from, where the frame says so.
+    """The starting moment, µB, of each element of a frame; empty if the frame has no moments.
 
     Raises:
-        InputError: Atoms of one element start from different moments, or these are vectors.
+        InputError: Atoms of one element start from different moments, or moments are vectors.
     """
     if MOMENTS not in frame.state:
         return {}
@@ -111,10 +111,10 @@ def odd(
     settings: QuantumEspressoSettings,
     valences: Mapping[str, float] | None = None,
 ) -> list[Frame]:
-    """The frames whose electrons fixed occupations cannot fill, where none is spin-polarised.
+    """The frames with an odd number of electrons, if occupations are fixed and without spin.
 
-    Cores are closed shells, so that atomic numbers tell where pseudopotentials are not known;
-    frames with lanthanides are not judged by these.
+    Cores are closed shells, so atomic numbers are enough where the pseudopotentials are unknown,
+    except in frames with lanthanides: these are skipped.
 
     Args:
         frames: What will be labelled.
@@ -125,7 +125,7 @@ def odd(
         return []
     system = settings.parameters.get("SYSTEM", {})
     tot_charge = system.get("tot_charge")
-    everywhere = "occupations" in system  # isolated atoms too, which else are smeared
+    everywhere = "occupations" in system  # then isolated atoms are not smeared either
     odd_frames = []
     for frame in frames:
         symbols = frame.to_atoms().get_chemical_symbols()
@@ -148,10 +148,10 @@ def foresee(
     settings: QuantumEspressoSettings,
     valences: Mapping[str, float] | None = None,
 ) -> Iterator[Remark]:
-    """Whether fixed occupations suit the electrons of what pw.x will be asked for.
+    """Whether fixed occupations suit the electrons of the frames that pw.x will label.
 
     Args:
-        frames: Those that will be labelled first.
+        frames: The frames that will be labelled first.
         settings: The engine's.
         valences: Valence electrons of each element's pseudopotential, if they are known.
     """
@@ -160,6 +160,7 @@ def foresee(
         count = f"{len(odd_frames)} of {counted(len(frames), 'frame')}"
         text = (
             f"{count} to be labelled have an odd number of electrons ({formula} is the first); "
-            "pw.x refuses them with occupations: fixed and without spin; write occupations: smearing, or set tot_charge"
+            "pw.x refuses them with occupations: fixed and without spin; "
+            "write occupations: smearing, or set tot_charge"
         )
         yield Remark("error" if len(odd_frames) == len(frames) else "warning", text)

@@ -1,7 +1,7 @@
-"""Label engine ``quantumespresso``: what pw.x is asked for a frame, and what its answer means.
+"""Label engine ``quantumespresso``: inputs of pw.x for a frame, and labels from its results.
 
 Pure functions: settings and a frame become namelists and a k-point mesh; energies, forces and
-stress become labels in our units and signs. Running pw.x is the shell's business.
+stress become labels in our units and signs. ``aiida_trainspot`` runs pw.x.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from trainspot.data.frames import Frame, Labels
 
-# What is computed is ours to say, and where things lie is the plugin's.
+# trainspot sets the task of pw.x, and the AiiDA plugin sets its paths.
 _RESERVED: Final = {
     "CONTROL": {"calculation", "tprnfor", "tstress", "pseudo_dir", "outdir", "prefix"},
     "SYSTEM": {"ibrav", "nat", "ntyp", "ecutwfc", "ecutrho"},
@@ -164,7 +164,7 @@ class QuantumEspressoSettings(EngineSettings):
         return self
 
     def decisive(self) -> dict[str, Any]:
-        """What changes the numbers; the protocol counts by its values, not by its name."""
+        """The settings that change the numbers; a protocol counts by its values, not its name."""
         values = self.formerly_decisive()
         values["parameters"] = kept = decisive_pw(self.parameters)
         if not kept.get("ELECTRONS", {}).get("scf_must_converge", True):
@@ -199,7 +199,7 @@ class QuantumEspressoSettings(EngineSettings):
 
 @dataclass(frozen=True, slots=True)
 class PwInputs:
-    """What pw.x is asked for one frame.
+    """The input of pw.x for one frame.
 
     Attributes:
         parameters: Keywords by namelist.
@@ -216,10 +216,10 @@ class PwInputs:
 
 @dataclass(frozen=True, slots=True)
 class PwOutputs:
-    """What aiida-quantumespresso (≥ 5.1) reads from the XML of pw.x.
+    """The results that aiida-quantumespresso (≥ 5.1) reads from the XML of pw.x.
 
     Attributes:
-        energy: eV; with smearing the free energy F = E - TS, whose derivative the forces are.
+        energy: eV; with smearing the free energy F = E - TS, whose derivative gives the forces.
         forces: (n, 3), eV/Å.
         stress: (3, 3), GPa, positive under compression; ``None`` if it was not computed.
     """
@@ -230,7 +230,7 @@ class PwOutputs:
 
 
 class QuantumEspressoLabelEngine(LabelEngine):
-    """Labels with pw.x; only the pure half, see ``aiida_trainspot`` for the other."""
+    """Labels with pw.x: inputs and results; ``aiida_trainspot`` has the work chain."""
 
     name: ClassVar[str] = "quantumespresso"
     default_code: ClassVar[str] = "pw@localhost"
@@ -246,7 +246,7 @@ class QuantumEspressoLabelEngine(LabelEngine):
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """Moments of given frames that pw.x will not be told of."""
+        """A remark on frames with moments that pw.x would ignore."""
         if facts.settings.spin:
             return
         if count := electrons.with_moments(facts.inputs):
@@ -280,7 +280,7 @@ class QuantumEspressoLabelEngine(LabelEngine):
             valences: Valence electrons of each element's pseudopotential; needed for moments.
 
         Raises:
-            InputError: No cell along an axis, no cutoffs, or no way to do what is asked.
+            InputError: No cell along an axis, no cutoffs, or a request that pw.x cannot fulfil.
         """
         if abs(np.linalg.det(frame.cell)) < 1e-3:
             raise InputError(
@@ -358,8 +358,8 @@ def _kpoints(
 
 
 def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    # Open shells have no gap to fix occupations by, and cold smearing of a degenerate level can
-    # have several Fermi energies: gaussian has one.
+    # Open shells have no gap for fixed occupations. Cold smearing of a degenerate level can have
+    # several Fermi energies, gaussian smearing has one.
     if is_isolated_atom(frame):
         kind = "gaussian"
     elif settings.occupations == "fixed":
@@ -370,7 +370,7 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
 
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    """Dispersion and the treatment of vacuum."""
+    """Keywords for dispersion and for the treatment of vacuum."""
     keywords: dict[str, Any] = {}
     if settings.dispersion == "d2":
         keywords["vdw_corr"] = "grimme-d2"
