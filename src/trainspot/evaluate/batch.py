@@ -1,4 +1,4 @@
-"""Evaluating a committee on many frames, in batches that share what the members can share."""
+"""Evaluating a committee on many frames, in batches with neighbour lists shared by the members."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def evaluate(
     source: str = "",
     progress: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """What each member says about each frame.
+    """The prediction of each member for each frame.
 
-    Numbers that are not finite are kept, for exploding trajectories have such frames and the
-    screen refuses them; ``Predictions.check_finite`` finds members that are of no use at all.
+    Numbers that are not finite are kept: exploding trajectories have such frames, and the screen
+    refuses them. ``Predictions.check_finite`` refuses members without any finite prediction.
 
     Args:
         dataset: The frames, in the order of the result.
         members: The committee, one or more.
         max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
         names: Names of the members; by default ``member_0``, ``member_1``, …
-        source: Where the frames came from, kept in the result.
+        source: Source of the frames, stored in the result.
         progress: Called after each batch with the number of its frames.
 
     Raises:
-        InputError: No member, or an element that a member does not know.
+        InputError: No member, or a frame with an element that a member lacks.
     """
     labels = tuple(names) or tuple(f"member_{j}" for j in range(len(members)))
     if not members or len(labels) != len(members):
@@ -71,7 +71,7 @@ def evaluate(
 
 
 def member_names(models: Sequence[Path]) -> list[str]:
-    """File names of the members without suffix, or whole paths where these are not distinct.
+    """File names of the members without suffix, or whole paths if the names are not distinct.
 
     Raises:
         InputError: A model is given twice.
@@ -84,10 +84,10 @@ def member_names(models: Sequence[Path]) -> list[str]:
 
 
 def digest(model: Path) -> str:
-    """What tells a model file, or the files of a folder, from others: 16 hexadecimal digits.
+    """A digest of the content of a model file, or of all files of a folder: 16 hexadecimal digits.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: A file cannot be read.
     """
     files = sorted(p for p in model.rglob("*") if p.is_file()) if model.is_dir() else [model]
     hasher = hashlib.sha256()

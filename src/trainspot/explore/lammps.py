@@ -1,4 +1,4 @@
-"""The engine ``lammps``: writes decks for LAMMPS and cuts what it leaves into frames."""
+"""The engine ``lammps``: writes decks for LAMMPS and turns its dumps into frames."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Outcome:
 
     Attributes:
         step: The last step; -1 if the run never began.
-        complete: It reached its last step.
-        failure: Why it never will, or ``""``; neither complete nor failed means cut off.
+        complete: Whether the run reached its last step.
+        failure: The reason of a failure, or ``""``; a run neither complete nor failed was cut off.
     """
 
     step: int = -1
@@ -130,7 +130,7 @@ class Output:
 
 
 class LammpsExplorer(Explorer):
-    """Pure side of the engine ``lammps``; the program runs elsewhere."""
+    """Inputs and results of the engine ``lammps``; AiiDA runs the program."""
 
     name: ClassVar[str] = "lammps"
     default_code: ClassVar[str] = "lmp@localhost"
@@ -139,7 +139,7 @@ class LammpsExplorer(Explorer):
 
     @classmethod
     def program(cls) -> Program:
-        """LAMMPS with our driver."""
+        """``trainspot-lmp``, LAMMPS with the driver of trainspot."""
         return Program(
             "lmp",
             "trainspot-lmp",
@@ -172,10 +172,10 @@ class LammpsExplorer(Explorer):
             settings: Settings of the engine.
             model: Name of the model file in the working directory.
             kind: Kind of the model.
-            restarts: Restart file by trajectory id, for runs that are continued.
+            restarts: Restart file by trajectory id, for continued runs.
 
         Raises:
-            InputError: No coefficients for an element, or a start frame that is not there.
+            InputError: No coefficients for an element, or a missing start frame.
         """
         restarts = restarts or {}
         rows = {identity: row for row, identity in enumerate(starts.ids)}
@@ -202,19 +202,19 @@ class LammpsExplorer(Explorer):
         model_filename: str,
         model_kind: str,
     ) -> None:
-        """Write what one run needs except the model file itself."""
+        """Write all input files of one run except the model."""
         starts = Dataset.from_frames([frame])
         for name, text in cls.inputs(starts, [run], settings, model_filename, model_kind).items():
             (directory / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def arguments(cls) -> list[str]:
-        """What follows ``trainspot-lmp`` or ``lmp`` on the command line."""
+        """Arguments of ``trainspot-lmp`` or ``lmp``."""
         return ["-in", INPUT]
 
     @classmethod
     def frames(cls, directory: Path, frame: Frame, run: Run) -> tuple[Dataset, str | None]:
-        """The kept frames of one run, and why it did not reach its end (``None`` if it did).
+        """The kept frames of one run, and the reason of its failure (``None`` if complete).
 
         Raises:
             DataError: The dump belongs to other atoms.
@@ -258,10 +258,10 @@ class LammpsExplorer(Explorer):
 
 
 def latest_restart(directory: Path, run: Run) -> tuple[Path, int] | None:
-    """The newest whole restart file of a run, and its step.
+    """The newest complete restart file of a run, and its step.
 
-    LAMMPS ends a restart file with the text it began with; a file without it was being written
-    when the program was killed.
+    LAMMPS writes the same text at the beginning and at the end of a restart file; the end is
+    missing if the program was killed during the write.
     """
     restarts = []
     for path in directory.glob(deck.names_of(run).restart):
@@ -286,7 +286,7 @@ def _last(text: str) -> str:
 
 
 def _snapshots(dump: Path) -> Any:
-    """Yield (step, cell Å (3, 3), table (n, 5)) for every whole snapshot of a text dump."""
+    """Yield (step, cell Å (3, 3), table (n, 5)) for every complete snapshot of a text dump."""
     if not dump.is_file():
         return
     lines = dump.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -305,7 +305,7 @@ def _snapshots(dump: Path) -> Any:
             table = np.array(rows, dtype=np.float64).reshape(int(count), len(deck.ORDER))
             step = int(block[1])
         except ValueError:
-            return  # half a line: the program was killed while writing
+            return  # an incomplete line: the program was killed during the write
         yield step, _cell(bounds), table
         place = end
 

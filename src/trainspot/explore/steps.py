@@ -1,4 +1,4 @@
-"""What a deck consists of: commands, the line that names a model, and sections."""
+"""The parts of a deck: commands, the line that names a model, and sections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", int, float)
 
-# They move the place in the deck, which LAMMPS does not know when it is fed line by line.
+# These commands change the position in the deck, which LAMMPS lacks if it gets single lines.
 _REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
 _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
 _KEYS: Final = {
@@ -42,7 +42,7 @@ class Directive:
         device: ``cpu`` or ``cuda``.
         uncertainty: Table of the error bars, or ``""``.
         every: Steps between its rows.
-        stop: Error bar of a force that ends the runs, eV/Å, or ``None``.
+        stop: Error bar of a force above which the runs end, eV/Å, or ``None``.
         masses: ``any`` if atoms may have other masses than their elements, or ``""``.
     """
 
@@ -58,10 +58,10 @@ class Directive:
     masses: str = ""
 
     def watch(self, lmp: Any, model: Potential, where: str) -> Watch | None:
-        """What looks after the error bars, if they were asked for.
+        """The watch of the error bars, if the directive requests them.
 
         Raises:
-            InputError: The model has none.
+            InputError: The model has no error bars.
         """
         if not self.uncertainty and self.stop is None:
             return None
@@ -90,7 +90,7 @@ class Command:
 
 @dataclass(slots=True)
 class Section:
-    """What stands between two ``clear``: its commands, and its model if it names one."""
+    """The part of a deck between two ``clear`` commands: its commands and, if any, its model."""
 
     commands: list[Command] = field(default_factory=list)
     directive: Directive | None = None
@@ -100,7 +100,7 @@ def parse(text: str, where: str = "deck") -> list[Command | Directive]:
     """Commands and directives of a deck in order; comments and blank lines left out.
 
     Raises:
-        InputError: A directive that cannot be understood, or an open quote at the end.
+        InputError: An invalid directive, or an open quote at the end.
     """
     steps: list[Command | Directive] = []
     for number, line in _joined(text, where):
@@ -116,8 +116,8 @@ def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[
     """Cut a deck at its ``clear`` commands, which begin a section, and check every section.
 
     Raises:
-        InputError: A second directive in one section, a refused command, or units that are not
-            those of a model, with the line.
+        InputError: A second directive in one section, a refused command, or units that differ
+            from those of the model, with the line.
     """
     deck_sections = [Section()]
     for step in steps:
@@ -188,7 +188,7 @@ def _number(text: str, kind: type[N], key: str, where: str) -> N:
     """A positive number.
 
     Raises:
-        InputError: It is none.
+        InputError: The text is no positive number.
     """
     try:
         value = kind(text)

@@ -2,8 +2,8 @@
 
 The estimate counts the largest arrays: wave functions, projectors, the work space of the Davidson
 solver, and the density on its grids. For cells of 1 to 216 atoms it is from 30 % below to 40 %
-above the number that pw.x prints; it is too high for norm-conserving pseudopotentials, which need
-less memory; see ``tests/engines/test_pw_memory.py``.
+above the number that pw.x prints. It is highest for norm-conserving pseudopotentials, which need
+less than these arrays; see ``tests/engines/test_pw_memory.py``.
 """
 
 from __future__ import annotations

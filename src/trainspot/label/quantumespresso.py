@@ -55,7 +55,7 @@ PW: Final = Program(
     says="Program PWSCF",
     remedy="install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again",
 )
-"""The program; without input it greets and ends with an error."""
+"""The program; without input it prints its header and ends with an error."""
 
 
 class QuantumEspressoSettings(EngineSettings):
@@ -189,7 +189,7 @@ class QuantumEspressoSettings(EngineSettings):
 
         Args:
             recommended: (ecutwfc, ecutrho) in Ry of every element of the *whole* dataset; the
-                highest of each is taken. Ignored where the settings already say.
+                highest values are used. Ignored if the settings have cutoffs.
         """
         if self.ecutwfc is not None or not recommended:
             return self

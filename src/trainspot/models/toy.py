@@ -9,7 +9,7 @@ and its energy is linear in features that vanish for a lonely atom,
     E_i = E0(z_i) + w_{z_i} · [rho_i / s,  cos(W rho_i / s + b) - cos(b)],
 
 plus a repulsion A (1 - r/r_0)⁴ r_0/r between atoms closer than r_0, so that molecular dynamics
-does not collapse. Angles are not seen: this is for tests and rehearsals, not for research.
+does not collapse. Features do not depend on angles: this is for tests, not for research.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _FEW: Final = 9  # columns
 
 @dataclass(frozen=True)
 class Pairs:
-    """Neighbours of one or more frames; every pair appears in both directions.
+    """Neighbour lists of one or more frames; every pair appears in both directions.
 
     Attributes:
         numbers: Atomic numbers of all atoms, (A,).
-        offsets: Where each frame's atoms start, (N + 1,).
+        offsets: First atom of each frame, and the number of atoms, (N + 1,).
         i, j: Atoms of a pair, (P,).
         vectors: From i to j, Å, (P, 3).
         volumes: Å³, (N,); 0 for a frame without stress.
@@ -130,7 +130,7 @@ class Basis:
         """Index of each atom's element.
 
         Raises:
-            InputError: An element the model was not trained on.
+            InputError: An element that the model lacks.
         """
         indices = np.searchsorted(self.numbers, numbers)
         elements = np.asarray(self.numbers)[np.minimum(indices, len(self.numbers) - 1)]
@@ -148,7 +148,7 @@ class Basis:
         return gauss * inside**3, gauss * (slope - offset / step**2 * inside**3)
 
     def densities(self, pairs: Pairs, values: Array | None = None) -> Array:
-        """Radial density around every atom in every element, (A, S K); from g_k if known."""
+        """Radial density around every atom in every element, (A, S K); ``radial`` is reused."""
         if values is None:
             values, _ = self.radial(pairs.distances)
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))

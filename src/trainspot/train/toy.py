@@ -1,7 +1,7 @@
-"""The toy trainer: least squares in numpy, so that the whole loop runs in seconds without torch.
+"""The toy trainer: least squares in numpy; a whole campaign runs in seconds without torch.
 
 ``trainspot train-member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
-working directory: it reads ``toy.json`` and ``dataset.h5`` and leaves ``model.toy`` and
+working directory: it reads ``toy.json`` and ``dataset.h5`` and writes ``model.toy`` and
 ``metrics.json``.
 """
 
@@ -104,7 +104,7 @@ class ToyTrainer(Trainer):
             (directory / START).write_bytes(start.read_bytes())
 
     @classmethod
-    def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (all is in toy.json)
+    def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (toy.json has all settings)
         """Train the one member whose inputs lie in the working directory."""
         return ["train-member", cls.name]
 
@@ -118,7 +118,7 @@ class ToyTrainer(Trainer):
         """Train the member whose inputs lie in ``directory``.
 
         Raises:
-            InputError: The inputs are missing or cannot be used.
+            InputError: The inputs are missing or unusable.
         """
         try:
             config = json.loads((directory / CONFIG).read_text())
@@ -153,12 +153,12 @@ class ToyTrainer(Trainer):
 
     @classmethod
     def progress(cls, directory: Path, settings: ToySettings) -> float:  # noqa: ARG003
-        """All or nothing."""
+        """0 or 1: the fit has no steps."""
         return float((directory / METRICS).is_file())
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG003
-        """Nothing to halve: the fit goes frame by frame."""
+        """``None``: the fit has no batches, it runs frame by frame."""
         return None
 
 
@@ -168,8 +168,8 @@ def fit(
     """Fit one member.
 
     Ridge least squares on energies per atom, forces and stresses, by normal equations summed
-    frame by frame. With ``start`` its functions are kept and the penalty pulls towards its
-    coefficients instead of towards zero.
+    frame by frame. With a ``start`` model, its functions are kept and the penalty pulls towards
+    its coefficients instead of zero.
 
     Args:
         dataset: Labelled frames with splits.
@@ -178,10 +178,10 @@ def fit(
         start: Model to start from.
 
     Returns:
-        The model, the RMSE of training and validation set (eV/atom, eV/Å), and warnings.
+        The model, the RMSE of the splits train and validation (eV/atom, eV/Å), and warnings.
 
     Raises:
-        InputError: Nothing to train on, or a start model that does not know an element.
+        InputError: Nothing to train on, or a start model that lacks an element.
     """
     train, validation = training_sets(dataset)
     e0s, warnings = reference_energies(train)
@@ -297,7 +297,7 @@ def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
 
 
 def _rmse(model: ToyPotential, name: str, frames: Sequence[Frame]) -> dict[str, float]:
-    """RMSE of energy (eV/atom) and forces (eV/Å) over labelled frames; nothing for none."""
+    """RMSE of energy (eV/atom) and forces (eV/Å) over labelled frames; empty without frames."""
     if not frames:
         return {}
     energies, forces = [], []
