@@ -45,10 +45,10 @@ class Alloy(Strategy):
         if self.fractions is None:
             return self
         if set(self.fractions) != set(self.alloy_species):
-            raise ValueError("fractions name other elements than alloy_species")
+            raise ValueError("fractions and alloy_species have different elements")
         values = list(self.fractions.values())
         if min(values) < 0 or abs(sum(values) - 1.0) > 1e-6:
-            raise ValueError("fractions are no shares that sum to 1")
+            raise ValueError("fractions must not be negative and must sum to 1")
         return self
 
     @property

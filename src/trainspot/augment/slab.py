@@ -85,7 +85,7 @@ class Slab(Strategy):
                 continue
             crystal = crystal_of(parent, self.symprec)
             if crystal is None:
-                self.note(f"no symmetry found of {title(parent)} within {self.symprec} Å")
+                self.note(f"no symmetry found for {title(parent)} within {self.symprec} Å")
                 continue
             for miller, surface in self._distinct(crystal):
                 yield from self._slabs(crystal, miller, surface)

@@ -229,9 +229,9 @@ class LammpsExplorer(Explorer):
 
     @classmethod
     def cut(cls, dump: Path, frame: Frame, run: Run) -> tuple[Dataset, str]:
-        """All usable frames of a dump file, and what is wrong with the first unusable one.
+        """All usable frames of a dump file, and the fault of the first unusable one.
 
-        A frame that was being written when the program was killed is left out silently.
+        An incomplete last frame, from a program that was killed, is skipped silently.
 
         Raises:
             DataError: The dump belongs to other atoms.

@@ -120,8 +120,8 @@ def check_masses(lmp: Any, elements: Sequence[str], where: str, *, free: bool) -
         raise InputError(
             f"{message}{why}",
             where=where,
-            hint="order elements= as the atom types are, or correct `mass`; if it is meant, add "
-            "masses=any to the line of the model",
+            hint="write elements= in the order of the atom types, or correct `mass`; to keep the masses, "
+            "add masses=any to the line of the model",
         )
 
 
@@ -152,8 +152,8 @@ def surfaces(lmp: Any) -> str:
     if not full or len(places) < 2:
         return ""
     return (
-        f"the box ends at the atoms along {', '.join(full)}, which `boundary` makes no periodic "
-        "direction: the model sees surfaces there; a crystal needs `boundary p p p`"
+        f"the box ends at the atoms along {', '.join(full)}, which is not periodic by `boundary`: "
+        "the model sees surfaces there; a crystal needs `boundary p p p`"
     )
 
 

@@ -173,7 +173,7 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
         elif atomic_moment(frame):
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
         if reason := not_computed(frame, passed, _state_of(settings)):
-            return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
+            return failed(frame, f"{reason}; set it in parameters, or remove it from the frame")
         labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))

@@ -69,7 +69,7 @@ def _own_moments(frame: Frame) -> dict[str, float]:
     for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
         if by_symbol.setdefault(symbol, moment) != moment or moments.ndim > 1:
             raise InputError(
-                f"atoms of {symbol} start from different moments, which pw.x is not told",
+                f"atoms of {symbol} start from different moments, which pw.x cannot use",
                 hint="leave initial_magmoms out, or label with another engine",
             )
     return by_symbol
@@ -87,7 +87,7 @@ def charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
     state |= {"spin": True} if spin else {}
     passed = {MOMENTS} if CHARGE in state else {MOMENTS, CHARGE}
     if reason := not_computed(frame, passed, state):
-        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
+        raise InputError(reason, hint="set it in label.parameters, or remove it from the frame")
     total = charge_of(frame)
     return {"tot_charge": total} if total and CHARGE not in state else {}
 

@@ -66,7 +66,7 @@ def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) 
         where = f"{path.name}:{number}"
         frame = frames.get(entry["id"])
         if frame is None:
-            raise DataError("not a frame that was asked for", where=where)
+            raise DataError("not a frame of this run", where=where)
         if "failure" in entry:
             results[frame.id] = failed(frame, **entry["failure"])
             continue

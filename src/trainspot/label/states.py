@@ -48,7 +48,7 @@ def not_computed(frame: Frame, told: Collection[str], given: Mapping[str, Any]) 
             continue
         if name not in (CHARGE, MOMENTS) and "spin" in given:
             continue
-        return f"the frame says {name} {_short(value)}, which this engine does not compute with"
+        return f"the frame has {name} {_short(value)}, which this engine cannot compute"
     return ""
 
 

@@ -4,9 +4,9 @@ The orbitals are the contracted Gaussians of the ANO-RCC sets that PySCF carries
 J. Phys. Chem. A 108, 2851 (2004) and companions): of each element the valence s and p, the d of
 transition metals and the f of lanthanides and actinides.
 
-Integrals between two atoms depend on their distance alone, up to a rotation. So PySCF is asked for
-each pair of elements once, on a grid of distances, and everything else is interpolation: summing
-lattice images with PySCF for every frame anew costs ten times more and up.
+Integrals between two atoms depend only on their distance, up to a rotation. PySCF computes them
+once for each pair of elements, on a grid of distances, and other distances are interpolated: sums
+of lattice images with PySCF for every frame cost at least ten times more.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Shell(NamedTuple):
 
 
 def outer_shells(number: int) -> list[Shell]:
-    """The shells of an element that bonds are made of.
+    """The valence shells of an element.
 
-    s and p of the last period; with the open d shell of groups 3 to 12, and the f shell of
-    lanthanides and actinides. Hydrogen and helium have s alone.
+    These are s and p of the last period, the open d shell of groups 3 to 12, and the f shell of
+    lanthanides and actinides. Hydrogen and helium have only s.
 
     Args:
         number: Atomic number, from 1.
@@ -67,7 +67,7 @@ def outer_shells(number: int) -> list[Shell]:
 
 
 def has_orbitals(number: int) -> bool:
-    """Whether the set has this element, by atomic number."""
+    """Whether the basis set has the element with this atomic number."""
     try:
         _basis(number)
     except InputError:
@@ -77,10 +77,10 @@ def has_orbitals(number: int) -> bool:
 
 @functools.cache
 def _basis(number: int) -> list[Any]:
-    """The outer shells of an element as PySCF wants them.
+    """The outer shells of an element in the format of PySCF.
 
     Raises:
-        InputError: The set has no such element.
+        InputError: The basis set lacks the element.
     """
     from pyscf.gto import basis
     from pyscf.lib.exceptions import BasisNotFoundError
@@ -88,7 +88,7 @@ def _basis(number: int) -> list[Any]:
     symbol = chemical_symbols[number]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where else one could look for a basis
+            warnings.simplefilter("ignore")  # a hint at other sources of a basis
             shells = basis.load(BASIS, symbol)
     except BasisNotFoundError:
         raise InputError(
@@ -114,7 +114,7 @@ class Integrals:
     Attributes:
         rows: Angular momenta of the shells of the first element.
         columns: Those of the second.
-        cutoff: Å; beyond it everything is negligible (1e-6 in overlap and hartree).
+        cutoff: Å; larger distances have negligible integrals (1e-6 in overlap and hartree).
         radial: The expansion coefficients of every pair of shells against distance (bohr), for
             overlap and kinetic energy (hartree), see ``blocks``.
     """
@@ -132,8 +132,7 @@ class Integrals:
         harmonics and L = \|l - l'\|, \|l - l'\| + 2, …, l + l'.
 
         Args:
-            vectors: From the first atom to the second, Å, (p, 3). Of one that is zero the direction
-                does not matter.
+            vectors: From the first atom to the second, Å, (p, 3). A zero vector needs no direction.
 
         Returns:
             Overlap, (p, rows, columns), and kinetic energy in eV, same shape.
@@ -201,7 +200,7 @@ _OPERATORS: Final = ("int1e_ovlp", "int1e_kin")
 
 @functools.cache
 def kinetic_energies(number: int) -> Floats:
-    """Kinetic energies (eV) of the orbitals of an isolated atom, one an orbital."""
+    """Kinetic energies (eV) of the orbitals of an isolated atom, one for each orbital."""
     from pyscf import gto
 
     atom = gto.M(
@@ -240,7 +239,7 @@ def _radial(block: Floats, l1: int, l2: int) -> Floats:
 
 
 def _place(l1: int, m: int) -> int:
-    """Where PySCF puts order m: x, y, z for p, else from -l to l."""
+    """Position of order m in PySCF: x, y, z for p, else from -l to l."""
     return (2, 0)[m] if l1 == 1 else l1 + m
 
 
@@ -275,7 +274,7 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
 def _gaunt(l1: int, l2: int, degree: int) -> Floats:
     """Integrals of three real harmonics over the sphere, (2 L + 1, 2 l1 + 1, 2 l2 + 1).
 
-    By a product quadrature that is exact for polynomials of degree l1 + l2 + L <= 12.
+    The product quadrature is exact for polynomials of degree l1 + l2 + L <= 12.
     """
     nodes, weights = np.polynomial.legendre.leggauss(8)
     angles = np.arange(16) * np.pi / 8

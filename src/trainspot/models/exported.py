@@ -73,7 +73,7 @@ class CalibrationFile:
     @classmethod
     def _checked(cls, path: Path, content: Any) -> Self:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DataError("not a calibration of ours", where=str(path))
+            raise DataError("not a calibration of trainspot", where=str(path))
         version = content.get("format_version", 0)
         if not isinstance(version, int):
             raise DataError("its format_version is damaged", where=str(path))

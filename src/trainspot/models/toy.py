@@ -148,7 +148,7 @@ class Basis:
         return gauss * inside**3, gauss * (slope - offset / step**2 * inside**3)
 
     def densities(self, pairs: Pairs, values: Array | None = None) -> Array:
-        """Radial density around every atom in every element, (A, S K); ``radial`` is reused."""
+        """Radial density around every atom in every element, (A, S K); ``values``: g_k, (P, K)."""
         if values is None:
             values, _ = self.radial(pairs.distances)
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))

@@ -206,7 +206,7 @@ def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -
         raise InputError(
             f"the frames of these predictions are not{missing or ' named'}",
             where=str(path),
-            hint="say where with --frames",
+            hint="give their file with --frames",
         )
     try:
         return io.read(file).select(dict.fromkeys(predictions.ids))

@@ -1,4 +1,4 @@
-"""What every augmentation strategy must do, ours or a third party's."""
+"""The contract test of augmentation strategies."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def check_strategy(
 ) -> Part:
     """Assert the contract of the strategy registered as ``name``.
 
-    - parameters explain themselves, survive JSON, and unknown ones are refused;
+    - parameters have descriptions, survive JSON, and unknown ones are refused;
     - the same seed gives the same frames, refusals and notes;
-    - a frame names its strategy, its parameters as JSON and a parent among those given;
-    - labels are never invented, and what was given is given back as it was or not at all;
-    - no frame twice, no atoms that overlap, vacuum along what is not periodic;
-    - where nothing came of a structure, a refusal or a note says why.
+    - a frame names its strategy, its parameters as JSON and a parent among the inputs;
+    - new frames have no labels, and an input is passed on unchanged or not at all;
+    - no frame twice, no overlapping atoms, vacuum along directions that are not periodic;
+    - a refusal or a note gives the reason if a structure yields no frame.
 
     Args:
         name: Name of the strategy.
         frames: Structures of any kind, no two the same.
-        parameters: Of the strategy; needed where it has no defaults.
-        seed: Of all random numbers.
+        parameters: Parameters of the strategy without a default.
+        seed: Seed of all random numbers.
 
     Returns:
-        What it made of all frames together.
+        The result for all frames together.
     """
     item = {"kind": name, **(parameters or {})}
     _check_parameters(item)
@@ -49,7 +49,9 @@ def check_strategy(
     for frame in inputs:
         alone = _run(item, [frame], seed)
         outcome = alone.frames or alone.refused or alone.notes
-        assert outcome, f"what cannot be made is said: {frame.to_atoms().get_chemical_formula()}"
+        assert outcome, (
+            f"a structure without frames has a refusal or a note: {frame.to_atoms().get_chemical_formula()}"
+        )
         duplicates = alone.refused.get("duplicate", 0)
         assert not duplicates, "a structure gives no frame twice"
     return part
@@ -89,6 +91,6 @@ def _check_frames(name: str, frames: Sequence[Frame], inputs: Sequence[Frame]) -
         if frame is by_id.get(frame.id):
             continue  # passed on as it is
         assert frame.origin.strategy, f"{name} names its strategy"
-        assert frame.origin.parent in {"", *by_id}, "the parent is one of those given"
+        assert frame.origin.parent in {"", *by_id}, "the parent is one of the inputs"
         assert not frame.labels, "labels are never invented"
         assert not overlapping(frame), "no atoms overlap"

@@ -1,4 +1,4 @@
-"""What every calibration method must do, ours or a third party's."""
+"""The contract test of calibration methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_calibration(name: str) -> None:
 
     - an exact proportion e = s·Δ gives τ = ε/s;
     - thresholds are positive and finite, one for each resample;
-    - they do not depend on the order of the pairs, and scale with Δ;
+    - thresholds do not depend on the order of the pairs, and scale with Δ;
     - ``nominal`` is a share or ``None``, and ``min_pairs`` a number of pairs.
     """
     method_class = Method.implementation(plugins.load(GROUP, name))

@@ -22,7 +22,7 @@ _COMPRESSION = 0.03
 
 @dataclass(frozen=True)
 class Labelling:
-    """A label engine under test, and what it labels.
+    """A label engine under test, with its settings and frames.
 
     Args:
         claims: About the engine.
@@ -39,7 +39,7 @@ class Labelling:
     frames: Sequence[Frame]
 
     def check(self, failing: Frame | None) -> None:
-        """Assert what must hold of labelled and of failed frames."""
+        """Assert the contract of labelled and of failed frames."""
         origin = Origin("strategy", self.frames[0].id)
         frames = [frame.with_(origin=origin, split="train") for frame in self.frames]
         bad = failing or Frame.make(
@@ -56,7 +56,9 @@ class Labelling:
         self._check_failure(bad, result)
         self._check_others(frames, labelled)
         empty = self._labelled(asked[:0])
-        self.claims(not len(empty.labelled) and not len(empty.failures), "no frames become some")
+        self.claims(
+            not len(empty.labelled) and not len(empty.failures), "an empty dataset gives frames"
+        )
 
     def _labelled(self, dataset: Dataset, **more: Any) -> LabelResult:
         with self.claims.works(f"labelling {len(dataset)} frames"):
@@ -76,7 +78,7 @@ class Labelling:
             reason = next(f for f in result.failures if f.id in wrong).info.get("failure")
             self.claims(False, f"frames {rows} of those given to the check failed: {reason}")
         left = set(labelled) | set(failures)
-        self.claims(left == set(asked.ids), "frames are lost, or others come back")
+        self.claims(left == set(asked.ids), "frames are missing or new")
         self.claims(len(labelled) + len(failures) == len(asked), "a frame comes back twice")
         order = [identity for identity in asked.ids if identity in labelled]
         self.claims(labelled == order, "labelled frames are not in the order in which they came")
@@ -89,9 +91,9 @@ class Labelling:
             and frame.origin == labelled.origin
             and frame.split == labelled.split
         )
-        self.claims(same, "labelling changes geometry, origin or set of a frame")
+        self.claims(same, "labelling changes geometry, origin or split of a frame")
         labels = labelled.labels
-        self.claims(labels.theory == self.theory, f"labels bear the theory '{labels.theory}'")
+        self.claims(labels.theory == self.theory, f"labels have the theory '{labels.theory}'")
         self.claims(
             labels.energy is not None and np.isfinite(labels.energy), "an energy is not a number"
         )
@@ -115,12 +117,12 @@ class Labelling:
             self.claims(np.array_equal(frame.positions, bad.positions), "a failed frame is moved")
 
     def _check_others(self, frames: Sequence[Frame], labelled: dict[str, Frame]) -> None:
-        """Labels depend neither on the other frames nor on labels that were there."""
+        """Labels depend neither on other frames nor on earlier labels."""
         wrong = Labels(1e3, np.ones((len(frames[-1]), 3)), None, "another")
         failed = {"failure": {"reason": "an earlier one", "exit_status": None}}
         again = [frames[-1].with_(labels=wrong, info=failed), frames[0]]
         result = self._labelled(Dataset.from_frames(again))
-        self.claims(len(result.labelled) == len(again), "a frame that failed before fails for ever")
+        self.claims(len(result.labelled) == len(again), "a frame that failed once always fails")
         for frame in result.labelled:
             self._check_same(
                 frame.labels,
@@ -138,7 +140,7 @@ class Labelling:
     def check_derivatives(self, step: float, tolerance: float) -> None:
         """Assert forces and stress against energies of displaced and strained frames.
 
-        The frames are compressed first, so that a stress of the wrong sign is far from the right.
+        The frames are compressed first, so that a stress of the wrong sign is clearly wrong.
 
         Args:
             step: Displacement of an atom, Å; a tenth of it is the strain.
@@ -186,7 +188,7 @@ class Labelling:
             )
 
     def check_workers(self) -> None:
-        """Assert that two workers give the same numbers and tell of every frame."""
+        """Assert that two workers give the same numbers and report every frame."""
         asked = Dataset.from_frames(self.frames)
         seen: list[str] = []
         alone = self._labelled(asked, done=lambda frame: seen.append(frame.id))
@@ -217,7 +219,7 @@ def _deformed(frame: Frame, deformation: Any) -> Frame:
 
 
 def _numbers(labels: Labels) -> dict[str, Any]:
-    """What labels say, as arrays; what is absent is empty."""
+    """The labels as arrays; an absent label is an empty array."""
     values = {"energy": labels.energy, "forces": labels.forces, "stress": labels.stress}
     return {
         name: np.zeros(0) if value is None else np.asarray(value, dtype=np.float64)
@@ -226,7 +228,7 @@ def _numbers(labels: Labels) -> dict[str, Any]:
 
 
 def _facts(dataset: Dataset) -> list[tuple[Any, ...]]:
-    """What must not change in frames, to be compared."""
+    """The parts of frames that must not change, for comparison."""
     return [
         (frame.id, frame.positions.tobytes(), frame.cell.tobytes(), frame.labels.theory, frame.info)
         for frame in dataset

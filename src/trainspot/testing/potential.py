@@ -1,4 +1,4 @@
-"""What every kind of model must do, ours or a third party's."""
+"""The contract test of model kinds."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def check_potential(
 ) -> None:
     """Assert the contract of a float64 member.
 
-    - cutoff, elements, kind and graph key are there, and a frame with an element that the model
-      does not know is refused with ``InputError``;
+    - cutoff, elements, kind and graph key are present, and a frame with an element that the model
+      lacks is refused with ``InputError``;
     - forces are minus the gradient of the energy, stress its strain derivative per volume;
-    - a frame's prediction does not depend on its batch, and predicting changes nothing;
+    - the prediction of a frame depends neither on its batch nor on earlier predictions;
     - stress is absent exactly where no direction is periodic;
-    - with a path, also what ``check_model_file`` asserts.
+    - with a path, also the claims of ``check_model_file``.
 
     Args:
         model: The member.
-        frames: Frames of elements it knows, periodic ones and others.
+        frames: Frames with elements of the model, periodic ones and others.
         tolerance: eV/Å for forces, eV/Å³ for stress.
         path: The file that the model was loaded from.
         folder: An empty folder; needed with ``path``.
@@ -60,7 +60,10 @@ def check_potential(
         for labels in (alone, repeated):
             _check_same(claims, batched, labels)
         periodic = bool(frame.pbc.any())
-        claims((batched.stress is not None) == periodic, "stress is not there where periodic only")
+        claims(
+            (batched.stress is not None) == periodic,
+            "stress must be present exactly for periodic frames",
+        )
         _check_forces(claims, model, frame, batched, tolerance)
         if batched.stress is not None:
             _check_stress(claims, model, frame, batched.stress, tolerance)
