@@ -220,7 +220,7 @@ WRONG = {
         ),
         "labels have the theory ''",
     ),
-    "set": (with_labels(split="test"), "labelling changes geometry, origin or set"),
+    "set": (with_labels(split="test"), "labelling changes geometry, origin or split"),
     "blind": (Blind, "theory does not depend on 'cutoff' = 7.5 instead of 5.0"),
     "touchy": (Touchy, "the practical setting 'frames_per_job' .* changes the theory"),
     "unstable": (Unstable, "theory differs for the same settings"),

@@ -120,8 +120,8 @@ def check_masses(lmp: Any, elements: Sequence[str], where: str, *, free: bool) -
         raise InputError(
             f"{message}{why}",
             where=where,
-            hint="write elements= in the order of the atom types, or correct `mass`; to keep the masses, "
-            "add masses=any to the line of the model",
+            hint="write elements= in the order of the atom types, or correct `mass`; "
+            "to keep the masses, add masses=any to the line of the model",
         )
 
 

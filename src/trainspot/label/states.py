@@ -32,21 +32,21 @@ def charge_of(frame: Frame) -> float:
     return float(charge) if isinstance(charge, int | float) else 0.0
 
 
-def not_computed(frame: Frame, told: Collection[str], given: Mapping[str, Any]) -> str:
+def not_computed(frame: Frame, passed: Collection[str], fixed: Mapping[str, Any]) -> str:
     """The reason why an engine cannot label a frame; empty if it can.
 
     Args:
         frame: The frame.
-        told: Names of the state variables, see ``state.electronic_state``, that the engine passes
+        passed: Names of the state variables, see ``state.electronic_state``, that the engine passes
             to its program.
-        given: State variables that the settings fix for all frames: ``charge`` and ``spin``.
+        fixed: State variables that the settings fix for all frames: ``charge`` and ``spin``.
     """
     for name, value in frame.state.items():
-        if name in told or _is_closed_shell(name, value):
+        if name in passed or _is_closed_shell(name, value):
             continue
-        if name == CHARGE and value == given.get(CHARGE):
+        if name == CHARGE and value == fixed.get(CHARGE):
             continue
-        if name not in (CHARGE, MOMENTS) and "spin" in given:
+        if name not in (CHARGE, MOMENTS) and "spin" in fixed:
             continue
         return f"the frame has {name} {_short(value)}, which this engine cannot compute"
     return ""

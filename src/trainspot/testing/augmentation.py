@@ -49,9 +49,8 @@ def check_strategy(
     for frame in inputs:
         alone = _run(item, [frame], seed)
         outcome = alone.frames or alone.refused or alone.notes
-        assert outcome, (
-            f"a structure without frames has a refusal or a note: {frame.to_atoms().get_chemical_formula()}"
-        )
+        formula = frame.to_atoms().get_chemical_formula()
+        assert outcome, f"a structure without frames has a refusal or a note: {formula}"
         duplicates = alone.refused.get("duplicate", 0)
         assert not duplicates, "a structure gives no frame twice"
     return part
