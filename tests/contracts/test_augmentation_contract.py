@@ -188,7 +188,7 @@ class Sloppy(Strategy):
         ("twice", "no frame twice"),
         ("parent", "parent"),
         ("labels", "never invented"),
-        ("silence", "what cannot be made is said"),
+        ("silence", "a structure without frames has a refusal or a note"),
         ("nothing", "explains itself"),
     ],
 )

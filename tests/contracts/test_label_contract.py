@@ -218,12 +218,12 @@ WRONG = {
                 labels=Labels(frame.labels.energy, frame.labels.forces, frame.labels.stress)
             )
         ),
-        "labels bear the theory ''",
+        "labels have the theory ''",
     ),
-    "set": (with_labels(split="test"), "labelling changes geometry, origin or set"),
+    "set": (with_labels(split="test"), "labelling changes geometry, origin or split"),
     "blind": (Blind, "theory does not depend on 'cutoff' = 7.5 instead of 5.0"),
     "touchy": (Touchy, "the practical setting 'frames_per_job' .* changes the theory"),
-    "unstable": (Unstable, "theory is another for the same settings"),
+    "unstable": (Unstable, "theory differs for the same settings"),
     "long": (Long, "is longer than 64 characters"),
     "lenient": (Lenient, "a setting that the engine does not have is not refused"),
     "unpractical": (Unpractical, "practical names settings that do not exist: frames_per_jobs"),

@@ -125,7 +125,7 @@ def test_a_journal_of_another_run_is_refused(asked, tmp_path):
     written(path, asked)
     with pytest.raises(DataError, match="journal:1: labels of another level of theory"):
         journal.read(path, asked, "other")
-    with pytest.raises(DataError, match="journal:2: not a frame that was asked for"):
+    with pytest.raises(DataError, match="journal:2: not a frame of this run"):
         journal.read(path, asked[[0, 2]], THEORY)
 
 

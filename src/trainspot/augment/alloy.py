@@ -45,10 +45,10 @@ class Alloy(Strategy):
         if self.fractions is None:
             return self
         if set(self.fractions) != set(self.alloy_species):
-            raise ValueError("fractions name other elements than alloy_species")
+            raise ValueError("fractions and alloy_species have different elements")
         values = list(self.fractions.values())
         if min(values) < 0 or abs(sum(values) - 1.0) > 1e-6:
-            raise ValueError("fractions are no shares that sum to 1")
+            raise ValueError("fractions must not be negative and must sum to 1")
         return self
 
     @property
@@ -73,18 +73,18 @@ class Alloy(Strategy):
         for seed in seeds:
             if len(seen) > self.copies:
                 return
-            numbers, done = parent.numbers.copy(), self._drawn(len(sites), from_seed(seed))
-            numbers[sites] = done
+            numbers, elements = parent.numbers.copy(), self._drawn(len(sites), from_seed(seed))
+            numbers[sites] = elements
             if numbers.tobytes() in seen:
                 continue
             seen.add(numbers.tobytes())
             counts = {
-                name: int(np.sum(done == atomic_numbers[name])) for name in self.alloy_species
+                name: int(np.sum(elements == atomic_numbers[name])) for name in self.alloy_species
             }
             origin = Origin(self.kind, parent.id, {"counts": counts}, seed)
             isotopes = {k: v.copy() for k, v in parent.arrays.items() if k == "masses"}
             for masses in isotopes.values():
-                masses[sites] = atomic_masses[done]  # fixed atoms keep theirs
+                masses[sites] = atomic_masses[elements]  # fixed atoms keep theirs
             yield Frame.make(
                 numbers, parent.positions, parent.cell, parent.pbc, origin=origin, arrays=isotopes
             )

@@ -20,27 +20,27 @@ GROUP: Final = "trainspot.augmentation"
 
 
 class Scope(Enum):
-    """Which frames a strategy is given, and when."""
+    """Which frames a strategy works on, and when it runs."""
 
     PREPARE = "prepare"
-    """The inputs, before anybody else; its frames take their place for the rest."""
+    """The inputs, before all other strategies, which work on the frames of this one."""
     INPUTS = "inputs"
     """The inputs as the user gave them."""
     PREPARED = "prepared"
-    """What the preparing strategies made of the inputs."""
+    """The frames that the preparing strategies made from the inputs."""
     MADE = "made"
-    """What all strategies before it in the plan made; the inputs if there are none."""
+    """The frames of all earlier strategies in the plan; the inputs if there are none."""
 
 
 class Parameters(BaseModel):
-    """Validated parameters: nothing unknown, nothing infinite, never changed."""
+    """Validated parameters: no unknown keys, no infinite numbers, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``yes`` where a number is wanted, which pydantic takes for 1."""
+        """Refuse ``yes`` in place of a number; pydantic would read 1."""
         wanted = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and wanted in (int, float):
             raise PydanticKnownError("int_type" if wanted is int else "float_type")
@@ -57,18 +57,18 @@ class Strategy(Parameters, ABC):
     scope: ClassVar[Scope] = Scope.PREPARED
 
     against_overlap: ClassVar[str] = ""
-    """What to try where many of its frames overlap."""
+    """Advice for the user if many frames of the strategy overlap."""
 
     kind: str
     _notes: Counter[str] = PrivateAttr(default_factory=Counter)
 
     @property
     def brings(self) -> tuple[str, ...]:
-        """Elements that its frames may have and the inputs need not."""
+        """Elements of its frames that the inputs may lack."""
         return ()
 
     def beside(self, brought: Sequence[str]) -> Self:
-        """The same strategy in a plan whose strategies bring these elements."""
+        """The same strategy as part of a plan whose strategies add these elements."""
         del brought
         return self
 
@@ -76,24 +76,23 @@ class Strategy(Parameters, ABC):
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """Make frames from all ``frames``; use ``child`` and, for randomness, only ``rng``.
 
-        What comes out is screened by the caller. A frame that cannot be treated is left out with
-        a ``note``.
+        The caller screens the result. A ``note`` tells of each frame that was left out.
         """
 
     def note(self, text: str) -> None:
         """Tell the user something, once; repetitions are counted."""
         self._notes[text] += 1
 
-    def note_molecules(self, frames: Sequence[Frame], done: str) -> None:
-        """Tell how many frames a step leaves as they are because nothing of them is periodic.
+    def note_molecules(self, frames: Sequence[Frame], participle: str) -> None:
+        """Note how many frames a step does not change because they have no periodic direction.
 
-        Free atoms are not counted: nobody expects it of them.
+        Free atoms are not counted, because nobody expects a change.
         """
         if count := sum(len(frame) > 1 and not frame.pbc.any() for frame in frames):
-            self.note(f"{count} of {len(frames)} not {done}: no periodic direction")
+            self.note(f"{count} of {len(frames)} not {participle}: no periodic direction")
 
     def take_notes(self) -> list[str]:
-        """What was noted since the last call."""
+        """The notes since the last call."""
         notes = [
             f"{self.kind}: {text}" + (f" ({count} times)" if count > 1 else "")
             for text, count in self._notes.items()
@@ -113,16 +112,16 @@ def child(
     parameters: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Frame:
-    """A frame made from another one, which knows where it comes from; see ``Frame.handed_on``.
+    """A frame made from another one, with its origin; see ``Frame.handed_on``.
 
     Args:
-        parent: The frame it was made from.
+        parent: The frame that was changed.
         strategy: Name of the strategy, usually its ``kind``.
         positions: Å, (m, 3).
         cell: Å, (3, 3); the parent's if left out.
         pbc: (3,); the parent's if left out.
-        sites: For each of the m atoms the parent's atom it comes from; all in order if left out.
-        parameters: What was done, JSON values.
+        sites: Index of each of the m atoms in the parent, (m,); all in order if left out.
+        parameters: Parameters of the change, JSON values.
         seed: Seed of the generator that made this frame alone.
     """
     return Frame.make(
@@ -138,7 +137,7 @@ def child(
 def streams(
     rng: np.random.Generator, frames: Sequence[Frame], copies: int
 ) -> Iterator[tuple[Frame, list[int]]]:
-    """For each frame the seeds of its copies; a frame's do not depend on what others need."""
+    """The seeds of the copies of each frame; they do not depend on the other frames."""
     for frame in frames:
         own = np.random.Generator(np.random.PCG64(int(rng.integers(2**63))))
         yield frame, own.integers(2**63, size=copies).tolist()

@@ -15,7 +15,7 @@ from trainspot.data.frames import Frame, Origin
 from trainspot.data.lattice import lengths
 
 OUTER: Final = float(np.sqrt(3.0))
-"""Outer radius of the shell an atom is placed in, in inner radii."""
+"""Outer radius of the shell for the next atom, in units of the inner radius."""
 
 _TRIES: Final = 10_000
 
@@ -47,11 +47,11 @@ class Cluster(Strategy):
         """``copies`` clusters for each parent."""
         for parent, seeds in streams(rng, frames, self.copies):
             for seed in seeds:
-                made = self._cluster(parent, seed)
-                if made is None:
+                cluster = self._cluster(parent, seed)
+                if cluster is None:
                     self.note(f"no room for another atom in a cluster of {title(parent)}")
                 else:
-                    yield made
+                    yield cluster
 
     def _cluster(self, parent: Frame, seed: int) -> Frame | None:
         rng = from_seed(seed)
@@ -77,7 +77,7 @@ def _grown(shortest: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
         for _ in range(_TRIES):
             anchor = int(rng.integers(new))
             inner = shortest[anchor, new]
-            # A point of the cube around the shell: no roots or angles that depend on the machine.
+            # A point of the cube around the shell: roots and angles would depend on the machine.
             step = rng.uniform(-1.0, 1.0, 3) * (OUTER * inner)
             if not inner <= lengths(step[None])[0] <= OUTER * inner:
                 continue

@@ -1,7 +1,7 @@
 """Crystals and their lattice planes: ``crystal_of``, ``Crystal.surface``.
 
-spglib says which integers relate a structure to its conventional and primitive cells. Coordinates
-are always those of the structure itself, so that they do not depend on the machine.
+spglib gives the integers that relate a structure to its conventional and primitive cells. All
+coordinates refer to the structure itself, so that they do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAME: Final = 1e-6
 
 
 class Surface(NamedTuple):
-    """A family of lattice planes, and a basis of the primitive lattice that fits it.
+    """A family of lattice planes, with a matching basis of the primitive lattice.
 
     Attributes:
         row: Reciprocal vector in units of those dual to the frame's cell, (3,): its product with
@@ -61,7 +61,7 @@ class Crystal:
         conventional: Cell vectors of the frame in units of the conventional ones, (3, 3), columns.
         rotations: Of the space group, acting on fractional coordinates of the frame, (k, 3, 3);
             not whole numbers where the frame is a supercell of lower symmetry than the crystal.
-        translations: That go with them, (k, 3).
+        translations: Of the same symmetry operations, (k, 3).
     """
 
     frame: Frame
@@ -83,15 +83,15 @@ class Crystal:
         whole = np.rint(raw * _CENTRINGS).astype(np.int64)
         indices = whole // np.gcd.reduce(whole)
         basis = _in_plane_first(indices)
-        found = _reduced(self._vectors(basis @ self.primitive), basis)
-        vectors = self._vectors(found @ self.primitive)
+        reduced = _reduced(self._vectors(basis @ self.primitive), basis)
+        vectors = self._vectors(reduced @ self.primitive)
         normal = normals(vectors)[2]
         height = float((vectors[2] * normal).sum())
         if height < 0:
-            found[1] = -found[1]
-            vectors, height = self._vectors(found @ self.primitive), -height
+            reduced[1] = -reduced[1]
+            vectors, height = self._vectors(reduced @ self.primitive), -height
         row = np.linalg.solve(self.primitive / self.order, indices.astype(np.float64))
-        coordinates = found @ self.primitive / self.order
+        coordinates = reduced @ self.primitive / self.order
         return Surface(row, coordinates, vectors, height / float(lengths(normal)))
 
     def equivalent(self, one: Surface, other: Surface) -> bool:
@@ -100,17 +100,17 @@ class Crystal:
         return bool(np.any(_alike(turned, other.row) | _alike(turned, -other.row)))
 
     def same_levels(self, surface: Surface) -> list[tuple[int, float]]:
-        """What symmetries do to levels (in spacings): signs s and shifts t of x → s x + t.
+        """Signs s and shifts t of the maps x → s x + t of levels (in spacings) by symmetries.
 
-        Only those that turn the family of planes into itself; a sign of -1 turns it upside down.
+        Only symmetries that map the family of planes onto itself count; s = -1 turns it over.
         """
         turned = surface.row @ self.rotations
         shifts = self.translations @ surface.row
-        found = []
+        mappings = []
         for sign in (1, -1):
             kept = _alike(turned, sign * surface.row)
-            found += [(sign, float(shift)) for shift in np.unique(shifts[kept] % 1.0)]
-        return found
+            mappings += [(sign, float(shift)) for shift in np.unique(shifts[kept] % 1.0)]
+        return mappings
 
     def _vectors(self, combinations: Integers) -> Floats:
         """Lattice vectors, given in ``order`` th parts of the cell vectors, in Å, (k, 3)."""
@@ -121,44 +121,47 @@ class Crystal:
 def crystal_of(frame: Frame, symprec: float) -> Crystal | None:
     """The symmetry of a frame, ``None`` where spglib finds no description.
 
-    Atoms are alike if their elements are, and what they inherit to children (magnetic moments,
+    Atoms are alike if they have the same element and the same inherited arrays (magnetic moments,
     charges, tags).
 
     Args:
         frame: Periodic in three directions.
-        symprec: Å by which atoms may miss the place that symmetry gives them.
+        symprec: Largest distance of an atom from its symmetric position, Å.
     """
     fractions = np.linalg.solve(frame.cell.T, frame.positions.T).T
     with _quiet():
-        found = spglib.get_symmetry_dataset((frame.cell, fractions, _types(frame)), symprec)
-    if found is None:
+        symmetry = spglib.get_symmetry_dataset((frame.cell, fractions, _types(frame)), symprec)
+    if symmetry is None:
         return None
-    identity = np.all(found.rotations == np.eye(3, dtype=np.int64), axis=(1, 2))
-    pure = np.asarray(found.translations, dtype=np.float64)[identity]
-    order = len(pure)  # a group of translations modulo the cell: as many as its order
+    identity = np.all(symmetry.rotations == np.eye(3, dtype=np.int64), axis=(1, 2))
+    pure = np.asarray(symmetry.translations, dtype=np.float64)[identity]
+    order = len(pure)  # translations modulo the cell form a group of this order
     generators = np.vstack([np.rint(pure * order), order * np.eye(3)]).astype(np.int64)
-    _, sites = np.unique(found.mapping_to_primitive, return_index=True)
+    _, sites = np.unique(symmetry.mapping_to_primitive, return_index=True)
     return Crystal(
         frame,
         np.sort(sites),
         hermite(generators),
         order,
-        np.asarray(found.transformation_matrix, dtype=np.float64),
-        *_space_group(found),
+        np.asarray(symmetry.transformation_matrix, dtype=np.float64),
+        *_space_group(symmetry),
     )
 
 
-def _space_group(found: spglib.SpglibDataset) -> tuple[Floats, Floats]:
+def _space_group(symmetry: spglib.SpglibDataset) -> tuple[Floats, Floats]:
     """Rotations (k, 3, 3) and translations (k, 3) of the crystal, in coordinates of the frame.
 
-    spglib itself leaves out those that do not map the frame's cell to itself: of a 2×1×1 supercell
-    of copper most. So the table of the space group is asked, in the conventional cell x' = P x + p.
+    spglib leaves out operations that do not map the frame's cell onto itself: most of them for a
+    2×1×1 supercell of copper. The table of the space group, in the conventional cell x' = P x + p,
+    has all.
     """
     with _quiet():
-        table = spglib.get_symmetry_from_database(found.hall_number)
-    whole = np.rint(found.transformation_matrix * _CENTRINGS) / _CENTRINGS  # P without distortions
+        table = spglib.get_symmetry_from_database(symmetry.hall_number)
+    whole = (
+        np.rint(symmetry.transformation_matrix * _CENTRINGS) / _CENTRINGS
+    )  # P without distortions
     back = np.linalg.inv(whole)
-    shift = np.asarray(found.origin_shift, dtype=np.float64)
+    shift = np.asarray(symmetry.origin_shift, dtype=np.float64)
     turned = np.asarray(table["rotations"], dtype=np.float64)
     moved = turned @ shift + table["translations"] - shift
     return back @ turned @ whole, moved @ back.T
@@ -166,7 +169,7 @@ def _space_group(found: spglib.SpglibDataset) -> tuple[Floats, Floats]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what spglib says of every call: that one day it will raise, not return ``None``."""
+    """Silence the warning of every spglib call: it will raise one day, not return ``None``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
@@ -174,21 +177,21 @@ def _quiet() -> Iterator[None]:
 
 def _types(frame: Frame) -> Integers:
     """A number for each kind of atom, (n,)."""
-    known = [frame.arrays[name] for name in INHERITED if name in frame.arrays]
-    columns = [column.reshape(len(frame), -1) for column in (frame.numbers, *known)]
+    inherited = [frame.arrays[name] for name in INHERITED if name in frame.arrays]
+    columns = [column.reshape(len(frame), -1) for column in (frame.numbers, *inherited)]
     _, types = np.unique(np.concatenate(columns, axis=1), axis=0, return_inverse=True)
     return np.asarray(types, dtype=np.int64).reshape(-1)
 
 
-def _alike(rows: Floats, other: Floats) -> NDArray[np.bool_]:
-    result: NDArray[np.bool_] = np.all(np.abs(rows - other) < _SAME, axis=-1)
+def _alike(rows: Floats, row: Floats) -> NDArray[np.bool_]:
+    result: NDArray[np.bool_] = np.all(np.abs(rows - row) < _SAME, axis=-1)
     return result
 
 
 def _in_plane_first(indices: Integers) -> Integers:
     """A basis (3, 3) of whole numbers: products with the coprime indices are 0, 0 and 1.
 
-    Euclid's algorithm on the indices, done to the unit vectors as well.
+    Euclid's algorithm on the indices, applied to the unit vectors at the same time.
     """
     table = np.column_stack([indices, np.eye(3, dtype=np.int64)])
     while np.count_nonzero(table[:, 0]) > 1:
@@ -204,7 +207,7 @@ def _in_plane_first(indices: Integers) -> Integers:
 def _reduced(vectors: Floats, basis: Integers) -> Integers:
     """The basis with its first two vectors reduced as by Gauss; ``vectors`` are the same in Å.
 
-    Equal lengths and ties are left alone, so that rounding decides nothing.
+    Ties are not resolved, so that the result does not depend on rounding.
     """
     vectors, basis = vectors.copy(), basis.copy()
     while True:

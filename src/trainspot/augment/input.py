@@ -19,6 +19,6 @@ class Input(Strategy):
     kind: Literal["input"] = "input"
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """The frames that were given."""
+        """The input frames."""
         del rng
         yield from frames

@@ -56,15 +56,15 @@ class Isolated(Strategy):
         return self.model_copy(update={"species": tuple(sorted({*self.species, *brought}))})
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """One frame per element; where the inputs have such an atom already, that one."""
+        """One frame per element: the isolated atom of the inputs if they have one."""
         del rng
         present = {int(f.numbers[0]): f for f in frames if is_isolated_atom(f)}
         more = np.array([atomic_numbers[name] for name in self.species], dtype=np.int64)
         for number in np.unique(np.concatenate([*(f.numbers for f in frames), more])).tolist():
-            known = present.get(number)
-            if known is not None and self.spin == "hund" and MOMENTS not in known.arrays:
-                self.note(f"{title(known)} is an input and keeps its own spin state")
-            yield known or self._atom(number)
+            atom = present.get(number)
+            if atom is not None and self.spin == "hund" and MOMENTS not in atom.arrays:
+                self.note(f"{title(atom)} is an input and keeps its own spin state")
+            yield atom or self._atom(number)
 
     def _atom(self, number: int) -> Frame:
         arrays = {}

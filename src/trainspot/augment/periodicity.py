@@ -18,10 +18,10 @@ WIDE: Final = 8.0
 
 
 def remedy(periodic: Sequence[bool]) -> str:
-    """How to say which directions are periodic where a file cannot.
+    """How the user sets the periodic directions if the file format has none.
 
     Args:
-        periodic: What is to be said, (3,).
+        periodic: The periodic directions to set, (3,).
     """
     letters = "".join("T" if along else "F" for along in periodic)
     listed = ", ".join("true" if along else "false" for along in periodic)
@@ -58,9 +58,9 @@ def _spaces(frame: Frame) -> NDArray[np.float64]:
 
 
 def note(inputs: Iterable[Frame]) -> str:
-    """What to tell about inputs with at least ``WIDE`` Å of emptiness in a periodic direction."""
-    found = [(frame, *empty_space(frame)) for frame in inputs]
-    wide = [(frame, gap, axis) for frame, gap, axis in found if gap >= WIDE]
+    """A note on inputs with at least ``WIDE`` Å of vacuum along a periodic direction, if any."""
+    spaces = [(frame, *empty_space(frame)) for frame in inputs]
+    wide = [(frame, gap, axis) for frame, gap, axis in spaces if gap >= WIDE]
     if not wide:
         return ""
     frame, gap, axis = wide[0]

@@ -27,9 +27,9 @@ DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
     {"kind": "isolated"},
     {"kind": "input"},
 ]
-"""What is done where a campaign does not say otherwise: all strategies, as the paper does.
+"""The default plan of a campaign: all strategies, as in the paper.
 
-Rattle brings strain and vacancies; alloy has no default, because nobody can guess its elements.
+Rattle includes strain and vacancies; alloy has no default, because its elements must be chosen.
 """
 
 
@@ -46,8 +46,8 @@ def parse_plan(items: Sequence[Mapping[str, Any]], where: str = "") -> list[Stra
 def _parsed(item: Mapping[str, Any], where: str) -> Strategy:
     kind = item.get("kind")
     if not isinstance(kind, str):
-        known = ", ".join(plugins.names(GROUP))
-        raise InputError("a strategy needs a 'kind'", where=where, hint=f"known: {known}")
+        kinds = ", ".join(plugins.names(GROUP))
+        raise InputError("a strategy needs a 'kind'", where=where, hint=f"known: {kinds}")
     model: type[Strategy] = plugins.load(GROUP, kind, where=where)
     try:
         return model.model_validate(dict(item))
@@ -56,14 +56,14 @@ def _parsed(item: Mapping[str, Any], where: str) -> Strategy:
 
 
 def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:
-    """Refuse inputs that no strategy could use.
+    """Refuse inputs that no strategy can use.
 
     Args:
         inputs: The frames the user gave.
         where: The file they come from, if they come from one.
 
     Raises:
-        InputError: There are none, or atoms of one overlap; the message names the structure.
+        InputError: No inputs, or overlapping atoms in one; the message names the structure.
     """
     number = 0
     for number, frame in enumerate(inputs, start=1):
@@ -84,24 +84,24 @@ def augment(
 ) -> Augmented:
     """Run the strategies on the inputs.
 
-    Strategies that prepare (supercells) come first, on every input; the rest works on their
-    result, in the order of the plan. Every frame gets enough vacuum and passes the overlap screen
-    before it is kept. The same seed gives the same frames.
+    Preparing strategies (supercells) run first, on every input; the others work on the prepared
+    frames, in the order of the plan. Every frame gets enough vacuum and is kept only if it passes
+    the overlap screen. The same seed gives the same frames.
 
     Args:
         inputs: The structures to start from; labelled ones are kept exactly as they are.
         plan: Strategies, see ``parse_plan``. Empty: the inputs alone.
-        seed: Everything random follows from it.
+        seed: Determines all random numbers.
         vacuum: Å along every non-periodic direction; too little is enlarged, more stays.
 
     Raises:
         InputError: See ``check_inputs``; or ``vacuum`` is negative.
     """
     check_inputs(inputs)
-    given = running.pad_inputs(inputs, vacuum)
+    padded = running.pad_inputs(inputs, vacuum)
     steps = running.steps_of(plan)
     parts: dict[str, Part] = {}
     for step in steps:
-        sources = [parts[label] for label in running.sources_of(step, steps)] or [given]
+        sources = [parts[label] for label in running.sources_of(step, steps)] or [padded]
         parts[step.label] = running.run_step(step, running.union(sources), seed, vacuum)
-    return running.merge(given, steps, parts)
+    return running.merge(padded, steps, parts)

@@ -90,18 +90,18 @@ class Rattle(Strategy):
 
     def _copy(self, parent: Frame, shells: _Shells, seed: int, has_holes: bool) -> Frame:
         rng = from_seed(seed)
-        done: dict[str, Any] = {"fraction": self.fraction}
+        parameters: dict[str, Any] = {"fraction": self.fraction}
         matrix = np.eye(3)
         if self.strain is not None and strains.applies(parent):
             matrix, strained = self.strain.draw(parent, rng)
-            done |= strained
+            parameters |= strained
         shifts, again = self._displacements(shells, matrix, len(parent), rng)
         if again:
-            done["drawn_again"] = again
+            parameters["drawn_again"] = again
         positions = deform(parent.positions, matrix) + shifts
         stay = None
         if has_holes and self.vacancies is not None:
-            stay, done["removed"] = holes.sites_left(len(parent), self.vacancies.count, rng)
+            stay, parameters["removed"] = holes.sites_left(len(parent), self.vacancies.count, rng)
             positions = positions[stay]
         return child(
             parent,
@@ -109,7 +109,7 @@ class Rattle(Strategy):
             positions=positions,
             cell=deform(parent.cell, matrix),
             sites=stay,
-            parameters=done,
+            parameters=parameters,
             seed=seed,
         )
 

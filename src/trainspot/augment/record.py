@@ -1,4 +1,4 @@
-"""What an augmentation told, kept in a JSON file beside the dataset it made: ``Record``."""
+"""The record of an augmentation, a JSON file beside its dataset: ``Record``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SUFFIX: Final = ".augment.json"
 
 
 class Fingerprint:
-    """A number that says which frames a set consists of, in any order and in constant memory.
+    """A number that identifies a collection of frames, in any order and in constant memory.
 
     The sum of the frame ids, each of which is 256 random bits, modulo 2²⁵⁶. It does not depend on
-    labels and sets: what was labelled or split is still the set that was made.
+    labels and splits: frames keep their fingerprint when they are labelled or split.
     """
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
@@ -36,7 +36,7 @@ class Fingerprint:
         """Add frames by their ids.
 
         Raises:
-            DataError: Something that is no id.
+            DataError: A text that is not a frame id.
         """
         for identity in ids:
             try:
@@ -52,18 +52,18 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Record:
-    """What an augmentation did.
+    """The parameters and the result of an augmentation.
 
     Attributes:
-        frames: How many it made.
-        fingerprint: Which ones, see ``Fingerprint``.
-        seed: Everything random followed from it.
+        frames: Number of frames.
+        fingerprint: Identifies these frames, see ``Fingerprint``.
+        seed: Determined all random numbers.
         vacuum: Å along every non-periodic direction.
         plan: The strategies with all their parameters.
         strategies: Frames that were kept, by strategy.
-        refused: How many were not kept, by reason.
+        refused: Number of refused frames, by reason.
         by_step: The same for each step of the plan, by its kind and place (``rattle_3``).
-        notes: What else the user should know, one line each.
+        notes: Further notes for the user, one line each.
     """
 
     frames: int
@@ -77,18 +77,20 @@ class Record:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, made: Augmented, plan: Sequence[Strategy], *, seed: int, vacuum: float) -> Record:
-        """The record of an augmentation that has just been made."""
+    def of(
+        cls, augmented: Augmented, plan: Sequence[Strategy], *, seed: int, vacuum: float
+    ) -> Record:
+        """The record of this augmentation."""
         return cls(
-            frames=len(made.dataset),
-            fingerprint=str(Fingerprint(made.dataset.ids)),
+            frames=len(augmented.dataset),
+            fingerprint=str(Fingerprint(augmented.dataset.ids)),
             seed=seed,
             vacuum=vacuum,
             plan=[strategy.model_dump(mode="json") for strategy in plan],
-            strategies=made.dataset.counts("strategy"),
-            refused=dict(made.refused),
-            by_step={label: dict(counts) for label, counts in made.by_step.items()},
-            notes=list(made.notes),
+            strategies=augmented.dataset.counts("strategy"),
+            refused=dict(augmented.refused),
+            by_step={label: dict(counts) for label, counts in augmented.by_step.items()},
+            notes=list(augmented.notes),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,14 +98,14 @@ class Record:
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
     def write(self, dataset: Path) -> None:
-        """Keep it beside a dataset file, atomically."""
+        """Write the record beside a dataset file, atomically."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
         with replacing(beside(dataset)) as path:
             path.write_text(text, encoding="utf-8")
 
 
 def beside(dataset: Path) -> Path:
-    """Where the record of a dataset file is: ``frames.h5.augment.json`` for ``frames.h5``."""
+    """Path of the record of a dataset file: ``frames.h5.augment.json`` for ``frames.h5``."""
     return dataset.with_name(dataset.name + _SUFFIX)
 
 
@@ -131,7 +133,7 @@ def read(path: Path) -> Record:
 
 
 def _sound(content: dict[str, Any]) -> bool:
-    """Whether all fields are there and of their types."""
+    """Whether all fields are present and have the right types."""
     types = {
         "frames": int,
         "fingerprint": str,

@@ -85,20 +85,20 @@ class Slab(Strategy):
                 continue
             crystal = crystal_of(parent, self.symprec)
             if crystal is None:
-                self.note(f"no symmetry found of {title(parent)} within {self.symprec} Å")
+                self.note(f"no symmetry found for {title(parent)} within {self.symprec} Å")
                 continue
             for miller, surface in self._distinct(crystal):
                 yield from self._slabs(crystal, miller, surface)
 
     def _distinct(self, crystal: Crystal) -> Iterator[tuple[Miller, Surface]]:
-        """The surfaces that no symmetry turns into an earlier one."""
+        """The surfaces that are not equivalent to an earlier one by symmetry."""
         met: dict[Miller, Surface] = {}
         for miller in self.miller:
             surface = crystal.surface(miller)
-            same = [k for k, other in met.items() if crystal.equivalent(surface, other)]
+            same = [k for k, earlier in met.items() if crystal.equivalent(surface, earlier)]
             if same:
-                one, other = _written(miller), _written(same[0])
-                self.note(f"{one} of {title(crystal.frame)} is equivalent to {other}")
+                planes, first = _written(miller), _written(same[0])
+                self.note(f"{planes} of {title(crystal.frame)} is equivalent to {first}")
                 continue
             met[miller] = surface
             yield miller, surface
@@ -114,17 +114,17 @@ class Slab(Strategy):
                 continue
             thin = _cut_out(crystal, surface, cut, layers)
             matrix = Supercell(min_length=self.min_length, max_atoms=self.max_atoms).matrix(thin)
-            done = {
+            parameters = {
                 "miller": list(miller),
                 "termination": number,
                 "layers": layers,
                 "vectors": (matrix[:2, :2] @ surface.coordinates[:2]).tolist(),
             }
-            origin = Origin(self.kind, crystal.frame.id, done)
+            origin = Origin(self.kind, crystal.frame.id, parameters)
             yield repeated(thin, matrix).with_(origin=origin)
 
     def _cuts(self, crystal: Crystal, surface: Surface) -> list[_Cut]:
-        """The places to cut at, the widest gap first."""
+        """The cuts, the widest gap first."""
         gaps = _gaps(_levels(crystal, surface), surface.spacing)
         widest = max(cut.gap for cut in gaps)
         wide = [cut for cut in gaps if cut.gap >= widest - _AS_WIDE]
@@ -135,7 +135,7 @@ class Slab(Strategy):
         chosen: list[_Cut] = []
         for cut in wide + rest:
             images = [sign * cut.level + shift for sign, shift in same]
-            if not any(_meets(cut, other, images, surface.spacing) for other in chosen):
+            if not any(_meets(cut, earlier, images, surface.spacing) for earlier in chosen):
                 chosen.append(cut)
         return chosen
 
@@ -152,7 +152,7 @@ def _written(miller: Miller) -> str:
 
 
 def _levels(crystal: Crystal, surface: Surface) -> Floats:
-    """How high each site of the crystal lies, in spacings, (n,)."""
+    """Height of each site of the crystal along the normal, in spacings, (n,)."""
     normal = normals(surface.vectors)[2]
     height = float((surface.vectors[2] * normal).sum())
     x, y, z = crystal.frame.positions[crystal.sites].T
@@ -168,18 +168,18 @@ def _gaps(levels: Floats, spacing: float) -> list[_Cut]:
     return [_Cut(*pair) for pair in zip(middles.tolist(), (widths * spacing).tolist(), strict=True)]
 
 
-def _meets(one: _Cut, other: _Cut, images: Sequence[float], spacing: float) -> bool:
-    """Whether a symmetry brings one cut, whose ``images`` are given, to the other."""
-    if abs(one.gap - other.gap) > _ONE_PLANE:
+def _meets(cut: _Cut, earlier: _Cut, images: Sequence[float], spacing: float) -> bool:
+    """Whether a symmetry maps a cut, with these ``images``, onto an earlier one."""
+    if abs(cut.gap - earlier.gap) > _ONE_PLANE:
         return False
-    apart = [abs((image - other.level + 0.5) % 1.0 - 0.5) * spacing for image in images]
+    apart = [abs((image - earlier.level + 0.5) % 1.0 - 0.5) * spacing for image in images]
     return min(apart) < _ONE_PLANE / 2
 
 
 def _cut_out(crystal: Crystal, surface: Surface, cut: _Cut, layers: int) -> Frame:
     """The slab with the smallest surface, turned so that its normal is z and a vector is x.
 
-    It starts at the cut and has no cell vector along the normal: vacuum is the caller's.
+    It starts at the cut and has no cell vector along the normal: the caller adds vacuum.
     """
     first, second, up = surface.vectors
     below = np.floor(_levels(crystal, surface) - cut.level)

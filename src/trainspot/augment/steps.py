@@ -1,7 +1,7 @@
 """A plan step by step: ``pad_inputs``, ``run_step`` for each of ``steps_of``, ``merge``.
 
-``plan.augment`` runs them in one go. The workchain runs each as a calculation of its own, and
-makes the same frames.
+``plan.augment`` runs all steps at once. The work chain runs each step as a calculation of its own
+and makes the same frames.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ VACUUM: Final = 15.0
 
 
 _MANY: Final = 0.15
-"""Share of overlapping frames beyond which a strategy wants other parameters."""
+"""Share of overlapping frames above which a note suggests other parameters."""
 
 
 @dataclass(frozen=True)
 class Augmented:
-    """What an augmentation made.
+    """The result of an augmentation.
 
     Attributes:
         dataset: The frames that were kept, no two the same.
-        refused: How many were not kept, by reason.
-        notes: What the user should know, one line each.
-        by_step: What ``refused`` counts for each step that refused any, by its label.
+        refused: Number of refused frames, by reason.
+        notes: Notes for the user, one line each.
+        by_step: ``refused`` of each step that refused any frame, by its label.
     """
 
     dataset: Dataset
@@ -52,10 +52,10 @@ class Step:
     """A strategy of a plan.
 
     Attributes:
-        strategy: What is done.
-        place: Where it stands in the plan, from 0.
-        number: How many strategies of its kind stand before it. Random numbers follow from it, not
-            from the place: another strategy in the plan changes none.
+        strategy: The strategy.
+        place: Its position in the plan, from 0.
+        number: Number of earlier strategies of the same kind. It determines the random numbers,
+            the place does not: a strategy more in the plan does not change those of others.
     """
 
     strategy: Strategy
@@ -64,24 +64,24 @@ class Step:
 
     @property
     def label(self) -> str:
-        """Kind and place, a name that no other step of the plan has: ``rattle_3``."""
+        """Kind and place, unique in the plan: ``rattle_3``."""
         kind = re.sub(r"[^A-Za-z0-9]+", "_", self.strategy.kind).strip("_")
         return f"{kind}_{self.place + 1}"
 
     @property
     def prepares(self) -> bool:
-        """Whether its frames take the place of the inputs for the rest."""
+        """Whether the other steps work on its frames instead of the inputs."""
         return self.strategy.scope is Scope.PREPARE
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one step made: frames that passed the screen, each once.
+    """The result of one step: frames that passed the screen, each once.
 
     Attributes:
-        frames: In the order they were made.
-        refused: How many were not kept, by reason.
-        notes: What the user should know, one line each.
+        frames: In the order of generation.
+        refused: Number of refused frames, by reason.
+        notes: Notes for the user, one line each.
     """
 
     frames: Sequence[Frame]
@@ -90,7 +90,7 @@ class Part:
 
 
 def steps_of(plan: Sequence[Strategy]) -> list[Step]:
-    """The steps of a plan in the order they are run: those that prepare come first.
+    """The steps of a plan in the order of execution: preparing steps come first.
 
     An empty plan passes the inputs on.
     """
@@ -104,7 +104,7 @@ def steps_of(plan: Sequence[Strategy]) -> list[Step]:
 
 
 def pad_inputs(inputs: Dataset, vacuum: float = VACUUM) -> Part:
-    """The inputs with enough vacuum, copies left out; labelled ones are never changed.
+    """The inputs with enough vacuum and without copies; labelled inputs are never changed.
 
     Args:
         inputs: The structures the user gave.
@@ -145,19 +145,19 @@ def sources_of(step: Step, steps: Sequence[Step]) -> list[str]:
 
 def union(parts: Iterable[Part]) -> list[Frame]:
     """The frames of some parts, each once, in order of first appearance."""
-    found: dict[str, Frame] = {}
+    frames: dict[str, Frame] = {}
     for part in parts:
         for frame in part.frames:
-            found.setdefault(frame.id, frame)
-    return list(found.values())
+            frames.setdefault(frame.id, frame)
+    return list(frames.values())
 
 
 def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VACUUM) -> Part:
-    """Let a strategy work, and screen what it makes.
+    """Run a strategy and screen its frames.
 
     Args:
-        step: The strategy and which of its kind it is.
-        parents: What it works on, see ``Scope``.
+        step: The strategy, with its place in the plan.
+        parents: The frames that the strategy works on, see ``Scope``.
         seed: The seed of the whole plan.
         vacuum: Å along every non-periodic direction.
     """
@@ -165,8 +165,8 @@ def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VA
     overlaps = 0
     originals = {id(frame) for frame in parents}  # screened before; the same objects, if passed on
     rng = generator(seed, "augment", strategy.kind, step.number)
-    for made in strategy.generate(parents, rng):
-        frame = _padded(made, vacuum, notes)
+    for unpadded in strategy.generate(parents, rng):
+        frame = _padded(unpadded, vacuum, notes)
         original = id(frame) in originals
         if original or frame.id in kept.frames or not overlapping(frame):
             kept.add(frame, original=original)
@@ -180,32 +180,34 @@ def run_step(step: Step, parents: Sequence[Frame], seed: int, vacuum: float = VA
     return Part(list(kept.frames.values()), _counted(refused), notes)
 
 
-def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:
+def merge(padded: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augmented:
     """All frames of all steps, each once, in the order of the steps.
 
-    A frame that is also an input is that input, with its labels. Frames that were passed on
-    unchanged are no duplicates of themselves.
+    A frame that equals an input is replaced by the input, with its labels. Frames that a step
+    passed on unchanged do not count as duplicates.
 
     Args:
-        given: What ``pad_inputs`` made.
+        padded: Result of ``pad_inputs``.
         steps: See ``steps_of``.
-        parts: What each step made, by its label.
+        parts: Result of each step, by its label.
     """
-    inputs = {frame.id: frame for frame in given.frames}
+    inputs = {frame.id: frame for frame in padded.frames}
     prepared: dict[str, Frame] = {}
-    made: dict[str, Frame] = {}
-    kept, notes = _Kept(), list(given.notes)
+    generated: dict[str, Frame] = {}
+    kept, notes = _Kept(), list(padded.notes)
     by_step: dict[str, dict[str, int]] = {}
     for step in steps:
         part, before = parts[step.label], kept.duplicates
-        known = {Scope.PREPARED: prepared, Scope.MADE: made}.get(step.strategy.scope) or inputs
+        parents = {Scope.PREPARED: prepared, Scope.MADE: generated}.get(
+            step.strategy.scope
+        ) or inputs
         for frame in part.frames:
-            passed_on = _same_history(frame, known.get(frame.id))
-            if passed_on and known is not inputs:
-                continue  # the step that made it has brought it already
+            passed_on = _same_history(frame, parents.get(frame.id))
+            if passed_on and parents is not inputs:
+                continue  # kept already with the step that made it
             kept.add(inputs.get(frame.id, frame), original=passed_on)
         frames = {frame.id: frame for frame in part.frames}
-        made |= frames
+        generated |= frames
         if step.prepares:
             prepared |= frames
         refused = Counter(part.refused)
@@ -218,36 +220,36 @@ def merge(given: Part, steps: Sequence[Step], parts: Mapping[str, Part]) -> Augm
 
 @dataclass
 class _Kept:
-    """Frames by id, in order of first appearance, and which were made rather than passed on."""
+    """Frames by id, in order of first appearance; counts generated and passed-on frames."""
 
     frames: dict[str, Frame] = field(default_factory=dict)
-    _made: Counter[str] = field(default_factory=Counter)
+    _generated: Counter[str] = field(default_factory=Counter)
     _originals: set[str] = field(default_factory=set)
 
     def add(self, frame: Frame, *, original: bool) -> None:
-        """Keep a frame; an original takes the place of what was made to be the same."""
+        """Keep a frame; an original replaces a generated frame with the same id."""
         if original:
             self._originals.add(frame.id)
             self.frames[frame.id] = frame
         else:
-            self._made[frame.id] += 1
+            self._generated[frame.id] += 1
             self.frames.setdefault(frame.id, frame)
 
     @property
     def duplicates(self) -> int:
-        """How many were made that were there already, or came from elsewhere later."""
-        return self._made.total() - len(self._made.keys() - self._originals)
+        """Number of generated frames that equal an earlier frame or an original."""
+        return self._generated.total() - len(self._generated.keys() - self._originals)
 
 
 def _counted(refused: Mapping[str, int]) -> dict[str, int]:
     return {reason: count for reason, count in refused.items() if count}
 
 
-def _same_history(frame: Frame, other: Frame | None) -> bool:
-    """Whether two frames of one geometry are one frame, not two that came out the same."""
-    if other is None:
+def _same_history(frame: Frame, twin: Frame | None) -> bool:
+    """Whether two frames of one geometry are the same frame, not two equal results."""
+    if twin is None:
         return False
-    mine, theirs = frame.origin, other.origin
+    mine, theirs = frame.origin, twin.origin
     return (mine.strategy, mine.parent, mine.seed, mine.trajectory, mine.iteration) == (
         theirs.strategy,
         theirs.parent,
@@ -258,7 +260,7 @@ def _same_history(frame: Frame, other: Frame | None) -> bool:
 
 
 def _padded(frame: Frame, vacuum: float, notes: list[str]) -> Frame:
-    """The frame with enough vacuum; a labelled one is never changed."""
+    """The frame with enough vacuum; a labelled frame is never changed."""
     if frame.labels:
         return frame
     wide = with_vacuum(frame, vacuum)

@@ -42,7 +42,7 @@ class Deformation(Parameters):
         return self
 
     def draw(self, frame: Frame, rng: np.random.Generator) -> tuple[Matrix, dict[str, Any]]:
-        """A deformation F of row vectors (x → x F), and what it is as JSON.
+        """A deformation F of row vectors (x → x F), and its parameters as JSON values.
 
         F leaves everything perpendicular to the periodic directions alone, so that vacuum keeps
         its size: F = 1 + P (S - 1) P with the projector P onto the periodic directions, where S
@@ -78,7 +78,7 @@ class Deformation(Parameters):
 
 
 def applies(frame: Frame) -> bool:
-    """Whether a frame has a direction that can be strained."""
+    """Whether a frame has a periodic direction, which can be strained."""
     return bool(frame.pbc.any()) and not is_isolated_atom(frame)
 
 
@@ -89,7 +89,7 @@ def _projector(frame: Frame) -> Matrix:
 
 
 def _along_vectors(frame: Frame, changes: Matrix) -> Matrix:
-    """Scale each cell vector by 1 + change; nothing happens outside the periodic space.
+    """Scale each cell vector by 1 + change; directions outside the periodic space stay.
 
     Vectors b dual to the periodic ones a inside their space give F = 1 + sum of change b a.
     """
@@ -138,12 +138,12 @@ class Strain(Deformation, Strategy):
                 self.note(f"{title(parent)} has no periodic direction")
                 continue
             for seed in seeds:
-                matrix, done = self.draw(parent, from_seed(seed))
+                matrix, parameters = self.draw(parent, from_seed(seed))
                 yield child(
                     parent,
                     self.kind,
                     positions=deform(parent.positions, matrix),
                     cell=deform(parent.cell, matrix),
-                    parameters=done,
+                    parameters=parameters,
                     seed=seed,
                 )

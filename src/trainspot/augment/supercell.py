@@ -53,7 +53,7 @@ class Supercell(Strategy):
     )
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """One supercell per frame; a frame that needs none comes back itself."""
+        """One supercell per frame; a frame that is large enough is passed on unchanged."""
         del rng
         self.note_molecules(frames, "repeated")
         for frame in frames:
@@ -163,17 +163,19 @@ def _diagonal(cell: NDArray[np.float64], enough: float, most: int) -> Integers:
 
 def _repetitions(rank: int, most: int) -> Integers:
     """All (k, rank) numbers of repetitions with at most ``most`` cells."""
-    found: list[tuple[int, ...]] = [()]
+    repetitions: list[tuple[int, ...]] = [()]
     for _ in range(rank):
-        found = [(*head, n) for head in found for n in range(1, most // math.prod(head) + 1)]
-    return np.array(found, dtype=np.int64)
+        repetitions = [
+            (*head, n) for head in repetitions for n in range(1, most // math.prod(head) + 1)
+        ]
+    return np.array(repetitions, dtype=np.int64)
 
 
 def _general(cell: NDArray[np.float64], enough: float, most: int) -> Integers:
     """The best integer matrix (d, d), among all sublattices of at most ``most`` cells.
 
-    Sizes that the densest lattice packing shows to be hopeless are never looked at. The matrix
-    gives the reduced basis of the sublattice found.
+    Sizes that are too small even for the densest lattice packing are skipped. The matrix gives the
+    reduced basis of the best sublattice.
     """
     rank = len(cell)
     volume = math.sqrt(float(np.linalg.det(cell @ cell.T)))
@@ -186,26 +188,26 @@ def _general(cell: NDArray[np.float64], enough: float, most: int) -> Integers:
             distance, basis = _best_of_size(cell, size, enough)
             if distance >= enough:
                 return basis
-    found = _diagonal(cell, enough, most)  # a good start prunes most candidates
-    best = float(lengths(reduce_lattices((found @ cell)[None])[0, 0]))
+    matrix = _diagonal(cell, enough, most)  # a good start prunes most candidates
+    best = float(lengths(reduce_lattices((matrix @ cell)[None])[0, 0]))
     for size in range(most, 0, -1):
         if bound(size) < best - _SAME:
             break
         distance, basis = _best_of_size(cell, size, best)
-        if distance > best + _SAME or (distance >= best - _SAME and size < _index(found)):
-            best, found = distance, basis
-    return found
+        if distance > best + _SAME or (distance >= best - _SAME and size < _index(matrix)):
+            best, matrix = distance, basis
+    return matrix
 
 
 def _index(matrix: Integers) -> int:
-    """How many cells a supercell has."""
+    """Number of unit cells in a supercell."""
     return round(abs(float(np.linalg.det(matrix))))
 
 
 def _best_of_size(cell: NDArray[np.float64], size: int, at_least: float) -> tuple[float, Integers]:
     """The sublattice of index ``size`` with the largest image distance, and its reduced basis.
 
-    Candidates with a basis vector shorter than ``at_least`` are left out; -1 if none is left.
+    Candidates with a basis vector shorter than ``at_least`` are skipped; -1 without candidates.
     """
     bases = _sublattices(cell, size, at_least - _SAME)
     if not len(bases):
@@ -225,10 +227,10 @@ def _sublattices(cell: NDArray[np.float64], size: int, at_least: float) -> Integ
     """Bases (k, rank, rank) of all sublattices of an index with large image distances.
 
     Each sublattice has one Hermite normal form. Forms are built from the last row up, and dropped
-    as soon as their rows reach a vector shorter than ``at_least``.
+    as soon as a combination of their rows is shorter than ``at_least``.
     """
     rank = len(cell)
-    found = [np.zeros((0, rank, rank), dtype=np.int64)]
+    sublattices = [np.zeros((0, rank, rank), dtype=np.int64)]
     for diagonal in _factorisations(rank, size):
         bases = np.zeros((1, 0, rank), dtype=np.int64)
         for axis in reversed(range(rank)):
@@ -241,8 +243,8 @@ def _sublattices(cell: NDArray[np.float64], size: int, at_least: float) -> Integ
             tails = np.tile(bases, (len(rows), 1, 1))
             bases = np.concatenate([heads, tails], axis=1)
             bases = _spread(bases, cell, at_least)
-        found.append(bases)
-    return np.concatenate(found)
+        sublattices.append(bases)
+    return np.concatenate(sublattices)
 
 
 def _spread(bases: Integers, cell: NDArray[np.float64], at_least: float) -> Integers:

@@ -44,7 +44,7 @@ class Swap(Strategy):
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
         """At most ``copies`` frames of each chosen parent, all different."""
-        # Two atoms exchanged are the same dimer, or the same crystal.
+        # An exchange in a cell of two atoms gives the same dimer or crystal.
         able = [f for f in frames if len(f) > 2 and len(np.unique(f.numbers)) > 1]
         if len(able) < len(frames):
             left_out = f"{len(frames) - len(able)} of {len(frames)}"
@@ -83,12 +83,12 @@ class Swap(Strategy):
     def _exchanged(
         self, numbers: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], list[list[int]]]:
-        """Which atom stands at each site afterwards, (n,), and the pairs that were exchanged."""
+        """The atom at each site after the exchange, (n,), and the exchanged pairs."""
         sites = np.arange(len(numbers))
         free = np.ones(len(numbers), dtype=np.bool_)
         pairs: list[list[int]] = []
         for _ in range(max(1, int(self.swaps * len(numbers) + 0.5))):
-            # An atom has a partner if it is not of the only element that is left.
+            # Without a second element among the remaining atoms there is no partner.
             left = np.flatnonzero(free)
             if len(np.unique(numbers[left])) < 2:
                 break

@@ -14,7 +14,7 @@ from trainspot.augment.base import Parameters, Strategy, child, from_seed, strea
 from trainspot.data.frames import Frame
 
 MIN_LEFT: Final = 3
-"""Atoms that must remain."""
+"""Smallest number of atoms of a frame with vacancies."""
 
 _COUNT = Field(2, ge=1, le=10_000, description="atoms removed from a frame")
 
@@ -28,7 +28,7 @@ class Removal(Parameters):
     def chosen(self, copies: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Which of the copies get vacancies, (copies,).
 
-        ``share`` of them, rounded down; a fractional rest is one more with that probability.
+        ``share`` of them, rounded down; the fractional rest is the probability of one more.
         """
         number, rest = divmod(self.share * copies, 1)
         number += rng.random() < rest
@@ -36,14 +36,14 @@ class Removal(Parameters):
 
 
 def possible(frame: Frame, count: int) -> bool:
-    """Whether enough atoms would remain."""
+    """Whether enough atoms remain after ``count`` are removed."""
     return len(frame) - count >= MIN_LEFT
 
 
 def sites_left(
     n_atoms: int, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], list[int]]:
-    """Indices of the atoms that stay and, sorted, of the ``count`` that go."""
+    """Indices of the remaining atoms and, sorted, of the ``count`` removed ones."""
     gone = np.sort(rng.choice(n_atoms, count, replace=False))
     return np.delete(np.arange(n_atoms), gone), gone.tolist()
 
@@ -56,7 +56,7 @@ class Vacancies(Strategy):
     count: int = _COUNT
 
     def generate(self, frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-        """At most ``copies`` frames for each parent, as far as there are different ones."""
+        """At most ``copies`` frames for each parent, all different."""
         for parent, seeds in streams(rng, frames, 1):
             if not possible(parent, self.count):
                 self.note(f"fewer than {MIN_LEFT} atoms would remain in {title(parent)}")

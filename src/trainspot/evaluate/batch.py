@@ -1,4 +1,4 @@
-"""Evaluating a committee on many frames, in batches that share what the members can share."""
+"""Evaluating a committee on many frames, in batches with neighbour lists shared by the members."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def evaluate(
     source: str = "",
     progress: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """What each member says about each frame.
+    """The prediction of each member for each frame.
 
-    Numbers that are not finite are kept, for exploding trajectories have such frames and the
-    screen refuses them; ``Predictions.check_finite`` finds members that are of no use at all.
+    Numbers that are not finite are kept: exploding trajectories have such frames, and the screen
+    refuses them. ``Predictions.check_finite`` refuses members without any finite prediction.
 
     Args:
         dataset: The frames, in the order of the result.
         members: The committee, one or more.
         max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
         names: Names of the members; by default ``member_0``, ``member_1``, …
-        source: Where the frames came from, kept in the result.
+        source: Source of the frames, stored in the result.
         progress: Called after each batch with the number of its frames.
 
     Raises:
-        InputError: No member, or an element that a member does not know.
+        InputError: No member, or a frame with an element that a member lacks.
     """
     labels = tuple(names) or tuple(f"member_{j}" for j in range(len(members)))
     if not members or len(labels) != len(members):
@@ -50,28 +50,28 @@ def evaluate(
     _check_elements(dataset, members, labels)
     n, m, atoms = len(dataset), len(members), int(dataset.n_atoms.sum())
     energy, forces = np.zeros((m, n)), np.zeros((m, atoms, 3))
-    stress, known = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
+    stress, has_stress = np.zeros((m, n, 3, 3)), np.ones((m, n), dtype=np.bool_)
     offsets = dataset.column("offsets")
     for first, last in spans(dataset.n_atoms, max_atoms):
-        for j, found in enumerate(_predict(list(dataset[first:last]), members)):
-            energy[j, first:last] = [labels.energy for labels in found]
+        for j, predicted in enumerate(_predict(list(dataset[first:last]), members)):
+            energy[j, first:last] = [labels.energy for labels in predicted]
             forces[j, offsets[first] : offsets[last]] = np.concatenate(
-                [labels.forces for labels in found if labels.forces is not None]
+                [labels.forces for labels in predicted if labels.forces is not None]
             )
-            for row, one in enumerate(found, start=first):
-                known[j, row] = one.stress is not None
-                stress[j, row] = 0.0 if one.stress is None else one.stress
+            for row, prediction in enumerate(predicted, start=first):
+                has_stress[j, row] = prediction.stress is not None
+                stress[j, row] = 0.0 if prediction.stress is None else prediction.stress
         if progress:
             progress(last - first)
     projector = lattice.periodic_projector(dataset.column("cell"), dataset.column("pbc"))
-    projector[~known.all(axis=0)] = 0.0
+    projector[~has_stress.all(axis=0)] = 0.0
     return Predictions(
         dataset.column("id"), offsets, energy, forces, stress, projector, labels, source
     )
 
 
 def member_names(models: Sequence[Path]) -> list[str]:
-    """File names of the members without suffix, or whole paths where these are not distinct.
+    """File names of the members without suffix, or whole paths if the names are not distinct.
 
     Raises:
         InputError: A model is given twice.
@@ -84,20 +84,20 @@ def member_names(models: Sequence[Path]) -> list[str]:
 
 
 def digest(model: Path) -> str:
-    """What tells a model file, or the files of a folder, from others: 16 hexadecimal digits.
+    """A digest of the content of a model file, or of all files of a folder: 16 hexadecimal digits.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: A file cannot be read.
     """
     files = sorted(p for p in model.rglob("*") if p.is_file()) if model.is_dir() else [model]
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     try:
         for path in files:
             with path.open("rb") as file:
-                found.update(hashlib.file_digest(file, "sha256").digest())
+                hasher.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise InputError("cannot be read", where=str(model)) from error
-    return found.hexdigest()[:16]
+    return hasher.hexdigest()[:16]
 
 
 def spans(n_atoms: NDArray[np.int64], max_atoms: int) -> Iterator[tuple[int, int]]:

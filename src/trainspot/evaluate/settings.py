@@ -18,7 +18,7 @@ class EvaluateSettings(BaseModel):
     """Former names of fields, which are still accepted, and today's."""
 
     practical: ClassVar[frozenset[str]] = frozenset({"max_atoms", "device", "workers"})
-    """Names of fields that change how predictions are obtained, not more than their rounding."""
+    """Names of fields that change predictions by rounding at most."""
 
     dtype: Literal["float32", "float64"] = Field(
         "float32",
@@ -39,7 +39,7 @@ class EvaluateSettings(BaseModel):
         return renamed(values, cls.former)
 
     def parted(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What decides the numbers, and the rest, as JSON values."""
+        """The settings that determine the numbers, and the others, as JSON values."""
         names = set(self.practical)
         decisive = self.model_dump(mode="json", exclude=names)
         return decisive, self.model_dump(mode="json", include=names)

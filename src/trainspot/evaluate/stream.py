@@ -1,7 +1,7 @@
-"""Evaluating more frames than memory holds, on all cores: dataset file in, predictions file out.
+"""Evaluating more frames than memory holds, on all cores: from dataset file to predictions file.
 
-Frames go through in *slabs* of consecutive frames. Which frames share a slab and a batch depends on
-the frames alone, so that the numbers are the same however many processes work on them.
+Frames are evaluated in *slabs* of consecutive frames. Slabs and batches depend on the frames only,
+so that the number of processes does not change the predictions.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from trainspot.predictions.predictions import Predictions, RmseSum
 from trainspot.predictions.statistics import Array
 
 BATCHES: Final = 2
-"""Batches in a slab: few, because at the end all processes but one wait for the last slab."""
+"""Batches in a slab: few, because at the end the other processes wait for the last slab."""
 
 NO_SET: Final = "no set"
 
 _WORTH: Final = 32
-"""Slabs a process must find to do, to be worth starting: it loads the models anew."""
+"""Slabs for each process: fewer are not worth its start, because it loads the models again."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """Model files and how they are loaded; small, so that it travels to other processes.
+    """Model files and options to load them; small, because it is sent to other processes.
 
     Attributes:
         paths: The files of the members.
-        kind: Their kind; recognised from the files if empty.
+        kind: Model kind; recognised from the files if empty.
         dtype: float32 or float64.
         device: A torch device.
     """
@@ -64,24 +64,24 @@ class Models:
 
 @dataclass(frozen=True)
 class Errors:
-    """How far each member is from the labels: RMSE in eV/atom, eV/Å, eV/Å³, (M,).
+    """RMSE of each member against the labels, in eV/atom, eV/Å and eV/Å³, (M,).
 
     Attributes:
-        sums: Of the frames of each set, and of those without one (``no set``).
+        sums: Squared errors of each split, and of frames without a split (``no set``).
     """
 
     sums: dict[str, RmseSum]
 
     @property
     def rmse(self) -> dict[str, Array]:
-        """Of each property that has a label, over all frames."""
+        """RMSE of each property with labels, over all frames."""
         parts = list(self.sums.values())
         return sum(parts[1:], start=parts[0]).rmse() if parts else {}
 
     @property
     def by_set(self) -> dict[str, dict[str, Array]]:
-        """The same for the frames of each set."""
-        return {name: found.rmse() for name, found in self.sums.items()}
+        """The same for the frames of each split."""
+        return {name: total.rmse() for name, total in self.sums.items()}
 
 
 def evaluate_to_file(
@@ -95,25 +95,25 @@ def evaluate_to_file(
     trust: Mapping[str, Trust] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Errors:
-    """Write what each member says about each frame; memory does not grow with the frames.
+    """Write the predictions of each member; memory does not grow with the number of frames.
 
     Args:
         frames: The frames, best opened lazily (``store.opened``).
         models: The committee, one or more.
-        target: Predictions file, see ``evaluate.files``; appears whole or not at all.
+        target: Predictions file, see ``predictions.files``; written completely or not at all.
         max_atoms: Atoms in a batch at most; a larger frame is a batch of its own.
         workers: Processes; by default one per core if there are enough frames.
-        source: Where the frames came from, kept in the file.
-        trust: Calibration of this committee: the file then has error bars too.
-        progress: Called with the number of frames that are done since the last call.
+        source: Source of the frames, stored in the file.
+        trust: Calibration of this committee; with it the file also has error bars.
+        progress: Called with the number of frames evaluated since the last call.
 
     Returns:
         Errors of each member over the labelled frames.
 
     Raises:
-        InputError: No model, a model twice or that cannot be loaded, or an element that a model
-            does not know.
-        NonFiniteError: A member of which no prediction is finite; the file is written.
+        InputError: No model, a repeated model, a model that cannot be loaded, or an element that a
+            model lacks.
+        NonFiniteError: A member has no finite prediction; the file is written.
         RunError: A process died.
     """
     names = batch.member_names(models.paths)
@@ -123,14 +123,14 @@ def evaluate_to_file(
     useful = np.zeros(len(names), dtype=np.bool_)
     digests = [batch.digest(path) for path in models.paths if path.exists()]
     with files.writing(target, frames.n_atoms, names, source, trust, digests) as file:
-        for labels, found in _results(frames, models, names, max_atoms, workers):
-            file.add(found)
+        for labels, predicted in _results(frames, models, names, max_atoms, workers):
+            file.add(predicted)
             for name, rows in _by_set(labels):
-                part = RmseSum.of(found.take(rows), labels)
+                part = RmseSum.of(predicted.take(rows), labels)
                 sums[name] = sums[name] + part if name in sums else part
-            useful |= [found.member(j).is_finite.any() for j in range(len(names))]
+            useful |= [predicted.member(j).is_finite.any() for j in range(len(names))]
             if progress:
-                progress(len(found))
+                progress(len(predicted))
     if len(frames) and not useful.all():
         raise NonFiniteError(
             "no prediction is finite", where=names[int(useful.argmin())], hint="train it again"
@@ -139,7 +139,7 @@ def evaluate_to_file(
 
 
 def _by_set(frames: Dataset) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """The rows of each set that occurs."""
+    """The rows of each split in the dataset."""
     splits = frames.column("split")
     for number, name in enumerate((NO_SET, *SPLITS)):
         if (rows := np.flatnonzero(splits == number)).size:
@@ -149,7 +149,7 @@ def _by_set(frames: Dataset) -> Iterator[tuple[str, NDArray[np.intp]]]:
 def _results(
     frames: Dataset, models: Models, names: Sequence[str], max_atoms: int, workers: int | None
 ) -> Iterator[tuple[Dataset, Predictions]]:
-    """Each slab with its predictions, in order."""
+    """Each slab with its predictions, in the order of the frames."""
     n_atoms, most = frames.n_atoms, BATCHES * max_atoms
     number = sum(1 for _ in batch.spans(n_atoms, most))
     workers = _workers(number, models.device) if workers is None else min(workers, max(1, number))
@@ -181,7 +181,7 @@ def _first(waiting: deque[tuple[Dataset, Future[Predictions]]]) -> tuple[Dataset
 
 
 def _workers(slabs: int, device: str) -> int:
-    """Processes that are worth starting: an accelerator is not shared, small work not divided."""
+    """Useful number of processes: one for an accelerator, and one for few frames."""
     if device != "cpu":
         return 1
     return max(1, min(processes.cores(), slabs // _WORTH))
@@ -197,9 +197,9 @@ def _start(models: Models, max_atoms: int, names: tuple[str, ...]) -> None:
 
 
 def _evaluate(slab: Dataset) -> Predictions:
-    """A slab, with the members of this process, which are loaded for the first one.
+    """Evaluate a slab; the process loads the members with its first slab.
 
-    Not by ``_start``: an error there reaches nobody but as a broken pool.
+    ``_start`` does not load them: an error there would only show as a broken pool.
     """
     if "models" in _worker:
         _worker["members"] = _worker["models"].load()

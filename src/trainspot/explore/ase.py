@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainspot.models.potential import Potential
 
 CHECK_EVERY: Final = 10
-"""Steps between two looks at whether a run has exploded."""
+"""Steps between two checks for an exploded run."""
 
 
 class AseSettings(MdSettings):
@@ -44,7 +44,7 @@ class AseSettings(MdSettings):
 class AseExplorer(Explorer):
     """The engine ``ase``: velocity Verlet (nve), Langevin (nvt), Martyna-Tobias-Klein (npt).
 
-    The barostat acts on the lengths of the periodic cell vectors, each on its own; angles stay.
+    The barostat changes the length of each periodic cell vector independently; angles stay.
     """
 
     name: ClassVar[str] = "ase"
@@ -67,21 +67,21 @@ class AseExplorer(Explorer):
 
         Args:
             starts: Contains the start frame of every run.
-            runs: What to run.
+            runs: The runs.
             model: Drives the dynamics.
             settings: Integration and limits.
-            progress: Called with (done, all) after each run.
-            on_frame: Called with every kept frame and the live atoms it was cut from, which
-                have momenta, energy and forces.
+            progress: Called after each run with the numbers of finished runs and of all runs.
+            on_frame: Called with every kept frame and its live atoms, which have momenta, energy
+                and forces.
 
         Returns:
-            What was explored, and a failure record for every run that did not reach its end.
+            The explored frames, and a failure record for every run that did not reach its end.
         """
         settings = settings or AseSettings()
         rows = {identity: row for row, identity in enumerate(starts.ids)}
         kept: list[Frame] = []
         failures: list[Frame] = []
-        for done, run in enumerate(runs, 1):
+        for number, run in enumerate(runs, 1):
             start = starts[rows[run.start]]
             try:
                 for atoms, step in trajectory(start, run, model, settings):
@@ -91,10 +91,10 @@ class AseExplorer(Explorer):
                         on_frame(kept[-1], atoms)
             except TrainspotError as error:
                 failures.append(failed(start, run, str(error)))
-            except Exception as error:  # noqa: BLE001  (whatever a model raises ends its run only)
+            except Exception as error:  # noqa: BLE001  (an error of the model ends this run only)
                 failures.append(failed(start, run, f"{type(error).__name__}: {error}"))
             if progress is not None:
-                progress(done, len(runs))
+                progress(number, len(runs))
         return Explored(Dataset.from_frames(kept), Dataset.from_frames(failures))
 
 
@@ -145,7 +145,7 @@ def _dynamics(atoms: Atoms, run: Run, settings: MdSettings) -> MolecularDynamics
         pressure_au=run.pressure / EV_PER_A3_IN_KBAR,
         tdamp=settings.thermostat_time * units.fs,
         pdamp=settings.barostat_time * units.fs,
-        mask=np.array(run.barostat),  # a tuple of bools would index nothing
+        mask=np.array(run.barostat),  # a tuple of bools would not act as a mask
     )
 
 

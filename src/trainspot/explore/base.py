@@ -1,4 +1,4 @@
-"""What all explorers share: their settings, their result, and how a run is said to have failed."""
+"""What all explorers share: settings, results and failure records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUP: Final = "trainspot.explore"
 
 
 class MdSettings(BaseModel):
-    """Settings of molecular dynamics, and limits at which a run has exploded."""
+    """Settings of molecular dynamics, and limits beyond which a run has exploded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +53,7 @@ class Explored:
     Attributes:
         explored: Kept frames in order of runs and time, unlabelled, each with its full origin.
         failures: The start frame of every run that did not reach its end, with
-            ``info["failure"]``; what such a run left before it failed is in ``explored``.
+            ``info["failure"]``; its frames from before the failure are in ``explored``.
     """
 
     explored: Dataset
@@ -72,7 +72,7 @@ class Explorer(Engine, abstract=True):
         default_code: AiiDA code that runs it unless the user names another.
         runs_in_process: Whether ``run`` explores in the calling process, without AiiDA.
 
-    See ``trainspot.engine.Engine`` for what all engines say of themselves.
+    See ``trainspot.engine.Engine`` for the declarations of all engines.
     """
 
     group: ClassVar[str] = GROUP
@@ -100,14 +100,14 @@ class Explorer(Engine, abstract=True):
     ) -> Explored:
         """Run all runs in this process, if the class ``runs_in_process``.
 
-        A run that fails is a record among the failures, not an exception.
+        A failed run becomes a record among the failures, not an exception.
 
         Args:
             starts: Contains the start frame of every run.
-            runs: What to run.
+            runs: The runs.
             model: Drives the dynamics.
             settings: An instance of ``Settings``; ``None``: its defaults.
-            progress: Called with (done, all) after each run.
+            progress: Called after each run with the numbers of finished runs and of all runs.
 
         Raises:
             InputError: The engine needs AiiDA.
@@ -117,7 +117,7 @@ class Explorer(Engine, abstract=True):
 
     @classmethod
     def adds_dispersion(cls, settings: Any) -> bool:
-        """Whether a correction for dispersion is added to the model."""
+        """Whether the engine adds a dispersion correction to the model."""
         del settings
         return False
 
@@ -127,7 +127,7 @@ def explorer(name: str, *, where: str = "") -> type[Explorer]:
 
     Raises:
         UnknownNameError: No such explorer; the message offers the nearest.
-        MissingExtraError: Its dependency is not installed.
-        ContractError: It does not derive from ``Explorer``.
+        MissingExtraError: A dependency of the explorer is not installed.
+        ContractError: The class does not derive from ``Explorer``.
     """
     return Explorer.implementation(plugins.load(GROUP, name, where=where))

@@ -1,8 +1,8 @@
-"""The cell a run works in, and the way there and back.
+"""The working cell of a run, and the transformations from and to the cell of a frame.
 
 Engines need three independent cell vectors; LAMMPS also needs them lower triangular and not
-strongly tilted. Vectors along non-periodic directions mean nothing to the physics, so they are
-replaced by perpendicular ones, and put back when frames are cut.
+strongly tilted. Vectors along non-periodic directions have no physical meaning, so perpendicular
+vectors replace them during a run. Frames of the run get the original vectors back.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame
 
 ROOM: Final = 5.0
-"""Å that atoms must at least have on both sides along a non-periodic direction."""
+"""Smallest distance of atoms from both ends of the cell along a non-periodic direction, Å."""
 
 MARGIN: Final = 20.0
-"""Å given on both sides where there is less room than ``ROOM``."""
+"""New distance from both ends, Å, if the present one is smaller than ``ROOM``."""
 
 
 def working_cell(frame: Frame) -> NDArray[np.float64]:
     """A right-handed cell of independent vectors with the periodicity of the frame.
 
     Periodic vectors stay (all three change sign if the cell is left-handed, which is the same
-    lattice); the others become perpendicular to them and to each other and keep their height,
+    lattice). The others become perpendicular to them and to each other, with the same height
     unless the atoms need more.
 
     Returns:
@@ -53,7 +53,7 @@ def working_cell(frame: Frame) -> NDArray[np.float64]:
 
 
 def restored(frame: Frame, cell: ArrayLike) -> NDArray[np.float64]:
-    """A later ``working_cell`` with the frame's handedness and its own non-periodic vectors."""
+    """A later ``working_cell`` with the handedness and the non-periodic vectors of the frame."""
     sign = -1.0 if frame.pbc.all() and np.linalg.det(frame.cell) < 0 else 1.0
     return np.where(frame.pbc[:, None], sign * np.asarray(cell, dtype=np.float64), frame.cell)
 
@@ -72,16 +72,17 @@ def _perpendicular_part(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LammpsBox:
-    """The box LAMMPS sees, and the transformation from and to a frame.
+    """The box of LAMMPS, and the transformations from and to a frame.
 
-    ``Prism`` could shorten the vectors as well, but a prism that did wraps positions, and turns a
-    strain that is not the same along all axes into the strain of another cell (decision 0058).
+    ``Prism`` could shorten the vectors too, but then it wraps positions, and turns an anisotropic
+    strain into the strain of another cell (decision 0058).
 
     Attributes:
-        prism: Of the shortened vectors: rotates positions and cells, there and back. Its cell (Å)
-            is lower triangular, with a positive diagonal and tilts of at most half a length.
+        prism: Prism of the shortened vectors, which rotates positions and cells to LAMMPS and
+            back. Its cell (Å) is lower triangular, with a positive diagonal and tilts of at most
+            half a length.
         mixing: Integer unimodular (3, 3): the shortened vectors are ``mixing @ working_cell``.
-        shift: Å, (3,), centres the atoms along non-periodic directions.
+        shift: Å, (3,), moves the atoms to the centre along non-periodic directions.
     """
 
     prism: Prism
@@ -96,7 +97,7 @@ class LammpsBox:
         mixing = np.rint(np.linalg.solve(long.lammps_tilt.T, long.lammps_cell.T).T)
         prism = Prism(mixing @ working, frame.pbc)
         noise = ~np.outer(frame.pbc, frame.pbc) & ~np.eye(3, dtype=bool)
-        prism.cell[noise] = 0.0  # LAMMPS takes no tilt of a non-periodic direction, however small
+        prism.cell[noise] = 0.0  # LAMMPS refuses any tilt of a non-periodic direction
         inside = prism.vector_to_lammps(frame.positions)
         middle = (inside.min(axis=0) + inside.max(axis=0)) / 2
         shift = np.where(frame.pbc, 0.0, np.diag(prism.cell) / 2 - middle)

@@ -1,7 +1,7 @@
 """The LAMMPS input deck of a run: complete, and valid for any LAMMPS.
 
-The model stands in a comment, ``# trainspot model=… kind=… elements=…``, which ``trainspot-lmp``
-obeys; a LAMMPS with a pair style for the model gets that pair style instead. Several runs in one
+A comment, ``# trainspot model=… kind=… elements=…``, gives the model to ``trainspot-lmp``; for a
+LAMMPS with a pair style of the model, the deck has this pair style instead. Several runs in one
 deck are sections separated by ``clear``, each between a ``begin`` and an ``end`` marker in the
 output.
 """
@@ -35,7 +35,7 @@ ORDER: Final = ("id", "type", "xu", "yu", "zu")
 
 _AXES: Final = "xyz"
 _HALT_EVERY: Final = 5
-# Within the long cutoff of a dispersion correction lie more atoms than LAMMPS expects (2000).
+# The long cutoff of a dispersion correction includes more atoms than LAMMPS expects (2000).
 _NEIGHBOURS: Final = " one 20000 page 400000"
 
 
@@ -57,12 +57,12 @@ class Names:
 
     @property
     def restart(self) -> str:
-        """Restart files; LAMMPS puts the step for the star."""
+        """Restart files; LAMMPS replaces the star by the step."""
         return f"{self.label}.*.restart"
 
 
 def names_of(run: Run) -> Names:
-    """The files of a run are called after its trajectory."""
+    """File names of a run, from its trajectory."""
     return Names(f"md-{run.trajectory[:16]}")
 
 
@@ -74,7 +74,8 @@ def elements_of(frame: Frame) -> list[str]:
 def data_file(frame: Frame, box: LammpsBox) -> str:
     """The start geometry in LAMMPS' data format; atom ids follow the frame's order from 1.
 
-    Masses stand in the deck: ase converts them by way of kilograms and loses 3e-10 of each.
+    The deck has the masses: ASE would convert them through kilograms, with a relative error of
+    3e-10.
     """
     moved = Atoms(frame.numbers, frame.positions + box.shift @ box.rotation)
     text = StringIO()
@@ -86,7 +87,7 @@ def data_file(frame: Frame, box: LammpsBox) -> str:
 def section(
     frame: Frame, run: Run, settings: LammpsSettings, model: str, kind: str, restart: str = ""
 ) -> str:
-    """The part of a deck that does one run, from its start or from a restart file."""
+    """The section of a deck for one run, from its start frame or from a restart file."""
     names, elements = names_of(run), elements_of(frame)
     periodic = " ".join("p" if axis else "f" for axis in frame.pbc)
     begin = (
@@ -131,7 +132,7 @@ def _masses(elements: list[str]) -> list[str]:
 def _interactions(
     elements: list[str], settings: LammpsSettings, model: str, kind: str
 ) -> list[str]:
-    """The model, by directive or by a pair style of the user's LAMMPS, and dispersion."""
+    """Commands for the model, by directive or by a pair style of LAMMPS, and for dispersion."""
     correction = settings.dispersion
     if settings.pair_style is None:
         directive = f"{DIRECTIVE} model={quote(model)} kind={kind} elements={','.join(elements)}"
@@ -167,7 +168,7 @@ def _integrator(run: Run, settings: LammpsSettings) -> str:
 
 
 def _halt(frame: Frame, run: Run, settings: LammpsSettings) -> list[str]:
-    """Stop this run, not the deck, when it has exploded."""
+    """Commands that stop an exploded run, but not the deck."""
     hottest = settings.hottest(run.temperature)
     volume = float(np.prod(np.diag(LammpsBox.of(frame).cell)))
     low, high = volume / settings.max_volume_ratio, volume * settings.max_volume_ratio

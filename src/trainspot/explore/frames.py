@@ -1,4 +1,4 @@
-"""Snapshots of a run become frames with their full origin; failed runs become data."""
+"""Turns snapshots of a run into frames with their full origin, and failed runs into records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int
         run: The run.
         positions: Å, (n, 3), in the order of the start's atoms.
         cell: Å, (3, 3).
-        step: The step it was taken at.
+        step: The step of the snapshot.
 
     Raises:
         InputError: A number is not finite.
@@ -54,10 +54,10 @@ def cut(start: Frame, run: Run, positions: ArrayLike, cell: ArrayLike, step: int
 def gathered(
     starts: Dataset, runs: Sequence[Run], explored: Iterable[Frame], failures: Iterable[Frame]
 ) -> Explored:
-    """Join what several jobs left of a schedule, in the order of runs and time.
+    """Gather the results of several jobs of a schedule, in the order of runs and time.
 
-    A step that two jobs left (a run that was continued) is taken once. A run without its last
-    frame and without a failure record gets one.
+    A step that two jobs have (of a continued run) is kept once. A run without its last frame and
+    without a failure record gets a failure record.
 
     Args:
         starts: The start frames.
@@ -90,6 +90,6 @@ def failed(start: Frame, run: Run, reason: str, exit_status: int | None = None) 
 
 
 def broken_off(failures: Dataset) -> dict[str, int]:
-    """How many runs did not reach their end for each reason, whatever the numbers in it."""
+    """The number of failed runs for each reason; numbers in a reason do not count."""
     reasons = (str(frame.info["failure"]["reason"]) for frame in failures)
     return dict(sorted(Counter(_NUMBER.sub("…", reason) for reason in reasons).items()))

@@ -1,4 +1,4 @@
-"""The engine ``lammps``: writes decks for LAMMPS and cuts what it leaves into frames."""
+"""The engine ``lammps``: writes decks for LAMMPS and turns its dumps into frames."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Outcome:
 
     Attributes:
         step: The last step; -1 if the run never began.
-        complete: It reached its last step.
-        failure: Why it never will, or ``""``; neither complete nor failed means cut off.
+        complete: Whether the run reached its last step.
+        failure: The reason of a failure, or ``""``; a run neither complete nor failed was cut off.
     """
 
     step: int = -1
@@ -113,22 +113,24 @@ class Output:
 
     def outcome(self, run: Run) -> Outcome:
         """How a run ended; see ``Outcome``."""
-        found = self.sections.get(deck.names_of(run).label)
-        if found is None:
+        section = self.sections.get(deck.names_of(run).label)
+        if section is None:
             return Outcome()
-        if found.end is not None and found.end >= run.steps:
-            return Outcome(found.end, complete=True)
-        complaints = _COMPLAINT.findall(found.text)
+        if section.end is not None and section.end >= run.steps:
+            return Outcome(section.end, complete=True)
+        complaints = _COMPLAINT.findall(section.text)
         if complaints:
-            return Outcome(found.end or 0, failure=complaints[-1].strip())
-        if found.end is not None:
-            time = found.end * run.timestep / 1000
-            return Outcome(found.end, failure=f"exploded after {time:g} ps: {_last(found.text)}")
+            return Outcome(section.end or 0, failure=complaints[-1].strip())
+        if section.end is not None:
+            time = section.end * run.timestep / 1000
+            return Outcome(
+                section.end, failure=f"exploded after {time:g} ps: {_last(section.text)}"
+            )
         return Outcome(0)
 
 
 class LammpsExplorer(Explorer):
-    """Pure side of the engine ``lammps``; the program runs elsewhere."""
+    """Inputs and results of the engine ``lammps``; AiiDA runs the program."""
 
     name: ClassVar[str] = "lammps"
     default_code: ClassVar[str] = "lmp@localhost"
@@ -137,7 +139,7 @@ class LammpsExplorer(Explorer):
 
     @classmethod
     def program(cls) -> Program:
-        """LAMMPS with our driver."""
+        """``trainspot-lmp``, LAMMPS with the driver of trainspot."""
         return Program(
             "lmp",
             "trainspot-lmp",
@@ -170,10 +172,10 @@ class LammpsExplorer(Explorer):
             settings: Settings of the engine.
             model: Name of the model file in the working directory.
             kind: Kind of the model.
-            restarts: Restart file by trajectory id, for runs that are continued.
+            restarts: Restart file by trajectory id, for continued runs.
 
         Raises:
-            InputError: No coefficients for an element, or a start frame that is not there.
+            InputError: No coefficients for an element, or a missing start frame.
         """
         restarts = restarts or {}
         rows = {identity: row for row, identity in enumerate(starts.ids)}
@@ -200,19 +202,19 @@ class LammpsExplorer(Explorer):
         model_filename: str,
         model_kind: str,
     ) -> None:
-        """Write what one run needs except the model file itself."""
+        """Write all input files of one run except the model."""
         starts = Dataset.from_frames([frame])
         for name, text in cls.inputs(starts, [run], settings, model_filename, model_kind).items():
             (directory / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def arguments(cls) -> list[str]:
-        """What follows ``trainspot-lmp`` or ``lmp`` on the command line."""
+        """Arguments of ``trainspot-lmp`` or ``lmp``."""
         return ["-in", INPUT]
 
     @classmethod
     def frames(cls, directory: Path, frame: Frame, run: Run) -> tuple[Dataset, str | None]:
-        """The kept frames of one run, and why it did not reach its end (``None`` if it did).
+        """The kept frames of one run, and the reason of its failure (``None`` if complete).
 
         Raises:
             DataError: The dump belongs to other atoms.
@@ -227,9 +229,9 @@ class LammpsExplorer(Explorer):
 
     @classmethod
     def cut(cls, dump: Path, frame: Frame, run: Run) -> tuple[Dataset, str]:
-        """All usable frames of a dump file, and what is wrong with the first unusable one.
+        """All usable frames of a dump file, and the fault of the first unusable one.
 
-        A frame that was being written when the program was killed is left out silently.
+        An incomplete last frame, from a program that was killed, is skipped silently.
 
         Raises:
             DataError: The dump belongs to other atoms.
@@ -256,21 +258,21 @@ class LammpsExplorer(Explorer):
 
 
 def latest_restart(directory: Path, run: Run) -> tuple[Path, int] | None:
-    """The newest whole restart file of a run, and its step.
+    """The newest complete restart file of a run, and its step.
 
-    LAMMPS ends a restart file with the text it began with; a file without it was being written
-    when the program was killed.
+    LAMMPS writes the same text at the beginning and at the end of a restart file; the end is
+    missing if the program was killed during the write.
     """
-    found = []
+    restarts = []
     for path in directory.glob(deck.names_of(run).restart):
         step = path.name.split(".")[-2]
         data = path.read_bytes()
         if step.isdigit() and data.startswith(_MAGIC) and _MAGIC in data[-2 * len(_MAGIC) :]:
-            found.append((int(step), path))
-    if not found:
+            restarts.append((int(step), path))
+    if not restarts:
         return None
-    step_found, newest = max(found)
-    return newest, step_found
+    newest_step, newest = max(restarts)
+    return newest, newest_step
 
 
 def _last(text: str) -> str:
@@ -284,7 +286,7 @@ def _last(text: str) -> str:
 
 
 def _snapshots(dump: Path) -> Any:
-    """Yield (step, cell Å (3, 3), table (n, 5)) for every whole snapshot of a text dump."""
+    """Yield (step, cell Å (3, 3), table (n, 5)) for every complete snapshot of a text dump."""
     if not dump.is_file():
         return
     lines = dump.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -303,7 +305,7 @@ def _snapshots(dump: Path) -> Any:
             table = np.array(rows, dtype=np.float64).reshape(int(count), len(deck.ORDER))
             step = int(block[1])
         except ValueError:
-            return  # half a line: the program was killed while writing
+            return  # an incomplete line: the program was killed during the write
         yield step, _cell(bounds), table
         place = end
 

@@ -1,7 +1,7 @@
-"""What a deck says of its atoms, against what the model knows: before the first step.
+"""Checks of a deck against its model, before the first step.
 
-LAMMPS runs with any units and any masses, and the numbers are wrong in silence. Here a deck that
-contradicts the model is refused, and what may be meant is noted.
+LAMMPS runs with any units and any masses, and gives wrong numbers without a warning. These checks
+refuse a deck that contradicts the model, and note settings that are unusual but possible.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ WRITE_METAL: Final = (
 _POINTS: Final = frozenset(
     {"atomic", "charge", "bond", "angle", "molecular", "full", "dipole", "spin", "sphere", "hybrid"}
 )
-_SAME: Final = 0.01  # masses that differ by less are rounded
+_SAME: Final = 0.01  # relative; smaller differences of masses are rounding
 _ISOTOPES: Final = (0.85, 1.2)  # of the mean mass, from lithium 6 to calcium 48
 _TRITIUM: Final = 3.1  # g/mol
-_LONGEST_STEP: Final = 0.05  # ps; no atom keeps to its path for so long
-_ROOM: Final = 5.0  # Å without atoms, from which on a direction holds vacuum
+_LONGEST_STEP: Final = 0.05  # ps; far too long to integrate the motion of atoms
+_ROOM: Final = 5.0  # Å without atoms; a direction with more has vacuum
 
 
 def check_units(units: str, where: str) -> None:
     """Refuse units that are not those of the model.
 
     Args:
-        units: The word of LAMMPS.
+        units: Argument of the command ``units``.
         where: Place in the deck.
 
     Raises:
-        InputError: They are others.
+        InputError: The units differ.
     """
     if units != UNITS:
         raise InputError(
@@ -92,10 +92,10 @@ def check_masses(lmp: Any, elements: Sequence[str], where: str, *, free: bool) -
         lmp: A LAMMPS that is about to run.
         elements: Chemical symbol of each atom type.
         where: Place in the deck.
-        free: Take any mass that is there.
+        free: Accept any positive mass.
 
     Yields:
-        What may be meant but should be known.
+        Notes on unusual masses.
 
     Raises:
         InputError: See above.
@@ -108,26 +108,28 @@ def check_masses(lmp: Any, elements: Sequence[str], where: str, *, free: bool) -
             raise InputError(text, where=where, hint=f"write `mass {kind} {mean:.6g}`")
         if abs(mass / mean - 1) <= _SAME:
             continue
-        told = f"the mass of atom type {kind} is {mass:.6g}, not that of {symbol} ({mean:.6g})"
-        others = (one for one in elements if one != symbol and _is_of(mass, one))
-        other = next(others, None)
-        if free or (other is None and _is_isotope(mass, symbol)):
-            yield f"{told}; an isotope?" if not free else told
+        message = f"the mass of atom type {kind} is {mass:.6g}, not that of {symbol} ({mean:.6g})"
+        matches = (
+            candidate for candidate in elements if candidate != symbol and _is_of(mass, candidate)
+        )
+        match = next(matches, None)
+        if free or (match is None and _is_isotope(mass, symbol)):
+            yield f"{message}; an isotope?" if not free else message
             continue
-        why = f", but that of {other}" if other else ""
+        why = f", but that of {match}" if match else ""
         raise InputError(
-            f"{told}{why}",
+            f"{message}{why}",
             where=where,
-            hint="order elements= as the atom types are, or correct `mass`; if it is meant, add "
-            "masses=any to the line of the model",
+            hint="write elements= in the order of the atom types, or correct `mass`; "
+            "to keep the masses, add masses=any to the line of the model",
         )
 
 
 def check_step(lmp: Any, where: str) -> None:
-    """Refuse a time step that is meant in fs.
+    """Refuse a time step in fs.
 
     Raises:
-        InputError: It is longer than any that makes sense in ps.
+        InputError: The time step is too long for a value in ps.
     """
     step = float(lmp.extract_global("dt"))
     if step > _LONGEST_STEP:
@@ -137,7 +139,7 @@ def check_step(lmp: Any, where: str) -> None:
 
 
 def surfaces(lmp: Any) -> str:
-    """What to note of directions that are not periodic but full of atoms, or nothing."""
+    """A note on non-periodic directions without vacuum, if there are any."""
     low, high, _, _, _, periodic, _ = lmp.extract_box()
     if lmp.get_natoms() == 0 or all(periodic):
         return ""
@@ -150,8 +152,8 @@ def surfaces(lmp: Any) -> str:
     if not full or len(places) < 2:
         return ""
     return (
-        f"the box ends at the atoms along {', '.join(full)}, which `boundary` makes no periodic "
-        "direction: the model sees surfaces there; a crystal needs `boundary p p p`"
+        f"the box ends at the atoms along {', '.join(full)}, which is not periodic by `boundary`: "
+        "the model sees surfaces there; a crystal needs `boundary p p p`"
     )
 
 
@@ -161,7 +163,7 @@ def _tags(lmp: Any) -> NDArray[np.int64]:
 
 
 def _masses(lmp: Any, types: int) -> Iterator[tuple[int, float]]:
-    """Each atom type with its mass; with two, where its atoms have masses of their own."""
+    """Each atom type with its mass; a type appears more than once if its atoms differ in mass."""
     own = lmp.numpy.extract_atom("rmass") if lmp.extract_setting("rmass_flag") else None
     if own is None:
         table = lmp.extract_atom("mass")

@@ -1,7 +1,7 @@
-"""What is explored: start frames, temperatures and pressures, drawn once and written down.
+"""The schedule of an exploration: start frames, temperatures and pressures, drawn once and stored.
 
-Temperature and pressure form a Latin hypercube, so that n runs cover n strata of both ranges
-however small n is; start frames come from the initial dataset and are never single atoms.
+Temperature and pressure form a Latin hypercube, so that any number n of runs covers n strata of
+both ranges. Start frames come from the initial dataset and are never single atoms.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ class Plan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One molecular-dynamics run, completely determined.
+    """One molecular-dynamics run with all its parameters.
 
     Attributes:
         start: Id of the start frame.
-        temperature: K; velocities are drawn at it, and a thermostat holds it unless ``nve``.
+        temperature: K; of the initial velocities and, unless ``nve``, of the thermostat.
         pressure: kbar, on the ``barostat`` axes.
         ensemble: ``nvt``, ``npt`` or ``nve``.
         barostat: Which cell vectors a barostat may change, (3,).
@@ -137,11 +137,11 @@ class Run:
 def schedule(initial: Dataset, plan: Plan, seed: int, *, iteration: int = 0) -> list[Run]:
     """Draw the runs of one exploration.
 
-    Each start frame is used once before any is used twice.
+    No start frame is used twice before all are used once.
 
     Args:
-        initial: The frames to start from (the initial augmented set).
-        plan: What is asked.
+        initial: The frames to start from (the augmented dataset).
+        plan: Number, conditions and length of the runs.
         seed: The campaign's seed.
         iteration: Active-learning iteration; another iteration draws other runs.
 
@@ -237,12 +237,12 @@ def _starts(initial: Dataset, plan: Plan, rng: np.random.Generator) -> list[int]
 def _stratified(n: int, low: float, high: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """One value in each of ``n`` equal strata, in random order; (n,)."""
     strata = rng.permutation(n) + rng.random(n)
-    # Few digits, because AiiDA keeps 14 of a number: a schedule must survive being stored.
+    # AiiDA stores 14 digits of a number: fewer digits keep a schedule unchanged.
     return np.round(low + (high - low) * strata / n, _DECIMALS)
 
 
 def _ensemble(asked: str, frame: Frame) -> tuple[Ensemble, tuple[bool, bool, bool]]:
-    """The ensemble and barostat axes of one frame; without periodic axes nothing can be pressed."""
+    """The ensemble and barostat axes of one frame; pressure needs periodic axes."""
     axes = tuple(bool(axis) for axis in frame.pbc)
     if asked == "nve":
         return "nve", (False, False, False)

@@ -1,4 +1,4 @@
-"""What a deck consists of: commands, the line that names a model, and sections."""
+"""The parts of a deck: commands, the line that names a model, and sections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", int, float)
 
-# They move the place in the deck, which LAMMPS does not know when it is fed line by line.
+# These commands change the position in the deck, which LAMMPS lacks if it gets single lines.
 _REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
 _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
 _KEYS: Final = {
@@ -42,7 +42,7 @@ class Directive:
         device: ``cpu`` or ``cuda``.
         uncertainty: Table of the error bars, or ``""``.
         every: Steps between its rows.
-        stop: Error bar of a force that ends the runs, eV/Å, or ``None``.
+        stop: Error bar of a force above which the runs end, eV/Å, or ``None``.
         masses: ``any`` if atoms may have other masses than their elements, or ``""``.
     """
 
@@ -58,10 +58,10 @@ class Directive:
     masses: str = ""
 
     def watch(self, lmp: Any, model: Potential, where: str) -> Watch | None:
-        """What looks after the error bars, if they were asked for.
+        """The watch of the error bars, if the directive requests them.
 
         Raises:
-            InputError: The model has none.
+            InputError: The model has no error bars.
         """
         if not self.uncertainty and self.stop is None:
             return None
@@ -90,7 +90,7 @@ class Command:
 
 @dataclass(slots=True)
 class Section:
-    """What stands between two ``clear``: its commands, and its model if it names one."""
+    """The part of a deck between two ``clear`` commands: its commands and, if any, its model."""
 
     commands: list[Command] = field(default_factory=list)
     directive: Directive | None = None
@@ -100,7 +100,7 @@ def parse(text: str, where: str = "deck") -> list[Command | Directive]:
     """Commands and directives of a deck in order; comments and blank lines left out.
 
     Raises:
-        InputError: A directive that cannot be understood, or an open quote at the end.
+        InputError: An invalid directive, or an open quote at the end.
     """
     steps: list[Command | Directive] = []
     for number, line in _joined(text, where):
@@ -116,15 +116,15 @@ def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[
     """Cut a deck at its ``clear`` commands, which begin a section, and check every section.
 
     Raises:
-        InputError: A second directive in one section, a refused command, or units that are not
-            those of a model, with the line.
+        InputError: A second directive in one section, a refused command, or units that differ
+            from those of the model, with the line.
     """
-    found = [Section()]
+    deck_sections = [Section()]
     for step in steps:
         if isinstance(step, Directive):
-            if found[-1].directive is not None:
+            if deck_sections[-1].directive is not None:
                 raise InputError("a second model before 'clear'", where=f"{where}:{step.line}")
-            found[-1].directive = step
+            deck_sections[-1].directive = step
             continue
         if step.word in _REFUSED:
             raise InputError(
@@ -133,14 +133,14 @@ def sections(steps: Sequence[Command | Directive], where: str = "deck") -> list[
                 hint="write the commands out, or use a LAMMPS with a pair style for the model",
             )
         if step.word == "clear":
-            found.append(Section())
-        found[-1].commands.append(step)
-    for section in found:
+            deck_sections.append(Section())
+        deck_sections[-1].commands.append(step)
+    for section in deck_sections:
         for command in section.commands if section.directive else ():
             words = command.text.split()
             if words[0] == "units" and len(words) > 1 and "$" not in words[1]:
                 sanity.check_units(words[1], f"{where}:{command.line}")
-    return found
+    return deck_sections
 
 
 def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
@@ -163,32 +163,32 @@ def _joined(text: str, where: str) -> Iterator[tuple[int, str]]:
 
 
 def _directive(line: int, words: str, where: str) -> Directive:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     try:
         split = shlex.split(words)
     except ValueError as error:  # an open quote
         raise InputError(f"cannot understand '{words}'", where=where) from error
     for word in split:
         key, sign, value = word.partition("=")
-        if key not in _KEYS or not sign or not value or key in found:
-            known = ", ".join(sorted(_KEYS))
-            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {known}")
-        found[key] = value
-    if "elements" not in found:
+        if key not in _KEYS or not sign or not value or key in values:
+            keys = ", ".join(sorted(_KEYS))
+            raise InputError(f"cannot understand '{word}'", where=where, hint=f"known: {keys}")
+        values[key] = value
+    if "elements" not in values:
         raise InputError("elements= is missing: the element of each atom type", where=where)
-    elements = tuple(found.pop("elements").split(","))
-    every = _number(found.pop("every", "100"), int, "every", where)
-    stop = _number(found.pop("stop"), float, "stop", where) if "stop" in found else None
-    if found.get("masses", "any") != "any":
-        raise InputError(f"masses={found['masses']}", where=where, hint="known: masses=any")
-    return Directive(line=line, elements=elements, every=every, stop=stop, **found)
+    elements = tuple(values.pop("elements").split(","))
+    every = _number(values.pop("every", "100"), int, "every", where)
+    stop = _number(values.pop("stop"), float, "stop", where) if "stop" in values else None
+    if values.get("masses", "any") != "any":
+        raise InputError(f"masses={values['masses']}", where=where, hint="known: masses=any")
+    return Directive(line=line, elements=elements, every=every, stop=stop, **values)
 
 
 def _number(text: str, kind: type[N], key: str, where: str) -> N:
     """A positive number.
 
     Raises:
-        InputError: It is none.
+        InputError: The text is no positive number.
     """
     try:
         value = kind(text)

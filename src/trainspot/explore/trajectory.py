@@ -1,4 +1,4 @@
-"""A trajectory file of what was explored: frames with energy, forces and momenta, for people."""
+"""A trajectory file of explored frames with energy, forces and momenta, for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def snapshot(frame: Frame, atoms: Atoms) -> Atoms:
-    """A kept frame with the momenta of the live atoms and what the model said about them."""
+    """A kept frame with the momenta of the live atoms and the prediction of the model."""
     copy = frame.to_atoms()
     copy.set_momenta(atoms.get_momenta())
     results = {

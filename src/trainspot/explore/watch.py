@@ -27,11 +27,11 @@ COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "threshold
 
 
 class Watch:
-    """Keeps an eye on the error bars while LAMMPS runs.
+    """Watches the error bars while LAMMPS runs.
 
     Attributes:
-        warning: What is to be said before the run of bars that are not calibrated, or ``""``. The
-            table says it too, in a comment above its header.
+        warning: Warning before the run if bars are not calibrated, or ``""``. The table has the
+            warning too, in a comment above its header.
 
     Args:
         lmp: A running LAMMPS whose box exists; gets the atom property.

@@ -60,7 +60,7 @@ class AseSettings(EngineSettings):
     practical_parameters: tuple[str, ...] = Field(
         (),
         description="parameters that do not change the numbers of a label, such as a "
-        "largest number of steps; those of well-known calculators are known already",
+        "largest number of steps; those of well-known calculators are built in",
     )
     frames_per_job: int = Field(
         1000, ge=1, description="frames labelled per job; the jobs run one after the other"
@@ -78,7 +78,7 @@ class AseSettings(EngineSettings):
 
 
 class AseLabelEngine(FrameEngine):
-    """Labels with an ASE calculator, a new one for each frame, so that order does not matter."""
+    """Labels with an ASE calculator; a new one for each frame makes labels independent of order."""
 
     name: ClassVar[str] = "ase"
     Settings: ClassVar[type[AseSettings]] = AseSettings
@@ -86,15 +86,15 @@ class AseLabelEngine(FrameEngine):
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """Whether the calculator can be made, and has moments if isolated atoms need them."""
+        """Check that the calculator can be created, and has moments if isolated atoms need them."""
         name = facts.settings.calculator
         try:
-            made = calculator(name, facts.settings.parameters)
+            instance = calculator(name, facts.settings.parameters)
         except InputError as error:
             if facts.here or isinstance(error, UnknownNameError):
                 yield Remark("error", f"label.calculator: {error}")
             return
-        if {"magmom", "magmoms"} & set(made.implemented_properties):
+        if {"magmom", "magmoms"} & set(instance.implemented_properties):
             return
         if any(atomic_moment(frame) for frame in facts.unlabelled()):
             text = f"calculator '{name}' cannot start from a magnetic moment"
@@ -109,12 +109,12 @@ class AseLabelEngine(FrameEngine):
 
     @classmethod
     def has_stress(cls, settings: AseSettings) -> bool:
-        """Whether the calculator has stresses; one that is not here may."""
+        """Whether the calculator has stresses; true of one that is not installed here."""
         try:
-            made = calculator(settings.calculator, settings.parameters)
+            instance = calculator(settings.calculator, settings.parameters)
         except InputError:
             return True
-        return "stress" in made.implemented_properties
+        return "stress" in instance.implemented_properties
 
     @staticmethod
     def theory(settings: AseSettings) -> str:
@@ -141,10 +141,10 @@ class AseLabelEngine(FrameEngine):
         results: dict[int, Frame] = {}
         source = enumerate(frames)
         if min(workers, total) > 1:
-            found = _in_processes(source, settings, min(workers, total))
+            finished = _in_processes(source, settings, min(workers, total))
         else:
-            found = ((row, label_frame(frame, settings)) for row, frame in source)
-        for row, frame in found:
+            finished = ((row, label_frame(frame, settings)) for row, frame in source)
+        for row, frame in finished:
             results[row] = frame
             if done is not None:
                 done(frame)
@@ -154,27 +154,26 @@ class AseLabelEngine(FrameEngine):
 def label_frame(frame: Frame, settings: AseSettings) -> Frame:
     """The frame with its labels, or with ``info["failure"]``.
 
-    The energy is the one whose derivative the forces are (``free_energy`` where the calculator
-    tells them apart). Stress is kept where the calculator has one and the frame is periodic.
-    Magnetic moments of the frame are what a calculator that has moments starts from; with one
-    that has none, an isolated atom that asks for its moment fails.
+    The forces are the derivative of the energy (``free_energy`` if the calculator has both).
+    Stress is kept if the calculator has it and the frame is periodic. A calculator with magnetic
+    moments starts from those of the frame. Without them, an isolated atom with a moment fails.
     """
     theory = AseLabelEngine.theory(settings)
     try:
         atoms = frame.to_atoms()
         atoms.calc = calculator(settings.calculator, settings.parameters)
-        known = atoms.calc.implemented_properties
-        told = {MOMENTS}
+        properties = atoms.calc.implemented_properties
+        passed = {MOMENTS}
         if settings.calculator in _CHARGED and CHARGE not in settings.parameters:
-            told.add(CHARGE)
+            passed.add(CHARGE)
             atoms.set_initial_charges([charge_of(frame), *[0.0] * (len(frame) - 1)])
-        if "magmom" in known or "magmoms" in known:
+        if "magmom" in properties or "magmoms" in properties:
             if MOMENTS in frame.arrays:
                 atoms.set_initial_magnetic_moments(frame.arrays[MOMENTS])
         elif atomic_moment(frame):
             return failed(frame, _NO_MOMENTS.format(settings.calculator))
-        if reason := not_computed(frame, told, _given(settings)):
-            return failed(frame, f"{reason}; say it in parameters, or remove it from the frame")
+        if reason := not_computed(frame, passed, _state_of(settings)):
+            return failed(frame, f"{reason}; set it in parameters, or remove it from the frame")
         labels = computed(frame, atoms, theory)
     except Exception as error:  # noqa: BLE001  (a calculator may raise anything)
         return failed(frame, _reason(error, frame, settings.calculator))
@@ -182,22 +181,22 @@ def label_frame(frame: Frame, settings: AseSettings) -> Frame:
 
 
 def computed(frame: Frame, atoms: Atoms, theory: str) -> Labels:
-    """What the calculator of ``atoms``, the frame as ASE's, computes; see ``label_frame``."""
-    known = atoms.calc.implemented_properties
-    energy = atoms.get_potential_energy(force_consistent="free_energy" in known)
-    stress = atoms.get_stress(voigt=False) if "stress" in known and frame.pbc.any() else None
+    """The labels that the calculator of ``atoms`` computes for the frame; see ``label_frame``."""
+    properties = atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent="free_energy" in properties)
+    stress = atoms.get_stress(voigt=False) if "stress" in properties and frame.pbc.any() else None
     return labels_of(frame, energy, atoms.get_forces(), stress, theory)
 
 
-def _given(settings: AseSettings) -> dict[str, Any]:
-    """What the settings say of the electronic state of all frames."""
-    given = {CHARGE: settings.parameters[CHARGE]} if CHARGE in settings.parameters else {}
+def _state_of(settings: AseSettings) -> dict[str, Any]:
+    """The electronic state that the settings give to all frames."""
+    state = {CHARGE: settings.parameters[CHARGE]} if CHARGE in settings.parameters else {}
     spin = {"multiplicity", "spin", "uhf"} & settings.parameters.keys()
-    return given | ({"spin": True} if spin else {})
+    return state | ({"spin": True} if spin else {})
 
 
 def _reason(error: Exception, frame: Frame, name: str) -> str:
-    """What a calculator raised; some look elements up, and say nothing, or no more than the key."""
+    """The error of a calculator; a failed look-up of an element often has no message."""
     raised = f"{type(error).__name__}: {error}".rstrip(": ")
     if str(error) and not isinstance(error, KeyError):
         return raised
@@ -210,8 +209,8 @@ def _in_processes(
 ) -> Iterator[tuple[int, Frame]]:
     """Label with worker processes, in order of completion.
 
-    A calculator may bring down its process. Nobody can tell which of the frames in flight did
-    it, so each of those is tried again in a process of its own.
+    A calculator may crash its process. The crash does not name its frame, so each frame of the
+    broken pool is labelled again in a process of its own.
     """
     suspects: list[tuple[int, Frame]] = []
     lost = True
@@ -237,7 +236,7 @@ def _in_flight(
     settings: AseSettings,
     limit: int,
 ) -> Iterator[tuple[tuple[int, Frame], Future[Frame]]]:
-    """Keep ``limit`` frames in a pool until the source is dry or the pool is broken."""
+    """Keep ``limit`` frames in a pool until the source is empty or the pool is broken."""
     running: dict[Future[Frame], tuple[int, Frame]] = {}
     broken = False
     while True:
@@ -254,7 +253,7 @@ def _in_flight(
 def _submitted(pool: ProcessPoolExecutor, frame: Frame, settings: AseSettings) -> Future[Frame]:
     try:
         return pool.submit(label_frame, frame, settings)
-    except BrokenProcessPool as error:  # broke since the last look: the frame is not lost
+    except BrokenProcessPool as error:  # broken since the last result: keep the frame
         future: Future[Frame] = Future()
         future.set_exception(error)
         return future

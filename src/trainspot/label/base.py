@@ -1,8 +1,8 @@
 """What every label engine shares: settings, the fingerprint of a level of theory, failures.
 
-An engine is a class in the entry-point group ``trainspot.label``. What it computes with is its
-``Settings`` model; ``theory`` turns settings into the fingerprint that travels with each label.
-Engines that run in plain Python derive from ``FrameEngine``.
+An engine is a class in the entry-point group ``trainspot.label``. Its ``Settings`` model holds all
+parameters; ``theory`` turns them into the fingerprint that is stored with each label. Engines that
+run in plain Python derive from ``FrameEngine``.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class EngineSettings(BaseModel):
         return self.model_dump(mode="json", exclude=set(self.practical))
 
     def formerly_decisive(self) -> dict[str, Any]:
-        """What the first versions took for decisive: their labels bear its fingerprint."""
+        """The decisive settings of the first versions, whose labels have their fingerprint."""
         return self.decisive()
 
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """What one round of labelling gave.
+    """The result of one round of labelling.
 
     Attributes:
         labelled: Frames with labels and their theory, in the order of the input.
-        failures: Frames without, each with ``info["failure"]``; see ``failed``.
+        failures: Frames without labels, each with ``info["failure"]``; see ``failed``.
     """
 
     labelled: Dataset
@@ -72,19 +72,19 @@ class LabelEngine(Engine, abstract=True):
 
     An engine that labels in plain Python derives from ``FrameEngine``. One that needs AiiDA has
     its pure half here and its work chain in ``aiida.workflows``.
-    ``trainspot.testing.check_label_engine`` tests an engine against what is said here.
+    ``trainspot.testing.check_label_engine`` tests an engine against this contract.
 
     Attributes:
         name: Name in the entry-point group.
         Settings: Settings model of the engine.
         default_code: AiiDA code that runs it unless the user names another.
         runs_in_process: Whether it labels in the calling process: true of a ``FrameEngine``.
-        failures: From exit status of a calculation to what befell the frame, in a few words
-            ("did not reach self-consistency"); for engines whose calculations have such statuses.
-        continued: Those exit statuses after which the engine goes on in another attempt, so that
-            more attempts may help.
+        failures: Reason for each exit status of a calculation, in a few words ("did not reach
+            self-consistency"); for engines whose calculations have such statuses.
+        continued: Exit statuses after which the engine continues in another attempt, so that more
+            attempts may help.
 
-    See ``trainspot.engine.Engine`` for what all engines say of themselves.
+    See ``trainspot.engine.Engine`` for the declarations of all engines.
     """
 
     group: ClassVar[str] = GROUP
@@ -108,19 +108,19 @@ class LabelEngine(Engine, abstract=True):
 
     @classmethod
     def described(cls, settings: Any) -> str:
-        """What computes the labels, in a word for messages."""
+        """Name of the program or calculator, for messages."""
         del settings
         return cls.name
 
     @classmethod
     def has_stress(cls, settings: Any) -> bool:
-        """Whether labels of periodic frames have stresses, as far as is known here."""
+        """Whether labels of periodic frames have stresses; true unless an engine can exclude it."""
         del settings
         return True
 
     @classmethod
     def includes_dispersion(cls, settings: Any) -> bool:
-        """Whether a correction for dispersion, which an explorer could add, is in the labels."""
+        """Whether the labels include a dispersion correction, which an explorer could add too."""
         del settings
         return False
 
@@ -139,13 +139,13 @@ class FrameEngine(LabelEngine, abstract=True):
         workers: int = 1,
         done: Callable[[Frame], None] | None = None,
     ) -> LabelResult:
-        """Label every frame; a frame that fails becomes data, not an exception.
+        """Label every frame; a failure becomes a record, not an exception.
 
         Args:
-            dataset: The frames; labels they already have are ignored.
+            dataset: The frames; their present labels are ignored.
             settings: An instance of ``Settings``.
-            workers: Processes to share the work.
-            done: Called with each frame, labelled or failed, as soon as it is.
+            workers: Number of processes.
+            done: Called with each frame as soon as it is labelled or has failed.
         """
 
 
@@ -154,18 +154,18 @@ def engine(name: str, *, where: str = "") -> type[LabelEngine]:
 
     Raises:
         UnknownNameError: No such engine; the nearest is offered.
-        MissingExtraError: Known, but its dependency is not installed.
-        ContractError: It does not derive from ``LabelEngine``.
+        MissingExtraError: A dependency of the engine is not installed.
+        ContractError: The class does not derive from ``LabelEngine``.
     """
     return LabelEngine.implementation(plugins.load(GROUP, name, where=where))
 
 
 def fingerprint(prefix: str, decisive: Mapping[str, Any]) -> str:
-    """``prefix-`` and 12 hexadecimal digits of a canonical JSON of what changes the numbers.
+    """``prefix-`` and 12 hexadecimal digits of a canonical JSON of the decisive settings.
 
     Args:
         prefix: Engine and method, ASCII; shortened if the whole would exceed 64 characters.
-        decisive: JSON values; the order of keys does not matter.
+        decisive: Settings that change the numbers, JSON values; the order of keys has no effect.
 
     Raises:
         InputError: A number is not finite.
@@ -193,7 +193,7 @@ def former_theories(engine: LabelEngine, settings: EngineSettings) -> list[str]:
 
 
 def renamed(dataset: Dataset, former: Iterable[str], theory: str) -> Dataset:
-    """The dataset with the fingerprints of earlier versions replaced by that of today."""
+    """The dataset with the fingerprints of earlier versions replaced by the present one."""
     column = dataset.column("theory")
     old = np.isin(column, [name.encode() for name in former])
     if not old.any():
@@ -230,12 +230,12 @@ def gathered(frames: Iterable[Frame]) -> LabelResult:
 
 
 def merged(known: Dataset, labelled: Dataset, failures: Dataset) -> Dataset:
-    """``known`` with the frames that were labelled in it, and without those that failed.
+    """The frames of ``known``, with new labels by frame id and without the failed frames.
 
     Args:
         known: Frames, each id once.
-        labelled: Some of them with new labels.
-        failures: Some of them that could not be labelled.
+        labelled: Frames of ``known`` with new labels.
+        failures: Frames of ``known`` that could not be labelled.
     """
     kept = known.without([*labelled.ids, *failures.ids])
     out = set(failures.ids)
@@ -244,10 +244,10 @@ def merged(known: Dataset, labelled: Dataset, failures: Dataset) -> Dataset:
 
 
 def atomic_moment(frame: Frame) -> float:
-    """The magnetic moment, µB, that an isolated atom asks for; 0 for any other frame.
+    """The starting magnetic moment, µB, of an isolated atom; 0 for any other frame.
 
-    It belongs to the frame, not to the level of theory: without a moment, as in all that is not
-    magnetic, spin-polarised and unpolarised calculations are the same.
+    The moment belongs to the frame, not to the level of theory: in frames without a moment,
+    spin-polarised and unpolarised calculations give the same numbers.
     """
     if not is_isolated_atom(frame) or MOMENTS not in frame.arrays:
         return 0.0
@@ -261,15 +261,15 @@ def labels_of(
     stress: NDArray[np.float64] | None,
     theory: str,
 ) -> Labels:
-    """Labels with the stress reduced to what the periodicity of the frame gives a meaning to.
+    """Labels with the stress reduced to the periodic directions of the frame.
 
-    Three periodic axes keep all of it, none drops it. In between it becomes P·S·P with the
-    orthogonal projector P onto the plane (or line) of the periodic cell vectors: an in-plane
-    strain is meaningful, one of the vacuum is not.
+    With three periodic axes the stress S is kept, without any it is dropped. With one or two it
+    becomes P·S·P with the orthogonal projector P onto the plane (or line) of the periodic cell
+    vectors, because only a strain inside this space has a meaning.
 
     Args:
         frame: The frame.
-        energy: Total energy that the forces are the derivative of, eV.
+        energy: Total energy whose derivative gives the forces, eV.
         forces: (n, 3), eV/Å.
         stress: (3, 3), eV/Å³, sign of ASE, or ``None``.
         theory: Fingerprint.

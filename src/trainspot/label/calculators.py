@@ -71,8 +71,8 @@ def _tblite(**parameters: Any) -> Calculator:
 
 def _class(path: str) -> Callable[..., Calculator]:
     module, _, name = path.partition(":")
-    found: Callable[..., Calculator] = getattr(import_module(module), name)
-    return found
+    factory: Callable[..., Calculator] = getattr(import_module(module), name)
+    return factory
 
 
 _NAMED: Final[Mapping[str, str | Callable[..., Any]]] = {
@@ -92,10 +92,10 @@ def parse(text: str, where: str) -> tuple[str, dict[str, Any]]:
 
     Args:
         text: ``NAME``, ``NAME:KEY=VALUE,…``, ``module:Class`` or ``module:Class:KEY=VALUE,…``.
-        where: What an error names as the place, such as an option.
+        where: Place for error messages, such as an option.
 
     Raises:
-        InputError: Something that is no ``KEY=VALUE``.
+        InputError: A part of the text is not ``KEY=VALUE``.
     """
     name, _, rest = text.partition(":")
     if name not in NAMES and rest and "=" not in rest.partition(":")[0]:
@@ -124,15 +124,15 @@ def calculator(name: str, parameters: Mapping[str, Any]) -> Calculator:
 
     Raises:
         UnknownNameError: No such name; the nearest is offered.
-        MissingExtraError: Known, but not installed.
+        MissingExtraError: The calculator is not installed.
         InputError: The class cannot be imported, or refuses its parameters.
     """
     maker = _NAMED.get(name, name)
     if maker == name and ":" not in name:
         raise UnknownNameError("calculator", name, NAMES)
     try:
-        made = _class(maker) if isinstance(maker, str) else maker
-        return made(**parameters)
+        factory = _class(maker) if isinstance(maker, str) else maker
+        return factory(**parameters)
     except ModuleNotFoundError as error:
         extra = extra_for(error)
         if extra:

@@ -1,4 +1,4 @@
-"""Electrons in pw.x: charge and spin of a frame, and what fixed occupations cannot hold."""
+"""Electrons in pw.x: charge and spin of a frame, and the limits of fixed occupations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainspot.label.quantumespresso import QuantumEspressoSettings
 
 _OPEN_CORES: Final = frozenset(range(57, 72))
-"""Lanthanides: pseudopotentials of some freeze an odd number of electrons."""
+"""Lanthanides: some of their pseudopotentials freeze an odd number of electrons."""
 _UNGUIDED_MAGNETISATION: Final = 0.5
 """Share of the valence electrons that start polarised when no moments are given."""
 
@@ -39,7 +39,7 @@ def spin(
         valences: Valence electrons of each element's pseudopotential.
 
     Raises:
-        InputError: The moments cannot be told to pw.x.
+        InputError: pw.x has no keyword for these moments.
     """
     alone = atomic_moment(frame)
     if not (alone or settings.spin):
@@ -57,22 +57,22 @@ def spin(
 
 
 def _own_moments(frame: Frame) -> dict[str, float]:
-    """The moment, µB, that each element of a frame starts from, where the frame says so.
+    """The starting moment, µB, of each element of a frame; empty if the frame has no moments.
 
     Raises:
-        InputError: Atoms of one element start from different moments, or these are vectors.
+        InputError: Atoms of one element start from different moments, or moments are vectors.
     """
     if MOMENTS not in frame.state:
         return {}
-    found: dict[str, float] = {}
+    by_symbol: dict[str, float] = {}
     moments = np.asarray(frame.arrays[MOMENTS], dtype=np.float64)
     for symbol, moment in zip(frame.to_atoms().symbols, moments.tolist(), strict=True):
-        if found.setdefault(symbol, moment) != moment or moments.ndim > 1:
+        if by_symbol.setdefault(symbol, moment) != moment or moments.ndim > 1:
             raise InputError(
-                f"atoms of {symbol} start from different moments, which pw.x is not told",
+                f"atoms of {symbol} start from different moments, which pw.x cannot use",
                 hint="leave initial_magmoms out, or label with another engine",
             )
-    return found
+    return by_symbol
 
 
 def charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
@@ -82,14 +82,14 @@ def charge(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
         InputError: The frame asks for a state that is not computed.
     """
     system = settings.parameters.get("SYSTEM", {})
-    given = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
+    state = {CHARGE: system["tot_charge"]} if "tot_charge" in system else {}
     spin = {"nspin", "tot_magnetization", "starting_magnetization"} & system.keys()
-    given |= {"spin": True} if spin else {}
-    told = {MOMENTS} if CHARGE in given else {MOMENTS, CHARGE}
-    if reason := not_computed(frame, told, given):
-        raise InputError(reason, hint="say it in label.parameters, or remove it from the frame")
+    state |= {"spin": True} if spin else {}
+    passed = {MOMENTS} if CHARGE in state else {MOMENTS, CHARGE}
+    if reason := not_computed(frame, passed, state):
+        raise InputError(reason, hint="set it in label.parameters, or remove it from the frame")
     total = charge_of(frame)
-    return {"tot_charge": total} if total and CHARGE not in given else {}
+    return {"tot_charge": total} if total and CHARGE not in state else {}
 
 
 def with_moments(dataset: Dataset) -> int:
@@ -111,10 +111,10 @@ def odd(
     settings: QuantumEspressoSettings,
     valences: Mapping[str, float] | None = None,
 ) -> list[Frame]:
-    """The frames whose electrons fixed occupations cannot fill, where none is spin-polarised.
+    """The frames with an odd number of electrons, if occupations are fixed and without spin.
 
-    Cores are closed shells, so that atomic numbers tell where pseudopotentials are not known;
-    frames with lanthanides are not judged by these.
+    Cores are closed shells, so atomic numbers are enough where the pseudopotentials are unknown,
+    except in frames with lanthanides: these are skipped.
 
     Args:
         frames: What will be labelled.
@@ -124,9 +124,9 @@ def odd(
     if not are_fixed(settings):
         return []
     system = settings.parameters.get("SYSTEM", {})
-    given = system.get("tot_charge")
-    everywhere = "occupations" in system  # isolated atoms too, which else are smeared
-    found = []
+    tot_charge = system.get("tot_charge")
+    everywhere = "occupations" in system  # then isolated atoms are not smeared either
+    odd_frames = []
     for frame in frames:
         symbols = frame.to_atoms().get_chemical_symbols()
         if is_isolated_atom(frame) and not everywhere:
@@ -137,10 +137,10 @@ def odd(
             continue
         else:
             electrons = sum(atomic_numbers[symbol] for symbol in symbols)
-        total = charge_of(frame) if given is None else float(given)
+        total = charge_of(frame) if tot_charge is None else float(tot_charge)
         if abs((electrons - total) % 2) > 1e-6:
-            found.append(frame)
-    return found
+            odd_frames.append(frame)
+    return odd_frames
 
 
 def foresee(
@@ -148,18 +148,19 @@ def foresee(
     settings: QuantumEspressoSettings,
     valences: Mapping[str, float] | None = None,
 ) -> Iterator[Remark]:
-    """Whether fixed occupations suit the electrons of what pw.x will be asked for.
+    """Whether fixed occupations suit the electrons of the frames that pw.x will label.
 
     Args:
-        frames: Those that will be labelled first.
+        frames: The frames that will be labelled first.
         settings: The engine's.
         valences: Valence electrons of each element's pseudopotential, if they are known.
     """
-    if found := odd(frames, settings, valences):
-        formula = found[0].to_atoms().get_chemical_formula()
+    if odd_frames := odd(frames, settings, valences):
+        formula = odd_frames[0].to_atoms().get_chemical_formula()
+        count = f"{len(odd_frames)} of {counted(len(frames), 'frame')}"
         text = (
-            f"{len(found)} of {counted(len(frames), 'frame')} to be labelled have an odd number of "
-            f"electrons ({formula} is the first); pw.x refuses them with occupations: fixed and "
-            "without spin; write occupations: smearing, or set tot_charge"
+            f"{count} to be labelled have an odd number of electrons ({formula} is the first); "
+            "pw.x refuses them with occupations: fixed and without spin; "
+            "write occupations: smearing, or set tot_charge"
         )
-        yield Remark("error" if len(found) == len(frames) else "warning", text)
+        yield Remark("error" if len(odd_frames) == len(frames) else "warning", text)

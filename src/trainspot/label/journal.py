@@ -1,8 +1,8 @@
-"""What a labelling run has done so far, kept so that nothing is lost when it is killed.
+"""The journal of a labelling run: its results so far, which survive if the run is killed.
 
-A journal is a text file with one line a frame, added as soon as the frame is done: a checksum and a
-JSON object with the frame's id and either its labels or the reason why it has none. A run that
-ends as it should removes its journal.
+A journal is a text file with one line for each finished frame: a checksum and a JSON object with
+the frame's id and either its labels or the reason of its failure. A run that ends normally removes
+its journal.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from trainspot.data.frames import Frame
 
 _START: Final = b'00000000 {"id":"'
-"""How a journal starts, but for the eight digits of the first checksum."""
+"""The beginning of a journal after the eight digits of the first checksum."""
 
 
 def add(stream: IO[bytes], frame: Frame) -> None:
-    """Add a labelled or failed frame; what was added survives the end of this process."""
+    """Add a labelled or failed frame; the line survives the end of this process."""
     entry: dict[str, Any] = {"id": frame.id}
     if "failure" in frame.info:
         entry["failure"] = frame.info["failure"]
@@ -47,42 +47,42 @@ def add(stream: IO[bytes], frame: Frame) -> None:
 
 
 def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) -> LabelResult:
-    """The frames that a run which was cut off had done, in the order of ``asked``.
+    """The finished frames of an interrupted run, in the order of ``asked``.
 
-    Lines are read up to the first that is not whole: the run may have been killed while it wrote.
+    Lines are read up to the first incomplete one: the run may have been killed during a write.
 
     Args:
         path: The journal.
-        asked: The frames that the run was given.
-        theory: The level of theory it should have computed with.
-        former: Names that earlier versions gave to it.
+        asked: The frames of the run.
+        theory: The level of theory of the run.
+        former: Fingerprints of the same level of theory in earlier versions.
 
     Raises:
-        DataError: A line is whole but not of this run, or the file is no journal.
+        DataError: A complete line belongs to another run, or the file is no journal.
     """
-    done: dict[str, Frame] = {}
+    results: dict[str, Frame] = {}
     frames = {frame.id: frame for frame in asked}
     for number, entry in enumerate(_entries(path), start=1):
         where = f"{path.name}:{number}"
         frame = frames.get(entry["id"])
         if frame is None:
-            raise DataError("not a frame that was asked for", where=where)
+            raise DataError("not a frame of this run", where=where)
         if "failure" in entry:
-            done[frame.id] = failed(frame, **entry["failure"])
+            results[frame.id] = failed(frame, **entry["failure"])
             continue
         if entry["theory"] in former:
             entry["theory"] = theory
         if entry["theory"] != theory:
             raise DataError("labels of another level of theory", where=where)
-        done[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))
-    return gathered(done[identity] for identity in asked.ids if identity in done)
+        results[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))
+    return gathered(results[identity] for identity in asked.ids if identity in results)
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The journal, to be added to; a line that an earlier run left torn is cut off.
+    """Open a journal to add lines; an incomplete last line of an earlier run is cut off.
 
     Raises:
-        DataError: The file is no journal; it is left alone.
+        DataError: The file is no journal; it is not changed.
     """
     if path.exists():
         os.truncate(path, sum(map(len, _whole(path))))
@@ -90,11 +90,11 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def _labels(entry: dict[str, Any], n_atoms: int, where: str) -> Labels:
-    given = {name: entry[name] for name in ("energy", "theory")}
+    values = {name: entry[name] for name in ("energy", "theory")}
     for name in ("forces", "stress"):
-        given[name] = None if entry[name] is None else np.array(entry[name], dtype=np.float64)
+        values[name] = None if entry[name] is None else np.array(entry[name], dtype=np.float64)
     try:
-        return Labels(**given).checked(n_atoms)
+        return Labels(**values).checked(n_atoms)
     except InputError as error:
         raise DataError(str(error), where=where) from error
 
@@ -105,10 +105,10 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _whole(path: Path) -> Iterator[bytes]:
-    """The lines before the first that is torn or damaged."""
+    """The lines before the first incomplete or damaged one."""
     with path.open("rb") as lines:
         start = lines.read(len(_START))
-        # A file named by mistake has no whole line either, and would be cut down to nothing.
+        # Another file, named by mistake, has no complete line and would be emptied.
         if not re.fullmatch(rb'[0-9a-f]{8} \{"id":"', start + _START[len(start) :]):
             raise DataError("is no journal of a labelling run", where=str(path))
         lines.seek(0)

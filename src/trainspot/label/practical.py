@@ -1,8 +1,8 @@
-"""Keywords that say how a reference calculation converges, not what it converges to.
+"""Keywords that change how a reference calculation converges, not its converged result.
 
-They are in no fingerprint, and a label that converged with one value of them is not computed again
-with another (decision 0043). What decides whether an unconverged result is taken for a label is
-not among them.
+Fingerprints do not include these keywords, and a converged label is not computed again when their
+values change (decision 0043). A keyword that accepts an unconverged result as a label is not among
+them.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _FILES: Final = frozenset(
 
 
 def decisive_pw(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Namelists of pw.x without what changes no converged number.
+    """Namelists of pw.x without the keywords that change no converged number.
 
-    Everything stays where results that are not converged count as well (scf_must_converge).
+    All keywords stay if unconverged results are accepted as labels (scf_must_converge).
 
     Args:
-        parameters: Keywords by namelist; namelists in capitals or not.
+        parameters: Keywords by namelist; case of the namelists does not matter.
     """
     for namelist, keywords in parameters.items():
         if namelist.upper() == "ELECTRONS" and not keywords.get(_MUST, True):
             return dict(parameters)
-    found = {}
+    decisive = {}
     for namelist, keywords in parameters.items():
         practical = PW.get(namelist.upper(), frozenset())
         kept = {key: value for key, value in keywords.items() if key.lower() not in practical}
         if kept or not keywords:
-            found[namelist] = kept
-    return found
+            decisive[namelist] = kept
+    return decisive
 
 
 _TBLITE: Final = _FILES | {"cache_api", "guess", "max_iterations", "mixer_damping"}
@@ -74,12 +74,12 @@ _NESTED: Final[Mapping[str, Mapping[str, Callable[[Mapping[str, Any]], dict[str,
 def decisive_parameters(
     calculator: str, parameters: Mapping[str, Any], more: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Parameters of an ASE calculator without what changes no converged number.
+    """Parameters of an ASE calculator without those that change no converged number.
 
     Args:
         calculator: As in the settings: a name, or ``module:Class``.
         parameters: Its keyword arguments.
-        more: Names that the user says change no number.
+        more: Further parameters that change no number, from the user.
     """
     practical = _PARAMETERS.get(calculator, frozenset()) | frozenset(more)
     nested = _NESTED.get(calculator, {})

@@ -1,9 +1,9 @@
-"""How much memory pw.x needs for a frame, before anything is run.
+"""Estimate of the memory of pw.x for a frame, before any calculation.
 
-Counts the arrays that dominate: wave functions, projectors and the work space of the Davidson
-solver, the density on its grids. Against the figure pw.x itself prints, for cells of 1 to 216
-atoms, it is from 30 % below to 40 % above: the higher for norm-conserving pseudopotentials, which
-need less than what is counted here; see ``tests/engines/test_pw_memory.py``.
+The estimate counts the largest arrays: wave functions, projectors, the work space of the Davidson
+solver, and the density on its grids. For cells of 1 to 216 atoms it is from 30 % below to 40 %
+above the number that pw.x prints. It is highest for norm-conserving pseudopotentials, which need
+less than these arrays; see ``tests/engines/test_pw_memory.py``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DAVIDSON: Final = 6
 """Trial vectors, and H and S applied to them, each twice the number of bands."""
 # Projectors of a pseudopotential: two each of s and p; with d electrons in the valence two of d.
 _PROJECTORS, _PROJECTORS_WITH_D, _SEMICORE = 8, 18, 8
-# Arrays on the real grid and on the plane waves of the density that live all the time (densities,
+# Permanent arrays on the real grid and on the plane waves of the density (densities,
 # potentials, mixing history), and those of the gradient correction at its peak.
 _GRIDS, _WAVES, _GRADIENTS = 7, 8, 13
 

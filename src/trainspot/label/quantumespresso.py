@@ -1,7 +1,7 @@
-"""Label engine ``quantumespresso``: what pw.x is asked for a frame, and what its answer means.
+"""Label engine ``quantumespresso``: inputs of pw.x for a frame, and labels from its results.
 
 Pure functions: settings and a frame become namelists and a k-point mesh; energies, forces and
-stress become labels in our units and signs. Running pw.x is the shell's business.
+stress become labels in our units and signs. ``aiida_trainspot`` runs pw.x.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from trainspot.data.frames import Frame, Labels
 
-# What is computed is ours to say, and where things lie is the plugin's.
+# trainspot sets the task of pw.x, and the AiiDA plugin sets its paths.
 _RESERVED: Final = {
     "CONTROL": {"calculation", "tprnfor", "tstress", "pseudo_dir", "outdir", "prefix"},
     "SYSTEM": {"ibrav", "nat", "ntyp", "ecutwfc", "ecutrho"},
@@ -55,7 +55,7 @@ PW: Final = Program(
     says="Program PWSCF",
     remedy="install Quantum ESPRESSO, put pw.x on PATH and run trainspot setup again",
 )
-"""The program; without input it greets and ends with an error."""
+"""The program; without input it prints its header and ends with an error."""
 
 
 class QuantumEspressoSettings(EngineSettings):
@@ -164,32 +164,32 @@ class QuantumEspressoSettings(EngineSettings):
         return self
 
     def decisive(self) -> dict[str, Any]:
-        """What changes the numbers; the protocol counts by its values, not by its name."""
-        found = self.formerly_decisive()
-        found["parameters"] = kept = decisive_pw(self.parameters)
+        """The settings that change the numbers; a protocol counts by its values, not its name."""
+        values = self.formerly_decisive()
+        values["parameters"] = kept = decisive_pw(self.parameters)
         if not kept.get("ELECTRONS", {}).get("scf_must_converge", True):
-            found |= {"electron_maxstep": self.electron_maxstep, "mixing_beta": self.mixing_beta}
-        return found
+            values |= {"electron_maxstep": self.electron_maxstep, "mixing_beta": self.mixing_beta}
+        return values
 
     def formerly_decisive(self) -> dict[str, Any]:
         """See the base class."""
-        found = super().decisive() | {name: self.precision(name) for name in _protocols()["fast"]}
+        values = super().decisive() | {name: self.precision(name) for name in _protocols()["fast"]}
         if self.kpoints_mesh is not None:
-            del found["kpoints_distance"]
-        del found["protocol"]
-        return found
+            del values["kpoints_distance"]
+        del values["protocol"]
+        return values
 
     def precision(self, name: str) -> float:
         """``kpoints_distance`` (1/Å), ``conv_thr_per_atom`` (Ry) or ``degauss`` (Ry)."""
-        given = getattr(self, name)
-        return float(_protocols()[self.protocol][name] if given is None else given)
+        value = getattr(self, name)
+        return float(_protocols()[self.protocol][name] if value is None else value)
 
     def with_cutoffs(self, recommended: Mapping[str, tuple[float, float]]) -> Self:
         """The same settings with explicit cutoffs, so that all frames share them.
 
         Args:
             recommended: (ecutwfc, ecutrho) in Ry of every element of the *whole* dataset; the
-                highest of each is taken. Ignored where the settings already say.
+                highest values are used. Ignored if the settings have cutoffs.
         """
         if self.ecutwfc is not None or not recommended:
             return self
@@ -199,7 +199,7 @@ class QuantumEspressoSettings(EngineSettings):
 
 @dataclass(frozen=True, slots=True)
 class PwInputs:
-    """What pw.x is asked for one frame.
+    """The input of pw.x for one frame.
 
     Attributes:
         parameters: Keywords by namelist.
@@ -216,10 +216,10 @@ class PwInputs:
 
 @dataclass(frozen=True, slots=True)
 class PwOutputs:
-    """What aiida-quantumespresso (≥ 5.1) reads from the XML of pw.x.
+    """The results that aiida-quantumespresso (≥ 5.1) reads from the XML of pw.x.
 
     Attributes:
-        energy: eV; with smearing the free energy F = E - TS, whose derivative the forces are.
+        energy: eV; with smearing the free energy F = E - TS, whose derivative gives the forces.
         forces: (n, 3), eV/Å.
         stress: (3, 3), GPa, positive under compression; ``None`` if it was not computed.
     """
@@ -230,7 +230,7 @@ class PwOutputs:
 
 
 class QuantumEspressoLabelEngine(LabelEngine):
-    """Labels with pw.x; only the pure half, see ``aiida_trainspot`` for the other."""
+    """Labels with pw.x: inputs and results; ``aiida_trainspot`` has the work chain."""
 
     name: ClassVar[str] = "quantumespresso"
     default_code: ClassVar[str] = "pw@localhost"
@@ -246,7 +246,7 @@ class QuantumEspressoLabelEngine(LabelEngine):
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """Moments of given frames that pw.x will not be told of."""
+        """A remark on frames with moments that pw.x would ignore."""
         if facts.settings.spin:
             return
         if count := electrons.with_moments(facts.inputs):
@@ -280,7 +280,7 @@ class QuantumEspressoLabelEngine(LabelEngine):
             valences: Valence electrons of each element's pseudopotential; needed for moments.
 
         Raises:
-            InputError: No cell along an axis, no cutoffs, or no way to do what is asked.
+            InputError: No cell along an axis, no cutoffs, or a request that pw.x cannot fulfil.
         """
         if abs(np.linalg.det(frame.cell)) < 1e-3:
             raise InputError(
@@ -358,8 +358,8 @@ def _kpoints(
 
 
 def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    # Open shells have no gap to fix occupations by, and cold smearing of a degenerate level can
-    # have several Fermi energies: gaussian has one.
+    # Open shells have no gap for fixed occupations. Cold smearing of a degenerate level can have
+    # several Fermi energies, gaussian smearing has one.
     if is_isolated_atom(frame):
         kind = "gaussian"
     elif settings.occupations == "fixed":
@@ -370,15 +370,15 @@ def _occupations(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, A
 
 
 def _interactions(frame: Frame, settings: QuantumEspressoSettings) -> dict[str, Any]:
-    """Dispersion and the treatment of vacuum."""
-    found: dict[str, Any] = {}
+    """Keywords for dispersion and for the treatment of vacuum."""
+    keywords: dict[str, Any] = {}
     if settings.dispersion == "d2":
-        found["vdw_corr"] = "grimme-d2"
+        keywords["vdw_corr"] = "grimme-d2"
     elif settings.dispersion == "d3":
-        found |= {"vdw_corr": "grimme-d3", "dftd3_version": 4}
+        keywords |= {"vdw_corr": "grimme-d3", "dftd3_version": 4}
     isolation = settings.assume_isolated
     if isolation != "none" and int(frame.pbc.sum()) == _PERIODIC_AXES_OF[isolation]:
         if isolation == "2D" and frame.pbc[2]:
             raise InputError("assume_isolated: 2D needs the vacuum along the third cell vector")
-        found["assume_isolated"] = isolation
-    return found
+        keywords["assume_isolated"] = isolation
+    return keywords

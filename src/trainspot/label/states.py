@@ -1,7 +1,7 @@
-"""Whether an engine computes the electronic state that a frame asks for.
+"""Whether an engine computes the electronic state of a frame.
 
-A frame may say its charge and spin (``trainspot.data.state``). A label of another state beside them
-would be wrong without a trace, so an engine that is not told of them does not label the frame.
+A frame may have a charge and a spin (``trainspot.data.state``). A label of another state would be
+wrong without a warning, so an engine that cannot compute this state does not label the frame.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trainspot.data.state import CHARGE, MOMENTS
 if TYPE_CHECKING:
     from trainspot.data.frames import Frame
 
-# What a closed shell is called, in numbers and in words.
+# Names of a closed shell, in numbers and in words.
 _CLOSED: Final = {
     "multiplicity": (1.0,),
     "mult": (1.0,),
@@ -27,28 +27,28 @@ _CLOSED_WORDS: Final = frozenset({"nm", "nonmagnetic", "non-magnetic", "singlet"
 
 
 def charge_of(frame: Frame) -> float:
-    """The total charge, e, that a frame says it has; 0 where it says nothing."""
-    found = frame.state.get(CHARGE, 0.0)
-    return float(found) if isinstance(found, int | float) else 0.0
+    """The total charge of a frame, e; 0 for a frame without a charge."""
+    charge = frame.state.get(CHARGE, 0.0)
+    return float(charge) if isinstance(charge, int | float) else 0.0
 
 
-def not_computed(frame: Frame, told: Collection[str], given: Mapping[str, Any]) -> str:
-    """Why an engine cannot label a frame, or nothing if it can.
+def not_computed(frame: Frame, passed: Collection[str], fixed: Mapping[str, Any]) -> str:
+    """The reason why an engine cannot label a frame; empty if it can.
 
     Args:
         frame: The frame.
-        told: Names of a state, see ``state.electronic_state``, that the engine tells the program.
-        given: What the settings give the program for all frames: ``charge`` and, where they say
-            anything of spin, ``spin``.
+        passed: Names of the state variables, see ``state.electronic_state``, that the engine passes
+            to its program.
+        fixed: State variables that the settings fix for all frames: ``charge`` and ``spin``.
     """
     for name, value in frame.state.items():
-        if name in told or _is_closed_shell(name, value):
+        if name in passed or _is_closed_shell(name, value):
             continue
-        if name == CHARGE and value == given.get(CHARGE):
+        if name == CHARGE and value == fixed.get(CHARGE):
             continue
-        if name not in (CHARGE, MOMENTS) and "spin" in given:
+        if name not in (CHARGE, MOMENTS) and "spin" in fixed:
             continue
-        return f"the frame says {name} {_short(value)}, which this engine does not compute with"
+        return f"the frame has {name} {_short(value)}, which this engine cannot compute"
     return ""
 
 

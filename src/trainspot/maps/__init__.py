@@ -1,1 +1,1 @@
-"""Maps of what was explored: descriptors of whole frames, and their projection onto a plane."""
+"""Maps of frames: descriptors of whole frames, and their projection onto a plane."""

@@ -1,4 +1,4 @@
-"""A map of frames: which are on it, where, and what is known of each."""
+"""A map of frames: frames, points in the plane, and data of each frame."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ DESCRIPTOR_TITLES: Final = {
 }
 
 MAX_FRAMES: Final[dict[Descriptor, int]] = {"structural": 3000, "sorep": 1000}
-"""Frames on a map unless the user wants more; of more, some are drawn at random."""
+"""Default for the largest number of frames; of more frames, some are drawn at random."""
 MAX_ATOMS: Final[dict[Descriptor, int | None]] = {"structural": None, "sorep": 256}
-"""Atoms of the largest frame on a map unless the user wants more."""
+"""Default for the number of atoms of the largest frame on a map."""
 
 LABELLED: Final = "labelled"
 UNLABELLED: Final = "not labelled"
 EXPLORED: Final = "explored, not chosen"
 
 COLOURS: Final = ("iteration", "strategy", "split", "status", "energy", "atoms")
-"""What every frame can be coloured by; the frames' own metadata come on top."""
+"""Colours for all frames, in addition to the metadata of the frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class FrameMap:
     """Frames as points in a plane.
 
     Attributes:
-        frames: What is on the map, N frames.
-        points: (N, 2), centred; units mean nothing but for ``pca``, whose are the descriptor's.
-        status: Of each, ``labelled``, ``not labelled``, or ``explored, not chosen``.
-        descriptor: What similarity means.
-        method: How the plane was found, which may not be what was asked for in tiny sets.
-        seed: What was random followed from this.
-        notes: For the reader: who is not on the map and why.
+        frames: The N frames on the map.
+        points: (N, 2), centred; only those of ``pca`` have a unit, that of the descriptor.
+        status: Of each frame, ``labelled``, ``not labelled``, or ``explored, not chosen``.
+        descriptor: The descriptor, which defines similarity.
+        method: The projection; ``pca`` for few frames, even if another one was requested.
+        seed: Seed of all random numbers.
+        notes: For the reader: which frames are not on the map, and why.
     """
 
     frames: Dataset
@@ -77,14 +77,14 @@ class FrameMap:
         return f"{TITLES[self.method]} of the {DESCRIPTOR_TITLES[self.descriptor]}"
 
     def values(self, key: str) -> list[Any]:
-        """What colours each point: numbers or texts, ``None`` where it is not known.
+        """Values for the colours of the points: numbers or texts, ``None`` if unknown.
 
         Args:
             key: One of ``COLOURS`` or a key of the frames' metadata.
 
         Raises:
-            UnknownNameError: No frame has this.
-            InputError: Its values are neither numbers nor texts.
+            UnknownNameError: No frame has the key.
+            InputError: The values are neither numbers nor texts.
         """
         frames = self.frames
         if key == "status":
@@ -111,7 +111,7 @@ class FrameMap:
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     def to_csv(self, colour: str) -> str:
-        """The same as a table with a header; what is not known is empty."""
+        """The same as a table with a header; unknown values are empty."""
         buffer = io.StringIO()
         names = ["id", "x", "y", *_record_keys(colour)]
         writer = csv.DictWriter(buffer, names, lineterminator="\n")
@@ -133,8 +133,8 @@ def _energies(frames: Dataset) -> list[float | None]:
     """Energy of each labelled frame, eV/atom."""
     values = (frames.column("energy") / frames.n_atoms).tolist()
     return [
-        value if known else None
-        for value, known in zip(values, frames.column("has_energy").tolist(), strict=True)
+        value if has_energy else None
+        for value, has_energy in zip(values, frames.column("has_energy").tolist(), strict=True)
     ]
 
 
@@ -153,33 +153,33 @@ def _record_keys(colour: str) -> list[str]:
 
 def _metadata(frames: Iterable[Frame], key: str) -> list[Any]:
     frames = list(frames)
-    found = [frame.info.get(key) for frame in frames]
-    found = [value.item() if isinstance(value, np.generic) else value for value in found]
-    if all(value is None for value in found):
-        known = {name for frame in frames for name in frame.info}
-        raise UnknownNameError("colour", key, [*COLOURS, *sorted(known)])
-    if not all(value is None or isinstance(value, str | int | float) for value in found):
+    values = [frame.info.get(key) for frame in frames]
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if all(value is None for value in values):
+        names = {name for frame in frames for name in frame.info}
+        raise UnknownNameError("colour", key, [*COLOURS, *sorted(names)])
+    if not all(value is None or isinstance(value, str | int | float) for value in values):
         raise InputError(f"'{key}' of the frames is neither a number nor a text")
-    # Not a number is not known either: no scale could show it, and JSON has no word for it.
-    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in found]
+    # NaN counts as unknown: no colour scale can show it, and JSON cannot store it.
+    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in values]
 
 
 def check_colour(key: str, *datasets: Dataset) -> None:
-    """Refuse a colour that no frame has, before anything is computed.
+    """Refuse a colour that no frame has, before the computation.
 
     Raises:
         UnknownNameError: Neither one of ``COLOURS`` nor a key of the frames' metadata.
-        InputError: Its values are neither numbers nor texts.
+        InputError: The values are neither numbers nor texts.
     """
     if key not in COLOURS:
         _metadata([frame for dataset in datasets for frame in dataset], key)
 
 
 def check(descriptor: Descriptor, method: Method) -> None:
-    """Refuse what will need a library that is missing, before anything is computed.
+    """Refuse a method or descriptor whose library is missing, before the computation.
 
     Raises:
-        MissingExtraError: With the pip line that brings it.
+        MissingExtraError: A library is missing; the message has the pip command.
     """
     if descriptor == "structural":
         structural.require()
@@ -199,24 +199,24 @@ def make(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> FrameMap:
-    """Put frames on a map.
+    """Compute a map of frames.
 
-    Isolated atoms are left out, and for ``sorep`` frames with an element that has no basis.
+    Isolated atoms are left out, and for ``sorep`` also frames with an element without a basis.
 
     Args:
         dataset: The frames of a campaign, or any.
-        explored: Frames that were met in exploration; those that are in the dataset count there.
-        descriptor: What similarity means.
-        method: How the plane is found.
-        seed: What is random follows from this.
-        limits: Larger frames are left out; of too many some are drawn at random, at most half of
-            them explored ones unless the dataset is smaller. By default as ``MAX_ATOMS`` and
-            ``MAX_FRAMES`` say.
+        explored: Frames of an exploration; frames that are also in the dataset count there.
+        descriptor: The descriptor, which defines similarity.
+        method: The projection.
+        seed: Determines all random numbers.
+        limits: Larger frames are left out; of too many frames some are drawn at random, at most
+            half of them explored ones unless the dataset is smaller. Defaults are ``MAX_ATOMS``
+            and ``MAX_FRAMES``.
         workers: Processes for the descriptor ``sorep``.
-        progress: Called with frames done and all frames while they are described.
+        progress: Called with the numbers of finished frames and of all frames.
 
     Raises:
-        InputError: No frame is left to show.
+        InputError: No frame is left for the map.
         MissingExtraError: A library is not installed.
     """
     if limits.atoms is None:
@@ -247,5 +247,5 @@ def _vectors(
     if descriptor == "structural":
         return structural.descriptors(frames)
     total = len(frames)
-    told = None if progress is None else lambda done: progress(done, total)
-    return sorep.describe(frames, workers=workers, progress=told)
+    report = None if progress is None else lambda count: progress(count, total)
+    return sorep.describe(frames, workers=workers, progress=report)

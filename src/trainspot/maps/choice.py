@@ -1,4 +1,4 @@
-"""Which frames are on a map: those that suit it and, of too many, a part drawn at random."""
+"""The choice of frames for a map: all suitable frames or, of too many, a random part."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Limits(NamedTuple):
-    """What a map holds at most; ``None`` for no limit.
+    """Limits of a map; ``None`` for no limit.
 
     Attributes:
-        atoms: Of a frame.
-        frames: On the map.
+        atoms: Atoms of a frame.
+        frames: Frames on the map.
         total: Atoms of all frames together.
     """
 
@@ -37,12 +37,12 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence for the reader of a map: who is not on it and why, or how it was made.
+    """A sentence for the reader of a map: which frames are left out, or how the map was made.
 
     Attributes:
         text: The sentence, without its full stop.
-        option: The option of ``trainspot map`` that decided it.
-        drawn: Whether it says that frames were drawn at random.
+        option: The option of ``trainspot map`` behind the sentence.
+        drawn: Whether frames were drawn at random.
     """
 
     text: str
@@ -50,19 +50,19 @@ class Note:
     drawn: bool = False
 
     def __str__(self) -> str:
-        """The sentence, with the option behind it."""
+        """The sentence, followed by the option."""
         return f"{self.text} ({self.option})." if self.option else f"{self.text}."
 
 
 class NoFrameError(InputError):
-    """Nothing can be put on a map.
+    """No frame is left for a map.
 
     Attributes:
-        notes: Who is left out and why.
+        notes: Which frames are left out, and why.
     """
 
     def __init__(self, notes: list[Note]) -> None:
-        """Keep the reasons and tell them."""
+        """Keep the reasons and make them the hint."""
         self.notes = notes
         reasons = " ".join(map(str, notes)) or "the dataset is empty"
         super().__init__("no frame is left for a map", hint=reasons)
@@ -71,17 +71,17 @@ class NoFrameError(InputError):
 def choose(
     dataset: Dataset, others: Dataset, limits: Limits, seed: int, *, orbitals: bool
 ) -> tuple[Dataset, Dataset, list[Note]]:
-    """The frames of a map in their order, and who is left out.
+    """The frames of a map in their order, and notes on the frames left out.
 
-    Isolated atoms are left out: alone far from everything, they would squeeze the rest.
+    Isolated atoms are left out: they lie far from all other frames, which would shrink to a spot.
 
     Args:
         dataset: The frames of a campaign, or any.
-        others: Frames that were met in exploration; those that are in the dataset count there.
-        limits: Of more frames than fit some are drawn at random, at most half of them others
+        others: Frames of an exploration; frames that are also in the dataset count there.
+        limits: Of too many frames some are drawn at random, at most half of them from ``others``
             unless the dataset is smaller.
-        seed: What is random follows from this.
-        orbitals: Whether elements without orbitals have no place on the map.
+        seed: Determines all random numbers.
+        orbitals: Whether to leave out frames with elements without orbitals.
 
     Raises:
         NoFrameError: No frame is left.
@@ -102,7 +102,7 @@ def _unique(frames: Dataset) -> Dataset:
 
 
 def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[Note]) -> list[Dataset]:
-    """Without isolated atoms and frames that are too large."""
+    """The frames without isolated atoms and without frames that are too large."""
     alone, large = 0, 0
     kept = []
     for frames in parts:
@@ -120,7 +120,7 @@ def _suitable(parts: list[Dataset], max_atoms: int | None, notes: list[Note]) ->
 
 
 def _with_orbitals(parts: list[Dataset], notes: list[Note]) -> list[Dataset]:
-    """Without frames that hold an element of which the basis has no orbitals."""
+    """The frames without those that have an element without orbitals in the basis."""
     present = np.unique(np.concatenate([part.column("numbers") for part in parts]))
     lacking = [int(number) for number in present if not has_orbitals(int(number))]
     if not lacking:
@@ -128,9 +128,9 @@ def _with_orbitals(parts: list[Dataset], notes: list[Note]) -> list[Dataset]:
     kept, count = [], 0
     for frames in parts:
         atoms = np.isin(frames.column("numbers"), lacking)
-        known = np.ones(len(frames), dtype=np.bool_)
-        known[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
-        kept.append(frames.take(known))
+        complete = np.ones(len(frames), dtype=np.bool_)
+        complete[np.repeat(np.arange(len(frames)), frames.n_atoms)[atoms]] = False
+        kept.append(frames.take(complete))
         count += len(frames) - len(kept[-1])
     left_out = f"Left out: {counted(count, 'frame')} with {symbols(lacking)}"
     notes.append(Note(f"{left_out}, of which the ANO-RCC basis has no orbitals"))
@@ -170,7 +170,7 @@ def _drawn(
 
 
 def _shares(parts: list[Dataset], count: int) -> tuple[int, int]:
-    """How many of so many frames are of the dataset and of the others; neither ever falls."""
+    """Numbers of frames of the dataset and of the others; neither decreases with the total."""
     mine, theirs = map(len, parts)
     share = min(mine, max(count - count // 2, count - theirs))
     return share, count - share

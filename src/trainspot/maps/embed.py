@@ -29,11 +29,11 @@ _BROUGHT_BY: Final = {"sklearn": "map", "umap": "umap"}
 
 COMPONENTS: Final = 50
 PERPLEXITY: Final = 30.0
-"""How many neighbours a point of t-SNE looks at, about; fewer in small sets."""
+"""Approximate number of neighbours of a point in t-SNE; smaller for few frames."""
 NEIGHBOURS: Final = 15
-"""How many neighbours a point of UMAP looks at; fewer in small sets."""
+"""Number of neighbours of a point in UMAP; smaller for few frames."""
 FEWEST: Final = 6
-"""Frames below which every method is principal components: neighbourhoods mean nothing there."""
+"""Smallest number of frames for t-SNE and UMAP; fewer frames have no meaningful neighbourhoods."""
 
 _SAME: Final = 1e-9  # relative to the largest component; smaller ones are rounding
 
@@ -42,7 +42,7 @@ def need(method: Method) -> None:
     """Import the library of a method.
 
     Raises:
-        MissingExtraError: It is not installed.
+        MissingExtraError: The library is not installed.
     """
     try:
         if method == "tsne":
@@ -61,9 +61,9 @@ def embed(vectors: Floats, method: Method = "tsne", seed: int = 0) -> tuple[Floa
 
     Args:
         vectors: Descriptors, (N, D).
-        method: ``pca`` shows true distances as far as two directions can, ``tsne`` and ``umap``
+        method: ``pca`` preserves distances as far as two directions can, ``tsne`` and ``umap``
             neighbourhoods.
-        seed: What is random follows from this.
+        seed: Determines all random numbers.
 
     Returns:
         Points, (N, 2), centred; and the method that was used, which is ``pca`` below 6 frames or
@@ -86,20 +86,20 @@ def embed(vectors: Floats, method: Method = "tsne", seed: int = 0) -> tuple[Floa
 def principal(vectors: Floats, count: int = COMPONENTS) -> Floats:
     """Leading principal components, (N, at most ``count``), largest variance first.
 
-    The sign of each is such that its largest entry is positive, so that machines agree.
+    The largest entry of each component is positive, so that all machines give the same sign.
     """
     centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
     if not centred.size:
         return np.zeros((len(vectors), 0))
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     kept = values[:count] > _SAME * max(float(np.abs(vectors).max()), 1e-300)
-    found = left[:, :count][:, kept] * values[:count][kept]
-    largest = found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])]
-    return np.asarray(found * np.sign(largest))
+    components = left[:, :count][:, kept] * values[:count][kept]
+    largest = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
+    return np.asarray(components * np.sign(largest))
 
 
 def perplexity(count: int) -> float:
-    """The perplexity for so many points: at most a third of them, as the method needs."""
+    """The perplexity for a number of points: at most a third of this number."""
     return min(PERPLEXITY, (count - 1) / 3)
 
 
@@ -114,32 +114,32 @@ def _tsne(components: Floats, number: int) -> Floats:
 
     start = _plane(components)
     start *= 1e-4 / start[:, 0].std()
-    found = TSNE(
+    points = TSNE(
         perplexity=perplexity(len(components)),
         init=start,
         learning_rate="auto",
         random_state=number,
         n_jobs=1,
     ).fit_transform(components)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64)
 
 
 def _umap_points(components: Floats, number: int) -> Floats:
     start = _plane(components)
     start *= 10.0 / np.abs(start).max()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what UMAP thinks of numba and of few points
-        found = _umap()(
+        warnings.simplefilter("ignore")  # warnings of UMAP about numba and about few points
+        points = _umap()(
             n_neighbors=min(NEIGHBOURS, len(components) - 1),
             init=start,
             random_state=number,
             n_jobs=1,
         ).fit_transform(components)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64)
 
 
 def _umap() -> Any:
-    """The class; imported silently, since UMAP warns of things its users cannot help."""
+    """The class, imported without the warnings of UMAP that users cannot act on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from umap import UMAP

@@ -4,9 +4,9 @@ The orbitals are the contracted Gaussians of the ANO-RCC sets that PySCF carries
 J. Phys. Chem. A 108, 2851 (2004) and companions): of each element the valence s and p, the d of
 transition metals and the f of lanthanides and actinides.
 
-Integrals between two atoms depend on their distance alone, up to a rotation. So PySCF is asked for
-each pair of elements once, on a grid of distances, and everything else is interpolation: summing
-lattice images with PySCF for every frame anew costs ten times more and up.
+Integrals between two atoms depend only on their distance, up to a rotation. PySCF computes them
+once for each pair of elements, on a grid of distances, and other distances are interpolated: sums
+of lattice images with PySCF for every frame cost at least ten times more.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Shell(NamedTuple):
 
 
 def outer_shells(number: int) -> list[Shell]:
-    """The shells of an element that bonds are made of.
+    """The valence shells of an element.
 
-    s and p of the last period; with the open d shell of groups 3 to 12, and the f shell of
-    lanthanides and actinides. Hydrogen and helium have s alone.
+    These are s and p of the last period, the open d shell of groups 3 to 12, and the f shell of
+    lanthanides and actinides. Hydrogen and helium have only s.
 
     Args:
         number: Atomic number, from 1.
@@ -67,7 +67,7 @@ def outer_shells(number: int) -> list[Shell]:
 
 
 def has_orbitals(number: int) -> bool:
-    """Whether the set has this element, by atomic number."""
+    """Whether the basis set has the element with this atomic number."""
     try:
         _basis(number)
     except InputError:
@@ -77,10 +77,10 @@ def has_orbitals(number: int) -> bool:
 
 @functools.cache
 def _basis(number: int) -> list[Any]:
-    """The outer shells of an element as PySCF wants them.
+    """The outer shells of an element in the format of PySCF.
 
     Raises:
-        InputError: The set has no such element.
+        InputError: The basis set lacks the element.
     """
     from pyscf.gto import basis
     from pyscf.lib.exceptions import BasisNotFoundError
@@ -88,15 +88,15 @@ def _basis(number: int) -> list[Any]:
     symbol = chemical_symbols[number]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where else one could look for a basis
-            found = basis.load(BASIS, symbol)
+            warnings.simplefilter("ignore")  # a hint at other sources of a basis
+            shells = basis.load(BASIS, symbol)
     except BasisNotFoundError:
         raise InputError(
             f"the ANO-RCC basis has no orbitals for {symbol}",
             hint="use the structural descriptor",
         ) from None
     primitives: dict[int, Any] = {}
-    for angular, *rows in found:
+    for angular, *rows in shells:
         primitives.setdefault(angular, rows)
     return [
         [
@@ -114,7 +114,7 @@ class Integrals:
     Attributes:
         rows: Angular momenta of the shells of the first element.
         columns: Those of the second.
-        cutoff: Å; beyond it everything is negligible (1e-6 in overlap and hartree).
+        cutoff: Å; larger distances have negligible integrals (1e-6 in overlap and hartree).
         radial: The expansion coefficients of every pair of shells against distance (bohr), for
             overlap and kinetic energy (hartree), see ``blocks``.
     """
@@ -132,8 +132,7 @@ class Integrals:
         harmonics and L = \|l - l'\|, \|l - l'\| + 2, …, l + l'.
 
         Args:
-            vectors: From the first atom to the second, Å, (p, 3). Of one that is zero the direction
-                does not matter.
+            vectors: From the first atom to the second, Å, (p, 3). A zero vector needs no direction.
 
         Returns:
             Overlap, (p, rows, columns), and kinetic energy in eV, same shape.
@@ -143,18 +142,18 @@ class Integrals:
         harmonics = _harmonics(max(self.rows) + max(self.columns), units)
         radial = self.radial(distances / BOHR)
         starts, stops = _edges(self.rows), _edges(self.columns)
-        found = np.empty((2, len(vectors), starts[-1], stops[-1]))
+        values = np.empty((2, len(vectors), starts[-1], stops[-1]))
         place = 0
         for a, l1 in enumerate(self.rows):
             for b, l2 in enumerate(self.columns):
-                block = found[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
+                block = values[:, :, starts[a] : starts[a + 1], stops[b] : stops[b + 1]]
                 block[...] = 0.0
                 for degree in _degrees(l1, l2):
                     angular = harmonics[degree] @ _gaunt(l1, l2, degree).reshape(2 * degree + 1, -1)
                     shaped = angular.reshape(-1, 2 * l1 + 1, 2 * l2 + 1)
                     block += radial[:, place].T[:, :, None, None] * shaped
                     place += 1
-        return found[0], found[1] * HARTREE
+        return values[0], values[1] * HARTREE
 
 
 @functools.cache
@@ -169,7 +168,7 @@ def integrals(first: int, second: int) -> Integrals:
     distances = np.arange(_STEP, _FARTHEST, _STEP)
     names = f"{chemical_symbols[first]}1", f"{chemical_symbols[second]}2"
     along = [(names[1], (0.0, 0.0, z)) for z in distances]
-    one, many = (
+    single, many = (
         gto.M(atom=atoms, basis={name: _basis(number)}, unit="bohr", spin=None, verbose=0)
         for atoms, name, number in (
             ([(names[0], (0.0, 0.0, 0.0))], names[0], first),
@@ -177,7 +176,7 @@ def integrals(first: int, second: int) -> Integrals:
         )
     )
     rows, columns = (tuple(s.angular for s in outer_shells(n)) for n in (first, second))
-    raw = np.stack([gto.intor_cross(f"{name}_sph", one, many) for name in _OPERATORS])
+    raw = np.stack([gto.intor_cross(f"{name}_sph", single, many) for name in _OPERATORS])
     raw = raw.reshape(len(_OPERATORS), raw.shape[1], len(distances), -1).transpose(2, 0, 1, 3)
     starts, stops = _edges(rows), _edges(columns)
     radial = [
@@ -201,7 +200,7 @@ _OPERATORS: Final = ("int1e_ovlp", "int1e_kin")
 
 @functools.cache
 def kinetic_energies(number: int) -> Floats:
-    """Kinetic energies (eV) of the orbitals of an isolated atom, one an orbital."""
+    """Kinetic energies (eV) of the orbitals of an isolated atom, one for each orbital."""
     from pyscf import gto
 
     atom = gto.M(
@@ -240,7 +239,7 @@ def _radial(block: Floats, l1: int, l2: int) -> Floats:
 
 
 def _place(l1: int, m: int) -> int:
-    """Where PySCF puts order m: x, y, z for p, else from -l to l."""
+    """Position of order m in PySCF: x, y, z for p, else from -l to l."""
     return (2, 0)[m] if l1 == 1 else l1 + m
 
 
@@ -256,11 +255,11 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
     """Real spherical harmonics of unit vectors (p, 3): for each degree (p, 2 L + 1), m from -L."""
     theta = np.arccos(np.clip(units[:, 2], -1.0, 1.0))
     phi = np.arctan2(units[:, 1], units[:, 0])
-    found = []
+    harmonics = []
     for degree in range(highest + 1):
         complex_ones = [sph_harm_y(degree, m, theta, phi) for m in range(degree + 1)]
         signed = [np.sqrt(2) * (-1) ** m * y for m, y in enumerate(complex_ones)]
-        found.append(
+        harmonics.append(
             np.stack(
                 [y.imag for y in signed[:0:-1]]
                 + [complex_ones[0].real]
@@ -268,14 +267,14 @@ def _harmonics(highest: int, units: Floats) -> list[Floats]:
                 axis=1,
             )
         )
-    return found
+    return harmonics
 
 
 @functools.cache
 def _gaunt(l1: int, l2: int, degree: int) -> Floats:
     """Integrals of three real harmonics over the sphere, (2 L + 1, 2 l1 + 1, 2 l2 + 1).
 
-    By a product quadrature that is exact for polynomials of degree l1 + l2 + L <= 12.
+    The product quadrature is exact for polynomials of degree l1 + l2 + L <= 12.
     """
     nodes, weights = np.polynomial.legendre.leggauss(8)
     angles = np.arange(16) * np.pi / 8

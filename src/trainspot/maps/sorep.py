@@ -1,12 +1,12 @@
 """The kinetic spectral operator representation (SOREP) of frames.
 
 The descriptor of a frame is the density of states of the kinetic-energy operator in a basis of
-atomic orbitals: a function of energy that needs no electronic structure calculation, and that
-knows neither order, position nor orientation of the atoms. After A. Zadoks, A. Marrazzo and
+atomic orbitals: a function of energy that needs no electronic structure calculation and does not
+depend on order, position and orientation of the atoms. After A. Zadoks, A. Marrazzo and
 N. Marzari, npj Computational Materials 10, 278 (2024), doi:10.1038/s41524-024-01446-9.
 
-Frames of any periodicity are treated as they are: phases run along periodic vectors alone, so no
-vacuum and no size of a box enters.
+The descriptor works for any periodicity: phases run only along periodic vectors, so vacuum and box
+size have no effect.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64] | NDArray[np.complex128]
 
 WINDOW: Final = 180.0
-"""eV; the spectrum above is core-like and says little about the surroundings of an atom."""
+"""eV; higher energies are core-like and depend little on the surroundings of an atom."""
 WIDTH: Final = 3.0
 """eV; standard deviation of the Gaussian that broadens a level. Wide enough that cells of different
 size of one crystal agree with a mesh that is affordable, see decision 0020."""
 SPACING: Final = 0.35
 """1/Å; the mesh of wave vectors is at least as dense, 2π included."""
 ENERGIES: Final[Floats] = np.arange(0.0, WINDOW + 0.5, 1.0)
-"""eV; where the density of states is taken, (181,)."""
+"""eV; energies of the density of states, (181,)."""
 
 _DEPENDENT: Final = 1e-4
-"""Combinations of orbitals with a smaller eigenvalue of the overlap are left out. That takes atoms
-that nearly coincide: twelve elements compressed by 20 % stay above 1e-2."""
+"""Combinations of orbitals with a smaller eigenvalue of the overlap are left out. Only atoms that
+nearly coincide have such combinations: twelve elements compressed by 20 % stay above 1e-2."""
 _REAL: Final = 1e-9
 _WORTH: Final = 16
-"""Frames that are worth a process of their own."""
+"""Smallest number of frames for each process."""
 
 
 class Levels(NamedTuple):
@@ -59,8 +59,8 @@ class Levels(NamedTuple):
 
     Attributes:
         energies: eV, (k,), of all wave vectors.
-        weights: States an atom that each stands for, (k,); the sum is the number of orbitals an
-            atom, less what was left out as linearly dependent.
+        weights: States per atom of each energy, (k,); the sum is the number of orbitals per atom,
+            without linearly dependent ones.
     """
 
     energies: Floats
@@ -74,9 +74,9 @@ def describe(
 
     Args:
         frames: Any frames; cost grows with the third power of the number of atoms.
-        workers: Processes to share the work between; more than one needs a main module that can be
-            imported, as for everything that spawns.
-        progress: Called with the number of frames done, from time to time.
+        workers: Number of processes; more than one needs a main module that can be imported,
+            because processes are spawned.
+        progress: Called repeatedly with the number of finished frames.
 
     Returns:
         Densities of states at ``ENERGIES``, states/eV/atom, (N, 181).
@@ -86,21 +86,21 @@ def describe(
         InputError: An element without a basis.
     """
     need()
-    done = []
+    spectra = []
     for number, spectrum in enumerate(
         _spectra(frames, min(workers, len(frames) // _WORTH)), start=1
     ):
-        done.append(spectrum)
+        spectra.append(spectrum)
         if progress is not None:
             progress(number)
-    return np.array(done).reshape(len(frames), len(ENERGIES))
+    return np.array(spectra).reshape(len(frames), len(ENERGIES))
 
 
 def need() -> None:
-    """Import PySCF and what keeps it to one thread.
+    """Import PySCF and threadpoolctl.
 
     Raises:
-        MissingExtraError: One is not installed.
+        MissingExtraError: A library is not installed.
     """
     try:
         import pyscf.gto  # noqa: F401
@@ -127,14 +127,14 @@ def _one_core() -> None:
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread: matrices are small, and threads that wait take time from others.
+    """Limit BLAS to one thread: matrices are small, and waiting threads slow the others down.
 
     Two threads on two busy cores took 30 times as long for 64 atoms of silicon.
     """
     from threadpoolctl import threadpool_limits
 
-    found: AbstractContextManager[Any] = threadpool_limits(1)
-    return found
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def descriptor(frame: Frame) -> Floats:
@@ -149,8 +149,8 @@ def descriptor(frame: Frame) -> Floats:
 def levels(frame: Frame, spacing: float = SPACING) -> Levels:
     """The spectrum of the kinetic energy of a frame, T c = ε S c.
 
-    Solved by canonical orthogonalisation, which stays sound where atoms are so close that their
-    orbitals become linearly dependent.
+    The solution uses canonical orthogonalisation, which remains stable if close atoms have
+    linearly dependent orbitals.
 
     Args:
         frame: Any periodicity.
@@ -160,19 +160,19 @@ def levels(frame: Frame, spacing: float = SPACING) -> Levels:
     assembly = _Assembly(frame)
     energies, weights = [], []
     for wave, share in zip(waves, shares, strict=True):
-        found = _solve(*assembly.matrices(wave))
-        energies.append(found)
-        weights.append(np.full(len(found), share / len(frame)))
+        eigenvalues = _solve(*assembly.matrices(wave))
+        energies.append(eigenvalues)
+        weights.append(np.full(len(eigenvalues), share / len(frame)))
     return Levels(np.concatenate(energies), np.concatenate(weights))
 
 
 def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
     """A Γ-centred mesh of wave vectors along the reciprocal vectors of the reduced lattice.
 
-    Of k and -k, whose levels are the same, only one is kept.
+    Only one of k and -k is kept, because their levels are equal.
 
     Args:
-        frame: Any periodicity; without any, Γ alone.
+        frame: Any periodicity; only Γ for a frame without periodic directions.
         spacing: Largest distance of neighbours, 1/Å.
 
     Returns:
@@ -181,18 +181,18 @@ def mesh(frame: Frame, spacing: float = SPACING) -> tuple[Floats, Floats]:
     vectors = frame.cell[frame.pbc]
     if not len(vectors):
         return np.zeros((1, 3)), np.ones(1)
-    reciprocal, counts = (found[0] for found in divisions(vectors[None], spacing))
+    reciprocal, counts = (values[0] for values in divisions(vectors[None], spacing))
     grid = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1)
     points = grid.reshape(-1, len(counts))
     mirrored = -points % counts
     order = [int(np.ravel_multi_index(tuple(p), tuple(counts))) for p in mirrored]
-    kept = [row for row, other in enumerate(order) if row <= other]
+    kept = [row for row, mirror in enumerate(order) if row <= mirror]
     shares = [1.0 if order[row] == row else 2.0 for row in kept]
     return (points[kept] / counts) @ reciprocal, np.array(shares) / len(points)
 
 
 def divisions(vectors: Floats, spacing: float) -> tuple[Floats, NDArray[np.int64]]:
-    """How finely meshes divide the reciprocal vectors of reduced lattices.
+    """Numbers of mesh points along the reciprocal vectors of reduced lattices.
 
     Args:
         vectors: Periodic vectors of k lattices of one rank, Å, (k, d, 3).
@@ -211,8 +211,8 @@ class _Assembly:
 
     One row of ``parts`` is an element of a matrix, one column a lattice vector.
 
-    Phases go with lattice vectors, so that matrices are real where k and -k are equivalent, which
-    is a factor of four in time.
+    Phases belong to lattice vectors, so that matrices are real if k and -k are equivalent, which
+    is four times faster.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -224,23 +224,25 @@ class _Assembly:
         tables = {(a, b): integrals(a, b) for a in atoms for b in atoms}
         pairs = pairs_within(frame, max(table.cutoff for table in tables.values()))
         parts = [_entries(frame, starts, pairs, *key, table) for key, table in tables.items()]
-        places, overlap, kinetic, owner = (np.concatenate(one) for one in zip(*parts, strict=True))
+        places, overlap, kinetic, owner = (
+            np.concatenate(values) for values in zip(*parts, strict=True)
+        )
         sites = frame.positions
         shifts = pairs.vectors - (sites[pairs.second] - sites[pairs.first])
-        # Many pairs, few lattice vectors: their phases are all that changes with a wave vector.
+        # Pairs are many and lattice vectors few: only the phases of these depend on a wave vector.
         steps = np.rint(shifts @ np.linalg.pinv(frame.cell)).astype(np.int64)
         _, first, owned = np.unique(steps, axis=0, return_index=True, return_inverse=True)
         self.shifts = shifts[first]
         shape = (self.size**2, len(first))
         entries = (places, owned.ravel()[owner])
-        self.parts = [coo_matrix((one, entries), shape).tocsr() for one in (overlap, kinetic)]
+        self.parts = [coo_matrix((values, entries), shape).tocsr() for values in (overlap, kinetic)]
 
     def matrices(self, wave: Floats) -> tuple[Matrix, Matrix]:
         """Overlap and kinetic energy (eV) at a wave vector (1/Å)."""
         angles = self.shifts @ wave
         is_real = np.abs(np.sin(angles)).max(initial=0.0) < _REAL
         phases = np.cos(angles) if is_real else np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        found = []
+        matrices = []
         for part, diagonal in zip(self.parts, (1.0, self.onsite), strict=True):
             upper = part @ phases
             if not is_real:
@@ -248,14 +250,14 @@ class _Assembly:
             upper = upper.reshape(self.size, self.size)
             matrix = upper + upper.conj().T
             matrix[np.diag_indices(self.size)] += diagonal
-            found.append(matrix)
-        return found[0], found[1]
+            matrices.append(matrix)
+        return matrices[0], matrices[1]
 
 
 def _entries(
     frame: Frame, starts: NDArray[np.int64], pairs: Pairs, a: int, b: int, table: Integrals
 ) -> tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]:
-    """Matrix elements of the pairs of two elements: where, overlap, kinetic, which pair."""
+    """Matrix elements of the pairs of two elements: position, overlap, kinetic, index of pair."""
     mine = np.flatnonzero(
         (frame.numbers[pairs.first] == a)
         & (frame.numbers[pairs.second] == b)
@@ -276,7 +278,7 @@ def _entries(
 def _solve(overlap: Matrix, kinetic: Matrix) -> Floats:
     """The eigenvalues (eV) in the space where the overlap is well conditioned."""
     lowest = eigvalsh(overlap, subset_by_index=(0, 0), driver="evr", check_finite=False)[0]
-    if lowest > _DEPENDENT:  # nothing is left out, and eigenvectors are not needed
+    if lowest > _DEPENDENT:  # no combination is left out: eigenvectors are not needed
         return np.asarray(eigh(kinetic, overlap, eigvals_only=True, check_finite=False))
     values, vectors = eigh(overlap, driver="evd", check_finite=False)
     kept = values > _DEPENDENT

@@ -1,6 +1,6 @@
 """ASE calculators: of one model, and of a committee with calibrated error bars.
 
-``trainspot.calculator(folder)`` loads what ``trainspot export`` wrote; in ``trainspot-lmp`` and
+``trainspot.calculator(folder)`` loads a folder of ``trainspot export``; in ``trainspot-lmp`` and
 ``trainspot explore`` the folder itself is a model, of the kind ``committee``.
 """
 
@@ -31,12 +31,12 @@ def calculator(
     """The ASE calculator of an exported committee.
 
     Args:
-        folder: What ``trainspot export`` wrote.
+        folder: The folder of ``trainspot export``.
         dtype: ``float64`` or ``float32``.
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        InputError: Not such a folder, or a model kind that is not installed.
+        InputError: No exported folder, or a model kind that is not installed.
         DataError: A file is damaged.
     """
     return CommitteeCalculator(CommitteePotential.load(Path(folder), dtype=dtype, device=device))
@@ -48,7 +48,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     who: ClassVar[str] = "the model"
-    """What errors call it."""
+    """Its name in error messages."""
 
     def __init__(self, model: Potential) -> None:
         """Wrap a loaded member."""
@@ -64,8 +64,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         """Predict everything at once.
 
         Raises:
-            InputError: An element the model does not know.
-            NonFiniteError: The model predicted infinite or not-a-number values.
+            InputError: An element that the model lacks.
+            NonFiniteError: A predicted value is infinite or not a number.
         """
         super().calculate(atoms, properties, system_changes)
         check_known(np.unique(self.atoms.numbers), self.model.numbers, who=self.who)
@@ -91,12 +91,12 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]  # ASE is not typed
         return unrounded(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
 
     def _predicted(self, frame: Frame) -> tuple[Labels, dict[str, Any]]:
-        """The labels, and more results by their names."""
+        """The labels, and further results by name."""
         return self.model.predict(self.model.prepare([frame]))[0], {}
 
 
 def unrounded(numbers: Any, positions: Any, cell: Any, pbc: Any) -> Frame:
-    """A frame for one prediction: no id, and off the grid, whose rounding would heat a run."""
+    """A frame for one prediction: without id and rounding, which would heat a run."""
     return Frame(np.array(numbers), np.array(positions), np.array(cell), np.array(pbc), id="")
 
 
@@ -104,7 +104,7 @@ class CommitteeCalculator(PotentialCalculator):
     """The mean of a committee, with error bars, for ASE.
 
     ``results`` has ``energy`` (eV), ``free_energy``, ``forces`` (n, 3) in eV/Å and, with periodic
-    axes, ``stress`` (6,) in eV/Å³, all means over the members; and error bars (what they cover:
+    axes, ``stress`` (6,) in eV/Å³, all means over the members; and error bars (for their meaning
     see ``CommitteePotential``):
 
     - ``energy_uncertainty``: of the total energy, eV;
@@ -115,11 +115,11 @@ class CommitteeCalculator(PotentialCalculator):
       have labelled this structure. Only with a calibration. ``excess`` is its former name, and
       has the same value.
 
-    A committee of one has no error bars. Where a property is not calibrated its bar is a raw
-    disagreement, and making the calculator warns of it.
+    A committee of one has no error bars. The bar of a property without calibration is a raw
+    disagreement, and the constructor warns of it.
 
     Args:
-        committee: The members and what is known of their errors.
+        committee: The members with their calibration.
     """
 
     who: ClassVar[str] = "the committee"
@@ -130,15 +130,15 @@ class CommitteeCalculator(PotentialCalculator):
         self.committee = committee
         text = caution(committee.calibrated) if len(committee.members) > 1 else ""
         if text:
-            warnings.warn(text, stacklevel=3)  # of who called trainspot.calculator
+            warnings.warn(text, stacklevel=3)  # the line that calls trainspot.calculator
 
     @property
     def is_calibrated(self) -> dict[str, bool]:
-        """For which properties the error bar is calibrated, not a raw disagreement."""
+        """Properties with a calibrated error bar; other bars are raw disagreements."""
         return {name: name in self.committee.calibrated for name in PROPERTIES}
 
     def _frame(self) -> Frame:
-        Frame.from_atoms(self.atoms)  # refuses what is no structure, such as dependent cell vectors
+        Frame.from_atoms(self.atoms)  # refuses invalid structures, such as dependent cell vectors
         return super()._frame()
 
     def _predicted(self, frame: Frame) -> tuple[Labels, dict[str, Any]]:

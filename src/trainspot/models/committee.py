@@ -26,12 +26,12 @@ class CommitteePotential(Uncertain, Composite):
 
     Error bars are scale × disagreement (formula: ``trainspot.predictions.statistics``, sample
     variance). The scales, one for frames and one for the forces on single atoms, were fitted on
-    frames like those of the test set; far from them a bar is a hint at best. Where none was fitted
-    for atoms they have that of frames.
+    frames like those of the test split; for very different frames a bar is a rough estimate. If no
+    scale was fitted for atoms, their bars have the scale of frames.
 
     Args:
         members: The committee.
-        trust: Of each calibrated property; bars of the others are raw disagreements.
+        trust: Calibration of each calibrated property; other bars are raw disagreements.
 
     Raises:
         InputError: No member, or members that know different elements.
@@ -42,15 +42,15 @@ class CommitteePotential(Uncertain, Composite):
     def __init__(
         self, members: Sequence[Potential], trust: Mapping[str, Trust] | None = None
     ) -> None:
-        """Keep the members and what is known of their errors."""
+        """Keep the members and their calibration."""
         if not members:
             raise InputError("a committee needs at least one model")
         self.members = list(members)
         self.trust = dict(trust or {})
         self.calibrated = frozenset(self.trust)
         self.cutoff = max(member.cutoff for member in members)
-        known = set.intersection(*(set(member.numbers) for member in members))
-        self.numbers = tuple(sorted(known))
+        shared = set.intersection(*(set(member.numbers) for member in members))
+        self.numbers = tuple(sorted(shared))
         self.graph_key: Hashable = (KIND, *(member.graph_key for member in members))
 
     @classmethod
@@ -78,27 +78,27 @@ class CommitteePotential(Uncertain, Composite):
         """
         calibration = CalibrationFile.of_export(path)
         files = calibration.model_files
-        members = [potential.load(one, dtype=dtype, device=device) for one in files]
+        members = [potential.load(file, dtype=dtype, device=device) for file in files]
         return cls(members, calibration.trust())
 
     def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
-        """What the members need, shared where they can."""
-        found: dict[Hashable, Any] = {}
+        """Neighbour lists of the members, shared by members with the same graph key."""
+        prepared: dict[Hashable, Any] = {}
         for member in self.members:
-            if member.graph_key not in found:
-                found[member.graph_key] = member.prepare(frames)
-        return list(frames), found
+            if member.graph_key not in prepared:
+                prepared[member.graph_key] = member.prepare(frames)
+        return list(frames), prepared
 
     def predict(self, prepared: tuple[list[Frame], dict[Hashable, Any]]) -> list[Labels]:
-        """The mean over the members; no stress where one of them has none."""
+        """The mean over the members; no stress if one of the members has none."""
         return [labels for labels, _ in self.predict_with_bars(prepared)]
 
     def predict_with_bars(
         self, prepared: tuple[list[Frame], dict[Hashable, Any]]
     ) -> list[tuple[Labels, ErrorBars]]:
-        """The mean with error bars: raw disagreement where nothing is calibrated, else calibrated.
+        """The mean with error bars; a bar without calibration is a raw disagreement.
 
-        A committee of one has bars of NaN: it cannot know.
+        The bars of a committee of one are NaN.
         """
         frames, graphs = prepared
         spoken = [member.predict(graphs[member.graph_key]) for member in self.members]
@@ -107,23 +107,23 @@ class CommitteePotential(Uncertain, Composite):
         ]
 
     def _one(self, frame: Frame, spoken: Sequence[Labels]) -> tuple[Labels, ErrorBars]:
-        found = _predictions(frame, spoken)
-        has_stress = bool(found.has_stress[0])
+        predicted = _predictions(frame, spoken)
+        has_stress = bool(predicted.has_stress[0])
         mean = Labels(
-            float(found.energy.mean()),
-            found.forces.mean(axis=0),
-            found.stress.mean(axis=0)[0] if has_stress else None,
+            float(predicted.energy.mean()),
+            predicted.forces.mean(axis=0),
+            predicted.stress.mean(axis=0)[0] if has_stress else None,
         )
         if len(self.members) < 2:
             nothing = np.full(len(frame), math.nan)
             return mean, ErrorBars(math.nan, nothing, math.nan, None, None)
-        raw = found.disagreement()
-        known = calibrated(raw, found.has_stress, self.trust)
-        of_frame = {name: float(value[0]) for name, value in (raw | known).items()}
+        raw = predicted.disagreement()
+        sigmas = calibrated(raw, predicted.has_stress, self.trust)
+        of_frame = {name: float(value[0]) for name, value in (raw | sigmas).items()}
         trust = self.trust.get("forces", Trust(1.0, math.inf))
         bars = ErrorBars(
             energy=of_frame["energy"],
-            forces=(trust.atom_scale or trust.scale) * found.atom_disagreement(),
+            forces=(trust.atom_scale or trust.scale) * predicted.atom_disagreement(),
             frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
             threshold_ratio=of_frame.get(RATIO),
@@ -132,7 +132,7 @@ class CommitteePotential(Uncertain, Composite):
 
 
 def _predictions(frame: Frame, spoken: Sequence[Labels]) -> Predictions:
-    """The members' words on one frame, for the statistics."""
+    """The predictions of the members for one frame, for the statistics."""
     n, periodic = len(frame), all(labels.stress is not None for labels in spoken)
     projector = lattice.periodic_projector(frame.cell[None], frame.pbc[None])
     zero = np.zeros((3, 3))

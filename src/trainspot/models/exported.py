@@ -1,6 +1,6 @@
-"""The folder of an export: names of its files, and ``calibration.json`` written and read.
+"""The folder of an export: names of its files; writes and reads ``calibration.json``.
 
-Nothing else in the project knows the format of that file.
+No other module depends on the format of this file.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FORMAT_VERSION: Final = 1
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """What a ``calibration.json`` says.
+    """The content of a ``calibration.json``.
 
     Attributes:
         path: The file.
-        models: Names of the committee's files in ``models`` beside it, in their order; empty where
-            the file is what ``trainspot calibrate`` printed.
-        properties: Of each property what ``Calibration.to_dict`` says.
+        models: Names of the model files in ``models`` beside the file, in the order of the
+            committee; empty in the output of ``trainspot calibrate``.
+        properties: ``Calibration.to_dict`` of each property.
     """
 
     path: Path
@@ -38,11 +38,11 @@ class CalibrationFile:
 
     @classmethod
     def of_export(cls, root: Path) -> Self:
-        """That of an exported folder.
+        """Read the file of an exported folder.
 
         Raises:
-            InputError: There is none.
-            DataError: It is damaged or not ours.
+            InputError: The folder has no such file.
+            DataError: The file is damaged or has another format.
         """
         path = root / CALIBRATION
         if not path.is_file():
@@ -55,11 +55,11 @@ class CalibrationFile:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """That of an exported folder, or a file: one of an export, or of ``trainspot calibrate``.
+        """Read an exported folder, or a file of an export or of ``trainspot calibrate``.
 
         Raises:
-            InputError: There is none.
-            DataError: It is damaged or not ours.
+            InputError: No such file.
+            DataError: The file is damaged or has another format.
         """
         if path.is_dir():
             return cls.of_export(path)
@@ -73,7 +73,7 @@ class CalibrationFile:
     @classmethod
     def _checked(cls, path: Path, content: Any) -> Self:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DataError("not a calibration of ours", where=str(path))
+            raise DataError("not a calibration of trainspot", where=str(path))
         version = content.get("format_version", 0)
         if not isinstance(version, int):
             raise DataError("its format_version is damaged", where=str(path))
@@ -82,7 +82,9 @@ class CalibrationFile:
         try:
             models, properties = tuple(content["models"]), content["properties"]
             good = all(Path(name).name == name for name in models)
-            good = good and all({"slope", "fitted"} <= one.keys() for one in properties.values())
+            good = good and all(
+                {"slope", "fitted"} <= entry.keys() for entry in properties.values()
+            )
         except (KeyError, TypeError, AttributeError):
             good = False
         if not good:
@@ -91,21 +93,24 @@ class CalibrationFile:
 
     @property
     def model_files(self) -> list[Path]:
-        """The files of the committee, in its order."""
+        """The model files, in the order of the committee."""
         return [self.path.parent / MODELS / name for name in self.models]
 
     def trust(self) -> dict[str, Trust]:
-        """What it says of each property that was fitted.
+        """The calibration of each fitted property.
 
         Raises:
-            DataError: It is damaged.
+            DataError: The file is damaged.
         """
         where, trusted = str(self.path.parent), {}
-        for name, one in self.properties.items():
+        for name, entry in self.properties.items():
             try:
-                scale, threshold = one.get("sigma") or one["slope"], one.get("threshold", "inf")
-                atoms = None if one.get("atom_sigma") is None else float(one["atom_sigma"])
-                if one["fitted"]:
+                scale, threshold = (
+                    entry.get("sigma") or entry["slope"],
+                    entry.get("threshold", "inf"),
+                )
+                atoms = None if entry.get("atom_sigma") is None else float(entry["atom_sigma"])
+                if entry["fitted"]:
                     trusted[name] = Trust(float(scale), float(threshold), atoms)
             except (TypeError, ValueError):
                 raise DataError(f"the calibration of '{name}' is damaged", where=where) from None
@@ -122,7 +127,7 @@ def write_calibration(
     Args:
         root: The folder.
         models: Names of the committee's files in ``models``.
-        properties: Of each property what ``Calibration.to_dict`` says.
+        properties: ``Calibration.to_dict`` of each property.
     """
     content = {
         "format": FORMAT,

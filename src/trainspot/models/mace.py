@@ -1,7 +1,7 @@
 """A trained MACE model as a ``Potential``: one batched graph, shared by the members.
 
-The neighbour lists are ours (float64), so that cutoff, triclinic cells and partial periodicity are
-handled once for all engines, and the stress refers to the volume of the frame's own cell.
+trainspot computes the neighbour lists (float64), so that all engines handle cutoff, triclinic cells
+and partial periodicity alike, and the stress refers to the volume of the frame's own cell.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DTYPES: Final = ("float32", "float64")
 
 
 def _torch() -> Any:
-    """Torch, imported when a model is used: recognising a file of another kind needs none of it.
+    """Torch, imported only when a model is used, not to recognise a file.
 
     Raises:
         MissingExtraError: Torch or MACE is not installed.
@@ -59,22 +59,22 @@ def _device(torch: Any, name: str) -> Any:
     """A device that torch can use.
 
     Raises:
-        InputError: It is unknown, or not there.
+        InputError: The device is unknown or not available.
     """
     try:
-        found = torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise InputError(f"unknown device '{name}'", hint="use cpu or cuda") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"no GPU here that torch can use, for device '{name}'", hint="use cpu")
-    return found
+    return device
 
 
 class MacePotential(Potential):
     """A MACE member on one device; see ``trainspot.models.potential.Potential``.
 
     Args:
-        model: What ``mace_run_train`` saves: a ``MACE`` or ``ScaleShiftMACE`` module.
+        model: A ``MACE`` or ``ScaleShiftMACE`` module, as saved by ``mace_run_train``.
         dtype: Precision of the network; neighbour lists and reference energies are float64.
         device: A torch device.
     """
@@ -107,7 +107,7 @@ class MacePotential(Potential):
             with zipfile.ZipFile(path) as archive:
                 inside = [name for name in archive.namelist() if name.endswith("/data.pkl")]
                 return bool(inside) and b"mace.modules" in archive.read(inside[0])
-        except (OSError, zipfile.BadZipFile):  # what is inside is damaged
+        except (OSError, zipfile.BadZipFile):  # the content is damaged
             return False
 
     @classmethod
@@ -116,7 +116,7 @@ class MacePotential(Potential):
 
         Raises:
             DataError: Not a MACE model, or damaged.
-            InputError: The device is unknown, or not there.
+            InputError: The device is unknown or not available.
         """
         if not cls.recognises(path):
             raise DataError("not a MACE model, or damaged", where=str(path))
@@ -129,10 +129,10 @@ class MacePotential(Potential):
         return cls(model, dtype=dtype, device=device)
 
     def prepare(self, frames: Sequence[Frame]) -> dict[str, Any]:
-        """The frames as one graph with a block a frame.
+        """The frames as one graph, with one block for each frame.
 
         Raises:
-            InputError: An element that the model does not know.
+            InputError: An element that the model lacks.
         """
         numbers = np.concatenate([frame.numbers for frame in frames])
         check_known(np.unique(numbers), self.numbers)
@@ -170,7 +170,7 @@ class MacePotential(Potential):
     def _edges(
         self, frames: Sequence[Frame], cells: Any, offsets: Any
     ) -> tuple[list[Any], list[Any]]:
-        """Pairs (2, e) with atoms counted through, and periodic shifts (e, 3), of each frame."""
+        """Pairs (2, e), with atoms numbered over all frames, and periodic shifts (e, 3)."""
         finder = NeighborList(cutoff=self.cutoff, full_list=True, sorted=True)
         edges, shifts = [], []
         for frame, cell, start in zip(frames, cells, offsets[:-1], strict=True):
@@ -186,7 +186,7 @@ class MacePotential(Potential):
         float64, because a total energy of thousands of eV leaves float32 no room for meV.
         """
         head = self._torch.full((len(prepared["has_stress"]),), self.head, device=self.device)
-        found = self._model(
+        output = self._model(
             {**prepared["graph"], "head": head},  # a new mapping: MACE writes into it
             training=False,
             compute_force=True,
@@ -194,12 +194,12 @@ class MacePotential(Potential):
         )
         offsets, e0s = prepared["offsets"], self._e0s[prepared["index"]]
         reference = np.add.reduceat(e0s, offsets[:-1])
-        if "interaction_energy" in found:
-            energies = reference + _numpy(found["interaction_energy"])
+        if "interaction_energy" in output:
+            energies = reference + _numpy(output["interaction_energy"])
         else:  # the plain MACE class keeps no separate interaction energy
-            energies = _numpy(found["energy"])
-        forces = _numpy(found["forces"])
-        stress = _numpy(found["stress"]) if any(prepared["has_stress"]) else None
+            energies = _numpy(output["energy"])
+        forces = _numpy(output["forces"])
+        stress = _numpy(output["stress"]) if any(prepared["has_stress"]) else None
         return [
             Labels(
                 float(energies[row]),

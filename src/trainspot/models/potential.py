@@ -1,7 +1,7 @@
-"""What a trained model must offer, whatever program made it, and how one is loaded.
+"""The contract of a trained model of any program, and functions that load one.
 
-Implementations are found in the entry-point group ``trainspot.models``; evaluation, exploration
-and the production calculator use models only through this contract.
+Implementations are registered in the entry-point group ``trainspot.models``; evaluation,
+exploration and the production calculator use models only through this contract.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ GROUP = "trainspot.models"
 class Potential(Contract, abstract=True):
     """One trained member: base class of the kinds in the entry-point group ``trainspot.models``.
 
-    ``trainspot.testing.check_potential`` tests a kind against what is said here.
+    ``trainspot.testing.check_potential`` tests a kind against this contract.
 
     Attributes:
         kind: Name in the entry-point group ``trainspot.models``.
-        cutoff: Å; atoms farther apart than this do not see each other directly.
-        numbers: Atomic numbers the model knows.
-        graph_key: Members with equal keys share what ``prepare`` returns.
+        cutoff: Å; largest distance of two atoms that interact directly.
+        numbers: Atomic numbers of the elements of the model.
+        graph_key: Members with equal keys share the result of ``prepare``.
     """
 
     kind: ClassVar[str]
@@ -52,7 +52,7 @@ class Potential(Contract, abstract=True):
     def recognises(cls, path: Path) -> bool:
         """Whether the file looks like a model of this kind (cheap, reads no weights).
 
-        Asked of any file and folder; never raises.
+        Accepts any file and folder; never raises.
         """
 
     @classmethod
@@ -66,15 +66,15 @@ class Potential(Contract, abstract=True):
             device: ``cpu`` or ``cuda``.
 
         Raises:
-            DataError: The file is damaged, or no model of this kind.
+            DataError: The file is damaged or no model of this kind.
         """
 
     @abstractmethod
     def prepare(self, frames: Sequence[Frame]) -> Any:
-        """Neighbour lists and whatever else members with one ``graph_key`` can share.
+        """Neighbour lists and other data that members with one ``graph_key`` share.
 
         Raises:
-            InputError: An element that the model does not know.
+            InputError: An element that the model lacks.
         """
 
     @abstractmethod
@@ -90,10 +90,10 @@ class ErrorBars:
         energy: eV/atom.
         forces: Of the force on each atom, (n,), eV/Å, root mean square over its components.
         frame_forces: Of the forces of the whole frame, root mean square over its atoms, eV/Å. Its
-            scale is another than that of single atoms.
+            scale differs from the scale of single atoms.
         stress: eV/Å³; ``None`` where no axis is periodic.
         threshold_ratio: The largest Δ/τ over the judged properties: above 1 a campaign would have
-            labelled the frame; ``None`` if no threshold is known.
+            labelled the frame; ``None`` without thresholds.
     """
 
     energy: float
@@ -104,7 +104,7 @@ class ErrorBars:
 
 
 class Uncertain(Potential, abstract=True):
-    """A potential that knows how far to trust it.
+    """A potential with error bars.
 
     Attributes:
         calibrated: Properties whose bars were fitted to true errors; others are raw disagreements.
@@ -114,11 +114,11 @@ class Uncertain(Potential, abstract=True):
 
     @abstractmethod
     def predict_with_bars(self, prepared: Any) -> list[tuple[Labels, ErrorBars]]:
-        """Predictions as of ``predict``, each with its error bars."""
+        """Predictions as from ``predict``, each with its error bars."""
 
 
 class Composite(Potential, abstract=True):
-    """A kind of which a model is a folder of members; evaluation takes these one by one."""
+    """A kind whose models are folders of members; evaluation uses the members separately."""
 
     @classmethod
     @abstractmethod
@@ -127,7 +127,7 @@ class Composite(Potential, abstract=True):
 
 
 def caution(calibrated: Collection[str]) -> str:
-    """What a user of error bars must be told before using them, or ``""`` if all is well.
+    """A warning for users of error bars that are not calibrated, else ``""``.
 
     Args:
         calibrated: See ``Uncertain``.
@@ -140,7 +140,7 @@ def kind_of(path: Path) -> str:
     """The registered kind that recognises a model file, or a folder that is one.
 
     Raises:
-        InputError: The file does not exist or nothing recognises it.
+        InputError: The file does not exist, or no kind recognises it.
     """
     if not path.exists():
         raise InputError("no such model file", where=str(path))
@@ -148,11 +148,11 @@ def kind_of(path: Path) -> str:
     for name in plugins.names(GROUP):
         try:
             plugin = potential_kind(name)
-        except ContractError as error:  # somebody else's; it may be the one that is needed
+        except ContractError as error:  # of another package; perhaps the kind of this file
             hint += f"; kind '{name}' cannot be used: {error}"
             continue
         except InputError:
-            continue  # not installed here: cannot recognise anything
+            continue  # not installed here
         if plugin.recognises(path):
             return name
     raise InputError("no installed model kind recognises this file", where=str(path), hint=hint)
@@ -163,8 +163,8 @@ def potential_kind(name: str) -> type[Potential]:
 
     Raises:
         UnknownNameError: No such kind; the message offers the nearest.
-        MissingExtraError: Its dependency is not installed.
-        ContractError: It does not derive from ``Potential``.
+        MissingExtraError: A dependency of the kind is not installed.
+        ContractError: The class does not derive from ``Potential``.
     """
     return Potential.implementation(plugins.load(GROUP, name))
 
@@ -172,31 +172,31 @@ def potential_kind(name: str) -> type[Potential]:
 def members(paths: Iterable[Path]) -> list[Path]:
     """Model files, with each folder replaced by the models in it.
 
-    So the folder of ``trainspot train`` or of ``trainspot export`` stands for its committee. A
-    folder that is a model without members stays.
+    The folder of ``trainspot train`` or of ``trainspot export`` thus means its committee. A folder
+    that is a model without members stays.
 
     Raises:
         InputError: A folder without models.
         DataError: The folder of an export is damaged.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         if _recognised(path):
             plugin = potential_kind(kind_of(path))
-            found += plugin.files(path) if issubclass(plugin, Composite) else [path]
+            files += plugin.files(path) if issubclass(plugin, Composite) else [path]
             continue
-        inside = [one for one in path.iterdir() if one.is_file() and _recognised(one)]
+        inside = [file for file in path.iterdir() if file.is_file() and _recognised(file)]
         if not inside:
             raise InputError(
                 "no model in this folder",
                 where=str(path),
                 hint="give model files, or the folder of trainspot train or export",
             )
-        found += sorted(inside, key=lambda one: (len(one.name), one.name))
-    return found
+        files += sorted(inside, key=lambda file: (len(file.name), file.name))
+    return files
 
 
 def _recognised(path: Path) -> bool:

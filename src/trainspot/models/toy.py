@@ -9,7 +9,7 @@ and its energy is linear in features that vanish for a lonely atom,
     E_i = E0(z_i) + w_{z_i} · [rho_i / s,  cos(W rho_i / s + b) - cos(b)],
 
 plus a repulsion A (1 - r/r_0)⁴ r_0/r between atoms closer than r_0, so that molecular dynamics
-does not collapse. Angles are not seen: this is for tests and rehearsals, not for research.
+does not collapse. Features do not depend on angles: this is for tests, not for research.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _FEW: Final = 9  # columns
 
 @dataclass(frozen=True)
 class Pairs:
-    """Neighbours of one or more frames; every pair appears in both directions.
+    """Neighbour lists of one or more frames; every pair appears in both directions.
 
     Attributes:
         numbers: Atomic numbers of all atoms, (A,).
-        offsets: Where each frame's atoms start, (N + 1,).
+        offsets: First atom of each frame, and the number of atoms, (N + 1,).
         i, j: Atoms of a pair, (P,).
         vectors: From i to j, Å, (P, 3).
         volumes: Å³, (N,); 0 for a frame without stress.
@@ -130,13 +130,13 @@ class Basis:
         """Index of each atom's element.
 
         Raises:
-            InputError: An element the model was not trained on.
+            InputError: An element that the model lacks.
         """
-        found = np.searchsorted(self.numbers, numbers)
-        known = np.asarray(self.numbers)[np.minimum(found, len(self.numbers) - 1)]
-        if np.any(known != numbers):
+        indices = np.searchsorted(self.numbers, numbers)
+        elements = np.asarray(self.numbers)[np.minimum(indices, len(self.numbers) - 1)]
+        if np.any(elements != numbers):
             check_known(np.unique(numbers), self.numbers)
-        return found
+        return indices
 
     def radial(self, distances: Array) -> tuple[Array, Array]:
         """g_k and its derivative (1/Å), each (P, K)."""
@@ -148,7 +148,7 @@ class Basis:
         return gauss * inside**3, gauss * (slope - offset / step**2 * inside**3)
 
     def densities(self, pairs: Pairs, values: Array | None = None) -> Array:
-        """Radial density around every atom in every element, (A, S K); from g_k if known."""
+        """Radial density around every atom in every element, (A, S K); ``values``: g_k, (P, K)."""
         if values is None:
             values, _ = self.radial(pairs.distances)
         rho = np.zeros((len(pairs.numbers), len(self.numbers), len(self.centres)))
@@ -171,15 +171,17 @@ class Basis:
     def pulls(self, rho: Array, pairs: Pairs) -> Array:
         """∂(features of atom i)/∂r of each directed pair, 1/Å, (P, F)."""
         _, slopes = self.radial(pairs.distances)
-        found = np.zeros((len(slopes), self.n_features))
+        gradients = np.zeros((len(slopes), self.n_features))
         sines = np.sin(rho / self.scale @ self.weights + self.phases)
         neighbour, width = self.species(pairs.numbers)[pairs.j], len(self.centres)
         for element in range(len(self.numbers)):
             rows, block = neighbour == element, slice(element * width, (element + 1) * width)
             steep = slopes[rows] / self.scale[block]
-            found[rows, block] = steep
-            found[rows, len(self.scale) :] = -sines[pairs.i[rows]] * (steep @ self.weights[block])
-        return found
+            gradients[rows, block] = steep
+            gradients[rows, len(self.scale) :] = -sines[pairs.i[rows]] * (
+                steep @ self.weights[block]
+            )
+        return gradients
 
     def core(self, pairs: Pairs) -> tuple[Array, Array]:
         """Half the repulsion of each directed pair (eV) and its derivative (eV/Å), (P,)."""
@@ -219,9 +221,9 @@ def derivatives(pairs: Pairs, slopes: Array) -> tuple[Array, Array]:
 def _summed(rows: NDArray[np.int64], values: Array, size: int) -> Array:
     """Sums of the values, (P, …), that belong to each row, (size, …)."""
     if values[:1].size <= _FEW:
-        found = np.zeros((size, *values.shape[1:]))
-        np.add.at(found, rows, values)
-        return found
+        totals = np.zeros((size, *values.shape[1:]))
+        np.add.at(totals, rows, values)
+        return totals
     # With many columns a sparse product is several times faster.
     sums = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), (size, len(rows)))
     return np.asarray(sums @ values.reshape(len(rows), -1))
@@ -267,17 +269,17 @@ class ToyPotential(Potential):
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 header = json.loads(str(arrays["header"]))
                 names = ("centres", "scale", "weights", "phases", "coefficients", "e0s")
-                found = {name: np.asarray(arrays[name], dtype=np.float64) for name in names}
+                values = {name: np.asarray(arrays[name], dtype=np.float64) for name in names}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError("not a toy model, or damaged", where=str(path)) from error
         if header.get("format") != FORMAT or header.get("format_version", 0) > FORMAT_VERSION:
             raise DataError("not a toy model, or written by a newer trainspot", where=str(path))
-        coefficients, e0s = found.pop("coefficients"), found.pop("e0s")
+        coefficients, e0s = values.pop("coefficients"), values.pop("e0s")
         basis = Basis(
             cutoff=float(header["cutoff"]),
             numbers=tuple(header["numbers"]),
             repulsion=float(header["repulsion"]),
-            **found,
+            **values,
         )
         return cls(basis, coefficients, e0s)
 

@@ -1,6 +1,6 @@
-"""What a committee says about each frame of a dataset: disagreement, and error where it is known.
+"""Disagreement of a committee, and error of labelled frames, for each frame of a dataset.
 
-The frames keep the order of the dataset, so that every number stands beside the frame's columns.
+Frames keep the order of the dataset, so that the numbers match its columns.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Accuracy:
 
     Attributes:
         frame_ids: The frames, in the order of the dataset.
-        predicted: Which of them were predicted, (N,).
+        predicted: Whether each frame has predictions, (N,).
         disagreement: Δ of ``energy`` (eV/atom), ``forces``, ``forces_p95``, ``forces_max`` (eV/Å)
-            and ``stress`` (eV/Å³), (N,) each. NaN where a frame was not predicted, infinite where
-            a member is not finite. Empty for a single model, which cannot disagree.
+            and ``stress`` (eV/Å³), (N,) each. NaN for a frame without predictions, infinite if a
+            member is not finite. Empty for a single model, which has no disagreement.
         error: e of the committee mean of ``energy``, ``forces`` and ``stress``, (N,) each, in the
-            same units. NaN where there is no prediction or no label.
+            same units. NaN without prediction or label.
     """
 
     frame_ids: tuple[str, ...]
@@ -43,11 +43,11 @@ class Accuracy:
 
 
 def accuracy(dataset: Dataset, predictions: Predictions) -> Accuracy:
-    """Join a dataset with what one committee, or one model, predicted for its frames.
+    """Join a dataset with the predictions of one committee, or of one model, for its frames.
 
     Args:
         dataset: Frames, labelled or not, predicted or not.
-        predictions: They may hold other frames as well.
+        predictions: May contain other frames as well.
 
     Raises:
         InputError: No frame of the dataset was predicted.

@@ -15,17 +15,17 @@ RATIO: Final = "threshold_ratio"
 """Name of the largest Δ/τ of a frame in files and results."""
 
 FORMER_RATIO: Final = "excess"
-"""The name it had before; old files have it, and the results of the ASE calculator keep it."""
+"""Its former name, which old files and the results of the ASE calculator have."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What a calibration says of one property.
+    """The calibration of one property.
 
     Attributes:
         scale: Standard error per disagreement.
         threshold: Disagreement above which a frame would be labelled.
-        atom_scale: Standard error of the force on a single atom per disagreement about it;
+        atom_scale: Standard error of the force on a single atom per disagreement of this force;
             ``None``: not fitted.
     """
 
@@ -41,18 +41,18 @@ def calibrated(
 
     ``threshold_ratio`` is the largest Δ/τ over the calibrated properties: above 1 a campaign would
     have labelled the frame. It is infinite where Δ is infinite. The sigma of the stress is NaN for
-    a frame without a stress, because 0 would claim that the stress is known.
+    a frame without a stress, because 0 would mean a stress without error.
 
     Args:
         disagreement: Δ of each property, (N,) each, see ``Predictions.disagreement``.
         has_stress: Which frames have a stress, (N,).
-        trust: Of each calibrated property; where there is none, the result is empty.
+        trust: Calibration of each calibrated property; the result is empty without any.
     """
     if not trust:
         return {}
-    found = {name: one.scale * disagreement[name] for name, one in trust.items()}
-    if "stress" in found:
-        found["stress"] = np.where(has_stress, found["stress"], np.nan)
-    with np.errstate(invalid="ignore"):  # an infinite Δ where no threshold is known
-        judged = [disagreement[name] / one.threshold for name, one in trust.items()]
-    return found | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}
+    sigmas = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
+    if "stress" in sigmas:
+        sigmas["stress"] = np.where(has_stress, sigmas["stress"], np.nan)
+    with np.errstate(invalid="ignore"):  # an infinite Δ without a threshold
+        judged = [disagreement[name] / calibration.threshold for name, calibration in trust.items()]
+    return sigmas | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}

@@ -1,14 +1,13 @@
 """The HDF5 layout of predictions.
 
 ``frame_id`` (N,), ``offsets`` (N+1,), ``energy`` (M, N), ``forces`` (M, A, 3), ``stress``
-(M, N, 3, 3), ``projector`` (N, 3, 3), and for readers of other programs the group
+(M, N, 3, 3), ``projector`` (N, 3, 3), and for other programs the group
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
 sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``); older
 files call the latter ``excess``. A sigma has the attributes ``scale`` and ``threshold``. The file
-has the attributes ``format``, ``format_version``, ``members``, ``source``, and ``digests`` of the
-members' files if they are known.
-Bytes depend on the content alone.
+has the attributes ``format``, ``format_version``, ``members``, ``source``, and, if available, the
+``digests`` of the model files. The bytes depend only on the content.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _DISAGREEMENT: Final = ("energy", "forces", "forces_p95", "forces_max", "stress"
 
 
 def write(predictions: Predictions, target: Path | str) -> None:
-    """Write predictions, atomically: the file appears whole or not at all.
+    """Write predictions atomically: completely or not at all.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
@@ -58,7 +57,7 @@ def write(predictions: Predictions, target: Path | str) -> None:
 
 
 class Writer:
-    """A file of predictions that grows frame by frame; made by ``writing``."""
+    """A file of predictions that grows frame by frame; see ``writing``."""
 
     def __init__(
         self,
@@ -67,7 +66,7 @@ class Writer:
         n_members: int,
         trust: Mapping[str, Trust],
     ) -> None:
-        """Lay out the columns, whose sizes are known from the start."""
+        """Create the columns with their final sizes."""
         self._file = file
         self._row = self._atom = 0
         self._committee = n_members > 1
@@ -83,11 +82,13 @@ class Writer:
         extra += [f"calibrated/{name}" for name in (*self._trust, RATIO) if self._trust]
         for name in extra:
             file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
-        for name, one in self._trust.items():
-            file[f"calibrated/{name}"].attrs.update(scale=one.scale, threshold=one.threshold)
+        for name, calibration in self._trust.items():
+            file[f"calibrated/{name}"].attrs.update(
+                scale=calibration.scale, threshold=calibration.threshold
+            )
 
     def add(self, block: Predictions) -> None:
-        """The next frames, in order."""
+        """Write the predictions of the next frames."""
         rows = slice(self._row, self._row + len(block))
         atoms = slice(self._atom, self._atom + int(block.offsets[-1]))
         for name in ("frame_id", "projector"):
@@ -112,14 +113,14 @@ def writing(
     trust: Mapping[str, Trust] | None = None,
     digests: Sequence[str] = (),
 ) -> Iterator[Writer]:
-    """A file of predictions to fill; it appears whole when the block ends, or not at all.
+    """A file of predictions to fill; it appears complete at the end of the block, or not at all.
 
     Args:
         target: Where to write.
         n_atoms: Atoms of each frame, (N,).
         members: Names of the members.
-        source: Where the frames came from.
-        trust: Calibration of this committee, for error bars; of a single model it is ignored.
+        source: Source of the frames.
+        trust: Calibration of this committee, for error bars; ignored for a single model.
         digests: Of the model files of the members.
 
     Raises:
@@ -136,13 +137,13 @@ def writing(
 
 
 def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
-    """Δ of energy, forces and stress of each frame that has it, (≤ N,); nothing for one model."""
+    """Δ of energy, forces and stress, (N,); stress of frames that have it; empty for one model."""
     with h5py.File(source, "r") as file:
         if "disagreement" not in file:
             return {}
-        found = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
-        found["stress"] = found["stress"][file["projector"][...].any(axis=(1, 2))]
-    return {name: values for name, values in found.items() if values.size}
+        columns = {name: file[f"disagreement/{name}"][...] for name in PROPERTIES}
+        columns["stress"] = columns["stress"][file["projector"][...].any(axis=(1, 2))]
+    return {name: values for name, values in columns.items() if values.size}
 
 
 def frame_ids(source: Path | IO[bytes]) -> list[str]:
@@ -161,10 +162,10 @@ def error_bars(source: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def read(source: Path | str | IO[bytes]) -> Predictions:
-    """Read predictions, checking that the columns agree with one another.
+    """Read predictions and check that the columns are consistent.
 
     Raises:
-        DataError: Not predictions of ours, or damaged.
+        DataError: No predictions file of trainspot, or a damaged one.
     """
     where = str(source) if isinstance(source, str | Path) else "predictions"
     try:
@@ -175,11 +176,11 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
                 raise DataError("written by a newer trainspot", where=where)
             members = tuple(str(name) for name in file.attrs["members"])
             origin = str(file.attrs.get("source", ""))
-            digests = tuple(str(one) for one in file.attrs.get("digests", ()))
+            digests = tuple(str(digest) for digest in file.attrs.get("digests", ()))
             columns = {name: file[name][...] for name in _COLUMNS}
     except FileNotFoundError:
         raise DataError("no such file", where=where) from None
-    # h5py answers damaged metadata with whatever the broken field led it into
+    # h5py raises various errors for damaged metadata
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError("not an HDF5 file, or damaged", where=where) from error
     _validate(columns, len(members), where)
@@ -187,30 +188,30 @@ def read(source: Path | str | IO[bytes]) -> Predictions:
 
 
 def frames_of(predictions: Predictions, path: Path, given: Path | None = None) -> Dataset:
-    """The frames that were evaluated: of the file given, or where the predictions say they are.
+    """The evaluated frames, from the file ``given`` or from the source of the predictions.
 
     Args:
         predictions: As read from ``path``.
-        path: Their file; the frames are also looked for beside it.
+        path: Their file; the source may also lie beside this file.
         given: File of the frames, if the user names one.
 
     Raises:
-        InputError: They are not there, or the file holds other frames.
+        InputError: No file of the frames, or a file of other frames.
     """
     places = [Path(predictions.source), path.parent / predictions.source]
     places = [given] if given else places if predictions.source else []
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
         missing = f" at '{places[0]}'" if places else ""
         raise InputError(
             f"the frames of these predictions are not{missing or ' named'}",
             where=str(path),
-            hint="say where with --frames",
+            hint="give their file with --frames",
         )
     try:
-        return io.read(found).select(dict.fromkeys(predictions.ids))
+        return io.read(file).select(dict.fromkeys(predictions.ids))
     except ValueError as error:
-        raise InputError(str(error), where=str(found), hint="give the frames evaluated") from error
+        raise InputError(str(error), where=str(file), hint="give the frames evaluated") from error
 
 
 def _validate(columns: dict[str, Any], n_members: int, where: str) -> None:

@@ -1,4 +1,4 @@
-"""``Predictions``: what each member of a committee says about each frame."""
+"""``Predictions``: the predictions of each member of a committee for each frame."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Predictions:
 
     Attributes:
         frame_id: Ids of the frames, (N,) ``S64``.
-        offsets: Where the atoms of each frame start and the last end, (N+1,).
+        offsets: First atom of each frame, and the number of atoms, (N+1,).
         energy: Total energies, (M, N), eV.
         forces: (M, A, 3), eV/Å.
         stress: (M, N, 3, 3), eV/Å³, sign of ASE; 0 where a frame has none.
         projector: (N, 3, 3), onto the periodic space of each frame: only the components of the
-            stress inside it count (``P s P``); 0 where a frame has no stress.
+            stress inside this space count (``P s P``); 0 for a frame without stress.
         members: Names of the members.
-        source: Where the frames came from, if they came from a file.
-        digests: Of the model file of each member, see ``batch.digest``; empty if not known.
+        source: File of the frames, if they have one.
+        digests: Of the model file of each member, see ``batch.digest``; empty if unknown.
     """
 
     frame_id: NDArray[np.bytes_]
@@ -57,7 +57,7 @@ class Predictions:
 
     @property
     def committee(self) -> str:
-        """What tells this committee from others, in whatever order; empty if not known."""
+        """A digest of the committee, independent of the order of members; empty if unknown."""
         return stats.fingerprint(self.digests) if len(self.digests) == len(self.members) else ""
 
     @property
@@ -67,12 +67,12 @@ class Predictions:
 
     @property
     def has_stress(self) -> NDArray[np.bool_]:
-        """Which frames have any stress component that counts, (N,)."""
+        """Whether each frame has a stress component that counts, (N,)."""
         return stats.stress_dimension(self.projector) > 0
 
     @cached_property
     def is_finite(self) -> NDArray[np.bool_]:
-        """For which frames every number of every member is finite, (N,)."""
+        """Whether all numbers of all members are finite, for each frame, (N,)."""
         atoms = np.asarray(np.isfinite(self.forces).all(axis=(0, 2)), dtype=np.float64)
         return np.asarray(
             np.isfinite(self.energy).all(axis=0)
@@ -81,10 +81,10 @@ class Predictions:
         )
 
     def check_finite(self) -> None:
-        """Refuse members of which no frame is finite; single frames are the screen's business.
+        """Refuse members without any finite prediction; the screen handles single frames.
 
         Raises:
-            NonFiniteError: A member predicts nothing finite.
+            NonFiniteError: A member has no finite prediction.
         """
         for j, name in enumerate(self.members):
             if len(self) and not self.member(j).is_finite.any():
@@ -131,7 +131,7 @@ class Predictions:
         """The frames with these ids, in the order of the ids.
 
         Raises:
-            InputError: A frame that was not evaluated.
+            InputError: A frame without predictions.
         """
         rows = {identity: row for row, identity in enumerate(self.ids)}
         try:
@@ -148,7 +148,7 @@ class Predictions:
         """All frames of several predictions of one committee, in order.
 
         Raises:
-            InputError: Nothing to concatenate, or members that differ.
+            InputError: No predictions, or predictions of different members.
         """
         if not parts or any(part.members != parts[0].members for part in parts):
             raise InputError("only predictions of one committee can be concatenated")
@@ -170,8 +170,8 @@ class Predictions:
         """Disagreement Δ of each frame (formula: ``statistics``), (N,) each.
 
         ``energy`` is in eV/atom, ``forces`` in eV/Å with the 95th percentile ``forces_p95`` and
-        the maximum ``forces_max`` over atoms, ``stress`` in eV/Å³. Never NaN: 0 where a frame has
-        no stress (see ``has_stress``), infinite where a member is not finite.
+        the maximum ``forces_max`` over atoms, ``stress`` in eV/Å³. Never NaN: 0 for a frame
+        without stress (see ``has_stress``), infinite if a member is not finite.
 
         Args:
             ddof: 1 for the sample variance over members, 0 for the population form.
@@ -186,7 +186,7 @@ class Predictions:
             )
         good = self._finite()
         atoms = self.atom_disagreement(ddof)
-        found = {
+        deltas = {
             "energy": np.sqrt(stats.variance(good.energy / self.n_atoms, ddof)),
             "forces": np.sqrt(stats.ragged_mean(atoms**2, self.offsets)),
             "forces_p95": stats.ragged_quantile(atoms, self.offsets, 0.95),
@@ -194,13 +194,13 @@ class Predictions:
         }
         stress = stats.variance(stats.inside(good.stress, self.projector), ddof)
         dimension = stats.stress_dimension(self.projector)
-        found["stress"] = stats.root_ratio(stress.sum(axis=(-2, -1)), dimension)
-        return {name: np.where(self.is_finite, value, np.inf) for name, value in found.items()}
+        deltas["stress"] = stats.root_ratio(stress.sum(axis=(-2, -1)), dimension)
+        return {name: np.where(self.is_finite, value, np.inf) for name, value in deltas.items()}
 
     def atom_disagreement(self, ddof: int = 1) -> Array:
-        """Disagreement about the force on each atom, (A,), eV/Å: Δ with its three components.
+        """Disagreement of the force on each atom, (A,), eV/Å: Δ over its three components.
 
-        0 in frames where a member is not finite.
+        0 in frames with a member that is not finite.
         """
         per_atom: Array = np.sqrt(stats.variance(self._finite().forces, ddof).mean(axis=-1))
         return per_atom
@@ -208,7 +208,7 @@ class Predictions:
     def errors(self, dataset: Dataset) -> dict[str, Array]:
         """Error e of the committee mean of each frame (formula: ``statistics``), (N,) each.
 
-        0 where there is no reference (see ``referenced``), infinite where a member is not finite.
+        0 without a reference (see ``referenced``), infinite if a member is not finite.
 
         Args:
             dataset: Labels of all the frames, in any order.
@@ -224,7 +224,7 @@ class Predictions:
         }
 
     def referenced(self, dataset: Dataset) -> dict[str, NDArray[np.bool_]]:
-        """Which frames have a reference label of each property, (N,) each."""
+        """Whether each frame has a reference label, for each property, (N,)."""
         frames = dataset.select(self.ids)
         return {
             "energy": frames.column("has_energy"),
@@ -233,23 +233,23 @@ class Predictions:
         }
 
     def member_rmse(self, dataset: Dataset) -> dict[str, Array]:
-        """RMSE of each member over all labelled frames, (M,) each; absent without a label.
+        """RMSE of each member over all labelled frames, (M,) for each property with labels.
 
-        Energies per atom, each frame once; forces and stresses over all components.
+        Energies are per atom, one for each frame; forces and stresses are over all components.
         """
         return RmseSum.of(self, dataset).rmse()
 
     def rmse(self, dataset: Dataset) -> dict[str, float]:
-        """RMSE of the committee mean over all labelled frames; absent without a label."""
-        found = RmseSum.of(self, dataset, mean=True).rmse()
-        return {name: float(values[0]) for name, values in found.items()}
+        """RMSE of the committee mean over all labelled frames, for each property with labels."""
+        errors = RmseSum.of(self, dataset, mean=True).rmse()
+        return {name: float(values[0]) for name, values in errors.items()}
 
     def squares(self, dataset: Dataset, *, mean: bool) -> tuple[dict[str, Array], dict[str, Array]]:
         """Σ_d (x - x_ref)², (M, N), and D, (N,), of each property; both 0 without a reference.
 
         Args:
             dataset: Labels of all the frames, in any order.
-            mean: Of the committee mean, as if it were a single member: (1, N).
+            mean: Whether to use the committee mean as a single member: (1, N).
         """
         values, frames = self._finite(), dataset.select(self.ids)
         has = self.referenced(dataset)
@@ -278,20 +278,20 @@ class Predictions:
 
     # ── files ─────────────────────────────────────────────────────────────────
     def write(self, target: Path | str) -> None:
-        """Write an HDF5 file, see ``evaluate.files``."""
+        """Write an HDF5 file, see ``predictions.files``."""
         from trainspot.predictions import files
 
         files.write(self, target)
 
     @staticmethod
     def read(source: Path | str | IO[bytes]) -> Predictions:
-        """Read an HDF5 file; ``DataError`` if it is foreign or damaged."""
+        """Read an HDF5 file; ``DataError`` for another or a damaged file."""
         from trainspot.predictions import files
 
         return files.read(source)
 
     def _finite(self) -> Self:
-        """The same, with 0 for what is not finite, so that no statistic makes NaN of it."""
+        """The same with 0 for values that are not finite, so that no statistic is NaN."""
         if self.is_finite.all():
             return self
         energy, forces, stress = (
@@ -303,7 +303,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class RmseSum:
-    """Σ (x - x_ref)² and the number of terms: the RMSE of many chunks is that of their sum.
+    """Σ (x - x_ref)² and the number of terms; sums of chunks give the RMSE of all frames.
 
     Attributes:
         squares: Of each property, (M,).
@@ -315,12 +315,12 @@ class RmseSum:
 
     @classmethod
     def of(cls, predictions: Predictions, dataset: Dataset, *, mean: bool = False) -> RmseSum:
-        """Over the frames with finite predictions, for the others have no error.
+        """The sums over the frames with finite predictions; other frames have no error.
 
         Args:
             predictions: Of M members.
             dataset: Labels of all the frames, in any order.
-            mean: Of the committee mean, as if it were a single member.
+            mean: Whether to use the committee mean as a single member.
         """
         rows = predictions.is_finite
         squares, counts = predictions.squares(dataset, mean=mean)
@@ -330,14 +330,14 @@ class RmseSum:
         )
 
     def __add__(self, other: RmseSum) -> RmseSum:
-        """Both together."""
+        """The sums of both."""
         return RmseSum(
             {name: self.squares[name] + other.squares[name] for name in PROPERTIES},
             {name: self.counts[name] + other.counts[name] for name in PROPERTIES},
         )
 
     def rmse(self) -> dict[str, Array]:
-        """Of each property that has a term, (M,)."""
+        """RMSE of each property with at least one term, (M,)."""
         return {
             name: np.sqrt(self.squares[name] / self.counts[name])
             for name in PROPERTIES

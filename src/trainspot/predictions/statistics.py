@@ -50,8 +50,8 @@ def ragged_mean(values: Array, offsets: NDArray[np.int64]) -> Array:
 def ragged_quantile(values: Array, offsets: NDArray[np.int64], quantile: float) -> Array:
     """A quantile over the atoms of each frame, (N,); 1.0 is the maximum.
 
-    It is the smallest value that at least this share of the atoms does not exceed, so repeating
-    a cell does not change it (interpolation between atoms would).
+    The quantile is the smallest value that at least this share of the atoms does not exceed, so a
+    repeated cell has the same quantile (interpolation between atoms would change it).
     """
     sizes = np.diff(offsets)
     order = np.lexsort((values, np.repeat(np.arange(len(sizes)), sizes)))
@@ -66,10 +66,10 @@ def root_ratio(total: Array, count: Array) -> Array:
 
 
 def fingerprint(digests: Iterable[str]) -> str:
-    """What tells a committee from others, whatever the order of its members; 16 hex digits.
+    """A digest of a committee, independent of the order of its members; 16 hexadecimal digits.
 
     Args:
-        digests: Of each member, see ``batch.digest``; without any the result is empty.
+        digests: Of each member, see ``batch.digest``; the result is empty without digests.
     """
     together = ",".join(sorted(digests))
     return hashlib.sha256(together.encode()).hexdigest()[:16] if together else ""

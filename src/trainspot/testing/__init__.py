@@ -1,11 +1,11 @@
 """Contract tests of the seams, for our own implementations and for those of third parties.
 
 Call them in the tests of your package: ``check_trainer``, ``check_label_engine`` and
-``check_explorer`` take the registered name of an engine or its class and work with it for real;
+``check_explorer`` take the registered name of an engine or its class and run the engine;
 ``check_potential`` and ``check_model_file`` test a kind of models, ``check_strategy``,
 ``check_calibration`` and ``check_selection`` the implementations of the other seams, and
 ``check_workchain_ports`` the work chain in AiiDA. An ``AssertionError`` names the implementation
-and what is wrong.
+and its fault.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``check_workchain_ports``, which is the shell's and needs AiiDA.
+    """``check_workchain_ports`` of ``aiida_trainspot``, which needs AiiDA.
 
     Raises:
         MissingExtraError: AiiDA is not installed.

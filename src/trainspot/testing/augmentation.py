@@ -1,4 +1,4 @@
-"""What every augmentation strategy must do, ours or a third party's."""
+"""The contract test of augmentation strategies."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ def check_strategy(
 ) -> Part:
     """Assert the contract of the strategy registered as ``name``.
 
-    - parameters explain themselves, survive JSON, and unknown ones are refused;
+    - parameters have descriptions, survive JSON, and unknown ones are refused;
     - the same seed gives the same frames, refusals and notes;
-    - a frame names its strategy, its parameters as JSON and a parent among those given;
-    - labels are never invented, and what was given is given back as it was or not at all;
-    - no frame twice, no atoms that overlap, vacuum along what is not periodic;
-    - where nothing came of a structure, a refusal or a note says why.
+    - a frame names its strategy, its parameters as JSON and a parent among the inputs;
+    - new frames have no labels, and an input is passed on unchanged or not at all;
+    - no frame twice, no overlapping atoms, vacuum along directions that are not periodic;
+    - a refusal or a note gives the reason if a structure yields no frame.
 
     Args:
         name: Name of the strategy.
         frames: Structures of any kind, no two the same.
-        parameters: Of the strategy; needed where it has no defaults.
-        seed: Of all random numbers.
+        parameters: Parameters of the strategy without a default.
+        seed: Seed of all random numbers.
 
     Returns:
-        What it made of all frames together.
+        The result for all frames together.
     """
     item = {"kind": name, **(parameters or {})}
     _check_parameters(item)
-    given = steps.pad_inputs(Dataset.from_frames(frames)).frames
-    part = _run(item, given, seed)
-    again = _run(item, given, seed)
+    inputs = steps.pad_inputs(Dataset.from_frames(frames)).frames
+    part = _run(item, inputs, seed)
+    again = _run(item, inputs, seed)
     assert _facts(part) == _facts(again), "the same seed gives the same frames"
-    _check_frames(name, part.frames, given)
-    for frame in given:
+    _check_frames(name, part.frames, inputs)
+    for frame in inputs:
         alone = _run(item, [frame], seed)
-        told = alone.frames or alone.refused or alone.notes
-        assert told, f"what cannot be made is said: {frame.to_atoms().get_chemical_formula()}"
+        outcome = alone.frames or alone.refused or alone.notes
+        formula = frame.to_atoms().get_chemical_formula()
+        assert outcome, f"a structure without frames has a refusal or a note: {formula}"
         duplicates = alone.refused.get("duplicate", 0)
         assert not duplicates, "a structure gives no frame twice"
     return part
@@ -69,26 +70,26 @@ def _check_parameters(item: Mapping[str, Any]) -> None:
     raise AssertionError("unknown parameters are refused")
 
 
-def _run(item: Mapping[str, Any], given: Sequence[Frame], seed: int) -> Part:
+def _run(item: Mapping[str, Any], parents: Sequence[Frame], seed: int) -> Part:
     (strategy,) = parse_plan([item])
     assert isinstance(strategy, Strategy)
-    return steps.run_step(steps.Step(strategy, 0, 0), given, seed)
+    return steps.run_step(steps.Step(strategy, 0, 0), parents, seed)
 
 
 def _facts(part: Part) -> tuple[Any, ...]:
     return [frame.id for frame in part.frames], part.refused, list(part.notes)
 
 
-def _check_frames(name: str, made: Sequence[Frame], given: Sequence[Frame]) -> None:
-    known = {frame.id: frame for frame in given}
-    assert len({frame.id for frame in made}) == len(made), "no frame twice"
-    for frame in made:
+def _check_frames(name: str, frames: Sequence[Frame], inputs: Sequence[Frame]) -> None:
+    by_id = {frame.id: frame for frame in inputs}
+    assert len({frame.id for frame in frames}) == len(frames), "no frame twice"
+    for frame in frames:
         json.dumps(dict(frame.origin.parameters), allow_nan=False)
         gaps = vacuum_gaps(frame)[~frame.pbc]
         assert np.all(gaps >= VACUUM - 1e-5), "vacuum along what is not periodic"
-        if frame is known.get(frame.id):
+        if frame is by_id.get(frame.id):
             continue  # passed on as it is
         assert frame.origin.strategy, f"{name} names its strategy"
-        assert frame.origin.parent in {"", *known}, "the parent is one of those given"
+        assert frame.origin.parent in {"", *by_id}, "the parent is one of the inputs"
         assert not frame.labels, "labels are never invented"
         assert not overlapping(frame), "no atoms overlap"

@@ -1,4 +1,4 @@
-"""What every calibration method must do, ours or a third party's."""
+"""The contract test of calibration methods."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def check_calibration(name: str) -> None:
 
     - an exact proportion e = s·Δ gives τ = ε/s;
     - thresholds are positive and finite, one for each resample;
-    - they do not depend on the order of the pairs, and scale with Δ;
+    - thresholds do not depend on the order of the pairs, and scale with Δ;
     - ``nominal`` is a share or ``None``, and ``min_pairs`` a number of pairs.
     """
-    found = Method.implementation(plugins.load(GROUP, name))
-    method = found(CalibrateSettings(method=name))
+    method_class = Method.implementation(plugins.load(GROUP, name))
+    method = method_class(CalibrateSettings(method=name))
     assert method.nominal is None or 0.0 < method.nominal < 1.0, "nominal is a share"
     assert isinstance(method.min_pairs, int), "min_pairs is a number"
     assert method.min_pairs >= 0, "min_pairs is a number"

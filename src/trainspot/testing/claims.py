@@ -1,4 +1,4 @@
-"""Assertions that name what they are about, so that a failing contract tells who broke it."""
+"""Assertions whose messages name the implementation that breaks a contract."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from trainspot.common.validation import parse_settings
 
 
 class Claims:
-    """Claims about one implementation; each is an ``AssertionError`` if it does not hold.
+    """Claims about one implementation; a false claim raises an ``AssertionError``.
 
     Args:
-        role: What it is: ``trainer``, ``label engine``, …
+        role: The role of the implementation: ``trainer``, ``label engine``, …
         name: Its registered name.
         implementation: Its class.
     """
 
     def __init__(self, role: str, name: str, implementation: type) -> None:
-        """Keep the words that every message begins with."""
+        """Keep the beginning of all messages."""
         where = f"{implementation.__module__}.{implementation.__qualname__}"
         self.subject = f"{role} '{name}' ({where})"
 
@@ -31,15 +31,15 @@ class Claims:
         """Assert a condition.
 
         Args:
-            condition: What must be true.
-            claim: What is wrong if it is not.
+            condition: The condition.
+            claim: The fault if the condition is false.
         """
         if not condition:
             raise AssertionError(f"{self.subject}: {claim}")
 
     @contextmanager
     def works(self, doing: str) -> Iterator[None]:
-        """Assert that the block raises nothing; ``doing`` says what it does."""
+        """Assert that the block raises nothing; ``doing`` describes the block."""
         try:
             yield
         except AssertionError:
@@ -51,7 +51,7 @@ class Claims:
 
     @contextmanager
     def refuses(self, error: type[Exception], doing: str) -> Iterator[None]:
-        """Assert that the block raises an error of this type, and none of another."""
+        """Assert that the block raises an error of this type and of no other."""
         try:
             yield
         except error:
@@ -65,14 +65,14 @@ class Claims:
 
 
 def check_settings(claims: Claims, model: type[BaseModel], given: Mapping[str, Any]) -> Any:
-    """Assert what settings of all engines must do, and return them.
+    """Assert the contract of the settings of all engines, and return the settings.
 
-    Fields explain themselves, unknown ones are refused, and settings survive JSON.
+    Fields have descriptions, unknown ones are refused, and settings survive JSON.
 
     Args:
         claims: About the engine.
         model: The engine's ``Settings``.
-        given: What is not left at its default.
+        given: Settings that differ from their defaults.
     """
     claims(
         isinstance(model, type) and issubclass(model, BaseModel),
@@ -87,7 +87,7 @@ def check_settings(claims: Claims, model: type[BaseModel], given: Mapping[str, A
     plain = json.loads(settings.model_dump_json())
     with claims.works("settings that were written as JSON and read again"):
         again = parse_settings(model, plain)
-    claims(again == settings, "settings are others after being written as JSON and read again")
+    claims(again == settings, "settings change when they are written as JSON and read again")
     return settings
 
 

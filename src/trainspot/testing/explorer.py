@@ -1,4 +1,4 @@
-"""What every explorer must do, ours or a third party's."""
+"""The contract test of explorers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainspot.models.potential import Potential
 
 _CELL = 1e-4
-"""Å; a cell vector that changes by less has not changed."""
+"""Å; smaller changes of a cell vector do not count."""
 _BOLTZMANN = 8.617333e-5  # eV/K
 _VELOCITY = 9.648533e-3  # (Å/fs)² of an energy of 1 eV and a mass of 1 u
 _OVERLAP = 0.25  # Å
@@ -40,48 +40,59 @@ def check_explorer(
 ) -> None:
     """Assert the contract of an explorer.
 
-    Of any explorer: settings derive from ``MdSettings``, have defaults, explain themselves,
-    survive JSON and refuse what they do not know; the default code is ``label@computer``,
-    and what ``program()`` describes; ``preflight`` gives remarks of one line.
+    For any explorer: settings derive from ``MdSettings``, have defaults and descriptions, survive
+    JSON and refuse unknown keys; the default code is ``label@computer`` and the code of
+    ``program()``; ``preflight`` gives remarks of one line.
 
-    Of one that ``runs_in_process``, or with ``explore``, a schedule of short runs of 100 fs is
-    run for real, NPT, NVT and NVE, of a crystal, a slab and a molecule:
+    For an explorer that ``runs_in_process``, or with ``explore``, short runs of 100 fs are
+    executed, NPT, NVT and NVE, of a crystal, a slab and a molecule:
 
     - each run leaves a frame every ``every`` steps, in the order of runs and time;
     - frames have the species, periodicity and state of their start, no labels, and an origin that
       names strategy, start, temperature, pressure, ensemble, step, time, seed, trajectory and
-      iteration; the start frames are not touched;
-    - atoms move as fast as the temperature says;
-    - a barostat changes the cell vectors that it may change and no other; without one the cell
+      iteration; the start frames do not change;
+    - the speed of atoms agrees with the temperature;
+    - a barostat changes the cell vectors on its axes and no other; without a barostat the cell
       stays;
     - the same runs give the same frames, another seed gives others;
     - a run that explodes is a record among the failures with its reason and trajectory, and the
-      runs after it go on.
+      next runs continue.
 
     Args:
         explorer: Its registered name, or its class.
-        settings: What is not left at its default.
+        settings: Settings that differ from their defaults.
         explore: Runs a schedule with an explorer that does not run in this process: called with
             the start frames, the runs, the model and the settings.
         model: Drives the dynamics. Default: a toy potential of aluminium and copper.
-        starts: A crystal, a slab and a molecule that the model knows. Default: of those elements.
+        starts: A crystal, a slab and a molecule with elements of the model. Default: Al and Cu.
     """
     is_name = isinstance(explorer, str)
-    found = registered(explorer) if isinstance(explorer, str) else Explorer.implementation(explorer)
-    claims = Claims("explorer", found.name, found)
-    claims(not is_name or found.name == explorer, f"is not registered as '{found.name}'")
-    check_code(claims, found.default_code)
-    is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, MdSettings)
+    explorer_class = (
+        registered(explorer) if isinstance(explorer, str) else Explorer.implementation(explorer)
+    )
+    claims = Claims("explorer", explorer_class.name, explorer_class)
+    claims(
+        not is_name or explorer_class.name == explorer,
+        f"is not registered as '{explorer_class.name}'",
+    )
+    check_code(claims, explorer_class.default_code)
+    is_settings = isinstance(explorer_class.Settings, type) and issubclass(
+        explorer_class.Settings, MdSettings
+    )
     claims(is_settings, "Settings does not derive from MdSettings")
     with claims.works("settings that are all left at their defaults"):
-        found.Settings()
-    parsed = check_settings(claims, found.Settings, settings or {})
-    check_hooks(claims, found, parsed, tiny_dataset())
-    if not found.runs_in_process and explore is None:
+        explorer_class.Settings()
+    parsed = check_settings(claims, explorer_class.Settings, settings or {})
+    check_hooks(claims, explorer_class, parsed, tiny_dataset())
+    if not explorer_class.runs_in_process and explore is None:
         return
     frames = _starts() if starts is None else list(starts)
     _Exploration(
-        claims, explore or found.run, model or tiny_model(), parsed, Dataset.from_frames(frames)
+        claims,
+        explore or explorer_class.run,
+        model or tiny_model(),
+        parsed,
+        Dataset.from_frames(frames),
     ).check()
 
 
@@ -95,7 +106,7 @@ def _starts() -> list[Frame]:
 
 @dataclass(frozen=True)
 class _Exploration:
-    """An explorer under test, and what it runs."""
+    """An explorer under test, with its model, settings and start frames."""
 
     claims: Claims
     explore: _Run
@@ -104,7 +115,7 @@ class _Exploration:
     starts: Dataset
 
     def check(self) -> None:
-        """Assert what must hold of frames and of failures."""
+        """Assert the contract of frames and failures."""
         runs = self._schedule()
         before = _facts(self.starts)
         result = self._run(runs)
@@ -116,7 +127,7 @@ class _Exploration:
         self._check_failure(runs)
 
     def _schedule(self) -> list[Run]:
-        """Runs of every start in the ensembles that it can have."""
+        """Runs of every start frame in all its possible ensembles."""
         shared = {"temperature": (300.0, 300.0), "pressure": (20.0, 20.0), "timestep": 1.0}
         runs: list[Run] = []
         for number, ensemble in enumerate(("auto", "nvt", "nve")):
@@ -130,14 +141,14 @@ class _Exploration:
     def _run(self, runs: Sequence[Run]) -> Explored:
         with self.claims.works(f"{len(runs)} runs"):
             result = self.explore(self.starts, runs, self.model, self.settings)
-        self.claims(isinstance(result, Explored), "what run() returns is no Explored")
+        self.claims(isinstance(result, Explored), "run() does not return an Explored")
         return result
 
     def _check_frames(self, runs: Sequence[Run], explored: Dataset) -> None:
         left = {run.trajectory: self._of(run, explored) for run in runs}
         order = [frame.origin.trajectory for frame in explored]
         wanted = [run.trajectory for run in runs for _ in left[run.trajectory]]
-        self.claims(order == wanted, "frames are not in the order of the runs, or of no run")
+        self.claims(order == wanted, "frames are not in the order of the runs, or belong to no run")
         for run in runs:
             start = self._start(run)
             steps = [int(f.origin.parameters.get("step", -1)) for f in left[run.trajectory]]
@@ -168,12 +179,12 @@ class _Exploration:
             "pressure": (origin.parameters.get("pressure"), run.pressure),
             "ensemble": (origin.parameters.get("ensemble"), run.ensemble),
         }
-        for name, (found, wanted) in said.items():
-            self.claims(found == wanted, f"the origin of a frame says {name} {found!r}")
+        for name, (value, wanted) in said.items():
+            self.claims(value == wanted, f"the origin of a frame says {name} {value!r}")
         self.claims(origin.strategy, "the origin of a frame names no strategy")
         time = int(origin.parameters["step"]) * run.timestep / 1000.0
         close = math.isclose(float(origin.parameters.get("time", -1.0)), time, rel_tol=1e-9)
-        self.claims(close, "the origin of a frame says another time than its step, in ps")
+        self.claims(close, "the time in the origin of a frame is not that of its step, in ps")
         moved = not np.allclose(frame.positions, start.positions, atol=1e-3)
         self.claims(moved, "the atoms of a frame have not moved")
 
@@ -188,7 +199,7 @@ class _Exploration:
             self.claims(changed, f"the cell does not change in a run {_words(run)}")
 
     def _check_speed(self, runs: Sequence[Run]) -> None:
-        """Atoms begin with velocities of the temperature, so that they move by √(3 k T / m) t."""
+        """Initial velocities of temperature T move an atom by √(3 k T / m) t."""
         largest = max(self.starts, key=len)
         first = next(run for run in runs if run.start == largest.id and run.ensemble == "nvt")
         time = 8
@@ -215,7 +226,7 @@ class _Exploration:
         self.claims(list(seeded.ids) != list(again.ids[: len(seeded)]), "the seed is ignored")
 
     def _check_failure(self, runs: Sequence[Run]) -> None:
-        """A run from atoms on top of each other explodes; the next one goes on."""
+        """A run from overlapping atoms explodes; the next run continues."""
         molecule = min(self.starts, key=len)
         positions = molecule.positions.copy()
         positions[1] = positions[0] + [_OVERLAP, 0.0, 0.0]
@@ -237,7 +248,7 @@ class _Exploration:
         named = fields.get("trajectory") == wrong.trajectory
         self.claims(named, "a failure does not name its trajectory")
         kept = [frame for frame in result.explored if frame.origin.trajectory == good.trajectory]
-        self.claims(len(kept) == good.steps // good.every, "a run after a failed one is not whole")
+        self.claims(len(kept) == good.steps // good.every, "a run after a failed one is incomplete")
 
 
 def _words(run: Run) -> str:

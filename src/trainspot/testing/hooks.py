@@ -1,4 +1,4 @@
-"""What every engine says of itself: its program, its extra, and what it foresees."""
+"""Checks of the declarations of all engines: program, extra and preflight."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HERE = "localhost"  # the computer for which the set-up makes codes
 
 
 def check_hooks(claims: Claims, engine: type[Engine], settings: Any, inputs: Dataset) -> None:
-    """Assert what the set-up and the check of campaigns rely on.
+    """Assert the declarations that ``trainspot setup`` and the check of campaigns use.
 
-    - ``program()`` is that of the default code on this machine, where it is not our command line;
+    - ``program()`` is the program of the default code, unless this is the code of trainspot;
     - ``extra`` is one of the engine's package;
     - ``preflight`` gives remarks of one line each and raises nothing.
 
@@ -27,7 +27,7 @@ def check_hooks(claims: Claims, engine: type[Engine], settings: Any, inputs: Dat
         claims: About the engine.
         engine: Its class.
         settings: An instance of its ``Settings``.
-        inputs: Frames that a campaign might start from.
+        inputs: Possible input frames of a campaign.
     """
     label, _, computer = engine.default_code.partition("@")
     program = engine.program()

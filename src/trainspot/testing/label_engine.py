@@ -1,4 +1,4 @@
-"""What every label engine must do, ours or a third party's."""
+"""The contract test of label engines."""
 
 from __future__ import annotations
 
@@ -38,55 +38,62 @@ def check_label_engine(
 ) -> None:
     """Assert the contract of a label engine.
 
-    Of any engine:
+    For any engine:
 
-    - settings explain themselves, survive JSON, and unknown ones are refused;
-    - ``program()`` is that of the default code, ``extra`` one of the package, and ``preflight``
-      gives remarks of one line;
+    - settings have descriptions, survive JSON, and unknown ones are refused;
+    - ``program()`` is the program of the default code, ``extra`` an extra of the package, and
+      ``preflight`` gives remarks of one line;
     - ``theory`` is stable and at most 64 ASCII characters, begins with the name of the engine,
       changes with every setting that changes the numbers, and with no practical one.
 
-    Of an engine that ``runs_in_process``, or with ``label``, labels are computed for real:
+    For an engine that ``runs_in_process``, or with ``label``, the engine labels frames:
 
-    - labelled and failed frames are those that were given, in their order, with geometry, origin
-      and set as they were, and the input is not touched;
-    - a frame that fails is a record with its reason, and the frames beside it are labelled;
-    - labels bear the theory, and do not depend on labels that were there or on other frames;
+    - labelled and failed frames are the input frames, in the same order, with the same geometry,
+      origin and split, and the input does not change;
+    - a frame that fails is a record with its reason, and the other frames are labelled;
+    - labels have the theory, and do not depend on earlier labels or on other frames;
     - forces are minus the gradient of the energy, stress is its strain derivative per volume,
       positive under tension, and absent where no axis is periodic;
     - (in process) two workers give the same numbers, and ``done`` sees every frame once.
 
     Args:
         engine: Its registered name, or its class.
-        settings: What has no default, and what makes it fast.
+        settings: Settings without a default, and those that make the engine fast.
         other: Other values of settings, by name. Settings that are a yes or no, a number or one
             of several words are changed without being named here.
         indifferent: Names of settings that may change without another theory, although they are
-            not practical: say, a distance that counts only where no mesh is given.
-        frames: What is labelled: a crystal, a slab and a molecule. Default: aluminium and copper.
-        failing: A frame that the engine cannot label. By default a frame of element 118 is tried,
-            which may be labelled, but must not raise.
+            not practical: say, a distance that is ignored if there is a mesh.
+        frames: A crystal, a slab and a molecule to label. Default: aluminium and copper.
+        failing: A frame that the engine cannot label. Default: a frame of element 118, which may
+            be labelled, but must not raise.
         label: Labels with an engine that does not run in this process.
         step: Displacement of an atom for finite differences, Å; a tenth of it as a strain.
         tolerance: Of forces against finite differences, eV/Å; a fifth of it of stress, eV/Å³.
     """
-    found = base.engine(engine) if isinstance(engine, str) else LabelEngine.implementation(engine)
-    claims = Claims("label engine", found.name, found)
+    engine_class = (
+        base.engine(engine) if isinstance(engine, str) else LabelEngine.implementation(engine)
+    )
+    claims = Claims("label engine", engine_class.name, engine_class)
     if isinstance(engine, str):
-        claims(found.name == engine, f"its name is not the registered one, '{engine}'")
-    check_code(claims, found.default_code)
-    is_settings = isinstance(found.Settings, type) and issubclass(found.Settings, EngineSettings)
+        claims(engine_class.name == engine, f"its name is not the registered one, '{engine}'")
+    check_code(claims, engine_class.default_code)
+    is_settings = isinstance(engine_class.Settings, type) and issubclass(
+        engine_class.Settings, EngineSettings
+    )
     claims(is_settings, "Settings does not derive from EngineSettings")
-    parsed = check_settings(claims, found.Settings, settings or {})
-    check_hooks(claims, found, parsed, tiny_dataset())
-    _check_theory(claims, found, settings or {}, parsed, other or {}, indifferent)
-    in_process = issubclass(found, FrameEngine)
-    claims(in_process == found.runs_in_process, "runs_in_process is for a FrameEngine, and only it")
+    parsed = check_settings(claims, engine_class.Settings, settings or {})
+    check_hooks(claims, engine_class, parsed, tiny_dataset())
+    _check_theory(claims, engine_class, settings or {}, parsed, other or {}, indifferent)
+    in_process = issubclass(engine_class, FrameEngine)
+    claims(
+        in_process == engine_class.runs_in_process,
+        "runs_in_process is for a FrameEngine, and only it",
+    )
     if not in_process and label is None:
         return
-    runner = label or found().label  # type: ignore[attr-defined]  # a FrameEngine
+    runner = label or engine_class().label  # type: ignore[attr-defined]  # a FrameEngine
     chosen = few_frames(tiny_dataset()) if frames is None else list(frames)
-    labelling = Labelling(claims, runner, parsed, found.theory(parsed), chosen)
+    labelling = Labelling(claims, runner, parsed, engine_class.theory(parsed), chosen)
     labelling.check(failing)
     labelling.check_derivatives(step, tolerance)
     if in_process and label is None:
@@ -96,12 +103,12 @@ def check_label_engine(
 def _check_theory(
     claims: Claims,
     engine: type[LabelEngine],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     settings: Any,
     other: Mapping[str, Any],
     indifferent: Collection[str],
 ) -> None:
-    """What a fingerprint says, and which settings change it."""
+    """Assert the form of the fingerprint, and which settings change it."""
     fields = engine.Settings.model_fields
     unknown = engine.Settings.practical - fields.keys()
     claims(not unknown, f"practical names settings that do not exist: {', '.join(sorted(unknown))}")
@@ -111,9 +118,9 @@ def _check_theory(
     claims(len(theory) <= _LONGEST, f"theory '{theory}' is longer than {_LONGEST} characters")
     claims(theory.startswith(engine.name), f"theory '{theory}' does not begin with its name")
     again = parse_settings(engine.Settings, settings.model_dump(mode="json"))
-    claims(engine.theory(again) == theory, "theory is another for the same settings")
+    claims(engine.theory(again) == theory, "theory differs for the same settings")
     for name in fields:
-        changed = _changed(engine, given, settings, name, other)
+        changed = _changed(engine, overrides, settings, name, other)
         if changed is None or (name in indifferent and name not in engine.Settings.practical):
             continue
         what = f"'{name}' = {getattr(changed, name)!r} instead of {getattr(settings, name)!r}"
@@ -126,17 +133,17 @@ def _check_theory(
 
 def _changed(
     engine: type[LabelEngine],
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     settings: Any,
     name: str,
     other: Mapping[str, Any],
 ) -> Any:
-    """The settings with another value of one, or ``None`` if none is known that is accepted."""
+    """The settings with another value of one field; ``None`` without an acceptable value."""
     present = getattr(settings, name)
     values = [other[name]] if name in other else _others(engine, name, present)
     for value in values:
         try:
-            changed = parse_settings(engine.Settings, {**given, name: value})
+            changed = parse_settings(engine.Settings, {**overrides, name: value})
         except (InputError, ValidationError):
             continue
         if getattr(changed, name) != present:
@@ -145,7 +152,7 @@ def _changed(
 
 
 def _others(engine: type[LabelEngine], name: str, present: Any) -> list[Any]:
-    """Values that a setting of a simple type may have besides its present one."""
+    """Other values of a setting with a simple type."""
     if isinstance(present, bool):
         return [not present]
     if isinstance(present, int):

@@ -22,7 +22,7 @@ _COMPRESSION = 0.03
 
 @dataclass(frozen=True)
 class Labelling:
-    """A label engine under test, and what it labels.
+    """A label engine under test, with its settings and frames.
 
     Args:
         claims: About the engine.
@@ -39,24 +39,26 @@ class Labelling:
     frames: Sequence[Frame]
 
     def check(self, failing: Frame | None) -> None:
-        """Assert what must hold of labelled and of failed frames."""
+        """Assert the contract of labelled and of failed frames."""
         origin = Origin("strategy", self.frames[0].id)
-        given = [frame.with_(origin=origin, split="train") for frame in self.frames]
+        frames = [frame.with_(origin=origin, split="train") for frame in self.frames]
         bad = failing or Frame.make(
             [_UNKNOWN] * 2, np.diag([0.0, 0.0, 2.0])[1:], np.eye(3) * 12, True
         )
-        asked = Dataset.from_frames([given[0], bad, *given[1:]])
+        asked = Dataset.from_frames([frames[0], bad, *frames[1:]])
         before = _facts(asked)
         result = self._labelled(asked)
         self.claims(_facts(asked) == before, "the frames that were given are changed")
         self._check_order(asked, result, bad, must_fail=failing is not None)
-        found = {frame.id: frame for frame in result.labelled}
-        for frame in given:
-            self._check_frame(frame, found[frame.id])
+        labelled = {frame.id: frame for frame in result.labelled}
+        for frame in frames:
+            self._check_frame(frame, labelled[frame.id])
         self._check_failure(bad, result)
-        self._check_others(given, found)
+        self._check_others(frames, labelled)
         empty = self._labelled(asked[:0])
-        self.claims(not len(empty.labelled) and not len(empty.failures), "no frames become some")
+        self.claims(
+            not len(empty.labelled) and not len(empty.failures), "an empty dataset gives frames"
+        )
 
     def _labelled(self, dataset: Dataset, **more: Any) -> LabelResult:
         with self.claims.works(f"labelling {len(dataset)} frames"):
@@ -76,29 +78,29 @@ class Labelling:
             reason = next(f for f in result.failures if f.id in wrong).info.get("failure")
             self.claims(False, f"frames {rows} of those given to the check failed: {reason}")
         left = set(labelled) | set(failures)
-        self.claims(left == set(asked.ids), "frames are lost, or others come back")
+        self.claims(left == set(asked.ids), "frames are missing or new")
         self.claims(len(labelled) + len(failures) == len(asked), "a frame comes back twice")
         order = [identity for identity in asked.ids if identity in labelled]
         self.claims(labelled == order, "labelled frames are not in the order in which they came")
 
-    def _check_frame(self, given: Frame, found: Frame) -> None:
+    def _check_frame(self, frame: Frame, labelled: Frame) -> None:
         same = (
-            np.array_equal(given.positions, found.positions)
-            and np.array_equal(given.cell, found.cell)
-            and np.array_equal(given.pbc, found.pbc)
-            and given.origin == found.origin
-            and given.split == found.split
+            np.array_equal(frame.positions, labelled.positions)
+            and np.array_equal(frame.cell, labelled.cell)
+            and np.array_equal(frame.pbc, labelled.pbc)
+            and frame.origin == labelled.origin
+            and frame.split == labelled.split
         )
-        self.claims(same, "labelling changes geometry, origin or set of a frame")
-        labels = found.labels
-        self.claims(labels.theory == self.theory, f"labels bear the theory '{labels.theory}'")
+        self.claims(same, "labelling changes geometry, origin or split of a frame")
+        labels = labelled.labels
+        self.claims(labels.theory == self.theory, f"labels have the theory '{labels.theory}'")
         self.claims(
             labels.energy is not None and np.isfinite(labels.energy), "an energy is not a number"
         )
         forces = np.asarray(labels.forces, dtype=np.float64)
-        self.claims(forces.shape == (len(given), 3), f"forces have the shape {forces.shape}")
+        self.claims(forces.shape == (len(frame), 3), f"forces have the shape {forces.shape}")
         self.claims(np.all(np.isfinite(forces)), "a force is not a number")
-        if not given.pbc.any():
+        if not frame.pbc.any():
             self.claims(labels.stress is None, "a frame without periodic axes has a stress")
         if labels.stress is not None:
             stress = np.asarray(labels.stress)
@@ -114,31 +116,31 @@ class Labelling:
             self.claims(is_line, f"the reason of a failure is {reason!r}, not one line")
             self.claims(np.array_equal(frame.positions, bad.positions), "a failed frame is moved")
 
-    def _check_others(self, given: Sequence[Frame], found: dict[str, Frame]) -> None:
-        """Labels depend neither on the other frames nor on labels that were there."""
-        wrong = Labels(1e3, np.ones((len(given[-1]), 3)), None, "another")
+    def _check_others(self, frames: Sequence[Frame], labelled: dict[str, Frame]) -> None:
+        """Labels depend neither on other frames nor on earlier labels."""
+        wrong = Labels(1e3, np.ones((len(frames[-1]), 3)), None, "another")
         failed = {"failure": {"reason": "an earlier one", "exit_status": None}}
-        again = [given[-1].with_(labels=wrong, info=failed), given[0]]
+        again = [frames[-1].with_(labels=wrong, info=failed), frames[0]]
         result = self._labelled(Dataset.from_frames(again))
-        self.claims(len(result.labelled) == len(again), "a frame that failed before fails for ever")
+        self.claims(len(result.labelled) == len(again), "a frame that failed once always fails")
         for frame in result.labelled:
             self._check_same(
                 frame.labels,
-                found[frame.id].labels,
+                labelled[frame.id].labels,
                 "labels depend on other frames, on their order, or on labels that were there",
             )
             self.claims("failure" not in frame.info, "a labelled frame keeps an earlier failure")
 
-    def _check_same(self, one: Labels, two: Labels, claim: str) -> None:
-        for name, a in _numbers(one).items():
-            b = _numbers(two)[name]
+    def _check_same(self, first: Labels, second: Labels, claim: str) -> None:
+        for name, a in _numbers(first).items():
+            b = _numbers(second)[name]
             same = a.shape == b.shape and np.allclose(a, b, rtol=0.0, atol=_SAME)
             self.claims(same, f"{claim} ({name})")
 
     def check_derivatives(self, step: float, tolerance: float) -> None:
         """Assert forces and stress against energies of displaced and strained frames.
 
-        The frames are compressed first, so that a stress of the wrong sign is far from the right.
+        The frames are compressed first, so that a stress of the wrong sign is clearly wrong.
 
         Args:
             step: Displacement of an atom, Å; a tenth of it is the strain.
@@ -186,15 +188,15 @@ class Labelling:
             )
 
     def check_workers(self) -> None:
-        """Assert that two workers give the same numbers and tell of every frame."""
+        """Assert that two workers give the same numbers and report every frame."""
         asked = Dataset.from_frames(self.frames)
-        told: list[str] = []
-        alone = self._labelled(asked, done=lambda frame: told.append(frame.id))
-        self.claims(sorted(told) == sorted(asked.ids), "done() does not see every frame once")
+        seen: list[str] = []
+        alone = self._labelled(asked, done=lambda frame: seen.append(frame.id))
+        self.claims(sorted(seen) == sorted(asked.ids), "done() does not see every frame once")
         shared = self._labelled(asked, workers=2)
         self.claims(list(shared.labelled.ids) == list(asked.ids), "two workers change the order")
-        for one, two in zip(alone.labelled, shared.labelled, strict=True):
-            self._check_same(one.labels, two.labels, "two workers give other numbers than one")
+        for first, second in zip(alone.labelled, shared.labelled, strict=True):
+            self._check_same(first.labels, second.labels, "two workers give other numbers than one")
 
 
 def _strain(frame: Frame, size: float) -> Any:
@@ -217,7 +219,7 @@ def _deformed(frame: Frame, deformation: Any) -> Frame:
 
 
 def _numbers(labels: Labels) -> dict[str, Any]:
-    """What labels say, as arrays; what is absent is empty."""
+    """The labels as arrays; an absent label is an empty array."""
     values = {"energy": labels.energy, "forces": labels.forces, "stress": labels.stress}
     return {
         name: np.zeros(0) if value is None else np.asarray(value, dtype=np.float64)
@@ -226,7 +228,7 @@ def _numbers(labels: Labels) -> dict[str, Any]:
 
 
 def _facts(dataset: Dataset) -> list[tuple[Any, ...]]:
-    """What must not change in frames, to be compared."""
+    """The parts of frames that must not change, for comparison."""
     return [
         (frame.id, frame.positions.tobytes(), frame.cell.tobytes(), frame.labels.theory, frame.info)
         for frame in dataset

@@ -1,4 +1,4 @@
-"""Files that are no model of a kind, though they look like one, and models that are damaged."""
+"""Files that only look like models of a kind, and damaged models."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainspot.models.potential import Potential
 from trainspot.testing.claims import Claims
 from trainspot.testing.samples import tiny_model
 
-_MEMBERS = 6  # of an archive that are damaged one by one
+_MEMBERS = 6  # number of members of an archive to damage, one by one
 
 
 def check_model_file(kind: str | type[Potential], path: Path, folder: Path) -> None:
-    """Assert what a kind of models must do with files, its own and others.
+    """Assert that a kind of models handles its own and other files correctly.
 
     - ``recognises`` is true of the model, and of no other installed kind;
     - it is false, and raises nothing, of a text, an empty file, a folder, an archive, and models
@@ -75,7 +75,7 @@ def _check_recognises(claims: Claims, model: type[Potential], path: Path, folder
 
 
 def _check_damaged_folder(claims: Claims, model: type[Potential], path: Path, folder: Path) -> None:
-    files = sorted(one.relative_to(path) for one in path.rglob("*") if one.is_file())
+    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
     for number, name in enumerate(files):
         damaged = folder / f"damaged_{number}"
         shutil.copytree(path, damaged)
@@ -86,7 +86,7 @@ def _check_damaged_folder(claims: Claims, model: type[Potential], path: Path, fo
 
 
 def _strangers(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
-    """Files and folders with the ending of a model, and what each is."""
+    """Files and folders with the ending of a model, each with a description."""
     contents = {
         "a text": b"# a text\n1 2 3\n",
         "an empty file": b"",
@@ -125,7 +125,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 def _damages(content: bytes) -> Iterator[tuple[str, bytes, bool]]:
-    """What was done to a model, what is left, and whether nobody could load that."""
+    """Descriptions of damages, damaged contents, and whether ``load`` must refuse them."""
     size = len(content)
     yield "of which half is missing", content[: size // 2], True
     yield "of which the end is missing", content[: size - max(1, size // 20)], True
@@ -137,5 +137,5 @@ def _damages(content: bytes) -> Iterator[tuple[str, bytes, bool]]:
         return
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    for name in sorted(files, key=lambda one: (-len(files[one]), one))[:_MEMBERS]:
+    for name in sorted(files, key=lambda file: (-len(files[file]), file))[:_MEMBERS]:
         yield f"of which '{name}' is empty", _archive({**files, name: b""}), False

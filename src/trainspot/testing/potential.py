@@ -1,4 +1,4 @@
-"""What every kind of model must do, ours or a third party's."""
+"""The contract test of model kinds."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def check_potential(
 ) -> None:
     """Assert the contract of a float64 member.
 
-    - cutoff, elements, kind and graph key are there, and a frame with an element that the model
-      does not know is refused with ``InputError``;
+    - cutoff, elements, kind and graph key are present, and a frame with an element that the model
+      lacks is refused with ``InputError``;
     - forces are minus the gradient of the energy, stress its strain derivative per volume;
-    - a frame's prediction does not depend on its batch, and predicting changes nothing;
+    - the prediction of a frame depends neither on its batch nor on earlier predictions;
     - stress is absent exactly where no direction is periodic;
-    - with a path, also what ``check_model_file`` asserts.
+    - with a path, also the claims of ``check_model_file``.
 
     Args:
         model: The member.
-        frames: Frames of elements it knows, periodic ones and others.
+        frames: Frames with elements of the model, periodic ones and others.
         tolerance: eV/Å for forces, eV/Å³ for stress.
         path: The file that the model was loaded from.
         folder: An empty folder; needed with ``path``.
@@ -55,15 +55,18 @@ def check_potential(
         prepared = model.prepare(frames)
         together, again = model.predict(prepared), model.predict(prepared)
     claims(len(together) == len(frames), f"{len(together)} predictions for {len(frames)} frames")
-    for frame, found, repeated in zip(frames, together, again, strict=True):
+    for frame, batched, repeated in zip(frames, together, again, strict=True):
         alone = model.predict(model.prepare([frame]))[0]
-        for other in (alone, repeated):
-            _check_same(claims, found, other)
+        for labels in (alone, repeated):
+            _check_same(claims, batched, labels)
         periodic = bool(frame.pbc.any())
-        claims((found.stress is not None) == periodic, "stress is not there where periodic only")
-        _check_forces(claims, model, frame, found, tolerance)
-        if found.stress is not None:
-            _check_stress(claims, model, frame, found.stress, tolerance)
+        claims(
+            (batched.stress is not None) == periodic,
+            "stress must be present exactly for periodic frames",
+        )
+        _check_forces(claims, model, frame, batched, tolerance)
+        if batched.stress is not None:
+            _check_stress(claims, model, frame, batched.stress, tolerance)
     if path is not None:
         claims(folder is not None, "check_potential needs a folder beside a path")
         assert folder is not None
@@ -84,13 +87,13 @@ def _check_attributes(claims: Claims, model: Potential) -> None:
             model.predict(model.prepare([frame]))
 
 
-def _check_same(claims: Claims, found: Labels, other: Labels) -> None:
-    claims(found.energy is not None, "there is no energy")
-    claims(found.forces is not None, "there are no forces")
-    energies = np.array([found.energy, other.energy], dtype=np.float64)
+def _check_same(claims: Claims, first: Labels, second: Labels) -> None:
+    claims(first.energy is not None, "there is no energy")
+    claims(first.forces is not None, "there are no forces")
+    energies = np.array([first.energy, second.energy], dtype=np.float64)
     close = abs(energies[0] - energies[1]) < 1e-8
     claims(close, "the energy depends on the batch or on what was predicted before")
-    close = np.allclose(_forces(found), _forces(other), rtol=0, atol=1e-8)
+    close = np.allclose(_forces(first), _forces(second), rtol=0, atol=1e-8)
     claims(close, "the forces depend on the batch or on what was predicted before")
 
 
@@ -99,9 +102,9 @@ def _forces(labels: Labels) -> Any:
 
 
 def _check_forces(
-    claims: Claims, model: Potential, frame: Frame, found: Labels, tolerance: float
+    claims: Claims, model: Potential, frame: Frame, labels: Labels, tolerance: float
 ) -> None:
-    forces = _forces(found)
+    forces = _forces(labels)
     claims(forces.shape == (len(frame), 3), f"forces have the shape {forces.shape}")
     step = np.zeros((len(frame), 3))
     step[-1] = STEP * _DIRECTION

@@ -1,4 +1,4 @@
-"""Small frames, labels and a small model for contract tests that are given none."""
+"""Default frames, labels and model of the contract tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEED = 7
 
 
 def tiny_dataset() -> Dataset:
-    """Fourteen frames with labels of ASE's EMT, in all three sets.
+    """Fourteen frames with labels of ASE's EMT, in all three splits.
 
     Twelve cells of four atoms, Al₃Cu with displaced atoms, and an isolated atom of each element.
     """

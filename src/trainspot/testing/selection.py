@@ -1,4 +1,4 @@
-"""What every selection strategy must do, ours or a third party's."""
+"""The contract test of selection strategies."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from trainspot.judge.select import Judged, strategy
 def check_selection(name: str, judged: Judged) -> None:
     """Assert the contract of the selection strategy registered as ``name``.
 
-    - it chooses different candidates, as many as the budget and the candidates allow;
+    - the strategy chooses different candidates, as many as the budget and the candidates allow;
     - the same generator gives the same choice;
-    - it can do without known frames, and with candidates that are copies of one another.
+    - the strategy works without known frames, and with candidates that are copies of one another.
 
     Args:
         name: Name of the strategy.

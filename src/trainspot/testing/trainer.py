@@ -1,4 +1,4 @@
-"""What every trainer must do, ours or a third party's."""
+"""The contract test of trainers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _SEED = 1
 _HALVINGS = 64
 _SAME = 1e-6  # eV/atom; predictions of one model
-_DIFFERENT = 1e-8  # eV/atom; two models that differ less are one
+_DIFFERENT = 1e-8  # eV/atom; smaller differences mean the same model
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """A trainer under test, and what it is tested with."""
+    """A trainer under test, with its settings, dataset and frames."""
 
     claims: Claims
     engine: type[Trainer]
@@ -51,11 +51,11 @@ class _Subject:
         """A training in a folder of its own."""
         folder = self.folder / name
         folder.mkdir()
-        given = self.settings if settings is None else settings
-        return Training(self.claims, self.engine, given, folder)
+        chosen = self.settings if settings is None else settings
+        return Training(self.claims, self.engine, chosen, folder)
 
     def load(self, result: TrainingResult) -> Potential:
-        """The model of a training, through its kind."""
+        """The model of a training, loaded by its kind."""
         with self.claims.works(f"loading {result.model.name} as kind '{self.engine.model_kind}'"):
             return potential.load(result.model, kind=self.engine.model_kind)
 
@@ -64,7 +64,7 @@ class _Subject:
         with self.claims.works("predictions of the trained model"):
             labels = model.predict(model.prepare(self.frames))
         pairs = zip(labels, self.frames, strict=True)
-        return np.array([(one.energy or 0.0) / len(frame) for one, frame in pairs])
+        return np.array([(prediction.energy or 0.0) / len(frame) for prediction, frame in pairs])
 
 
 def check_trainer(
@@ -78,34 +78,34 @@ def check_trainer(
     tolerance: float = 1e-4,
     atom_tolerance: float = 1e-3,
 ) -> TrainingResult:
-    """Assert the contract of a trainer with real trainings, two or three, tiny ones.
+    """Assert the contract of a trainer with two or three tiny trainings.
 
-    - What it declares is there: code, program, kind of model; settings have defaults, explain
-      themselves and refuse what they do not know; ``preflight`` gives remarks of one line.
-    - The same arguments write the same bytes, another seed writes others; labels of the test set
-      change nothing; without labelled training frames it refuses and writes nothing.
-    - Its program understands ``arguments``; ``run`` trains as well, if it ``runs_in_process``, and
-      gives the same model.
-    - Of what was left, only what ``outputs`` names is kept: ``read_outputs`` finds all there and
-      returns a ``TrainingResult``. Files that are missing or cut off are the documented errors.
-    - The model is loaded through its kind, which keeps its own contract (``check_potential``,
+    - Declared code, program and kind of model exist; settings have defaults and descriptions and
+      refuse unknown keys; ``preflight`` gives remarks of one line.
+    - The same arguments write the same bytes, another seed writes others; labels of the test split
+      have no effect; without labelled training frames the trainer refuses and writes nothing.
+    - The program accepts ``arguments``; if the trainer ``runs_in_process``, ``run`` gives the same
+      model.
+    - ``read_outputs`` needs no other files than those of ``outputs`` and returns a
+      ``TrainingResult``. Missing or incomplete files raise the documented errors.
+    - The model kind loads the model and fulfils its own contract (``check_potential``,
       ``check_model_file``).
-    - Labelled isolated atoms have the energy that their label says.
-    - A training that starts from a model ends with another one than a training from scratch; or
-      the trainer declares ``takes_start = False`` and refuses. Checkpoints likewise.
-    - Halving the batch ends.
+    - The model reproduces the energies of labelled isolated atoms.
+    - A training from a start model gives another model than a training from scratch, or the
+      trainer declares ``takes_start = False`` and refuses. The same holds for checkpoints.
+    - Halving the batch repeatedly comes to an end.
 
-    Every ``AssertionError`` names the trainer and what is wrong. A class that lacks something is
-    a ``ContractError`` as soon as it is made.
+    Every ``AssertionError`` names the trainer and its fault. An incomplete class raises a
+    ``ContractError`` when it is defined.
 
     Args:
         trainer: Its registered name, or its class.
         folder: An empty folder.
-        settings: Such that a training takes seconds; everything else has its default.
-        dataset: Labelled frames in all three sets, and a labelled isolated atom of each element
-            in the training set. Default: ``tiny_dataset``, aluminium and copper.
-        frames: What the trained model predicts: a crystal, a slab, a molecule. Default: made from
-            the dataset.
+        settings: Settings of a training of seconds; others have their defaults.
+        dataset: Labelled frames in all three splits, and a labelled isolated atom of each element
+            in the split train. Default: ``tiny_dataset``, aluminium and copper.
+        frames: Frames for predictions: a crystal, a slab, a molecule. Default: made from the
+            dataset.
         diverging: Settings with which a training diverges; ``read_outputs`` must then raise
             ``TrainingDivergedError``. Not checked by default.
         tolerance: Of forces (eV/Å) and stress (eV/Å³) against finite differences.
@@ -136,14 +136,14 @@ def check_trainer(
 
 
 def _check_declarations(claims: Claims, engine: type[Trainer], settings: Mapping[str, Any]) -> Any:
-    """Attributes, settings and methods that need no training; returns the settings."""
+    """Check attributes, settings and methods that need no training; returns the settings."""
     check_code(claims, engine.default_code)
     claims(engine.executable, "executable is empty")
     filename = engine.model_filename
     claims(filename and "/" not in filename, "model_filename is not the name of a file")
-    known = plugins.names(potential.GROUP)
+    kinds = plugins.names(potential.GROUP)
     claims(
-        engine.model_kind in known,
+        engine.model_kind in kinds,
         f"model_kind '{engine.model_kind}' is not registered in {potential.GROUP}",
     )
     with claims.works("settings that are all left at their defaults"):
@@ -163,7 +163,7 @@ def _are_texts(words: Any) -> bool:
 
 
 def _check_halving(claims: Claims, engine: type[Trainer], settings: Any) -> None:
-    """Halve the batch until there is nothing to halve."""
+    """Halve the batch until ``with_half_batch`` returns ``None``."""
     plain = settings.model_dump(mode="json")
     for _ in range(_HALVINGS):
         with claims.works("with_half_batch()"):
@@ -179,19 +179,19 @@ def _check_halving(claims: Claims, engine: type[Trainer], settings: Any) -> None
 
 
 def _check_inputs(subject: _Subject) -> None:
-    """What is written before anything runs."""
+    """Check the input files."""
     claims, dataset, engine = subject.claims, subject.dataset, subject.engine
     for name in ("train", "validation", "test"):
         if not len(dataset.labelled().subset(name)):
-            raise InputError(f"check_trainer needs labelled frames in the set '{name}'")
+            raise InputError(f"check_trainer needs labelled frames in the split '{name}'")
     first = subject.training("inputs").write(dataset, _SEED)
     claims(first, "write_inputs() writes nothing")
     again = subject.training("inputs_again").write(dataset, _SEED)
     claims(again == first, "the same arguments do not write the same bytes")
     seeded = subject.training("inputs_seed").write(dataset, _SEED + 1)
-    claims(seeded != first, "write_inputs() writes the same whatever the seed")
+    claims(seeded != first, "the seed does not change the input files")
     spoilt = subject.training("inputs_spoilt").write(_spoilt(dataset), _SEED)
-    claims(spoilt == first, "no test labels may be used, but they change what is written")
+    claims(spoilt == first, "test labels change the input files")
     for bad, what in (
         (dataset.unlabelled(), "a dataset without labels"),
         (dataset.subset("test"), "a dataset without training frames"),
@@ -204,7 +204,7 @@ def _check_inputs(subject: _Subject) -> None:
 
 
 def _spoilt(dataset: Dataset) -> Dataset:
-    """The same frames, with nonsense for the labels of the test set."""
+    """The same frames, with wrong labels in the split test."""
     return Dataset.from_frames(
         frame.with_(labels=Labels(1e6, np.ones((len(frame), 3)), None, frame.labels.theory))
         if frame.split == "test"
@@ -214,7 +214,7 @@ def _spoilt(dataset: Dataset) -> Dataset:
 
 
 def _check_training(subject: _Subject, tolerance: float) -> TrainingResult:
-    """Train with the program, and here if it can be; read, load and test the model."""
+    """Train with the program and, if possible, in this process; read, load and test the model."""
     training = subject.training("program")
     training.write(subject.dataset, _SEED)
     training.run_program()
@@ -238,24 +238,24 @@ def _check_training(subject: _Subject, tolerance: float) -> TrainingResult:
 
 
 def _check_atoms(subject: _Subject, model: Potential, tolerance: float) -> None:
-    """Isolated atoms that are labelled have the energy of the label."""
+    """The model gives labelled isolated atoms the energy of their label."""
     train = subject.dataset.labelled().subset("train")
     atoms = [frame for frame in train if is_isolated_atom(frame)]
     if not atoms:
         raise InputError("check_trainer needs a labelled isolated atom in the training set")
-    for frame, found in zip(atoms, model.predict(model.prepare(atoms)), strict=True):
-        given = frame.labels.energy
-        assert given is not None
-        predicted = float("nan") if found.energy is None else found.energy
+    for frame, labels in zip(atoms, model.predict(model.prepare(atoms)), strict=True):
+        label = frame.labels.energy
+        assert label is not None
+        predicted = float("nan") if labels.energy is None else labels.energy
         subject.claims(
-            abs(predicted - given) < tolerance,
+            abs(predicted - label) < tolerance,
             f"the isolated atom of {frame.to_atoms().symbols} has {predicted:.6g} eV, not the "
-            f"{given:.6g} eV of its label: reference energies are fixed, not fitted",
+            f"{label:.6g} eV of its label: reference energies are fixed, not fitted",
         )
 
 
 def _check_start(subject: _Subject, scratch: TrainingResult) -> None:
-    """A model to start from is used, or refused as declared."""
+    """A start model is used, or refused as declared."""
     claims, engine = subject.claims, subject.engine
     training = subject.training("start")
     start = subject.folder / f"to_start_from_{engine.model_filename}"
@@ -273,16 +273,16 @@ def _check_start(subject: _Subject, scratch: TrainingResult) -> None:
     claims(written != fresh, ignored.format("the same files are written"))
     start.unlink()  # the training runs elsewhere: it needs a copy
     training.run_program()
-    found = subject.energies(subject.load(training.read()))
+    energies = subject.energies(subject.load(training.read()))
     before = subject.energies(subject.load(scratch))
     claims(
-        np.abs(found - before).max() > _DIFFERENT,
+        np.abs(energies - before).max() > _DIFFERENT,
         ignored.format("the model is that of a training from scratch"),
     )
 
 
 def _check_checkpoint(subject: _Subject, result: TrainingResult) -> None:
-    """A checkpoint is found, written into the next training, and refused where there is none."""
+    """A checkpoint is read and used by the next training, or refused as declared."""
     claims, engine = subject.claims, subject.engine
     training = subject.training("checkpoint")
     if not engine.keeps_checkpoints:

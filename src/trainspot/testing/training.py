@@ -45,9 +45,9 @@ class Training:
     folder: Path
 
     def write(self, dataset: Dataset, seed: int, **files: Path) -> dict[str, bytes]:
-        """Let the trainer write its inputs; returns their contents by relative path."""
-        given = f" with '{min(files)}'" if files else ""
-        with self.claims.works(f"write_inputs(){given}"):
+        """Let the trainer write its inputs; returns the contents by relative path."""
+        option = f" with '{min(files)}'" if files else ""
+        with self.claims.works(f"write_inputs(){option}"):
             self.engine.write_inputs(self.folder, dataset, self.settings, seed, **files)
         return _contents(self.folder)
 
@@ -55,12 +55,14 @@ class Training:
         """Run the trainer's program in the folder, in a process of its own.
 
         Raises:
-            AssertionError: It is not there, or ends with another status than 0.
+            AssertionError: The program is missing, or ends with another status than 0.
         """
-        done = self._program()
+        process = self._program()
         words = " ".join([self.engine.executable, *self.engine.arguments(self.settings)])
-        said = processes.error_line(done.stderr) or done.stderr.strip()[-200:]
-        self.claims(done.returncode == 0, f"'{words}' ended with status {done.returncode}: {said}")
+        said = processes.error_line(process.stderr) or process.stderr.strip()[-200:]
+        self.claims(
+            process.returncode == 0, f"'{words}' ended with status {process.returncode}: {said}"
+        )
 
     def _program(self) -> subprocess.CompletedProcess[str]:
         try:
@@ -82,7 +84,7 @@ class Training:
         )
 
     def read(self) -> TrainingResult:
-        """What the training left, read in a clean folder that holds only ``outputs()``."""
+        """The result of the training, read in a clean folder with the files of ``outputs()``."""
         with self.claims.works("read_outputs() where the training ran"):
             self._checked(self.engine.read_outputs(self.folder), self.folder)
         clean = self._clean("clean")
@@ -101,7 +103,7 @@ class Training:
         return result
 
     def _checked(self, result: Any, folder: Path) -> None:
-        """Assert that this is a whole result whose files lie in the folder."""
+        """Assert that this is a complete result whose files lie in the folder."""
         kind = type(result).__name__
         claims = self.claims
         claims(
@@ -114,7 +116,7 @@ class Training:
         inside = checkpoint is None or (checkpoint.is_file() and checkpoint.is_relative_to(folder))
         claims(inside, f"read_outputs() names no checkpoint in the folder, but {checkpoint!r}")
         epochs = result.metrics
-        are_mappings = isinstance(epochs, list) and all(isinstance(one, dict) for one in epochs)
+        are_mappings = isinstance(epochs, list) and all(isinstance(epoch, dict) for epoch in epochs)
         claims(are_mappings, "metrics are not a list of mappings")
         with claims.works("metrics written as JSON, which knows no infinite numbers,"):
             json.dumps(epochs, allow_nan=False)
@@ -125,7 +127,7 @@ class Training:
         claims(are_lines, "warnings are not a list of texts of one line each")
 
     def check_damaged_outputs(self) -> None:
-        """Assert that files which are missing or cut off are errors of the documented types."""
+        """Assert that missing or incomplete files raise errors of the documented types."""
         names = [path.relative_to(self.folder) for path in self._named()]
         for number, name in enumerate(names):
             for damage in ("missing", "cut off"):
@@ -138,7 +140,7 @@ class Training:
                 self._reads_or_refuses(folder, path, damage)
 
     def _reads_or_refuses(self, folder: Path, path: Path, damage: str) -> None:
-        """Read a folder in which one file is damaged; a model that is must not be returned."""
+        """Read a folder with one damaged file; a damaged model must not be returned."""
         doing = f"read_outputs() where {path.name} is {damage}"
         with self.claims.works(f"{doing} (expected: a result or a TrainingError)"):
             try:
@@ -148,7 +150,7 @@ class Training:
         self.claims(result.model != path, f"{doing} returns that file as the model")
 
     def is_empty(self) -> None:
-        """Assert what is said of a folder in which nothing ran."""
+        """Assert the contract for a folder without a training."""
         engine, claims = self.engine, self.claims
         with claims.works("progress() and read_checkpoint() of an empty folder"):
             share = engine.progress(self.folder, self.settings)
@@ -159,7 +161,7 @@ class Training:
             engine.read_outputs(self.folder)
 
     def diverges(self) -> None:
-        """Run the program, however it ends, and assert that the result is told to diverge."""
+        """Run the program and assert that ``read_outputs`` reports a divergence."""
         self._program()
         with self.claims.refuses(TrainingDivergedError, "a training that diverged"):
             self.engine.read_outputs(self._clean("clean"))
@@ -167,8 +169,8 @@ class Training:
     def _named(self) -> list[Path]:
         """The files that ``outputs()`` names."""
         patterns = self.engine.outputs(self.settings)
-        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
-        return sorted(path for path in found if path.is_file())
+        paths = {path for pattern in patterns for path in self.folder.glob(pattern)}
+        return sorted(path for path in paths if path.is_file())
 
     def _clean(self, name: str) -> Path:
         """A folder beside this one that holds only what ``outputs()`` names."""

@@ -1,1 +1,1 @@
-"""Training a committee of potentials: one trainer a file, found by entry point."""
+"""Training a committee of potentials: one file for each trainer, registered by entry point."""

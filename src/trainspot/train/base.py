@@ -1,8 +1,8 @@
-"""What a trainer must offer, and the data every trainer trains on.
+"""The contract of a trainer, and the training data of all trainers.
 
-A trainer writes the input files of one committee member into a folder, says with which arguments
-its program runs there, and reads what the program left. Nothing here starts a process:
-``trainspot.train.run`` does on this machine, AiiDA does elsewhere.
+A trainer writes the input files of one committee member into a folder, gives the arguments of its
+program, and reads the results from the folder. Nothing here starts a process:
+``trainspot.train.run`` starts it on this machine, AiiDA on others.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ MIN_COMMITTEE = 2
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What one training left behind.
+    """The result of one training.
 
     Attributes:
         model: The model file.
-        checkpoint: What the same training can be continued from, if the engine keeps one.
-        metrics: One mapping an epoch, ``epoch`` and whatever the engine reports, in its units.
-        warnings: What the user should know, one line each.
+        checkpoint: File from which the same training can continue, if the engine keeps one.
+        metrics: One mapping for each epoch: ``epoch`` and the metrics of the engine, in its units.
+        warnings: Warnings for the user, one line each.
     """
 
     model: Path
@@ -54,22 +54,22 @@ class Trainer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.train``.
 
     All methods are class methods: a trainer holds no state. ``trainspot.testing.check_trainer``
-    tests a trainer against what is said here.
+    tests a trainer against this contract.
 
     Attributes:
         name: Name in the entry-point group.
         Settings: pydantic model of the hyper-parameters.
-        executable: Program that trains, looked up beside the interpreter and on PATH.
+        executable: Program that trains, beside the interpreter or on PATH.
         model_kind: Name of the model's kind in the group ``trainspot.models``.
-        model_filename: Name under which the model is kept.
+        model_filename: File name of the model.
         default_code: AiiDA code that runs it unless the user names another.
-        runs_in_process: Whether ``run`` trains in the calling process; no program has to start.
+        runs_in_process: Whether ``run`` trains in the calling process, without the program.
         takes_start: Whether a training can start from a model (``start``).
-        keeps_checkpoints: Whether a training that was cut off can go on (``read_checkpoint``).
-        e0s_setting: Name of the setting with which a user gives the energies of isolated atoms
-            (eV, by symbol); empty if there is none.
+        keeps_checkpoints: Whether an interrupted training can continue (``read_checkpoint``).
+        e0s_setting: Name of the setting for the energies of isolated atoms (eV, by symbol); empty
+            if there is none.
 
-    See ``trainspot.engine.Engine`` for what all engines say of themselves.
+    See ``trainspot.engine.Engine`` for the declarations of all engines.
     """
 
     group: ClassVar[str] = GROUP
@@ -111,8 +111,8 @@ class Trainer(Engine, abstract=True):
     ) -> None:
         """Write the input files of one member.
 
-        Trains on the frames of the set ``train``, follows those of ``validation`` and never
-        touches ``test``; see ``training_sets``. The energies of labelled isolated atoms are
+        The program trains on the split ``train``, validates on the split ``validation`` and never
+        uses ``test``; see ``training_sets``. The energies of labelled isolated atoms are
         reference energies that the model reproduces; see ``reference_energies``. The same
         arguments give the same bytes.
 
@@ -122,29 +122,29 @@ class Trainer(Engine, abstract=True):
             settings: An instance of ``Settings``.
             seed: The member's seed, in [0, 2**31).
             start: Model file whose weights the training starts from; see ``refuse_unsupported``.
-            checkpoint: Checkpoint of the same member, whose training is continued.
+            checkpoint: Checkpoint of the same member, from which the training continues.
 
         Raises:
-            InputError: Nothing to train on, or the trainer cannot do what is asked.
+            InputError: Nothing to train on, or a request that the trainer cannot fulfil.
         """
 
     @classmethod
     @abstractmethod
     def arguments(cls, settings: Any) -> list[str]:
-        """What follows the executable on the command line, run in the member's folder."""
+        """Arguments of the executable, which runs in the member's folder."""
 
     @classmethod
     @abstractmethod
     def outputs(cls, settings: Any) -> list[str]:
-        """Names and globs, relative to the folder, of the files ``read_outputs`` looks at.
+        """Names and globs, relative to the folder, of the files that ``read_outputs`` reads.
 
-        Of a job, only these files come back: the model is among them.
+        Only these files are retrieved from a job; they include the model.
         """
 
     @classmethod
     @abstractmethod
     def read_outputs(cls, directory: Path) -> TrainingResult:
-        """Read what the program left in the folder.
+        """Read the results of the program from the folder.
 
         Raises:
             OutputMissingError: A file is missing.
@@ -155,11 +155,11 @@ class Trainer(Engine, abstract=True):
     @classmethod
     @abstractmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Plain settings that need less memory, or ``None`` if there is nothing to halve."""
+        """Settings that need less memory, as plain values; ``None`` if the batch is minimal."""
 
     @classmethod
     def program(cls) -> Program | None:
-        """The executable, which becomes the default code, unless it is our command line."""
+        """The executable of the default code; ``None`` for the command line of trainspot."""
         if cls.executable == COMMAND:
             return None
         return Program(cls.default_code.partition("@")[0], cls.executable, says="")
@@ -169,33 +169,32 @@ class Trainer(Engine, abstract=True):
         """Train the member whose inputs lie in ``directory``, if the class ``runs_in_process``.
 
         Raises:
-            InputError: The inputs are missing or cannot be used, or the trainer has a program of
-                its own.
+            InputError: The inputs are missing or unusable, or the trainer has a program of its own.
         """
         del directory
         raise InputError(f"'{cls.name}' has a program of its own", hint=f"run {cls.executable}")
 
     @classmethod
     def progress(cls, directory: Path, settings: Any) -> float:
-        """The share of the training that is done, 0 to 1, while the program runs; 0 if unknown."""
+        """The finished share of a running training, 0 to 1; 0 if unknown."""
         del directory, settings
         return 0.0
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:
-        """What a training that was cut off can be continued from; never raises."""
+        """The checkpoint of an interrupted training, if there is one; never raises."""
         del directory
         return None
 
     @classmethod
     def given_e0s(cls, settings: Any) -> Mapping[str, float] | None:
         """Energies (eV) of isolated atoms by symbol, if the settings give them; ``e0s_setting``."""
-        given: Mapping[str, float] | None = dict(settings).get(cls.e0s_setting)
-        return given
+        e0s: Mapping[str, float] | None = dict(settings).get(cls.e0s_setting)
+        return e0s
 
     @classmethod
     def refuse_unsupported(cls, start: Path | None, checkpoint: Path | None) -> None:
-        """Refuse what this trainer does not declare to use; for ``write_inputs``.
+        """Refuse arguments of ``write_inputs`` that the trainer does not support.
 
         Raises:
             InputError: A model to start from without ``takes_start``, or a checkpoint without
@@ -210,10 +209,10 @@ class Trainer(Engine, abstract=True):
 
 
 def member_seeds(seed: int, committee: int) -> list[int]:
-    """Seeds of the members, in [0, 2**31), each independent of the committee's size.
+    """Seeds of the members, in [0, 2**31), independent of the size of the committee.
 
     Raises:
-        InputError: Fewer than two members: they could not disagree.
+        InputError: Fewer than two members, which have no disagreement.
     """
     if committee < MIN_COMMITTEE:
         raise InputError(
@@ -223,7 +222,7 @@ def member_seeds(seed: int, committee: int) -> list[int]:
 
 
 def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """The labelled frames of the training and the validation set.
+    """The labelled frames of the splits ``train`` and ``validation``.
 
     Raises:
         InputError: No labelled training frame, or labels of several levels of theory.
@@ -231,8 +230,10 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
     usable = dataset.labelled()
     train, validation = usable.subset("train"), usable.subset("validation")
     if not len(train):
-        known = "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
-        raise InputError(f"nothing to train on: {known}", hint="label the frames, then split them")
+        reason = (
+            "no labelled frame is in the train split" if len(usable) else "no frame is labelled"
+        )
+        raise InputError(f"nothing to train on: {reason}", hint="label the frames, then split them")
     theories = sorted({*train.theories, *validation.theories})
     if len(theories) > 1:
         raise InputError(
@@ -244,9 +245,9 @@ def training_sets(dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 
 def mixed_states(dataset: Dataset) -> str:
-    """What to tell of labelled frames in several charge or spin states, or nothing.
+    """A warning if labelled frames are in several charge or spin states, else empty.
 
-    No potential here is told of charge or spin: of one geometry in two states it learns the mean.
+    No potential here depends on charge or spin: for one geometry in two states it learns the mean.
     """
     states = Counter(
         worded({name: value for name, value in frame.state.items() if name != MOMENTS})
@@ -263,24 +264,24 @@ def mixed_states(dataset: Dataset) -> str:
 
 
 def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
-    """Energy (eV) of each element's isolated atom, and what to warn of.
+    """Energy (eV) of the isolated atom of each element, and warnings.
 
-    From labelled isolated atoms where there are any; the others by least squares of the total
-    energies on the composition (minimum norm where the compositions leave a choice).
+    The energies are those of labelled isolated atoms. The other elements are fitted by least
+    squares of the total energies on the composition (with minimum norm if the fit is not unique).
     """
     numbers = np.unique(train.column("numbers")).astype(int).tolist()
-    known = {z: e for z, e in train.e0s().items() if z in numbers}
-    missing = [z for z in numbers if z not in known]
+    e0s = {z: e for z, e in train.e0s().items() if z in numbers}
+    missing = [z for z in numbers if z not in e0s]
     if not missing:
-        return dict(sorted(known.items())), []
+        return dict(sorted(e0s.items())), []
     composition = _composition(train, numbers)
     energy = train.column("energy").astype(np.float64)
-    given = np.array([known.get(z, 0.0) for z in numbers])
+    fixed = np.array([e0s.get(z, 0.0) for z in numbers])
     unknown = np.isin(numbers, missing)
-    fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ given, rcond=None)[0]
-    known |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
+    fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ fixed, rcond=None)[0]
+    e0s |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
     names = symbols(missing)
-    return dict(sorted(known.items())), [
+    return dict(sorted(e0s.items())), [
         f"no labelled isolated atom of {names}: reference energies fitted by least squares"
     ]
 

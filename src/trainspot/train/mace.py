@@ -1,7 +1,7 @@
 """The MACE trainer: ``mace_run_train --config config.yaml`` in a folder of its own.
 
-Only text is read and written here; neither torch nor MACE is imported, so that the machine that
-prepares a job need not have them.
+This module reads and writes text only. It imports neither torch nor MACE, so the machine that
+prepares a job can do without these packages.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ TRAIN: Final = "train.extxyz"
 VALIDATION: Final = "validation.extxyz"
 START: Final = "start.model"
 NOTES: Final = "notes.json"
-MODELS: Final = (f"{NAME}_stagetwo.model", f"{NAME}.model")  # the better one first
+MODELS: Final = (f"{NAME}_stagetwo.model", f"{NAME}.model")  # the better model first
 _CHECKPOINT: Final = re.compile(rf"{NAME}_run-\d+_epoch-(\d+)(?:_swa)?\.pt")
 _WARNING: Final = re.compile(r"^.*?\b(?:WARNING|ERROR):?\s+(?P<text>.*\S)")
 _MAX_WARNINGS: Final = 20
 _LOSSES: Final = {"opt": "training", "eval": "validation"}
-_FALSE_ALARM: Final = "No SWA checkpoint found"  # said of every restart, stage two or not
+_FALSE_ALARM: Final = "No SWA checkpoint found"  # logged at every restart
 
 
 class MaceTrainer(Trainer):
@@ -128,8 +128,8 @@ class MaceTrainer(Trainer):
         (directory / NOTES).write_text(json.dumps({"warnings": notes}, indent=2) + "\n")
 
     @classmethod
-    def arguments(cls, settings: MaceSettings) -> list[str]:  # noqa: ARG003  (all is in the file)
-        """The configuration file, which says everything else."""
+    def arguments(cls, settings: MaceSettings) -> list[str]:  # noqa: ARG003  (the file has all settings)
+        """The configuration file, which has all settings."""
         return ["--config", CONFIG]
 
     @classmethod
@@ -151,7 +151,7 @@ class MaceTrainer(Trainer):
 
     @classmethod
     def progress(cls, directory: Path, settings: MaceSettings) -> float:
-        """Epochs that are validated, of those asked for."""
+        """Share of the requested epochs that are validated."""
         try:
             epoch = int(_read_results(directory)[-1]["epoch"])
         except TrainingError:
@@ -160,13 +160,13 @@ class MaceTrainer(Trainer):
 
     @classmethod
     def read_checkpoint(cls, directory: Path) -> Path | None:
-        """The checkpoint of the latest epoch, if there is a whole one."""
-        found = {
+        """The latest complete checkpoint, if there is one."""
+        checkpoints = {
             (int(match[1]), path.name): path
             for path in directory.glob("checkpoints/*.pt")
             if (match := _CHECKPOINT.fullmatch(path.name)) and is_whole(path)
         }
-        return found[max(found)] if found else None
+        return checkpoints[max(checkpoints)] if checkpoints else None
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -185,34 +185,34 @@ class MaceTrainer(Trainer):
 def _e0s(
     everything: Dataset, train: Dataset, settings: MaceSettings
 ) -> tuple[dict[int, float], list[str]]:
-    """Reference energies of every element that occurs, and what to warn of.
+    """Reference energies of all elements of the dataset, and warnings.
 
-    MACE wants one for each element of the validation frames too.
+    MACE also needs the energies of elements that only validation frames have.
     """
-    given = {atomic_numbers.get(symbol, 0): e for symbol, e in (settings.e0s or {}).items()}
+    by_number = {atomic_numbers.get(symbol, 0): e for symbol, e in (settings.e0s or {}).items()}
     needed = {atomic_numbers[symbol] for symbol in everything.species}
     if settings.e0s is not None:
-        missing = sorted(needed - given.keys())
-        if missing or 0 in given:
+        missing = sorted(needed - by_number.keys())
+        if missing or 0 in by_number:
             names = symbols(missing) or "an unknown symbol"
             raise InputError(f"no reference energy for {names}", where="train.settings.e0s")
-        return {z: given[z] for z in sorted(needed)}, []
-    known, notes = reference_energies(train)
-    unseen = sorted(needed - known.keys())
+        return {z: by_number[z] for z in sorted(needed)}, []
+    e0s, notes = reference_energies(train)
+    unseen = sorted(needed - e0s.keys())
     if unseen:
         raise InputError(f"{symbols(unseen)} occurs in the validation set but in no training frame")
-    return known, notes
+    return e0s, notes
 
 
 def _write_frames(path: Path, frames: Iterable[Frame]) -> None:
-    """Geometries and labels alone, so that no metadata of the user steers the training."""
+    """Geometries and labels only, so that metadata of the user cannot change the training."""
     with path.open("w", encoding="utf-8") as handle:
         io.write_extxyz(handle, (_bare(frame) for frame in frames))
 
 
 def _bare(frame: Frame) -> Frame:
     labels = frame.labels
-    # MACE cannot mask components, and only those in the periodic subspace mean something
+    # MACE cannot mask components, and only those in the periodic subspace have a meaning
     stress = labels.stress if frame.pbc.all() else None
     plain = Labels(labels.energy, labels.forces, stress)
     return frame.with_(labels=plain, origin=Origin(), split=None, arrays={}, info={})
@@ -221,9 +221,9 @@ def _bare(frame: Frame) -> Frame:
 def _config(
     settings: MaceSettings, seed: int, e0s: Mapping[int, float], *, n_train: int, n_validation: int
 ) -> dict[str, Any]:
-    """Everything ``mace_run_train`` is told, by its own keys."""
+    """All options of ``mace_run_train``, by its own keys."""
     config = settings.model_dump(exclude={"e0s", "ema_decay", "stage_two", "extra"})
-    # a batch larger than the training set leaves MACE without a single batch: it crashes
+    # MACE has no batch and crashes if the batch size exceeds the number of training frames
     config["batch_size"] = min(settings.batch_size, n_train)
     config["valid_batch_size"] = min(settings.valid_batch_size, n_validation)
     if settings.ema_decay is not None:
@@ -247,7 +247,7 @@ def _config(
 
 
 def _place_checkpoint(directory: Path, checkpoint: Path, seed: int) -> None:
-    """Put a checkpoint where MACE looks for it: another seed would silently start over."""
+    """Copy a checkpoint to the place where MACE expects it; MACE would ignore another seed."""
     tag = f"{NAME}_run-{seed}_epoch-"
     if not (_CHECKPOINT.fullmatch(checkpoint.name) and checkpoint.name.startswith(tag)):
         raise InputError(
@@ -260,10 +260,10 @@ def _place_checkpoint(directory: Path, checkpoint: Path, seed: int) -> None:
 
 # ── outputs ───────────────────────────────────────────────────────────────────
 def _read_results(directory: Path) -> list[dict[str, Any]]:
-    """One mapping an epoch: the validation metrics there are, and the mean training loss.
+    """One mapping for each epoch: validation metrics and the mean training loss.
 
-    Restarted trainings append, so of two records of one epoch the later counts. Units are MACE's:
-    eV, Å.
+    Restarted trainings append, so the later of two records of one epoch counts. Units are those of
+    MACE: eV, Å.
     """
     files = sorted(directory.glob("results/*_train.txt"))
     if not files:
@@ -275,7 +275,7 @@ def _read_results(directory: Path) -> list[dict[str, Any]]:
     for record in _finite(_records(text, where), where):
         epoch, loss = record.get("epoch"), record.get("loss")
         if not isinstance(epoch, int):
-            continue  # the validation before the first epoch
+            continue  # validation before the first epoch
         if record.get("mode") == "opt":
             if epoch in epochs:  # a restart repeats this epoch
                 epochs.pop(epoch)
@@ -292,14 +292,14 @@ def _read_results(directory: Path) -> list[dict[str, Any]]:
 
 
 def _finite(records: Iterable[dict[str, Any]], where: str) -> Iterable[dict[str, Any]]:
-    """The records, up to one whose loss is not finite: which epoch, and what it was before."""
+    """The records; a loss that is not finite raises, with its epoch and the last finite losses."""
     before: dict[str, str] = {}
     for record in records:
         epoch, loss = record.get("epoch"), record.get("loss")
         if isinstance(loss, float) and not math.isfinite(loss):
             finite = [f"{_LOSSES[mode]} {before[mode]}" for mode in _LOSSES if mode in before]
-            known = f" (before: {', '.join(finite)})" if finite else ""
-            what = f"the loss is not finite{_in(epoch)}: {loss}{known}"
+            history = f" (before: {', '.join(finite)})" if finite else ""
+            what = f"the loss is not finite{_in(epoch)}: {loss}{history}"
             raise TrainingDivergedError(what, where=where, hint="lower 'lr'")
         if isinstance(loss, float):
             before[str(record.get("mode"))] = f"{loss:.3g}{_in(epoch)}"
@@ -311,7 +311,7 @@ def _in(epoch: int | None) -> str:
 
 
 def _records(text: str, where: str) -> Iterable[dict[str, Any]]:
-    """The JSON lines of a results file; a last line that was cut off is left out."""
+    """The JSON lines of a results file, without an incomplete last line."""
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         try:
@@ -325,7 +325,7 @@ def _records(text: str, where: str) -> Iterable[dict[str, Any]]:
 
 
 def _figures(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The finite numbers of a record; the clock is no result."""
+    """The finite numbers of a record, without times."""
     return {
         key: value
         for key, value in sorted(record.items())
@@ -346,10 +346,10 @@ def _read_notes(directory: Path) -> list[str]:
 
 
 def _read_log(directory: Path) -> list[str]:
-    """What MACE warned of, each once: so a feature that it switched off does not go unseen."""
-    found: dict[str, None] = {}
+    """The warnings of MACE, each once; they show, for example, features that MACE switched off."""
+    messages: dict[str, None] = {}
     for path in sorted(directory.glob("logs/*[0-9].log")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if (match := _WARNING.match(line)) and _FALSE_ALARM not in line:
-                found.setdefault(f"MACE: {match['text']}")
-    return list(found)[:_MAX_WARNINGS]
+                messages.setdefault(f"MACE: {match['text']}")
+    return list(messages)[:_MAX_WARNINGS]

@@ -1,6 +1,6 @@
-"""Hyper-parameters of MACE: the ones that matter typed and explained, the rest passed through.
+"""Hyper-parameters of MACE: the important ones with types and descriptions, others as ``extra``.
 
-Defaults are those of MACE 0.3.16 except where a description says why not.
+Defaults are those of MACE 0.3.16; a description gives the reason for each exception.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# What the trainer decides from the dataset, the seed and the folder it runs in.
+# Options that the trainer sets from the dataset, the seed and the folder.
 OWN_KEYS: Final = frozenset(
     {
         *("name", "seed", "config", "work_dir", "log_dir", "model_dir", "checkpoints_dir"),

@@ -1,4 +1,4 @@
-"""Training a committee on this machine: one subprocess a member, some at a time."""
+"""Training a committee on this machine: one subprocess for each member, some at a time."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def trainer(name: str, *, where: str = "") -> type[Trainer]:
 
     Raises:
         UnknownNameError: No such trainer; the message offers the nearest.
-        MissingExtraError: Its dependency is not installed.
-        ContractError: It does not derive from ``Trainer``.
+        MissingExtraError: A dependency of the trainer is not installed.
+        ContractError: The class does not derive from ``Trainer``.
     """
     return Trainer.implementation(plugins.load(GROUP, name, where=where))
 
@@ -67,16 +67,17 @@ def train_committee(
         engine: The trainer, see ``trainer``.
         dataset: Frames with splits.
         settings: An instance of ``engine.Settings``.
-        directory: Made if need be; must be empty.
-        seeds: One a member, see ``base.member_seeds``.
+        directory: Created if necessary; must be empty.
+        seeds: One for each member, see ``base.member_seeds``.
         workers: Members that train at the same time.
-        start: One model file for all members, or one a member.
-        progress: Called now and then with the share of its training each member has done.
+        start: One model file for all members, or one for each.
+        progress: Called repeatedly with the finished share of each training.
 
     Raises:
         InputError: Nothing to train on, a folder in use, … Nothing has been written.
-        TrainingError: A member failed; the others have been stopped. One that is killed without a
-            sign of missing memory goes on from its checkpoint first, with the same settings.
+        TrainingError: A member failed; the others have been stopped. A training that is killed
+            without a sign of missing memory first continues from its checkpoint, with the same
+            settings.
     """
     committee = len(seeds)
     _check_files(directory, start, committee)
@@ -88,8 +89,8 @@ def train_committee(
 
     def write(folder: Path, **checkpoint: Path | None) -> None:
         member = folders.index(folder)
-        given = {"start": starts[member], **checkpoint}
-        engine.write_inputs(folder, dataset, settings, seeds[member], **given)
+        options = {"start": starts[member], **checkpoint}
+        engine.write_inputs(folder, dataset, settings, seeds[member], **options)
 
     try:
         for folder in folders:
@@ -104,7 +105,7 @@ def train_committee(
     for running in _run(engine, command, folders, workers, attempts.go_on):
         report([engine.progress(folder, settings) for folder in running])
     results = [engine.read_outputs(folder) for folder in folders]
-    for folder, text in attempts.told().items():
+    for folder, text in attempts.warnings().items():
         results[folders.index(folder)].warnings.append(text)
     report([1.0] * committee)
     _collect(engine, directory, results)
@@ -112,7 +113,7 @@ def train_committee(
 
 
 def _check_files(directory: Path, start: Sequence[Path], committee: int) -> None:
-    """Refuse start models that are not there or too few, and a folder in use."""
+    """Refuse missing or too few start models, and a folder in use."""
     if len(start) not in (0, 1, committee):
         raise InputError(f"{len(start)} models to start {committee} members from")
     for path in start:
@@ -123,14 +124,14 @@ def _check_files(directory: Path, start: Sequence[Path], committee: int) -> None
 
 
 class _Attempts:
-    """Trainings that were killed, and how far each had come."""
+    """Killed trainings, with the checkpoint of each."""
 
     def __init__(self, engine: type[Trainer], write: Callable[..., None]) -> None:
         self.engine, self.write = engine, write
         self.reached: dict[Path, Path | None] = {}
 
     def go_on(self, folder: Path) -> bool:
-        """Prepare what was killed to go on as it was, unless that brought nothing before."""
+        """Prepare a killed training to continue, unless its last attempt made no progress."""
         checkpoint = self.engine.read_checkpoint(folder)
         if folder in self.reached and self.reached[folder] == checkpoint:
             return False
@@ -138,8 +139,8 @@ class _Attempts:
         self.write(folder, checkpoint=checkpoint)
         return True
 
-    def told(self) -> dict[Path, str]:
-        """A sentence for each folder."""
+    def warnings(self) -> dict[Path, str]:
+        """One warning for each folder."""
         return {
             folder: f"{folder.name} was killed and "
             + (f"went on from {checkpoint.name}" if checkpoint else "began again")
@@ -153,16 +154,16 @@ def find_executable(name: str, engine: type[Engine] | None = None) -> str:
 
     Args:
         name: Name of the file.
-        engine: The engine that runs it, which knows what brings it.
+        engine: The engine that needs the program, for the error message.
 
     Raises:
-        InputError: It is in neither place; the message says what to do.
+        InputError: The program is in neither place; the message names the remedy.
     """
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = beside or shutil.which(name)
-    if found is None:
+    path = beside or shutil.which(name)
+    if path is None:
         raise (engine or Engine).missing(f"the program '{name}'")
-    return found
+    return path
 
 
 def _run(
@@ -172,9 +173,10 @@ def _run(
     workers: int,
     goes_on: Callable[[Path], bool],
 ) -> Iterator[list[Path]]:
-    """Run the command in every folder, yielding all folders now and then until all are done.
+    """Run the command in every folder; yield all folders repeatedly until all are finished.
 
-    What is killed without a sign of missing memory is started again, if ``goes_on`` says so.
+    A program that is killed without a sign of missing memory is started again if ``goes_on``
+    returns true.
     """
     waiting, running = list(folders), dict[Path, subprocess.Popen[bytes]]()
     try:
@@ -209,7 +211,7 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _was_killed(status: int, folder: Path) -> bool:
-    """Whether a program was killed, for no reason that is known."""
+    """Whether a program was killed for an unknown reason."""
     text = (folder / STDERR).read_text(errors="replace")
     return status in _KILLED and processes.cut_off_by(text) in (None, "killed")
 
@@ -219,10 +221,10 @@ def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> No
         return
     try:
         engine.read_outputs(folder)
-    except TrainingDivergedError as error:  # it crashed of what its log tells better
+    except TrainingDivergedError as error:  # the log explains the crash better
         raise TrainingDivergedError(error.what, where=folder.name, hint=error.hint) from error
     except TrainspotError:
-        pass  # a program that failed owes no output
+        pass  # a failed program need not have written outputs
     text = (folder / STDERR).read_text(errors="replace")
     said = processes.error_line(text)
     hint = f"see {folder / STDERR}"
@@ -236,7 +238,7 @@ def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> No
 
 
 def _collect(engine: type[Trainer], directory: Path, results: list[TrainingResult]) -> None:
-    """Put models and metrics where the user finds them."""
+    """Copy models and metrics into the folder of the committee."""
     suffix = Path(engine.model_filename).suffix
     report: dict[str, Any] = {}
     for member, result in enumerate(results):

@@ -1,7 +1,7 @@
-"""The toy trainer: least squares in numpy, so that the whole loop runs in seconds without torch.
+"""The toy trainer: least squares in numpy; a whole campaign runs in seconds without torch.
 
 ``trainspot train-member toy`` (or ``python -m trainspot.train.toy``) trains one member in the
-working directory: it reads ``toy.json`` and ``dataset.h5`` and leaves ``model.toy`` and
+working directory: it reads ``toy.json`` and ``dataset.h5`` and writes ``model.toy`` and
 ``metrics.json``.
 """
 
@@ -104,7 +104,7 @@ class ToyTrainer(Trainer):
             (directory / START).write_bytes(start.read_bytes())
 
     @classmethod
-    def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (all is in toy.json)
+    def arguments(cls, settings: ToySettings) -> list[str]:  # noqa: ARG003  (toy.json has all settings)
         """Train the one member whose inputs lie in the working directory."""
         return ["train-member", cls.name]
 
@@ -118,7 +118,7 @@ class ToyTrainer(Trainer):
         """Train the member whose inputs lie in ``directory``.
 
         Raises:
-            InputError: The inputs are missing or cannot be used.
+            InputError: The inputs are missing or unusable.
         """
         try:
             config = json.loads((directory / CONFIG).read_text())
@@ -153,12 +153,12 @@ class ToyTrainer(Trainer):
 
     @classmethod
     def progress(cls, directory: Path, settings: ToySettings) -> float:  # noqa: ARG003
-        """All or nothing."""
+        """0 or 1: the fit has no steps."""
         return float((directory / METRICS).is_file())
 
     @classmethod
     def with_half_batch(cls, settings: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG003
-        """Nothing to halve: the fit goes frame by frame."""
+        """``None``: the fit has no batches, it runs frame by frame."""
         return None
 
 
@@ -168,8 +168,8 @@ def fit(
     """Fit one member.
 
     Ridge least squares on energies per atom, forces and stresses, by normal equations summed
-    frame by frame. With ``start`` its functions are kept and the penalty pulls towards its
-    coefficients instead of towards zero.
+    frame by frame. With a ``start`` model, its functions are kept and the penalty pulls towards
+    its coefficients instead of zero.
 
     Args:
         dataset: Labelled frames with splits.
@@ -178,10 +178,10 @@ def fit(
         start: Model to start from.
 
     Returns:
-        The model, the RMSE of training and validation set (eV/atom, eV/Å), and warnings.
+        The model, the RMSE of the splits train and validation (eV/atom, eV/Å), and warnings.
 
     Raises:
-        InputError: Nothing to train on, or a start model that does not know an element.
+        InputError: Nothing to train on, or a start model that lacks an element.
     """
     train, validation = training_sets(dataset)
     e0s, warnings = reference_energies(train)
@@ -192,13 +192,13 @@ def fit(
     else:
         basis, prior = start.basis, start.coefficients
         e0s = dict(zip(start.numbers, start.e0s.tolist(), strict=True)) | e0s
-    known = ToyPotential(basis, np.zeros_like(prior), np.array([e0s[z] for z in basis.numbers]))
+    baseline = ToyPotential(basis, np.zeros_like(prior), np.array([e0s[z] for z in basis.numbers]))
     times = np.ones(len(frames))
     if settings.bootstrap and frames:
         drawn = generator(seed, "bootstrap").integers(len(frames), size=len(frames))
         times = np.bincount(drawn, minlength=len(frames)).astype(np.float64)
-    coefficients = _solve(frames, times, known, settings, prior)
-    model = ToyPotential(basis, coefficients, known.e0s)
+    coefficients = _solve(frames, times, baseline, settings, prior)
+    model = ToyPotential(basis, coefficients, baseline.e0s)
     metrics = _rmse(model, "train", frames) | _rmse(model, "validation", list(validation))
     return model, metrics, warnings
 
@@ -228,17 +228,17 @@ def _draw_basis(
 def _solve(
     frames: Sequence[Frame],
     times: Array,
-    known: ToyPotential,
+    baseline: ToyPotential,
     settings: ToySettings,
     prior: Array,
 ) -> Array:
-    """The coefficients, (S, F), that explain what ``known`` (E0s and core) leaves over."""
+    """The coefficients, (S, F), fitted to what is left after the ``baseline`` (E0s and core)."""
     size = prior.size
     gram, moment = np.zeros((size, size)), np.zeros(size)
     drawn = [(frame, count) for frame, count in zip(frames, times, strict=True) if count]
     for start in range(0, len(drawn), _BATCH):
         batch = drawn[start : start + _BATCH]
-        design, target = _equations([frame for frame, _ in batch], known, settings)
+        design, target = _equations([frame for frame, _ in batch], baseline, settings)
         rows = np.repeat([count for _, count in batch], [len(block) for block in design])
         stacked = np.concatenate(design)
         weighted = stacked.T * rows
@@ -251,14 +251,14 @@ def _solve(
 
 
 def _equations(
-    frames: Sequence[Frame], known: ToyPotential, settings: ToySettings
+    frames: Sequence[Frame], baseline: ToyPotential, settings: ToySettings
 ) -> tuple[list[Array], list[Array]]:
     """Weighted rows (n, S F) and right-hand side (n,) of each frame's energy, forces and stress."""
-    basis, pairs = known.basis, find_pairs(frames, known.cutoff)
+    basis, pairs = baseline.basis, find_pairs(frames, baseline.cutoff)
     energy, forces, strain = _design(basis, pairs)
     size = energy[0].size
     designs, targets = [], []
-    for row, (frame, base) in enumerate(zip(frames, known.predict(pairs), strict=True)):
+    for row, (frame, base) in enumerate(zip(frames, baseline.predict(pairs), strict=True)):
         assert base.forces is not None
         labels, atoms = frame.labels, slice(*pairs.offsets[row : row + 2])
         rows: list[Array] = []
@@ -297,15 +297,15 @@ def _design(basis: Basis, pairs: Any) -> tuple[Array, Array, Array]:
 
 
 def _rmse(model: ToyPotential, name: str, frames: Sequence[Frame]) -> dict[str, float]:
-    """RMSE of energy (eV/atom) and forces (eV/Å) over labelled frames; nothing for none."""
+    """RMSE of energy (eV/atom) and forces (eV/Å) over labelled frames; empty without frames."""
     if not frames:
         return {}
     energies, forces = [], []
-    for frame, found in zip(frames, model.predict(model.prepare(frames)), strict=True):
-        if frame.labels.energy is not None and found.energy is not None:
-            energies.append((found.energy - frame.labels.energy) / len(frame))
-        if frame.labels.forces is not None and found.forces is not None:
-            forces.append((found.forces - frame.labels.forces).ravel())
+    for frame, predicted in zip(frames, model.predict(model.prepare(frames)), strict=True):
+        if frame.labels.energy is not None and predicted.energy is not None:
+            energies.append((predicted.energy - frame.labels.energy) / len(frame))
+        if frame.labels.forces is not None and predicted.forces is not None:
+            forces.append((predicted.forces - frame.labels.forces).ravel())
     return {
         f"{name}_energy": float(np.sqrt(np.mean(np.square(energies)))),
         f"{name}_forces": float(np.sqrt(np.mean(np.square(np.concatenate(forces))))),

@@ -220,7 +220,7 @@ def test_seeds_decide(item):
             {"kind": "alloy", "alloy_species": ["Ge", "C"], "fixed_species": ["C"]},
             "names C, which is an element of the alloy",
         ),
-        ({"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 1.0}}, "other el"),
+        ({"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 1.0}}, "different el"),
         (
             {"kind": "alloy", "alloy_species": ["Ge", "C"], "fractions": {"Ge": 0.7, "C": 0.7}},
             "sum to 1",

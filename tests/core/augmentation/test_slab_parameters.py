@@ -57,7 +57,7 @@ def test_overlapping_atoms_have_no_symmetry():
     frame = Frame.make([1, 1], [[0, 0, 0], [0.5, 0, 0]], np.eye(3) * 4, True)
     found = made([frame], symprec=0.9)
     assert len(found.dataset) == 0
-    assert found.notes == [f"slab: no symmetry found of H2 {frame.id[:8]} within 0.9 Å"]
+    assert found.notes == [f"slab: no symmetry found for H2 {frame.id[:8]} within 0.9 Å"]
 
 
 # ── what the input says ───────────────────────────────────────────────────────

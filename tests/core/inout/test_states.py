@@ -164,7 +164,7 @@ def test_an_engine_that_is_not_told_of_a_charge_does_not_label_the_frame(tmp_pat
     hdf5.write(Dataset.from_frames(frames), tmp_path / "a.h5")
     output = run("label", tmp_path / "a.h5", "--calculator", "emt", "-o", tmp_path / "b.h5")
     assert "1 frame labelled, 2 failed" in output
-    assert "the frame says charge -1, which this engine does not compute with" in output
+    assert "the frame has charge -1, which this engine cannot compute" in output
     assert [bool(f.labels) for f in io.read(tmp_path / "b.h5")] == [False, True, False]
 
 

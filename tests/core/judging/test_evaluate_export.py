@@ -309,7 +309,7 @@ def test_an_export_without_any_calibration_has_no_thresholds(make, select):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"format": "other"}, "not a calibration of ours"),
+        ({"format": "other"}, "not a calibration of trainspot"),
         ({"format_version": None}, "its format_version is damaged"),
         ({"format_version": "x"}, "its format_version is damaged"),
         ({"properties": {"forces": {"slope": 1.0, "fitted": True}}}, "not a file of calibrations"),

@@ -91,7 +91,7 @@ def test_units_of_a_variable_or_none_at_all_are_refused_too(run):
         ({"masses": "mass 1 39.948"}, r"atom type 2 \(Kr\) has no mass; write `mass 2 83.798`"),
         (
             {"masses": "mass 1 83.798\nmass 2 39.948"},
-            r"the mass of atom type 1 is 83.798, not that of Ar \(39.948\), but that of Kr; order",
+            r"the mass of atom type 1 is 83.798, not that of Ar \(39.948\), but that of Kr; write",
         ),
         ({"masses": "mass * 1.0"}, r"the mass of atom type 1 is 1, not that of Ar \(39.948\); "),
         ({"elements": "Ar"}, r"elements= names 1 element \(Ar\) for 2 atom types; name one"),
