@@ -54,27 +54,33 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
     """
     entry_point = f"trainspot.{stage}.{name}"
     try:
-        found = WorkflowFactory(entry_point)
+        workchain = WorkflowFactory(entry_point)
     except EntryPointError as error:
         raise AssertionError(
             f"'{entry_point}' is not registered in aiida.workflows: {error}"
         ) from error
-    claims = Claims("work chain", entry_point, found)
+    claims = Claims("work chain", entry_point, workchain)
     base = _BASES[stage]
-    claims(issubclass(found, base), f"does not derive from {base.__module__}.{base.__qualname__}")
+    claims(
+        issubclass(workchain, base), f"does not derive from {base.__module__}.{base.__qualname__}"
+    )
     example = _EXAMPLES[stage]
-    if issubclass(found, (ExploreEngineWorkChain, LabelEngineWorkChain, TrainMemberWorkChain)):
-        said = _engine_of(found, stage)
+    if issubclass(workchain, (ExploreEngineWorkChain, LabelEngineWorkChain, TrainMemberWorkChain)):
+        said = _engine_of(workchain, stage)
         claims(said == name, f"runs the engine '{said}', not '{name}'")
-    _check_inputs(claims, found, example)
-    _check_outputs(claims, found, example)
+    _check_inputs(claims, workchain, example)
+    _check_outputs(claims, workchain, example)
     for code in example.spec().exit_codes.values():
-        same = [one for one in found.spec().exit_codes.values() if one.status == code.status]
+        same = [
+            candidate
+            for candidate in workchain.spec().exit_codes.values()
+            if candidate.status == code.status
+        ]
         claims(same, f"has no exit code {code.status}")
-    validator = found.spec().inputs["settings"].validator
+    validator = workchain.spec().inputs["settings"].validator
     claims(validator is not None, "does not check settings before it runs")
     unknown: Any = SimpleNamespace(get_dict=lambda: {"no_such_setting": 1})
-    answer = validator(unknown, found.spec().inputs["settings"])
+    answer = validator(unknown, workchain.spec().inputs["settings"])
     claims(answer, "accepts settings that the engine does not know")
 
 
@@ -83,8 +89,8 @@ def _engine_of(workchain: Any, stage: Stage) -> str:
     return str(workchain._process_class.TRAINER if stage == "train" else workchain.engine)  # noqa: SLF001
 
 
-def _check_inputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
-    inputs, wanted = found.spec().inputs, example.spec().inputs
+def _check_inputs(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    inputs, wanted = workchain.spec().inputs, example.spec().inputs
     for name, port in _own(wanted):
         claims(name in inputs, f"has no input '{name}'")
         types = (inputs[name].valid_type, port.valid_type)
@@ -97,8 +103,8 @@ def _check_inputs(claims: Claims, found: type[WorkChain], example: type[WorkChai
     claims(not more, f"asks for inputs that the stage does not give: {', '.join(more)}")
 
 
-def _check_outputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
-    outputs = found.spec().outputs
+def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    outputs = workchain.spec().outputs
     for name, port in example.spec().outputs.items():
         claims(name in outputs, f"has no output '{name}'")
         types = (port.valid_type, outputs[name].valid_type)
@@ -117,4 +123,4 @@ def _covers(wide: Any, narrow: Any) -> bool:
     if wide is None:
         return True
     several = narrow if isinstance(narrow, tuple) else (narrow,)
-    return all(one is not None and issubclass(one, wide) for one in several)
+    return all(kind is not None and issubclass(kind, wide) for kind in several)

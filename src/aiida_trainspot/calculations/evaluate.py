@@ -64,8 +64,8 @@ def ids_of(given: Mapping[str, Any]) -> list[str]:
     return ids
 
 
-def _is_selection(given: Mapping[str, Any]) -> bool:
-    return any(name in given for name in FRAMES[1:])
+def _is_selection(inputs: Mapping[str, Any]) -> bool:
+    return any(name in inputs for name in FRAMES[1:])
 
 
 class EvaluationCalculation(TrainspotCalculation):
@@ -125,8 +125,8 @@ class EvaluationCalculation(TrainspotCalculation):
 
     def write(self, directory: Path) -> Job:
         """Everything is on the command line; see ``TrainspotCalculation.write``."""
-        given = {**self.inputs.settings.get_dict(), **self.inputs.practical}
-        settings = parse_settings(EvaluateSettings, given)
+        values = {**self.inputs.settings.get_dict(), **self.inputs.practical}
+        settings = parse_settings(EvaluateSettings, values)
         job = Job(arguments=[], retrieve=[PREDICTIONS])
         frames = self._write_frames(directory, job)
         # Sorted, so that a member's number in the predictions is that of its label.
@@ -165,16 +165,16 @@ def _valid_settings(node: Dict, _port: Any) -> str | None:
     return _complaint(node.get_dict())
 
 
-def _valid_practical(given: Mapping[str, Any], _port: Any) -> str | None:
-    misplaced = sorted(given.keys() - _PRACTICAL)
+def _valid_practical(practical: Mapping[str, Any], _port: Any) -> str | None:
+    misplaced = sorted(practical.keys() - _PRACTICAL)
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'settings', which is hashed"
-    return _complaint(given)
+    return _complaint(practical)
 
 
-def _complaint(given: Mapping[str, Any]) -> str | None:
+def _complaint(settings: Mapping[str, Any]) -> str | None:
     try:
-        parse_settings(EvaluateSettings, given)
+        parse_settings(EvaluateSettings, settings)
     except InputError as error:
         return str(error)
     return None

@@ -148,8 +148,8 @@ class PESData(Data):
     @property
     def _layout(self) -> Layout | None:
         """Where the columns lie in the file, which was checked when the node was stored."""
-        found: Layout | None = self.base.attributes.get("layout", None)
-        return found
+        stored_layout: Layout | None = self.base.attributes.get("layout", None)
+        return stored_layout
 
     @property
     def _name(self) -> str:
@@ -228,7 +228,7 @@ class PESData(Data):
         Raises:
             DataError: One frame in two sets, or labelled at two levels of theory.
         """
-        return self.dataset.merge(*(other.dataset for other in others))
+        return self.dataset.merge(*(node.dataset for node in others))
 
     # ── figures ───────────────────────────────────────────────────────────────
     def __len__(self) -> int:

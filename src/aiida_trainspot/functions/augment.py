@@ -57,14 +57,14 @@ def merge_steps(
         seed: Of the draw of the sets.
         parts: What each step made, by its label.
     """
-    made = running.merge(
+    merged = running.merge(
         _part(inputs), steps_of(plan), {label: _part(node) for label, node in parts.items()}
     )
-    frames = splitting.assign(made.dataset, tuple(fractions.get_list()), seed=seed.value)
+    frames = splitting.assign(merged.dataset, tuple(fractions.get_list()), seed=seed.value)
     report = {
-        "refused": made.refused,
-        "by_step": made.by_step,
-        "notes": made.notes,
+        "refused": merged.refused,
+        "by_step": merged.by_step,
+        "notes": merged.notes,
         "frames": len(frames),
     }
     return {"dataset": PESData(frames), "report": Dict(report)}
@@ -77,8 +77,8 @@ def is_passed_on(step: Step, inputs: PESData) -> bool:
 
 def _node(part: Part) -> PESData:
     """One node for a part: counts and notes travel with the frames."""
-    told = {"refused": dict(part.refused), "notes": list(part.notes)}
-    return PESData(part.frames, metadata={_KEY: told})
+    summary = {"refused": dict(part.refused), "notes": list(part.notes)}
+    return PESData(part.frames, metadata={_KEY: summary})
 
 
 def _part(node: PESData) -> Part:

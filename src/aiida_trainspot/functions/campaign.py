@@ -25,7 +25,7 @@ def campaign_of(config: Dict) -> Campaign:
 
 def calibrations_of(node: Dict) -> dict[str, Calibration]:
     """The calibration of each property in a ``calibration`` node."""
-    return {name: Calibration.from_dict(found) for name, found in node.get_dict().items()}
+    return {name: Calibration.from_dict(values) for name, values in node.get_dict().items()}
 
 
 def judgement_of(node: Dict) -> Judgement:
@@ -61,7 +61,7 @@ def calibrate(
         Pairs.from_dict(audit_pairs.get_dict()),
         rules_of(campaign_of(config)),
     )
-    thresholds = {name: found.to_dict() for name, found in calibrations.items()}
+    thresholds = {name: calibration.to_dict() for name, calibration in calibrations.items()}
     return {"pairs": Dict(pairs.to_dict()), "calibration": Dict(thresholds)}
 
 
@@ -82,8 +82,8 @@ def judge(
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    done = Work.from_dict(work.get_dict())
-    found = pure.decide(
+    work_done = Work.from_dict(work.get_dict())
+    outcome = pure.decide(
         frames,
         seen,
         starts.dataset,
@@ -91,12 +91,12 @@ def judge(
         calibrations,
         failed.dataset,
         rules_of(campaign_of(config)),
-        done.n,
+        work_done.n,
     )
-    figures = pure.record(frames, seen, predicted, calibrations, found.judgement, done)
+    figures = pure.record(frames, seen, predicted, calibrations, outcome.judgement, work_done)
     return {
-        "chosen": PESData(found.chosen),
-        "judgement": Dict(found.judgement.to_dict()),
+        "chosen": PESData(outcome.chosen),
+        "judgement": Dict(outcome.judgement.to_dict()),
         "record": Dict(figures.stored()),
     }
 
@@ -112,7 +112,7 @@ def score(
     iteration: Int,
 ) -> dict[str, Dict]:
     """Compare a judgement with the labels it led to; see ``trainspot.campaign.decisions.score``."""
-    found = pure.score(
+    outcome = pure.score(
         dataset.dataset,
         read_predictions(predictions),
         calibrations_of(calibration),
@@ -121,7 +121,7 @@ def score(
         rules_of(campaign_of(config)),
         iteration.value,
     )
-    return {"score": Dict(found.to_dict()), "audit_pairs": Dict(found.audit_pairs.to_dict())}
+    return {"score": Dict(outcome.to_dict()), "audit_pairs": Dict(outcome.audit_pairs.to_dict())}
 
 
 @decision

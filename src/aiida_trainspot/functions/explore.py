@@ -72,13 +72,13 @@ def gather_exploration(starts: PESData, schedule: Dict, **parts: PESData) -> dic
         schedule: The whole schedule.
         parts: ``explored_N`` and ``failures_N`` of the jobs.
     """
-    found = frames.gathered(
+    gathered = frames.gathered(
         starts.dataset,
         scheduling.parse(schedule.get_dict()),
         (f for key in sorted(parts) if key.startswith("explored") for f in parts[key].dataset),
         (f for key in sorted(parts) if key.startswith("failures") for f in parts[key].dataset),
     )
-    return {"explored": PESData(found.explored), "failures": PESData(found.failures)}
+    return {"explored": PESData(gathered.explored), "failures": PESData(gathered.failures)}
 
 
 def explored_already(
@@ -94,14 +94,14 @@ def explored_already(
     kinds = {name.partition("_")[0]: node for name, node in parts.items()}
     if len(parts) != 2 or kinds.keys() != {"explored", "failures"}:
         return None
-    found = frames.gathered(
+    gathered = frames.gathered(
         starts.dataset,
         scheduling.parse(schedule.get_dict()),
         kinds["explored"].dataset,
         kinds["failures"].dataset,
     )
-    same = found.explored.ids == kinds["explored"].ids
-    return kinds if same and _causes(found.failures) == _causes(kinds["failures"]) else None
+    same = gathered.explored.ids == kinds["explored"].ids
+    return kinds if same and _causes(gathered.failures) == _causes(kinds["failures"]) else None
 
 
 def _causes(failures: Iterable[Frame]) -> list[dict[str, Any]]:

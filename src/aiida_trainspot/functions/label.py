@@ -64,10 +64,10 @@ def merge_labels(
         names: ``theory`` and its ``former`` names, which labels of earlier versions bear.
         sets: ``fractions`` and ``seed`` of the sets that frames without one are given.
     """
-    known, new = _together(dataset, chosen), labelled.dataset
+    frames, new = _together(dataset, chosen), labelled.dataset
     if names is not None:
-        known, new = (base.renamed(d, names["former"], names["theory"]) for d in (known, new))
-    merged = base.merged(known, new, failures.dataset)
+        frames, new = (base.renamed(d, names["former"], names["theory"]) for d in (frames, new))
+    merged = base.merged(frames, new, failures.dataset)
     if sets is not None:
         merged = splitting.assign(merged, sets["fractions"], seed=sets["seed"])
     return PESData(merged)
@@ -129,28 +129,28 @@ def reuse_frames(dataset: PESData, theory: Str, **earlier: PESData) -> dict[str,
         theory: Of the labels, which may bear a former name.
         earlier: Frames of earlier jobs under ``labelled_N`` or ``failures_N``.
     """
-    known = {
+    earlier_frames = {
         frame.id: frame
         for name, node in sorted(earlier.items())
         for frame in node.dataset
         if frame.labels or name.startswith("failures_")
     }
-    done, rest = [], []
+    reused, rest = [], []
     for frame in dataset.dataset:
-        found = known.get(frame.id)
-        if found is None or not _same_question(frame, found):
+        earlier_frame = earlier_frames.get(frame.id)
+        if earlier_frame is None or not _same_question(frame, earlier_frame):
             rest.append(frame.with_(labels=Labels()))
-        elif found.labels:
-            labels = replace(found.labels, theory=theory.value)
-            done.append(base.retried(frame).with_(labels=labels))
+        elif earlier_frame.labels:
+            labels = replace(earlier_frame.labels, theory=theory.value)
+            reused.append(base.retried(frame).with_(labels=labels))
         else:
-            done.append(base.failed(frame, **found.info["failure"]))
-    return _result(base.gathered(done)) | {"rest": PESData(rest)}
+            reused.append(base.failed(frame, **earlier_frame.info["failure"]))
+    return _result(base.gathered(reused)) | {"rest": PESData(rest)}
 
 
-def _same_question(one: Frame, two: Frame) -> bool:
+def _same_question(asked: Frame, earlier: Frame) -> bool:
     """Whether a calculator is asked the same of two frames with one geometry."""
-    first, second = (frame.arrays.get(MOMENTS) for frame in (one, two))
+    first, second = (frame.arrays.get(MOMENTS) for frame in (asked, earlier))
     if first is None or second is None:
         return first is second
     return bool(np.array_equal(first, second))
@@ -185,14 +185,14 @@ def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
 @decision
 def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureData]:
     """Consecutive frames as structures; the node's label is the frame id."""
-    found = {}
+    nodes = {}
     with dataset.opened() as frames:
         for row in range(start.value, min(start.value + count.value, len(frames))):
             frame = frames[row]
             node = StructureData(ase=frame.to_atoms())
             node.label = frame.id
-            found[FRAME_KEY.format(row)] = node
-    return found
+            nodes[FRAME_KEY.format(row)] = node
+    return nodes
 
 
 @decision
@@ -218,20 +218,20 @@ def gather_pw(
         parse_settings(QuantumEspressoLabelEngine.Settings, settings.get_dict())
     )
     reasons = lost.get_dict()
-    done = []
+    outcomes = []
     frames = dataset[start.value : start.value + count.value]
     for row, frame in enumerate(frames, start.value):
         result = trajectories.get(FRAME_KEY.format(row))
         if result is None:
-            done.append(_lost(frame, reasons))
+            outcomes.append(_lost(frame, reasons))
             continue
         try:
             labels = QuantumEspressoLabelEngine.labels(frame, _outputs(result), theory)
         except InputError as error:
-            done.append(base.failed(frame, str(error)))
+            outcomes.append(base.failed(frame, str(error)))
         else:
-            done.append(base.retried(frame).with_(labels=labels))
-    return _result(base.gathered(done))
+            outcomes.append(base.retried(frame).with_(labels=labels))
+    return _result(base.gathered(outcomes))
 
 
 @decision
@@ -272,11 +272,11 @@ def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PE
         lost: Why frames are in no result: frame id → ``reason`` and ``exit_status``.
         parts: Labelled and failed frames of each part, in any order.
     """
-    done = [frame for node in parts.values() for frame in node.dataset]
+    outcomes = [frame for node in parts.values() for frame in node.dataset]
     # A frame that a job lost and another one labelled is labelled.
-    known = {frame.id: frame for frame in sorted(done, key=lambda frame: bool(frame.labels))}
+    by_id = {frame.id: frame for frame in sorted(outcomes, key=lambda frame: bool(frame.labels))}
     reasons = lost.get_dict()
-    frames = (known.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
+    frames = (by_id.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
     return _result(base.gathered(frames))
 
 

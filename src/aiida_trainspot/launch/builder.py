@@ -154,18 +154,18 @@ def code_of(stage: str, name: AbstractCode | str) -> AbstractCode:
 
 def code_labels() -> list[str]:
     """``label@computer`` of every code that is not hidden."""
-    found = QueryBuilder().append((AbstractCode, Code)).all(flat=True)
-    return sorted({code.full_label for code in found if not code.is_hidden})
+    codes = QueryBuilder().append((AbstractCode, Code)).all(flat=True)
+    return sorted({code.full_label for code in codes if not code.is_hidden})
 
 
 # ── machine facts ─────────────────────────────────────────────────────────────
 def resources_of(campaign: Campaign, code: AbstractCode) -> Resources:
     """The resources of a code's computer, with what is said of this code alone on top."""
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key in (code.computer.label, code.full_label):
         if key in campaign.resources:
-            given |= campaign.resources[key].model_dump(exclude_unset=True)
-    return Resources(**given)
+            values |= campaign.resources[key].model_dump(exclude_unset=True)
+    return Resources(**values)
 
 
 def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
     else:
         wanted = {"tot_num_mpiprocs": total}
     needs_mpi = total > 1 if resources.mpi is None else resources.mpi
-    found: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "resources": wanted,
         "withmpi": needs_mpi if code.with_mpi is None else code.with_mpi,
         "account": resources.account,
@@ -193,7 +193,7 @@ def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
         "prepend_text": resources.prepend,
         "custom_scheduler_commands": resources.scheduler,
     }
-    return {key: value for key, value in found.items() if value not in (None, "")}
+    return {key: value for key, value in entries.items() if value not in (None, "")}
 
 
 def concurrency(code: AbstractCode, resources: Resources) -> int:

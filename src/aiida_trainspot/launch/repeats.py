@@ -39,28 +39,28 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
         campaign: The resolved campaign.
         frames: Those that it labels first.
     """
-    wanted, known = set(frames.ids), set[str]()
+    wanted, reusable = set(frames.ids), set[str]()
     if not wanted:
         return
     others: list[tuple[set[str], WorkChainNode, list[str]]] = []
     here = _resolved(campaign, frames.species)
     for node in campaigns(_LATEST):
         try:
-            other = _resolved(campaign_of(node.inputs.config), frames.species)
-            common = wanted & _labelled(node, other.label.engine)
+            earlier = _resolved(campaign_of(node.inputs.config), frames.species)
+            common = wanted & _labelled(node, earlier.label.engine)
         except (NotExistent, AttributeError, ValidationError, TrainspotError):
             continue  # of another version, or damaged
         if not common:
             continue
-        if changed := label_differences(other, here):
+        if changed := label_differences(earlier, here):
             others.append((common, node, changed))
         else:
-            known |= common
-    if known:
-        text = f"{len(known)} of {counted(len(wanted), 'label')} will be taken"
+            reusable |= common
+    if reusable:
+        text = f"{len(reusable)} of {counted(len(wanted), 'label')} will be taken"
         yield Remark("note", f"{text} from earlier campaigns")
-    repeated = [(common - known, node, changed) for common, node, changed in others]
-    lost, node, changed = max(repeated, key=lambda one: len(one[0]), default=(set(), None, []))
+    repeated = [(common - reusable, node, changed) for common, node, changed in others]
+    lost, node, changed = max(repeated, key=lambda entry: len(entry[0]), default=(set(), None, []))
     if lost and node is not None:
         verb = "differs" if len(changed) == 1 else "differ"
         text = f"{', '.join(changed)} {verb} from campaign '{node.label}' <{node.pk}>"
@@ -70,9 +70,9 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
 def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
     """The campaign with what its label engine derives from the elements."""
     section = campaign.label
-    given = section.settings.model_dump(mode="json")
+    values = section.settings.model_dump(mode="json")
     try:
-        full = engine_workchain(section.engine).resolve(given, species)
+        full = engine_workchain(section.engine).resolve(values, species)
         settings: Any = parse_settings(base.engine(section.engine).Settings, full)
     except TrainspotError:
         return campaign

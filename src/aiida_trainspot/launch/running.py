@@ -112,38 +112,40 @@ def twin(builder: ProcessBuilder | Mapping[str, Any]) -> Twin | None:
     """
     inputs = dict(builder)
     wanted = campaign_of(inputs["config"])
-    found = [_compared(node, wanted, inputs) for node in running()]
-    alike = [one for one in found if one is not None]
-    return min(alike, key=lambda one: (not one.is_same, one.differing is None), default=None)
+    matches = [_compared(node, wanted, inputs) for node in running()]
+    alike = [match for match in matches if match is not None]
+    return min(alike, key=lambda match: (not match.is_same, match.differing is None), default=None)
 
 
 def _compared(node: WorkChainNode, campaign: Campaign, inputs: Mapping[str, Any]) -> Twin | None:
     try:
-        other, dataset = campaign_of(node.inputs.config), node.inputs.dataset.dataset
+        twin_campaign, dataset = campaign_of(node.inputs.config), node.inputs.dataset.dataset
     except (NotExistent, AttributeError, ValidationError, TrainspotError):
         return None  # of another version
     stage = progress(node)
-    given = inputs["dataset"].dataset
-    decisive, practical = differences(other, campaign)
-    if not decisive and _same_frames(given, dataset) and _same_foundation(node, inputs):
+    frames = inputs["dataset"].dataset
+    decisive, practical = differences(twin_campaign, campaign)
+    if not decisive and _same_frames(frames, dataset) and _same_foundation(node, inputs):
         return Twin(node, stage.stage, tuple(practical))
     is_early = stage.iteration == 1 and stage.stage in _BEFORE_LABELS
-    if is_early and not label_differences(other, campaign):
-        common = set(_first(given, campaign)) & set(_first(dataset, other))
+    if is_early and not label_differences(twin_campaign, campaign):
+        common = set(_first(frames, campaign)) & set(_first(dataset, twin_campaign))
         if common:
             return Twin(node, stage.stage, None, len(common))
     return None
 
 
-def _same_frames(one: Dataset, two: Dataset) -> bool:
+def _same_frames(first: Dataset, second: Dataset) -> bool:
     """Whether two datasets hold the same geometries with the same labels and sets."""
-    if sorted(one.ids) != sorted(two.ids):
+    if sorted(first.ids) != sorted(second.ids):
         return False
-    two = two.select(one.ids)
-    rows = one.is_labelled
-    same = {name: one.column(name) == two.column(name) for name in ("energy", "theory", "split")}
+    second = second.select(first.ids)
+    rows = first.is_labelled
+    same = {
+        name: first.column(name) == second.column(name) for name in ("energy", "theory", "split")
+    }
     return bool(
-        (rows == two.is_labelled).all()
+        (rows == second.is_labelled).all()
         and same["split"].all()
         and (same["energy"] & same["theory"])[rows].all()
     )
@@ -154,7 +156,7 @@ def _same_foundation(node: WorkChainNode, inputs: Mapping[str, Any]) -> bool:
     there = node.inputs.foundation if "foundation" in node.inputs else None
     if here is None or there is None:
         return here is there
-    contents = [one.get_content(mode="rb") for one in (here, there)]
+    contents = [model.get_content(mode="rb") for model in (here, there)]
     return bool(contents[0] == contents[1])
 
 

@@ -28,8 +28,8 @@ _INTERVAL: Final = 0.5
 
 def open_in(campaign: WorkChainNode) -> list[ProcessNode]:
     """The campaign and what it started, as far as it has not ended; parents come first."""
-    found = sorted(campaign.called_descendants, key=lambda node: node.pk)
-    return [node for node in (campaign, *found) if not node.is_terminated]
+    descendants = sorted(campaign.called_descendants, key=lambda node: node.pk)
+    return [node for node in (campaign, *descendants) if not node.is_terminated]
 
 
 def end(campaign: WorkChainNode, profile: Profile, *, patience: float) -> list[str]:

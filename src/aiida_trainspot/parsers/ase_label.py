@@ -53,12 +53,12 @@ class AseLabelParser(TrainspotParser):
         if temporary is None or not (temporary / JOURNAL).is_file():
             return
         try:
-            found = _read(temporary / JOURNAL, self.node)
+            result = _read(temporary / JOURNAL, self.node)
         except DataError as error:
             self.logger.warning("nothing is salvaged: %s", error)
             return
-        self.out("labelled", PESData(found.labelled))
-        self.out("failures", PESData(found.failures))
+        self.out("labelled", PESData(result.labelled))
+        self.out("failures", PESData(result.failures))
 
 
 def written_by(job: CalcJobNode) -> Dataset:

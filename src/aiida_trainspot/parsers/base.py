@@ -75,8 +75,8 @@ class TrainspotParser(Parser):
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Attach the outputs, or say why there are none."""
-        given = kwargs.get("retrieved_temporary_folder")
-        temporary = Path(given) if given else None
+        folder = kwargs.get("retrieved_temporary_folder")
+        temporary = Path(folder) if folder else None
         with self.retrieved.base.repository.as_path() as directory:
             try:
                 self.read(directory, temporary)

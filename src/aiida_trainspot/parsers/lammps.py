@@ -77,10 +77,10 @@ class LammpsMdParser(Parser):
         return len(results["cut_off"])
 
     def _restart(self, folder: Path, run: Run) -> dict[str, Any] | None:
-        found = latest_restart(folder, run)
-        if found is None:
+        latest = latest_restart(folder, run)
+        if latest is None:
             return None
-        path, step = found
+        path, step = latest
         self.out("restart", SinglefileData(path, filename=RESTART))
         return {"trajectory": run.trajectory, "step": step}
 

@@ -19,8 +19,8 @@ class TrainParser(TrainspotParser):
     @property
     def trainer(self) -> type[Trainer]:
         """The trainer whose calculation this is."""
-        found: type[Trainer] = self.node.process_class.trainer()
-        return found
+        engine: type[Trainer] = self.node.process_class.trainer()
+        return engine
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """See ``TrainspotParser.read``."""

@@ -49,12 +49,12 @@ def collect(node: WorkChainNode) -> ReportData:
     Raises:
         DataError: A file in the provenance is damaged.
     """
-    found = status(node)
+    report = status(node)
     config = node.inputs.config.get_dict() if "config" in node.inputs else {}
-    found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
-    found["calibrate"] = config.get("calibrate") or {}
-    found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
-    found["notes"] += sentences(found)
+    report["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
+    report["calibrate"] = config.get("calibrate") or {}
+    report["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
+    report["notes"] += sentences(report)
     pairs = _during(node, "pairs") | _returned(node, "pairs")
     predictions = _evaluated(node) | _returned(node, "predictions")
     iterations = [
@@ -64,9 +64,9 @@ def collect(node: WorkChainNode) -> ReportData:
             Pairs.from_dict(pairs[record.n].get_dict()) if record.n in pairs else None,
             record.calibration,
         )
-        for record in records_of(found)
+        for record in records_of(report)
     ]
-    return ReportData(found, latest_dataset(node), iterations, explored(node))
+    return ReportData(report, latest_dataset(node), iterations, explored(node))
 
 
 def explored(node: WorkChainNode) -> Dataset | None:
@@ -90,9 +90,9 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
     dataset = node.outputs.dataset.dataset if "dataset" in node.outputs else _latest(node, stages)
     labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
     if labelling is not None and "labelled" not in labelling.outputs:
-        known = Dataset.from_frames([]).merge(dataset)
-        new = _labelled_in(labelling).without(known.labelled().ids)
-        dataset = merged(known, new.select(dict.fromkeys(new.ids)), NOTHING)
+        frames = Dataset.from_frames([]).merge(dataset)
+        new = _labelled_in(labelling).without(frames.labelled().ids)
+        dataset = merged(frames, new.select(dict.fromkeys(new.ids)), NOTHING)
     return _with_sets(dataset, node)
 
 
@@ -131,29 +131,29 @@ def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
 
 def history(node: WorkChainNode) -> list[Past]:
     """Every judged iteration as it was, from the inputs and outputs of its judgement."""
-    found: dict[int, Past] = {}
+    iterations: dict[int, Past] = {}
     for stage in stages_of(node):
         if stage.name != "judge" or not stage.node.is_finished_ok:
             continue
-        given = stage.node.inputs
-        found[stage.iteration] = Past(
+        inputs = stage.node.inputs
+        iterations[stage.iteration] = Past(
             n=stage.iteration,
-            explored=given.explored.dataset,
-            starts=given.starts.dataset,
-            known=given.dataset.dataset,
-            predictions=read_predictions(given.predictions),
-            calibrations=calibrations_of(given.calibration),
+            explored=inputs.explored.dataset,
+            starts=inputs.starts.dataset,
+            known=inputs.dataset.dataset,
+            predictions=read_predictions(inputs.predictions),
+            calibrations=calibrations_of(inputs.calibration),
             judgement=judgement_of(stage.node.outputs.judgement),
-            descriptor=campaign_of(given.config).select.descriptor,
+            descriptor=campaign_of(inputs.config).select.descriptor,
         )
-    return [found[n] for n in sorted(found)]
+    return [iterations[n] for n in sorted(iterations)]
 
 
 def failures(node: WorkChainNode) -> Dataset:
     """All frames of a campaign that could not be labelled so far."""
     stages = [stage.node for stage in stages_of(node) if stage.name == "label"]
-    found = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
-    return Dataset.concatenate(found).merge()
+    parts = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
+    return Dataset.concatenate(parts).merge()
 
 
 @dataclass(frozen=True)
@@ -204,12 +204,12 @@ def committee(node: WorkChainNode, data: ReportData) -> Committee:
         )
     else:
         note = ""
-    found = {}
+    models = {}
     for key, model in sorted(trained[n].items()):
         suffix = model.filename.rpartition(".")[2]
         with model.open(mode="rb") as handle:
-            found[f"{key}.{suffix}"] = handle.read()
-    return Committee(found, {} if judged is None else judged.calibration, note)
+            models[f"{key}.{suffix}"] = handle.read()
+    return Committee(models, {} if judged is None else judged.calibration, note)
 
 
 def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
@@ -217,13 +217,13 @@ def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
     if namespace not in node.outputs:
         return {}
     outputs = dict(node.outputs[namespace])
-    return {int(key.removeprefix("iteration_")): found for key, found in outputs.items()}
+    return {int(key.removeprefix("iteration_")): output for key, output in outputs.items()}
 
 
 def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
     """Dict outputs of this name of the campaign's calcfunctions, one an iteration, in order."""
     entries = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()
-    made = [
+    nodes = [
         entry.node.outputs[name]
         for entry in sorted(entries, key=lambda entry: (entry.node.ctime, entry.node.pk))
         if isinstance(entry.node, CalcFunctionNode)
@@ -231,7 +231,7 @@ def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
         and name in entry.node.outputs
         and isinstance(entry.node.outputs[name], Dict)
     ]
-    return dict(enumerate(made, start=1))
+    return dict(enumerate(nodes, start=1))
 
 
 def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:

@@ -71,8 +71,8 @@ def exit_of(
         if isinstance(code, exit_codes.Exit)
     }
     label = labels.get(node.exit_status or -1, node.process_state.value)
-    found = _ending(node, stages, records)
-    return {"status": node.exit_status, "label": label, **found.to_dict()}
+    ending = _ending(node, stages, records)
+    return {"status": node.exit_status, "label": label, **ending.to_dict()}
 
 
 def _ending(
@@ -119,8 +119,8 @@ def _campaign(node: WorkChainNode) -> Campaign | None:
 def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
     outputs = stage.node.outputs
     if stage.name == "label" and "failures" in outputs and len(outputs.failures):
-        given = stage.node.inputs
-        nodes = [given[name] for name in ("dataset", "chosen") if name in given]
+        inputs = stage.node.inputs
+        nodes = [inputs[name] for name in ("dataset", "chosen") if name in inputs]
         asked = {identity for node in nodes for identity in node.unlabelled().ids}
         failed = outputs.failures.dataset
         labelled = len(asked) - len(failed)
@@ -144,7 +144,7 @@ def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
     Of several work chains the first failed first; of several calculations, the last was the last
     attempt.
     """
-    found = [
+    failed = [
         entry
         for entry in node.base.links.get_outgoing(link_type=_CALLED).all()
         if isinstance(entry.node, CalcJobNode | WorkChainNode)
@@ -152,11 +152,11 @@ def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
         and not entry.node.is_finished_ok
         and not is_replaced(entry.node)
     ]
-    if not found:
+    if not failed:
         return node, []
-    found.sort(key=lambda entry: (entry.node.ctime, entry.node.pk))
-    jobs = all(isinstance(entry.node, CalcJobNode) for entry in found)
-    chosen = found[-1 if jobs else 0]
+    failed.sort(key=lambda entry: (entry.node.ctime, entry.node.pk))
+    jobs = all(isinstance(entry.node, CalcJobNode) for entry in failed)
+    chosen = failed[-1 if jobs else 0]
     root, path = _root(chosen.node)
     return root, [chosen.link_label, *path]
 

@@ -29,8 +29,8 @@ def find(identifier: str) -> WorkChainNode:
         WorkChainNode, filters={**campaigns, "label": identifier}, tag="node"
     )
     named.order_by({"node": {"ctime": "desc"}})
-    if (found := named.first()) is not None:
-        return found[0]
+    if (row := named.first()) is not None:
+        return row[0]
     try:
         try:
             node = load_node(identifier)

@@ -49,13 +49,15 @@ def retries(stages: Iterable[Stage]) -> list[dict[str, Any]]:
         One JSON object each: ``iteration``, ``stage``, ``members``, ``settings`` (name → ``file``
         and ``used``; empty where nothing differs) and ``text``, a sentence about it.
     """
-    found = []
+    entries = []
     for stage in stages:
         if stage.name == "train" and isinstance(stage.node, WorkChainNode):
             trainings = _trainings(stage.node)
-            made = [*_repeated(trainings), *_changed(stage.node, trainings)]
-            found += [{"iteration": stage.iteration, "stage": "train", **one} for one in made]
-    return found
+            changes = [*_repeated(trainings), *_changed(stage.node, trainings)]
+            entries += [
+                {"iteration": stage.iteration, "stage": "train", **entry} for entry in changes
+            ]
+    return entries
 
 
 def _trainings(stage: WorkChainNode) -> list[_Training]:
@@ -74,18 +76,20 @@ def _trainings(stage: WorkChainNode) -> list[_Training]:
     query.append(
         Dict, with_outgoing="job", edge_filters={"label": "settings"}, project="attributes"
     )
-    found = []
+    trainings = []
     for ended, job, settings, label in query.iterall():
         match = _MEMBER.fullmatch(label)
         if match and not is_replaced(job):
-            found.append(_Training(match["member"], int(match["round"] or 0), job, settings, ended))
-    return sorted(found, key=lambda one: (one.round, one.job.pk))
+            trainings.append(
+                _Training(match["member"], int(match["round"] or 0), job, settings, ended)
+            )
+    return sorted(trainings, key=lambda training: (training.round, training.job.pk))
 
 
 def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
     """What was killed and repeated as it was."""
-    for member in sorted({one.member for one in trainings}):
-        jobs = [one for one in trainings if one.member == member]
+    for member in sorted({training.member for training in trainings}):
+        jobs = [training for training in trainings if training.member == member]
         for first, second in pairwise(jobs):
             reason = _REASONS.get(first.job.exit_status or 0)
             if reason is None or first.settings != second.settings:
@@ -102,11 +106,11 @@ def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[
     asked = stage.inputs.settings.get_dict() if "settings" in stage.inputs else None
     if asked is None:
         return
-    last = {one.member: one for one in trainings}  # in order: the latest job of each
+    last = {training.member: training for training in trainings}  # in order: the latest job of each
     alike: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
-    for member, one in sorted(last.items()):
-        names = tuple(k for k in sorted(one.settings) if one.settings[k] != asked.get(k))
-        alike[names, str([one.settings[name] for name in names])].append(member)
+    for member, training in sorted(last.items()):
+        names = tuple(k for k in sorted(training.settings) if training.settings[k] != asked.get(k))
+        alike[names, str([training.settings[name] for name in names])].append(member)
     short = sorted(
         {
             t.member
@@ -137,4 +141,6 @@ def sentences(report: dict[str, Any]) -> list[str]:
     Args:
         report: See ``status``.
     """
-    return [f"In iteration {one['iteration']} {one['text']}." for one in report.get("retries", ())]
+    return [
+        f"In iteration {entry['iteration']} {entry['text']}." for entry in report.get("retries", ())
+    ]

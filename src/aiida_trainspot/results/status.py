@@ -80,29 +80,29 @@ def stages_of(node: WorkChainNode) -> Iterator[Stage]:
         e for e in node.base.links.get_outgoing(link_type=_CALLED).all() if not is_replaced(e.node)
     ]
     for entry in sorted(entries, key=lambda item: (item.node.ctime, item.node.pk)):
-        found = _CHILD.fullmatch(entry.link_label)
+        match = _CHILD.fullmatch(entry.link_label)
         if entry.link_label == "augment":
             yield Stage(1, "augment", entry.node)
-        elif found and found["n"]:
-            yield Stage(int(found["n"]), found["stage"], entry.node)
-        elif found:
-            yield Stage(int(found["compared"]), "compare", entry.node)
+        elif match and match["n"]:
+            yield Stage(int(match["n"]), match["stage"], entry.node)
+        elif match:
+            yield Stage(int(match["compared"]), "compare", entry.node)
         elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
             yield Stage(record_of(entry.node.outputs.record).n, "judge", entry.node)
 
 
 def _records(node: WorkChainNode, stages: list[Stage]) -> list[IterationRecord]:
     """The figures of each judged iteration: the final ones, or while it runs the first ones."""
-    found: dict[int, IterationRecord] = {}
+    records: dict[int, IterationRecord] = {}
     for stage in stages:
         record = stage.node.outputs.record if stage.name == "judge" and _ended(stage) else None
         if isinstance(record, Dict):
-            found[stage.iteration] = record_of(record)
+            records[stage.iteration] = record_of(record)
     final = node.base.links.get_outgoing(link_type=LinkType.RETURN, link_label_filter="iterations%")
     for entry in final.all():
         figures = record_of(entry.node)
-        found[figures.n] = figures
-    return [found[n] for n in sorted(found)]
+        records[figures.n] = figures
+    return [records[n] for n in sorted(records)]
 
 
 def _ended(stage: Stage) -> bool:
@@ -111,14 +111,14 @@ def _ended(stage: Stage) -> bool:
 
 def _seconds(stages: list[Stage], judged: list[int], *, ended: bool) -> dict[int, dict[str, float]]:
     """Seconds by iteration and stage; what came after the last judgement counts to it."""
-    found: dict[int, dict[str, float]] = {}
+    seconds: dict[int, dict[str, float]] = {}
     for stage in stages:
         n, name = stage.iteration, stage.name
         if ended and judged and n > judged[-1]:
             n, name = judged[-1], f"final_{name}"
-        times = found.setdefault(n, {})
+        times = seconds.setdefault(n, {})
         times[name] = round(times.get(name, 0.0) + stage.seconds, 1)
-    return found
+    return seconds
 
 
 # ── while it runs ─────────────────────────────────────────────────────────────
@@ -154,5 +154,5 @@ def progress(node: WorkChainNode) -> Progress:
         for child in last.node.called_descendants
         if isinstance(child, CalcJobNode) and not is_replaced(child)
     ]
-    done = sum(1 for job in jobs if job.is_terminated)
-    return Progress(last.iteration, last.name, done, len(jobs))
+    ended = sum(1 for job in jobs if job.is_terminated)
+    return Progress(last.iteration, last.name, ended, len(jobs))

@@ -112,7 +112,7 @@ def queued(profile: Profile) -> set[int] | None:
     if profile.process_control_backend != EMBEDDED:
         return None
     tasks = Path(get_config().filepaths(profile)["broker_service"]["dir"]) / "storage" / "tasks"
-    found = set[int]()
+    pks = set[int]()
     for folder in ("pending", "processing", "pending"):
         try:
             files = sorted((tasks / folder).iterdir())
@@ -122,12 +122,12 @@ def queued(profile: Profile) -> set[int] | None:
             if file.suffix != ".json":  # it is being written: its sender has not been answered
                 continue
             try:
-                found.add(int(json.loads(file.read_text(encoding="utf8"))["body"]["args"]["pid"]))
+                pks.add(int(json.loads(file.read_text(encoding="utf8"))["body"]["args"]["pid"]))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, KeyError, TypeError):
                 return None
-    return found
+    return pks
 
 
 def is_held(communicator: Communicator, pk: int) -> bool:

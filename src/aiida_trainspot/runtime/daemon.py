@@ -129,19 +129,19 @@ def _is_supervisor(process: psutil.Process, profile: Profile) -> bool:
 
 def stall(profile: Profile) -> dict[str, str] | None:
     """Why nothing moves in a profile and what to type, or ``None`` if it can."""
-    found = look(profile)
-    if not found.runs:
-        return {"reason": found.what, "do": found.remedy}
-    if not _is_young(found) and (why := silence(profile)):
+    daemon = look(profile)
+    if not daemon.runs:
+        return {"reason": daemon.what, "do": daemon.remedy}
+    if not _is_young(daemon) and (why := silence(profile)):
         what = f"the broker of profile '{profile.name}' does not answer ({why})"
         return {"reason": what, "do": f"run: {setup_command(profile.name)}"}
     return None
 
 
-def _is_young(found: Daemon) -> bool:
+def _is_young(daemon: Daemon) -> bool:
     """Whether a daemon has just begun, so that its broker may still be starting."""
     try:
-        return time.time() - psutil.Process(found.pid).create_time() < _START
+        return time.time() - psutil.Process(daemon.pid).create_time() < _START
     except psutil.NoSuchProcess:
         return False
 
@@ -159,16 +159,16 @@ def start(profile: Profile, workers: int) -> bool:
     Raises:
         RunError: It does not start.
     """
-    found = look(profile)
-    if found.state is State.IMPOSSIBLE:
-        raise RunError(found.what, hint=found.remedy)
-    is_well = found.runs and not silence(profile)
+    daemon = look(profile)
+    if daemon.state is State.IMPOSSIBLE:
+        raise RunError(daemon.what, hint=daemon.remedy)
+    is_well = daemon.runs and not silence(profile)
     if not is_well:
-        if found.runs:
+        if daemon.runs:
             stop(profile)
         client = DaemonClient(profile)
         processes.end(processes.orphans(profile))
-        if found.state is State.FOREIGN:  # perhaps the daemon of another profile
+        if daemon.state is State.FOREIGN:  # perhaps the daemon of another profile
             Path(client.circus_pid_file).unlink(missing_ok=True)
         if processes.broker_of(profile) is None:
             # A worker that starts before the broker would connect to the sockets of the dead one.
@@ -227,9 +227,9 @@ def watch_over(profile: Profile) -> bool:
     options = {"copy_env": True, "numprocesses": 1}
     added = {"name": name, "cmd": command, "start": True, "options": options}
     try:
-        known = client.call_client({"command": "list", "properties": {}}, timeout=_ANSWER)
-        if name not in known.get("watchers", ()):
-            known = client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
+        answer = client.call_client({"command": "list", "properties": {}}, timeout=_ANSWER)
+        if name not in answer.get("watchers", ()):
+            answer = client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
     except (DaemonException, RuntimeError, OSError):
         return False
-    return bool(known.get("status") == "ok")
+    return bool(answer.get("status") == "ok")

@@ -46,12 +46,12 @@ def end(processes: list[psutil.Process]) -> None:
 
 def orphans(profile: Profile) -> list[psutil.Process]:
     """What a killed supervisor left of a profile: workers, then the broker, then its helper."""
-    found = [
+    ranked = [
         (rank, process)
         for rank, process in _servants(profile)
         if (parent := process.parent()) is None or not is_supervisor(parent)
     ]
-    return [process for _, process in sorted(found, key=lambda pair: pair[0])]
+    return [process for _, process in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def workers_of(profile: Profile) -> list[psutil.Process]:

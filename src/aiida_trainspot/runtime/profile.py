@@ -81,11 +81,11 @@ def load(name: str | None = None) -> Profile:
     from aiida.common.exceptions import AiidaException
     from aiida.manage import get_config
 
-    known = get_config(create=True).profile_names
-    if wanted not in known:
+    names = get_config(create=True).profile_names
+    if wanted not in names:
         if name is None:
             raise InputError(f"no AiiDA profile '{wanted}'", hint="run: trainspot setup")
-        raise UnknownNameError("profile", wanted, known)
+        raise UnknownNameError("profile", wanted, names)
     try:
         profile = load_profile(wanted, allow_switch=True)
     except AiidaException as error:

@@ -116,12 +116,14 @@ def _take_up(profile: Profile, campaigns: list[WorkChainNode]) -> list[str]:
             return []
         time.sleep(_LATER)
         still = _without_task(profile, campaigns)
-        done = []
+        lines = []
         for node in lost:
-            if node.pk in {one.pk for one in still} and not is_held(communicator, node.pk):
+            if node.pk in {process.pk for process in still} and not is_held(communicator, node.pk):
                 send(communicator, node.pk)
-                done.append(f"{node.process_label} <{node.pk}> had lost its task and was restarted")
-    return done
+                lines.append(
+                    f"{node.process_label} <{node.pk}> had lost its task and was restarted"
+                )
+    return lines
 
 
 def _without_task(profile: Profile, campaigns: list[WorkChainNode]) -> list[ProcessNode]:
@@ -152,7 +154,9 @@ def open_processes(campaigns: Iterable[WorkChainNode]) -> list[ProcessNode]:
     wanted = {node.pk for node in campaigns}
     active = {"attributes.process_state": {"in": ["created", "waiting", "running"]}}
     query = QueryBuilder().append((CalcJobNode, WorkChainNode), filters=active)
-    return [node for node in query.all(flat=True) if wanted & {one.pk for one in _line(node)}]
+    return [
+        node for node in query.all(flat=True) if wanted & {process.pk for process in _line(node)}
+    ]
 
 
 def _line(node: ProcessNode) -> Iterator[ProcessNode]:

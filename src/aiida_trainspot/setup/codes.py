@@ -30,8 +30,8 @@ def make_codes(computer: Computer, home: Path, *, install: bool) -> Iterator[Fin
         install: Whether what we can install may be brought if it is not there.
     """
     usable, unusable = programs.engines()
-    for one in programs.wanted(usable):
-        yield make_code(one.program, computer, home, install=install, remedy=one.remedy)
+    for wanted in programs.wanted(usable):
+        yield make_code(wanted.program, computer, home, install=install, remedy=wanted.remedy)
     yield from unusable
 
 

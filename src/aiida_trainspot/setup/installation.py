@@ -68,15 +68,15 @@ def cached_calculations() -> list[str]:
 
     installed = entry_points(group="aiida.calculations")
     ours = [point.name for point in installed if point.name.startswith("trainspot.")]
-    found = []
+    identifiers = []
     of_programs = [program.calculation for program in programs.every() if program.calculation]
     for name in sorted({*of_programs, *ours}):
         try:
             CalculationFactory(name)
         except EntryPointError:  # its extra is not installed, and AiiDA refuses what cannot load
             continue
-        found.append(f"aiida.calculations:{name}")
-    return found
+        identifiers.append(f"aiida.calculations:{name}")
+    return identifiers
 
 
 def enable_caching(profile: Profile) -> Finding:
@@ -132,18 +132,18 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
     from aiida_trainspot.runtime import daemon
     from aiida_trainspot.runtime.processes import workers_of
 
-    found = daemon.look(profile)
-    if found.state is daemon.State.IMPOSSIBLE:
+    before = daemon.look(profile)
+    if before.state is daemon.State.IMPOSSIBLE:
         what = f"profile '{profile.name}' has no broker"
-        return Finding("daemon", "missing", what, found.remedy)
-    if found.runs and restart:
+        return Finding("daemon", "missing", what, before.remedy)
+    if before.runs and restart:
         daemon.stop(profile)
-    made = daemon.start(profile, workers)
-    count = workers if made else len(workers_of(profile))
+    started = daemon.start(profile, workers)
+    count = workers if started else len(workers_of(profile))
     detail = f"{count} worker{'s' if count != 1 else ''}"
-    if made and found.state in (daemon.State.DIED, daemon.State.FOREIGN):
-        detail += f"; {found.what}"
-    return Finding("daemon", "made" if made else "found", detail)
+    if started and before.state in (daemon.State.DIED, daemon.State.FOREIGN):
+        detail += f"; {before.what}"
+    return Finding("daemon", "made" if started else "found", detail)
 
 
 def default_workers() -> int:

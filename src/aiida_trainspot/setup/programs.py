@@ -84,13 +84,13 @@ def wanted(of: Iterable[type[Engine]]) -> list[Wanted]:
         if (program := engine.program()) is not None:
             remedy = program.remedy or engine.missing(program.executable).hint
             by_label.setdefault(program.label, Wanted(program, remedy))
-    ordered = sorted(by_label.values(), key=lambda one: not one.program.is_quick)
+    ordered = sorted(by_label.values(), key=lambda entry: not entry.program.is_quick)
     return [*ordered, Wanted(OWN)]
 
 
 def every() -> list[Program]:
     """The programs of all installed engines, and our own."""
-    return [one.program for one in wanted(engines()[0])]
+    return [entry.program for entry in wanted(engines()[0])]
 
 
 def locate(program: Program, home: Path) -> Path | None:
@@ -109,7 +109,7 @@ def silence(program: Program, executable: Path) -> str:
     environment = os.environ | processes.environment(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = subprocess.run(  # noqa: S603  (the program the user wants to run)
+            process = subprocess.run(  # noqa: S603  (the program the user wants to run)
                 [str(executable), *program.probe],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -123,10 +123,10 @@ def silence(program: Program, executable: Path) -> str:
         except OSError as error:
             return error.strerror or str(error)
     # pw.x without input ends with an error after its greeting, so the status says nothing.
-    if program.probe and done.returncode != 0:
-        return _last_line(done.stderr) or f"exit status {done.returncode}"
-    if program.says.encode() not in done.stdout + done.stderr:
-        return _last_line(done.stderr or done.stdout) or "no output"
+    if program.probe and process.returncode != 0:
+        return _last_line(process.stderr) or f"exit status {process.returncode}"
+    if program.says.encode() not in process.stdout + process.stderr:
+        return _last_line(process.stderr or process.stdout) or "no output"
     return ""
 
 
@@ -175,14 +175,14 @@ def _python_for_qepy() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _QEPY_PYTHONS:
         return sys.executable
     for version in _QEPY_PYTHONS:
-        found = shutil.which(f"python{version}")
-        if found is None:
+        interpreter = shutil.which(f"python{version}")
+        if interpreter is None:
             continue
         try:
-            _call([found, "-c", "import venv"])  # a shim on PATH may have nothing behind it
+            _call([interpreter, "-c", "import venv"])  # a shim on PATH may have nothing behind it
         except RunError:
             continue
-        return found
+        return interpreter
     raise RunError(
         f"the qepy wheel needs Python {' or '.join(_QEPY_PYTHONS)}",
         hint="install this Python, or install Quantum ESPRESSO and put pw.x on PATH",
@@ -203,8 +203,8 @@ def _call(command: list[str]) -> None:
 
 
 def _on_path(name: str) -> Path | None:
-    found = shutil.which(name)
-    return Path(found).absolute() if found else None
+    path = shutil.which(name)
+    return Path(path).absolute() if path else None
 
 
 def _last_line(output: bytes) -> str:

@@ -107,7 +107,7 @@ class DatasetAugmentationWorkChain(WorkChain):
 
     def merge(self) -> ExitCode | None:
         """Join the frames of all strategies, each once, and give each its set."""
-        made = decide_once(
+        merged = decide_once(
             self,
             "merge",
             functions.merge_steps,
@@ -117,10 +117,10 @@ class DatasetAugmentationWorkChain(WorkChain):
             seed=self.inputs.seed,
             **self.ctx.parts,
         )
-        self.out("report", made["report"])
-        if not len(made["dataset"]):
+        self.out("report", merged["report"])
+        if not len(merged["dataset"]):
             return exit_codes.NO_FRAMES.because("no strategy made one; see the output 'report'")
-        self.out("dataset", made["dataset"])
+        self.out("dataset", merged["dataset"])
         return None
 
 

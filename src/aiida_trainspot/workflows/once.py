@@ -33,8 +33,8 @@ def children(node: ProcessNode, pattern: str) -> dict[str, ProcessNode]:
         node: The parent.
         pattern: SQL pattern of the labels, such as ``frame_%``.
     """
-    found = node.base.links.get_outgoing(link_type=_CALLED, link_label_filter=pattern)
-    return {entry.link_label: entry.node for entry in found.all() if not is_replaced(entry.node)}
+    links = node.base.links.get_outgoing(link_type=_CALLED, link_label_filter=pattern)
+    return {entry.link_label: entry.node for entry in links.all() if not is_replaced(entry.node)}
 
 
 def is_replaced(node: ProcessNode) -> bool:
@@ -53,8 +53,8 @@ def submit_once(
         process: Class of the child.
         inputs: Its inputs.
     """
-    if (known := _started(workchain.node, label)) is not None:
-        return known
+    if (child := _started(workchain.node, label)) is not None:
+        return child
     metadata = {**inputs.pop("metadata", {}), "call_link_label": label}
     return workchain.submit(process, **inputs, metadata=metadata)
 
@@ -70,9 +70,9 @@ class SubmitsOnce:
         """See ``aiida.engine.Process.submit``; what has no label in its metadata is submitted."""
         metadata = {**(inputs or {}), **kwargs}.get("metadata", {})
         label = metadata.get("call_link_label")
-        known = None if label is None else _started(self.node, label)
+        child = None if label is None else _started(self.node, label)
         submitted: ProcessNode = (
-            known if known is not None else super().submit(process, inputs, **kwargs)  # type: ignore[misc]
+            child if child is not None else super().submit(process, inputs, **kwargs)  # type: ignore[misc]
         )
         return submitted
 
@@ -94,8 +94,8 @@ def decide_once(
         What the function returns: a node, or nodes by name.
     """
     links = workchain.node.base.links
-    found = links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
-    for entry in found.all():
+    calls = links.get_outgoing(link_type=LinkType.CALL_CALC, link_label_filter=label)
+    for entry in calls.all():
         node = entry.node
         if entry.link_label != label:  # a label is a pattern too: _ stands for any character
             continue
@@ -118,27 +118,27 @@ def strays(dead: ProcessNode) -> list[ProcessNode]:
     Returns:
         Its jobs and work chains that still run, and those of its children that are dead as well.
     """
-    found: list[ProcessNode] = []
+    running: list[ProcessNode] = []
     for entry in dead.base.links.get_outgoing(link_type=_CALLED).all():
         child = entry.node
         if not isinstance(child, CalcJobNode | WorkChainNode):
             continue
         if child.is_terminated:
-            found += strays(child)
+            running += strays(child)
         elif child.process_state in _UNSTARTED:
             _replace(child, "never started, and not needed any more: its parent died")
         else:
-            found.append(child)
-    return found
+            running.append(child)
+    return running
 
 
 def _started(node: ProcessNode, label: str) -> ProcessNode | None:
     """The child of this label, if a worker has ever taken it up; one that none has is closed."""
-    known = children(node, label).get(label)
-    if known is not None and known.process_state in _UNSTARTED:
-        _replace(known, "never started, and replaced: the worker that made it died")
+    child = children(node, label).get(label)
+    if child is not None and child.process_state in _UNSTARTED:
+        _replace(child, "never started, and replaced: the worker that made it died")
         return None
-    return known
+    return child
 
 
 def _replace(node: ProcessNode, reason: str) -> None:

@@ -59,9 +59,9 @@ def generate(element: str, ld1_command: str | Sequence[str], directory: Path | s
     command = shlex.split(ld1_command) if isinstance(ld1_command, str) else list(ld1_command)
     text = files(__package__).joinpath(f"{element}.ld1.in").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / f"{element}.upf"
+        path = Path(folder) / f"{element}.upf"
         try:
-            done = subprocess.run(  # noqa: S603  (the user's own ld1.x)
+            process = subprocess.run(  # noqa: S603  (the user's own ld1.x)
                 command,
                 input=text,
                 cwd=folder,
@@ -72,10 +72,10 @@ def generate(element: str, ld1_command: str | Sequence[str], directory: Path | s
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise RunError(f"ld1.x does not answer: {error}", where=shlex.join(command)) from error
-        if done.returncode or not made.is_file():
-            last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        if process.returncode or not path.is_file():
+            last = (process.stderr or process.stdout).strip().rpartition("\n")[2]
             raise RunError(f"ld1.x made no pseudopotential: {last}", where=shlex.join(command))
-        content = made.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8")
     for pattern, without in _DATES:
         content = pattern.sub(without, content)
     target = Path(directory) / f"{element}.upf"

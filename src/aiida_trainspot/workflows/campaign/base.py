@@ -98,11 +98,11 @@ class CampaignBase(WorkChain):
 
     def _initial(self) -> PESData:
         """The frames that explorations start from: in all iterations the same."""
-        found = explorations.initial_already(self.ctx.dataset, self.ctx.get("initial"))
-        if found is None:
-            found = self._decide(explorations.initial, dataset=self.ctx.dataset)
-        self.ctx.initial = found
-        return found
+        frames = explorations.initial_already(self.ctx.dataset, self.ctx.get("initial"))
+        if frames is None:
+            frames = self._decide(explorations.initial, dataset=self.ctx.dataset)
+        self.ctx.initial = frames
+        return frames
 
     def _models(self, iteration: int) -> dict[str, SinglefileData]:
         models = self.ctx[f"committee_{iteration}"].outputs.models

@@ -144,9 +144,9 @@ class TrainsPotWorkChain(CampaignBase):
                     decisions.add_failed, known=self.ctx.failed, new=failures
                 )
         if not stage.is_finished_ok:
-            known = exit_codes.TOO_MANY_FAILED_LABELS
-            failed = stage.exit_status == known.status
-            self._fail(known if failed else exit_codes.SUB_PROCESS_FAILED_LABEL, stage)
+            code = exit_codes.TOO_MANY_FAILED_LABELS
+            failed = stage.exit_status == code.status
+            self._fail(code if failed else exit_codes.SUB_PROCESS_FAILED_LABEL, stage)
         elif self.ctx.judged:
             self._score()
 
@@ -275,15 +275,15 @@ class TrainsPotWorkChain(CampaignBase):
             runs=len(explored.schedule["runs"]),
             broken_off=broken_off(explored.failures.dataset),
         )
-        given = {
+        shared = {
             "dataset": self.ctx.dataset,
             "predictions": self.ctx[f"predictions_{n}"],
             "config": self.inputs.config,
         }
-        fitted = self._decide(decisions.calibrate, **given, audit_pairs=self.ctx.audit_pairs)
+        fitted = self._decide(decisions.calibrate, **shared, audit_pairs=self.ctx.audit_pairs)
         decided = self._decide(
             decisions.judge,
-            **given,
+            **shared,
             explored=explored.explored,
             starts=explored.starts,
             calibration=fitted["calibration"],

@@ -127,9 +127,9 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
 
     def results(self) -> ExitCode | None:
         """Gather what all jobs left, whether they ended well or badly."""
-        found = children(self.node, "job_%")
-        jobs = [node for _, node in sorted(found.items())]
-        repeated = {job.pk for key, job in found.items() if f"{key}{AGAIN}" in found}
+        by_label = children(self.node, "job_%")
+        jobs = [node for _, node in sorted(by_label.items())]
+        repeated = {job.pk for key, job in by_label.items() if f"{key}{AGAIN}" in by_label}
         parts: dict[str, PESData] = {}
         for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
             for name in ("explored", "failures"):

@@ -52,8 +52,8 @@ class ExplorationWorkChain(WorkChain):
     def draw_schedule(self) -> ExitCode | None:
         """Decide what is run."""
         try:
-            given = {name: self.inputs[name] for name in ("initial", "plan", "seed", "iteration")}
-            drawn = decide_once(self, "schedule", schedule, **given)
+            inputs = {name: self.inputs[name] for name in ("initial", "plan", "seed", "iteration")}
+            drawn = decide_once(self, "schedule", schedule, **inputs)
         except TrainspotError as error:
             return exit_codes.NO_FRAMES.because(str(error))
         self.ctx.drawn = drawn
@@ -92,5 +92,5 @@ def _check(inputs: Any, _: Any) -> str | None:
         engine = WorkflowFactory(PREFIX + inputs["engine"].value)
     except (KeyError, EntryPointError) as error:
         return str(error)
-    found = engine.spec().inputs["settings"].validate(inputs["settings"])
-    return None if found is None else str(found)
+    complaint = engine.spec().inputs["settings"].validate(inputs["settings"])
+    return None if complaint is None else str(complaint)

@@ -83,10 +83,10 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         if not earlier:
             return dataset
         theory = Str(AseLabelEngine.theory(self.parsed))
-        found = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
-        count = len(dataset) - len(found["rest"])
+        parts = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
+        count = len(dataset) - len(parts["rest"])
         self.report(f"{count} of {len(dataset)} frames were labelled before: taken from there")
-        unknown: PESData = found["rest"]
+        unknown: PESData = parts["rest"]
         return unknown
 
     def should_run(self) -> bool:
@@ -96,10 +96,10 @@ class AseLabelWorkChain(LabelEngineWorkChain):
 
     def _repeat_what_was_cut_off(self) -> None:
         """What a killed job left is a batch of its own, unless two in a row had done nothing."""
-        job, done = self.ctx.get("job"), self.ctx.done
+        job, submitted = self.ctx.get("job"), self.ctx.done
         if not was_cut_off(job):
             return
-        key = sorted(self.ctx.batches)[done - 1]
+        key = sorted(self.ctx.batches)[submitted - 1]
         has_labels = "labelled" in job.outputs and len(job.outputs.labelled) > 0
         if f"{key}{AGAIN}" in self.ctx.batches or (key.endswith(AGAIN) and not has_labels):
             return

@@ -162,16 +162,16 @@ def rescued(
         dataset: The frames of all parts.
         parts: Processes with the input ``dataset`` each, by name.
     """
-    found: dict[str, PESData] = {}
+    results: dict[str, PESData] = {}
     lost: dict[str, Any] = {}
     run = partial(decide_once, rescuer)
     for key, part in sorted(parts.items()):
-        found |= engine.left_by(run, key, part)
+        results |= engine.left_by(run, key, part)
         if not part.is_finished_ok:
             rescuer.report(f"{why(part)} <{part.pk}>; what it had finished is kept")
             reason = {"reason": why(part), "exit_status": part.exit_status}
             lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
-    return gather_all(run, "gather", dataset, Dict(lost), found)
+    return gather_all(run, "gather", dataset, Dict(lost), results)
 
 
 def engine_workchain(name: str) -> type[LabelEngineWorkChain]:
@@ -181,14 +181,14 @@ def engine_workchain(name: str) -> type[LabelEngineWorkChain]:
         UnknownNameError: Nothing is registered under ``trainspot.label.<name>``.
     """
     try:
-        found: type[LabelEngineWorkChain] = WorkflowFactory(PREFIX + name)
+        workchain: type[LabelEngineWorkChain] = WorkflowFactory(PREFIX + name)
     except EntryPointError as error:
         names = get_entry_point_names("aiida.workflows")
-        known = [n.removeprefix(PREFIX) for n in names if n.startswith(PREFIX)]
-        if name in known:
+        engines = [n.removeprefix(PREFIX) for n in names if n.startswith(PREFIX)]
+        if name in engines:
             raise
-        raise UnknownNameError("label engine", name, known) from error
-    return found
+        raise UnknownNameError("label engine", name, engines) from error
+    return workchain
 
 
 def sub_process_failed(child: ProcessNode) -> ExitCode:

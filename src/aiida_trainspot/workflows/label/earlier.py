@@ -55,11 +55,13 @@ def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
     if not structure.label or not get_use_cache(identifier=PW):
         return None
     query = QueryBuilder().append(
-        StructureData, filters={"label": structure.label, "id": {"!==": structure.pk}}, tag="one"
+        StructureData,
+        filters={"label": structure.label, "id": {"!==": structure.pk}},
+        tag="structure",
     )
     query.append(
         WorkChainNode,
-        with_incoming="one",
+        with_incoming="structure",
         edge_filters={"label": "pw__structure"},
         filters={"attributes.process_label": "PwBaseWorkChain", "attributes.exit_status": 0},
         tag="asked",
@@ -69,9 +71,9 @@ def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
     for (node,) in query.iterall():
         if "output_trajectory" not in node.outputs or not _same_question(inputs, node):
             continue
-        found: TrajectoryData = node.outputs.output_trajectory
-        if found.creator is not None and found.creator.base.caching.is_valid_cache:
-            return found
+        trajectory: TrajectoryData = node.outputs.output_trajectory
+        if trajectory.creator is not None and trajectory.creator.base.caching.is_valid_cache:
+            return trajectory
     return None
 
 
@@ -84,20 +86,20 @@ def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
         return False
     pw, old = inputs["pw"], node.inputs.pw
     pairs = ((pw["structure"], old.structure), (pw["code"], old.code))
-    if any(one.base.caching.get_hash() != two.base.caching.get_hash() for one, two in pairs):
+    if any(new.base.caching.get_hash() != former.base.caching.get_hash() for new, former in pairs):
         return False
     if {k: p.md5 for k, p in pw["pseudos"].items()} != {k: p.md5 for k, p in old.pseudos.items()}:
         return False
     now, then = (
-        _numbers(given) for given in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
+        _numbers(ports) for ports in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
     )
     return same_values(now, then)
 
 
-def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
-    mesh, offset = given["kpoints"].get_kpoints_mesh()
-    settings = given["settings"].get_dict() if "settings" in given else {}
-    parameters = decisive_pw(given["parameters"].get_dict())
+def _numbers(ports: Mapping[str, Any]) -> dict[str, Any]:
+    mesh, offset = ports["kpoints"].get_kpoints_mesh()
+    settings = ports["settings"].get_dict() if "settings" in ports else {}
+    parameters = decisive_pw(ports["parameters"].get_dict())
     return {
         "kpoints": [*mesh, *offset],
         "settings": settings,
@@ -121,9 +123,9 @@ def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[st
         return {}
     with dataset.opened() as frames:
         wanted = set(frames.ids)
-    found: dict[str, PESData] = {}
+    parts: dict[str, PESData] = {}
     for job, used, labelled in _jobs(code):
-        if not wanted or len(found) >= 2 * _MOST:
+        if not wanted or len(parts) >= 2 * _MOST:
             break
         if not _alike(used, settings.get_dict()):
             continue
@@ -134,9 +136,9 @@ def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[st
             with node.opened() as frames:
                 ids = wanted.intersection(frames.ids)
             if ids:
-                found[f"{name}_{job.pk}"] = node
+                parts[f"{name}_{job.pk}"] = node
                 wanted -= ids
-    return found
+    return parts
 
 
 def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PESData]]:
@@ -161,10 +163,10 @@ def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PES
             yield job, settings, labelled
 
 
-def _alike(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+def _alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether settings give the same labels."""
     decisive = []
-    for settings in (one, two):
+    for settings in (first, second):
         try:
             parsed: EngineSettings = parse_settings(AseSettings, settings)
         except InputError:  # written by another version

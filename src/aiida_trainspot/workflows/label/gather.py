@@ -63,7 +63,7 @@ def gather_calculations(
     for start in starts:
         size = min(MOST_INPUTS, count - start)
         keys = [FRAME_KEY.format(row) for row in range(start, start + size)]
-        made: dict[str, PESData] = run(
+        gathered: dict[str, PESData] = run(
             label if len(starts) == 1 else f"{label}_from_{start}",
             gather_pw,
             dataset=dataset,
@@ -74,8 +74,8 @@ def gather_calculations(
             **{key: trajectories[key] for key in keys if key in trajectories},
         )
         if len(starts) == 1:
-            return made
-        parts |= {f"{name}_{start}": node for name, node in made.items()}
+            return gathered
+        parts |= {f"{name}_{start}": node for name, node in gathered.items()}
     return gather_all(run, label, dataset, lost, parts)
 
 

@@ -23,7 +23,11 @@ def family(label: str) -> Any | None:
 def valences(family: Any, species: Iterable[str]) -> dict[str, float]:
     """Valence electrons of each element that the family has."""
     has = set(family.elements)
-    return {one: float(family.get_pseudo(one).z_valence) for one in species if one in has}
+    return {
+        element: float(family.get_pseudo(element).z_valence)
+        for element in species
+        if element in has
+    }
 
 
 def cutoffs(family: Any, species: Iterable[str]) -> dict[str, tuple[float, float]]:
@@ -33,7 +37,10 @@ def cutoffs(family: Any, species: Iterable[str]) -> dict[str, tuple[float, float
         InputError: It recommends none.
     """
     try:
-        return {one: family.get_recommended_cutoffs(elements=(one,), unit="Ry") for one in species}
+        return {
+            element: family.get_recommended_cutoffs(elements=(element,), unit="Ry")
+            for element in species
+        }
     except (AttributeError, ValueError) as error:
         raise InputError(
             "the family recommends no cutoffs",

@@ -30,7 +30,7 @@ def pseudopotentials(facts: Preflight) -> Iterator[Remark]:
         yield _error(InputError(f"no pseudopotential family '{name}'", hint=hint))
         return
     has = set(family.elements)
-    for element in (one for one in facts.inputs.species if one not in has):
+    for element in (symbol for symbol in facts.inputs.species if symbol not in has):
         hint = "choose or install a label.pseudo_family with this element"
         yield _error(InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint))
 

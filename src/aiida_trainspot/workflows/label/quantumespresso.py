@@ -111,12 +111,12 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
     # ── both kinds ─────────────────────────────────────────────────────────────
     def setup(self) -> ExitCode | None:
         """Settings with cutoffs, and the number of lanes."""
-        given = self.inputs.settings.get_dict()
+        settings = self.inputs.settings.get_dict()
         try:
-            full = self.resolve(given, self.inputs.dataset.species)
+            full = self.resolve(settings, self.inputs.dataset.species)
         except InputError as error:
             return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
-        self.ctx.settings = self.inputs.settings if full == given else Dict(full).store()
+        self.ctx.settings = self.inputs.settings if full == settings else Dict(full).store()
         self.ctx.lanes = min(self.inputs.max_concurrent.value, len(self.inputs.dataset))
         self.ctx.row = 0
         self.ctx.lost = {}
@@ -176,8 +176,8 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             return
         inputs = self._pw_inputs(asked, settings)
         inputs["pw"] |= {"structure": structure, "pseudos": pseudos}
-        known = children(self.node, key).get(key)
-        if known is None or isinstance(known, CalcFunctionNode):
+        child = children(self.node, key).get(key)
+        if child is None or isinstance(child, CalcFunctionNode):
             earlier = earlier_pw(inputs)
             if earlier is not None:
                 decide_once(self, key, reuse, output_trajectory=earlier)
@@ -270,10 +270,10 @@ def _family(label: str) -> Any:
     Raises:
         InputError: There is none.
     """
-    found = pseudos.family(label)
-    if found is None:
+    family = pseudos.family(label)
+    if family is None:
         raise InputError(
             f"pseudopotential family '{label}' is not installed",
             hint="install it: aiida-pseudo install, or run: trainspot setup",
         )
-    return found
+    return family

@@ -83,23 +83,23 @@ class AbInitioLabellingWorkChain(WorkChain):
 
     def setup(self) -> ExitCode | None:
         """Find the frames that need labels."""
-        if not any(len(node) for node in self._given.values()):
+        if not any(len(node) for node in self._datasets.values()):
             return exit_codes.NO_FRAMES.because()
-        already = pending_already(self.inputs.dataset, self._given.get("chosen"))
+        already = pending_already(self.inputs.dataset, self._datasets.get("chosen"))
         if already is None:
-            already = decide_once(self, "pending", pending, **self._given)
+            already = decide_once(self, "pending", pending, **self._datasets)
         self.ctx.pending = already
         return None
 
     @property
-    def _given(self) -> dict[str, PESData]:
+    def _datasets(self) -> dict[str, PESData]:
         """The frames that are known, and those that join them."""
         return {name: self.inputs[name] for name in ("dataset", "chosen") if name in self.inputs}
 
     @property
     def _species(self) -> list[str]:
         """Chemical symbols of all frames."""
-        return list(dict.fromkeys(s for node in self._given.values() for s in node.species))
+        return list(dict.fromkeys(s for node in self._datasets.values() for s in node.species))
 
     def should_label(self) -> bool:
         """Whether a frame has no label."""
@@ -108,9 +108,9 @@ class AbInitioLabellingWorkChain(WorkChain):
     def run_engine(self) -> ExitCode | None:
         """Submit the engine, with settings that fit the elements of the whole dataset."""
         process = engine_workchain(self.inputs.engine.value)
-        given = self.inputs.settings.get_dict()
+        settings = self.inputs.settings.get_dict()
         try:
-            full = process.resolve(given, self._species)
+            full = process.resolve(settings, self._species)
         except InputError as error:
             return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
         child = submit_once(
@@ -118,7 +118,7 @@ class AbInitioLabellingWorkChain(WorkChain):
             "engine",
             process,
             dataset=self.ctx.pending,
-            settings=self.inputs.settings if full == given else Dict(full),
+            settings=self.inputs.settings if full == settings else Dict(full),
             code=self.inputs.code,
             options=self.inputs.options,
             max_concurrent=self.inputs.max_concurrent,
@@ -144,27 +144,27 @@ class AbInitioLabellingWorkChain(WorkChain):
     def results(self) -> ExitCode | None:
         """Merge the labels in and judge how many are missing."""
         nothing = {"labelled": self.ctx.pending, "failures": self.ctx.pending}
-        found = self.ctx.get("found", nothing)
-        given = self._given | found
-        given |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
-        given |= self._names() if "found" in self.ctx else {}
-        merged = merged_already(**given)
+        outcome = self.ctx.get("found", nothing)
+        inputs = self._datasets | outcome
+        inputs |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
+        inputs |= self._names() if "found" in self.ctx else {}
+        merged = merged_already(**inputs)
         if merged is None:
-            merged = decide_once(self, "merge", merge_labels, **given)
+            merged = decide_once(self, "merge", merge_labels, **inputs)
         self.out("labelled", merged)
-        self.out("failures", found["failures"])
+        self.out("failures", outcome["failures"])
         if "found" not in self.ctx:
             return None
         if not self.ctx.engine.is_finished_ok:
             return sub_process_failed(self.ctx.engine)
-        return self._verdict(**found)
+        return self._verdict(**outcome)
 
     def _names(self) -> dict[str, Dict]:
         """Former names of the level of theory, if there are any."""
         name = self.inputs.engine.value
-        given = self.inputs.settings.get_dict()
+        values = self.inputs.settings.get_dict()
         engine = base.engine(name)
-        full = engine_workchain(name).resolve(given, self._species)
+        full = engine_workchain(name).resolve(values, self._species)
         settings = parse_settings(engine.Settings, full)
         former = base.former_theories(engine(), settings)
         return (

@@ -97,10 +97,10 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
 
     def _goes_on(self, node: CalcJobNode) -> bool:
         """Take up the checkpoint of a job, if it is further than the one the job began with."""
-        done = node.outputs.checkpoint if "checkpoint" in node.outputs else None
+        checkpoint = node.outputs.checkpoint if "checkpoint" in node.outputs else None
         before = self.ctx.inputs.get("checkpoint")
-        if done is None or (before is not None and before.filename == done.filename):
+        if checkpoint is None or (before is not None and before.filename == checkpoint.filename):
             return False
-        self.report(f"{node.process_label}<{node.pk}> continues from {done.filename}")
-        self.ctx.inputs["checkpoint"] = done
+        self.report(f"{node.process_label}<{node.pk}> continues from {checkpoint.filename}")
+        self.ctx.inputs["checkpoint"] = checkpoint
         return True

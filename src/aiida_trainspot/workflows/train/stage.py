@@ -32,8 +32,8 @@ def _check(inputs: Any, _: Any) -> str | None:
         workchain = _engine(inputs["engine"].value)
     except (KeyError, EntryPointError) as error:
         return str(error)
-    found: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
-    return None if found is None else str(found)
+    complaint: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
+    return None if complaint is None else str(complaint)
 
 
 class TrainingWorkChain(WorkChain):
