@@ -1,6 +1,6 @@
-"""What the work chain of every engine must offer, ours or a third party's.
+"""Checks of the work chain of an engine, ours or a third party's.
 
-``trainspot.testing`` offers this too, where AiiDA is installed.
+``trainspot.testing`` exports these checks too, if AiiDA is installed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _EXAMPLES: dict[Stage, type[WorkChain]] = {
     "train": ToyTrainWorkChain,
     "explore": ExploreEngineWorkChain,
 }
-"""A work chain of each stage with its ports and no others."""
+"""For each stage a work chain that has the ports of the stage and no others."""
 _BASES: dict[Stage, type[WorkChain]] = {
     "label": LabelEngineWorkChain,
     "train": WorkChain,
     "explore": WorkChain,
 }
-"""What a work chain must derive from: the stage calls its methods."""
+"""Base class of the work chains of each stage, whose methods the stage calls."""
 
 
 def check_workchain_ports(stage: Stage, name: str) -> None:
@@ -42,7 +42,7 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
 
     - It is registered in ``aiida.workflows``, and runs the engine of that name.
     - It has the inputs of the stage, of the same types, and asks for no others.
-    - It has the outputs of the stage, of the same types; what the stage relies on is required.
+    - It has the outputs of the stage, of the same types; those that the stage needs are required.
     - It has the exit codes of the stage, by number and label.
     - It refuses settings that the engine does not know before anything is submitted.
 
@@ -85,7 +85,7 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
 
 
 def _engine_of(workchain: Any, stage: Stage) -> str:
-    """Which engine a work chain says it runs."""
+    """The engine that a work chain declares."""
     return str(workchain._process_class.TRAINER if stage == "train" else workchain.engine)  # noqa: SLF001
 
 
@@ -113,13 +113,13 @@ def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[Wor
 
 
 def _own(ports: Any) -> Iterator[tuple[str, Any]]:
-    """Ports that are not those of every process, or of every restarting one."""
+    """Ports other than those of all processes and of all restarting work chains."""
     common = BaseRestartWorkChain.spec().inputs
     yield from ((name, port) for name, port in ports.items() if name not in common)
 
 
 def _covers(wide: Any, narrow: Any) -> bool:
-    """Whether a port that takes ``wide`` types takes all of the ``narrow`` ones."""
+    """Whether a port with the types ``wide`` accepts all types of ``narrow``."""
     if wide is None:
         return True
     several = narrow if isinstance(narrow, tuple) else (narrow,)

@@ -1,4 +1,4 @@
-"""The decisions of a campaign as calcfunctions, so that each stands in the provenance graph."""
+"""The decisions of a campaign as calcfunctions, which record them in the provenance graph."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def calibrations_of(node: Dict) -> dict[str, Calibration]:
 
 
 def judgement_of(node: Dict) -> Judgement:
-    """The judgement in a ``judgement`` node, whichever version stored it."""
+    """The judgement in a ``judgement`` node of any version."""
     return Judgement.from_dict(node.get_dict())
 
 
 def record_of(node: Dict) -> IterationRecord:
-    """The figures in a ``record`` node, whichever version stored it."""
+    """The figures in a ``record`` node of any version."""
     return IterationRecord.from_dict(node.get_dict())
 
 
@@ -46,7 +46,7 @@ def add_failed(known: PESData, new: PESData) -> PESData:
 
 @decision
 def add_chosen(dataset: PESData, chosen: PESData) -> PESData:
-    """The dataset with the frames that were chosen last, which have no labels."""
+    """The dataset with the last chosen frames, which have no labels."""
     return PESData(dataset.dataset.merge(chosen.dataset))
 
 
@@ -54,7 +54,7 @@ def add_chosen(dataset: PESData, chosen: PESData) -> PESData:
 def calibrate(
     dataset: PESData, predictions: SinglefileData, audit_pairs: Dict, config: Dict
 ) -> dict[str, Dict]:
-    """Thresholds from held-out frames; see ``trainspot.campaign.decisions.thresholds``."""
+    """Fit thresholds to held-out frames; see ``trainspot.campaign.decisions.thresholds``."""
     pairs, calibrations = pure.thresholds(
         dataset.dataset,
         read_predictions(predictions),
@@ -78,7 +78,7 @@ def judge(
 ) -> dict[str, Any]:
     """Screen, flag, select; see ``trainspot.campaign.decisions.decide``.
 
-    ``judgement`` says why, ``chosen`` has the frames to label, ``record`` holds the figures.
+    ``judgement`` has the reasons, ``chosen`` the frames to label, ``record`` the figures.
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
@@ -128,7 +128,7 @@ def score(
 def finish_record(
     record: Dict, dataset: PESData, predictions: SinglefileData, score: Dict | None = None
 ) -> Dict:
-    """A record with what only later iterations know."""
+    """A record with the figures that only later iterations can compute."""
     test = dataset.dataset.labelled().subset("test")
     scored = None if score is None else pure.Score.from_dict(score.get_dict())
     complete = pure.finished_record(record_of(record), scored, test, read_predictions(predictions))

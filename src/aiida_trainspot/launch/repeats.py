@@ -1,4 +1,4 @@
-"""Which labels a campaign finds in the database, and which a changed setting makes it repeat."""
+"""Labels that a campaign reuses from the database, and labels that it must repeat."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
 
 _LATEST: Final = 50
-"""Campaigns that are looked into."""
+"""Number of earlier campaigns that are compared."""
 
 
 def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
-    """What is there already of the labels that come first, and what is computed once more.
+    """Remarks about first labels that exist already, and about labels computed again.
 
     Args:
         campaign: The resolved campaign.
-        frames: Those that it labels first.
+        frames: The frames that it labels first.
     """
     wanted, reusable = set(frames.ids), set[str]()
     if not wanted:
@@ -49,7 +49,7 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
             earlier = _resolved(campaign_of(node.inputs.config), frames.species)
             common = wanted & _labelled(node, earlier.label.engine)
         except (NotExistent, AttributeError, ValidationError, TrainspotError):
-            continue  # of another version, or damaged
+            continue  # a campaign of another version, or damaged
         if not common:
             continue
         if changed := label_differences(earlier, here):
@@ -68,7 +68,7 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
 
 
 def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
-    """The campaign with what its label engine derives from the elements."""
+    """The campaign with the settings that its label engine derives from the elements."""
     section = campaign.label
     values = section.settings.model_dump(mode="json")
     try:
@@ -80,7 +80,7 @@ def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
 
 
 def _labelled(campaign: WorkChainNode, engine: str) -> set[str]:
-    """Ids of the frames that a campaign has labelled, also where it was cut off."""
+    """Ids of the frames that a campaign has labelled, even if it was cut off."""
     workchain = engine_workchain(engine)
     labelled: set[str] = set()
     for stage in stages_of(campaign):
@@ -91,7 +91,9 @@ def _labelled(campaign: WorkChainNode, engine: str) -> set[str]:
             parts = stage.node.called_descendants
         for part in parts:
             labelled |= _labelled_by(part) or workchain.labelled_alone(part)
-    return labelled - _ids(campaign.inputs.dataset)  # those were given with their labels
+    return labelled - _ids(
+        campaign.inputs.dataset
+    )  # without the frames that had labels at the start
 
 
 def _labelled_by(part: ProcessNode) -> set[str]:

@@ -1,4 +1,4 @@
-"""From a campaign's node to the plain data of a report, whether it has ended or still runs."""
+"""From the node of a running or ended campaign to the plain data of a report."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ DEMONSTRATION: Final = (
 
 
 def collect(node: WorkChainNode) -> ReportData:
-    """Everything a report shows of a campaign.
+    """The data of a report about a campaign.
 
-    While it runs, an iteration has the pairs it was calibrated with and the predictions it was
-    judged with; at the end, those for the final test frames.
+    While the campaign runs, an iteration has the pairs of its calibration and the predictions of
+    its judgement; at the end, the predictions for the final test frames.
 
     Args:
         node: A ``TrainsPotWorkChain``.
@@ -70,7 +70,7 @@ def collect(node: WorkChainNode) -> ReportData:
 
 
 def explored(node: WorkChainNode) -> Dataset | None:
-    """All frames that exploration kept so far, chosen or not; ``None`` before the first."""
+    """All frames of the explorations so far, chosen or not; ``None`` before the first."""
     parts = [
         stage.node.outputs.explored.dataset
         for stage in stages_of(node)
@@ -80,11 +80,11 @@ def explored(node: WorkChainNode) -> Dataset | None:
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:
-    """All frames, with every label that was made, whatever became of the campaign.
+    """All frames of a campaign with all finished labels, also after a failure.
 
-    That is the final dataset, or the last that came out of labelling, or what was put in; with the
-    labels of a labelling that is at work, was killed or crashed. Frames that were labelled last
-    have the sets that the campaign gives them.
+    The result is the final dataset, the dataset of the last labelling, or the input. Labels of a
+    labelling that runs, was killed or crashed are merged into it. The frames labelled last have the
+    splits that the campaign would assign.
     """
     stages = list(stages_of(node))
     dataset = node.outputs.dataset.dataset if "dataset" in node.outputs else _latest(node, stages)
@@ -93,11 +93,11 @@ def latest_dataset(node: WorkChainNode) -> Dataset:
         frames = Dataset.from_frames([]).merge(dataset)
         new = _labelled_in(labelling).without(frames.labelled().ids)
         dataset = merged(frames, new.select(dict.fromkeys(new.ids)), NOTHING)
-    return _with_sets(dataset, node)
+    return _with_splits(dataset, node)
 
 
 def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
-    """The last dataset that a stage returned, or the input, joined by what was chosen since."""
+    """The last dataset of a stage, or the input, merged with the frames chosen later."""
     chosen: list[PESData] = []
     for stage in reversed(stages):
         outputs = stage.node.outputs
@@ -110,7 +110,7 @@ def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
 
 
 def _labelled_in(stage: ProcessNode) -> Dataset:
-    """What the engine of a labelling stage has labelled so far."""
+    """The frames that the engine of a labelling stage has labelled so far."""
     if "engine" not in stage.inputs:
         return NOTHING
     engine = engine_workchain(stage.inputs.engine.value)
@@ -118,8 +118,8 @@ def _labelled_in(stage: ProcessNode) -> Dataset:
     return Dataset.concatenate([NOTHING, *(engine.labelled_in(child) for child in started)])
 
 
-def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
-    """The dataset, each labelled frame with the set that the campaign would give it."""
+def _with_splits(dataset: Dataset, node: WorkChainNode) -> Dataset:
+    """The dataset with the splits that the campaign would assign to labelled frames."""
     lacking = (dataset.column("split") == 0) & dataset.is_labelled
     if not lacking.any() or "config" not in node.inputs:
         return dataset
@@ -130,7 +130,7 @@ def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
 
 
 def history(node: WorkChainNode) -> list[Past]:
-    """Every judged iteration as it was, from the inputs and outputs of its judgement."""
+    """All judged iterations, from the inputs and outputs of their judgements."""
     iterations: dict[int, Past] = {}
     for stage in stages_of(node):
         if stage.name != "judge" or not stage.node.is_finished_ok:
@@ -158,12 +158,12 @@ def failures(node: WorkChainNode) -> Dataset:
 
 @dataclass(frozen=True)
 class Committee:
-    """A committee and what was calibrated on its own predictions.
+    """A committee and the calibration of its predictions.
 
     Attributes:
-        models: File name → content; empty if none was trained.
-        calibration: Of each property; empty if it was not judged.
-        note: What a user must know of it, or nothing.
+        models: File name → content; empty if no committee was trained.
+        calibration: Calibration of each property; empty if the committee was not judged.
+        note: What a user must know about the committee; empty if nothing.
     """
 
     models: dict[str, bytes]
@@ -172,18 +172,18 @@ class Committee:
 
 
 def committee(node: WorkChainNode, data: ReportData) -> Committee:
-    """The committee that was judged last, or without any judgement the one trained last.
+    """The committee that was judged last; without any judgement, the committee trained last.
 
-    A newer one may be there while its iteration runs, or after that failed, but a calibration
-    holds for its own committee alone. So trainings are read, not the outputs of the campaign,
-    where earlier versions put the newest models beside the calibration of the judged ones.
+    There may be a newer committee while its iteration runs, or after the iteration failed, but a
+    calibration applies only to its own committee. So the models come from the trainings and not
+    from the outputs of the campaign: earlier versions put the newest models there.
 
     Args:
         node: A ``TrainsPotWorkChain``.
         data: See ``collect``.
 
     Returns:
-        The committee; without models, and with a note that says so, where none was trained.
+        The committee; if no committee was trained, without models and with a note.
     """
     trained = {
         stage.iteration: stage.node.outputs.models
@@ -221,7 +221,7 @@ def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
 
 
 def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
-    """Dict outputs of this name of the campaign's calcfunctions, one an iteration, in order."""
+    """Dict outputs with this name of the campaign's calcfunctions, by iteration."""
     entries = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()
     nodes = [
         entry.node.outputs[name]
@@ -235,7 +235,7 @@ def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
 
 
 def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:
-    """Predictions of the committee of each iteration, as it was judged."""
+    """Predictions of the committee of each iteration at its judgement."""
     return {
         stage.iteration: stage.node.outputs.predictions
         for stage in stages_of(node)

@@ -1,4 +1,4 @@
-"""What a campaign did again, and with which settings where they are not those of its file."""
+"""Repeated trainings of a campaign, and settings that differ from its file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MEMBER: Final = re.compile(r"(?P<member>member_\d+)(?:_halved_(?P<round>\d+))?")
 _EPOCH: Final = re.compile(r"_epoch-(\d+)")
 _NODE_FAILURE: Final = CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE.status
-# Jobs that end at their walltime are continued by design: nothing went wrong.
+# Jobs that end at their walltime are continued by design and are not listed.
 _REASONS: Final = {
     exit_codes.OUT_OF_MEMORY.status: "ran out of memory",
     exit_codes.KILLED.status: "was killed",
@@ -30,7 +30,7 @@ _REASONS: Final = {
 
 
 class _Training(NamedTuple):
-    """A job of a member, in one round of the stage, and how the member ended in that round."""
+    """A job of a member in one round of the stage, and the exit status of the member."""
 
     member: str
     round: int
@@ -40,14 +40,14 @@ class _Training(NamedTuple):
 
 
 def retries(stages: Iterable[Stage]) -> list[dict[str, Any]]:
-    """Trainings that were repeated, and settings that are not those of the campaign file.
+    """Repeated trainings, and settings that differ from the campaign file.
 
     Args:
-        stages: Of the campaign.
+        stages: The stages of the campaign.
 
     Returns:
         One JSON object each: ``iteration``, ``stage``, ``members``, ``settings`` (name → ``file``
-        and ``used``; empty where nothing differs) and ``text``, a sentence about it.
+        and ``used``; empty if no setting differs) and ``text``, a sentence about it.
     """
     entries = []
     for stage in stages:
@@ -87,7 +87,7 @@ def _trainings(stage: WorkChainNode) -> list[_Training]:
 
 
 def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
-    """What was killed and repeated as it was."""
+    """Trainings that were repeated after a failure, with the same settings."""
     for member in sorted({training.member for training in trainings}):
         jobs = [training for training in trainings if training.member == member]
         for first, second in pairwise(jobs):
@@ -102,7 +102,7 @@ def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
 
 
 def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[str, Any]]:
-    """With what members were trained that is not what the file says."""
+    """Settings of trained members that differ from the campaign file."""
     asked = stage.inputs.settings.get_dict() if "settings" in stage.inputs else None
     if asked is None:
         return
@@ -136,7 +136,7 @@ def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[
 
 
 def sentences(report: dict[str, Any]) -> list[str]:
-    """What ``status`` found of this, for a reader.
+    """Sentences about the retries in the result of ``status``.
 
     Args:
         report: See ``status``.

@@ -1,7 +1,7 @@
-"""Labels that are in the database already: looked up before anything is computed (decision 0043).
+"""Labels from the database, which are looked up before new calculations (decision 0043).
 
-AiiDA's cache compares all inputs of a calculation. A label is also the same where inputs differ
-that say how it converged, how the work was shared out, or with which other frames it was computed.
+AiiDA's cache compares all inputs of a calculation. But a label does not depend on inputs for the
+convergence, for the parallelization, or for other frames in the same job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PW: Final = "aiida.calculations:quantumespresso.pw"
 ASE: Final = "aiida.calculations:trainspot.ase_label"
 _MOST: Final = 20
-"""Earlier jobs that are looked into: one decision takes what they left."""
+"""Largest number of earlier jobs whose labels are reused in one decision."""
 
 _COMPARED: Final = {"pw__structure", "pw__parameters", "pw__code", "pw__settings", "kpoints"}
 _PSEUDO: Final = "pw__pseudos__"
@@ -42,14 +42,14 @@ _CUT_OFF: Final = [
 
 # ── pw.x ──────────────────────────────────────────────────────────────────────
 def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
-    """What an earlier ``PwBaseWorkChain`` left that was asked the same, if there is one.
+    """The result of an earlier ``PwBaseWorkChain`` with the same question, if there is one.
 
     Args:
-        inputs: Those of ``PwBaseWorkChain``, with a stored structure that bears the frame's id.
+        inputs: Inputs of ``PwBaseWorkChain``, with a stored structure labelled with the frame id.
 
     Returns:
-        Its trajectory; ``None`` also where the user has switched caching of pw.x off, or has
-        marked the calculation as no valid cache.
+        The trajectory; ``None`` also if the user has switched off caching of pw.x, or has marked
+        the calculation as invalid for caching.
     """
     structure = inputs["pw"]["structure"]
     if not structure.label or not get_use_cache(identifier=PW):
@@ -78,7 +78,7 @@ def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
 
 
 def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
-    """Whether a workchain was asked for the same numbers."""
+    """Whether a workchain had inputs that give the same numbers."""
     asked = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK)
     labels = set(asked.all_link_labels())
     others = {label for label in labels if not label.startswith(_PSEUDO)} - _COMPARED - _PRACTICAL
@@ -109,15 +109,15 @@ def _numbers(ports: Mapping[str, Any]) -> dict[str, Any]:
 
 # ── jobs of many frames ───────────────────────────────────────────────────────
 def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[str, PESData]:
-    """What earlier jobs left of these frames, with settings that give the same labels.
+    """Results of earlier jobs for these frames, with settings that give the same labels.
 
     Args:
         dataset: The frames.
-        settings: Of the engine ``ase``.
+        settings: Settings of the engine ``ase``.
         code: The program.
 
     Returns:
-        Labelled frames of a job, and, where it had exactly these settings, the failed ones.
+        Labelled frames of each job, and its failed frames if it had exactly these settings.
     """
     if not get_use_cache(identifier=ASE):
         return {}
@@ -142,7 +142,7 @@ def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[st
 
 
 def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PESData]]:
-    """Jobs of the same program, the latest first: node, settings, labelled frames."""
+    """Jobs of the same program, latest first: node, settings, labelled frames."""
     query = QueryBuilder().append(
         CalcJobNode,
         filters={
@@ -164,7 +164,7 @@ def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PES
 
 
 def _alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether settings give the same labels."""
+    """Whether two settings give the same labels."""
     decisive = []
     for settings in (first, second):
         try:

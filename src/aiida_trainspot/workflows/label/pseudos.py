@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 def family(label: str) -> Any | None:
-    """The pseudopotential family of this label, or ``None``."""
-    from aiida.orm import Group, QueryBuilder  # the set-up imports this before it chose a profile
+    """The pseudopotential family with this label, or ``None``."""
+    from aiida.orm import (
+        Group,
+        QueryBuilder,
+    )  # the set-up imports this module before it has a profile
 
     query = QueryBuilder().append(
         Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
@@ -34,7 +37,7 @@ def cutoffs(family: Any, species: Iterable[str]) -> dict[str, tuple[float, float
     """Cutoffs of waves and density, Ry, that a family recommends for each element.
 
     Raises:
-        InputError: It recommends none.
+        InputError: The family recommends no cutoffs.
     """
     try:
         return {
