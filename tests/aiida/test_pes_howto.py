@@ -63,7 +63,7 @@ def test_the_page_does_what_it_says(page, tmp_path):
         assert io.read(tmp_path / name).ids == data.ids
     assert found["process"].is_finished_ok
     labels = {label for labels in found["steps"] for label in labels}
-    assert {"supercell_2", "input_1", "rattle_3", "merge", "split"} <= labels
+    assert {"supercell_2", "input_1", "rattle_3", "merge"} <= labels
     assert set(found["parents"]) == set(found["result"]["dataset"].ids)
     assert 0 < len(found["train"]) < len(found["result"]["dataset"]) == 14
     assert found["refused"] == {}

@@ -28,5 +28,5 @@ def test_the_trainer_of_the_how_to_passes_its_tests_and_trains_the_committee_of_
     outside.call("trainspot", "export", "toy", "-o", "export")
     models = sorted(path.name for path in (outside.folder / "export" / "models").iterdir())
     assert models == ["member_0.ridge", "member_1.ridge"]
-    card = outside.call("trainspot", "evaluate", "al.cif", "--models", "export", "-o", "al.h5")
-    assert "error" not in card
+    summary = outside.call("trainspot", "evaluate", "al.cif", "--models", "export", "-o", "al.h5")
+    assert summary.startswith("1 frame evaluated")
