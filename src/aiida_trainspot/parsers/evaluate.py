@@ -20,7 +20,7 @@ class EvaluationParser(TrainspotParser):
         node = PredictionsData(path)
         predictions = node.predictions
         if predictions.ids != ids_of(self.node.inputs):
-            raise DataError("does not hold the frames of the job", where=PREDICTIONS)
+            raise DataError("holds other frames than the job", where=PREDICTIONS)
         if len(predictions.members) != len(self.node.inputs.models):
             raise DataError("holds a wrong number of members", where=PREDICTIONS)
         self.out("predictions", node)
