@@ -99,7 +99,8 @@ def descriptors(
     """
     using = settings or DescriptorSettings()
     numbers = sorted(atomic_numbers[s] for s in (dataset.species if species is None else species))
-    check_known(np.unique(dataset.column("numbers")), numbers, who="the descriptor")
+    present = np.unique(dataset.column("numbers"))
+    check_known(present, numbers, who="the descriptor", remedy="name all elements in 'species'")
     columns = _Columns(numbers, using)
     spectrum = _spectrum(using)
     found = np.zeros((len(dataset), 2 * columns.width + 1))

@@ -119,7 +119,7 @@ def test_a_row_does_not_depend_on_its_company(monkeypatch):
 
 def test_empty_and_foreign_species():
     assert of(species=["Si"]).shape == (0, 129)
-    with pytest.raises(InputError, match="without the species O"):
+    with pytest.raises(InputError, match="does not know O; it knows Si; name all elements in"):
         of(make(0), species=["Si"])
 
 

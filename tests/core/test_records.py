@@ -271,5 +271,5 @@ def test_what_a_newer_version_stored_is_refused(read):
 
 
 def test_what_was_decided_about_a_frame_is_read_strictly():
-    with pytest.raises(DataError, match="not what was decided"):
+    with pytest.raises(DataError, match="not a decision about a frame"):
         FrameDecision.from_dict({"kind": "praised"})

@@ -1,1 +1,1 @@
-"""A whole campaign without AiiDA: its decisions, its loop, its engines, how it ends."""
+"""A whole campaign without AiiDA: decisions, loop, engines and endings."""

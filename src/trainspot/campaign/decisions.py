@@ -1,7 +1,7 @@
-"""One turn of the loop as pure decisions, shared by the loop in Python and the AiiDA campaign.
+"""One iteration as pure decisions, for the loop in Python and the AiiDA campaign.
 
-Both drive real or toy engines in their own way; what is decided between two engines happens here
-and only here, so that the same seed selects the same frames.
+Both run the engines in their own way. All decisions between two engines are in this module, so that
+the same seed selects the same frames in both.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ NO_PAIRS = Pairs.concatenate([])
 
 @dataclass(frozen=True)
 class Rules:
-    """All that decisions depend on, besides data.
+    """All settings that decisions depend on.
 
     Attributes:
         tolerance: ε of each property.
         calibrate: How thresholds are fitted.
         judge: Screen, selection and stopping rules.
         seed: The campaign's seed.
-        max_labels: Labels the campaign may have in all, or ``None``.
+        max_labels: Largest number of labels of the campaign, or ``None``.
     """
 
     tolerance: Tolerance
@@ -55,7 +55,7 @@ class Rules:
     max_labels: int | None = None
 
     def for_dataset(self, dataset: Dataset) -> JudgeSettings | None:
-        """The rules of judging with what is left of the label budget; ``None`` if it is spent."""
+        """The rules of judging with the rest of the label budget; ``None`` if nothing is left."""
         if self.max_labels is None:
             return self.judge
         left = self.max_labels - int(dataset.is_labelled.sum())
@@ -66,7 +66,7 @@ class Rules:
         return self.judge.model_copy(update={"select": smaller})
 
     def can_pay(self, dataset: Dataset, judgement: Judgement) -> bool:
-        """Whether the label budget allows what a judgement chose (a final audit only whole)."""
+        """Whether the label budget allows the chosen frames (a final audit is never cut)."""
         if self.max_labels is None:
             return True
         return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
@@ -74,12 +74,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Decision:
-    """What an iteration ends with.
+    """The result of an iteration.
 
     Attributes:
-        judgement: What is labelled next, and why.
-        chosen: The frames that are labelled next, unlabelled.
-        dataset: The dataset with these frames joined.
+        judgement: The judgement of the explored frames.
+        chosen: The frames to label next, without labels.
+        dataset: The dataset merged with these frames.
     """
 
     judgement: Judgement
@@ -89,13 +89,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Score:
-    """How an earlier judgement fared, once its frames were labelled.
+    """The success of an earlier judgement, after the labelling of its frames.
 
     Attributes:
         prospective: TPR, PPV and their intervals of each property, on the new labels.
-        audit_pairs: Pairs of all audit frames so far, as judged before they were trained on.
-        misses: Final-audit frames that err beyond the tolerance.
-        conclusion: What a final audit concludes; ``None`` after an ordinary selection.
+        audit_pairs: Pairs of all audit frames so far, from before the training on these frames.
+        misses: Number of final-audit frames with an error beyond the tolerance.
+        conclusion: Conclusion of a final audit; ``None`` after an ordinary selection.
     """
 
     prospective: Mapping[str, Prospective]
@@ -106,7 +106,7 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
         return {
-            "prospective": {name: one.to_dict() for name, one in self.prospective.items()},
+            "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
@@ -117,7 +117,7 @@ class Score:
         """The inverse of ``to_dict``.
 
         Raises:
-            DataError: This is something else.
+            DataError: The content is not a score.
         """
         try:
             rates = TypeAdapter(dict[str, Prospective]).validate_python(content["prospective"])
@@ -125,18 +125,18 @@ class Score:
             conclusion = None if said is None else State(said)
             return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError("this does not score a judgement") from error
+            raise DataError("this is not the score of a judgement") from error
 
 
 def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:
-    """What a committee is trained on; mixed levels of theory count as one if asked for."""
+    """The training dataset of a committee; ``mix_theories`` merges levels of theory."""
     if not mix_theories or len(dataset.theories) < 2:
         return dataset
     return dataset.with_columns(theory=["mixed"] * len(dataset))
 
 
 def evaluation_set(dataset: Dataset, explored: Dataset) -> Dataset:
-    """What a new committee must see: the labelled held-out frames and the exploration."""
+    """The frames that a new committee predicts: labelled held-out frames and the exploration."""
     return held_out(dataset).merge(explored)
 
 
@@ -147,20 +147,20 @@ def held_out(dataset: Dataset) -> Dataset:
 
 
 def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
-    """What committees are compared on: the labelled test frames, or all labelled frames."""
+    """The frames that compare committees: the labelled test frames, or all labelled frames."""
     labelled = dataset.labelled()
     return labelled if everything else labelled.subset("test")
 
 
 def completed(frames: Dataset, *parts: Predictions) -> Predictions:
-    """What one committee has said of these frames at different times, in their order.
+    """All predictions of one committee for some frames, in the order of the frames.
 
     Args:
-        frames: Each with its prediction in one of the parts.
-        parts: Of the committee when it was judged, and for the frames it had not met then.
+        frames: Frames, each with a prediction in one of the parts.
+        parts: Predictions of the committee: those of the judgement, and those for later frames.
     """
     wanted = set(frames.ids)
-    # First of each part: most of what was judged are explored frames, which are many.
+    # Select in each part first: most predictions are of explored frames, which are many.
     kept = [part.take(np.array([i in wanted for i in part.ids], dtype=np.bool_)) for part in parts]
     return Predictions.concatenate(kept).select(frames.ids)
 
@@ -168,22 +168,22 @@ def completed(frames: Dataset, *parts: Predictions) -> Predictions:
 def thresholds(
     dataset: Dataset, predictions: Predictions, audit_pairs: Pairs, rules: Rules
 ) -> tuple[Pairs, dict[str, Calibration]]:
-    """Calibrate on what the committee was not trained on.
+    """Calibrate on frames outside the training set of the committee.
 
     Args:
-        dataset: The dataset the committee was trained on, with its sets.
-        predictions: The committee's, for ``evaluation_set``.
-        audit_pairs: Of earlier audits, see ``Score``.
-        rules: The user's.
+        dataset: The training dataset of the committee, with its splits.
+        predictions: Predictions of the committee for ``evaluation_set``.
+        audit_pairs: Pairs of earlier audits, see ``Score``.
+        rules: Rules of the campaign.
 
     Returns:
-        All pairs that were used, and the calibration of each judged property.
+        All pairs in the fit, and the calibration of each judged property.
     """
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    found = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
-    found = of_committee(found, predictions.committee)
-    return pairs, with_atom_scale(found, validation, predictions)
+    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
+    calibrations = of_committee(calibrations, predictions.committee)
+    return pairs, with_atom_scale(calibrations, validation, predictions)
 
 
 def decide(
@@ -196,16 +196,16 @@ def decide(
     rules: Rules,
     iteration: int,
 ) -> Decision:
-    """Judge the exploration and join what is to be labelled.
+    """Judge the exploration and merge the chosen frames into the dataset.
 
     Args:
-        dataset: The dataset the committee was trained on.
+        dataset: The training dataset of the committee.
         explored: The exploration of this iteration.
-        starts: Its start frames.
-        predictions: The committee's, for ``evaluation_set(dataset, explored)``.
+        starts: Start frames of the exploration.
+        predictions: Predictions of the committee for ``evaluation_set(dataset, explored)``.
         calibrations: See ``thresholds``.
-        failed: Frames that could not be labelled: never chosen again.
-        rules: The user's.
+        failed: Frames whose labelling failed; they are not chosen again.
+        rules: Rules of the campaign.
         iteration: Number of this iteration; the first is 1.
     """
     settings = rules.for_dataset(dataset)
@@ -231,7 +231,7 @@ def decide(
 
 
 def trained_on(frames: Dataset, ids: Collection[str]) -> Dataset:
-    """The frames with some of them in the training set already; a set given before stays."""
+    """The frames, with the split ``train`` for some of them; a frame with a split keeps it."""
     split, chosen = frames.column("split").copy(), set(ids)
     mine = np.array([identity in chosen for identity in frames.ids], dtype=np.bool_)
     split[mine & (split == 0)] = 1 + SPLITS.index("train")
@@ -247,15 +247,15 @@ def score(
     rules: Rules,
     iteration: int,
 ) -> Score:
-    """Compare a judgement with the labels it led to.
+    """Compare a judgement with the labels of the chosen frames.
 
     Args:
         dataset: The dataset after labelling.
-        predictions: Those the judgement was based on.
-        calibrations: The thresholds it used.
+        predictions: The predictions of the judgement.
+        calibrations: The thresholds of the judgement.
         judgement: The judgement.
-        audit_pairs: Of earlier audits.
-        rules: The user's.
+        audit_pairs: Pairs of earlier audits.
+        rules: Rules of the campaign.
         iteration: The iteration of the judgement.
     """
     present = set(dataset.ids)
@@ -267,7 +267,7 @@ def score(
     audit = collect_pairs(audited, predictions, trained=())
     missed = misses(audit, rules.tolerance)
     if judgement.verdict is State.AUDIT:
-        # Only unflagged frames: no rate can be read off them, and no threshold fitted to them.
+        # All frames are unflagged: they give no rate, and no threshold can be fitted to them.
         stop = rules.judge.stop
         conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
         return Score({}, audit_pairs, missed, conclusion)
@@ -286,14 +286,14 @@ def score(
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:
-    """Which member drives the exploration of an iteration, drawn by seed."""
+    """The member that drives the exploration of an iteration, drawn with the seed."""
     return int(generator(seed, "explorer", iteration).integers(committee))
 
 
 def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, MemberError]]:
-    """Mean and standard deviation over members of the RMSE, by set and property.
+    """Mean and standard deviation over members of the RMSE, by split and property.
 
-    Only frames that are labelled and were evaluated count; sets without any are left out.
+    Only labelled and evaluated frames count; splits without such frames are left out.
     """
     evaluated = set(predictions.ids)
     errors: dict[str, dict[str, MemberError]] = {}
@@ -321,12 +321,12 @@ def record(
     """The figures of an iteration.
 
     Args:
-        dataset: The dataset the committee was trained on.
+        dataset: The training dataset of the committee.
         explored: The exploration.
-        predictions: The committee's.
+        predictions: Predictions of the committee.
         calibrations: The thresholds.
-        judgement: What was decided.
-        work: What the engines did.
+        judgement: The judgement.
+        work: Work of the engines.
     """
     labelled = dataset.labelled()
     return IterationRecord(
@@ -358,13 +358,13 @@ def record(
 def finished_record(
     judged: IterationRecord, scored: Score | None, test: Dataset, predictions: Predictions
 ) -> IterationRecord:
-    """A record completed with what only later iterations know.
+    """A record completed with the results of later iterations.
 
     Args:
-        judged: The record made when the iteration was judged.
-        scored: How its judgement fared, if its frames were labelled.
+        judged: The record of the iteration at its judgement.
+        scored: Success of the judgement, if the chosen frames were labelled.
         test: The final test frames.
-        predictions: Of this iteration's committee for them.
+        predictions: Predictions of the committee of this iteration for the test frames.
     """
     common = predictions.select(test.ids).rmse(test) if len(test) else {}
     complete = replace(judged, common_test=common)

@@ -1,7 +1,7 @@
-"""How a campaign ended: the reason, with counts, and a remedy that repeats no calculation.
+"""Endings of a campaign: the reason with counts, and a remedy that repeats no calculation.
 
 All outputs use these sentences: ``run --wait``, ``status``, ``status --json``, the report, the
-model card and the plain loop. They name only settings that the engines of the campaign have.
+model card and the plain loop. The sentences name only settings of the engines of the campaign.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MEMORY: Final = (110, 405)
 _KNOWN: Final = dict.fromkeys(_WALLTIME, "ran out of walltime") | dict.fromkeys(
     _MEMORY, "ran out of memory"
 )
-"""What exit statuses of AiiDA and of ours say of a frame's calculation, whatever the engine."""
+"""Meaning of exit statuses of AiiDA and of trainspot for a calculation, for all engines."""
 _LONGEST_REASON: Final = 160
 _FROM_CACHE: Final = "finished calculations come from the cache"
 _LABELS_STAY: Final = "the labels come from the cache"
@@ -55,11 +55,11 @@ _DOING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a campaign ended, and what to do.
+    """Why a campaign ended, with a remedy.
 
     Attributes:
         message: The reason: one or more clauses without a full stop.
-        remedy: What to do so that no calculation is lost: a sentence without its full stop.
+        remedy: A remedy that loses no calculation: a sentence without the full stop.
         counts: The numbers in the message, as JSON values.
     """
 
@@ -77,19 +77,19 @@ class Cause:
     """Why frames have no label.
 
     Attributes:
-        reason: As it was recorded.
-        exit_status: Of the process that failed, or ``None``.
-        isolated_atom: Its element, if the frame is an isolated atom.
+        reason: The recorded reason.
+        exit_status: Exit status of the failed process, or ``None``.
+        isolated_atom: Element of the frame, if the frame is an isolated atom.
     """
 
     reason: str
     exit_status: int | None
     isolated_atom: str | None
 
-    def words(self, known: Mapping[int, str]) -> str:
-        """In a few words; ``known`` are those of the engine for its exit statuses."""
+    def words(self, meanings: Mapping[int, str]) -> str:
+        """The cause in a few words; ``meanings`` explain the exit statuses of the engine."""
         who = f"isolated atom {self.isolated_atom}" if self.isolated_atom else ""
-        clause = (_KNOWN | dict(known)).get(self.exit_status or 0)
+        clause = (_KNOWN | dict(meanings)).get(self.exit_status or 0)
         if clause is not None:
             return f"{who} {clause}".strip()
         reason = self.reason.rstrip(".")
@@ -99,54 +99,54 @@ class Cause:
 
 
 def causes(failures: Dataset) -> dict[Cause, int]:
-    """How many frames failed to be labelled for each reason, isolated atoms apart; most first."""
-    found: Counter[Cause] = Counter()
+    """Number of failed frames by cause, the most frequent first; isolated atoms are separate."""
+    counts: Counter[Cause] = Counter()
     for frame in failures:
         failure = frame.info.get("failure") or {}
         atom = str(frame.to_atoms().symbols) if is_isolated_atom(frame) else None
-        found[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
-    return dict(found.most_common())
+        counts[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
+    return dict(counts.most_common())
 
 
 def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Ending:
-    """A labelling left too many frames without labels, or an isolated atom.
+    """The labelling failed for too many frames, or for an isolated atom.
 
     Args:
-        labelled: Frames that it labelled.
-        failures: Those that it could not label, each with ``info["failure"]``.
+        labelled: Number of labelled frames.
+        failures: Frames whose labelling failed, each with ``info["failure"]``.
         campaign: The resolved campaign.
     """
-    found, section = causes(failures), campaign.label
+    by_cause, section = causes(failures), campaign.label
     failed, asked = len(failures), labelled + len(failures)
-    known = engine(section.engine).failures
-    told = Counter[str]()
-    for cause, n in found.items():
-        told[cause.words(known)] += n
-    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(told)}"
-    bodies = sum(n for cause, n in found.items() if not cause.isolated_atom)
+    meanings = engine(section.engine).failures
+    clauses = Counter[str]()
+    for cause, n in by_cause.items():
+        clauses[cause.words(meanings)] += n
+    message = f"{failed} of {counted(asked, 'frame')} could not be labelled: {listed(clauses)}"
+    bodies = sum(n for cause, n in by_cause.items() if not cause.isolated_atom)
     short = bool(bodies) and labelled < section.min_success * asked
     if short:
         message += f"; label.min_success requires {section.min_success:.0%}"
-    reasons = [asdict(cause) | {"frames": n} for cause, n in found.items()]
+    reasons = [asdict(cause) | {"frames": n} for cause, n in by_cause.items()]
     counts = {"asked": asked, "labelled": labelled, "failed": failed, "reasons": reasons}
-    return Ending(message, _label_remedy(found, labelled, asked, campaign, short=short), counts)
+    return Ending(message, _label_remedy(by_cause, labelled, asked, campaign, short=short), counts)
 
 
 def _label_remedy(
-    found: Mapping[Cause, int], labelled: int, asked: int, campaign: Campaign, *, short: bool
+    by_cause: Mapping[Cause, int], labelled: int, asked: int, campaign: Campaign, *, short: bool
 ) -> str:
-    """What brings the labels, or does without them."""
+    """Settings that give the labels, or that make the labels unnecessary."""
     section = campaign.label
     continued = engine(section.engine).continued
-    statuses = {cause.exit_status or 0 for cause in found}
+    statuses = {cause.exit_status or 0 for cause in by_cause}
     choices, without = [], []
     if statuses & continued and has(section.settings, "max_iterations"):
         now = getattr(section.settings, "max_iterations")  # noqa: B009  (settings of any engine)
         choices.append(f"raise label.max_iterations (now {now})")
     more = _resources(statuses, section.code)
-    atoms = sum(n for cause, n in found.items() if cause.isolated_atom)
+    atoms = sum(n for cause, n in by_cause.items() if cause.isolated_atom)
     if short and labelled:
-        # Without {kind: isolated} the labelled atoms are gone as well: then rounded down further.
+        # Without {kind: isolated} labelled atoms are gone too: round down further.
         steps = 10 if atoms else 100
         share = int(steps * labelled / asked) / steps
         without.append(f"lower label.min_success (now {section.min_success:g}) to {share:g}")
@@ -155,22 +155,24 @@ def _label_remedy(
     choices += [" and ".join(without)] if without else []
     if not choices and not more:
         return f"Correct this or the settings of label ({section.engine}), {_THEN_AGAIN}"
-    # A job of many frames is another calculation as soon as one frame is another.
+    # A job of many frames is another calculation if one of its frames changes.
     if atoms and has(section.settings, "frames_per_job"):
         keeps = "; trainspot export saves the labels, for 'dataset:'" if labelled else ""
         return _sentence(f"{_or([*choices, *more])}{keeps}")
-    # The walltime is told to pw.x as well, so that a label with another is another calculation.
+    # pw.x gets the walltime too, so a label with another walltime is another calculation.
     said = [f"{_or(choices)}: finished labels come from the cache"] if choices else []
     return _sentence("; or ".join([*said, *more]))
 
 
 def _without_atoms(campaign: Campaign) -> str:
-    """How to do without the label of an isolated atom."""
-    made = any(step.get("kind") == "isolated" for step in campaign.augment or ())
-    place = "in place of {kind: isolated}" if made else "in place of isolated atoms in the dataset"
+    """A remedy that needs no label of an isolated atom."""
+    augmented = any(step.get("kind") == "isolated" for step in campaign.augment or ())
+    place = (
+        "in place of {kind: isolated}" if augmented else "in place of isolated atoms in the dataset"
+    )
     if setting := trainer(campaign.train.engine).e0s_setting:
         return f"give train.{setting} {place}"
-    what = "{kind: isolated} from augment" if made else "isolated atoms from the dataset"
+    what = "{kind: isolated} from augment" if augmented else "isolated atoms from the dataset"
     return f"remove {what} (the reference energies are then fitted)"
 
 
@@ -182,13 +184,13 @@ def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
         screen: The limits.
     """
     explored, refused = record.explored or 0, record.refused or {}
-    told = [_refused(reason, n, screen) for reason, n in most(refused)]
+    clauses = [_refused(reason, n, screen) for reason, n in most(refused)]
     if record.duplicates:
-        told.append(f"{record.duplicates} already in the dataset")
+        clauses.append(f"{record.duplicates} already in the dataset")
     if not explored:
         message = "no frame was explored"
     else:
-        message = f"no explored frame passed the screen: {', '.join(told)}, of {explored}"
+        message = f"no explored frame passed the screen: {', '.join(clauses)}, of {explored}"
     if broken := broken_off(record.exploration_failures, record.runs, record.broken_off):
         message += f"; {broken}"
     cooler = "explore.temperature, explore.time"
@@ -206,7 +208,7 @@ def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
 
 
 def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
-    """What the screen refused, with the limit and the name of its setting."""
+    """Frames that the screen refused, with the limit and the name of the setting."""
     volumes = f"{screen.min_volume:g} to {screen.max_volume:g} times that of the start"
     words = {
         "overlap": f"overlap (screen.overlap {screen.overlap:g})",
@@ -229,7 +231,7 @@ def not_converged(record: IterationRecord, campaign: Campaign) -> Ending:
 
 
 def budget_spent(record: IterationRecord, labelled: int, campaign: Campaign) -> Ending:
-    """The campaign has all labels that the budget allows."""
+    """The label budget is spent."""
     message = (
         f"the budget is spent: {labelled} of {campaign.budget.labels} labels "
         f"(budget.labels){_open(record)}"
@@ -257,8 +259,8 @@ def stage_failed(
     Args:
         stage: augment, label, train, explore or evaluate.
         iteration: From 1.
-        why: What the innermost process said that failed.
-        status: Its exit status, or ``None`` if it crashed or was killed.
+        why: Message of the innermost process that failed.
+        status: Exit status of this process, or ``None`` if the process crashed or was killed.
         campaign: The resolved campaign.
         see: Command that shows more.
     """
@@ -283,11 +285,11 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
     if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
         now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
         return f"Lower train.lr (now {now:g})"
-    found = _resources({status or 0}, section.code)
+    remedies = _resources({status or 0}, section.code)
     for name in ("batch_size", "max_atoms"):
         if status in _MEMORY and (has(section.settings, name)):
-            found.append(f"lower {stage}.{name} (now {getattr(section.settings, name)})")
-    return _sentence(_or(found))
+            remedies.append(f"lower {stage}.{name} (now {getattr(section.settings, name)})")
+    return _sentence(_or(remedies))
 
 
 def _resources(statuses: set[int], code: str) -> list[str]:
@@ -303,7 +305,7 @@ def _resources(statuses: set[int], code: str) -> list[str]:
 def stopped(
     stage: str, iteration: int, done: int, jobs: int, campaign: Campaign | None = None
 ) -> Ending:
-    """The user stopped it when ``done`` of ``jobs`` of the stage had finished successfully."""
+    """The user stopped the campaign; ``done`` of ``jobs`` jobs of the stage had succeeded."""
     message = f"stopped while {_DOING.get(stage, stage)} in iteration {iteration}"
     if jobs:
         message += f"; {done} of {counted(jobs, 'job')} had finished successfully"
@@ -315,7 +317,7 @@ def stopped(
 
 
 def crashed(said: str, stage: str = "", iteration: int = 0) -> Ending:
-    """The campaign itself raised an error; ``said`` is the line that names it."""
+    """The campaign itself raised an error; ``said`` is the line with the error."""
     where = f" (while {_DOING.get(stage, stage)} in iteration {iteration})" if stage else ""
     counts = {"stage": stage, "iteration": iteration} if stage else {}
     return Ending(f"{said or 'an error without a message'}{where}", _sentence(_AGAIN), counts)

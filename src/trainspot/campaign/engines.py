@@ -1,4 +1,4 @@
-"""The engines of a campaign without AiiDA: what the loop needs to run on one machine."""
+"""The engines of a campaign without AiiDA, for the loop on one machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainspot.train.base import Trainer, member_seeds
 
 
 def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
-    """The engines a campaign names, run in this process and below ``folder``.
+    """The engines of a campaign, which run in this process and write below ``folder``.
 
     Args:
         campaign: The resolved campaign.
-        folder: Existing folder; each training gets one inside it.
+        folder: Existing folder; each training gets a folder inside it.
         foundation: Model file for ``start: foundation``.
 
     Raises:
@@ -43,8 +43,8 @@ def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
     labeller = reference()
 
     def label(frames: Dataset) -> tuple[Dataset, Dataset]:
-        found = labeller.label(frames, section.settings)
-        return found.labelled, found.failures
+        labelling = labeller.label(frames, section.settings)
+        return labelling.labelled, labelling.failures
 
     return label
 
@@ -60,7 +60,7 @@ def _train(
     def train(dataset: Dataset, seed: int) -> Committee:
         where = folder / f"committee-{seed}"
         seeds = member_seeds(seed, section.committee_size)
-        if trainer.runs_in_process:  # in this process: no start-up to pay for
+        if trainer.runs_in_process:  # in this process: no start-up time
             first = [start[j % len(start)] if start else None for j in range(len(seeds))]
             models = [
                 _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
@@ -87,7 +87,7 @@ def _here(
     seed: int,
     start: Path | None,
 ) -> Path:
-    """Train one member with a trainer that is a function of ours."""
+    """Train one member in this process."""
     folder.mkdir(parents=True)
     trainer.write_inputs(folder, dataset, settings, seed, start=start)
     trainer.run(folder)
@@ -105,7 +105,7 @@ def _explore(
         )
 
     def explore(starts: Dataset, runs: list[Run], model: Potential) -> tuple[Dataset, Dataset]:
-        found = driver.run(starts, runs, model, section.settings)
-        return found.explored, found.failures
+        exploration = driver.run(starts, runs, model, section.settings)
+        return exploration.explored, exploration.failures
 
     return explore

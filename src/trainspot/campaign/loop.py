@@ -1,7 +1,7 @@
-"""The whole loop in plain Python, with the engines injected.
+"""The whole loop in plain Python, with engines as arguments.
 
-This is the campaign without AiiDA: for teaching, for rehearsals with a cheap reference, and as the
-measure of the AiiDA campaign, which must select the same frames from the same seed::
+This is the campaign without AiiDA: for teaching, for rehearsals with a cheap reference, and for the
+test of the AiiDA campaign, which must select the same frames with the same seed::
 
     result = run(structures, campaign, Engines(label=…, train=…, explore=…))
 """
@@ -55,11 +55,11 @@ Committee = Sequence[Potential]
 
 @dataclass(frozen=True)
 class Engines:
-    """What does the work.
+    """The engines of a loop, as functions.
 
     Attributes:
-        label: Unlabelled frames in; labelled ones and failed ones out.
-        train: Dataset with sets and a seed in; the committee out.
+        label: Unlabelled frames in; labelled frames and failed frames out.
+        train: Dataset with splits and a seed in; the committee out.
         explore: Start frames, runs and the driving member in; explored and failed frames out.
     """
 
@@ -70,17 +70,17 @@ class Engines:
 
 @dataclass
 class Turn:
-    """One iteration, as it was lived.
+    """The data of one iteration.
 
     Attributes:
-        committee: The members trained in it.
-        predictions: Of the committee for the held-out and the explored frames.
+        committee: The members trained in the iteration.
+        predictions: Predictions of the committee for the held-out and the explored frames.
         calibrations: The thresholds.
-        decision: What was decided.
-        record: Its figures.
-        score: How the decision fared, once its frames were labelled.
-        explored: What was judged.
-        starts: Where the explorations started.
+        decision: The decision.
+        record: The figures of the iteration.
+        score: Success of the decision, after the labelling of the chosen frames.
+        explored: The explored frames.
+        starts: The start frames of the exploration.
     """
 
     committee: Committee
@@ -93,19 +93,19 @@ class Turn:
     starts: Dataset = field(default_factory=lambda: Dataset.from_frames([]))
 
     def predictions_of(self, frames: Dataset) -> Predictions:
-        """What the committee says of any frames; it sees only those it has not predicted yet."""
+        """Predictions of the committee for any frames; only new frames are computed."""
         new = frames.without(self.predictions.ids)
         return completed(frames, self.predictions, evaluate(new, self.committee))
 
 
 @dataclass
 class Result:
-    """What a loop ends with.
+    """The result of a loop.
 
     Attributes:
-        state: How it ended: ``converged``, ``exhausted``, ``budget`` or ``no_valid_exploration``.
-        dataset: All frames; those last chosen may be unlabelled.
-        failed: Frames that could not be labelled.
+        state: The ending: ``converged``, ``exhausted``, ``budget`` or ``no_valid_exploration``.
+        dataset: All frames; the frames chosen last may have no labels.
+        failed: Frames whose labelling failed.
         turns: The iterations.
     """
 
@@ -121,7 +121,7 @@ class Result:
 
     @property
     def records(self) -> list[IterationRecord]:
-        """The figures of all iterations, completed as at the end of a campaign."""
+        """The complete figures of all iterations, as at the end of a campaign."""
         test = comparison_set(self.dataset, everything=False)
         return [
             finished_record(turn.record, turn.score, test, turn.predictions_of(test))
@@ -138,10 +138,10 @@ def rules_of(campaign: Campaign) -> Rules:
 
 
 def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
-    """The augmented inputs, each with its set."""
+    """The augmented inputs, each with its split."""
     seed = campaign.seed
-    made = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
-    return assign(made, campaign.split.fractions, seed=seed)
+    frames = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
+    return assign(frames, campaign.split.fractions, seed=seed)
 
 
 def run(
@@ -155,12 +155,12 @@ def run(
 
     Args:
         inputs: Structures, or a labelled dataset.
-        campaign: The resolved campaign; the engines in it are not looked at.
-        engines: What does the work.
-        progress: Told what happens.
+        campaign: The resolved campaign; its engine settings are not used.
+        engines: The engines.
+        progress: Called with a message for each step.
 
     Raises:
-        RunError: Too few frames could be labelled.
+        RunError: The labelling failed for too many frames.
         MissingExtraError: The selection needs a library that is not installed.
     """
     check_installed(campaign.select)
@@ -192,7 +192,7 @@ def run(
 def _label(
     result: Result, campaign: Campaign, engines: Engines, progress: Callable[[str], None]
 ) -> tuple[int, int]:
-    """Label what has no labels, and give every frame its set; returns (new, failed)."""
+    """Label the frames without labels and split all frames; returns (labelled, failed)."""
     pending = result.dataset.unlabelled()
     if not len(pending):
         return 0, 0
@@ -252,7 +252,7 @@ def _turn(
 
 
 def ending_of(result: Result, campaign: Campaign) -> Ending | None:
-    """Why a loop ended and what to do, in the words of a campaign; ``None`` if it converged."""
+    """Reason and remedy of an ending, in the words of a campaign; ``None`` if it converged."""
     if not result.turns:
         return None
     record = result.turns[-1].record
@@ -283,6 +283,6 @@ def history(result: Result, campaign: Campaign) -> list[Past]:
 
 
 def initial_frames(dataset: Dataset) -> Dataset:
-    """The labelled frames that were there before the first exploration."""
+    """The labelled frames from before the first exploration."""
     labelled = dataset.labelled()
     return labelled.take(labelled.column("iteration") == 0)

@@ -1,4 +1,4 @@
-"""What can be foreseen of a campaign from its file and its frames, without any computer."""
+"""Checks of a campaign from its file and its frames, before any calculation."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from trainspot.train.base import mixed_states
 from trainspot.train.run import trainer
 
 _SHARES: Final = (0.2, 0.3, 0.4)
-"""Shares of validation that are offered, the smallest first; a tenth stays for the test."""
+"""Shares of validation frames in the remedy, the smallest first; a tenth stays for tests."""
 
 
 def foresee(campaign: Campaign, inputs: Dataset, *, here: Collection[str]) -> Iterator[Remark]:
-    """What is known before any frame is made.
+    """Errors and warnings before the first frame is made.
 
     Args:
         campaign: The resolved campaign.
-        inputs: The frames it starts from.
-        here: Stages whose engines run in this installation of Python, so that what cannot be
-            imported here is missing.
+        inputs: The frames that the campaign starts from.
+        here: Stages whose engines run in this installation of Python; a module that cannot be
+            imported here is an error.
     """
     try:
         check_installed(campaign.select)
@@ -66,12 +66,12 @@ def foresee(campaign: Campaign, inputs: Dataset, *, here: Collection[str]) -> It
 
 
 def facts_of(campaign: Campaign, stage: str, inputs: Dataset, *, here: bool) -> Preflight:
-    """What the engine of a stage is told before anything is spent.
+    """The facts that the engine of a stage gets for its checks.
 
     Args:
         campaign: The resolved campaign.
         stage: A stage that has an engine.
-        inputs: The frames the campaign starts from.
+        inputs: The frames that the campaign starts from.
         here: See ``foresee``.
     """
     section: EngineSection = getattr(campaign, stage)
@@ -80,14 +80,14 @@ def facts_of(campaign: Campaign, stage: str, inputs: Dataset, *, here: bool) -> 
 
 def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
     """Energies of isolated atoms that the file gives, by atomic number."""
-    given = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
-    if given is None:
+    energies = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
+    if energies is None:
         return None
-    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in given.items()}
+    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in energies.items()}
 
 
 def _unlabelled(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:
-    """The frames given without labels, and the isolated atoms that will be made."""
+    """The input frames without labels, and the isolated atoms of the augmentation."""
     yield from inputs.unlabelled()
     rng = generator(campaign.seed, "foresee")
     for step in steps_of(parse_plan(list(campaign.augment or ()))):
@@ -96,14 +96,14 @@ def _unlabelled(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:
 
 
 def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark]:
-    """Whether the first frames are enough to fit thresholds with.
+    """A warning if the first validation frames are too few for thresholds.
 
     Args:
         campaign: The resolved campaign.
-        frames: Those that the first committee is trained and validated with, each with its set.
+        frames: Frames of the first training and validation, each with its split.
     """
-    sets = [frame.split for frame in frames if len(frame) > 1]
-    n, novelty = sets.count("validation"), campaign.select.novelty
+    splits = [frame.split for frame in frames if len(frame) > 1]
+    n, novelty = splits.count("validation"), campaign.select.novelty
     needed = pairs_needed(campaign.calibrate) if campaign.tolerance.given else 0
     wanted = max(needed, 0 if novelty is None else frames_needed(novelty))
     if n >= wanted:
@@ -113,7 +113,7 @@ def foresee_sets(campaign: Campaign, frames: Iterable[Frame]) -> Iterator[Remark
         lacks.append(f"thresholds need {needed}, so the first selections will be random")
     if wanted > needed:
         lacks.append(f"the novelty flag needs {wanted}")
-    share = next((v for v in _SHARES if v * len(sets) >= wanted), None)
+    share = next((v for v in _SHARES if v * len(splits) >= wanted), None)
     if share is None:
         remedy = "make more frames and a larger share of validation frames (split.fractions)"
     else:

@@ -1,7 +1,7 @@
-"""The figures of an iteration: made when it is judged, completed at the end, shown everywhere.
+"""The figures of an iteration, for the status, the report and the export.
 
-``to_dict`` is an entry of ``iterations`` in ``trainspot status --json``; ``stored`` is the same
-with its version, as nodes and files keep it.
+The judgement makes a record; the end of the campaign completes the record. ``to_dict`` is an entry
+of ``iterations`` in ``trainspot status --json``. ``stored`` adds the version, for nodes and files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trainspot.judge.verdict import State
 
 @dataclass(frozen=True)
 class Reference:
-    """What computed the labels.
+    """The program that computed the labels.
 
     Attributes:
         engine: Name of the label engine.
@@ -36,16 +36,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Work:
-    """What the engines did in an iteration.
+    """The work of the engines in an iteration.
 
     Attributes:
         n: Number of the iteration; the first is 1.
-        labelled: New labels.
-        label_failures: Frames that could not be labelled.
-        exploration_failures: Runs that did not reach their end.
+        labelled: Number of new labels.
+        label_failures: Number of frames whose labelling failed.
+        exploration_failures: Number of runs that did not reach their end.
         reference: Engine and code of the labels.
-        runs: Runs of molecular dynamics; 0 where an earlier version did not count them.
-        broken_off: How many runs did not reach their end for each reason.
+        runs: Number of runs of molecular dynamics; 0 if an earlier version did not count runs.
+        broken_off: Number of runs that did not reach their end, by reason.
     """
 
     n: int
@@ -65,7 +65,7 @@ class Work:
         """The inverse of ``to_dict``.
 
         Raises:
-            DataError: This is something else.
+            DataError: The content is something else.
         """
         try:
             return TypeAdapter(cls).validate_python(dict(content))
@@ -79,7 +79,7 @@ class MemberError:
 
     Attributes:
         mean: RMSE, mean over the members.
-        std: Standard deviation of it.
+        std: Standard deviation over the members.
     """
 
     mean: float
@@ -88,20 +88,22 @@ class MemberError:
 
 @dataclass(frozen=True)
 class Prospective(Rates):
-    """How a threshold fared on frames that were judged first and labelled afterwards.
+    """Success of a threshold on frames that were judged first and labelled afterwards.
 
     Attributes:
-        audit: The same on the audit frames alone. The batch was chosen among flagged frames, which
-            raises its TPR; the audit was drawn from all and is unbiased. ``None`` where an earlier
-            version did not measure it.
+        audit: The rates on the audit frames alone. The batch was chosen among flagged frames, so
+            its TPR is too high; the audit was drawn from all frames and is unbiased. ``None`` if
+            an earlier version did not compute these rates.
     """
 
     audit: Rates | None = None
 
     @classmethod
     def of(cls, batch: Rates, audit: Rates) -> Prospective:
-        """The rates of a batch and of the audit in it."""
-        return cls(**{one.name: getattr(batch, one.name) for one in fields(Rates)}, audit=audit)
+        """The rates of a batch and of the audit frames in the batch."""
+        return cls(
+            **{entry.name: getattr(batch, entry.name) for entry in fields(Rates)}, audit=audit
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -112,11 +114,11 @@ class Prospective(Rates):
 
 @dataclass(frozen=True)
 class FinalAudit:
-    """What a final audit found.
+    """The result of a final audit.
 
     Attributes:
-        misses: Unflagged frames that err beyond the tolerance.
-        conclusion: What follows.
+        misses: Number of unflagged frames with an error beyond the tolerance.
+        conclusion: The next step.
     """
 
     misses: int
@@ -128,32 +130,32 @@ class IterationRecord:
     """The figures of an iteration; ``None`` and empty mappings are not known (yet).
 
     Attributes:
-        n: Its number; the first is 1.
-        labelled_total: Labelled frames of the dataset its committee was trained on.
-        labelled: New labels among them.
-        label_failures: Frames that could not be labelled.
+        n: Number of the iteration; the first is 1.
+        labelled_total: Labelled frames in the training dataset of the committee.
+        labelled: New labels among these frames.
+        label_failures: Frames whose labelling failed.
         exploration_failures: Runs of molecular dynamics that did not reach their end.
-        reference: What computed the labels.
+        reference: The program that computed the labels.
         runs: Runs of molecular dynamics; 0 or ``None``: not counted.
-        broken_off: How many runs did not reach their end, by reason.
-        duplicates: Explored frames that were met before, or were known already.
-        sets: Labelled frames in each set.
-        rmse: Errors of the members by set and property.
+        broken_off: Number of runs that did not reach their end, by reason.
+        duplicates: Explored frames that occur twice or were in the dataset before.
+        sets: Labelled frames in each split.
+        rmse: Errors of the members by split and property.
         calibration: The threshold of each judged property.
         explored: Frames explored, duplicates included.
         refused: Frames that the screen refused, by reason.
         flagged: Valid frames beyond a threshold.
-        flagged_by: How many frames each property and ``novelty`` flags; ``None`` where an earlier
-            version did not count them.
-        near_duplicates: Valid frames that nearly equal another one.
-        novelty: The thresholds of novelty and what they rest on.
-        selected: Frames chosen to teach the committee.
-        audit: Frames chosen to measure it.
-        random_choice: Whether no threshold was fitted, so that the choice was random.
-        verdict: What follows.
+        flagged_by: Number of frames that each property and ``novelty`` flags; ``None`` if an
+            earlier version did not count these frames.
+        near_duplicates: Valid frames that nearly equal another frame.
+        novelty: The thresholds of novelty and their data.
+        selected: Frames chosen for training.
+        audit: Frames drawn for the audit.
+        random_choice: Whether no threshold was fitted; the choice was then random.
+        verdict: The next step.
         common_test: RMSE of the committee on the final test frames by property.
-        prospective: How the thresholds fared on the new labels, by property.
-        final_audit: What a final audit found.
+        prospective: Success of the thresholds on the new labels, by property.
+        final_audit: Result of a final audit.
         seconds: Wall time by stage.
     """
 
@@ -186,7 +188,7 @@ class IterationRecord:
 
     @property
     def refusals(self) -> int | None:
-        """Frames that the screen refused, for whatever reason."""
+        """Number of frames that the screen refused, for any reason."""
         return None if self.refused is None else sum(self.refused.values())
 
     @property
@@ -195,25 +197,25 @@ class IterationRecord:
         return (self.explored or 0) - (self.duplicates or 0) - (self.refusals or 0)
 
     def error(self, split: str, name: str) -> MemberError | None:
-        """The error of the members in one set and property, if it was measured."""
+        """The error of the members in one split and property, if it was computed."""
         return self.rmse.get(split, {}).get(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values as in ``trainspot status --json``; what is not known is left out."""
-        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        """JSON values as in ``trainspot status --json``, without unknown values."""
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["calibration"] = self.calibration or None
         return {name: _plain(value) for name, value in content.items() if value is not None}
 
     def stored(self) -> dict[str, Any]:
-        """What nodes and files keep: ``to_dict`` and the version of its form."""
+        """The content of nodes and files: ``to_dict`` and the version of the form."""
         return self.to_dict() | {"version": earlier.VERSION}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IterationRecord:
-        """The inverse of ``to_dict`` and of ``stored``; what earlier versions made is read as well.
+        """The inverse of ``to_dict`` and of ``stored``; reads records of earlier versions too.
 
         Raises:
-            DataError: These are no figures of an iteration, or a newer version wrote them.
+            DataError: The content is not a record, or a newer version wrote the record.
         """
         try:
             return _adapter().validate_python(earlier.record(content))
@@ -225,10 +227,10 @@ def records_of(status: Mapping[str, Any]) -> list[IterationRecord]:
     """The iterations of a ``trainspot status --json``, in order.
 
     Raises:
-        DataError: They are damaged.
+        DataError: The iterations are damaged.
     """
-    found: Iterable[Mapping[str, Any]] = status.get("iterations") or ()
-    return sorted(map(IterationRecord.from_dict, found), key=lambda record: record.n)
+    entries: Iterable[Mapping[str, Any]] = status.get("iterations") or ()
+    return sorted(map(IterationRecord.from_dict, entries), key=lambda record: record.n)
 
 
 @cache
@@ -241,7 +243,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Calibration | Novelty | Prospective):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, State):
         return value.value
     if isinstance(value, Reference | MemberError | FinalAudit):

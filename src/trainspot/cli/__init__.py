@@ -60,9 +60,9 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All command names, in the order in which a campaign uses them."""
         del ctx
-        known = {*_modules(), *(point.name for point in entry_points(group=GROUP))}
+        names = {*_modules(), *(point.name for point in entry_points(group=GROUP))}
         rank = {name: place for place, name in enumerate(_ORDER)}
-        return sorted(known, key=lambda name: (rank.get(name, len(rank)), name))
+        return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; ``None`` if there is no such command."""
@@ -71,10 +71,10 @@ class LazyGroup(click.Group):
             module = cmd_name.replace("-", "_")
             command = getattr(import_module(f"{__name__}.{module}"), module)
         else:
-            found = [point for point in entry_points(group=GROUP) if point.name == cmd_name]
-            if not found:
+            points = [point for point in entry_points(group=GROUP) if point.name == cmd_name]
+            if not points:
                 return None
-            command = found[0].load()
+            command = points[0].load()
         assert isinstance(command, click.Command)
         return command
 
@@ -90,9 +90,9 @@ class LazyGroup(click.Group):
             old, new = args[0], FORMER[args[0]]
             _messages.note(f"`trainspot {old}` is now called `trainspot {new}`")
             args = [new, *args[1:]]
-        known = set(self.list_commands(ctx))
-        if args and args[0] not in known:
-            raise UnknownNameError("command", args[0], known - _HIDDEN)
+        names = set(self.list_commands(ctx))
+        if args and args[0] not in names:
+            raise UnknownNameError("command", args[0], names - _HIDDEN)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

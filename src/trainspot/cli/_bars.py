@@ -68,23 +68,23 @@ class Calibrated:
         )
 
     def _reason(self, name: str) -> str:
-        one = self.properties.get(name)
-        if one is None:
+        figures = self.properties.get(name)
+        if figures is None:
             return "no tolerance"
-        pairs = f", {text.counted(one['pairs'], 'pair')}" if "pairs" in one else ""
-        return f"{one.get('verdict', 'not fitted')}{pairs}"
+        pairs = f", {text.counted(figures['pairs'], 'pair')}" if "pairs" in figures else ""
+        return f"{figures.get('verdict', 'not fitted')}{pairs}"
 
     def lines(self, output: Path) -> Iterator[str]:
-        """For the screen: sigmas, properties without them, and the doubtful frames.
+        """Lines for the terminal: sigmas, properties without them, and the doubtful frames.
 
         Args:
             output: The file of predictions.
         """
         bars = files.error_bars(output)
         summary = self._summary(bars)
-        for name, one in summary.items():
-            middle, largest, unit = one["median"], one["largest"], UNITS[name]
-            tolerance = f", tolerance {one['tolerance']:.4g}" if one["tolerance"] else ""
+        for name, figures in summary.items():
+            middle, largest, unit = figures["median"], figures["largest"], UNITS[name]
+            tolerance = f", tolerance {figures['tolerance']:.4g}" if figures["tolerance"] else ""
             yield (
                 f"{name}: sigma (calibrated error bar) {middle:.3g} (median), "
                 f"{largest:.3g} (largest) {unit}{tolerance}"
@@ -94,10 +94,12 @@ class Calibrated:
         if self.trust and not bars:
             yield "no sigma, because the committee has one member"
         if RATIO in bars:
-            yield from _doubts(bars[RATIO], {n: one["beyond"] for n, one in summary.items()})
+            yield from _doubts(
+                bars[RATIO], {n: figures["beyond"] for n, figures in summary.items()}
+            )
 
     def content(self, output: Path) -> dict[str, Any]:
-        """For programs: ``calibrated`` by property, and ``doubtful`` with the worst frame first.
+        """JSON for programs: ``calibrated`` by property, and ``doubtful``, the worst frame first.
 
         ``excess`` is the former name of ``threshold_ratio``; programs may still read it.
 
@@ -105,38 +107,38 @@ class Calibrated:
             output: The file of predictions.
         """
         bars = files.error_bars(output)
-        found: dict[str, Any] = {
-            name: {key: one.get(key) for key in ("fitted", "verdict", "pairs", "tolerance")}
-            for name, one in self.properties.items()
+        calibrated: dict[str, Any] = {
+            name: {key: figures.get(key) for key in ("fitted", "verdict", "pairs", "tolerance")}
+            for name, figures in self.properties.items()
         }
-        for name, one in self._summary(bars).items():
-            found[name] |= {key: _json(value) for key, value in one.items()}
+        for name, figures in self._summary(bars).items():
+            calibrated[name] |= {key: _json(value) for key, value in figures.items()}
         ratios = bars.get(RATIO, np.zeros(0))
         ids = files.frame_ids(output)
         doubtful = [
             {"frame": row, "id": ids[row]} | dict.fromkeys((RATIO, "excess"), _json(ratios[row]))
             for row in _beyond(ratios)
         ]
-        return {"calibrated": found, "doubtful": doubtful}
+        return {"calibrated": calibrated, "doubtful": doubtful}
 
     def _summary(self, bars: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
         """Median and largest sigma, and how many frames exceed the threshold, by property."""
-        found: dict[str, dict[str, Any]] = {}
+        summary: dict[str, dict[str, Any]] = {}
         for name in (name for name in PROPERTIES if name in bars):
             values = bars[name][~np.isnan(bars[name])]
             if values.size:
                 limit = self.trust[name].scale * self.trust[name].threshold
-                found[name] = {
+                summary[name] = {
                     "median": float(np.median(values)),
                     "largest": float(values.max()),
                     "beyond": int((values > limit).sum()),
                     "tolerance": self.properties[name].get("tolerance"),
                 }
-        return found
+        return summary
 
 
 def _beyond(ratios: NDArray[np.float64]) -> list[int]:
-    """Rows of the frames that a campaign would have labelled, the worst first."""
+    """Rows of the frames beyond a threshold, the worst first."""
     order = np.argsort(-ratios, kind="stable")
     return [int(row) for row in order[ratios[order] > 1.0]]
 

@@ -24,7 +24,7 @@ def tell(dataset: Dataset, e0s: Mapping[str, float] | None = None) -> list[dict[
     from trainspot.plausibility import doubts
 
     atoms = None if e0s is None else {atomic_numbers.get(s, 0): e for s, e in e0s.items()}
-    found = doubts(dataset, atoms=atoms)
-    for doubt in found:
+    listed = doubts(dataset, atoms=atoms)
+    for doubt in listed:
         _messages.warning(doubt.text)
-    return [doubt.to_dict() for doubt in found]
+    return [doubt.to_dict() for doubt in listed]

@@ -1,4 +1,4 @@
-"""What ``trainspot explore`` makes of its options."""
+"""The options of ``trainspot explore``: runs, settings and frames."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Range(click.ParamType):
 
 def mobile(starts: Dataset) -> Dataset:
     """The frames without isolated atoms, which cannot move, if there are others."""
-    found = starts.take(starts.n_atoms > 1)
-    if not len(found) or len(found) == len(starts):
+    movable = starts.take(starts.n_atoms > 1)
+    if not len(movable) or len(movable) == len(starts):
         return starts
-    alone = counted(len(starts) - len(found), "isolated atom")
+    alone = counted(len(starts) - len(movable), "isolated atom")
     _messages.note(f"{alone} left out: one atom alone has nothing to explore")
-    return found
+    return movable
 
 
 def runs_of(starts: Dataset, options: dict[str, Any]) -> list[scheduling.Run]:
@@ -67,8 +67,8 @@ def settings_of(options: dict[str, Any]) -> AseSettings:
     path, config = options["settings_file"], options["config"]
     same = config is not None and config.explore.engine == AseExplorer.name
     raw = config.explore.settings.model_dump() if same else {}
-    given = document.read(path).data if path else {}
-    return parse_settings(AseSettings, raw | given, where=str(path or "settings"))
+    overrides = document.read(path).data if path else {}
+    return parse_settings(AseSettings, raw | overrides, where=str(path or "settings"))
 
 
 def refuse_failures(failures: Dataset, runs: int) -> None:

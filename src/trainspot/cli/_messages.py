@@ -1,4 +1,4 @@
-"""Lines on the terminal that are no result: notes, warnings, and what the science logs.
+"""Lines on the terminal that are no result: notes, warnings and log messages.
 
 Results go to standard output. Everything else goes to stderr through the functions of this module,
 one line each, whether a command says it or a logger of ``trainspot``.

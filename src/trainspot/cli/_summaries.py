@@ -22,22 +22,22 @@ def of_judgement(judgement: Judgement) -> str:
     )
 
 
-def of_calibration(made: Calibration) -> str:
+def of_calibration(fit: Calibration) -> str:
     """The essentials of a calibration, or why no threshold was fitted."""
-    if not made.fitted:
-        poor = made.verdict == "poor"
-        why = f"Spearman {made.spearman:.2f}" if poor else f"{made.needed} are needed"
+    if not fit.fitted:
+        poor = fit.verdict == "poor"
+        why = f"Spearman {fit.spearman:.2f}" if poor else f"{fit.needed} are needed"
         return (
-            f"{made.property}: {made.verdict}, no threshold could be fitted ({made.pairs} "
-            f"pairs, {why}); the tolerance of {made.tolerance:.4g} is used instead"
+            f"{fit.property}: {fit.verdict}, no threshold could be fitted ({fit.pairs} "
+            f"pairs, {why}); the tolerance of {fit.tolerance:.4g} is used instead"
         )
-    low, high = made.interval or (float("nan"), float("nan"))
+    low, high = fit.interval or (float("nan"), float("nan"))
     rates = ", ".join(
         f"{name} {'-' if value is None else f'{value:.2f}'}"
-        for name, value in (("TPR", made.tpr), ("PPV", made.ppv))
+        for name, value in (("TPR", fit.tpr), ("PPV", fit.ppv))
     )
     return (
-        f"{made.property}: {made.verdict}, threshold {made.threshold:.4g} for a tolerance of "
-        f"{made.tolerance:.4g} (slope {made.slope:.3g} [{low:.3g}, {high:.3g}], "
-        f"{made.pairs} pairs, Spearman {made.spearman:.2f}, {rates})"
+        f"{fit.property}: {fit.verdict}, threshold {fit.threshold:.4g} for a tolerance of "
+        f"{fit.tolerance:.4g} (slope {fit.slope:.3g} [{low:.3g}, {high:.3g}], "
+        f"{fit.pairs} pairs, Spearman {fit.spearman:.2f}, {rates})"
     )

@@ -55,7 +55,7 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
         UnknownNameError: No such property.
         InputError: Not of this form, or given twice.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if name not in PROPERTIES:
@@ -70,10 +70,10 @@ def by_property(words: Iterable[str], option: str) -> dict[str, float]:
                 where=option,
                 hint=f"write for example {option} forces=0.1",
             )
-        if name in found:
+        if name in values:
             raise InputError(f"{name} is given twice", where=option)
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def changes_of(words: Iterable[str], option: str) -> dict[str, Any]:
@@ -82,20 +82,20 @@ def changes_of(words: Iterable[str], option: str) -> dict[str, Any]:
     Raises:
         InputError: Not of this form, given twice, or not YAML.
     """
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not (equals and all(key.split("."))):
             raise InputError(
                 f"'{word}' is not KEY=VALUE", where=option, hint=f"write {option} explore.time=0.5"
             )
-        if key in found:
+        if key in changes:
             raise InputError(f"{key} is given twice", where=option)
         try:
-            found[key] = yaml.safe_load(text)
+            changes[key] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise InputError(f"the value of '{word}' is not YAML", where=option) from None
-    return found
+    return changes
 
 
 def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
@@ -108,28 +108,28 @@ def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
     path = Path(words[0])
     is_folder = CommitteePotential.recognises(path)
     if len(words) > 1 or not (is_folder or path.suffix == ".json"):
-        given = by_property(words, option)
-        return {name: Calibration.given(name, value) for name, value in given.items()}
-    found = _read_calibrations(path)
-    if not found:
+        thresholds = by_property(words, option)
+        return {name: Calibration.given(name, value) for name, value in thresholds.items()}
+    fitted = _read_calibrations(path)
+    if not fitted:
         raise InputError(
             "has no calibrated property",
             where=str(path),
             hint=f"give numbers: {option} forces=0.05",
         )
-    return found
+    return fitted
 
 
 def _read_calibrations(path: Path) -> dict[str, Calibration]:
     content = CalibrationFile.read(path)
     try:
-        found = {name: Calibration.from_dict(one) for name, one in content.properties.items()}
-        good = all(0 < one.threshold < float("inf") for one in found.values())
+        fitted = {name: Calibration.from_dict(entry) for name, entry in content.properties.items()}
+        good = all(0 < fit.threshold < float("inf") for fit in fitted.values())
     except (AttributeError, TypeError, DataError):
         good = False
-    if not good or not found.keys() <= set(PROPERTIES):
+    if not good or not fitted.keys() <= set(PROPERTIES):
         raise DataError("not a file of calibrations", where=str(path))
     models = content.model_files
     if models and all(model.exists() for model in models):
-        return of_committee(found, fingerprint(map(digest, models)))
-    return found
+        return of_committee(fitted, fingerprint(map(digest, models)))
+    return fitted

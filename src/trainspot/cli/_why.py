@@ -1,4 +1,4 @@
-"""What was decided about a frame, in words and as JSON."""
+"""The decision about a frame, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WAYS: Final[Mapping[Way, str]] = {
 
 # ── a decision ────────────────────────────────────────────────────────────────
 def sentence(decision: FrameDecision) -> str:
-    """What was decided and why: ``selected: disagreement on forces of …``."""
+    """The decision and its reason: ``selected: disagreement on forces of …``."""
     if decision.kind is Kind.KNOWN:
         return "known already"
     return f"{decision.kind.value}: {reason(decision)}"
 
 
 def reason(decision: FrameDecision) -> str:
-    """Why it was decided."""
+    """The reason of the decision."""
     if decision.told:
         return decision.told.removeprefix(f"{decision.kind.value}: ")
     if decision.kind is Kind.KNOWN:
@@ -54,7 +54,7 @@ def _objection(decision: FrameDecision) -> str:
 
 
 def _grounds(decision: FrameDecision) -> str:
-    """What stood out about a valid frame, and how it was chosen or why it was passed over."""
+    """The largest disagreement of a valid frame, and how it was chosen or passed over."""
     name, novelty = decision.cause, decision.novelty
     parts = []
     if decision.value is not None and decision.limit is not None:
@@ -121,7 +121,7 @@ def as_json(account: Account) -> dict[str, Any]:
     return content | {
         "explored": asdict(judged.explored),
         "screen": _screen(judged.decision),
-        "properties": {name: asdict(one) for name, one in judged.properties.items()},
+        "properties": {name: asdict(figures) for name, figures in judged.properties.items()},
         "worst_atom": asdict(judged.worst_atom) if judged.worst_atom else None,
         "novelty": asdict(judged.novelty),
         "nearest": asdict(judged.nearest) if judged.nearest else None,
@@ -166,22 +166,22 @@ def _explored(met: Met) -> str:
     return ", ".join([f"explored: iteration {met.iteration}, from {start}", *said])
 
 
-def _errors(one: OfProperty | WorstAtom) -> str:
-    predicted, true = one.predicted_error, one.true_error
+def _errors(figures: OfProperty | WorstAtom) -> str:
+    predicted, true = figures.predicted_error, figures.true_error
     said = "not calibrated" if predicted is None else f"sigma {predicted:.3g}"
     return f"; {said}" + ("" if true is None else f", true error {true:.3g}")
 
 
 def _judged(judged: Judged) -> list[str]:
     lines = []
-    for name, one in judged.properties.items():
-        if one.disagreement is None:
+    for name, figures in judged.properties.items():
+        if figures.disagreement is None:
             lines.append(f"{name}: a prediction is not finite")
             continue
-        word = "exceeds" if one.exceeds else "is within"
+        word = "exceeds" if figures.exceeds else "is within"
         lines.append(
-            f"{name}: disagreement {one.disagreement:.3g} {word} {one.threshold:.3g} "
-            f"{one.unit}{_errors(one)}"
+            f"{name}: disagreement {figures.disagreement:.3g} {word} {figures.threshold:.3g} "
+            f"{figures.unit}{_errors(figures)}"
         )
     if worst := judged.worst_atom:
         lines.append(

@@ -67,31 +67,31 @@ def augment(
     items = plans.DEFAULT_PLAN if config is None else list(config.augment or [])
     plan = plans.parse_plan(items)
     inputs = Dataset.concatenate(parts)
-    made = plans.augment(inputs, plan, seed, vacuum=vacuum)
-    if not as_json or not len(made.dataset):
-        for note in made.notes:
+    augmented = plans.augment(inputs, plan, seed, vacuum=vacuum)
+    if not as_json or not len(augmented.dataset):
+        for note in augmented.notes:
             _messages.note(note)
-    if not len(made.dataset):
-        _tell_refused(made, err=True)
+    if not len(augmented.dataset):
+        _tell_refused(augmented, err=True)
         raise RunError("no strategy made a frame", hint="see the notes above")
     io.tell_counts(inputs, structures[0] if len(structures) == 1 else f"{len(structures)} files")
-    record = Record.of(made, plan, seed=seed, vacuum=vacuum)
-    io.write(made.dataset, output)
+    record = Record.of(augmented, plan, seed=seed, vacuum=vacuum)
+    io.write(augmented.dataset, output)
     record.write(output)
     if as_json:
         click.echo(json.dumps(record.to_dict(), indent=1, ensure_ascii=False))
         return
     listed = ", ".join(f"{count} {name}" for name, count in record.strategies.items())
-    click.echo(f"{counted(len(made.dataset), 'frame')} ({listed}) written to {output}")
-    _tell_refused(made)
+    click.echo(f"{counted(len(augmented.dataset), 'frame')} ({listed}) written to {output}")
+    _tell_refused(augmented)
 
 
-def _tell_refused(made: Augmented, *, err: bool = False) -> None:
+def _tell_refused(augmented: Augmented, *, err: bool = False) -> None:
     """One line, on the error output if ``err``; none if nothing was refused."""
-    if made.refused:
+    if augmented.refused:
         refused = ", ".join(
             f"{count} {reason} of {step}"
-            for step, reasons in made.by_step.items()
+            for step, reasons in augmented.by_step.items()
             for reason, count in reasons.items()
         )
         click.echo(f"refused: {refused}", err=err)

@@ -117,22 +117,26 @@ def calibrate(
     for text in too_wide(asked, frames, generator(seed, "calibrate", "spread")):
         _messages.warning(text)
     pairs = _pairs(frames, predicted, reference, predictions)
-    found = calibrate_pairs(pairs, asked, how, seed)
-    found = of_committee(with_atom_scale(found, frames, predicted), predicted.committee)
-    text = json.dumps({name: c.to_dict() for name, c in found.items()}, indent=2, sort_keys=True)
+    calibrations = calibrate_pairs(pairs, asked, how, seed)
+    calibrations = of_committee(
+        with_atom_scale(calibrations, frames, predicted), predicted.committee
+    )
+    text = json.dumps(
+        {name: c.to_dict() for name, c in calibrations.items()}, indent=2, sort_keys=True
+    )
     if folder is not None:
         # brings the libraries of the figures
         from trainspot.report.exported.by_hand import export_by_hand
 
         members = potential.members(models)
         export_by_hand(
-            folder, dataset=frames, models=members, predictions=predicted, calibration=found
+            folder, dataset=frames, models=members, predictions=predicted, calibration=calibrations
         )
     if output is not None:
         with replacing(output) as path:
             path.write_text(text + "\n", encoding="utf-8")
     io.tell_counts(frames, reference)
-    click.echo(text if as_json else "\n".join(map(of_calibration, found.values())))
+    click.echo(text if as_json else "\n".join(map(of_calibration, calibrations.values())))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
 

@@ -52,11 +52,11 @@ def schema() -> None:
 @json_option
 def protocols(as_json: bool) -> None:
     """List the protocols: named sets of defaults."""
-    from trainspot.config.load import protocols as known
+    from trainspot.config.load import protocols as all_protocols
 
-    found = known()
+    descriptions = all_protocols()
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(descriptions, indent=2, ensure_ascii=False))
         return
-    for name, description in found.items():
+    for name, description in descriptions.items():
         click.echo(f"{name:12}{description}")

@@ -62,9 +62,9 @@ def convert(
     from trainspot import io
 
     io.check_output(target)
-    with io.opened(source, mapping=io.parse_map(entries)) as found:
-        io.check_theory(found, theory, str(source))
-        dataset = io.with_periodicity(io.with_theory(found, theory), periodic, str(source))
+    with io.opened(source, mapping=io.parse_map(entries)) as frames:
+        io.check_theory(frames, theory, str(source))
+        dataset = io.with_periodicity(io.with_theory(frames, theory), periodic, str(source))
         if split or labelled:
             wanted = dataset.rows(split=split, labelled=True if labelled else None)
             dataset = dataset.part(wanted)
@@ -74,21 +74,21 @@ def convert(
             )
             hint = (
                 "assign splits first: trainspot split"
-                if split and not found.column("split").any()
+                if split and not frames.column("split").any()
                 else ""
             )
             raise InputError(f"has {what}", where=str(source), hint=hint)
         io.write(dataset, target)
-        told = io.counts(dataset)
-        figures = _figures(dataset, told) | {"doubts": tell(dataset)}
+        counts = io.counts(dataset)
+        figures = _figures(dataset, counts) | {"doubts": tell(dataset)}
     if as_json:
         click.echo(json.dumps(figures, indent=1))
         return
     theories = ", ".join(name or "unnamed" for name in dataset.theories)
     at = f" at the level of theory {theories}" if theories else ""
-    frames = counted(figures["frames"], "frame")
-    click.echo(f"{frames} ({figures['labelled']} labelled{at}) written to {target}")
-    io.tell_counts(told, target)
+    written = counted(figures["frames"], "frame")
+    click.echo(f"{written} ({figures['labelled']} labelled{at}) written to {target}")
+    io.tell_counts(counts, target)
     if "" in dataset.theories:
         _messages.note("name the level of theory of these labels: --theory NAME")
     if target.suffix == ".aselmdb":
@@ -101,15 +101,15 @@ def convert(
         click.echo(f"MACE needs --atomic_numbers='{numbers}' --E0s='{e0s}'{missing}")
 
 
-def _figures(dataset: Dataset, told: dict[str, int]) -> dict[str, Any]:
+def _figures(dataset: Dataset, counts: dict[str, int]) -> dict[str, Any]:
     import numpy as np
 
     theories = dataset.theories
     return {
         "frames": len(dataset),
         "labelled": int(dataset.is_labelled.sum()),
-        **{f"with_{name}": count for name, count in told.items() if name != "frames"},
+        **{f"with_{name}": count for name, count in counts.items() if name != "frames"},
         "theories": theories,
         "atomic_numbers": np.unique(dataset.column("numbers")).tolist(),
-        "e0s": dataset.e0s() if len(theories) < 2 else {},  # of which one would they be?
+        "e0s": dataset.e0s() if len(theories) < 2 else {},  # else ambiguous
     }

@@ -85,13 +85,13 @@ def init(
 
 
 def _relative(path: Path, output: Path) -> str:
-    """The path from the folder of the campaign file, through no link, by which `..` would go."""
+    """The path relative to the folder of the campaign file; links are resolved because of `..`."""
     own = path.absolute()
-    found = os.path.relpath(own.parent.resolve() / own.name, output.absolute().parent.resolve())
+    relative = os.path.relpath(own.parent.resolve() / own.name, output.absolute().parent.resolve())
     try:
-        found.encode()
+        relative.encode()
     except UnicodeEncodeError:
         shown = ascii(path.name)
         hint = "rename it: a campaign file is UTF-8"
         raise InputError("has a name that is not UTF-8", where=shown, hint=hint) from None
-    return found
+    return relative

@@ -87,7 +87,7 @@ def inspect(
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, to be called with frames done and frames in all; nothing elsewhere."""
+    """A function of counted and all frames that moves a bar; ``None`` without a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return

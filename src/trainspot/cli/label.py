@@ -75,11 +75,11 @@ def label(
     runner, settings = _engine(engine, calculator, settings_file, config)
     theory, former = runner.theory(settings), base.former_theories(runner, settings)
     notes: list[str] = []
-    known = base.renamed(io.read(frames), former, theory)
-    known = io.merged(known, str(frames), tell=notes.append)
-    todo = known.unlabelled()
+    dataset = base.renamed(io.read(frames), former, theory)
+    dataset = io.merged(dataset, str(frames), tell=notes.append)
+    todo = dataset.unlabelled()
     if len(todo) and not mix_theories:
-        _refuse_mixture(known, theory, frames)
+        _refuse_mixture(dataset, theory, frames)
     if partial := sum(bool(frame.labels) for frame in todo):
         notes.append(
             f"{counted(partial, 'frame')} had only an energy or only forces: computed again"
@@ -88,33 +88,33 @@ def label(
     if journal_file is not None and journal_file.exists():
         earlier = journal.read(journal_file, todo, theory, former).labelled
         notes.append(f"{counted(len(earlier), 'label')} taken from the journal {journal_file}")
-    labels = io.counts(known)
+    labels = io.counts(dataset)
     result = _run(runner, todo.without(earlier.ids), settings, workers, journal_file)
     for note in notes:
         _messages.note(note)
     labelled = Dataset.concatenate([earlier, result.labelled])
-    if failures_file is None:  # nothing is lost: a failed frame stays, as it was
-        io.write(base.merged(known, labelled, Dataset.from_frames([])), output)
+    if failures_file is None:  # a failed frame stays in the output, unchanged
+        io.write(base.merged(dataset, labelled, Dataset.from_frames([])), output)
     else:
-        io.write(base.merged(known, labelled, result.failures), output)
+        io.write(base.merged(dataset, labelled, result.failures), output)
         io.write(result.failures, failures_file)
     if journal_file is not None:
         journal_file.unlink()
     io.tell_counts(labels, frames)
-    _report(len(labelled), len(known) - len(todo), result.failures, output, failures_file)
+    _report(len(labelled), len(dataset) - len(todo), result.failures, output, failures_file)
 
 
-def _refuse_mixture(known: Dataset, theory: str, where: Path) -> None:
-    """Say before anything is computed that the labels would be of two levels of theory.
+def _refuse_mixture(dataset: Dataset, theory: str, where: Path) -> None:
+    """Refuse labels of two levels of theory before any calculation.
 
     Raises:
-        InputError: They would be.
+        InputError: The frames have labels of another level of theory.
     """
-    if others := [
-        f"'{name}'" if name else "not named" for name in known.theories if name != theory
+    if foreign := [
+        f"'{name}'" if name else "not named" for name in dataset.theories if name != theory
     ]:
         raise InputError(
-            f"has labels of another level of theory ({', '.join(others)}) than the new labels "
+            f"has labels of another level of theory ({', '.join(foreign)}) than the new labels "
             f"('{theory}'); a potential must not be trained on both",
             where=str(where),
             hint="put the unlabelled frames into a file of their own, or give --mix-theories",
@@ -124,7 +124,7 @@ def _refuse_mixture(known: Dataset, theory: str, where: Path) -> None:
 def _check_files(
     frames: Path, output: Path, failures: Path | None, journal_file: Path | None
 ) -> None:
-    """Refuse files that cannot be written, and one file for two things: one would be lost."""
+    """Refuse files that cannot be written, and one file name for two outputs."""
     for path in filter(None, (output, failures)):
         io.check_output(path)
     if journal_file is not None and not journal_file.absolute().parent.is_dir():
@@ -132,11 +132,11 @@ def _check_files(
     pairs = ((output, failures, "--failures"), (output, journal_file, "--journal"),
              (frames, journal_file, "--journal"), (failures, journal_file, "--journal"),
              (frames, failures, "--failures"))  # fmt: skip
-    for one, other, option in pairs:
-        if one is not None and other is not None and one.resolve() == other.resolve():
+    for first, second, option in pairs:
+        if first is not None and second is not None and first.resolve() == second.resolve():
             raise InputError(
                 "is the name of another file of this command",
-                where=f"{option} {other}",
+                where=f"{option} {second}",
                 hint="give another name",
             )
 
@@ -145,8 +145,8 @@ def _engine(
     engine: str, calculator: str | None, settings_file: Path | None, config: Campaign | None
 ) -> tuple[base.FrameEngine, Any]:
     """The engine and its settings: file over campaign, command line over both."""
-    found = base.engine(engine)
-    if not issubclass(found, base.FrameEngine):
+    runner = base.engine(engine)
+    if not issubclass(runner, base.FrameEngine):
         raise InputError(
             f"the engine '{engine}' runs only in a campaign",
             hint="use trainspot run",
@@ -157,10 +157,10 @@ def _engine(
     if calculator is not None and (given("calculator") or "calculator" not in raw):
         raw["calculator"], parameters = calculators.parse(calculator, "--calculator")
         raw |= {"parameters": parameters} if parameters else {}
-    if "calculator" in found.Settings.model_fields and "calculator" not in raw:
+    if "calculator" in runner.Settings.model_fields and "calculator" not in raw:
         names = ", ".join(calculators.NAMES)
         raise InputError("no calculator", hint=f"give --calculator: {names}, or module:Class")
-    return found(), parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
+    return runner(), parse_settings(runner.Settings, raw, where=str(settings_file or "settings"))
 
 
 def _run(
@@ -174,12 +174,12 @@ def _run(
         )
         stream = stack.enter_context(journal.opened(kept)) if kept is not None else None
 
-        def done(frame: Frame) -> None:
+        def keep(frame: Frame) -> None:
             if stream is not None:
                 journal.add(stream, frame)
             bar.update(1)
 
-        return runner.label(todo, settings, workers=workers, done=done)
+        return runner.label(todo, settings, workers=workers, done=keep)
 
 
 def _report(

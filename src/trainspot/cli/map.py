@@ -108,16 +108,18 @@ def map(  # noqa: A001  the command is looked up by the name of its module
         chart.check_colour(colour, dataset, *([met] if met is not None else []))
     options |= {"limits": Limits(max_atoms, max_frames), "workers": workers or processes.cores()}
     with counting("map") as progress:
-        found = chart.make(dataset, explored=met, progress=progress, **options)
-    key = colour or found.automatic()
-    found.values(key)  # refuses what nobody knows before anything is written
-    page.write(found, output, key, name)
-    for note in found.notes:
+        frame_map = chart.make(dataset, explored=met, progress=progress, **options)
+    key = colour or frame_map.automatic()
+    frame_map.values(key)  # an unknown colour is an error before the output is written
+    page.write(frame_map, output, key, name)
+    for note in frame_map.notes:
         _messages.note(str(note))
     if as_json:
-        click.echo(found.to_json(key), nl=False)
+        click.echo(frame_map.to_json(key), nl=False)
     else:
-        click.echo(f"map: {counted(len(found), 'frame')}, {found.title}, by {key}: {output}")
+        click.echo(
+            f"map: {counted(len(frame_map), 'frame')}, {frame_map.title}, by {key}: {output}"
+        )
 
 
 def _frames(
@@ -138,9 +140,9 @@ def _frames(
         )
     try:
         campaign = plugins.load("trainspot.campaigns", "aiida")
-        found: tuple[str, Dataset, Dataset | None] = campaign(target, profile)
+        loaded: tuple[str, Dataset, Dataset | None] = campaign(target, profile)
     except InputError as error:
         raise InputError(
             f"neither a file nor a campaign ({error.what})", where=target, hint=error.hint
         ) from error
-    return found
+    return loaded

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar, to be called with the numbers of parts done and of all; hidden without a terminal."""
+    """A function of finished parts and all parts that moves a bar; hidden without a terminal."""
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1, label=what, file=stderr, hidden=not stderr.isatty()) as bar:
 

@@ -96,7 +96,7 @@ def select(
     frames whose disagreement exceeds a threshold, and selects among these.
     """
     io.check_output(output)
-    known, starts = (options.pop(name) for name in ("known", "starts"))
+    known_file, starts_file = (options.pop(name) for name in ("known", "starts"))
     base = config.select.model_dump() if config else {"share": 1.0}
     if given("max_frames"):
         base["share"] = 1.0
@@ -110,13 +110,14 @@ def select(
     explored = frames_of(predicted, predictions, frames)
     limits = calibrations(thresholds, "--thresholds")
     check_committee(limits, predicted.committee, thresholds[0])
-    for made in (one for one in limits.values() if not one.fitted):
-        _messages.warning(of_calibration(made))
+    for calibration in limits.values():
+        if not calibration.fitted:
+            _messages.warning(of_calibration(calibration))
     judgement = judge(
         explored,
         predicted,
         limits,
-        io.read(known) if known else explored[:0],
+        io.read(known_file) if known_file else explored[:0],
         JudgeSettings(
             screen=config.screen if config else ScreenSettings(),
             select=by,
@@ -124,15 +125,15 @@ def select(
         ),
         iteration=1,
         seed=seed,
-        starts=io.read(starts) if starts else explored[:0],
+        starts=io.read(starts_file) if starts_file else explored[:0],
     )
     io.write(explored.select(judgement.chosen), output)
     if as_json:
-        told = {identity: sentence(one) for identity, one in judgement.decisions.items()}
-        click.echo(json.dumps(judgement.to_dict() | {"reasons": told}, sort_keys=True))
+        reasons = {i: sentence(decision) for i, decision in judgement.decisions.items()}
+        click.echo(json.dumps(judgement.to_dict() | {"reasons": reasons}, sort_keys=True))
         return
     if note := judgement.novelty.note:
-        _messages.note(note if known else f"{note}; give them with --known")
+        _messages.note(note if known_file else f"{note}; give them with --known")
     click.echo(f"{of_judgement(judgement)}: {output}")
     if not judgement.chosen:
         refused = sum(judgement.refused.values()) == judgement.explored

@@ -46,21 +46,21 @@ def split(
     from trainspot import split as splitting
     from trainspot.data.frames import SPLITS
 
-    with io.opened(frames) as given:
-        had_one = given.column("split") != 0
-        dataset = splitting.assign(given, fractions, seed)
+    with io.opened(frames) as source:
+        had_one = source.column("split") != 0
+        dataset = splitting.assign(source, fractions, seed)
         io.write(dataset, output)
-        sets = dataset.column("split")
-        labels = io.counts(given)
-    counts = {name: int((sets == code).sum()) for code, name in enumerate(SPLITS, start=1)}
+        splits = dataset.column("split")
+        labels = io.counts(source)
+    counts = {name: int((splits == code).sum()) for code, name in enumerate(SPLITS, start=1)}
     if as_json:
-        found = {f"with_{name}": count for name, count in labels.items() if name != "frames"}
-        click.echo(json.dumps({"sets": counts, **found}, indent=1))
+        with_labels = {f"with_{name}": count for name, count in labels.items() if name != "frames"}
+        click.echo(json.dumps({"sets": counts, **with_labels}, indent=1))
         return
     io.tell_counts(labels, frames)
     listed = ", ".join(f"{count} {name}" for name, count in counts.items())
     kept = int(had_one.sum())
     had = f"; {kept} kept the split they had" if kept else ""
-    click.echo(f"{counted(len(sets), 'frame')} ({listed}{had}) written to {output}")
+    click.echo(f"{counted(len(splits), 'frame')} ({listed}{had}) written to {output}")
     if not counts["validation"]:
         _messages.note("no validation frames: thresholds cannot be fitted; see --fractions")

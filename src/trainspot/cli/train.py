@@ -70,20 +70,20 @@ def train(
     The models are written to the folder OUTPUT. Frames without a split get one first; the dataset
     with all splits is then written to OUTPUT/dataset.h5. Test frames are never used for training.
     """
-    found = run.trainer(engine)
+    trainer = run.trainer(engine)
     same = config is not None and config.train.engine == engine
     raw: dict[str, Any] = config.train.settings.model_dump() if config and same else {}
     raw |= document.read(settings_file).data if settings_file else {}
-    settings = parse_settings(found.Settings, raw, where=str(settings_file or "settings"))
+    settings = parse_settings(trainer.Settings, raw, where=str(settings_file or "settings"))
     seeds = member_seeds(seed, committee_size)
     if config and config.train.start == "foundation" and not start:
         start = (Path(config.train.foundation or ""),)
     shares = config.split.fractions if config else (0.8, 0.1, 0.1)
-    given = io.merged(io.read(frames), str(frames), tell=_messages.note)
-    if text := mixed_states(given):
+    inputs = io.merged(io.read(frames), str(frames), tell=_messages.note)
+    if text := mixed_states(inputs):
         _messages.warning(text)
-    tell(given, found.given_e0s(settings))
-    dataset = assign(given, shares, seed=seed)
+    tell(inputs, trainer.given_e0s(settings))
+    dataset = assign(inputs, shares, seed=seed)
     stderr = click.get_text_stream("stderr")
     with click.progressbar(length=1000, file=stderr, hidden=not stderr.isatty()) as bar:
 
@@ -91,7 +91,7 @@ def train(
             bar.update(int(1000 * sum(shares) / len(shares)) - bar.pos)
 
         results = run.train_committee(
-            found,
+            trainer,
             dataset,
             settings,
             output,
@@ -100,11 +100,11 @@ def train(
             start=start,
             progress=show,
         )
-    io.tell_counts(given, frames)
+    io.tell_counts(inputs, frames)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         _messages.warning(warning)
     click.echo(f"{counted(len(results), 'member')} trained: {output}")
-    if drawn := int((given.column("split") != dataset.column("split")).sum()):
+    if drawn := int((inputs.column("split") != dataset.column("split")).sum()):
         # A calibration without these splits would take training frames for held-out ones.
         frames = output / "dataset.h5"
         io.write(dataset, frames)

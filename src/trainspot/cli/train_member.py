@@ -14,9 +14,9 @@ from trainspot.train import run
 @click.argument("engine")
 def train_member(engine: str) -> None:
     """Train the member whose input files are in the working directory."""
-    found = run.trainer(engine)
-    if not found.runs_in_process:
+    trainer = run.trainer(engine)
+    if not trainer.runs_in_process:
         raise InputError(
-            f"the trainer '{engine}' has its own program", hint=f"run {found.executable} instead"
+            f"the trainer '{engine}' has its own program", hint=f"run {trainer.executable} instead"
         )
-    found.run(Path.cwd())
+    trainer.run(Path.cwd())

@@ -51,7 +51,12 @@ def numbers_of(names: Iterable[str], *, where: str = "", hint: str = "") -> list
 
 
 def check_known(
-    numbers: Iterable[int], known: Collection[int], *, who: str = "the model", where: str = ""
+    numbers: Iterable[int],
+    known: Collection[int],
+    *,
+    who: str = "the model",
+    where: str = "",
+    remedy: str = "train it on frames of the missing elements too",
 ) -> None:
     """Refuse elements that a model was not trained on.
 
@@ -60,6 +65,7 @@ def check_known(
         known: Atomic numbers of the model.
         who: What the error calls the model.
         where: The place of the error.
+        remedy: What to do.
 
     Raises:
         InputError: Names the elements, and those that the model knows.
@@ -71,5 +77,5 @@ def check_known(
     raise InputError(
         f"{who} does not know {symbols(foreign)}",
         where=where,
-        hint=f"it knows {listed}; train it on frames of the missing elements too",
+        hint=f"it knows {listed}; {remedy}",
     )

@@ -1,4 +1,4 @@
-"""YAML that remembers on which line each value stands."""
+"""YAML with the line number of each value."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Document:
     lines: dict[Location, int] = field(default_factory=dict)
 
     def where(self, location: Location) -> str:
-        """``file:line`` of a location, or of the nearest thing that contains it."""
+        """``file:line`` of a location, or of the nearest value that contains it."""
         for size in range(len(location), 0, -1):
             if line := self.lines.get(location[:size]):
                 return f"{self.path}:{line}"
@@ -66,7 +66,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a file that must hold one YAML mapping with text keys.
+    """Read a file with one YAML mapping with text keys.
 
     Raises:
         InputError: No such file, not readable, not YAML, or not a mapping.
@@ -96,13 +96,13 @@ def read(path: Path) -> Document:
 
 
 def _lines(node: yaml.Node, location: Location) -> list[tuple[Location, int]]:
-    found: list[tuple[Location, int]] = []
+    lines: list[tuple[Location, int]] = []
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*location, str(key.value))
-            found += [(here, key.start_mark.line + 1), *_lines(value, here)]
+            lines += [(here, key.start_mark.line + 1), *_lines(value, here)]
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             here = (*location, index)
-            found += [(here, value.start_mark.line + 1), *_lines(value, here)]
-    return found
+            lines += [(here, value.start_mark.line + 1), *_lines(value, here)]
+    return lines

@@ -1,4 +1,4 @@
-"""Validation errors as one line: what, where (``file:line``), what to do."""
+"""Validation errors as one line: error, place (``file:line``), remedy."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 
 def explain(error: ValidationError, root: type[BaseModel], document: Document) -> InputError:
-    """The error that stands first in the file, as one line.
+    """The first error in the file, as one line.
 
     Args:
-        error: What pydantic found.
+        error: The errors of pydantic.
         root: The model that was validated.
-        document: Where the values come from.
+        document: The document with the values.
     """
-    found = [
+    located = [
         (_cut(root, location, document.data), details)
         for details in error.errors()
         if (location := _of_branch(details["loc"], document.data)) is not None
     ]
-    location, first = min(found, key=lambda item: _line(document, item[0]))
-    together = [details for where, details in found if where == location]
-    rest = len(found) - len(together)
-    one = _one(root, location, together, document)
+    location, first = min(located, key=lambda item: _line(document, item[0]))
+    together = [details for where, details in located if where == location]
+    rest = len(located) - len(together)
+    explained = _explained(root, location, together, document)
     if not rest:
-        return one
+        return explained
     more = f"(and {rest} more)"
-    hint = f"{one.hint} {more}" if one.hint else more
-    return InputError(one.what, where=one.where, hint=hint) if first else one
+    hint = f"{explained.hint} {more}" if explained.hint else more
+    return InputError(explained.what, where=explained.where, hint=hint) if first else explained
 
 
-def _one(
+def _explained(
     root: type[BaseModel], location: Location, together: list[ErrorDetails], document: Document
 ) -> InputError:
     details = together[0]
     where = document.where(_written(location, document))
     shown = ".".join(str(part) for part in _written(location, document))
     if details["type"] == "extra_forbidden":
-        known = _known_keys(root, location[:-1], document.data)
-        return _of(UnknownNameError("key", str(location[-1]), known, where=where))
+        keys = _known_keys(root, location[:-1], document.data)
+        return _of(UnknownNameError("key", str(location[-1]), keys, where=where))
     what, hint = sentence(shown, together)
     return InputError(what, where=where, hint=hint or _description(root, location, document))
 
@@ -75,7 +75,7 @@ def _written(location: Location, document: Document) -> Location:
 
 
 def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> Location:
-    """Drop what pydantic adds to a location to tell the members of a union apart."""
+    """The location without the names that pydantic adds for members of a union."""
     for size in range(1, len(location)):
         model = _model_at(root, location[:size], data)
         key = location[size]
@@ -89,9 +89,9 @@ def _cut(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> 
 
 
 def _of_branch(location: Location, data: Mapping[str, Any]) -> Location | None:
-    """The location without the member of a union of a text and a model that pydantic names in it.
+    """The location without the name that pydantic adds for a union of a text and a model.
 
-    ``None`` for the member that was not meant: a mapping is no text that went wrong.
+    ``None`` for the wrong member of the union: a mapping is not a wrong text.
     """
     for size in range(1, len(location)):
         if not isinstance(location[size - 1], int):
@@ -112,11 +112,11 @@ def _of_branch(location: Location, data: Mapping[str, Any]) -> Location | None:
 
 def _known_keys(root: type[BaseModel], location: Location, data: Mapping[str, Any]) -> set[str]:
     model = _model_at(root, location, data)
-    known = set(model.model_fields) if model else set()
+    keys = set(model.model_fields) if model else set()
     if len(location) == 2 and location[1] == "settings":
         stage = _model_at(root, location[:1], data)
-        known |= set(stage.model_fields) - {"settings"} if stage else set()
-    return known
+        keys |= set(stage.model_fields) - {"settings"} if stage else set()
+    return keys
 
 
 def _model_at(
@@ -128,7 +128,7 @@ def _model_at(
         if isinstance(key, int):
             continue
         if model is None or key not in model.model_fields:
-            # A mapping of names to models, such as ``resources``, was entered one key before.
+            # The key before belongs to a mapping of names to models, such as ``resources``.
             continue
         if key == "settings" and issubclass(model, EngineSection):
             model = _engine_settings(model, data.get(str(location[depth - 1])))

@@ -1,4 +1,4 @@
-"""From a campaign file to a ``Campaign`` and its input frames; whatever is wrong is one line."""
+"""From a campaign file to a ``Campaign`` and its input frames; every error is one line."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _Periodic = tuple[bool, bool, bool] | None
 
 @dataclass(frozen=True)
 class Loaded:
-    """A resolved campaign and where it comes from.
+    """A resolved campaign and the sources of its values.
 
     Attributes:
-        campaign: Everything, defaults included.
-        document: The file the user wrote.
-        protocol: What the protocol said, by location.
+        campaign: All settings, with defaults.
+        document: The file of the user.
+        protocol: Values of the protocol, by location.
     """
 
     campaign: Campaign
@@ -44,7 +44,7 @@ class Loaded:
     protocol: dict[Location, Any] = field(default_factory=dict)
 
     def source(self, location: Location) -> str:
-        """Where a value comes from: ``file:line``, ``protocol NAME`` or ``default``."""
+        """Source of a value: ``file:line``, ``protocol NAME`` or ``default``."""
         flat = location[:1] + location[2:] if location[1:2] == ("settings",) else location
         for place in (location, flat):
             for size in range(len(place), 0, -1):
@@ -58,7 +58,7 @@ class Loaded:
         return "default"
 
     def values(self) -> Iterator[tuple[Location, Any, str]]:
-        """Location, value and source of everything in the campaign, in the order of the models."""
+        """Location, value and source of each setting, in the order of the models."""
         for location, value in leaves(self.campaign.model_dump(mode="json")):
             yield location, value, self.source(location)
 
@@ -74,19 +74,19 @@ class Loaded:
 
 def protocols() -> dict[str, str]:
     """Name and description of every protocol."""
-    found = sorted(Path(str(item)).stem for item in _PROTOCOLS.iterdir())
-    return {name: str(_protocol(name).pop("description")) for name in found}
+    names = sorted(Path(str(item)).stem for item in _PROTOCOLS.iterdir())
+    return {name: str(_protocol(name).pop("description")) for name in names}
 
 
 def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
-    """Read a campaign file, merge it with its protocol and validate it; reads no structures.
+    """Read a campaign file, merge it with its protocol and validate it; read no structures.
 
     Args:
         path: The file.
-        need_inputs: Whether ``structures`` or ``dataset`` must be there.
+        need_inputs: Whether the file must have ``structures`` or ``dataset``.
 
     Raises:
-        InputError: Anything wrong, with ``file:line`` and, for names, the nearest one.
+        InputError: Any error in the file, with ``file:line`` and, for names, the nearest name.
     """
     loaded = resolve(document.read(Path(path)))
     if need_inputs and not (loaded.campaign.structures or loaded.campaign.dataset):
@@ -97,7 +97,7 @@ def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
 
 
 def resolve(source: Document) -> Loaded:
-    """Merge what the user wrote with its protocol and validate it.
+    """Merge the values of the user with the protocol and validate the result.
 
     Raises:
         InputError: See ``load``.
@@ -109,7 +109,7 @@ def resolve(source: Document) -> Loaded:
     differences = _for_engines(_protocol(name), source.data)
     _check_strategies(source)
     try:
-        # An empty section (``train:`` with every line commented out) is one left out.
+        # An empty section (``train:`` with every line commented out) counts as absent.
         written = {key: value for key, value in source.data.items() if value is not None}
         campaign = Campaign.model_validate(merged(differences, written))
     except ValidationError as error:
@@ -118,7 +118,7 @@ def resolve(source: Document) -> Loaded:
 
 
 def read_inputs(loaded: Loaded) -> Dataset:
-    """The frames a campaign starts from: its structures, without labels, or its dataset.
+    """The frames that a campaign starts from: structures without labels, or a dataset.
 
     Raises:
         InputError: A pattern that matches nothing, an unreadable file, overlapping atoms, or
@@ -133,8 +133,10 @@ def read_inputs(loaded: Loaded) -> Dataset:
         frames = io.read(where, theory=_GIVEN_THEORY)
         io.tell_counts(frames, where)
         if len(frames.theories) > 1:
-            found = ", ".join(frames.theories)
-            raise InputError(f"has labels of several levels of theory ({found})", where=str(where))
+            theories = ", ".join(frames.theories)
+            raise InputError(
+                f"has labels of several levels of theory ({theories})", where=str(where)
+            )
         more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
         if frames.theories and more and not campaign.train.mix_theories:
             raise InputError(
@@ -157,10 +159,10 @@ def read_inputs(loaded: Loaded) -> Dataset:
 
 
 def foundation_file(loaded: Loaded) -> Path | None:
-    """The model file that trainings start from, if the campaign names one.
+    """The model file that trainings start from, if the campaign names a model file.
 
     Raises:
-        InputError: It does not exist.
+        InputError: The file does not exist.
     """
     name = loaded.campaign.train.foundation
     if name is None:
@@ -177,30 +179,30 @@ def structure_files(loaded: Loaded) -> list[Path]:
     """The files of structures that a campaign names.
 
     Raises:
-        InputError: An entry that names none.
+        InputError: An entry names no file.
     """
     return list(_structure_files(loaded))
 
 
 def _structure_files(loaded: Loaded) -> dict[Path, _Periodic]:
-    """Each file once, with its periodicity where the campaign gives one."""
+    """Each file once, with the periodicity that the campaign gives for the file."""
     folder = loaded.document.path.parent
-    found: dict[Path, _Periodic] = {}
+    periodicities: dict[Path, _Periodic] = {}
     for index, entry in enumerate(loaded.campaign.structures):
         where = loaded.document.where(("structures", index))
         name = entry if isinstance(entry, str) else entry.file
         periodic = None if isinstance(entry, str) else entry.periodic
         for path in _matches(folder, name, where):
-            known = found.get(path)
-            if known and periodic and known != periodic:
+            earlier = periodicities.get(path)
+            if earlier and periodic and earlier != periodic:
                 what = f"'{path.name}' is given with two periodicities"
                 raise InputError(what, where=where, hint="give the file once")
-            found[path] = periodic or known
-    return found
+            periodicities[path] = periodic or earlier
+    return periodicities
 
 
 def _matches(folder: Path, name: str, where: str) -> list[Path]:
-    """The file of this name or, if there is none, the files that match it as a pattern."""
+    """The file of this name; without such a file, the files that match the name as a pattern."""
     literal = folder / name
     if literal.is_file():
         return [literal]
@@ -225,7 +227,7 @@ def _check_frames(frames: Dataset, where: str) -> None:
 
 
 def _check_strategies(source: Document) -> None:
-    """Augmentation strategies one by one, so that errors carry the line of theirs."""
+    """Check augmentation strategies one by one, so that an error has the line of its strategy."""
     from trainspot.augment.plan import parse_plan
 
     items = source.data.get("augment")
@@ -235,7 +237,7 @@ def _check_strategies(source: Document) -> None:
 
 
 def by_todays_names(source: Document) -> Document:
-    """The document with former names of keys replaced; each new key has the line of the old one."""
+    """The document with today's names of keys; each key keeps the line of its former name."""
     data, lines = dict(source.data), dict(source.lines)
     for (section, old), new in former_names().items():
         written = data.get(section)
@@ -247,7 +249,7 @@ def by_todays_names(source: Document) -> Document:
 
 
 def former_names() -> dict[tuple[str, str], str]:
-    """Today's name of every key that had another, by section and former name."""
+    """Today's name of each renamed key, by section and former name."""
     return {
         (name, old): new
         for name, section in Campaign.model_fields.items()
@@ -260,7 +262,7 @@ def _protocol(name: str) -> dict[str, Any]:
 
 
 def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """The differences of a protocol for the engines the user chose; ``settings`` in full form."""
+    """The values of a protocol for the engines of the user, with ``settings`` in full form."""
     differences = {key: value for key, value in protocol.items() if key != "description"}
     for stage, model in engine_sections().items():
         section = dict(differences.pop(stage, {}))
@@ -276,9 +278,10 @@ def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[s
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings joined; where both have a value the one ``above`` wins.
+    """Merge nested mappings; where both have a value, the value of ``above`` wins.
 
-    An engine's keys that ``above`` has beside the stage's own win over ``below``'s ``settings``.
+    Keys of an engine that ``above`` has beside the keys of the stage win over ``settings`` of
+    ``below``.
     """
     result: dict[str, Any] = dict(below)
     for key, value in above.items():
@@ -295,7 +298,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def leaves(tree: Any, location: Location = ()) -> Iterator[tuple[Location, Any]]:
-    """Every value of nested mappings and lists of mappings; lists of plain values are one."""
+    """Each value of nested mappings and lists of mappings; a list of plain values is one value."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
             yield from leaves(value, (*location, key))

@@ -1,7 +1,7 @@
-"""The campaign file as one validated tree; its JSON is stored with the campaign.
+"""The campaign file as one validated tree; the campaign stores the JSON of the tree.
 
-A number lives in one place: defaults stand in these models and in those of the stages, protocols
-(``protocols/*.yaml``) hold differences only.
+Each number has one place: defaults are in these models and in the models of the stages; protocols
+(``protocols/*.yaml``) have only the values that differ from the defaults.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Campaign(Section):
 
     @model_validator(mode="after")
     def _resolved(self) -> Self:
-        """One kind of input; every strategy of the augmentation written out in full."""
+        """Check that there is one kind of input, and write each augmentation strategy in full."""
         if self.structures and self.dataset:
             raise PydanticCustomError("twice", "give 'structures' or 'dataset', not both")
         label, explore = self.label, self.explore
@@ -190,6 +190,6 @@ def engine_sections() -> dict[str, type[EngineSection]]:
 
 
 def _must_exist(seam: str, name: str) -> None:
-    known = plugins.names(f"trainspot.{seam}")
-    if name not in known:
-        raise refused(UnknownNameError(f"{seam} method", name, known))
+    names = plugins.names(f"trainspot.{seam}")
+    if name not in names:
+        raise refused(UnknownNameError(f"{seam} method", name, names))

@@ -15,8 +15,8 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema() -> dict[str, Any]:
     """The JSON schema of a campaign file.
 
-    A stage section is one of its engines, told apart by ``engine``; the keys of the engine are
-    allowed beside those of the stage and under ``settings``.
+    The key ``engine`` selects the schema of a stage section. The keys of the engine are allowed
+    beside the keys of the stage and under ``settings``.
     """
     tree = Campaign.model_json_schema()
     definitions: dict[str, Any] = tree.setdefault("$defs", {})
@@ -30,14 +30,14 @@ def schema() -> dict[str, Any]:
                     ref_template=f"#/$defs/{name}.{engine}.{{model}}"
                 )
             except (MissingExtraError, ContractError):
-                continue  # cannot be used here; the others can
+                continue  # this engine cannot be used here; others can
             for part, definition in settings.pop("$defs", {}).items():
                 definitions[f"{name}.{engine}.{part}"] = definition
             definitions[f"{name}.{engine}"] = _with_engine(own, engine, settings)
             engines.append({"$ref": f"#/$defs/{name}.{engine}"})
         definitions[name] = {"anyOf": engines, "description": own.get("description", "")}
     tree["properties"]["protocol"]["enum"] = list(protocols())
-    # An empty section is one left out, and one structure need not be a list.
+    # An empty section counts as absent, and one structure needs no list.
     properties = {key: {"anyOf": [part, {"type": "null"}]} for key, part in _items(tree)}
     properties["structures"]["anyOf"].append({"type": "string"})
     return {"$schema": _DIALECT, **tree, "properties": properties}

@@ -37,7 +37,7 @@ _CODE = "AiiDA code, label@computer; empty: the code that `trainspot setup` made
 
 
 def refused(error: TrainspotError) -> PydanticCustomError:
-    """Carry an error of ours through pydantic, which adds the location."""
+    """The error in a form for pydantic, which adds the location."""
     text = f"{error.what}; {error.hint}" if error.hint else error.what
     parts = {"text": text, "what": error.what, "hint": error.hint}
     return PydanticCustomError("trainspot", "{text}", parts)
@@ -58,7 +58,7 @@ class Section(BaseModel):
 
 
 class NoSettings(Section):
-    """Stands for the settings of an engine until the engine is known."""
+    """Placeholder for the settings of an engine until the engine is known."""
 
 
 class EngineSection(Section):
@@ -74,7 +74,7 @@ class EngineSection(Section):
 
     @classmethod
     def plugin(cls, engine: str) -> type[Trainer | LabelEngine | Explorer]:
-        """The engine registered under a name; see ``settings_model`` for what is raised."""
+        """The engine with a registered name; ``settings_model`` lists the errors."""
         raise NotImplementedError
 
     @classmethod
@@ -83,15 +83,15 @@ class EngineSection(Section):
 
         Raises:
             UnknownNameError: No such engine; the message offers the nearest.
-            MissingExtraError: Known, but its dependency is not installed.
-            ContractError: It does not derive from the base class of the seam.
+            MissingExtraError: The dependency of the engine is not installed.
+            ContractError: The engine does not derive from the base class of the seam.
         """
         return cls.plugin(engine).Settings
 
     @model_validator(mode="before")
     @classmethod
-    def _gather(cls, data: Any) -> Any:
-        """Move keys that are not the stage's own under ``settings``."""
+    def _nest_settings(cls, data: Any) -> Any:
+        """Move the keys of the engine under ``settings``."""
         data = renamed(data, cls.former)
         if not isinstance(data, dict):
             return data
@@ -109,13 +109,13 @@ class EngineSection(Section):
 
     @field_validator("engine")
     @classmethod
-    def _known(cls, engine: str) -> str:
-        known = plugins.names(cls.seam)
-        if engine not in known:
-            raise refused(UnknownNameError("engine", engine, known))
+    def _exists(cls, engine: str) -> str:
+        names = plugins.names(cls.seam)
+        if engine not in names:
+            raise refused(UnknownNameError("engine", engine, names))
         try:
             cls.settings_model(engine)
-        except TrainspotError as error:  # its extra is not installed
+        except TrainspotError as error:  # the extra of the engine is not installed
             raise refused(error) from error
         return engine
 
@@ -218,7 +218,7 @@ class ExploreSection(EngineSection, Plan):
 
     @property
     def plan(self) -> Plan:
-        """The keys of this section that say what to run, whatever the engine."""
+        """The keys of this section that define the runs, for all engines."""
         return Plan(**{name: getattr(self, name) for name in Plan.model_fields})
 
 

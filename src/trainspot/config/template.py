@@ -41,12 +41,12 @@ def template(
     """The text of a commented campaign file.
 
     Args:
-        name: What the campaign is called.
+        name: Name of the campaign.
         structures: Files or globs, relative to the campaign file.
-        seed: Everything random follows from it.
+        seed: Seed of all random numbers.
         protocol: Named set of defaults; values in comments are those of ``default``.
-        periodic: Periodicity of the structures along the three cell vectors, if their files
-            cannot say it.
+        periodic: Periodicity of the structures along the three cell vectors, for files that
+            cannot store it.
     """
     fields = Campaign.model_fields
     defaults = Campaign().model_dump(mode="json")
@@ -76,10 +76,10 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
     heading = (model.__doc__ or "").strip().partition("\n")[0]
     lines = [f"{name}:  # {heading[0].lower()}{heading[1:].rstrip('.')}"]
     first = [key for key in ("engine", "code") if key in values]
-    others = [key for key in model.model_fields if key not in (*first, "settings")]
+    rest = [key for key in model.model_fields if key not in (*first, "settings")]
     lines += [
         "  " + _line(f"# {key}", values[key], model.model_fields[key].description)
-        for key in [*first, *others]
+        for key in [*first, *rest]
     ]
     if "settings" in values:
         lines.append("  # The engine has more settings; `trainspot config show FILE` lists them.")
@@ -87,7 +87,7 @@ def _section(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _line(key: str, value: Any, comment: str | None) -> str:
-    # A JSON text is a YAML text, if what YAML does not allow even in quotes is escaped.
+    # JSON is valid YAML if characters that YAML forbids in quotes are escaped.
     plain = json.dumps(value, ensure_ascii=False)
     text = f"{key}: {''.join(c if c.isprintable() else _escaped(c) for c in plain)}"
     note = (comment or "").replace("\n", " ").rstrip(".")

@@ -1,7 +1,8 @@
 """From explored frames to the frames worth labelling: screen, calibrate, flag, select, stop.
 
-``pairs`` and ``calibrate`` turn labelled held-out frames into thresholds; ``judge`` applies them
-to an exploration; ``verdict`` says when to stop; ``scoring`` tells how good the thresholds were.
+``pairs`` and ``calibrate`` turn labelled held-out frames into thresholds; ``judge`` applies the
+thresholds to an exploration; ``verdict`` says when to stop; ``scoring`` measures how well the
+thresholds worked.
 """
 
 from trainspot.judge.judgement import Judgement, judge

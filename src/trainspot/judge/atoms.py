@@ -1,7 +1,7 @@
-"""Error bars of single atoms: their own scale, and how many errors it covers.
+"""Error bars of single atoms: their own scale, and the share of errors that it covers.
 
-The error of a frame is an average over its atoms, and so is its disagreement: what the scale of
-frames covers of the errors of single atoms is another number, mostly near it and sometimes not.
+The error and the disagreement of a frame are averages over its atoms. The scale of frames therefore
+covers another share of the errors of single atoms: mostly a similar one, sometimes not.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class AtomPairs:
 
     Attributes:
         delta: Root mean square over the three components of the spread of the members, (A,).
-        error: The same of the error of their mean, (A,).
-        frame: Which frame an atom is of, (A,), ascending.
+        error: The same of the error of the committee mean, (A,).
+        frame: Index of the frame of each atom, (A,), ascending.
     """
 
     delta: Array
@@ -41,7 +41,7 @@ class AtomPairs:
     frame: NDArray[np.int64]
 
     def usable(self, tolerance: float) -> AtomPairs:
-        """Without the atoms whose Δ or e is zero by symmetry, as for frames.
+        """The pairs without the atoms whose Δ or e is zero by symmetry, as for frames.
 
         Args:
             tolerance: ε of the forces.
@@ -54,9 +54,9 @@ class AtomPairs:
 def collect_atoms(
     dataset: Dataset, predictions: Predictions, trained: Collection[str] | None = None
 ) -> AtomPairs:
-    """Δ and e of the atoms of the labelled frames that were evaluated, in no training set.
+    """Δ and e of the atoms of labelled, evaluated frames outside the training set.
 
-    Frames of which a member's prediction is not finite are left out.
+    Frames with a prediction that is not finite are left out.
 
     Args:
         dataset: Labelled frames; those that the predictions lack are left out.
@@ -64,10 +64,10 @@ def collect_atoms(
         trained: See ``judge.pairs.collect_pairs``.
     """
     labelled = dataset.labelled()
-    out = set(labelled.subset("train").ids if trained is None else trained)
+    training = set(labelled.subset("train").ids if trained is None else trained)
     finite = predictions.is_finite.tolist()
-    known = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - out
-    chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in known))
+    held_out = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - training
+    chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in held_out))
     mine = predictions.select(chosen.ids)
     off = mine.forces.mean(axis=0, dtype=np.float64) - chosen.column("forces")
     frame = np.repeat(np.arange(len(chosen)), chosen.n_atoms)
@@ -79,23 +79,26 @@ def with_atom_scale(
     dataset: Dataset,
     predictions: Predictions,
 ) -> dict[str, Calibration]:
-    """The same calibrations, that of the forces with the scale of single atoms if it was fitted.
+    """The calibrations; that of the forces gets the scale of single atoms, if it was fitted.
 
-    It needs as many frames as a threshold does, since atoms of one frame are much alike.
+    The scale needs as many frames as a threshold, because the atoms of one frame are similar.
 
     Args:
         calibrations: Of each property.
         dataset: Labelled frames; those of the training set are left out.
         predictions: Of the committee.
     """
-    made = calibrations.get("forces")
-    if made is None or not made.fitted:
+    calibration = calibrations.get("forces")
+    if calibration is None or not calibration.fitted:
         return dict(calibrations)
-    pairs = collect_atoms(dataset, predictions).usable(made.tolerance)
+    pairs = collect_atoms(dataset, predictions).usable(calibration.tolerance)
     if len(np.unique(pairs.frame)) < MIN_PAIRS:
         return dict(calibrations)
     scale = sigma_per_delta(pairs.delta, pairs.error)
-    return {**calibrations, "forces": replace(made, atom_sigma=scale, atoms=len(pairs.delta))}
+    return {
+        **calibrations,
+        "forces": replace(calibration, atom_sigma=scale, atoms=len(pairs.delta)),
+    }
 
 
 def with_atom_coverage(
@@ -104,35 +107,35 @@ def with_atom_coverage(
     dataset: Dataset,
     predictions: Predictions,
 ) -> dict[str, Rates]:
-    """The same rates, those of the forces with the share of atoms with e ≤ ``atom_sigma`` · Δ.
+    """The rates; those of the forces get the share of atoms with e ≤ ``atom_sigma`` · Δ.
 
     Args:
         rates: Of each property.
-        calibrations: What the frames were judged by.
-        dataset: The frames, labelled since.
-        predictions: What they were judged by.
+        calibrations: The calibrations that judged the frames.
+        dataset: The frames, which have labels now.
+        predictions: The predictions that the judgement used.
     """
-    made = calibrations.get("forces")
-    if made is None or made.atom_sigma is None or "forces" not in rates:
+    calibration = calibrations.get("forces")
+    if calibration is None or calibration.atom_sigma is None or "forces" not in rates:
         return dict(rates)
-    pairs = collect_atoms(dataset, predictions, trained=()).usable(made.tolerance)
+    pairs = collect_atoms(dataset, predictions, trained=()).usable(calibration.tolerance)
     if not len(pairs.delta):
         return dict(rates)
-    covered = pairs.error <= made.atom_sigma * pairs.delta
-    found = replace(
+    covered = pairs.error <= calibration.atom_sigma * pairs.delta
+    forces_rates = replace(
         rates["forces"],
         atom_coverage=float(np.mean(covered)),
         atom_coverage_interval=_interval(covered, pairs.frame),
         atoms=len(covered),
     )
-    return {**rates, "forces": found}
+    return {**rates, "forces": forces_rates}
 
 
 def _interval(covered: NDArray[np.bool_], frame: NDArray[np.int64]) -> tuple[float, float] | None:
-    """95 % interval of a share of atoms that come in frames, whose atoms are much alike.
+    """95 % interval of a share of atoms, whose errors correlate within a frame.
 
-    The share is a ratio of two sums over frames, with the variance of such a ratio (W. G. Cochran,
-    Sampling Techniques, 3rd ed., Wiley 1977, section 2.11). ``None`` for a single frame.
+    The share is a ratio of two sums over frames and has the variance of such a ratio (W. G.
+    Cochran, Sampling Techniques, 3rd ed., Wiley 1977, section 2.11). ``None`` for a single frame.
     """
     sizes = np.bincount(frame)
     hits = np.bincount(frame, weights=covered)

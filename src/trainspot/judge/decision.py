@@ -1,6 +1,6 @@
-"""What was decided about one explored frame, and why, as values; words are made where it is told.
+"""The decision about one explored frame and its reasons, as values.
 
-``FrameDecision`` is stored with every judgement. ``trainspot.cli.decisions`` says it in a sentence.
+``FrameDecision`` is stored with every judgement. ``trainspot.cli`` writes it as a sentence.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from trainspot.common.errors import DataError
 from trainspot.judge.verdict import State
 
 NOVELTY: Final = "novelty"
-"""What novelty is called among the causes of a flag."""
+"""The name of novelty among the causes of a flag."""
 
 
 class Kind(StrEnum):
-    """What became of an explored frame."""
+    """The result of the judgement for an explored frame."""
 
     REFUSED = "refused"
-    """The screen did not let it pass."""
+    """The screen refused the frame."""
     KNOWN = "known"
-    """It was in the dataset before, so it was not judged."""
+    """The frame was in the dataset before and was not judged."""
     SELECTED = "selected"
-    """It is labelled to teach the committee."""
+    """The frame is labelled for training."""
     AUDIT = "audit"
-    """It is labelled to measure what the flags miss."""
+    """The frame is labelled to measure the errors that the flags miss."""
     PASSED_OVER = "not selected"
-    """It is not labelled: it is not flagged, or others were chosen."""
+    """The frame is not labelled: it is not flagged, or other frames were chosen."""
 
 
 class Objection(StrEnum):
@@ -58,23 +58,23 @@ class Way(StrEnum):
     FINAL_AUDIT = "final_audit"
     """At random among the frames that the committee agrees on."""
     OUTNUMBERED = "outnumbered"
-    """Passed over: others of the candidates were chosen."""
+    """Passed over: other candidates were chosen."""
     NEAR_DUPLICATE = "near_duplicate"
-    """Passed over: it nearly equals another frame."""
+    """Passed over: the frame nearly equals another frame."""
     CAMPAIGN_ENDS = "campaign_ends"
     """Passed over: no iteration follows."""
     BUDGET_SPENT = "budget_spent"
-    """Passed over: the campaign may pay for no more labels."""
+    """Passed over: the label budget is spent."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """A frame that another one nearly equals.
+    """A frame that nearly equals another frame.
 
     Attributes:
-        frame: Its id, or the first digits of it in judgements of earlier versions.
-        is_known: Whether it was in the dataset before; else it was explored as well.
-        distance: Descriptor distance, where it was kept.
+        frame: Id of the frame; in judgements of earlier versions, its first digits.
+        is_known: Whether the frame was in the dataset before; else it is an explored frame.
+        distance: Descriptor distance, if it was stored.
     """
 
     frame: str
@@ -87,12 +87,12 @@ class Method:
     """How a frame was chosen, or why it was passed over.
 
     Attributes:
-        way: In general.
-        strategy: Name of the selection strategy, where one chose.
-        chosen: Frames that were chosen.
-        among: Candidates they were chosen from.
-        twin: What a near-duplicate repeats.
-        verdict: With what verdict the campaign ends.
+        way: Kind of choice.
+        strategy: Name of the selection strategy, if a strategy chose.
+        chosen: Number of chosen frames.
+        among: Number of candidates.
+        twin: The frame that a near-duplicate repeats.
+        verdict: Verdict with which the campaign ends.
     """
 
     way: Way
@@ -105,7 +105,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Beyond:
-    """A value beyond its limit, in the same unit."""
+    """A value beyond its limit, both in one unit."""
 
     value: float
     limit: float
@@ -113,7 +113,7 @@ class Beyond:
 
 @dataclass(frozen=True)
 class Contact:
-    """Two atoms that are too close; of an atom and its own image both are the same.
+    """Two atoms that are too close; the two are equal for an atom and its periodic image.
 
     Attributes:
         atoms: Their indices, from 0.
@@ -126,19 +126,19 @@ class Contact:
 
 @dataclass(frozen=True)
 class FrameDecision:
-    """What was decided about an explored frame, and on what grounds.
+    """The decision about an explored frame and its reasons.
 
     Attributes:
-        kind: What became of it.
-        cause: Of a valid frame the property whose disagreement stands out most: energy, forces or
-            stress. Of a refused one the ``Objection``. Empty for a frame that was known.
-        value: What was measured: the disagreement on that property; or the distance of two atoms
+        kind: Result of the judgement.
+        cause: For a valid frame, the property with the largest threshold ratio: energy, forces or
+            stress. For a refused frame, the ``Objection``. Empty for a frame of the dataset.
+        value: The measured value: the disagreement on that property, the distance of two atoms
             (Å), the largest force (eV/Å), or the volume per atom over that of the start frame.
-        limit: What ``value`` was compared with.
-        method: How it was chosen or why it was passed over; ``None`` where nothing was to choose.
-        novelty: Descriptor distance to the nearest training frame and its limit, of a novel frame.
+        limit: The limit of ``value``.
+        method: How the frame was chosen or why it was passed over; ``None`` without a choice.
+        novelty: For a novel frame: descriptor distance to the nearest training frame and its limit.
         contact: The atoms of an overlap.
-        told: What an earlier version said of it, where that could not be taken apart.
+        told: Sentence of an earlier version that could not be parsed.
     """
 
     kind: Kind
@@ -156,7 +156,7 @@ class FrameDecision:
         return self.value is not None and self.limit is not None and self.value > self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only; what does not apply is left out."""
+        """JSON values only, without the fields that do not apply."""
         return _said(asdict(self))
 
     @classmethod
@@ -164,12 +164,12 @@ class FrameDecision:
         """The inverse of ``to_dict``.
 
         Raises:
-            DataError: This is something else.
+            DataError: The content is not a decision.
         """
         try:
             return _adapter().validate_python(content)
         except ValidationError as error:
-            raise DataError("this is not what was decided about a frame") from error
+            raise DataError("this is not a decision about a frame") from error
 
 
 @cache
@@ -178,15 +178,15 @@ def _adapter() -> TypeAdapter[FrameDecision]:
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is ``None`` or empty, and with plain JSON values."""
-    found: dict[str, Any] = {}
+    """The content as plain JSON values, without values that are ``None`` or empty."""
+    values: dict[str, Any] = {}
     for name, value in content.items():
         if value is None or value == "":
             continue
         if isinstance(value, Mapping):
-            found[name] = _said(value)
+            values[name] = _said(value)
         elif isinstance(value, StrEnum):
-            found[name] = value.value
+            values[name] = value.value
         else:
-            found[name] = list(value) if isinstance(value, tuple) else value
-    return found
+            values[name] = list(value) if isinstance(value, tuple) else value
+    return values

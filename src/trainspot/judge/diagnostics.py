@@ -1,4 +1,4 @@
-"""How honest calibrated disagreements are: coverage, miscalibration, rates over all thresholds."""
+"""Quality of calibrated disagreements: coverage, miscalibration, rates over all thresholds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEVELS: Final = np.linspace(0.0, 1.0, 101)
 def coverage_curve(delta: Array, error: Array, sigma_per_delta: float) -> tuple[Array, Array]:
     """Expected and observed share of errors within z standard errors, for all z.
 
-    The standard error is σ = s·Δ and errors are taken for half-normal, P(e ≤ zσ) = 2Φ(z) - 1
+    The standard error is σ = s·Δ. Errors are assumed to be half-normal: P(e ≤ zσ) = 2Φ(z) - 1
     (K. Tran et al., Mach. Learn.: Sci. Technol. 1, 025006, 2020).
 
     Args:

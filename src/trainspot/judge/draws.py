@@ -1,4 +1,4 @@
-"""Which of the judged frames are labelled: the draws of a judgement, and how each was drawn."""
+"""The frames that a judgement chooses for labelling, and the way each frame was chosen."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LEAST: Final = 10
 
 
 def limited(settings: SelectSettings, valid: int) -> SelectSettings:
-    """The settings with ``max_frames`` lowered to the share of so many valid frames.
+    """The settings with ``max_frames`` limited to a share of the valid frames.
 
-    Not below ``_LEAST``: of a small exploration a share would be too few to learn from.
+    The limit is at least ``_LEAST``: a share of a small exploration would be too few frames.
     """
     if settings.share == 1.0:
         return settings
@@ -34,9 +34,9 @@ def limited(settings: SelectSettings, valid: int) -> SelectSettings:
 
 
 def audit_size(settings: SelectSettings, flagged: int) -> int:
-    """How many frames the audit draws; ``auto``: a fifth of the batch, at most 25, rounded up.
+    """Number of frames that the audit draws; ``auto``: a fifth of the batch, at most 25.
 
-    Never the whole batch: what is left of a label budget must teach the committee something.
+    The audit is never the whole batch: some of the labels must be for training.
     """
     most = settings.max_frames - 1
     if settings.audit != "auto":
@@ -47,15 +47,15 @@ def audit_size(settings: SelectSettings, flagged: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The valid frames, sorted by id, and what is known about each.
+    """The valid frames, sorted by id, with the scores of each.
 
     Attributes:
         frames: The frames, n.
         score: Largest ratio of a value to its threshold, (n,).
         disagrees: Whether a disagreement is beyond its threshold, (n,).
         novel: Whether a frame is novel, (n,).
-        repeated: Ids that nearly equal another frame, and which.
-        space: The frames in descriptor space, if that is needed.
+        repeated: Id of each near-duplicate and the frame that it repeats.
+        space: The frames in descriptor space, if descriptors are needed.
     """
 
     frames: Dataset
@@ -73,12 +73,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn.
+    """The chosen frames.
 
     Attributes:
-        selected: Ids chosen to teach the committee.
-        audit: Ids chosen to measure it.
-        how: How ids were chosen or why they were passed over.
+        selected: Ids chosen for training.
+        audit: Ids drawn for the audit.
+        how: For each id, how the frame was chosen or why it was passed over.
     """
 
     selected: tuple[str, ...]
@@ -86,7 +86,7 @@ class Drawn:
     how: dict[str, Method]
 
     def kind(self, identity: str) -> Kind:
-        """What becomes of a valid frame."""
+        """The result of the judgement for a valid frame."""
         if identity in self.audit:
             return Kind.AUDIT
         return Kind.SELECTED if identity in self.selected else Kind.PASSED_OVER
@@ -101,8 +101,8 @@ class Draws:
         selection: The strategy.
         settings: Budget and stopping rules.
         iteration: Number of this iteration.
-        seed: The campaign's.
-        fallback: Whether no threshold was fitted, so that the choice is random.
+        seed: Seed of the campaign.
+        fallback: Whether no threshold was fitted; the choice is then random.
     """
 
     pool: Pool
@@ -113,7 +113,7 @@ class Draws:
     fallback: bool
 
     def of(self, state: State) -> Drawn:
-        """Selected and audit ids of a state: none once the campaign ends."""
+        """Selected and audit ids of a state; none when the campaign ends."""
         if state is State.AUDIT:
             agreed = self.pool.ids(~self.pool.disagrees)
             audit = self._draw("final_audit", agreed, self.settings.stop.final_audit)
@@ -125,7 +125,7 @@ class Draws:
         return self._batch()
 
     def _batch(self) -> Drawn:
-        """The batch of an iteration that another one follows."""
+        """The batch of an iteration that is not the last."""
         pool = self.pool
         everybody = pool.ids()
         select = limited(self.settings.select, len(everybody))
@@ -133,7 +133,7 @@ class Draws:
         new = set(everybody) - set(pool.repeated)
         wanted = [i for i in (everybody if self.fallback else flagged) if i in new]
         at_random = self.fallback or not wanted
-        # A quiet but unconfirmed exploration still has to teach the committee something.
+        # Without a flagged frame, and before any confirmation, some frames are still labelled.
         wanted = wanted or [i for i in everybody if i in new] or everybody
         audit = self._draw("audit", everybody, audit_size(select, len(wanted)))
         eligible = set(wanted) - set(audit)
@@ -155,7 +155,7 @@ class Draws:
         return Drawn(selected, audit, how | dict.fromkeys(audit, Method(Way.AUDIT)))
 
     def _judged(self, ids: list[str], audit: tuple[str, ...]) -> Judged:
-        """The candidates as a strategy sees them; audit frames are as good as known."""
+        """The candidates of a strategy; audit frames count as frames of the dataset."""
         chosen, drawn = set(ids), set(audit)
         everybody = self.pool.ids()
         rows = np.array([i in chosen for i in everybody], dtype=np.bool_)
@@ -163,8 +163,8 @@ class Draws:
         if space is None:
             return Judged(frames, score)
         audited = np.array([i in drawn for i in everybody], dtype=np.bool_)
-        known = np.concatenate([space.places, space.points[audited]])
-        return Judged(frames, score, space.points[rows], known)
+        known_points = np.concatenate([space.places, space.points[audited]])
+        return Judged(frames, score, space.points[rows], known_points)
 
     def _draw(self, use: str, ids: list[str], number: int) -> tuple[str, ...]:
         return tuple(draw(ids, number, generator(self.seed, use, self.iteration)))

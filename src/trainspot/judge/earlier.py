@@ -1,8 +1,7 @@
-"""What earlier versions stored about judgements and iterations, brought to today's form.
+"""Conversion of judgements and iterations that earlier versions stored to the form of today.
 
-This is the one place that knows old forms. What is stored carries ``version`` since form 2; in
-form 1 a judgement said in sentences what was decided about each frame, which are taken apart here
-and nowhere else.
+Only this module reads old forms. Stored content has the key ``version`` since form 2. In form 1 a
+judgement stored a sentence about each frame; this module parses these sentences.
 """
 
 from __future__ import annotations
@@ -26,53 +25,53 @@ from trainspot.judge.novelty import DIMENSIONS
 from trainspot.judge.verdict import State
 
 VERSION: Final = 2
-"""Of the form in which judgements and records are stored."""
+"""Version of the form in which judgements and records are stored."""
 
 
 def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a stored judgement as ``Judgement`` has its fields today.
+    """The content of a stored judgement, with the fields of ``Judgement``.
 
     Raises:
         DataError: A newer version stored it.
     """
-    found = _checked(content)
-    found["novelty"] = novelty(found.get("novelty") or {})
-    if "decisions" not in found:
-        reasons: Mapping[str, str] = found.pop("reasons")
-        found["decisions"] = {identity: decision(text) for identity, text in reasons.items()}
-    return found
+    fields = _checked(content)
+    fields["novelty"] = novelty(fields.get("novelty") or {})
+    if "decisions" not in fields:
+        reasons: Mapping[str, str] = fields.pop("reasons")
+        fields["decisions"] = {identity: decision(text) for identity, text in reasons.items()}
+    return fields
 
 
 def record(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a stored iteration as ``IterationRecord`` has its fields today.
+    """The content of a stored iteration, with the fields of ``IterationRecord``.
 
-    What is null or empty in it was not known, and is left out.
+    Null and empty values stand for unknown values and are left out.
 
     Raises:
         DataError: A newer version stored it.
     """
-    found = {name: value for name, value in _checked(content).items() if value is not None}
-    if "novelty" in found:
-        found["novelty"] = novelty(found["novelty"])
+    fields = {name: value for name, value in _checked(content).items() if value is not None}
+    if "novelty" in fields:
+        fields["novelty"] = novelty(fields["novelty"])
     for name in ("prospective", "calibration"):
-        if name in found:
-            found[name] = {key: value for key, value in found[name].items() if value}
-    if "rmse" in found:
-        sets = {split: errors for split, errors in found["rmse"].items() if errors}
-        found["rmse"] = {
+        if name in fields:
+            fields[name] = {key: value for key, value in fields[name].items() if value}
+    if "rmse" in fields:
+        by_split = {split: errors for split, errors in fields["rmse"].items() if errors}
+        fields["rmse"] = {
             split: {name: error for name, error in errors.items() if error}
-            for split, errors in sets.items()
+            for split, errors in by_split.items()
         }
-    return found
+    return fields
 
 
 def novelty(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The thresholds of novelty; once there was one ``threshold`` for frames of all dimensions."""
-    found = dict(content)
-    threshold = found.pop("threshold", None)
+    """The thresholds of novelty; form 1 had one ``threshold`` for frames of all dimensions."""
+    fields = dict(content)
+    threshold = fields.pop("threshold", None)
     if threshold is not None:
-        found["thresholds"] = dict.fromkeys(DIMENSIONS, threshold)
-    return found
+        fields["thresholds"] = dict.fromkeys(DIMENSIONS, threshold)
+    return fields
 
 
 def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,13 +80,13 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: The version is newer than this one, or damaged.
     """
-    found = dict(content)
-    version = found.pop("version", 1)
+    fields = dict(content)
+    version = fields.pop("version", 1)
     if not isinstance(version, int):
-        raise DataError("its version is damaged")
+        raise DataError("the version is damaged")
     if version > VERSION:
         raise DataError("a newer trainspot wrote this", hint="update trainspot to read it")
-    return found
+    return fields
 
 
 # ── sentences of form 1 ───────────────────────────────────────────────────────
@@ -151,34 +150,34 @@ _METHODS: Final[tuple[tuple[re.Pattern[str], Callable[[_Parts], Method]], ...]] 
 
 
 def decision(text: str) -> FrameDecision:
-    """What a sentence of form 1 says; one that is not understood is kept as it is."""
+    """The decision in a sentence of form 1; a sentence that cannot be parsed is kept."""
     if text == "known already":
         return FrameDecision(Kind.KNOWN)
-    if found := _JUDGED.fullmatch(text):
-        return _judged(found, text)
+    if match := _JUDGED.fullmatch(text):
+        return _judged(match, text)
     for cause, pattern in _REFUSED.items():
-        if found := pattern.fullmatch(text):
-            return _refused(cause, found)
+        if match := pattern.fullmatch(text):
+            return _refused(cause, match)
     kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
     return FrameDecision(kind, told=text)
 
 
-def _judged(found: _Parts, text: str) -> FrameDecision:
-    kind, cause = Kind(found["kind"]), found["cause"]
-    value, limit = float(found["value"]), float(found["limit"])
+def _judged(match: _Parts, text: str) -> FrameDecision:
+    kind, cause = Kind(match["kind"]), match["cause"]
+    value, limit = float(match["value"]), float(match["limit"])
     method = None
-    if found["how"]:
-        made = ((pattern.fullmatch(found["how"]), make) for pattern, make in _METHODS)
-        method = next((make(parts) for parts, make in made if parts), None)
+    if match["how"]:
+        attempts = ((pattern.fullmatch(match["how"]), make) for pattern, make in _METHODS)
+        method = next((make(parts) for parts, make in attempts if parts), None)
         if method is None:
             return FrameDecision(kind, cause, value, limit, told=text)
-    far = Beyond(float(found["far"]), float(found["novel"])) if found["far"] else None
-    hidden = (found["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
+    far = Beyond(float(match["far"]), float(match["novel"])) if match["far"] else None
+    hidden = (match["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
     return FrameDecision(kind, cause, value, limit, method, far, told=text if hidden else "")
 
 
-def _refused(cause: Objection, found: _Parts) -> FrameDecision:
-    said = found.groupdict()
+def _refused(cause: Objection, match: _Parts) -> FrameDecision:
+    said = match.groupdict()
     value, limit = (
         None if said.get(key) is None else float(said[key]) for key in ("value", "limit")
     )

@@ -1,4 +1,4 @@
-"""Judging an exploration: screen, flag, audit draw, selection and verdict in one pure function."""
+"""Judgement of an exploration in one pure function: screen, flags, audit, selection, verdict."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ from trainspot.predictions.statistics import Array
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is labelled next, and why; something is decided about every explored frame.
+    """The frames to label next, with a decision about every explored frame.
 
     Attributes:
-        verdict: What happens next, see ``State``.
-        selected: Ids chosen among the flagged (or at random, see ``fallback``).
-        audit: Ids drawn uniformly from the valid frames, or the final audit of those agreed on;
-            disjoint from ``selected``.
+        verdict: The next step, see ``State``.
+        selected: Ids chosen among the flagged frames (or at random, see ``fallback``).
+        audit: Ids drawn uniformly from the valid frames, or, for the final audit, from the frames
+            on which the committee agrees; disjoint from ``selected``.
         flagged: Ids of valid frames beyond a threshold, of disagreement or of novelty.
         refused: Frames that the screen refused, by reason.
-        duplicates: Explored frames that were met before, or were known already.
+        duplicates: Explored frames that occur twice or were in the dataset before.
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
-        fallback: Whether no threshold was fitted, so that the choice was random.
-        decisions: For each explored id what was decided, and why.
-        flagged_by: How many frames each property and ``novelty`` flags; a frame counts for all.
-        near_duplicates: Valid frames that nearly equal a known or another explored one.
-        novelty: The thresholds of novelty and what they rest on.
-        budget_spent: Whether the label budget forbids what the verdict asks for; then nothing is
+        fallback: Whether no threshold was fitted; the choice was then random.
+        decisions: The decision about each explored id.
+        flagged_by: Number of frames that each property and ``novelty`` flags; a frame can count
+            several times.
+        near_duplicates: Valid frames that nearly equal a frame of the dataset or an explored one.
+        novelty: The thresholds of novelty and their data.
+        budget_spent: Whether the label budget is too small for the verdict; no frame is then
             chosen.
     """
 
@@ -68,28 +69,28 @@ class Judgement:
 
     @property
     def chosen(self) -> list[str]:
-        """All ids to be labelled next."""
+        """All ids to label next."""
         return [*self.selected, *self.audit]
 
     @property
     def state(self) -> str:
-        """How the campaign stands: the verdict, or ``budget`` if that is spent."""
+        """State of the campaign: the verdict, or ``budget`` if the label budget is spent."""
         return "budget" if self.budget_spent else self.verdict.value
 
     def without_budget(self) -> Judgement:
-        """The same where no label can be paid any more: nothing is chosen."""
+        """The judgement when the label budget is spent: no frame is chosen."""
         unpaid = Method(Way.BUDGET_SPENT)
         decisions = {
-            identity: replace(one, kind=Kind.PASSED_OVER, method=unpaid)
-            if one.kind in (Kind.SELECTED, Kind.AUDIT)
-            else one
-            for identity, one in self.decisions.items()
+            identity: replace(decision, kind=Kind.PASSED_OVER, method=unpaid)
+            if decision.kind in (Kind.SELECTED, Kind.AUDIT)
+            else decision
+            for identity, decision in self.decisions.items()
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only, with the version of their form."""
-        shallow = {one.name: getattr(self, one.name) for one in fields(self)}
+        """JSON values only, with the version of the form."""
+        shallow = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content = {k: list(v) if isinstance(v, tuple) else v for k, v in shallow.items()}
         return content | {
             "version": earlier.VERSION,
@@ -128,21 +129,21 @@ def judge(
 
     Args:
         explored: Frames of the exploration.
-        predictions: The committee's, for all of them.
+        predictions: Predictions of the committee for all these frames.
         calibrations: The threshold of each judged property.
-        known: Frames that are labelled, wait for labels, or failed: never selected again. Novelty
-            is the distance to the labelled training frames among them.
+        known: Frames that are labelled, wait for labels, or failed; they are not selected again.
+            Novelty is the distance to the labelled training frames among these frames.
         settings: Limits, budget and stopping rules.
         iteration: Number of this iteration; the first is 1.
-        seed: The campaign's; the draws of different iterations are independent.
-        starts: Frames the trajectories started from, for the screen.
+        seed: Seed of the campaign; the draws of different iterations are independent.
+        starts: Start frames of the trajectories, for the screen.
 
     Raises:
         InputError: A frame that the predictions lack, or an unknown selection method.
         MissingExtraError: Descriptors are needed and their library is not installed.
     """
     by = settings.select
-    selection = strategy(by.method)  # refused now if unknown, drawn on or not
+    selection = strategy(by.method)  # an unknown method is an error even if no frame is selected
     unique = list(dict.fromkeys(explored.ids))
     screened = screen(explored, starts, predictions, settings.screen)
     met = set(known.ids)
@@ -199,16 +200,16 @@ def judge(
 def threshold_ratios(
     predictions: Predictions, calibrations: Mapping[str, Calibration]
 ) -> dict[str, Array]:
-    """Δ/τ of each property and frame, (N,); beyond 1 a frame is flagged."""
+    """Δ/τ of each property and frame, (N,); a ratio above 1 flags the frame."""
     delta = predictions.disagreement()
-    return {name: delta[name] / found.threshold for name, found in calibrations.items()}
+    return {name: delta[name] / calibration.threshold for name, calibration in calibrations.items()}
 
 
 def check_installed(settings: SelectSettings) -> None:
-    """Refuse, before anything is spent, a selection whose library is missing.
+    """Refuse a selection whose library is missing before the campaign starts.
 
     Raises:
-        MissingExtraError: With the pip line that brings it.
+        MissingExtraError: The library is missing; the message has the pip command.
         UnknownNameError: No such selection method.
     """
     if _needs_space(settings, strategy(settings.method)):
@@ -216,7 +217,7 @@ def check_installed(settings: SelectSettings) -> None:
 
 
 def _needs_space(settings: SelectSettings, selection: Selection) -> bool:
-    """Whether judging needs descriptors: the paper's does not."""
+    """Whether the judgement needs descriptors; that of the paper does not."""
     wanted = settings.novelty is not None or settings.near_duplicate > 0.0
     return wanted or needs_descriptors(selection)
 
@@ -233,7 +234,7 @@ def _decided(
     calibrations: Mapping[str, Calibration],
     novel_beyond: float,
 ) -> FrameDecision:
-    """With the property that stands out most, and the distance of a novel frame."""
+    """The decision with the property of the largest ratio, and the distance of a novel frame."""
     far = ratios.pop(NOVELTY, 0.0)
     name = max(ratios, key=lambda key: ratios[key])
     threshold = calibrations[name].threshold

@@ -1,4 +1,4 @@
-"""How far from the training frames is too far: a distance for frames of each dimensionality."""
+"""Thresholds of novelty: one distance for frames of each dimensionality."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainspot.data.dataset import Dataset
 from trainspot.predictions.statistics import Array
 
 DIMENSIONS: Final = ("0D", "1D", "2D", "3D")
-"""Frames by the number of their periodic directions: clusters, wires, slabs, crystals."""
+"""Names of the numbers of periodic directions: clusters, wires, slabs, crystals."""
 
 _SMALLEST: Final = 1e-6  # distances below are rounding
 
@@ -25,22 +25,22 @@ def dimensions(frames: Dataset) -> NDArray[np.int64]:
 
 
 def frames_needed(share: float) -> int:
-    """The fewest validation frames of which this quantile can be taken."""
+    """Smallest number of validation frames for this quantile."""
     return math.ceil(round(share / (1.0 - share), 9))
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """Beyond which distance a frame is novel.
+    """The distances beyond which frames are novel.
 
     Attributes:
-        share: Of the validation frames that lie nearer than the threshold; ``None``: switched off
-            by the user.
+        share: Share of the validation frames below the threshold; ``None``: the user switched
+            novelty off.
         thresholds: For each of ``DIMENSIONS`` the descriptor distance to the nearest training
-            frame beyond which a frame of that kind is novel; empty: nothing is flagged for
-            novelty in this iteration.
-        validation: Validation frames they rest on.
-        note: Why there are none, in words, if they were asked for.
+            frame beyond which a frame is novel; empty: no frame is flagged for novelty in this
+            iteration.
+        validation: Number of validation frames behind the thresholds.
+        note: Reason in words why there are no thresholds, if the user asked for them.
     """
 
     share: float | None = None
@@ -52,19 +52,19 @@ class Novelty:
     def fit(
         cls, distances: Array, kinds: NDArray[np.int64], share: float, floor: float = 0.0
     ) -> Novelty:
-        """Quantiles of the validation frames' own distances.
+        """Quantiles of the distances of the validation frames.
 
-        Of n validation frames it is the ⌈(n+1)·share⌉-th smallest distance: as long as explored
-        frames are like validation frames, at most 1 - share of them are novel (the rank of
-        conformal prediction). Frames are compared with those of as many periodic directions, as
-        in Mondrian conformal prediction (Vovk, Gammerman and Shafer, Algorithmic Learning in a
-        Random World, 2005); where these are fewer than that rank, with those of one direction more
-        or less as well, and so on until there are enough (decision 0032).
+        The threshold of n validation frames is the ⌈(n+1)·share⌉-th smallest distance (the rank
+        of conformal prediction). As long as explored frames resemble validation frames, at most
+        1 - share of the explored frames are novel. Each frame is compared with frames of the same
+        number of periodic directions, as in Mondrian conformal prediction (Vovk, Gammerman and
+        Shafer, Algorithmic Learning in a Random World, 2005). If these frames are fewer than the
+        rank, frames with one direction more or less count as well, and so on (decision 0032).
 
         Args:
-            distances: Of the validation frames to their nearest training frame, (n,); infinite
-                where there is none.
-            kinds: Their ``dimensions``, (n,).
+            distances: Distance of each validation frame to the nearest training frame, (n,);
+                infinite without training frames.
+            kinds: ``dimensions`` of the validation frames, (n,).
             share: See ``Novelty``.
             floor: No threshold is smaller; see ``SelectSettings.near_duplicate``.
         """
@@ -76,14 +76,14 @@ class Novelty:
         if not np.isfinite(distances).all():
             return cls(share, {}, n, "no novelty flag: there are no labelled training frames")
         least = max(floor, _SMALLEST)
-        found = {
+        thresholds = {
             name: max(_like(distances, np.abs(kinds - k), share), least)
             for k, name in enumerate(DIMENSIONS)
         }
-        return cls(share, found, n)
+        return cls(share, thresholds, n)
 
     def of(self, frames: Dataset) -> Array:
-        """The threshold of each frame, (N,); infinite where nothing is novel."""
+        """The threshold of each frame, (N,); infinite without a threshold."""
         limits = [self.thresholds.get(name, np.inf) for name in DIMENSIONS]
         return np.asarray(np.array(limits)[dimensions(frames)])
 
@@ -93,15 +93,15 @@ class Novelty:
 
 
 def grouped(thresholds: Mapping[str, float]) -> list[tuple[float, list[str]]]:
-    """Each different threshold and the dimensions it holds for, the crystals' first."""
-    found: dict[float, list[str]] = {}
+    """Each different threshold and its dimensions; that of crystals comes first."""
+    groups: dict[float, list[str]] = {}
     for name in sorted(thresholds, reverse=True):
-        found.setdefault(thresholds[name], []).append(name)
-    return list(found.items())
+        groups.setdefault(thresholds[name], []).append(name)
+    return list(groups.items())
 
 
 def _like(distances: Array, unlike: NDArray[np.int64], share: float) -> float:
-    """The quantile of the distances least unlike, as few as it can be taken of."""
+    """The quantile of the distances of the most similar dimensions that are enough for it."""
     for most in range(len(DIMENSIONS)):
         chosen = np.sort(distances[unlike <= most])
         if (rank := _rank(len(chosen), share)) <= len(chosen):

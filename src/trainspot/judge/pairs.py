@@ -18,12 +18,12 @@ from trainspot.predictions.statistics import Array
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Δ and e of labelled frames as one committee predicted them.
+    """Δ and e of labelled frames, from the predictions of one committee.
 
     Attributes:
-        frame_ids: The frames, n.
-        delta: Δ of each property, (n,); eV/atom, eV/Å, eV/Å³. NaN where there is no label.
-        error: e of each property, (n,), the same.
+        frame_ids: Ids of the n frames.
+        delta: Δ of each property, (n,); eV/atom, eV/Å, eV/Å³. NaN without a label.
+        error: e of each property, (n,), in the same units; NaN without a label.
         held_out: Which frames were in no training set of the committee, (n,).
     """
 
@@ -44,23 +44,23 @@ class Pairs:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Pairs]) -> Pairs:
-        """All pairs in order; of a frame met twice the last, which the newest committee judged."""
+        """All pairs in order; a frame that occurs twice keeps the pair of the newest committee."""
         ids = [identity for part in parts for identity in part.frame_ids]
         rows = sorted({identity: row for row, identity in enumerate(ids)}.values())
         empty = np.zeros(0)
 
-        def joined(columns: Sequence[Array]) -> Array:
+        def concatenated(columns: Sequence[Array]) -> Array:
             return np.concatenate([empty, *columns])[rows]
 
         return cls(
             tuple(ids[row] for row in rows),
-            {name: joined([part.delta[name] for part in parts]) for name in PROPERTIES},
-            {name: joined([part.error[name] for part in parts]) for name in PROPERTIES},
-            joined([part.held_out.astype(float) for part in parts]).astype(np.bool_),
+            {name: concatenated([part.delta[name] for part in parts]) for name in PROPERTIES},
+            {name: concatenated([part.error[name] for part in parts]) for name in PROPERTIES},
+            concatenated([part.held_out.astype(float) for part in parts]).astype(np.bool_),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only; what has no label is null."""
+        """JSON values only; null without a label."""
 
         def plain(values: Array) -> list[float | None]:
             return [value if np.isfinite(value) else None for value in values.tolist()]
@@ -96,23 +96,23 @@ class Pairs:
 def collect_pairs(
     dataset: Dataset, predictions: Predictions, trained: Collection[str] | None = None
 ) -> Pairs:
-    """Δ and e of the labelled frames that were evaluated, for each property.
+    """Δ and e of the labelled and evaluated frames, for each property.
 
     Args:
         dataset: Labelled frames; those that the predictions lack are left out.
         predictions: Of one committee, at least two members.
-        trained: Ids of the frames the committee was trained on; by default the frames whose set
-            is ``train``. Audit frames get their set after they were judged: for them give ``()``.
+        trained: Ids of the training frames of the committee; by default the frames of the split
+            ``train``. Audit frames get a split after the judgement: for audit frames give ``()``.
     """
     evaluated = set(predictions.ids)
     chosen = dataset.labelled()
     chosen = chosen.select(dict.fromkeys(i for i in chosen.ids if i in evaluated))
     seen = set(chosen.subset("train").ids if trained is None else trained)
     mine = predictions.select(chosen.ids)
-    delta, error, known = mine.disagreement(), mine.errors(chosen), mine.referenced(chosen)
+    delta, error, has_label = mine.disagreement(), mine.errors(chosen), mine.referenced(chosen)
     return Pairs(
         tuple(chosen.ids),
-        {name: np.where(known[name], delta[name], np.nan) for name in PROPERTIES},
-        {name: np.where(known[name], error[name], np.nan) for name in PROPERTIES},
+        {name: np.where(has_label[name], delta[name], np.nan) for name in PROPERTIES},
+        {name: np.where(has_label[name], error[name], np.nan) for name in PROPERTIES},
         np.array([identity not in seen for identity in chosen.ids], dtype=np.bool_),
     )

@@ -1,4 +1,4 @@
-"""How well a threshold on the disagreement finds the frames whose error exceeds the tolerance."""
+"""How well a threshold on the disagreement detects errors beyond the tolerance."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Rates:
         ppv: Share of the frames with Δ > τ that have e > ε; ``None`` if there is no such frame.
         tpr_interval: 95 % interval (Wilson) of ``tpr``.
         ppv_interval: 95 % interval (Wilson) of ``ppv``.
-        pairs: Frames that were counted.
+        pairs: Number of frames.
         miss_rate: Share of all frames that have e > ε and Δ ≤ τ; ``None`` without frames.
         miss_rate_interval: 95 % interval (Wilson) of ``miss_rate``.
         coverage: Share of the frames with e ≤ slope · Δ; ``None`` without a slope.
         coverage_interval: 95 % interval (Wilson) of ``coverage``.
         miscalibration: Area between expected and observed coverage, see
             ``judge.diagnostics``; ``None`` without a standard error.
-        atom_coverage: Of forces, share of the atoms whose error their bar covers, see
-            ``judge.atoms``; 0.68 is meant. ``None`` without a scale for atoms.
-        atom_coverage_interval: 95 % interval of ``atom_coverage``, frames counted as drawn.
-        atoms: That ``atom_coverage`` is of.
+        atom_coverage: Of forces: share of the atoms whose error is within the error bar, see
+            ``judge.atoms``; 0.68 is ideal. ``None`` without a scale for atoms.
+        atom_coverage_interval: 95 % interval of ``atom_coverage`` over frames.
+        atoms: Number of atoms behind ``atom_coverage``.
     """
 
     tpr: float | None
@@ -97,13 +97,13 @@ def rates(delta: Array, error: Array, threshold: float, tolerance: float) -> Rat
 def prospective(
     pairs: Pairs, calibrations: Mapping[str, Calibration], tolerance: Tolerance
 ) -> dict[str, Rates]:
-    """How the thresholds fared on frames that were labelled after they were judged.
+    """Success of the thresholds on frames that were labelled after the judgement.
 
-    Unbiased when the pairs are audit frames, which were drawn whether flagged or not.
+    The rates are unbiased for audit frames, because the audit draws flagged and other frames.
 
     Args:
-        pairs: Judged by the committee that the calibrations belong to, before it saw the labels.
-        calibrations: The thresholds that were used; coverage is scored where they were fitted.
+        pairs: Predictions of the committee of the calibrations, before training on the labels.
+        calibrations: The thresholds of the judgement; coverage needs a fitted threshold.
         tolerance: ε of each property.
     """
     return {
@@ -113,17 +113,17 @@ def prospective(
     }
 
 
-def _scored(delta: Array, error: Array, made: Calibration, epsilon: float) -> Rates:
-    found = rates(delta, error, made.threshold, epsilon)
-    if not made.fitted or not len(delta):
-        return found
-    covered = int(np.sum(error <= made.slope * delta))
+def _scored(delta: Array, error: Array, calibration: Calibration, epsilon: float) -> Rates:
+    score = rates(delta, error, calibration.threshold, epsilon)
+    if not calibration.fitted or not len(delta):
+        return score
+    covered = int(np.sum(error <= calibration.slope * delta))
     usable = delta > 0
     return replace(
-        found,
+        score,
         coverage=covered / len(delta),
         coverage_interval=wilson(covered, len(delta)),
-        miscalibration=miscalibration_area(delta[usable], error[usable], made.sigma)
-        if made.sigma
+        miscalibration=miscalibration_area(delta[usable], error[usable], calibration.sigma)
+        if calibration.sigma
         else None,
     )

@@ -1,4 +1,4 @@
-"""The screen: which explored frames are physical enough to be judged."""
+"""The screen, which refuses unphysical explored frames."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from trainspot.predictions.predictions import Predictions
 
 @dataclass(frozen=True)
 class Screened:
-    """What the screen let through.
+    """The result of the screen.
 
     Attributes:
         kept: Ids of the frames that passed, each once, in order.
-        decisions: For each refused id, why.
+        decisions: The decision about each refused id.
     """
 
     kept: tuple[str, ...]
@@ -31,7 +31,7 @@ class Screened:
 
     @property
     def refused(self) -> dict[str, int]:
-        """How many frames were refused for each ``Objection``."""
+        """Number of refused frames by ``Objection``."""
         causes = (decision.cause for decision in self.decisions.values())
         return dict(sorted(Counter(causes).items()))
 
@@ -44,10 +44,10 @@ def screen(
     A frame that fails several tests is counted under the first of them.
 
     Args:
-        explored: Frames to be screened; a frame met twice is screened once.
-        starts: Frames that the trajectories started from, found by ``origin.parent``; a frame
-            without a known start has no volume test.
-        predictions: The committee's, or ``None`` to test the geometry alone.
+        explored: Frames to screen; a frame that occurs twice is screened once.
+        starts: Start frames of the trajectories, by ``origin.parent``; a frame whose start frame
+            is missing has no volume test.
+        predictions: Predictions of the committee, or ``None`` to test the geometry only.
         settings: Limits.
 
     Raises:
@@ -71,7 +71,7 @@ def _objections(
     start_volume: dict[str, float],
     settings: ScreenSettings,
 ) -> Iterator[FrameDecision]:
-    """One for each test that a frame fails."""
+    """A decision for each test that a frame fails."""
     if predictions is not None and not predictions.is_finite[row]:
         yield FrameDecision(Kind.REFUSED, Objection.NON_FINITE.value)
     if contact := geometry.worst_contact(frame, settings.overlap):

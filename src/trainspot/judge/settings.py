@@ -1,4 +1,4 @@
-"""What the user decides about judging: tolerances, calibration, selection, screen and stopping."""
+"""Settings of the judgement: tolerances, calibration, selection, screen and stopping."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class StopSettings(_Settings):
 
 
 class JudgeSettings(_Settings):
-    """All that the judgement of an exploration depends on, besides the calibrations."""
+    """All settings of the judgement of an exploration, besides the calibrations."""
 
     screen: ScreenSettings = Field(default_factory=ScreenSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)

@@ -1,4 +1,4 @@
-"""How many members it takes: the calibration of every smaller committee."""
+"""The effect of the committee size: calibrations of all smaller committees."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions.predictions import Predictions
 
 MAX_COMMITTEES: Final = 12
-"""Committees of one size that are tried; evenly chosen where there are more."""
+"""Largest number of committees of one size; they are chosen evenly if there are more."""
 
 
 @dataclass(frozen=True)
 class SizeScore:
-    """How committees of one size fare on the same frames.
+    """The calibrations of committees of one size on the same frames.
 
     Attributes:
-        size: Members.
-        calibrations: Of each property, one for each committee of this size that was tried.
-        pairs: What they were fitted to, of each of these committees.
+        size: Number of members.
+        calibrations: For each property, a calibration of each tried committee of this size.
+        pairs: The pairs of each of these committees.
     """
 
     size: int
@@ -36,20 +36,20 @@ class SizeScore:
 
 
 def comparable(dataset: Dataset, pairs: Pairs, predictions: Predictions) -> Dataset:
-    """The frames a committee was calibrated with of which its smaller committees can be judged.
+    """The calibration frames of a committee that can also test its smaller committees.
 
-    Those are the validation frames of its time, and audit frames that went to a held-out set.
-    Other audit frames were judged by earlier committees and then trained on by this one. Held-out
-    frames that are not among the pairs are kept for tests, or were labelled later because they
-    were flagged: no random ones.
+    These frames are the validation frames of the iteration and the audit frames in a held-out
+    split. The other audit frames became training frames of this committee. Held-out frames
+    outside the pairs are test frames, or were labelled later because they were flagged, which is
+    no random choice.
 
     Args:
-        dataset: Frames with their labels and sets, from then or later: sets never change.
-        pairs: What the committee was calibrated with.
-        predictions: Of the committee.
+        dataset: Frames with labels and splits, of this or a later iteration: splits never change.
+        pairs: The calibration pairs of the committee.
+        predictions: Predictions of the committee.
 
     Returns:
-        In the order of the pairs.
+        The frames in the order of the pairs.
     """
     labelled, predicted = dataset.labelled(), set(predictions.ids)
     held_out = {i for split in ("validation", "test") for i in labelled.subset(split).ids}
@@ -63,25 +63,25 @@ def by_size(
     tolerance: Tolerance,
     settings: CalibrateSettings,
 ) -> list[SizeScore]:
-    """Calibrate all committees of 2, 3, … members that can be formed of one.
+    """Calibrate all committees of 2, 3, … members that are part of one committee.
 
     Args:
-        dataset: Labelled frames; training frames among them are left out.
-        predictions: Of at least two members, for these frames.
+        dataset: Labelled frames; training frames are left out.
+        predictions: Predictions of at least two members for these frames.
         tolerance: ε of each property.
         settings: How thresholds are fitted.
     """
-    found = []
+    scores = []
     for size in range(2, len(predictions.members) + 1):
         chosen = list(combinations(range(len(predictions.members)), size))
         if len(chosen) > MAX_COMMITTEES:
             rows = np.linspace(0, len(chosen) - 1, MAX_COMMITTEES).round().astype(int)
             chosen = [chosen[row] for row in rows]
         pairs = tuple(collect_pairs(dataset, _of(predictions, rows)) for rows in chosen)
-        made = [calibrate(one, tolerance, settings, 0) for one in pairs]
-        calibrations = {name: tuple(one[name] for one in made) for name in tolerance.given}
-        found.append(SizeScore(size, calibrations, pairs))
-    return found
+        fits = [calibrate(part, tolerance, settings, 0) for part in pairs]
+        calibrations = {name: tuple(fit[name] for fit in fits) for name in tolerance.given}
+        scores.append(SizeScore(size, calibrations, pairs))
+    return scores
 
 
 def _of(predictions: Predictions, members: tuple[int, ...]) -> Predictions:

@@ -1,4 +1,4 @@
-"""Explored frames among known ones in descriptor space: what is novel, and what is there twice."""
+"""Explored and known frames in descriptor space: novel frames and near-duplicates."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trainspot.predictions.statistics import Array
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Frames as points.
+    """Frames as points in descriptor space.
 
     Attributes:
         frames: The explored frames that may be chosen, n.
         known: All frames that are labelled, wait for a label, or could not be labelled, m.
-        points: Of ``frames``, (n, D).
-        places: Of ``known``, (m, D).
+        points: Descriptors of ``frames``, (n, D).
+        places: Descriptors of ``known``, (m, D).
     """
 
     frames: Dataset
@@ -34,7 +34,7 @@ class Space:
 
     @classmethod
     def of(cls, frames: Dataset, known: Dataset, settings: DescriptorSettings) -> Space:
-        """Describe both with the same columns.
+        """Compute the descriptors of both datasets, with the same columns.
 
         Raises:
             MissingExtraError: featomic is not installed.
@@ -48,9 +48,10 @@ class Space:
         return nearest(self.points, self.places[self._labelled("train")])[0]
 
     def novelty(self, share: float | None, floor: float) -> Novelty:
-        """Beyond which distance frames are novel; see ``Novelty.fit``.
+        """The distances beyond which frames are novel; see ``Novelty.fit``.
 
-        Free atoms to validate with do not count: far from everything, and never explored.
+        Isolated validation atoms do not count: they are far from all other frames and never
+        explored.
 
         Args:
             share: See ``Novelty``.
@@ -68,47 +69,47 @@ class Space:
         labelled = self.known.is_labelled
         if not labelled.any():
             return None
-        distance, found = nearest(self.points[row : row + 1], self.places[labelled])
-        return self.known.labelled().ids[int(found[0])], float(distance[0])
+        distance, rows = nearest(self.points[row : row + 1], self.places[labelled])
+        return self.known.labelled().ids[int(rows[0])], float(distance[0])
 
     def repeated(self, limit: float, score: Array) -> dict[str, Twin]:
-        """Explored frames that nearly equal a known one, or another explored one that is kept.
+        """Explored frames that nearly equal a known frame or another explored frame that is kept.
 
-        Of explored frames that nearly equal each other the one with the highest score is kept,
-        of equal scores the first.
+        Among explored frames that nearly equal each other, the frame with the highest score is
+        kept; at equal scores, the first frame.
 
         Args:
-            limit: Descriptor distance; 0: none is found.
-            score: Of the explored frames, (n,).
+            limit: Descriptor distance; 0: there are no near-duplicates.
+            score: Score of each explored frame, (n,).
 
         Returns:
-            For each id what it repeats.
+            For each near-duplicate the frame that it repeats.
         """
         if limit <= 0.0 or not len(self.frames):
             return {}
         ids, distance, row = self.frames.ids, *nearest(self.points, self.places)
-        known = self.known.ids
-        found = {
-            identity: Twin(known[row[k]], is_known=True, distance=float(distance[k]))
+        known_ids = self.known.ids
+        twin_of = {
+            identity: Twin(known_ids[row[k]], is_known=True, distance=float(distance[k]))
             for k, identity in enumerate(ids)
             if distance[k] < limit
         }
-        twins: dict[int, list[int]] = {}
-        for one, other in cKDTree(self.points).query_pairs(limit, output_type="ndarray").tolist():
-            twins.setdefault(one, []).append(other)
-            twins.setdefault(other, []).append(one)
+        neighbours: dict[int, list[int]] = {}
+        for left, right in cKDTree(self.points).query_pairs(limit, output_type="ndarray").tolist():
+            neighbours.setdefault(left, []).append(right)
+            neighbours.setdefault(right, []).append(left)
         kept: set[int] = set()
-        for k in sorted(twins, key=lambda k: (-score[k], ids[k])):
-            if ids[k] in found:
+        for k in sorted(neighbours, key=lambda k: (-score[k], ids[k])):
+            if ids[k] in twin_of:
                 continue
-            first = min((t for t in twins[k] if t in kept), default=None)
+            first = min((t for t in neighbours[k] if t in kept), default=None)
             if first is None:
                 kept.add(k)
             else:
-                found[ids[k]] = Twin(ids[first], is_known=False)
-        return found
+                twin_of[ids[k]] = Twin(ids[first], is_known=False)
+        return twin_of
 
     def _labelled(self, split: Split) -> NDArray[np.bool_]:
-        """Mask of the labelled known frames of a set, (m,)."""
+        """Mask of the labelled known frames of a split, (m,)."""
         inside = self.known.column("split") == 1 + SPLITS.index(split)
         return np.asarray(self.known.is_labelled & inside)

@@ -1,4 +1,4 @@
-"""Tolerances that any model would meet, or that nothing can be held against."""
+"""Tolerances that every model meets, and tolerances of properties without labels."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ if TYPE_CHECKING:
     from trainspot.judge.settings import Tolerance
 
 USUAL: Final = {"energy": 0.3, "forces": 3.0, "stress": 0.3}
-"""By how much labels spread at most, mostly far less; eV/atom, eV/Å, eV/Å³."""
+"""Usual upper limits of the spread of labels, mostly far less; eV/atom, eV/Å, eV/Å³."""
 
 _SHARP: Final = {"energy": 0.005, "forces": 0.3, "stress": 0.005}
-"""Tolerances that are never pointed out: labels may not spread at all, by symmetry."""
+"""Tolerances without a warning: labels may have no spread, by symmetry."""
 
-_FEWEST: Final = 5  # labelled frames that tell how labels spread
-_MOST: Final = 2000  # frames that are looked at
+_FEWEST: Final = 5  # smallest number of labelled frames for a spread
+_MOST: Final = 2000  # largest number of frames in the estimate
 
 
 def spreads(dataset: Dataset, rng: np.random.Generator) -> dict[str, float]:
-    """Root mean square of what is left of the labels when each is predicted by a constant.
+    """Root mean square error of a model that predicts constants.
 
-    Of energies, eV/atom, a constant for each element; of forces, eV/Å, zero; of stresses, eV/Å³,
-    their mean. Properties that few frames have are left out, and so are single atoms.
+    The model predicts energies (eV/atom) with a constant for each element, forces (eV/Å) with
+    zero, and stresses (eV/Å³) with their mean. Single atoms and properties of too few frames are
+    left out.
 
     Args:
-        dataset: Labelled frames and others.
+        dataset: Labelled and unlabelled frames.
         rng: Draws frames where there are many.
     """
     rows = np.flatnonzero(dataset.n_atoms > 1)
     if len(rows) > _MOST:
         rows = np.sort(rng.choice(rows, _MOST, replace=False))
     some = dataset.take(rows)
-    found = {}
+    rms = {}
     has_energy = np.flatnonzero(some.column("has_energy"))
     if len(has_energy) >= _FEWEST:
-        found["energy"] = _energies(some.take(has_energy))
+        rms["energy"] = _energies(some.take(has_energy))
     has_forces = np.flatnonzero(some.column("has_forces"))
     if len(has_forces) >= _FEWEST:
-        found["forces"] = float(np.sqrt(np.square(some.take(has_forces).column("forces")).mean()))
+        rms["forces"] = float(np.sqrt(np.square(some.take(has_forces).column("forces")).mean()))
     has_stress = some.column("has_stress")
     if has_stress.sum() >= _FEWEST:
         stress = some.column("stress")[has_stress]
-        found["stress"] = float(np.sqrt(np.square(stress - stress.mean(axis=0)).mean()))
-    return found
+        rms["stress"] = float(np.sqrt(np.square(stress - stress.mean(axis=0)).mean()))
+    return rms
 
 
 def _energies(frames: Dataset) -> float:
@@ -65,22 +66,22 @@ def _energies(frames: Dataset) -> float:
 
 
 def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -> Iterator[str]:
-    """Tolerances that a model would meet that has learned nothing, one line each.
+    """Tolerances that a model without training meets, one line each.
 
     Args:
-        tolerance: The user's.
-        dataset: Labelled frames, or others, of which the usual spread is taken.
+        tolerance: Tolerances of the user.
+        dataset: Labelled frames; without labels the usual spread is used.
         rng: See ``spreads``.
     """
-    known = spreads(dataset, rng)
+    measured = spreads(dataset, rng)
     for name, value in tolerance.given.items():
         unit = UNITS[name]
         text = f"tolerance.{name} = {value:g} {unit}"
-        remedy = f"any model would be within it; is the unit {unit}, not m{unit}?"
-        if name in known and value >= max(known[name], _SHARP[name]):
-            spread = f"the spread of the labels, {known[name]:.3g} {unit}"
+        remedy = f"every model meets this tolerance; is the unit {unit}, not m{unit}?"
+        if name in measured and value >= max(measured[name], _SHARP[name]):
+            spread = f"the spread of the labels, {measured[name]:.3g} {unit}"
             yield f"{text} is larger than {spread}: {remedy}"
-        elif name not in known and value >= USUAL[name]:
+        elif name not in measured and value >= USUAL[name]:
             yield (
                 f"{text} is larger than the usual spread of labels, at most about {USUAL[name]:g} "
                 f"{unit}: {remedy}"
@@ -90,11 +91,11 @@ def too_wide(tolerance: Tolerance, dataset: Dataset, rng: np.random.Generator) -
 def without_stress(
     tolerance: Tolerance, dataset: Dataset, *, engine_has_stress: bool
 ) -> Iterator[str]:
-    """A tolerance for stresses that nothing will have, if the user wrote it.
+    """A warning if the user wrote a tolerance for stresses that no frame will have.
 
     Args:
-        tolerance: The user's; a default that was not written is no claim.
-        dataset: The frames it starts from.
+        tolerance: Tolerances of the user; a default that the user did not write gives no warning.
+        dataset: The frames that the campaign starts from.
         engine_has_stress: Whether new labels have stresses.
     """
     if tolerance.stress is None or "stress" not in tolerance.model_fields_set:
@@ -105,7 +106,7 @@ def without_stress(
     elif not engine_has_stress and not dataset.column("has_stress").any():
         why = "the label engine computes no stress, and no frame has one"
     elif labelled and labelled == len(dataset) and not dataset.column("has_stress").any():
-        why = f"none of the {counted(labelled, 'labelled frame')} has a stress to fit it to"
+        why = f"none of the {counted(labelled, 'labelled frame')} has a stress"
     else:
         return
     asked = f"tolerance.stress = {tolerance.stress:g} {UNITS['stress']}"

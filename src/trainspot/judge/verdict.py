@@ -21,14 +21,14 @@ from trainspot.judge.settings import StopSettings, Tolerance
 
 
 class State(StrEnum):
-    """What happens next."""
+    """The next step of a campaign."""
 
     CONTINUE = "continue"
-    """Label what was selected, train, explore again."""
+    """Label the selected frames, train, explore again."""
     AUDIT = "audit"
     """The committee agrees everywhere: label the final audit batch, then ``conclude``."""
     CONVERGED = "converged"
-    """Stop: the committee is as good as asked for, as far as it was looked at."""
+    """Stop: the committee meets the tolerances, as far as the campaign checked it."""
     EXHAUSTED = "exhausted"
     """Stop: that was the last iteration."""
     NO_VALID_EXPLORATION = "no_valid_exploration"
@@ -46,12 +46,12 @@ def verdict(
     novel: int = 0,
     expected: float = 0.0,
 ) -> State:
-    """What follows an exploration.
+    """The next step after an exploration.
 
-    Quiet is an exploration whose flagged share is within ``converged_share`` and enough of whose
-    frames were valid. Of frames like the validation frames a share of 1 - ``select.novelty`` is
-    novel by definition, so only more than that is not quiet: the final audit looks at the others.
-    Without a fitted threshold, quiet means nothing until an audit confirms it.
+    An exploration is quiet if the flagged share is within ``converged_share`` and enough frames
+    are valid. Among frames that resemble the validation frames, a share of 1 - ``select.novelty``
+    is novel by definition; only a larger share is not quiet. The final audit checks the other
+    frames. Without a fitted threshold, an audit must confirm a quiet exploration.
 
     Args:
         explored: Frames explored, each id once.
@@ -60,14 +60,14 @@ def verdict(
         fitted: Whether the thresholds were calibrated.
         iteration: Number of this iteration; the first is 1.
         settings: The stopping rules.
-        novel: Valid frames that are novel.
-        expected: Share of novel frames where nothing is new.
+        novel: Number of novel valid frames.
+        expected: Share of novel frames in an exploration without new structures.
     """
     if valid == 0:
         return State.NO_VALID_EXPLORATION
-    known = novel <= max(settings.converged_share, expected) * valid
-    few = flagged <= settings.converged_share * valid
-    quiet = few and known and valid >= settings.min_valid * explored
+    few_novel = novel <= max(settings.converged_share, expected) * valid
+    few_flagged = flagged <= settings.converged_share * valid
+    quiet = few_flagged and few_novel and valid >= settings.min_valid * explored
     if quiet and settings.final_audit and flagged < valid:
         return State.AUDIT
     if quiet and fitted and not settings.final_audit:
@@ -78,13 +78,13 @@ def verdict(
 def conclude(
     pairs: Pairs, tolerance: Tolerance, *, iteration: int, settings: StopSettings
 ) -> State:
-    """What follows a final audit, once its frames are labelled.
+    """The next step after a final audit whose frames are labelled.
 
-    A miss is an unflagged frame whose error exceeds the tolerance in any property. Without a
-    single label nothing is confirmed.
+    A miss is an unflagged frame whose error exceeds the tolerance in any property. An audit
+    without labels confirms nothing.
 
     Args:
-        pairs: The audit frames, judged by the committee that did not flag them.
+        pairs: Pairs of the audit frames, from the committee that did not flag them.
         tolerance: ε of each property.
         iteration: Number of this iteration; the first is 1.
         settings: The stopping rules.
@@ -95,7 +95,7 @@ def conclude(
 
 
 def misses(pairs: Pairs, tolerance: Tolerance) -> int:
-    """How many of the frames err by more than the tolerance in any property."""
+    """Number of frames whose error exceeds the tolerance in any property."""
     wrong = np.zeros(len(pairs), dtype=np.bool_)
     for name, epsilon in tolerance.given.items():
         wrong |= np.nan_to_num(pairs.error[name], nan=0.0) > epsilon

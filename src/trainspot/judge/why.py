@@ -1,4 +1,4 @@
-"""Why a frame was, or was not, labelled: everything that was known when it was judged."""
+"""Why a frame was, or was not, labelled: all data of its judgement."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from trainspot.judge.space import Space
 from trainspot.predictions.predictions import Predictions
 
 _SHOWN: Final = 12  # digits of an id
-_OFFERED: Final = 5  # candidates for a prefix that fits none or several
+_OFFERED: Final = 5  # ids in the error about a prefix that fits no frame or several
 
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """An iteration as it was when it was judged.
+    """An iteration at the time of its judgement.
 
     Attributes:
         n: Its number.
         explored: The exploration.
         starts: Its start frames.
-        known: The dataset its committee was trained on.
-        predictions: The committee's, for held-out and explored frames.
+        known: The training dataset of the committee.
+        predictions: Predictions of the committee for held-out and explored frames.
         calibrations: The thresholds.
-        judgement: What was decided.
-        descriptor: What distances rested on.
+        judgement: The judgement.
+        descriptor: Settings of the descriptor for distances.
     """
 
     n: int
@@ -58,8 +58,8 @@ class Label:
     """The label of a frame.
 
     Attributes:
-        energy: eV, if there is one.
-        max_force: Largest force on an atom, eV/Å, if there are forces.
+        energy: Energy, eV, if it was computed.
+        max_force: Largest force on an atom, eV/Å, if forces were computed.
         theory: Level of theory.
     """
 
@@ -70,17 +70,17 @@ class Label:
 
 @dataclass(frozen=True)
 class Met:
-    """How exploration met a frame.
+    """How exploration reached a frame.
 
     Attributes:
-        iteration: When.
-        start: Id of the frame that its trajectory started from.
-        start_strategy: What made that one, if it is known.
+        iteration: Number of the iteration.
+        start: Id of the start frame of the trajectory.
+        start_strategy: Strategy that made the start frame, if known.
         trajectory: Name of the run.
         temperature: K.
         pressure: kbar.
         ensemble: nvt, npt or nve.
-        time: Since the start, ps.
+        time: Time since the start, ps.
     """
 
     iteration: int
@@ -95,16 +95,16 @@ class Met:
 
 @dataclass(frozen=True)
 class OfProperty:
-    """What was known of one property of a frame; in ``unit``.
+    """Disagreement and errors of one property of a frame, in ``unit``.
 
     Attributes:
         unit: eV/atom, eV/Å or eV/Å³.
-        disagreement: Δ; ``None`` where a prediction is not finite.
+        disagreement: Δ; ``None`` if a prediction is not finite.
         threshold: τ.
         tolerance: ε.
         exceeds: Whether Δ is beyond τ.
-        predicted_error: Standard error, that of the error bars; ``None`` without a calibration.
-        true_error: Once there is a label.
+        predicted_error: Standard error, as in the error bars; ``None`` without a calibration.
+        true_error: Error against the label, if there is one.
     """
 
     unit: str
@@ -118,14 +118,14 @@ class OfProperty:
 
 @dataclass(frozen=True)
 class WorstAtom:
-    """The atom whose force is most in dispute; eV/Å.
+    """The atom with the largest disagreement about its force; eV/Å.
 
     Attributes:
-        index: From 0.
-        element: Its symbol.
-        disagreement: Δ of the force on it.
-        predicted_error: As of a property.
-        true_error: The same.
+        index: Index of the atom, from 0.
+        element: Chemical symbol.
+        disagreement: Δ of the force on the atom.
+        predicted_error: Standard error, as of a property.
+        true_error: Error against the label, if there is one.
     """
 
     index: int
@@ -137,13 +137,15 @@ class WorstAtom:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a frame is from the training frames.
+    """The distance of a frame from the training frames.
 
     Attributes:
-        distance: Descriptor distance to the nearest; ``None`` where there is none or no descriptor.
-        threshold: Beyond which it is novel; ``None``: nothing was novel in its iteration.
-        exceeds: Whether it is novel.
-        note: Why there is no threshold, or no distance.
+        distance: Descriptor distance to the nearest training frame; ``None`` without training
+            frames or without a descriptor.
+        threshold: Distance beyond which a frame is novel; ``None``: the iteration had no
+            threshold.
+        exceeds: Whether the frame is novel.
+        note: Why there is no threshold or no distance.
     """
 
     distance: float | None
@@ -154,11 +156,11 @@ class Distance:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The labelled frame nearest to another one.
+    """The labelled frame nearest to another frame.
 
     Attributes:
-        frame: Its id.
-        strategy: What made it.
+        frame: Id of the labelled frame.
+        strategy: Strategy that made the labelled frame.
         distance: Descriptor distance.
     """
 
@@ -169,15 +171,15 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found out about an explored frame, and what followed.
+    """The judgement of an explored frame and its data.
 
     Attributes:
-        explored: How it was met.
-        decision: What was decided, and why.
-        properties: Of each judged property.
-        worst_atom: ``None`` where a prediction is not finite.
-        novelty: Its distance from the training frames.
-        nearest: The nearest frame that was labelled, if any was.
+        explored: How exploration reached the frame.
+        decision: The decision and its reasons.
+        properties: Disagreement and errors of each judged property.
+        worst_atom: The atom with the largest disagreement; ``None`` if a prediction is not finite.
+        novelty: Distance of the frame from the training frames.
+        nearest: The nearest labelled frame, if there is one.
     """
 
     explored: Met
@@ -193,13 +195,13 @@ class Account:
     """All about one frame of a campaign.
 
     Attributes:
-        frame: Its id.
-        formula: Its chemical formula.
-        origin: Where it comes from.
-        split: Its set, if it has one.
-        label: Its label, if it has one.
-        failure: Why it could not be labelled, if it could not.
-        judged: What was known when it was judged; ``None`` if it was never explored.
+        frame: Id of the frame.
+        formula: Chemical formula.
+        origin: Origin of the frame.
+        split: Split of the frame, if it has one.
+        label: Label of the frame, if it has one.
+        failure: Why the labelling failed, if it failed.
+        judged: The judgement; ``None`` if the frame was never explored.
     """
 
     frame: str
@@ -216,16 +218,16 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
 
     Args:
         prefix: A frame id, or the first digits of one.
-        history: The iterations that were judged, in order.
-        dataset: All frames, with their sets and the labels there are.
-        failed: Frames that could not be labelled.
+        history: The judged iterations, in order.
+        dataset: All frames, with splits and labels.
+        failed: Frames whose labelling failed.
 
     Raises:
         InputError: No such frame, or several.
     """
     identity = _identity(prefix, history, dataset, failed)
     past = _judged(identity, history)
-    homes = [dataset, failed, *(one.explored for one in history)]
+    homes = [dataset, failed, *(earlier.explored for earlier in history)]
     frame = next(home for home in homes if home.count(identity)).by_id(identity)
     failure = failed.by_id(identity).info.get("failure") if failed.count(identity) else None
     return Account(
@@ -240,7 +242,7 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
 
 
 def _identity(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset) -> str:
-    """The one id that starts like this."""
+    """The one id that starts with the prefix."""
     everything = [dataset, failed, *(past.explored for past in history)]
     ids = sorted({identity for part in everything for identity in part.ids})
     fitting = [identity for identity in ids if identity.startswith(prefix.lower())]
@@ -257,15 +259,17 @@ def _identity(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Da
     raise InputError(f"no frame '{prefix}' in this campaign", hint=hint)
 
 
-def _common(one: str, other: str) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((k for k, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _common(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _judged(identity: str, history: Sequence[Past]) -> Past | None:
-    """The iteration that judged a frame; met again, a frame is known and not judged."""
+    """The iteration that judged a frame; later iterations do not judge it again."""
     decisions = ((past, past.judgement.decisions.get(identity)) for past in history)
-    return next((past for past, one in decisions if one and one.kind is not Kind.KNOWN), None)
+    return next(
+        (past for past, decision in decisions if decision and decision.kind is not Kind.KNOWN), None
+    )
 
 
 def _formula(frame: Frame) -> str:
@@ -303,13 +307,19 @@ def _judging(frame: Frame, past: Past) -> Judged:
     )
 
 
-def _worst_atom(frame: Frame, predicted: Predictions, made: Calibration | None) -> WorstAtom | None:
+def _worst_atom(
+    frame: Frame, predicted: Predictions, calibration: Calibration | None
+) -> WorstAtom | None:
     if not predicted.is_finite[0]:
         return None
     atoms = predicted.atom_disagreement()
     worst = int(np.argmax(atoms))
     true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
-    scale = (made.atom_sigma or made.sigma) if made is not None and made.fitted else None
+    scale = (
+        (calibration.atom_sigma or calibration.sigma)
+        if calibration is not None and calibration.fitted
+        else None
+    )
     return WorstAtom(
         worst,
         chemical_symbols[frame.numbers[worst]],
@@ -326,26 +336,26 @@ def _properties(
     alone = Dataset.from_frames([frame])
     error, has = predicted.errors(alone), predicted.referenced(alone)
     properties = {}
-    for name, made in calibrations.items():
+    for name, calibration in calibrations.items():
         if name == "stress" and not predicted.has_stress[0]:
             continue
         value = float(delta[name][0])
         is_finite = math.isfinite(value)
-        scale = made.sigma or made.slope
+        scale = calibration.sigma or calibration.slope
         properties[name] = OfProperty(
             unit=UNITS[name],
             disagreement=value if is_finite else None,
-            threshold=made.threshold,
-            tolerance=made.tolerance,
-            exceeds=value > made.threshold,
-            predicted_error=scale * value if is_finite and made.fitted else None,
+            threshold=calibration.threshold,
+            tolerance=calibration.tolerance,
+            exceeds=value > calibration.threshold,
+            predicted_error=scale * value if is_finite and calibration.fitted else None,
             true_error=float(error[name][0]) if has[name][0] and is_finite else None,
         )
     return properties
 
 
 def _surroundings(frame: Frame, past: Past) -> tuple[Distance, Nearest | None]:
-    """Novelty and the nearest labelled frame, measured again: no iteration keeps descriptors."""
+    """Novelty and the nearest labelled frame, computed again: descriptors are not stored."""
     try:
         alone = Dataset.from_frames([frame])
         space = Space.of(alone, past.known, past.descriptor)

@@ -1,5 +1,5 @@
-"""Rehearsals: the whole campaign with a cheap reference in place of DFT, against two baselines.
+"""Rehearsals: the whole campaign with a cheap reference instead of DFT, against two baselines.
 
-``arms`` makes the campaigns that are compared, ``oracle`` stands in for DFT, ``trial`` runs one
-campaign, ``outcome`` and ``statistics`` say what came out, ``page`` draws it.
+``arms`` makes the campaigns to compare, ``oracle`` replaces DFT, ``trial`` runs one campaign,
+``outcome`` and ``statistics`` compute the results, and ``page`` draws the results.
 """

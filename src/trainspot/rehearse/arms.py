@@ -1,7 +1,7 @@
-"""The campaigns a rehearsal compares: the user's, the paper's protocol, and random choice.
+"""The campaigns of a rehearsal: that of the user, the protocol of the paper, and random choice.
 
-All three share structures, augmentation, trainer, exploration, tolerances and limits; they differ
-in how frames are judged and chosen, and in how many: the paper labels whatever is flagged.
+All three have the same structures, augmentation, trainer, exploration, tolerances and limits. They
+differ in the judgement and in the number of chosen frames: the paper labels all flagged frames.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ARMS: Final = {
     PAPER: "the same campaign with the protocol of the paper, which labels all flagged frames",
     RANDOM: "the same campaign with frames selected at random, without thresholds",
 }
-"""Name and meaning of what is compared."""
+"""Name and meaning of each campaign."""
 
 _NOTHING: Final = 1e-12
 _JUDGING: Final = ("calibrate", "select", "stop")
@@ -43,7 +43,7 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
         changes: Values by dotted key, such as ``{"explore.time": 0.5}``.
 
     Raises:
-        InputError: Anything wrong with the file or with a change.
+        InputError: An error in the file or in a change.
     """
     source = by_todays_names(document.read(path))
     for key, value in changes.items():
@@ -64,12 +64,12 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
 
 
 def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Campaign, list[str]]:
-    """The campaign with engines that run here, and what is no longer as the user wrote it.
+    """The campaign with engines that run in this process, and notes on changed settings.
 
     Args:
         campaign: The resolved campaign.
         oracle: See ``oracle.parse``.
-        trainer: Name of the trainer; the campaign's own keeps its settings.
+        trainer: Name of the trainer; the trainer of the campaign keeps its settings.
 
     Raises:
         InputError: No such trainer.
@@ -110,10 +110,10 @@ def arms(campaign: Campaign) -> dict[str, Campaign]:
 
 
 def as_in_the_paper(campaign: Campaign) -> Campaign:
-    """The campaign with every choice of judging, selecting and stopping that the paper makes.
+    """The campaign with the judging, selecting and stopping of the paper.
 
-    ``max_frames`` and the number of iterations stay the user's, as do the tolerances; a ``share``
-    of the explored frames is none of the paper's choices.
+    ``max_frames``, the number of iterations and the tolerances are those of the user. The paper has
+    no ``share`` of the explored frames.
     """
     loaded = resolve(document.Document(_nowhere(), {"protocol": PAPER}))
     paper = loaded.campaign.model_dump(mode="json")
@@ -124,14 +124,14 @@ def as_in_the_paper(campaign: Campaign) -> Campaign:
 
 
 def at_random(campaign: Campaign) -> Campaign:
-    """The campaign with its batches drawn at random from all valid explored frames.
+    """The campaign with batches drawn at random from all valid explored frames.
 
-    A tolerance of (almost) nothing flags every frame, and ``random`` chooses among the flagged.
+    A tolerance of almost zero flags every frame, and ``random`` chooses among the flagged frames.
     """
     drawn = as_in_the_paper(campaign).model_dump(mode="json")
-    drawn["select"]["share"] = campaign.select.share  # as many labels an iteration
-    given = campaign.tolerance.model_dump()
-    tolerance = {name: None if value is None else _NOTHING for name, value in given.items()}
+    drawn["select"]["share"] = campaign.select.share  # the same number of labels in each iteration
+    values = campaign.tolerance.model_dump()
+    tolerance = {name: None if value is None else _NOTHING for name, value in values.items()}
     return _with(
         campaign,
         {
@@ -149,7 +149,7 @@ def seeded(campaign: Campaign, seed: int) -> Campaign:
 
 
 def _with(campaign: Campaign, sections: Mapping[str, Any]) -> Campaign:
-    """Whole sections of a campaign replaced, everything validated again."""
+    """The campaign with some sections replaced, validated again."""
     from pydantic import ValidationError
 
     content = campaign.model_dump(mode="json") | dict(sections)

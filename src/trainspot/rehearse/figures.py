@@ -1,4 +1,4 @@
-"""The figures of a rehearsal: learning curves, and what each seed needed."""
+"""The figures of a rehearsal: learning curves, and the labels and core-hours of each seed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _FORCES: Final = BY_KEY["forces"]
 
 def look(outcome: Outcome, arm: str) -> tuple[str, str]:
     """Colour and marker of an arm."""
-    others = [name for name in outcome.arms if name not in _COLOURS]
+    uncoloured = [name for name in outcome.arms if name not in _COLOURS]
     if arm in _COLOURS:
         return _COLOURS[arm], _MARKERS[arm]
-    return _OTHERS[others.index(arm) % len(_OTHERS)], "D"
+    return _OTHERS[uncoloured.index(arm) % len(_OTHERS)], "D"
 
 
 @styled
@@ -53,7 +53,7 @@ def curves(outcome: Outcome) -> Figure:
 
 
 def _ticks(axes: Axes) -> tuple[float, ...]:
-    """Multiples of powers of ten: many where the curves span little."""
+    """Multiples of powers of ten: many if the curves span a small range."""
     low, high = axes.get_ylim()
     return (1.0, 2.0, 5.0) if high > 20 * low else (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
 
@@ -89,7 +89,7 @@ def needs(outcome: Outcome) -> Figure:
 
 
 def _dots(axes: Axes, outcome: Outcome, what: str, target: float) -> bool:
-    """One row of dots an arm; whether there is anything to see."""
+    """Draw one row of dots for each arm; return whether there is a dot."""
     arms = outcome.arms
     shown = False
     for place, arm in enumerate(arms):

@@ -1,4 +1,4 @@
-"""Finished campaigns of a rehearsal, kept in files so that none is run twice."""
+"""Finished campaigns of a rehearsal in files, so that no campaign runs twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGITS: Final = 12
 
 
 def file_of(folder: Path, task: Task) -> Path:
-    """``ARM-SEED-DIGEST.json``: the digest covers everything that a track depends on."""
+    """``ARM-SEED-DIGEST.json``: the digest covers all data that a track depends on."""
     content = {
         "version": trainspot.__version__,
         "campaign": task.campaign.model_dump(mode="json"),
@@ -29,7 +29,7 @@ def file_of(folder: Path, task: Task) -> Path:
         "test": list(task.test.ids),
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    digest.update(task.test.column("energy").tobytes())  # an oracle's file may change in place
+    digest.update(task.test.column("energy").tobytes())  # the file of an oracle may change in place
     digest.update(task.test.column("forces").tobytes())
     if task.foundation is not None:
         digest.update(task.foundation.read_bytes())
@@ -38,10 +38,10 @@ def file_of(folder: Path, task: Task) -> Path:
 
 
 def read(folder: Path, task: Task) -> Track | None:
-    """The track of a campaign that was finished before.
+    """The track of a campaign that finished in an earlier rehearsal.
 
     Raises:
-        DataError: Its file is damaged.
+        DataError: The file of the track is damaged.
     """
     file = file_of(folder, task)
     if not file.is_file():
@@ -53,6 +53,6 @@ def read(folder: Path, task: Task) -> Track | None:
 
 
 def write(folder: Path, task: Task, track: Track) -> None:
-    """Keep a track; the file appears whole or not at all."""
+    """Write a track; the file appears whole or not at all."""
     with replacing(file_of(folder, task)) as file:
         file.write_text(json.dumps(track.to_dict(), indent=1) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
-"""The oracle of a rehearsal: what stands in for DFT, named on the command line.
+"""The oracle of a rehearsal, which replaces DFT; the user names it on the command line.
 
-``tersoff``, ``tblite:method=GFN1-xTB``, ``package.module:Class``, or the file of a trained model:
-whatever it is, it becomes the settings of the label engine ``ase``, so that a rehearsal labels
-through the same code as a campaign.
+An oracle is ``tersoff``, ``tblite:method=GFN1-xTB``, ``package.module:Class``, or the file of a
+trained model. Every oracle becomes settings of the label engine ``ase``, so that a rehearsal labels
+with the same code as a campaign.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _MODEL: Final = f"{__name__}:ModelCalculator"
 
 
 class ModelCalculator(PotentialCalculator):
-    """A model file as an ASE calculator, so that a trained potential can play the reference."""
+    """A model file as an ASE calculator, so that a trained potential can be the reference."""
 
     def __init__(self, model: str) -> None:
-        """Load the model; a second calculator of the same file costs nothing."""
+        """Load the model; a second calculator of the same file uses the loaded model."""
         super().__init__(_loaded(model))
 
 
@@ -43,23 +43,23 @@ def _loaded(model: str) -> potential.Potential:
 
 
 def parse(text: str) -> AseSettings:
-    """The settings of the label engine ``ase`` that an oracle's name stands for.
+    """The settings of the label engine ``ase`` for the name of an oracle.
 
     Args:
         text: ``NAME``, ``NAME:KEY=VALUE,…``, ``module:Class``, ``module:Class:KEY=VALUE,…``, or
             the path of a model file.
 
     Raises:
-        UnknownNameError: No such calculator; the nearest is offered.
-        MissingExtraError: Known, but not installed.
-        InputError: Neither a calculator nor a model, or parameters that it refuses.
+        UnknownNameError: No such calculator; the message offers the nearest name.
+        MissingExtraError: The calculator is not installed.
+        InputError: Neither a calculator nor a model, or parameters that the calculator refuses.
     """
     if Path(text).exists():
         potential.kind_of(Path(text))
         settings = AseSettings(calculator=_MODEL, parameters={"model": str(Path(text).absolute())})
     else:
         settings = _calculator(text)
-    calculator(settings.calculator, settings.parameters)  # refused now rather than at frame one
+    calculator(settings.calculator, settings.parameters)  # an error now, before the first frame
     return settings
 
 
@@ -75,21 +75,21 @@ def check(inputs: Dataset, settings: AseSettings) -> None:
     """Refuse an oracle that cannot compute the structures of a campaign.
 
     Raises:
-        InputError: The first structure it fails for, and why.
+        InputError: The oracle fails; the message has the first structure and the reason.
     """
-    found = AseLabelEngine().label(inputs, settings)
-    if len(found.failures):
-        first = found.failures[0]
+    labelling = AseLabelEngine().label(inputs, settings)
+    if len(labelling.failures):
+        first = labelling.failures[0]
         raise InputError(
             f"the oracle cannot compute {first.to_atoms().get_chemical_formula()}: "
             f"{first.info['failure']['reason']}",
             where="--oracle",
-            hint="name one that knows these elements",
+            hint="name an oracle that has these elements",
         )
 
 
 class OraclePotential(potential.Potential):
-    """The oracle as a potential, so that it can drive the dynamics of the common test frames."""
+    """The oracle as a potential, which can drive the dynamics of the common test frames."""
 
     kind: ClassVar[str] = "oracle"
     cutoff = 0.0
@@ -99,7 +99,7 @@ class OraclePotential(potential.Potential):
         """Wrap the calculator of ``settings`` for these elements."""
         self.settings = settings
         self.numbers = tuple(numbers)
-        self._made: tuple[tuple[int, ...], Calculator] | None = None
+        self._cached: tuple[tuple[int, ...], Calculator] | None = None
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -118,7 +118,7 @@ class OraclePotential(potential.Potential):
         raise InputError("an oracle is not a model file", where=str(path))
 
     def prepare(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Nothing is shared."""
+        """Return the frames unchanged."""
         return list(frames)
 
     def predict(self, prepared: list[Frame]) -> list[Labels]:
@@ -128,8 +128,8 @@ class OraclePotential(potential.Potential):
     def _labels(self, frame: Frame) -> Labels:
         atoms = frame.to_atoms()
         species = tuple(frame.numbers.tolist())
-        if self._made is None or self._made[0] != species:
+        if self._cached is None or self._cached[0] != species:
             new = calculator(self.settings.calculator, self.settings.parameters)
-            self._made = (species, new)
-        atoms.calc = self._made[1]
+            self._cached = (species, new)
+        atoms.calc = self._cached[1]
         return computed(frame, atoms, "oracle")

@@ -1,4 +1,4 @@
-"""What a rehearsal found: the tracks, the labels each arm needs, and the ratios between arms."""
+"""Results of a rehearsal: tracks, labels that each arm needs, and ratios between arms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainspot.rehearse.trial import Track
 
 SPENT: Final = {"labels": "labels", "core_hours": "core-hours"}
-"""What is spent to reach an error: key and name."""
+"""Key and name of the costs of reaching an error."""
 
 _ORACLE: Final = (
     "The oracle is not DFT. It says how the choices compare on a landscape of its kind, and "
@@ -44,14 +44,14 @@ class Outcome:
     """A finished rehearsal.
 
     Attributes:
-        name: Of the campaign.
-        seed: The first seed, which also made the test frames.
-        oracle: What stood in for DFT.
-        trainer: What trained.
-        cost: What a label is taken to cost.
-        test: Frames of the common test by origin.
-        tracks: One for each arm and seed.
-        notes: What is not as in the campaign file.
+        name: Name of the campaign.
+        seed: The first seed, also that of the test frames.
+        oracle: Name of the oracle.
+        trainer: Name of the trainer.
+        cost: Cost of a label.
+        test: Number of common test frames by origin.
+        tracks: One track for each arm and seed.
+        notes: Settings that differ from the campaign file.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What the rehearsal does not tell; the trainer decides what belongs here."""
+        """Limits of the rehearsal; they depend on the trainer."""
         toy = (_TOY,) if self.trainer == ToyTrainer.name else ()
         early = (
             f"The campaign of {track.arm} with seed {track.seed} could not go on: {track.ending}"
@@ -90,19 +90,19 @@ class Outcome:
         return sorted((t for t in self.tracks if t.arm == arm), key=lambda track: track.seed)
 
     def targets(self) -> list[float]:
-        """Force errors (eV/Å) to compare at: half way, and as far as every arm came.
+        """Force errors (eV/Å) of the comparison: one half way, one that every arm reached.
 
-        The second is the largest, over arms, of the median of the smallest error of each track,
-        for an error that rises again at the end was reached all the same. The first is the
-        geometric mean of that and the median error of the start, which all arms share. They
-        follow from the tracks by this rule alone.
+        Each track has a smallest error, even if the error rises at the end. The second target is
+        the largest, over arms, of the median of these errors. The first target is the geometric
+        mean of the second target and the median start error, which all arms share. The targets
+        depend on the tracks only.
         """
         start, end = self._ends()
         return [float(np.sqrt(start * end)), end] if self.learned else [end]
 
     @property
     def learned(self) -> bool:
-        """Whether every arm had, in the median, a smaller error than the start."""
+        """Whether the median error of every arm fell below that of the start."""
         start, end = self._ends()
         return start > end
 
@@ -112,16 +112,16 @@ class Outcome:
         return median([track.points[0].forces for track in self.tracks]), max(best)
 
     def needed(self, arm: str, what: str, target: float) -> list[float]:
-        """What each seed of an arm spent to reach a force error; ``inf`` if it did not."""
+        """Cost of a force error for each seed of an arm; ``inf`` if the seed did not reach it."""
         return [reach(t.column(what), t.column("forces"), target) for t in self.of(arm)]
 
     def ratio(self, arm: str, base: str, what: str, target: float) -> Ratio:
-        """What an arm needs of what another needs, with its bootstrap interval over seeds."""
+        """Ratio of the costs of two arms, with a bootstrap interval over seeds."""
         rng = generator(self.seed, "rehearse", "bootstrap", arm, base, what)
         return ratio(self.needed(arm, what, target), self.needed(base, what, target), rng)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only; what was not reached is null."""
+        """JSON values only; null for targets that were not reached."""
         return {
             "name": self.name,
             "oracle": self.oracle,
@@ -136,14 +136,14 @@ class Outcome:
         }
 
     def _arm(self, arm: str) -> dict[str, Any]:
-        found = self.of(arm)
+        tracks = self.of(arm)
         return {
             "meaning": ARMS.get(arm, ""),
-            "ended": dict(sorted(Counter(track.state for track in found).items())),
-            "forces": _spread([track.points[-1].forces for track in found]),
-            "labels": _spread([track.labels for track in found]),
-            "core_hours": _spread([track.core_hours for track in found]),
-            "runs": [track.to_dict() for track in found],
+            "ended": dict(sorted(Counter(track.state for track in tracks).items())),
+            "forces": _spread([track.points[-1].forces for track in tracks]),
+            "labels": _spread([track.labels for track in tracks]),
+            "core_hours": _spread([track.core_hours for track in tracks]),
+            "runs": [track.to_dict() for track in tracks],
         }
 
     def _target(self, target: float) -> dict[str, Any]:
@@ -160,6 +160,6 @@ class Outcome:
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:
-    """Median and extremes; null where they were not reached."""
-    found = {"median": median(values), "low": min(values), "high": max(values)}
-    return {name: value if np.isfinite(value) else None for name, value in found.items()}
+    """Median and extremes; null if the target was not reached."""
+    spread = {"median": median(values), "low": min(values), "high": max(values)}
+    return {name: value if np.isfinite(value) else None for name, value in spread.items()}

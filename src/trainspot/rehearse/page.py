@@ -1,4 +1,4 @@
-"""The page of a rehearsal, and its lines for a terminal."""
+"""The page of a rehearsal, and its text for a terminal."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def html(outcome: Outcome) -> str:
 
 
 def headline(outcome: Outcome) -> str:
-    """What a newcomer reads first."""
+    """The first line of the page."""
     if not outcome.learned:
         return "No campaign lowered the error on the common test frames"
-    found = outcome.ratio(OURS, PAPER, "labels", outcome.targets()[-1])
-    if found.value is None:
+    ratio = outcome.ratio(OURS, PAPER, "labels", outcome.targets()[-1])
+    if ratio.value is None:
         return "This rehearsal cannot tell which campaign needs fewer labels"
-    if found.interval is None or found.interval[0] <= 1.0 <= found.interval[1]:
+    if ratio.interval is None or ratio.interval[0] <= 1.0 <= ratio.interval[1]:
         return "No clear difference in labels between this campaign and the protocol of the paper"
-    less = "fewer" if found.value < 1.0 else "more"
+    less = "fewer" if ratio.value < 1.0 else "more"
     return f"This campaign needs {less} labels than the protocol of the paper, in this rehearsal"
 
 
 def sentences(outcome: Outcome) -> list[str]:
-    """The comparison with each baseline, and what made the arms alike, in words."""
+    """The comparison with each baseline in words, and a remark on random choice."""
     said = _unfitted(outcome)
     if not outcome.learned:
         return [*said, "Try more iterations, larger batches, or another reference (--oracle)."]
@@ -85,12 +85,12 @@ def _unfitted(outcome: Outcome) -> list[str]:
     ]
 
 
-def _compared(found: Ratio) -> str:
-    if found.value is None:
+def _compared(ratio: Ratio) -> str:
+    if ratio.value is None:
         return "an unknown share (not every campaign reached this error) of"
-    text = f"{number(found.value)} times"
-    if found.interval:
-        low, high = (number(end) for end in found.interval)
+    text = f"{number(ratio.value)} times"
+    if ratio.interval:
+        low, high = (number(end) for end in ratio.interval)
         text += f" (between {low} and {high})"
     return text
 
@@ -154,7 +154,7 @@ def _curve_words(outcome: Outcome, arm: str) -> str:
 
 
 def endings(outcome: Outcome) -> Table:
-    """Where each arm ended: medians over seeds, smallest and largest."""
+    """Final errors and costs of each arm: median, smallest and largest over seeds."""
     rows = []
     for arm in outcome.arms:
         tracks = outcome.of(arm)
@@ -179,7 +179,7 @@ def endings(outcome: Outcome) -> Table:
 
 
 def comparison(outcome: Outcome) -> Table:
-    """What each arm needs for each target, and what the campaign needs of it."""
+    """Costs of each arm for each target, and the ratio of the campaign to each arm."""
     rows = []
     for target in outcome.targets():
         for arm in outcome.arms:
@@ -215,12 +215,12 @@ def _count(values: list[int]) -> str:
     return f"{median(values):g} ({min(values)}-{max(values)})"
 
 
-def _ratio(found: Ratio) -> str:
-    if found.value is None:
+def _ratio(ratio: Ratio) -> str:
+    if ratio.value is None:
         return NONE
-    if not found.interval:
-        return number(found.value)
-    return f"{number(found.value)} ({number(found.interval[0])}-{number(found.interval[1])})"
+    if not ratio.interval:
+        return number(ratio.value)
+    return f"{number(ratio.value)} ({number(ratio.interval[0])}-{number(ratio.interval[1])})"
 
 
 def text(outcome: Outcome) -> str:

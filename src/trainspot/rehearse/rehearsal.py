@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 
 def _silent(_: str) -> None:
-    """Nobody listens."""
+    """Do nothing with a message."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Everything read and checked, nothing computed.
+    """A rehearsal whose inputs are read and checked, before any calculation.
 
     Attributes:
-        campaigns: What is compared, by name.
-        inputs: The structures, unlabelled.
-        oracle: What labels.
-        oracle_name: As the user named it.
-        cost: What a label is taken to cost.
-        seeds: One for each repetition.
+        campaigns: The campaigns to compare, by name.
+        inputs: The structures, without labels.
+        oracle: Settings of the oracle.
+        oracle_name: Name of the oracle, as the user wrote it.
+        cost: Cost of a label.
+        seeds: One seed for each repetition.
         foundation: Model file for ``start: foundation``.
-        notes: What is not as in the campaign file.
+        notes: Settings that differ from the campaign file.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -53,7 +53,7 @@ class Rehearsal:
 
     @property
     def size(self) -> int:
-        """Campaigns that will be run."""
+        """Number of campaigns to run."""
         return len(self.campaigns) * len(self.seeds)
 
     def run(
@@ -68,11 +68,11 @@ class Rehearsal:
         """Make the common test frames and run every campaign.
 
         Args:
-            test_frames: How many common test frames are asked for.
-            workers: Campaigns that run at the same time, each in a process.
-            keep: Folder, made if need be; campaigns finished in it are not run again.
-            on_message: Told what happens.
-            on_done: Told when the test frames and each campaign are ready.
+            test_frames: Number of common test frames.
+            workers: Number of campaigns that run at the same time, each in a process.
+            keep: Folder for finished campaigns, which do not run again; created if missing.
+            on_message: Called with a message for each step.
+            on_done: Called when the test frames and each campaign are ready.
 
         Raises:
             DataError: The file of a kept campaign is damaged.
@@ -108,13 +108,13 @@ class Rehearsal:
         keep: Path | None,
         on_message: Callable[[str], None],
     ) -> Iterator[Track]:
-        """Those that are kept, then the others as they are finished."""
+        """The tracks in the folder, then the other tracks as campaigns finish."""
         if keep is None:
             yield from (track for _, track in run_all(todo, workers, on_message))
             return
-        known = [kept.read(keep, task) for task in todo]
-        yield from filter(None, known)
-        left = [task for task, track in zip(todo, known, strict=True) if track is None]
+        tracks = [kept.read(keep, task) for task in todo]
+        yield from filter(None, tracks)
+        left = [task for task, track in zip(todo, tracks, strict=True) if track is None]
         for task, track in run_all(left, workers, on_message):
             kept.write(keep, task, track)
             yield track
@@ -128,26 +128,26 @@ def prepare(
     cost: CostModel,
     seeds: int,
 ) -> Rehearsal:
-    """Read and check everything a rehearsal needs.
+    """Read and check all inputs of a rehearsal.
 
     Args:
         file: The campaign file.
         changes: Values to change in it, by dotted key.
         oracle_name: See ``oracle.parse``.
         trainer: Name of the trainer.
-        cost: What a label is taken to cost.
-        seeds: Repetitions of each arm; the first has the campaign's own seed.
+        cost: Cost of a label.
+        seeds: Repetitions of each arm; the first has the seed of the campaign.
 
     Raises:
-        InputError: Anything wrong; nothing has been computed.
+        InputError: An error in the inputs; nothing has been computed.
     """
     loaded = arms.load(file, changes)
     reference = oracle.parse(oracle_name)
     campaign, notes = arms.rehearsed(loaded.campaign, reference, trainer)
-    found = read_inputs(loaded)
-    if found.is_labelled.any():
+    frames = read_inputs(loaded)
+    if frames.is_labelled.any():
         notes.append("the cheap reference labels the dataset again; its labels count as new")
-    inputs = found.without_labels()
+    inputs = frames.without_labels()
     oracle.check(inputs, reference)
     more = (derive_seed(campaign.seed, "rehearse", k) for k in range(1, seeds))
     foundation = foundation_file(loaded) if campaign.train.start == "foundation" else None

@@ -1,4 +1,4 @@
-"""How much a campaign needs to reach an error, and how surely it needs less than another."""
+"""Cost of reaching an error, and ratios of the costs of two campaigns with intervals."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _RESAMPLES: Final = 4000
 
 
 def reach(spent: ArrayLike, error: ArrayLike, target: float) -> float:
-    """What has been spent when a learning curve first falls to ``target``.
+    """The cost at which a learning curve first falls to ``target``.
 
-    Between two points ln(error) is taken as linear in what is spent. A curve that starts below
-    the target needed its first point; one that never gets there needs ``inf``.
+    Between two points ln(error) is linear in the cost. A curve that starts below the target has
+    the cost of its first point; a curve that never reaches the target has the cost ``inf``.
 
     Args:
         spent: Labels or core-hours, increasing, (n,).
-        error: At each point, > 0, (n,).
-        target: > 0, unit of ``error``.
+        error: Error at each point, > 0, (n,).
+        target: Target error, > 0, unit of ``error``.
     """
     x, y = np.asarray(spent, dtype=np.float64), np.log(np.asarray(error, dtype=np.float64))
     goal = np.log(target)
@@ -40,7 +40,7 @@ def reach(spent: ArrayLike, error: ArrayLike, target: float) -> float:
 
 
 def median(values: ArrayLike) -> float:
-    """The median, where ``inf`` stands for "not reached"; the upper of two middle values then."""
+    """The median; the upper of two middle values if that value is ``inf`` (not reached)."""
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     middle = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return float(middle[1] if np.isinf(middle[1]) else 0.5 * (middle[0] + middle[1]))
@@ -48,14 +48,14 @@ def median(values: ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How much one campaign needs of what another needs, over paired seeds.
+    """Ratio of the costs of two campaigns, over paired seeds.
 
     Attributes:
-        value: Ratio of the medians over seeds; ``None`` if either was not reached.
-        interval: 95 % bootstrap interval over seeds; ``None`` with fewer than three, or where
+        value: Ratio of the medians over seeds; ``None`` if a median was not reached.
+        interval: 95 % bootstrap interval over seeds; ``None`` with fewer than three seeds, or if
             more than 2.5 % of the resamples have no ratio.
-        seeds: Pairs.
-        wins: Seeds in which the first needs less.
+        seeds: Number of pairs of seeds.
+        wins: Number of seeds with a lower cost of the first campaign.
     """
 
     value: float | None
@@ -70,22 +70,22 @@ class Ratio:
 
 
 def ratio(ours: ArrayLike, theirs: ArrayLike, rng: np.random.Generator) -> Ratio:
-    """Ratio of medians with a percentile bootstrap over seeds, both resampled together.
+    """Ratio of medians with a percentile bootstrap over pairs of seeds.
 
     Args:
-        ours: What each seed needed, ``inf`` where it did not get there, (n,).
-        theirs: The same seeds with the other settings, (n,).
-        rng: Draws the resamples.
+        ours: Cost of each seed, ``inf`` if the target was not reached, (n,).
+        theirs: Cost of the same seeds in the other campaign, (n,).
+        rng: Generator of the resamples.
     """
     a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     value = _of_medians(a, b)
     interval = None
     if len(a) >= 3:
         rows = rng.integers(len(a), size=(_RESAMPLES, len(a)))
-        found = np.array([_of_medians(a[row], b[row]) for row in rows], dtype=np.float64)
-        known = found[~np.isnan(found)]
-        if len(known) >= 0.975 * _RESAMPLES:
-            low, high = np.quantile(known, [0.025, 0.975])
+        ratios = np.array([_of_medians(a[row], b[row]) for row in rows], dtype=np.float64)
+        finite = ratios[~np.isnan(ratios)]
+        if len(finite) >= 0.975 * _RESAMPLES:
+            low, high = np.quantile(finite, [0.025, 0.975])
             interval = (float(low), float(high))
     return Ratio(None if np.isnan(value) else value, interval, len(a), int(np.sum(a < b)))
 
@@ -100,20 +100,20 @@ def band(
 ) -> tuple[Array, Array, Array, Array]:
     """Median and extremes of several learning curves on a common axis.
 
-    Each curve is interpolated, ln(error) linear in what is spent, between its own ends; the band
-    covers the part of the axis where all curves are known.
+    Each curve is interpolated between its ends, with ln(error) linear in the cost. The band covers
+    the part of the axis where all curves have values.
 
     Args:
-        curves: (spent, error) of each seed.
-        points: Of the axis, besides those of the curves.
+        curves: (cost, error) of each seed.
+        points: Number of points of the axis, besides the points of the curves.
 
     Returns:
-        Axis, median, smallest and largest error, (n,) each; empty where nothing is common.
+        Axis, median, smallest and largest error, (n,) each; empty without a common part.
     """
     low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    known = np.concatenate([x for x, _ in curves])
-    # the points themselves as well, so that the median of one curve is the curve
-    axis = np.union1d(np.linspace(low, high, points), known[(known >= low) & (known <= high)])
+    spent = np.concatenate([x for x, _ in curves])
+    # with the points of the curves, so that the median of one curve is the curve
+    axis = np.union1d(np.linspace(low, high, points), spent[(spent >= low) & (spent <= high)])
     axis = axis if high >= low else np.zeros(0)
     logs = np.array([np.interp(axis, x, np.log(y)) for x, y in curves])
     return (
@@ -125,6 +125,6 @@ def band(
 
 
 def _of_medians(a: Array, b: Array) -> float:
-    """Ratio of medians; NaN where one of them was not reached."""
+    """Ratio of medians; NaN if a median was not reached."""
     first, second = median(a), median(b)
     return first / second if np.isfinite(first) and np.isfinite(second) else float("nan")

@@ -1,8 +1,8 @@
-"""The common test frames of a rehearsal: fixed, the same for every arm and seed, and independent.
+"""The common test frames of a rehearsal, which are the same for all arms and seeds.
 
-Part is made by the campaign's own augmentation from a seed of its own; part is molecular dynamics
-driven by the oracle itself, at temperatures from the lowest to the highest of the exploration, so
-that no committee had a say in what it is tested on.
+Some test frames come from the augmentation of the campaign with another seed. The others come from
+molecular dynamics with the oracle, at temperatures from the lowest to the highest of the
+exploration. No committee has an influence on its test frames.
 """
 
 from __future__ import annotations
@@ -44,59 +44,59 @@ def common_test(
 ) -> Dataset:
     """Labelled test frames: two thirds from dynamics, one third from augmentation.
 
-    All from dynamics where augmentation makes nothing at random, as with ``augment: []``.
+    If augmentation makes no random frames, as with ``augment: []``, all come from dynamics.
 
     Args:
         inputs: The structures of the campaign.
-        campaign: Gives augmentation, temperatures, pressures, length of a run and seed.
-        oracle: Drives the dynamics and labels.
-        frames: How many are asked for; frames the screen or the oracle refuses are left out.
-        progress: Told what happens.
+        campaign: Source of augmentation, temperatures, pressures, length of a run and seed.
+        oracle: Settings of the oracle, which drives the dynamics and labels.
+        frames: Number of frames, without those that the screen or the oracle refuses.
+        progress: Called with a message for each step.
 
     Raises:
         RunError: No frame is left.
     """
     seed = derive_seed(campaign.seed, "rehearse", "test")
-    # What augmentation makes of every seed (inputs, slabs, …) is training data, never test data.
+    # Frames that augmentation makes with every seed (inputs, slabs, …) are never test frames.
     trained = prepare(inputs, campaign).ids
-    made = prepare(inputs, seeded(campaign, seed))
-    made = made.take(made.n_atoms > 1)
-    if not len(made):
-        raise RunError("augmentation leaves no frame but single atoms", hint="give a structure")
-    fresh = made.without(trained)
+    generated = prepare(inputs, seeded(campaign, seed))
+    generated = generated.take(generated.n_atoms > 1)
+    if not len(generated):
+        raise RunError("augmentation gives only single atoms", hint="give a structure")
+    fresh = generated.without(trained)
     drawn = generator(seed, "augmented").permutation(len(fresh))
     augmented = fresh.take(np.sort(drawn[: max(1, frames // _AUGMENTED)]))
-    made = fresh if len(fresh) else made  # dynamics leave where they start from
+    generated = fresh if len(fresh) else generated  # dynamics leave their start frames
     progress("molecular dynamics with the oracle, for the common test frames")
-    dynamics = _dynamics(made, campaign, oracle, max(1, frames - len(augmented)), seed)
+    dynamics = _dynamics(generated, campaign, oracle, max(1, frames - len(augmented)), seed)
     dynamics = dynamics.without(trained)
     progress("labelling the common test frames")
     chosen = Dataset.concatenate([augmented, dynamics]).merge()
-    kept = screen(chosen, made, None, campaign.screen).kept
-    found = AseLabelEngine().label(chosen.select(kept), oracle).labelled
+    kept = screen(chosen, generated, None, campaign.screen).kept
+    labelled = AseLabelEngine().label(chosen.select(kept), oracle).labelled
     limit = campaign.screen.max_force
-    usable = found.filter(lambda frame: _strongest(frame) <= limit)
+    usable = labelled.filter(lambda frame: _strongest(frame) <= limit)
     if not len(usable):
         raise RunError("no common test frame could be made", hint="try gentler temperatures")
     return usable
 
 
 def _dynamics(
-    made: Dataset, campaign: Campaign, oracle: AseSettings, frames: int, seed: int
+    augmented: Dataset, campaign: Campaign, oracle: AseSettings, frames: int, seed: int
 ) -> Dataset:
-    """Frames of runs that start from augmented frames, ``_PER_RUN`` of each."""
+    """Frames of runs that start from augmented frames, ``_PER_RUN`` frames of each run."""
     plan = campaign.explore.plan
     sample = max(plan.time / _PER_RUN, plan.timestep / 1000.0)
     runs = schedule.schedule(
-        made,
+        augmented,
         plan.model_copy(update={"starts": -(-frames // _PER_RUN), "sample_every": sample}),
         seed,
     )
-    numbers = [int(z) for z in np.unique(made.column("numbers"))]
-    found = AseExplorer.run(
-        schedule.start_frames(made, runs), runs, OraclePotential(oracle, numbers)
+    numbers = [int(z) for z in np.unique(augmented.column("numbers"))]
+    exploration = AseExplorer.run(
+        schedule.start_frames(augmented, runs), runs, OraclePotential(oracle, numbers)
     )
-    return found.explored.take(range(min(frames, len(found.explored))))
+    return exploration.explored.take(range(min(frames, len(exploration.explored))))
 
 
 def of_dynamics(test: Dataset) -> Dataset:

@@ -35,18 +35,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a campaign had reached when an iteration had trained.
+    """The state of a campaign after the training of an iteration.
 
     Attributes:
-        labels: Labelled frames, held-out ones included.
-        core_hours: What they would have cost by DFT.
+        labels: Number of labelled frames, with held-out frames.
+        core_hours: Cost of these labels by DFT.
         forces: RMSE of the committee mean on the common test frames, eV/Å.
-        forces_md: The same on those from molecular dynamics alone, eV/Å; ``None`` without any.
-        energy: The same as ``forces`` for the energy, eV/atom.
-        explored: Frames the iteration explored.
-        flagged: Those it flagged.
-        chosen: Those it chose to label next, audit included.
-        fitted: Whether a threshold could be fitted; without one the choice was random.
+        forces_md: The same error on frames from molecular dynamics only, eV/Å; ``None`` without
+            such frames.
+        energy: RMSE of the energy, as for ``forces``, eV/atom.
+        explored: Number of explored frames.
+        flagged: Number of flagged frames.
+        chosen: Number of frames to label next, with the audit.
+        fitted: Whether a threshold was fitted; without a threshold the choice was random.
     """
 
     labels: int
@@ -69,13 +70,13 @@ class Track:
     """The learning curve of one arm with one seed.
 
     Attributes:
-        arm: Name of the campaign.
-        seed: Its seed.
-        state: How it ended, see ``loop.Result``.
-        points: One for each iteration.
-        audited: Labels after the last training, of a final audit.
-        audit_hours: What they would have cost by DFT, core-hours.
-        ending: Why it could not go on, in the words of a campaign; empty for a regular end.
+        arm: Name of the arm.
+        seed: Seed of the campaign.
+        state: How the campaign ended, see ``loop.Result``.
+        points: One point for each iteration.
+        audited: Number of labels of a final audit, after the last training.
+        audit_hours: Cost of these labels by DFT, core-hours.
+        ending: Why the campaign could not go on; empty for a regular end.
     """
 
     arm: str
@@ -88,16 +89,16 @@ class Track:
 
     @property
     def labels(self) -> int:
-        """All labels that were paid for."""
+        """Number of all labels."""
         return self.points[-1].labels + self.audited
 
     @property
     def core_hours(self) -> float:
-        """What they would have cost by DFT."""
+        """Cost of all labels by DFT."""
         return self.points[-1].core_hours + self.audit_hours
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """A figure of every point, (n,)."""
+        """One figure of all points, (n,)."""
         return np.array([getattr(point, name) for point in self.points], dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,21 +116,21 @@ class Track:
     def from_dict(cls, content: dict[str, Any]) -> Track:
         """The inverse of ``to_dict``."""
         points = tuple(Point(**point) for point in content["points"])
-        added = (("audited", 0), ("audit_hours", 0.0), ("ending", ""))  # not in the first files
+        added = (("audited", 0), ("audit_hours", 0.0), ("ending", ""))  # missing in the first files
         more = {name: content.get(name, default) for name, default in added}
         return cls(content["arm"], content["seed"], content["state"], points, **more)
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that a process needs to run one campaign.
+    """The inputs of a process that runs one campaign.
 
     Attributes:
-        arm: Its name.
-        campaign: With engines that run here, and its seed.
-        inputs: Its structures, unlabelled.
-        test: The common test frames, labelled.
-        cost: What a label costs.
+        arm: Name of the arm.
+        campaign: The campaign, with its seed and engines that run in this process.
+        inputs: The structures, without labels.
+        test: The common test frames, with labels.
+        cost: Cost of a label.
         foundation: Model file for ``start: foundation``.
     """
 
@@ -162,7 +163,7 @@ def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for the trainings; it stays if one fails, for the error names a file in it."""
+    """A folder for the trainings; it stays if a training fails, since the error names a file."""
     folder = Path(tempfile.mkdtemp(prefix="trainspot-rehearse-"))
     failed = False
     try:
@@ -176,13 +177,13 @@ def _folder() -> Iterator[Path]:
 
 
 def _point(turn: loop.Turn, task: Task) -> Point:
-    known = turn.decision.dataset.labelled()
+    labelled = turn.decision.dataset.labelled()
     predictions = evaluate(task.test, turn.committee)
     moving = of_dynamics(task.test)
     error = predictions.rmse(task.test)
     return Point(
-        labels=len(known),
-        core_hours=task.cost.core_hours(known.n_atoms),
+        labels=len(labelled),
+        core_hours=task.cost.core_hours(labelled.n_atoms),
         forces=error["forces"],
         forces_md=predictions.select(moving.ids).rmse(moving)["forces"] if len(moving) else None,
         energy=error["energy"],
@@ -201,7 +202,7 @@ def tasks(
     seeds: Sequence[int],
     foundation: Path | None = None,
 ) -> list[Task]:
-    """Every arm with every seed; one seed of all arms after the other, so that they compare."""
+    """A task for each arm and seed; all arms of one seed come before the next seed."""
     return [
         Task(arm, seeded(campaign, seed), inputs, test, cost, foundation)
         for seed in seeds
@@ -212,10 +213,10 @@ def tasks(
 def run_all(
     todo: Sequence[Task], workers: int, progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[Task, Track]]:
-    """Run tasks, in this process or in several; tracks come as they are finished.
+    """Run tasks in this process or in several; yield the track of each finished task.
 
     Raises:
-        RunError: See ``run``, what was running is waited for; or a process died.
+        RunError: See ``run``; running tasks finish first. Or a process died.
     """
     if min(workers, len(todo)) <= 1:
         for task in todo:
@@ -230,7 +231,7 @@ def run_all(
         except BrokenProcessPool as error:
             raise RunError(
                 "a process that rehearsed a campaign died",
-                hint="where memory was short, fewer --workers need less",
+                hint="if memory was short, use fewer --workers",
             ) from error
         finally:
             for future in running:
@@ -238,5 +239,5 @@ def run_all(
 
 
 def _one_core() -> None:
-    """Campaigns side by side share the cores, unless the user says otherwise."""
+    """Keep each campaign to one core, unless the user set a number of threads."""
     processes.keep_to_one_core(always=False)

@@ -1,1 +1,1 @@
-"""A campaign for its readers: figures, one self-contained page, and the folder to take away."""
+"""Reports: the page of a campaign, of a dataset and of a map, and the exported folder."""

@@ -1,6 +1,6 @@
-"""The report of a campaign: its page with the maps of what was explored.
+"""The report of a campaign: its page with the maps of the explored frames.
 
-The only module that knows several subjects: ``campaign`` and ``map`` do not know each other.
+Only this module imports several subjects; ``campaign`` and ``map`` do not import each other.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def html(
 
     Args:
         data: The campaign.
-        kinetic_map: Whether a second map is drawn, by the kinetic SOREP descriptor of the paper;
-            it takes 10 s to a minute.
-        progress: Called with the frames done and all frames of the second map.
+        kinetic_map: Whether to draw a second map, with the kinetic SOREP descriptor of the paper;
+            this takes 10 s to a minute.
+        progress: Called with finished frames and all frames of the second map.
     """
     return page.html(data, section(data, kinetic_map=kinetic_map, progress=progress))
 

@@ -1,7 +1,6 @@
-"""How a report names, scales and prints what it measures.
+"""Names, scales and formats of the quantities of a report.
 
-Everything inside the project is in eV, Å; people read errors in thousandths, so a report shows
-meV/atom, meV/Å and meV/Å³.
+All values inside the project are in eV and Å; a report shows errors in meV/atom, meV/Å and meV/Å³.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Quantity:
         return f"{number(value * self.scale)}\N{NO-BREAK SPACE}{self.unit}"
 
     def show_exact(self, value: float) -> str:
-        """A value that somebody chose, as they wrote it: ``100 meV/Å``, not ``100.0``."""
+        """A value that a user chose, in the form of the user: ``100 meV/Å``, not ``100.0``."""
         return f"{value * self.scale:.6g}\N{NO-BREAK SPACE}{self.unit}"
 
 
@@ -78,7 +77,7 @@ def plus_minus(mean: float, std: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time as people say it: ``45 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    """A time span in words: ``45 s``, ``2 min 05 s``, ``3 h 20 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{number(seconds, 2)} s" if seconds < 10 else f"{whole} s"

@@ -1,8 +1,9 @@
-"""Calibration: from the error the user tolerates to the disagreement that betrays it.
+"""Calibration: from a tolerated error to a threshold on the disagreement.
 
 A method (entry-point group ``trainspot.calibration``) turns pairs (Δ, e) and a tolerance ε into a
-threshold τ on Δ. Everything else is the same for all methods and happens here: which pairs count,
-the bootstrap interval, the verdict, and the fallback when the pairs do not support a threshold.
+threshold τ on Δ. All methods share the rest, which this module does: it chooses the pairs that
+count, computes the bootstrap interval and the verdict, and falls back to the tolerance when the
+pairs do not support a threshold.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ GROUP: Final = "trainspot.calibration"
 MIN_PAIRS: Final = 12
 MIN_SPEARMAN: Final = 0.3
 NEGLIGIBLE: Final = 1e-4
-"""Pairs with Δ or e below this share of the tolerance, the unit in which errors matter, carry
-rounding noise only (symmetric frames give 0/0) and are left out before any ratio is formed."""
+"""Smallest Δ and e of a pair, as a share of the tolerance. Smaller values are rounding noise:
+symmetric frames give 0/0. Such pairs are left out before any ratio is formed."""
 
 _RESAMPLES: Final = 500
 
@@ -39,13 +40,13 @@ Verdict = Literal["good", "poor", "undetermined"]
 
 
 class Method(Contract, abstract=True):
-    """Base class of the calibration methods; constructed with the settings.
+    """Base class of the calibration methods; the settings construct a method.
 
     Attributes:
-        nominal: Share of the errors that e ≤ ε/τ · Δ is meant to cover; ``None``: not defined.
-        min_pairs: Pairs it needs, where that is more than ``MIN_PAIRS``; 0 unless it says more.
-        keeps_unanimous: Whether frames count that are wrong although all members agree, Δ of which
-            is then set to 1e-4 ε.
+        nominal: Share of the errors that e ≤ ε/τ · Δ should cover; ``None``: not defined.
+        min_pairs: Number of pairs that the method needs, if more than ``MIN_PAIRS``; else 0.
+        keeps_unanimous: Whether frames count whose members agree and are all wrong; their Δ is
+            then 1e-4 ε.
     """
 
     nominal: float | None = None
@@ -54,7 +55,7 @@ class Method(Contract, abstract=True):
 
     @abstractmethod
     def __init__(self, settings: CalibrateSettings) -> None:
-        """Keep what the method needs of the settings."""
+        """Keep the settings that the method needs."""
 
     @abstractmethod
     def threshold(self, delta: Array, error: Array, tolerance: float) -> Array:
@@ -72,17 +73,17 @@ class Method(Contract, abstract=True):
 
 @dataclass(frozen=True)
 class Calibration:
-    """The threshold of one property, and how far to trust it.
+    """The threshold of one property, and its quality.
 
     Attributes:
         property: energy, forces or stress.
         method: Name of the method.
-        slope: Error per disagreement, e ≈ slope · Δ and τ = ε / slope, whatever the method.
+        slope: Error per disagreement: e ≈ slope · Δ and τ = ε / slope for every method.
         interval: 95 % bootstrap interval of the slope; ``None`` if undetermined.
-        pairs: Pairs that were used.
-        held_out: Those of them that were in no training set of the committee (must be all).
+        pairs: Number of pairs used.
+        held_out: Number of these pairs that were in no training set of the committee (all).
         verdict: good; poor: Δ and e hardly correlate; undetermined: too few pairs.
-        threshold: τ; the tolerance itself if not fitted.
+        threshold: τ; without a fit, the tolerance.
         fitted: Whether the threshold comes from the pairs.
         tolerance: ε.
         spearman: Rank correlation of Δ and e (0 if one of them is constant or pairs are missing).
@@ -91,15 +92,15 @@ class Calibration:
         ppv: The same.
         tpr_interval: The same.
         ppv_interval: The same.
-        nominal: Share of the errors that slope · Δ is meant to cover, see ``Method``.
-        sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, whatever the
+        nominal: Share of the errors that slope · Δ should cover, see ``Method``.
+        sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, for every
             method; ``None`` if undetermined.
         miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
-        atom_sigma: Of forces, standard error of a single atom per disagreement about it; see
-            ``judge.atoms``.
-        atoms: Number of atoms that ``atom_sigma`` was fitted to.
-        needed: Pairs without which no threshold is fitted.
-        committee: Whose disagreement it is, see ``Predictions.committee``; empty if not known.
+        atom_sigma: Of forces: standard error of a single atom per disagreement about that atom;
+            see ``judge.atoms``.
+        atoms: Number of atoms in the fit of ``atom_sigma``.
+        needed: Smallest number of pairs for a fit.
+        committee: The committee that disagrees, see ``Predictions.committee``; empty if unknown.
     """
 
     property: str
@@ -128,7 +129,7 @@ class Calibration:
 
     @classmethod
     def given(cls, name: str, threshold: float) -> Calibration:
-        """A threshold that the user decided, standing for a calibration."""
+        """A calibration with a threshold that the user gave."""
         content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
         content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
         content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0, "needed": 0}
@@ -164,7 +165,7 @@ def calibrate(
     """The calibration of each property that has a tolerance.
 
     Args:
-        pairs: Pairs of held-out frames; others are ignored.
+        pairs: Pairs; only those of held-out frames count.
         tolerance: ε of each property.
         settings: Method and its parameters.
         seed: Of the bootstrap; the thresholds do not depend on it.
@@ -179,26 +180,33 @@ def calibrate(
     }
 
 
-def of_committee(found: Mapping[str, Calibration], committee: str) -> dict[str, Calibration]:
-    """The same calibrations, which say whose they are; see ``Predictions.committee``."""
-    return {name: replace(one, committee=committee) for name, one in found.items()}
+def of_committee(calibrations: Mapping[str, Calibration], committee: str) -> dict[str, Calibration]:
+    """The calibrations with the fingerprint of their committee; see ``Predictions.committee``."""
+    return {
+        name: replace(calibration, committee=committee)
+        for name, calibration in calibrations.items()
+    }
 
 
-def check_committee(found: Mapping[str, Calibration], committee: str, where: str) -> None:
-    """Refuse thresholds that were fitted to the disagreement of others.
+def check_committee(calibrations: Mapping[str, Calibration], committee: str, where: str) -> None:
+    """Refuse thresholds that were fitted to the disagreement of another committee.
 
     Args:
-        found: The thresholds; whose they are may not be known.
-        committee: That made the predictions, or empty if that is not known.
-        where: Where the thresholds are.
+        calibrations: The thresholds; the committee of each may be unknown.
+        committee: The committee that made the predictions; empty if unknown.
+        where: Place of the thresholds, for the error message.
 
     Raises:
-        InputError: They are of another committee.
+        InputError: The thresholds are of another committee.
     """
-    others = [name for name, one in found.items() if one.committee not in {"", committee}]
-    if committee and others:
+    foreign = [
+        name
+        for name, calibration in calibrations.items()
+        if calibration.committee not in {"", committee}
+    ]
+    if committee and foreign:
         raise InputError(
-            f"the thresholds of {', '.join(others)} were fitted to another committee than that of "
+            f"the thresholds of {', '.join(foreign)} were fitted to another committee than that of "
             "the predictions",
             where=where,
             hint="evaluate the frames with that committee, calibrate the committee of the "
@@ -207,7 +215,7 @@ def check_committee(found: Mapping[str, Calibration], committee: str, where: str
 
 
 def pairs_needed(settings: CalibrateSettings) -> int:
-    """Held-out frames without which no threshold is fitted.
+    """Smallest number of held-out frames for a fit of a threshold.
 
     Raises:
         UnknownNameError: No such method.
@@ -225,7 +233,7 @@ def _calibration(
     least = NEGLIGIBLE * epsilon
     kept = (delta > least) & (error > least)
     scaled = delta[kept], error[kept]
-    if method.keeps_unanimous:  # wrong where all members agree: always missed
+    if method.keeps_unanimous:  # all members agree and are wrong: always missed
         kept |= (delta <= least) & (error > epsilon)
     used, errors = np.maximum(delta[kept], least), error[kept]
     needed = max(MIN_PAIRS, method.min_pairs)

@@ -1,4 +1,4 @@
-"""Split-conformal calibration: a bound on what is missed, without assumptions on the errors."""
+"""Split-conformal calibration: a bound on missed frames, without assumptions on the errors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Conformal(Method):
     α, ``calibrate.miss_rate`` (V. Vovk, A. Gammerman, G. Shafer, *Algorithmic Learning in a
     Random World*, 2005). Below (1-α)/α pairs there is no such ratio.
 
-    A frame that is wrong although all members agree is missed at any threshold: its pair counts, as
-    one of the largest ratios. Frames of which both are mere rounding do not: they cannot be missed.
+    A frame whose members agree and are all wrong is missed at every threshold. Its pair counts as
+    one of the largest ratios. A frame whose Δ and e are both rounding cannot be missed and does
+    not count.
     """
 
     keeps_unanimous: ClassVar[bool] = True

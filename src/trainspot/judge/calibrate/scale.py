@@ -1,4 +1,4 @@
-"""A calibration by one number: how much larger errors are than disagreements."""
+"""A calibration by one number: the ratio of errors to disagreements."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KEPT: Final = 0.9
 class Scale(Method):
     """τ = ε·R(Δ)/R(e), R the root mean square of the smallest nine tenths of the values.
 
-    Errors and disagreements are trimmed on their own, so that a few exploded frames on either
-    side do not decide the ratio (trimmed mean: J. W. Tukey, 1962).
+    Errors and disagreements are trimmed separately, so that a few frames with extreme values do
+    not decide the ratio (trimmed mean: J. W. Tukey, 1962).
     """
 
     def __init__(self, settings: CalibrateSettings) -> None:

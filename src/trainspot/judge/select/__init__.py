@@ -1,4 +1,4 @@
-"""Selection: which of the flagged frames are labelled when there are more than the budget.
+"""Selection of the frames to label when more frames are flagged than the budget allows.
 
 A strategy (entry-point group ``trainspot.selection``) gets the candidates and the budget.
 """
@@ -22,15 +22,15 @@ GROUP: Final = "trainspot.selection"
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Frames a strategy may choose from.
+    """The frames among which a strategy chooses.
 
     Attributes:
         frames: The candidates, sorted by id, so that a choice does not depend on their order.
-        score: How far each is beyond its threshold, max of Δ/τ over properties and of the novelty
-            over its threshold, (n,).
-        descriptors: Of the candidates, (n, D); there if the strategy ``needs_descriptors``, else
-            perhaps.
-        known: Of the frames that are labelled or will be, (m, D), m ≥ 0; there with
+        score: Largest threshold ratio of each candidate, over the properties (Δ/τ) and novelty,
+            (n,).
+        descriptors: Descriptors of the candidates, (n, D); always given to a strategy that
+            ``needs_descriptors``.
+        known: Descriptors of the frames that are or will be labelled, (m, D), m ≥ 0; given with
             ``descriptors``.
     """
 
@@ -44,7 +44,7 @@ class Selection(Contract, abstract=True):
     """Base class of the selection strategies.
 
     Attributes:
-        needs_descriptors: Whether it must be given descriptors; without it they may be absent.
+        needs_descriptors: Whether the strategy needs descriptors; else they may be absent.
     """
 
     needs_descriptors: ClassVar[bool] = False
@@ -58,7 +58,7 @@ def strategy(method: str) -> Selection:
     """The strategy of this name.
 
     Raises:
-        UnknownNameError: There is none.
+        UnknownNameError: No such strategy.
     """
     return Selection.implementation(plugins.load(GROUP, method))()
 
@@ -71,7 +71,7 @@ def needs_descriptors(selection: Selection) -> bool:
 def draw(ids: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:
     """Up to ``number`` ids drawn uniformly without replacement, sorted.
 
-    The draw depends on which ids there are, not on their order.
+    The draw does not depend on the order of the ids.
     """
     pool = sorted(set(ids))
     rows = rng.choice(len(pool), size=min(number, len(pool)), replace=False) if pool else ()

@@ -1,4 +1,4 @@
-"""Diverse selection: as far as possible from all that is known, and from one another."""
+"""Diverse selection: frames far from the frames of the dataset and from one another."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trainspot.judge.select import Judged, Selection
 
 
 class DiverseSelection(Selection):
-    """Farthest-point sampling in descriptor space, seeded by the known frames.
+    """Farthest-point sampling in descriptor space, which starts from the known frames.
 
-    The first choice is the candidate farthest from every known frame, each next one the farthest
-    from the known and the chosen ones (Y. Eldar et al., IEEE Trans. Image Process. 6, 1305,
-    1997). Where nothing is known the candidate with the highest score comes first.
+    Each choice is the candidate farthest from all known and all chosen frames (Y. Eldar et al.,
+    IEEE Trans. Image Process. 6, 1305, 1997). Without known frames the candidate with the highest
+    score is the first choice.
     """
 
     needs_descriptors: ClassVar[bool] = True
@@ -37,10 +37,10 @@ class DiverseSelection(Selection):
             import fpsample
         except ModuleNotFoundError as error:
             raise MissingExtraError("diverse selection", "descriptors") from error
-        known = judged.descriptors[:0] if judged.known is None else judged.known
-        start = list(range(len(known))) or [int(np.argmax(judged.score))]
-        points = np.concatenate([known, judged.descriptors])
-        rows = fpsample.fps_sampling(points, len(known) + budget, start_idx=start)
-        # Once only copies are left it repeats itself; then any other candidate will do.
-        chosen = [ids[row - len(known)] for row in rows.tolist() if row >= len(known)]
+        known_points = judged.descriptors[:0] if judged.known is None else judged.known
+        start = list(range(len(known_points))) or [int(np.argmax(judged.score))]
+        points = np.concatenate([known_points, judged.descriptors])
+        rows = fpsample.fps_sampling(points, len(known_points) + budget, start_idx=start)
+        # fpsample repeats indices when only copies are left; other candidates then fill up.
+        chosen = [ids[row - len(known_points)] for row in rows.tolist() if row >= len(known_points)]
         return list(dict.fromkeys([*chosen, *ids]))[:budget]

@@ -1,4 +1,4 @@
-"""The selection of the paper: at random among the flagged."""
+"""The selection of the paper: at random among the flagged frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trainspot.judge.select import Judged, Selection, draw
 
 
 class RandomSelection(Selection):
-    """Every candidate is as likely as every other."""
+    """All candidates are equally likely."""
 
     def select(self, judged: Judged, budget: int, rng: np.random.Generator) -> list[str]:
         """See ``Selection.select``."""

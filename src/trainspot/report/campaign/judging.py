@@ -1,4 +1,4 @@
-"""Numbers behind the figures on the judge: pairs, rates, coverage, drift, smaller committees."""
+"""Numbers of the figures on the judgement: pairs, rates, coverage, drift, committee sizes."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _FORCES: Final = BY_KEY["forces"]
 def usable(pairs: Pairs | None, key: str, tolerance: float | None) -> tuple[Floats, Floats]:
     """Δ and e (eV, Å) of the pairs that a logarithmic axis can show.
 
-    Those of symmetric frames are left out, as calibration does: both are rounding then, and one
-    of them would stretch the axes over ten more decades.
+    Pairs of symmetric frames are left out, as in the calibration: their Δ and e are rounding, and
+    one such pair would stretch the axes over ten more decades.
 
     Args:
-        pairs: Of one committee.
-        key: Which property.
-        tolerance: Its ε, eV and Å; without one the median takes its place.
+        pairs: Pairs of one committee.
+        key: The property.
+        tolerance: ε of the property, eV and Å; ``None``: the median replaces it.
     """
     if pairs is None:
         return np.zeros(0), np.zeros(0)
@@ -63,7 +63,7 @@ def usable(pairs: Pairs | None, key: str, tolerance: float | None) -> tuple[Floa
 
 
 def fit(calibration: Calibration) -> Fit:
-    """What figures show of a calibration."""
+    """The values of a calibration that figures show."""
     named = {"TPR": calibration.tpr, "PPV": calibration.ppv, "ρ": calibration.spearman}
     return Fit(
         slope=calibration.slope,
@@ -95,34 +95,34 @@ def rates_of(iteration: IterationData) -> list[RateColumn]:
 
 
 def rates_along(data: ReportData) -> list[RateColumn]:
-    """TPR and PPV of the forces along iterations, evenly chosen if they are many.
+    """TPR and PPV of the forces for iterations, which are chosen evenly if there are many.
 
     Iterations whose forces have no fitted threshold, or too few pairs for a map, are left out.
     """
     columns = [
-        _column(one, _FORCES, f"Iteration {one.n}")
-        for one in data.iterations
-        if (calibration := one.calibration.get("forces")) and calibration.fitted
+        _column(iteration, _FORCES, f"Iteration {iteration.n}")
+        for iteration in data.iterations
+        if (calibration := iteration.calibration.get("forces")) and calibration.fitted
     ]
     return _evenly([column for column in columns if column.rates is not None])
 
 
 def rates_by_size(scores: Sequence[SizeScore]) -> list[RateColumn]:
-    """TPR and PPV of the forces by number of members, evenly chosen if there are many.
+    """TPR and PPV of the forces by number of members; sizes are chosen evenly if there are many.
 
-    Where several committees of a size were tried, their pairs are pooled: every frame counts once
-    for each of them, so that TPR and PPV are those of a committee of this size drawn at random, and
-    stay defined where single committees flag nothing.
+    The pairs of all committees of a size are pooled: each frame counts once for each committee.
+    TPR and PPV are then those of a committee of this size drawn at random, and exist even if a
+    single committee flags no frame.
 
     Args:
-        scores: As ``sizes`` makes them; those without judged forces or with too few pairs for a
-            map are left out.
+        scores: Result of ``sizes``; sizes without judged forces or with too few pairs for a map
+            are left out.
     """
     columns = []
     for score in scores:
         if calibrations := score.calibrations.get("forces"):
             tolerance = calibrations[0].tolerance
-            parts = [usable(one, "forces", tolerance) for one in score.pairs]
+            parts = [usable(pairs, "forces", tolerance) for pairs in score.pairs]
             delta, error = (np.concatenate(values) for values in zip(*parts, strict=True))
             columns.append(
                 RateColumn(
@@ -130,7 +130,7 @@ def rates_by_size(scores: Sequence[SizeScore]) -> list[RateColumn]:
                     f"{score.size} members",
                     counted(len(calibrations), "committee"),
                     _rates(delta, error),
-                    [fit(one) for one in calibrations],
+                    list(map(fit, calibrations)),
                     _median_slope(calibrations),
                 )
             )
@@ -148,7 +148,7 @@ def _column(iteration: IterationData, quantity: Quantity, title: str) -> RateCol
         title,
         "",
         _rates(delta, error),
-        [fit(one) for one in fitted],
+        list(map(fit, fitted)),
         _median_slope(fitted),
     )
 
@@ -161,12 +161,12 @@ def _rates(delta: Floats, error: Floats) -> Rates | None:
 
 
 def _median_slope(calibrations: Sequence[Calibration]) -> float | None:
-    slopes = [one.slope for one in calibrations if one.fitted]
+    slopes = [calibration.slope for calibration in calibrations if calibration.fitted]
     return float(np.median(slopes)) if slopes else None
 
 
 def _evenly(columns: list[RateColumn]) -> list[RateColumn]:
-    """At most ``MOST_MAPS`` of them, the first and the last included."""
+    """At most ``MOST_MAPS`` columns, with the first and the last."""
     places = np.linspace(0, len(columns) - 1, min(len(columns), MOST_MAPS)).round().astype(int)
     return [columns[place] for place in places]
 
@@ -197,9 +197,9 @@ def drift(data: ReportData) -> list[DriftPanel]:
             if quantity.key in it.calibration
         ]
         rows = [
-            (n, one.slope, *one.interval, one.spearman)
-            for n, one in along
-            if one.interval is not None
+            (n, calibration.slope, *calibration.interval, calibration.spearman)
+            for n, calibration in along
+            if calibration.interval is not None
         ]
         columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
         panels.append(DriftPanel(quantity, [n for n, _ in along], *columns))
@@ -208,21 +208,22 @@ def drift(data: ReportData) -> list[DriftPanel]:
 
 # ── smaller committees ────────────────────────────────────────────────────────
 def sizes(data: ReportData, iteration: IterationData) -> list[SizeScore]:
-    """The calibrations of smaller committees on the frames that an iteration was calibrated with.
+    """The calibrations of smaller committees on the calibration frames of an iteration.
 
-    They are fitted as the campaign fits its own, to the pairs that ``comparable`` leaves. Before
-    the first audit those of the whole committee are the campaign's own, but for the bootstrap's
-    seed; later, audit frames count as this committee predicts them, if it was not trained on them.
+    The method is that of the campaign; the pairs are those of ``comparable``. Before the first
+    audit, the calibration of the whole committee equals that of the campaign, except for the
+    bootstrap. Later, audit frames outside the training set count with the predictions of this
+    committee.
 
     Returns:
-        By size; empty if too few pairs are left to fit a threshold.
+        Scores by size; empty if too few pairs are left for a fit.
     """
     pairs, predictions = iteration.pairs, iteration.predictions
     if pairs is None or predictions is None or "forces" not in iteration.calibration:
         return []
-    known = {key: made.tolerance for key, made in iteration.calibration.items()}
-    tolerance = Tolerance(**{key: known.get(key) for key in PROPERTIES})
-    method = iteration.calibration["forces"].method  # known even where the settings are not
+    tolerances = {key: calibration.tolerance for key, calibration in iteration.calibration.items()}
+    tolerance = Tolerance(**{key: tolerances.get(key) for key in PROPERTIES})
+    method = iteration.calibration["forces"].method  # stored even if the settings are not
     settings = data.calibrate.model_copy(update={"method": method})
     frames = comparable(data.dataset, pairs, predictions)
     if len(frames) < pairs_needed(settings):
@@ -234,20 +235,20 @@ def readings(scores: Sequence[SizeScore]) -> list[SizePanel]:
     """Rank correlation, TPR and PPV of the force calibrations of smaller committees.
 
     Args:
-        scores: As ``sizes`` makes them.
+        scores: Result of ``sizes``.
     """
     named: tuple[tuple[str, Callable[[Calibration], float | None]], ...] = (
-        ("Rank correlation ρ", lambda one: one.spearman),
-        ("TPR", lambda one: one.tpr),
-        ("PPV", lambda one: one.ppv),
+        ("Rank correlation ρ", lambda calibration: calibration.spearman),
+        ("TPR", lambda calibration: calibration.tpr),
+        ("PPV", lambda calibration: calibration.ppv),
     )
     panels = []
     for title, reading in named:
         values = {
             score.size: [
                 value
-                for one in score.calibrations.get("forces", ())
-                if (value := reading(one)) is not None
+                for calibration in score.calibrations.get("forces", ())
+                if (value := reading(calibration)) is not None
             ]
             for score in scores
         }

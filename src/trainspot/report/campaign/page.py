@@ -115,12 +115,12 @@ def _state(data: ReportData) -> str:
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
-    """What a reader needs to find the campaign and to judge its labels."""
+    """Facts that identify the campaign and its labels."""
     references = [record.reference for record in data.records if record.reference]
-    parts = {tuple(filter(None, (one.engine, one.code))) for one in references}
+    parts = {tuple(filter(None, (reference.engine, reference.code))) for reference in references}
     engines = sorted({" on ".join(part) for part in parts} - {""})
     tolerance = [BY_KEY[key].show_exact(value) for key, value in data.tolerance.items()]
-    found = [
+    facts = [
         ("State", _state(data)),
         ("Elements", ", ".join(data.dataset.species)),
         ("Reference", ", ".join(engines)),
@@ -128,21 +128,21 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         ("Tolerance", ", ".join(tolerance)),
         ("Identifier", str(data.status.get("id") or "")),
     ]
-    return [(key, value) for key, value in found if value]
+    return [(key, value) for key, value in facts if value]
 
 
 def _tiles(data: ReportData) -> list[tuple[str, str]]:
-    """The few numbers that are asked for first."""
-    found: list[tuple[str, Any]] = [
+    """The main numbers."""
+    tiles: list[tuple[str, Any]] = [
         ("labelled frames", int(data.dataset.is_labelled.sum())),
         ("iterations", len(data.records)),
     ]
     last = data.last_predictions
     if last is not None and last.predictions is not None:
-        found.append(("committee members", len(last.predictions.members)))
-    errors = [one for r in data.records if (one := r.error("test", "forces"))]
+        tiles.append(("committee members", len(last.predictions.members)))
+    errors = [rmse for r in data.records if (rmse := r.error("test", "forces"))]
     if errors:
         forces = BY_KEY["forces"]
         error = number(errors[-1].mean * forces.scale)
-        found.append((f"{forces.unit} force error on test", error))
-    return [(label, str(value)) for label, value in found]
+        tiles.append((f"{forces.unit} force error on test", error))
+    return [(label, str(value)) for label, value in tiles]

@@ -1,4 +1,4 @@
-"""The figures of a page with their captions and the words that stand in for them."""
+"""The figures of a page with captions and alternative texts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def parity(data: ReportData) -> Picture | None:
 
 
 def calibration(data: ReportData, iteration: IterationData, *, again: bool = False) -> Picture:
-    """Disagreement and error of one iteration, which has pairs; ``again``: already explained."""
+    """Disagreement and error of one iteration with pairs; ``again``: with a short caption."""
     caption = (
         f"Error of the committee mean against the disagreement of its members in iteration "
         f"{iteration.n}. Every point is a frame that no member was trained on. A frame to the "
@@ -94,12 +94,12 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
         caption = f"The same as above for iteration {iteration.n}."
     parts = []
     for quantity in QUANTITIES:
-        made = iteration.calibration.get(quantity.key)
-        if made is not None:
-            slope = f"slope {number(made.slope)}" if made.fitted else "not fitted"
+        fit = iteration.calibration.get(quantity.key)
+        if fit is not None:
+            slope = f"slope {number(fit.slope)}" if fit.fitted else "not fitted"
             parts.append(
-                f"{quantity.title}: {slope}, threshold {quantity.show(made.threshold)}, "
-                f"{made.pairs} pairs, verdict {made.verdict}"
+                f"{quantity.title}: {slope}, threshold {quantity.show(fit.threshold)}, "
+                f"{fit.pairs} pairs, verdict {fit.verdict}"
             )
     alt = "Scatter plots of error against disagreement. " + "; ".join(parts or ["not calibrated"])
     return Picture(
@@ -108,17 +108,17 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
 
 
 def trust(data: ReportData) -> list[Picture]:
-    """How good the latest fitted calibration is, and all calibrations of the campaign."""
+    """Quality of the latest fitted calibration, and all calibrations of the campaign."""
     fitted = [it for it in data.iterations if any(c.fitted for c in it.calibration.values())]
     if not fitted:
         return []
     last = fitted[-1]
     listed = "; ".join(
-        f"{quantity.title}: miscalibration area {number(made.miscalibration)}"
+        f"{quantity.title}: miscalibration area {number(fit.miscalibration)}"
         for quantity in QUANTITIES
-        if (made := last.calibration.get(quantity.key)) and made.miscalibration is not None
+        if (fit := last.calibration.get(quantity.key)) and fit.miscalibration is not None
     )
-    found = [
+    pictures = [
         Picture(
             data_uri(figures.rate_maps(judging.rates_of(last))),
             f"TPR (above) and PPV (below) of iteration {last.n} for every tolerance ε and every "
@@ -144,19 +144,19 @@ def trust(data: ReportData) -> list[Picture]:
             "have smaller errors and disagreements. Grey: outside the range of the pairs."
         )
         alt = f"Maps of TPR and PPV of the forces: {_titles(along)}."
-        found.insert(1, Picture(data_uri(figures.side_by_side(along)), caption, alt))
+        pictures.insert(1, Picture(data_uri(figures.side_by_side(along)), caption, alt))
     if len(fitted) > 1:
         alt = "Line charts of slope and rank correlation against iteration, as in the table below."
         caption = (
             "Does the calibration change? Slope with its 95 % interval, and rank correlation ρ, "
             "of every iteration. Below the dotted line no threshold is fitted."
         )
-        found.append(Picture(data_uri(figures.drift(judging.drift(data))), caption, alt))
-    return [*found, *committees(data, last)]
+        pictures.append(Picture(data_uri(figures.drift(judging.drift(data))), caption, alt))
+    return [*pictures, *committees(data, last)]
 
 
 def committees(data: ReportData, last: IterationData) -> list[Picture]:
-    """How smaller committees would perform; empty where there are none."""
+    """Calibrations of smaller committees; empty without smaller committees."""
     if last.predictions is None or len(last.predictions.members) < 3:
         return []
     scores = judging.sizes(data, last)
@@ -177,7 +177,7 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
     if any(len(score.pairs) >= MAX_COMMITTEES for score in scores):
         caption += f" At most {MAX_COMMITTEES} committees of one size are tried."
     alt = "Rank correlation, TPR and PPV against the number of members."
-    found = [Picture(data_uri(figures.committee_sizes(judging.readings(scores))), caption, alt)]
+    pictures = [Picture(data_uri(figures.committee_sizes(judging.readings(scores))), caption, alt)]
     shown = judging.rates_by_size(scores)
     if len(shown) > 1:
         caption = (
@@ -187,12 +187,12 @@ def committees(data: ReportData, last: IterationData) -> list[Picture]:
             "median of their calibrations. Grey: outside the range of the pairs."
         )
         alt = f"Maps of TPR and PPV of the forces for committees of {_titles(shown)}."
-        found.append(Picture(data_uri(figures.side_by_side(shown)), caption, alt))
-    return found
+        pictures.append(Picture(data_uri(figures.side_by_side(shown)), caption, alt))
+    return pictures
 
 
 def counts(data: ReportData) -> Picture | None:
-    """Frames through the steps; ``None`` before the first iteration."""
+    """Frames in the steps; ``None`` before the first iteration."""
     if not data.records:
         return None
     caption = (
@@ -205,7 +205,7 @@ def counts(data: ReportData) -> Picture | None:
 
 
 def composition(data: ReportData) -> Picture | None:
-    """Where the labelled frames come from; ``None`` if there are none."""
+    """Labelled frames by strategy; ``None`` without labelled frames."""
     if not data.dataset.is_labelled.any():
         return None
     caption = "Labelled frames of the final dataset by strategy and split."

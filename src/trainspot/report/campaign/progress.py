@@ -1,4 +1,4 @@
-"""Numbers behind the figures on accuracy and on the frames of each iteration."""
+"""Numbers of the figures on accuracy and on the frames of each iteration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def errors(data: ReportData) -> list[ErrorPanel]:
 
 def _members(data: ReportData, split: str, quantity: Quantity) -> Line | None:
     rows = [(record.n, record.error(split, quantity.key)) for record in data.records]
-    return _line((n, one.mean, one.std) for n, one in rows if one)
+    return _line((n, error.mean, error.std) for n, error in rows if error)
 
 
 def _common(data: ReportData, quantity: Quantity) -> Line | None:
@@ -66,7 +66,7 @@ def parity(data: ReportData) -> list[ParityPanel]:
 
 
 def steps(data: ReportData) -> list[Step]:
-    """How many frames went through each step of each iteration."""
+    """Number of frames in each step of each iteration."""
     records = data.records
     counted = ((title, [(record.n, count(record)) for record in records]) for title, count in STEPS)
     return [

@@ -1,4 +1,4 @@
-"""What the figures of a campaign draw: arrays and numbers in eV and Å, ready to be shown."""
+"""Data of the figures of a campaign: arrays and numbers in eV and Å."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Line:
 
     Attributes:
         n: Iterations, (k,).
-        value: Of the error in each, (k,).
-        spread: Standard deviation over the members, (k,); zero where it is not known.
+        value: Error in each iteration, (k,).
+        spread: Standard deviation over the members, (k,); zero if unknown.
     """
 
     n: Floats
@@ -55,7 +55,7 @@ class ParityPanel:
 
     Attributes:
         quantity: The property.
-        clouds: By split; empty without predictions of labelled frames.
+        clouds: Clouds by split; empty without predictions of labelled frames.
     """
 
     quantity: Quantity
@@ -67,8 +67,8 @@ class Step:
     """A step that frames go through in every iteration.
 
     Attributes:
-        title: What happens to the frames.
-        counts: Iteration and frames; iterations that were not counted are left out.
+        title: Name of the step.
+        counts: Iteration → frames, without iterations that have no count.
     """
 
     title: str
@@ -77,14 +77,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A calibration as a figure shows it.
+    """The values of a calibration that a figure shows.
 
     Attributes:
         slope: Error per disagreement.
-        fitted: Whether the pairs allowed a fit; else the threshold is the tolerance.
+        fitted: Whether a threshold was fitted; else the threshold is the tolerance.
         threshold: τ.
         tolerance: ε.
-        pairs: How many it was fitted to.
+        pairs: Number of pairs in the fit.
         verdict: ``good``, ``poor`` or ``undetermined``.
         rates: Names and values of the rates that could be computed: TPR, PPV, ρ.
     """
@@ -106,7 +106,7 @@ class PairsPanel:
         quantity: The property.
         delta: Disagreement of each pair, (k,), positive.
         error: Error of each pair, (k,), positive.
-        fit: The calibration; ``None`` if there is none.
+        fit: The calibration, or ``None``.
         tolerance: Of the user; ``None`` if the property is not judged.
     """
 
@@ -140,11 +140,11 @@ class RateColumn:
 
     Attributes:
         quantity: The property.
-        title: What the maps are of; the name of the rate follows.
-        detail: A line under the title; empty for none.
+        title: Iteration or committee size; the name of the rate follows.
+        detail: A line under the title, or empty.
         rates: The maps; ``None`` if there are too few pairs.
-        fits: What was fitted to these pairs, or to parts of them.
-        slope: Median slope of those that could be fitted; ``None`` if none could.
+        fits: Calibrations of these pairs, or of parts of these pairs.
+        slope: Median slope of the fitted calibrations; ``None`` without a fit.
     """
 
     quantity: Quantity
@@ -157,14 +157,14 @@ class RateColumn:
 
 @dataclass(frozen=True, slots=True)
 class CoveragePanel:
-    """How many errors lie within error bars of every length.
+    """Share of errors within error bars of every length.
 
     Attributes:
         quantity: The property.
         expected: Share of normal errors within the bar, (k,); empty without error bars.
         observed: Share of the errors, (k,).
-        area: Between the two; ``None`` if it was not computed.
-        pairs: How many errors.
+        area: Area between the two curves; ``None`` if not computed.
+        pairs: Number of errors.
     """
 
     quantity: Quantity
@@ -180,11 +180,11 @@ class DriftPanel:
 
     Attributes:
         quantity: The property.
-        iterations: All that have a calibration of it.
-        n: Those whose calibration could be fitted, (k,).
-        slope: (k,).
+        iterations: All iterations with a calibration of the property.
+        n: Iterations with a fitted calibration, (k,).
+        slope: Slopes, (k,).
         low: Lower ends of the intervals of the slopes, (k,).
-        high: Upper ends, (k,).
+        high: Upper ends of the intervals, (k,).
         spearman: Rank correlations, (k,).
     """
 
@@ -203,8 +203,8 @@ class SizePanel:
 
     Attributes:
         title: Name of the reading.
-        values: Number of members → the reading of each committee of this size.
-        means: Number of members → their mean.
+        values: Number of members → reading of each committee of this size.
+        means: Number of members → mean of the readings.
     """
 
     title: str

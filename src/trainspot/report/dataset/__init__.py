@@ -1,1 +1,1 @@
-"""Looking at a dataset: ``take_census`` counts it, ``page`` and ``terminal`` show the counts."""
+"""The census of a dataset: ``take_census`` counts; ``page`` and ``terminal`` show the counts."""

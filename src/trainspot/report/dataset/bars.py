@@ -1,4 +1,4 @@
-"""From the histograms of a census to the bars that its figures draw."""
+"""From the histograms of a census to the bars of its figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PAIRS: Final = 12
 """Pairs of elements that have a panel of their own."""
 
 _BINS: Final = 60
-_TAIL: Final = 0.001  # left out on either side where it would flatten the rest
+_TAIL: Final = 0.001  # share left out on either side if it would flatten the rest
 
 
 def bars(histogram: Histogram, *, logarithmic: bool = False, whole: bool = False) -> Bars | None:
@@ -24,8 +24,8 @@ def bars(histogram: Histogram, *, logarithmic: bool = False, whole: bool = False
 
     Args:
         histogram: Values, or their log10.
-        logarithmic: Whether it holds log10 of the values.
-        whole: Whether the values are whole numbers, so that a bar of width 1 stands on its number.
+        logarithmic: Whether the histogram has log10 of the values.
+        whole: Whether the values are whole numbers; a bar of width 1 is then centred on its number.
     """
     if not histogram.count:
         return None
@@ -48,14 +48,14 @@ def bars(histogram: Histogram, *, logarithmic: bool = False, whole: bool = False
 
 def by_pair(census: Census) -> dict[str, Bars]:
     """Distances to nearest neighbours of the most frequent pairs of elements, Å."""
-    found = census.distances.histograms()
-    names = sorted(found, key=lambda name: -found[name].count)[:MOST_PAIRS]
-    made = {name: bars(histogram) for name, histogram in found.items() if name in names}
-    return {name: one for name, one in made.items() if one is not None}
+    histograms = census.distances.histograms()
+    names = sorted(histograms, key=lambda name: -histograms[name].count)[:MOST_PAIRS]
+    pairs = {name: bars(histogram) for name, histogram in histograms.items() if name in names}
+    return {name: pair_bars for name, pair_bars in pairs.items() if pair_bars is not None}
 
 
 def _range(histogram: Histogram) -> tuple[float, float]:
-    """What is worth showing: everything, unless a few values lie far outside."""
+    """The range to show: all values, unless a few values lie far outside."""
     low, high = histogram.quantile(_TAIL), histogram.quantile(1 - _TAIL)
     span = max(high - low, histogram.width)
     least = low if histogram.least < low - span / 2 else histogram.least

@@ -16,21 +16,21 @@ _EXACT: Final = 2.0**52  # beyond it doubles skip whole numbers
 
 
 class Histogram:
-    """Counts in bins of equal width whose range need not be known beforehand.
+    """Counts in bins of equal width, for a range that is unknown at the start.
 
-    Bin k holds values in [k w, (k + 1) w). When the values span more than 2048 bins the width w
-    doubles and neighbours are joined, so the result depends on the values alone, not on their
-    order or on the chunks they came in.
+    Bin k has values in [k w, (k + 1) w). When the values span more than 2048 bins, the width w
+    doubles and neighbouring bins are joined. The result depends on the values only, not on their
+    order or on the chunks.
 
     Args:
         width: First width of a bin, in the unit of the values.
 
     Attributes:
-        width: The width now.
-        count: How many values were added.
-        total: Their sum.
-        least: The smallest; infinite without values.
-        largest: The largest; minus infinity without values.
+        width: Current width.
+        count: Number of values.
+        total: Sum of the values.
+        least: Smallest value; infinite without values.
+        largest: Largest value; minus infinity without values.
     """
 
     def __init__(self, width: float) -> None:
@@ -77,7 +77,7 @@ class Histogram:
         return edges
 
     def quantile(self, share: float) -> float:
-        """The value below which this share lies, to within a bin; not a number without values."""
+        """The quantile of this share, to within a bin; not a number without values."""
         if not self.count:
             return float("nan")
         reached = np.cumsum(self._counts)
@@ -89,7 +89,7 @@ class Histogram:
         return min(self.largest, max(self.least, value))
 
     def joined(self, most: int) -> Histogram:
-        """The same counts in at most so many bins, two or more: zero is always an edge."""
+        """The counts in at most so many bins, two or more; zero is always an edge."""
         coarse = Histogram(self.width)
         coarse.count, coarse.total = self.count, self.total
         coarse.least, coarse.largest = self.least, self.largest
@@ -135,7 +135,7 @@ class Tally:
     """How often each text occurs, for at most ``most`` different ones.
 
     Attributes:
-        others: How many more there were with a text that found no place.
+        others: Number of further texts that are not counted one by one.
     """
 
     def __init__(self, most: int) -> None:
@@ -153,7 +153,7 @@ class Tally:
                 self.others += 1
 
     def __len__(self) -> int:
-        """How many different texts were counted one by one."""
+        """Number of different texts that were counted one by one."""
         return len(self._counts)
 
     def counts(self) -> dict[str, int]:

@@ -40,40 +40,40 @@ NO_SPLIT: Final = "none"
 _ALL_SPLITS: Final = (NO_SPLIT, *SPLITS)
 
 _MOST_WORDS: Final = 5000  # different formulae, strategies or levels of theory
-_MOST_DRAWN: Final = 16  # strategies of which frames are drawn
+_MOST_DRAWN: Final = 16  # number of strategies with pictures of frames
 _SMALLEST_FORCE: Final = 1e-6  # eV/Å; below it a force is zero by symmetry
 
 
 @dataclass
 class Census:
-    """What a dataset consists of.
+    """The counts of a dataset.
 
     Attributes:
         source: Name of the file.
-        frames: How many.
-        atoms: In all frames together.
-        elements: Symbol → (atoms, frames with it), by atomic number.
-        formulae: Frames by chemical formula, as many different ones as a tally holds.
+        frames: Number of frames.
+        atoms: Number of atoms in all frames.
+        elements: Symbol → (atoms, frames with the element), by atomic number.
+        formulae: Frames by chemical formula, up to the limit of a tally.
         periodicity: Frames by number of periodic directions.
-        sizes: Atoms in a frame.
-        volume: Å³ per atom, of frames that are periodic in three directions.
-        density: g/cm³, of the same frames.
-        energy: eV/atom, of labelled frames of more than one atom.
-        cohesive: The same less the energies of the isolated atoms; only where these are labelled.
+        sizes: Number of atoms of each frame.
+        volume: Volume of frames with three periodic directions, Å³ per atom.
+        density: Density of the same frames, g/cm³.
+        energy: Energy of labelled frames of more than one atom, eV/atom.
+        cohesive: This energy minus the energies of the isolated atoms, if these are labelled.
         forces: log10 of the length of the force on an atom in eV/Å.
         still: Atoms whose force is zero.
         stress: Components of the stress, eV/Å³.
         labels: Frames with an energy, with forces, with a stress.
         theories: Labelled frames by level of theory.
         strategies: Strategy → split → frames.
-        distances: See ``Distances``; of a sample, where there are more frames.
-        atom_energies: Level of theory → atomic number → eV, of the isolated atoms.
+        distances: See ``Distances``; of a sample if there are many frames.
+        atom_energies: Level of theory → atomic number → energy of the isolated atom, eV.
         examples: Strategy → rows of frames to draw.
-        fingerprint: Which frames, see ``Fingerprint``.
-        record: What the augmentation that made it told, if that is known.
-        remarks: What else a reader must know, one sentence each.
-        doubts: What cannot be in eV and Å, or not all of one zero.
-        seed: What was drawn at random follows from it.
+        fingerprint: Fingerprint of the frames, see ``Fingerprint``.
+        record: Record of the augmentation that made the dataset, if there is one.
+        remarks: Remarks for the reader, one sentence each.
+        doubts: Values that may have other units than eV and Å, or different energy zeros.
+        seed: Seed of all random numbers.
     """
 
     source: str
@@ -104,15 +104,15 @@ class Census:
 
     @property
     def sampled(self) -> bool:
-        """Whether distances were measured in some of the frames only."""
+        """Whether distances were measured in a part of the frames."""
         return self.distances.frames < self.frames
 
     @property
     def energies(self) -> tuple[Histogram, bool]:
         """Energies per atom, and whether they are relative to the isolated atoms.
 
-        They are if every labelled frame of more than one atom has the atoms of all its elements,
-        labelled at its own level of theory.
+        They are relative if the isolated atoms of all elements of every labelled frame of more
+        than one atom are labelled at the level of theory of the frame.
         """
         relative = 0 < self.energy.count == self.cohesive.count
         return (self.cohesive, True) if relative else (self.energy, False)
@@ -140,13 +140,13 @@ class Census:
             "force": _of_logarithms(self.forces, self.still),
             "stress": self.stress.to_dict(),
             "isolated_atoms": {
-                theory: {chemical_symbols[z]: energy for z, energy in sorted(found.items())}
-                for theory, found in sorted(self.atom_energies.items())
+                theory: {chemical_symbols[z]: energy for z, energy in sorted(by_element.items())}
+                for theory, by_element in sorted(self.atom_energies.items())
             },
             "nearest_neighbours": self.distances.to_dict() | {"sampled": self.sampled},
             "strategies": {name: dict(splits) for name, splits in self.strategies.items()},
             "sets": {
-                name: sum(one.get(name, 0) for one in self.strategies.values())
+                name: sum(splits.get(name, 0) for splits in self.strategies.values())
                 for name in _ALL_SPLITS
             },
             "augmentation": self.record.to_dict() if self.record else None,
@@ -170,27 +170,27 @@ def take_census(
     Args:
         dataset: In memory, or opened lazily.
         source: Name of the file, for the reader.
-        sample: Frames whose distances are measured at most, drawn at random.
-        seed: What is drawn at random follows from it.
+        sample: Largest number of frames whose distances are measured, drawn at random.
+        seed: Seed of all random numbers.
         progress: Called with the number of frames that have been counted.
     """
     census = Census(source, seed)
     census.atom_energies = energies_of_atoms(dataset)
     chosen = _sampled(len(dataset), sample, seed)
     counters = _Elements(), _Examples(seed)
-    done = wide = 0
+    start = wide = 0
     for chunk in dataset.chunks(CHUNK):
         _count_frames(census, chunk)
         for counter in counters:
-            counter.add(chunk, done)
-        stop = done + len(chunk)
-        rows = chosen[np.searchsorted(chosen, done) : np.searchsorted(chosen, stop)] - done
+            counter.add(chunk, start)
+        stop = start + len(chunk)
+        rows = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, stop)] - start
         measured = list(chunk.take(rows))
         census.distances.add(measured)
         wide += sum(empty_space(frame)[0] >= WIDE for frame in measured)
-        done = stop
+        start = stop
         if progress:
-            progress(done)
+            progress(stop)
     if wide:
         census.remarks.append(
             f"{wide} of {counted(census.distances.frames, 'frame')} measured: {WIDE:g} Å or more "
@@ -205,7 +205,7 @@ def take_census(
 
 
 def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
-    """Rows in ascending order, all of them if they are few enough."""
+    """Rows in ascending order; all rows if they are few enough."""
     if frames <= most:
         return np.arange(frames)
     rng = generator(seed, "inspect", "distances")
@@ -213,7 +213,7 @@ def _sampled(frames: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _count_frames(census: Census, chunk: Dataset) -> None:
-    """Everything that is counted frame by frame."""
+    """Count the data of each frame."""
     sizes, numbers = chunk.n_atoms, chunk.column("numbers").astype(np.int64)
     starts = chunk.column("offsets")[:-1]
     census.frames += len(chunk)
@@ -250,10 +250,12 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
     numbers, edges = chunk.column("numbers"), chunk.column("offsets")
     relative = []
     for row in several.tolist():
-        known = census.atom_energies.get(theories[row], {})
+        atom_energies = census.atom_energies.get(theories[row], {})
         kinds, counts = np.unique(numbers[edges[row] : edges[row + 1]], return_counts=True)
-        if all(z in known for z in kinds.tolist()):
-            apart = sum(known[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True))
+        if all(z in atom_energies for z in kinds.tolist()):
+            apart = sum(
+                atom_energies[z] * n for z, n in zip(kinds.tolist(), counts.tolist(), strict=True)
+            )
             relative.append((energies[row] - apart) / sizes[row])
     census.cohesive.add(relative)
     census.stress.add(chunk.column("stress")[masks["stress"]][:, *np.triu_indices(3)])
@@ -266,28 +268,28 @@ def _count_labels(census: Census, chunk: Dataset) -> None:
 
 def _formulae(numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[str]:
     """Chemical formula of each frame, in the order of metals and Hill (``MoTe2``, ``C6H6``)."""
-    start, found, known = 0, [], dict[bytes, str]()
+    start, formulae, by_counts = 0, [], dict[bytes, str]()
     for size in sizes.tolist():
         counts = np.bincount(numbers[start : start + size])
         key = counts.tobytes()
-        if key not in known:
+        if key not in by_counts:
             present = {chemical_symbols[z]: int(counts[z]) for z in np.flatnonzero(counts)}
-            known[key] = Formula.from_dict(present).format("metal")
-        found.append(known[key])
+            by_counts[key] = Formula.from_dict(present).format("metal")
+        formulae.append(by_counts[key])
         start += size
-    return found
+    return formulae
 
 
 def _of_logarithms(forces: Histogram, still: int) -> dict[str, Any]:
-    """A histogram of log10 lengths with everything in eV/Å again."""
-    found = forces.to_dict() | {"zero": still}
+    """A histogram of log10 lengths, converted to eV/Å."""
+    content = forces.to_dict() | {"zero": still}
     for name in ("least", "median", "largest"):
-        if name in found:
-            found[name] = 10.0 ** found[name]
-    if "edges" in found:
-        found["edges"] = [10.0**edge for edge in found["edges"]]
-        del found["mean"]  # of the logarithms
-    return found
+        if name in content:
+            content[name] = 10.0 ** content[name]
+    if "edges" in content:
+        content["edges"] = [10.0**edge for edge in content["edges"]]
+        del content["mean"]  # of the logarithms
+    return content
 
 
 class _Elements:

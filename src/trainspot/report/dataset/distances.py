@@ -22,15 +22,15 @@ _WIDTH: Final = 0.01  # Å
 
 
 class Distances:
-    """For each pair of elements A–B: how far the nearest B is from each A, and A from each B.
+    """Distances of each A to the nearest B and of each B to the nearest A, for elements A and B.
 
-    Periodic images count, an atom's own too. Atoms with no such neighbour within ``REACH`` are not
-    counted.
+    Periodic images count, also those of the atom itself. Atoms without such a neighbour within
+    ``REACH`` do not count.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._found: dict[tuple[int, int], Histogram] = {}
+        self._histograms: dict[tuple[int, int], Histogram] = {}
         self.frames = 0
 
     def add(self, frames: list[Frame]) -> None:
@@ -41,15 +41,15 @@ class Distances:
             for pair, values in nearest_by_pair(frame, REACH).items():
                 collected.setdefault(pair, []).append(values)
         for pair, several in collected.items():
-            if pair not in self._found:
-                self._found[pair] = Histogram(_WIDTH)
-            self._found[pair].add(np.concatenate(several))
+            if pair not in self._histograms:
+                self._histograms[pair] = Histogram(_WIDTH)
+            self._histograms[pair].add(np.concatenate(several))
 
     def histograms(self) -> dict[str, Histogram]:
         """By pair, ``Mo–Te``, in the order of atomic numbers."""
         return {
             f"{chemical_symbols[a]}–{chemical_symbols[b]}": histogram
-            for (a, b), histogram in sorted(self._found.items())
+            for (a, b), histogram in sorted(self._histograms.items())
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Distances:
         return {
             "frames": self.frames,
             "reach": REACH,
-            "pairs": {name: one.to_dict() for name, one in self.histograms().items()},
+            "pairs": {name: histogram.to_dict() for name, histogram in self.histograms().items()},
         }
 
 
@@ -66,23 +66,23 @@ def nearest_by_pair(frame: Frame, reach: float) -> dict[tuple[int, int], NDArray
 
     Args:
         frame: The structure.
-        reach: How far to look, Å.
+        reach: Largest distance, Å.
 
     Returns:
-        For atomic numbers a ≤ b: one distance for each atom of a that has a b within reach, and,
-        if a and b differ, for each atom of b that has an a.
+        For atomic numbers a ≤ b: one distance for each atom of a with a b within reach and, if a
+        and b differ, for each atom of b with an a within reach.
     """
     elements, kinds = np.unique(frame.numbers, return_inverse=True)
     pairs = pairs_within(frame, reach)
     nearest = np.full((len(frame), len(elements)), np.inf)
     np.minimum.at(nearest, (pairs.first, kinds[pairs.second]), pairs.distances)
     np.minimum.at(nearest, (pairs.second, kinds[pairs.first]), pairs.distances)
-    found = {}
+    distances = {}
     for i, a in enumerate(elements.tolist()):
         for j in range(i, len(elements)):
             both = [nearest[kinds == i, j]] + ([nearest[kinds == j, i]] if i != j else [])
             values = np.concatenate(both)
             values = values[np.isfinite(values)]
             if len(values):
-                found[a, int(elements[j])] = values
-    return found
+                distances[a, int(elements[j])] = values
+    return distances

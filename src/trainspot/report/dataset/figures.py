@@ -1,4 +1,4 @@
-"""The figures of a dataset: how large, how dense, how close, which energies and forces."""
+"""The figures of a dataset: sizes, densities, distances, energies and forces."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def labels(energies: Bars | None, forces: Bars | None, *, relative: bool) -> Fig
 
 
 def _draw(axes: Axes, shown: Bars | None, label: str, what: str, empty: str) -> None:
-    """A histogram; values that would flatten the rest are counted in words."""
+    """Draw a histogram; a text counts the values that would flatten the rest."""
     if shown is None:
         absent(axes, empty)
         return

@@ -24,20 +24,20 @@ def inspected(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Census:
-    """Count a dataset file, and write a page about it if asked to.
+    """Count a dataset file, and write a page about the file if ``page`` is given.
 
     Args:
         source: Any file that ``io.opened`` reads.
-        page: Where to write the page.
+        page: Path of the page.
         record: Record of the augmentation that made the frames; by default the file beside them.
-        sample: Frames whose distances are measured at most.
-        seed: What is drawn at random follows from it.
-        progress: Called with frames counted and frames in all.
+        sample: Largest number of frames whose distances are measured.
+        seed: Seed of all random numbers.
+        progress: Called with counted frames and all frames.
 
     Raises:
         InputError: No such file, unreadable, damaged, or without frames; nothing is written.
     """
-    told = records.read(record) if record else None
+    augmentation = records.read(record) if record else None
     with io.opened(source) as dataset:
         if not len(dataset):
             raise InputError("contains no frames", where=str(source))
@@ -47,9 +47,9 @@ def inspected(
             source.name,
             sample=sample,
             seed=seed,
-            progress=(lambda done: progress(done, total)) if progress else None,
+            progress=(lambda count: progress(count, total)) if progress else None,
         )
-        _remember(census, source, told)
+        _remember(census, source, augmentation)
         census.doubts = doubts(dataset, seed=seed)
         if page is not None:
             from trainspot.report.dataset.page import html
@@ -59,17 +59,17 @@ def inspected(
     return census
 
 
-def _remember(census: Census, source: Path, told: records.Record | None) -> None:
-    """Add the record of the augmentation; one that was not named counts only if it fits."""
-    census.record = told
+def _remember(census: Census, source: Path, augmentation: records.Record | None) -> None:
+    """Add the record of the augmentation; a record beside the file must fit the frames."""
+    census.record = augmentation
     beside = records.beside(source)
-    if told is None and beside.is_file():
-        found = records.read(beside)
-        if found.fingerprint == str(census.fingerprint):
-            census.record = found
+    if augmentation is None and beside.is_file():
+        record = records.read(beside)
+        if record.fingerprint == str(census.fingerprint):
+            census.record = record
         else:
             census.remarks.append(f"{beside.name} is about other frames and was left out.")
-    elif told is not None and told.fingerprint != str(census.fingerprint):
+    elif augmentation is not None and augmentation.fingerprint != str(census.fingerprint):
         census.remarks.append(
-            f"The record of the augmentation is about other frames, {told.frames} of them."
+            f"The record of the augmentation is about other frames, {augmentation.frames} of them."
         )

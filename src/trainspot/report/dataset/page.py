@@ -26,8 +26,8 @@ def html(census: Census, dataset: Dataset) -> str:
     """The page as text: no scripts, no request to anywhere, the same for the same data.
 
     Args:
-        census: What was counted.
-        dataset: The same dataset, from which the frames are drawn that are shown.
+        census: The census of the dataset.
+        dataset: The dataset, for pictures of some frames.
     """
     return render(
         "trainspot.report.dataset",
@@ -35,62 +35,66 @@ def html(census: Census, dataset: Dataset) -> str:
         name=census.source,
         facts=_facts(census),
         tiles=_tiles(census),
-        notes=[*(_sentence(doubt.text) for doubt in census.doubts), *notes(census), *_told(census)],
+        notes=[
+            *(_sentence(doubt.text) for doubt in census.doubts),
+            *notes(census),
+            *_augmentation_notes(census),
+        ],
         sections=_sections(census, dataset),
         version=trainspot.__version__,
     )
 
 
 def notes(census: Census) -> list[str]:
-    """What a reader must know to read the numbers right, one sentence each."""
-    found = list(census.remarks)
+    """Remarks on the numbers, one sentence each."""
+    lines = list(census.remarks)
     if census.sampled:
-        found.append(
+        lines.append(
             f"Distances were measured in {census.distances.frames} of {census.frames} frames, "
             f"drawn at random (seed {census.seed}). Other frames may have shorter distances."
         )
     if census.still:
-        found.append(
+        lines.append(
             f"The force is zero on {counted(census.still, 'atom')}; the statistics of forces leave "
             "zero forces out."
         )
     if contacts := tables.overlaps(census):
-        found.append(f"Atoms overlap: {'; '.join(contacts)}.")
+        lines.append(f"Atoms overlap: {'; '.join(contacts)}.")
     if len(census.theories) > 1:
-        found.append(
+        lines.append(
             f"The labels have {len(census.theories)} levels of theory. A potential must be trained "
             "on one level of theory."
         )
     if census.formulae.others:
-        found.append(
+        lines.append(
             f"Only the first {len(census.formulae)} different formulae were counted one by one."
         )
-    return found
+    return lines
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + "." * (not text.endswith(("?", ".")))
 
 
-def _told(census: Census) -> list[str]:
-    """What the augmentation noted."""
+def _augmentation_notes(census: Census) -> list[str]:
+    """The notes of the augmentation."""
     return [f"Augmentation: {note}" for note in (census.record.notes if census.record else [])]
 
 
 def _facts(census: Census) -> list[tuple[str, str]]:
     splits = tables.strategies(census)
     record = census.record
-    found = [
+    facts = [
         ("Elements", ", ".join(census.elements)),
         ("Levels of theory", ", ".join(filter(None, census.theories.counts()))),
         ("Splits", ", ".join(splits.header[1:-1])),
         ("Augmented with", f"seed {record.seed}, vacuum {record.vacuum:g} Å" if record else ""),
     ]
-    return [(key, value) for key, value in found if value]
+    return [(key, value) for key, value in facts if value]
 
 
 def _tiles(census: Census) -> list[tuple[str, str]]:
-    found = [
+    tiles = [
         ("frames", str(census.frames)),
         ("atoms", str(census.atoms)),
         ("with forces", str(census.labels["forces"])),
@@ -99,8 +103,8 @@ def _tiles(census: Census) -> list[tuple[str, str]]:
     histograms = census.distances.histograms().values()
     if histograms:
         shortest = min(histogram.least for histogram in histograms)
-        found.append(("Å, shortest distance", number(shortest)))
-    return found
+        tiles.append(("Å, shortest distance", number(shortest)))
+    return tiles
 
 
 def _sections(census: Census, dataset: Dataset) -> list[Section]:
@@ -173,7 +177,7 @@ def _sections(census: Census, dataset: Dataset) -> list[Section]:
 
 def thumbnails(census: Census, dataset: Dataset) -> list[Picture]:
     """Some frames of each strategy."""
-    found = []
+    pictures = []
     for strategy, rows in census.examples.items():
         for row in rows:
             frame: Frame = dataset[row]
@@ -182,8 +186,8 @@ def thumbnails(census: Census, dataset: Dataset) -> list[Picture]:
             alt = (
                 f"Drawing of frame {frame.id[:8]}: {formula}, made by {strategy or 'nobody named'}."
             )
-            found.append(Picture(png_uri(drawing.picture(frame, _THUMB_INCHES)), caption, alt))
-    return found
+            pictures.append(Picture(png_uri(drawing.picture(frame, _THUMB_INCHES)), caption, alt))
+    return pictures
 
 
 def _sizes(census: Census) -> Picture:

@@ -1,4 +1,4 @@
-"""What the figures of a dataset draw."""
+"""Data of the figures of a dataset."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A histogram ready to be drawn.
+    """The bars of a histogram.
 
     Attributes:
-        edges: Of the bars, (k + 1,), in the unit of the values.
-        counts: (k,).
-        limits: The part worth showing; ``None`` for all of it.
-        beyond: Values outside this part.
+        edges: Edges of the bars, (k + 1,), in the unit of the values.
+        counts: Values in each bar, (k,).
+        limits: The range to show; ``None`` for all bars.
+        beyond: Number of values outside this range.
         logarithmic: Whether the axis is logarithmic.
-        decades: How many it spans, if it is.
+        decades: Number of decades of a logarithmic axis.
     """
 
     edges: NDArray[np.float64]

@@ -79,9 +79,9 @@ def measures(census: Census) -> Table:
 def distances(census: Census) -> Table:
     """Nearest neighbours of each pair of elements."""
     rows = []
-    for pair, found in census.distances.histograms().items():
-        low = number(found.quantile(0.01))
-        rows.append([pair, number(found.least), low, *_middle(found), str(found.count)])
+    for pair, histogram in census.distances.histograms().items():
+        low = number(histogram.quantile(0.01))
+        rows.append([pair, number(histogram.least), low, *_middle(histogram), str(histogram.count)])
     caption = (
         "Distance (Å) from an atom of one element of a pair to the nearest atom of the other, "
         f"periodic images included, up to {REACH:g} Å: shortest, first percentile, median and "
@@ -94,16 +94,16 @@ def distances(census: Census) -> Table:
 
 def overlaps(census: Census) -> list[str]:
     """Pairs that are closer than the screen of trainspot allows, in words."""
-    found = []
+    contacts = []
     for pair, histogram in census.distances.histograms().items():
         radii = [covalent_radii[atomic_numbers[symbol]] for symbol in pair.split("–")]
         limit = OVERLAP_FACTOR * float(np.sum(radii))
         if histogram.least < limit:
-            found.append(
+            contacts.append(
                 f"{pair} {number(histogram.least)} Å, less than {number(limit)} Å "
                 f"({OVERLAP_FACTOR:g} times the sum of the covalent radii)"
             )
-    return found
+    return contacts
 
 
 def theories(census: Census) -> Table:
@@ -115,7 +115,7 @@ def theories(census: Census) -> Table:
 
 
 def labels(census: Census) -> Table:
-    """How many frames have what label."""
+    """Number of frames with each label."""
     rows = [
         [name, str(count), f"{count / census.frames:.1%}"] for name, count in census.labels.items()
     ]
@@ -126,8 +126,8 @@ def atom_energies(census: Census) -> Table:
     """Energies of the isolated atoms."""
     rows = [
         [chemical_symbols[z], theory or "not named", f"{energy:.4f}"]
-        for theory, found in sorted(census.atom_energies.items())
-        for z, energy in sorted(found.items())
+        for theory, energies in sorted(census.atom_energies.items())
+        for z, energy in sorted(energies.items())
     ]
     caption = "Energies (eV) of the isolated atoms."
     return Table(caption, ["Element", "Level of theory", "Energy"], rows, row_headers=2)
@@ -148,7 +148,7 @@ def strategies(census: Census) -> Table:
 
 
 def refusals(census: Census) -> Table:
-    """What the augmentation did not keep, by step of its plan and reason."""
+    """Frames that the augmentation refused, by step of the plan and reason."""
     record = census.record
     by_step = record.by_step if record else {}
     reasons = sorted({reason for counts in by_step.values() for reason in counts})
@@ -164,17 +164,17 @@ def refusals(census: Census) -> Table:
 
 
 def _row(
-    name: str, unit: str, found: Histogram, *, logarithmic: bool = False, whole: bool = False
+    name: str, unit: str, histogram: Histogram, *, logarithmic: bool = False, whole: bool = False
 ) -> list[str]:
-    if not found.count:
+    if not histogram.count:
         return [name, unit, NONE, NONE, NONE, "0"]
-    values = [found.least, found.quantile(0.5), found.largest]
+    values = [histogram.least, histogram.quantile(0.5), histogram.largest]
     shown = [
         f"{value:.0f}" if whole else number(10.0**value if logarithmic else value)
         for value in values
     ]
-    return [name, unit, *shown, str(found.count)]
+    return [name, unit, *shown, str(histogram.count)]
 
 
-def _middle(found: Histogram) -> list[str]:
-    return [number(found.quantile(0.5)), number(found.largest)]
+def _middle(histogram: Histogram) -> list[str]:
+    return [number(histogram.quantile(0.5)), number(histogram.largest)]

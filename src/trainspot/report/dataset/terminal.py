@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show(census: Census, console: Console) -> None:
-    """Print what a dataset consists of."""
+    """Print the census of a dataset."""
     labels = ", ".join(f"{count} with {name}" for name, count in census.labels.items())
     console.print(
         Text(
@@ -28,7 +28,7 @@ def show(census: Census, console: Console) -> None:
         ),
         soft_wrap=True,
     )
-    found = [
+    listed = [
         tables.elements(census),
         tables.formulae(census, 8),
         tables.dimensions(census),
@@ -40,7 +40,7 @@ def show(census: Census, console: Console) -> None:
         tables.theories(census),
         tables.atom_energies(census),
     ]
-    for table in found:
+    for table in listed:
         if table is not None and table.rows:
             console.print(_rich(table))
             console.print()
@@ -61,6 +61,6 @@ def _rich(table: Table) -> RichTable:
 
 
 def _printable(text: str) -> str:
-    """Text without the control characters that a terminal would obey; any space is a space."""
+    """Text without control characters; each white space becomes one space."""
     plain = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in plain)

@@ -1,1 +1,1 @@
-"""The folder a user takes away: models, dataset, calibration and a card that explains them."""
+"""The exported folder: models, dataset, calibration and a card that explains the files."""

@@ -1,4 +1,4 @@
-"""The folder of a committee that no campaign made, but a user stage by stage."""
+"""The exported folder of a committee that a user made stage by stage, without a campaign."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def export_by_hand(
     predictions: Predictions,
     calibration: Mapping[str, Calibration],
 ) -> Path:
-    """Write what ``trainspot export`` writes of a campaign; see ``export.export``.
+    """Write the folder that ``trainspot export`` writes for a campaign; see ``export.export``.
 
     Args:
-        folder: Where to; its parent must exist.
-        dataset: The labelled frames, with their sets.
+        folder: Path of the folder; the parent must exist.
+        dataset: The labelled frames, with their splits.
         models: The members, one file each.
-        predictions: Of these members, for frames of the dataset.
-        calibration: Of these predictions.
+        predictions: Predictions of these members for frames of the dataset.
+        calibration: Calibration of these predictions.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The predictions are of other models; a model that is no file; or as ``export``.
+        InputError: The predictions are of other models, a model is no file, or as ``export``.
     """
     if tuple(member_names(models)) != predictions.members:
         theirs = ", ".join(predictions.members)
@@ -73,7 +73,7 @@ def export_by_hand(
 def _status(
     name: str, dataset: Dataset, predictions: Predictions, calibration: Mapping[str, Calibration]
 ) -> dict[str, Any]:
-    """A campaign's status without a state: there was no campaign."""
+    """The status of a campaign without a state, because there was no campaign."""
     labelled = dataset.labelled()
     record = IterationRecord(
         n=1,
@@ -82,5 +82,5 @@ def _status(
         rmse=rmse(dataset, predictions),
         calibration=calibration,
     )
-    tolerance = {key: one.tolerance for key, one in calibration.items()}
+    tolerance = {key: fit.tolerance for key, fit in calibration.items()}
     return {"name": name, "tolerance": tolerance, "iterations": [record.stored()]}

@@ -1,4 +1,4 @@
-"""The card of the folder, its README: of a committee, or of a dataset alone."""
+"""The README of the exported folder, for a committee or for a dataset alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def card(
     calibration: Mapping[str, Calibration],
     failures: Dataset | None = None,
 ) -> str:
-    """The README of the folder, in Markdown: of a committee, or of a dataset alone."""
+    """The README of the folder in Markdown, for a committee or for a dataset alone."""
     environment = Environment(
         loader=PackageLoader("trainspot.report.exported"),
         autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
@@ -44,8 +44,8 @@ def card(
     last = [record.stored() for record in records[-1:]]
     latest = ReportData({**data.status, "iterations": last}, data.dataset)
     bars = [
-        (BY_KEY[key].title, f"{one.sigma or one.slope:.3g}", one.verdict, one.pairs, one.fitted)
-        for key, one in calibration.items()
+        (BY_KEY[key].title, f"{fit.sigma or fit.slope:.3g}", fit.verdict, fit.pairs, fit.fitted)
+        for key, fit in calibration.items()
     ]
     template = "model_card.md.j2" if models else "dataset_card.md.j2"
     return environment.get_template(template).render(
@@ -54,7 +54,7 @@ def card(
         models=models,
         species=data.dataset.species,
         theories=data.dataset.theories,
-        engines=sorted({one.engine for one in references} - {""}),
+        engines=sorted({reference.engine for reference in references} - {""}),
         n_labelled=int(data.dataset.is_labelled.sum()),
         missing=_missing(data.dataset, failures),
         running=data.status.get("exit") is None and bool(data.status.get("state")),
@@ -69,21 +69,21 @@ def card(
 
 
 def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
-    """Which frames of the campaign have no labels here."""
-    found = []
+    """Frames of the campaign without labels, one sentence for each reason."""
+    lines = []
     if waiting := int((~dataset.is_labelled).sum()):
         verb = "has" if waiting == 1 else "have"
-        found.append(f"{counted(waiting, 'frame')} of the dataset {verb} no labels so far.")
+        lines.append(f"{counted(waiting, 'frame')} of the dataset {verb} no labels so far.")
     reasons = Counter(
         str((frame.info.get("failure") or {}).get("reason", "")) for frame in failures or ()
     )
     for reason, n in reasons.most_common():
-        found.append(f"{counted(n, 'frame')} could not be labelled and left out: {reason}")
-    return found
+        lines.append(f"{counted(n, 'frame')} could not be labelled and left out: {reason}")
+    return lines
 
 
 def _atoms_covered(data: ReportData) -> str:
-    """How many errors of atoms sigma covered when it was last tested, or nothing."""
+    """Share of the errors of atoms within sigma in the latest test, or nothing."""
     for record in reversed(data.records):
         batch = (record.prospective or {}).get("forces")
         for rates, which in ((batch and batch.audit, "audit"), (batch, "labelled")):
@@ -99,7 +99,7 @@ def _atoms_covered(data: ReportData) -> str:
 
 
 def plain(text: object) -> str:
-    """Text for one line of Markdown, with nothing that Markdown or HTML would act on."""
+    """Text for one line of Markdown, without characters special to Markdown or HTML."""
     line = " ".join(str(text).split()).translate({ord("<"): "&lt;", ord(">"): "&gt;"})
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", line)
 

@@ -1,4 +1,4 @@
-"""The folder a user takes away: models, dataset, calibration and a model card."""
+"""The exported folder: models, dataset, calibration and a model card."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def export(
 ) -> Path:
     """Write the folder; it appears whole or not at all, and replaces an earlier export.
 
-    Without models it holds the dataset alone, and a card that says so.
+    Without models the folder has the dataset and a card of the dataset.
 
     Args:
-        folder: Where to; its parent must exist.
+        folder: Path of the folder; the parent must exist.
         dataset: The final dataset.
-        models: File name → content or file; every kind's native format. May be empty.
+        models: File name → content or file, in the native format of the model kind. May be empty.
         calibration: The last calibration of each property; may be empty.
         status: The campaign as in ``trainspot status --json``.
-        failures: Frames that could not be labelled, each with ``info["failure"]``.
+        failures: Frames whose labelling failed, each with ``info["failure"]``.
 
     Returns:
         The folder.
@@ -71,7 +71,7 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            fitted = {key: one.to_dict() for key, one in calibration.items()}
+            fitted = {key: fit.to_dict() for key, fit in calibration.items()}
             write_calibration(scratch, list(names.values()), fitted)
         data = ReportData(status, dataset)
         text = card(data, list(names.values()), calibration, failures)
@@ -83,7 +83,7 @@ def export(
 
 
 def _file_name(key: str, value: bytes | Path) -> str:
-    """The name of a model file; a key without suffix takes that of its file."""
+    """The name of a model file; a key without suffix takes the suffix of the file."""
     name = key if isinstance(value, bytes) or Path(key).suffix else key + value.suffix
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise InputError(f"'{key}' is no plain file name")
@@ -102,7 +102,7 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _is_export(target: Path) -> bool:
-    """Whether the folder is empty, or holds an export and nothing else that would be lost."""
+    """Whether the folder is empty, or has only files of an export."""
     names = {path.name for path in target.iterdir()}
     if not names:
         return True
@@ -110,7 +110,7 @@ def _is_export(target: Path) -> bool:
         return False
     try:
         CalibrationFile.of_export(target)
-    except InputError:  # of an export without models, the card is what is ours
+    except InputError:  # an export without models is recognised by its card
         return not names & {MODELS, CALIBRATION} and _MADE in _text(target / CARD)
     return True
 

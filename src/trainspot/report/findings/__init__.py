@@ -1,1 +1,1 @@
-"""What a campaign has shown so far: its data, the verdict, and the tables of both."""
+"""The findings of a campaign: data, verdict and tables."""

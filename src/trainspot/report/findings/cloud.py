@@ -17,8 +17,8 @@ class Cloud:
     Attributes:
         reference: (k,) in eV/atom, eV/Å or eV/Å³.
         predicted: (k,), the committee mean.
-        frames: Number of frames the components belong to.
-        rmse: Of the committee mean over all components, same unit.
+        frames: Number of frames.
+        rmse: RMSE of the committee mean over all components, same unit.
     """
 
     reference: NDArray[np.float64]

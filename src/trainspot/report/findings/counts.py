@@ -1,4 +1,4 @@
-"""Counting frames: through the steps of an iteration, and by strategy in the final dataset."""
+"""Counts of frames: in the steps of an iteration, and by strategy in the final dataset."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a report is made from: ``ReportData``, and a folder it can be kept in.
+"""The data of a report: ``ReportData``, and a folder that stores these data.
 
-The shell collects it from a campaign; ``write`` and ``read`` keep it as plain files, so that a
-report can be made again, or differently, without AiiDA::
+The AiiDA package collects the data from a campaign. ``write`` and ``read`` store the data in plain
+files, so that a user can make a report again, or another report, without AiiDA::
 
     status.json  dataset.h5  explored.h5
     iteration_1/{predictions.h5,pairs.json,calibration.json}  …
@@ -46,10 +46,10 @@ class IterationData:
 
     Attributes:
         n: Iteration, from 1.
-        predictions: Its committee on labelled frames of the final dataset (at least the test
-            frames; the last iteration: all), or ``None``.
+        predictions: Predictions of the committee for labelled frames of the final dataset (at
+            least the test frames; in the last iteration all frames), or ``None``.
         pairs: Calibration pairs of disagreement and error, or ``None``.
-        calibration: Calibration of each property; empty if none was made.
+        calibration: Calibration of each property; empty without a calibration.
     """
 
     n: int
@@ -60,15 +60,15 @@ class IterationData:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A campaign, finished or not, as far as a reader wants to know it.
+    """The data of a campaign, finished or not, for its report.
 
     Attributes:
         status: The campaign as in ``trainspot status --json``; optional keys ``tolerance``
             (property → eV, Å units), ``calibrate`` (that section of the campaign file) and
             ``notes`` (sentences for the reader).
         dataset: The final dataset.
-        iterations: In order; may be empty, or lack those that are still running.
-        explored: Frames that exploration met in all iterations, chosen or not, if they are known.
+        iterations: Iterations in order, without iterations that still run; may be empty.
+        explored: Explored frames of all iterations, chosen or not, if they were stored.
     """
 
     status: Mapping[str, Any]
@@ -78,7 +78,7 @@ class ReportData:
 
     @property
     def name(self) -> str:
-        """The campaign's name, or a placeholder."""
+        """The name of the campaign, or a placeholder."""
         return str(self.status.get("name") or "campaign")
 
     @property
@@ -86,24 +86,26 @@ class ReportData:
         """The figures of the iterations in the status, in order.
 
         Raises:
-            DataError: They are damaged.
+            DataError: The figures are damaged.
         """
         return records_of(self.status)
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """The user's tolerance by property, eV/atom, eV/Å, eV/Å³; only those that are judged."""
-        given = dict(self.status.get("tolerance") or {})
+        """The tolerance of each judged property, eV/atom, eV/Å, eV/Å³."""
+        values = dict(self.status.get("tolerance") or {})
         for iteration in self.iterations:
-            given |= {key: made.tolerance for key, made in iteration.calibration.items()}
-        return {key: float(given[key]) for key in BY_KEY if given.get(key) is not None}
+            values |= {
+                key: calibration.tolerance for key, calibration in iteration.calibration.items()
+            }
+        return {key: float(values[key]) for key in BY_KEY if values.get(key) is not None}
 
     @property
     def calibrate(self) -> CalibrateSettings:
-        """How the campaign fits its thresholds; the defaults if its record does not say.
+        """The calibration settings of the campaign; the defaults if they were not stored.
 
         Raises:
-            DataError: What the record says are no such settings.
+            DataError: The stored settings are invalid.
         """
         try:
             return CalibrateSettings.model_validate(self.status.get("calibrate") or {})
@@ -112,30 +114,31 @@ class ReportData:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences the campaign wants every reader to see."""
+        """Sentences of the campaign for every reader."""
         return [str(note) for note in self.status.get("notes") or []]
 
     @property
     def last_predictions(self) -> IterationData | None:
-        """The latest iteration whose committee predicted something."""
+        """The latest iteration with predictions."""
         return next((it for it in reversed(self.iterations) if it.predictions is not None), None)
 
     def clouds(self, iteration: IterationData, key: str) -> dict[str, Cloud]:
         """Components of one property by split, isolated atoms left out.
 
-        A committee reproduces an isolated atom by construction, far from all other energies.
+        A committee reproduces an isolated atom by construction, and the energy of an atom is far
+        from all other energies.
         """
         predictions = self._compared(iteration)
         if predictions is None:
             return {}
         predictions = predictions.take(predictions.n_atoms > 1)
         splits = self.dataset.select(predictions.ids).column("split")
-        found = {}
+        clouds = {}
         for number, name in enumerate(("none", *SPLITS)):
             cloud = self._cloud(predictions.take(splits == number), key)
             if cloud is not None:
-                found[name] = cloud
-        return found
+                clouds[name] = cloud
+        return clouds
 
     def strategies(self, iteration: IterationData, split: Split) -> dict[str, tuple[float, int]]:
         """Force RMSE (eV/Å) and number of frames by strategy in one split, worst first."""
@@ -144,13 +147,13 @@ class ReportData:
             return {}
         frames = self.dataset.select(predictions.ids)
         here = frames.column("split") == 1 + SPLITS.index(split)
-        found = {}
+        by_strategy = {}
         for strategy in np.unique(frames.column("strategy")[here]):
             rows = here & (frames.column("strategy") == strategy)
             cloud = self._cloud(predictions.take(rows), "forces")
             if cloud is not None:
-                found[strategy.decode()] = (cloud.rmse, cloud.frames)
-        return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+                by_strategy[strategy.decode()] = (cloud.rmse, cloud.frames)
+        return dict(sorted(by_strategy.items(), key=lambda item: -item[1][0]))
 
     def _compared(self, iteration: IterationData) -> Predictions | None:
         """The finite predictions of frames that are in the dataset."""
@@ -162,7 +165,7 @@ class ReportData:
         )
 
     def _cloud(self, predictions: Predictions, key: str) -> Cloud | None:
-        """Components of the labelled frames among these; ``None`` if there are none."""
+        """Components of the labelled frames; ``None`` without labelled frames."""
         predictions = predictions.take(predictions.referenced(self.dataset)[key])
         if not len(predictions):
             return None
@@ -183,7 +186,7 @@ class ReportData:
         return Cloud(reference, predicted, len(predictions), rmse)
 
     def write(self, folder: Path | str) -> None:
-        """Write everything into a folder, made if needed."""
+        """Write all data into a folder, which is created if missing."""
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
         kept = {"iterations": [record.stored() for record in self.records]}
@@ -198,15 +201,17 @@ class ReportData:
                 iteration.predictions.write(place / "predictions.h5")
             if iteration.pairs is not None:
                 dump(place / "pairs.json", iteration.pairs.to_dict())
-            made = {key: one.to_dict() for key, one in iteration.calibration.items()}
-            dump(place / "calibration.json", made)
+            content = {
+                key: calibration.to_dict() for key, calibration in iteration.calibration.items()
+            }
+            dump(place / "calibration.json", content)
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportData:
-        """Read what ``write`` wrote.
+        """Read the folder that ``write`` wrote.
 
         Raises:
-            DataError: A file is missing, damaged or not ours.
+            DataError: A file is missing, damaged or from another program.
         """
         root = Path(folder)
         status = load(root / STATUS)
@@ -218,17 +223,17 @@ class ReportData:
 
 def _read_iteration(n: int, place: Path) -> IterationData:
     predictions, pairs = place / "predictions.h5", place / "pairs.json"
-    made = load(place / "calibration.json")
+    content = load(place / "calibration.json")
     return IterationData(
         n,
         Predictions.read(predictions) if predictions.exists() else None,
         Pairs.from_dict(load(pairs)) if pairs.exists() else None,
-        {key: Calibration.from_dict(one) for key, one in made.items()},
+        {key: Calibration.from_dict(values) for key, values in content.items()},
     )
 
 
 def dump(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that people can read and that is the same for the same content."""
+    """Write readable JSON; equal contents give equal files."""
     path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

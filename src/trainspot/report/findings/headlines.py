@@ -1,4 +1,4 @@
-"""The table of verdicts: how a campaign ended and which errors are within the tolerance."""
+"""The table of verdicts, by the ending of a campaign and the errors within the tolerance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Answer = Literal["yes", "open", "partly", "no", "unknown"]
 
 
 class Ending(StrEnum):
-    """How a campaign ended, or that it has not."""
+    """How a campaign ended, or that the campaign still runs."""
 
     CONVERGED = "converged"
     ITERATIONS = "out of iterations"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def iterations(data: ReportData) -> Table:
-    """What happened to how many frames in each iteration."""
+    """Numbers of frames in the steps of each iteration."""
     rows = []
     for record in data.records:
         cells = [record.labelled, record.labelled_total, record.label_failures]
@@ -38,9 +38,12 @@ def iterations(data: ReportData) -> Table:
 
 def refusals(data: ReportData) -> Table:
     """Explored frames refused by the screen, by reason."""
-    found = [(r.n, r.refused) for r in data.records if r.refused is not None]
-    reasons = sorted({reason for _, counted in found for reason in counted})
-    rows = [[str(n), *(str(counted.get(one, 0)) for one in reasons)] for n, counted in found]
+    by_iteration = [(r.n, r.refused) for r in data.records if r.refused is not None]
+    reasons = sorted({reason for _, counted in by_iteration for reason in counted})
+    rows = [
+        [str(n), *(str(counted.get(reason, 0)) for reason in reasons)]
+        for n, counted in by_iteration
+    ]
     caption = "Explored frames refused by the screen, by reason."
     return Table(caption, ["Iteration", *reasons], rows if reasons else [])
 
@@ -65,11 +68,11 @@ def runs(data: ReportData) -> Table:
 
 
 def flags(data: ReportData) -> Table:
-    """What flagged frames in each iteration, and beyond which distance a frame was novel."""
+    """Flagged frames by cause in each iteration, and the thresholds of novelty."""
     rows = []
     for record in data.records:
         by = record.flagged_by
-        if by is None:  # judged before causes were recorded
+        if by is None:  # an earlier version did not store causes
             continue
         cells = [record.flagged, *(by.get(key) for key in (*BY_KEY, NOVELTY))]
         cells.append(record.near_duplicates)
@@ -86,7 +89,7 @@ def flags(data: ReportData) -> Table:
 
 
 def errors(data: ReportData) -> Table:
-    """RMSE of the members per iteration and split, and of the committee on the last test frames."""
+    """RMSE of the members by iteration and split, and of the committee on the final test frames."""
     rows = []
     for record in data.records:
         for name in SPLITS:
@@ -110,22 +113,22 @@ def errors(data: ReportData) -> Table:
 def calibrations(data: ReportData) -> Table:
     """Every calibration with its threshold and verdict."""
     rows = []
-    for n, key, made in _calibrations(data):
+    for n, key, calibration in _calibrations(data):
         quantity = BY_KEY[key]
         rows.append(
             [
                 str(n),
                 quantity.title,
-                made.method,
-                _shown(made.slope),
-                _interval(made.interval),
-                f"{_shown(made.threshold, quantity.scale)} {quantity.unit}",
-                str(made.pairs),
-                _rate(made.spearman),
-                _with_interval(made.tpr, made.tpr_interval),
-                _with_interval(made.ppv, made.ppv_interval),
-                made.verdict,
-                "yes" if made.fitted else "no",
+                calibration.method,
+                _shown(calibration.slope),
+                _interval(calibration.interval),
+                f"{_shown(calibration.threshold, quantity.scale)} {quantity.unit}",
+                str(calibration.pairs),
+                _rate(calibration.spearman),
+                _with_interval(calibration.tpr, calibration.tpr_interval),
+                _with_interval(calibration.ppv, calibration.ppv_interval),
+                calibration.verdict,
+                "yes" if calibration.fitted else "no",
             ]
         )
     header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
@@ -141,7 +144,7 @@ def calibrations(data: ReportData) -> Table:
 
 
 def prospective(data: ReportData) -> Table:
-    """Whether the thresholds held on frames that were judged first and labelled afterwards."""
+    """Success of the thresholds on frames that were judged first and labelled afterwards."""
     rows = []
     for record in data.records:
         for key, quantity in BY_KEY.items():
@@ -171,13 +174,13 @@ def prospective(data: ReportData) -> Table:
 
 def timings(data: ReportData) -> Table:
     """Wall time of each stage."""
-    found = [(record.n, record.seconds or {}) for record in data.records]
+    by_iteration = [(record.n, record.seconds or {}) for record in data.records]
     order = ("augment", "label", "train", "explore", "evaluate", "judge")
-    present = {stage for _, seconds in found for stage in seconds}
+    present = {stage for _, seconds in by_iteration for stage in seconds}
     stages = [s for s in order if s in present] + sorted(present - set(order))
     rows = [
         [str(n), *(_duration(seconds.get(stage)) for stage in stages), _total(seconds)]
-        for n, seconds in found
+        for n, seconds in by_iteration
         if seconds
     ]
     return Table(
@@ -199,23 +202,23 @@ def composition(data: ReportData) -> Table:
 def strategies(data: ReportData) -> Table:
     """Force errors on test frames by strategy."""
     last = data.last_predictions
-    found = data.strategies(last, "test") if last else {}
+    errors = data.strategies(last, "test") if last else {}
     forces = BY_KEY["forces"]
-    rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in found.items()]
+    rows = [[name, number(e * forces.scale), str(n)] for name, (e, n) in errors.items()]
     caption = f"Force error ({forces.unit}) of the committee mean on test frames, by strategy."
     return Table(caption, ["Strategy", "RMSE", "Frames"], rows)
 
 
 def _calibrations(data: ReportData) -> list[tuple[int, str, Calibration]]:
-    """Calibrations of the records, else those kept beside the arrays of an iteration."""
+    """Calibrations of the records, or those stored beside the arrays of an iteration."""
     kept = {iteration.n: iteration.calibration for iteration in data.iterations}
-    found = []
+    rows = []
     for record in data.records:
         for key in BY_KEY:
-            made = record.calibration.get(key) or kept.get(record.n, {}).get(key)
-            if made:
-                found.append((record.n, key, made))
-    return found
+            calibration = record.calibration.get(key) or kept.get(record.n, {}).get(key)
+            if calibration:
+                rows.append((record.n, key, calibration))
+    return rows
 
 
 def _rmse(error: MemberError | None, scale: float) -> str:
@@ -246,7 +249,7 @@ def _scored(rates: Rates) -> list[str]:
 
 
 def _novelty(judged: Novelty | None) -> str:
-    """The thresholds of novelty, or why there were none."""
+    """The thresholds of novelty, or the reason why there are no thresholds."""
     if judged is None:
         return NONE
     groups = grouped(judged.thresholds)

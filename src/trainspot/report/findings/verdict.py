@@ -1,6 +1,6 @@
-"""The verdict on a campaign in plain words: is the potential within the tolerance, what limits it.
+"""The verdict on a campaign in words: whether the potential is within the tolerance, and limits.
 
-The headline follows from how the campaign ended and which errors are within the tolerance, see
+The headline depends on the ending of the campaign and on the errors within the tolerance, see
 ``headlines``.
 """
 
@@ -30,13 +30,13 @@ _MANY_FLAGGED: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a newcomer reads first.
+    """The summary at the top of the page.
 
     Attributes:
         answer: Whether the errors of the potential are within the tolerance.
         headline: The answer in one sentence, without its full stop.
-        sentences: What the answer rests on.
-        limits: What limits it, most important first.
+        sentences: Grounds of the answer.
+        limits: Limits of the answer, the most important first.
     """
 
     answer: Answer
@@ -46,7 +46,7 @@ class Summary:
 
 
 class _Judged(NamedTuple):
-    """The error of a property beside its tolerance, eV and Å."""
+    """The error of a property with its tolerance, eV and Å."""
 
     quantity: Quantity
     error: float
@@ -58,7 +58,7 @@ class _Judged(NamedTuple):
 
 
 def summarise(data: ReportData) -> Summary:
-    """The answer, its grounds and its limits, from the numbers alone."""
+    """The answer with grounds and limits, from the numbers of the campaign."""
     ending = ending_of(data)
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
@@ -74,12 +74,12 @@ def summarise(data: ReportData) -> Summary:
     answer, headline = _verdict(ending, within(judged), sure=not trust)
     headline = headline.format(
         which=_unseen(record),
-        good=_names(one for one in judged if one.good),
-        bad=_names(one for one in judged if not one.good),
+        good=_names(figure for figure in judged if figure.good),
+        bad=_names(figure for figure in judged if not figure.good),
     )
     limits = [
         *_why_ended(data),
-        *(_beyond(*one) for one in judged if not one.good),
+        *(_beyond(*figure) for figure in judged if not figure.good),
         *_strategy_limits(data),
         *trust,
         *_exploration_limits(data, record, ending),
@@ -92,12 +92,12 @@ def within(judged: Sequence[_Judged]) -> Within:
     """Which of these errors are within their tolerances."""
     if not judged:
         return Within.NOT_STATED
-    good = sum(one.good for one in judged)
+    good = sum(figure.good for figure in judged)
     return Within.ALL if good == len(judged) else Within.SOME if good else Within.NONE
 
 
 def _verdict(ending: Ending, errors: Within, *, sure: bool) -> tuple[Answer, str]:
-    """Answer and headline, with names still to be filled in."""
+    """Answer and headline, with placeholders for names."""
     if (ending, errors) == (Ending.CONVERGED, Within.ALL) and not sure:
         return "open", UNSURE
     return HEADLINES[ending, errors]
@@ -105,7 +105,7 @@ def _verdict(ending: Ending, errors: Within, *, sure: bool) -> tuple[Answer, str
 
 def _names(judged: Iterable[_Judged]) -> str:
     """``energy``, ``energy and stress``, or ``energy, forces and stress``."""
-    *first, last = [one.quantity.key for one in judged] or [""]
+    *first, last = [figure.quantity.key for figure in judged] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -124,7 +124,7 @@ def ending_of(data: ReportData) -> Ending:
 
 def _errors(record: IterationRecord) -> dict[str, float]:
     """Mean RMSE of the members on test frames (else validation frames), by property."""
-    return {key: one.mean for key, one in record.rmse.get(_unseen(record), {}).items()}
+    return {key: error.mean for key, error in record.rmse.get(_unseen(record), {}).items()}
 
 
 def _unseen(record: IterationRecord) -> str:
@@ -133,8 +133,8 @@ def _unseen(record: IterationRecord) -> str:
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
     """Exit status (``None`` before the end) and its label."""
-    found = data.status.get("exit") or {}
-    return found.get("status"), str(found.get("label") or "")
+    ending = data.status.get("exit") or {}
+    return ending.get("status"), str(ending.get("label") or "")
 
 
 def _grounds(
@@ -188,9 +188,9 @@ def _ending(data: ReportData, ending: Ending) -> str:
 
 
 def _why_ended(data: ReportData) -> list[str]:
-    """Why it ended before it converged and what to do, in the words of ``trainspot status``."""
-    found = data.status.get("exit") or {}
-    said = sentences(str(found.get("message") or ""), str(found.get("remedy") or ""))
+    """Reason and remedy of an early ending, in the words of ``trainspot status``."""
+    ending = data.status.get("exit") or {}
+    said = sentences(str(ending.get("message") or ""), str(ending.get("remedy") or ""))
     return [f"Why it ended: {said}"] if said else []
 
 
@@ -218,15 +218,15 @@ def _strategy_limits(data: ReportData) -> list[str]:
 def _calibration_limits(record: IterationRecord) -> list[str]:
     if not record.calibration:
         return ["The disagreement was not calibrated: error bars are raw disagreements."]
-    found = []
+    limits = []
     for quantity in QUANTITIES:
-        one = record.calibration.get(quantity.key)
-        if one and (one.verdict != "good" or not one.fitted):
-            found.append(
-                f"{quantity.title}: the calibration is {one.verdict} ({one.pairs} pairs). Here the "
+        fit = record.calibration.get(quantity.key)
+        if fit and (fit.verdict != "good" or not fit.fitted):
+            limits.append(
+                f"{quantity.title}: the calibration is {fit.verdict} ({fit.pairs} pairs). Here the "
                 "disagreement says little about the error."
             )
-    return found
+    return limits
 
 
 def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
@@ -255,8 +255,8 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
 
 
 def too_few(record: IterationRecord) -> str:
-    """Why an iteration had no thresholds, if the number of frames is why, and what to do."""
-    pairs = max((one.pairs for one in record.calibration.values()), default=0)
+    """Reason and remedy if an iteration had too few frames for thresholds; else empty."""
+    pairs = max((fit.pairs for fit in record.calibration.values()), default=0)
     if not record.random_choice or pairs >= MIN_PAIRS:
         return ""
     return (

@@ -35,14 +35,14 @@ def section(
     kinetic_map: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Section:
-    """What a campaign explored, as maps; without the libraries it says how to get them.
+    """Maps of the explored frames; if a library is missing, the section names its package.
 
     Args:
         data: The campaign.
-        kinetic_map: Whether the map by the descriptor of the paper is drawn as well.
-        progress: Called with frames done and all frames while the kinetic map is made.
+        kinetic_map: Whether to draw the map with the descriptor of the paper too.
+        progress: Called with finished frames and all frames of the kinetic map.
     """
-    found = Section(
+    maps = Section(
         "explored",
         "What was explored?",
         "Each point is a frame; similar frames are close to each other. Iteration 0 is the "
@@ -52,29 +52,31 @@ def section(
     try:
         chart = _chart(data, "structural", Limits(frames=IN_REPORT))
     except MissingExtraError as error:
-        found = replace(found, missing=f"The map needs a library: {error}.")
+        maps = replace(maps, missing=f"The map needs a library: {error}.")
     except InputError:  # no frame of more than one atom
-        return replace(found, missing="There is nothing to put on a map yet.")
+        return replace(maps, missing="There is nothing to put on a map yet.")
     else:
         drawn = picture(chart, "iteration")
         drawn = replace(drawn, caption=" ".join([drawn.caption, *_words(chart)]))
-        found = replace(found, pictures=[drawn], tables=[counts(chart, "iteration")])
+        maps = replace(maps, pictures=[drawn], tables=[counts(chart, "iteration")])
     if not kinetic_map:
-        return replace(found, remarks=[_OPTION])
-    return _with_kinetic(found, data, progress)
+        return replace(maps, remarks=[_OPTION])
+    return _with_kinetic(maps, data, progress)
 
 
 def _with_kinetic(
     section: Section, data: ReportData, progress: Callable[[int, int], None] | None
 ) -> Section:
-    """The section with the second map, or with the reason why there is none."""
+    """The section with the second map, or with the reason why the map is missing."""
     try:
         chart = _chart(data, "sorep", KINETIC_LIMITS, progress)
     except MissingExtraError as error:
         return replace(section, remarks=[f"{_KINETIC} needs a library: {error}."])
     except NoFrameError as error:
         more = [_MORE] if any(note.option for note in error.notes) else []
-        reasons = " ".join([f"{_KINETIC} is not drawn: {error.what}.", *_told(error.notes), *more])
+        reasons = " ".join(
+            [f"{_KINETIC} is not drawn: {error.what}.", *_sentences(error.notes), *more]
+        )
         return replace(section, remarks=[reasons])
     return replace(
         section,
@@ -86,11 +88,11 @@ def _with_kinetic(
 
 
 def _kinetic(chart: FrameMap, *, again: bool) -> Picture:
-    """The map by the paper's descriptor, with how many frames of each kind are on it.
+    """The map with the descriptor of the paper, with the number of frames of each kind.
 
     Args:
         chart: The map.
-        again: How to read one is explained already.
+        again: Whether the page has explained a map before.
     """
     listed = ", ".join(
         f"{chart.status.count(kind)} {kind}" for kind in KINDS if kind in chart.status
@@ -130,12 +132,12 @@ def _has_tsne() -> bool:
 
 
 def _words(chart: FrameMap, *, again: bool = False) -> list[str]:
-    """What goes below a map: how to read it, unless the axes are known, and who is not on it."""
+    """Text below a map: how to read the map, and which frames are missing."""
     words = [meaning for key, meaning in reading(chart) if key != "Axes" or not again]
     if not _has_tsne() and not again:
         words.append("pip install 'trainspot[map]' brings t-SNE, which tells groups apart better.")
-    return words + _told(chart.notes)
+    return words + _sentences(chart.notes)
 
 
-def _told(notes: Sequence[Note]) -> list[str]:
+def _sentences(notes: Sequence[Note]) -> list[str]:
     return [f"{note.text}." for note in notes]  # a report has no options

@@ -1,4 +1,4 @@
-"""Frames in a plane, coloured by what is known of them."""
+"""Frames in a plane, coloured by a property of the frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainspot.report.map.rows import Group, Marks
 
 _RASTER: Final = 500
-_PALETTE: Final = (  # Okabe and Ito, then Tol: apart in every common kind of colour blindness
+_PALETTE: Final = (  # Okabe and Ito, then Tol: distinct in every common kind of colour blindness
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
     *("#332288", "#882255", "#999933", "#44AA99", "#1A1A1A", "#AA4499"),
 )
@@ -30,21 +30,21 @@ _SEQUENCE: Final = "viridis"
 
 
 def looks(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """Colour and marker of each group, no two alike."""
+    """Colour and marker of each group, all different."""
     numbers = sum(group.kind == "number" for group in groups)
     shades = mpl.colormaps[_SEQUENCE](np.linspace(0.0, 0.86, max(2, numbers)))
-    found = []
+    styles = []
     for group in groups:
         shape = _SHAPES[group.place % len(_SHAPES)]
         if group.kind == "number":
-            found.append((to_hex(shades[group.place]), shape))
+            styles.append((to_hex(shades[group.place]), shape))
         elif group.kind == "split":
-            found.append((COLOURS[group.label], MARKERS[group.label]))
+            styles.append((COLOURS[group.label], MARKERS[group.label]))
         elif group.kind == "word":
-            found.append((_PALETTE[group.place], shape))
+            styles.append((_PALETTE[group.place], shape))
         else:
-            found.append((COLOURS["none"], "o"))
-    return found
+            styles.append((COLOURS["none"], "o"))
+    return styles
 
 
 @styled
@@ -70,7 +70,7 @@ def frame_map(marks: Marks) -> Figure:
 def _points(
     axes: Axes, points: NDArray[np.float64], *, opened: bool, colour: Any, **k: Any
 ) -> None:
-    """Draw points of one colour, or of a colour each, (n, 4)."""
+    """Draw points of one colour, or with one colour for each point, (n, 4)."""
     size = float(np.clip(9000.0 / max(1, len(points)), 12.0, 34.0))
     full: dict[str, Any] = {"s": size, "facecolors": colour, "edgecolors": "white"}
     full |= {"linewidths": 0.3, "alpha": 0.9, "zorder": 3}
@@ -81,7 +81,7 @@ def _points(
 
 
 def _scale(figure: Figure, axes: Axes, marks: Marks, values: NDArray[np.float64]) -> None:
-    """Points on a continuous scale; those whose value is not known in grey."""
+    """Points on a continuous scale; points without a value are grey."""
     present = np.isfinite(values)
     norm = Normalize(*marks.limits)
     shades = mpl.colormaps[_SEQUENCE](norm(values))

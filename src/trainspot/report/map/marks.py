@@ -1,4 +1,4 @@
-"""From a map to what its figure draws: ``marks``, and the groups that colours tell apart."""
+"""From a map to the data of its figure: ``marks``, and the groups of one colour each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LABELS: Final = {
 
 
 def label(key: str) -> str:
-    """How a legend names what points are coloured by."""
+    """The name of the colour key in a legend."""
     return _LABELS.get(key, key)
 
 
 def is_scale(values: list[Any]) -> bool:
-    """Whether values are shown as a continuous scale: numbers that are not few and whole."""
+    """Whether values need a continuous scale: numbers, except a few whole numbers."""
     present = [value for value in values if value is not None]
     if not present or any(isinstance(value, str | bool) for value in present):
         return False
@@ -73,8 +73,8 @@ def _frequent(values: list[Any]) -> list[Any]:
 def marks(chart: FrameMap, key: str) -> Marks:
     """The map, its points coloured by ``key``.
 
-    Full markers are frames that are labelled; open ones were explored and not chosen, or are not
-    labelled. Where nothing is labelled all are full.
+    Full markers are labelled frames. Open markers are explored frames that were not chosen, and
+    frames without labels. Without any label, all markers are full.
     """
     values = chart.values(key)
     is_open = _is_open(chart, key)
@@ -100,7 +100,7 @@ def marks(chart: FrameMap, key: str) -> Marks:
 
 
 def _is_open(chart: FrameMap, key: str) -> NDArray[np.bool_]:
-    """Which markers are open, (N,); the colour itself tells the status if that is its key."""
+    """Mask of open markers, (N,); with the key ``status`` only explored frames are open."""
     if key == "status":
         return np.array([status == EXPLORED for status in chart.status], dtype=np.bool_)
     is_open = np.array([status != LABELLED for status in chart.status], dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""A map on a page of its own or in a file for other programs; the suffix decides."""
+"""A map as a page or as a file for other programs, depending on the suffix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES: Final = (".html", ".png", ".svg", ".json", ".csv")
 
 
 def check_output(path: Path) -> Path:
-    """A path that ``write`` will accept, checked before work is spent.
+    """Check before any calculation that ``write`` accepts a path.
 
     Raises:
         InputError: Another suffix, or the folder does not exist.
@@ -39,13 +39,13 @@ def check_output(path: Path) -> Path:
 
 
 def write(chart: FrameMap, path: Path, colour: str, name: str) -> None:
-    """Write a map, atomically; the suffix decides what.
+    """Write a map, atomically; the suffix sets the format.
 
     Args:
         chart: The map.
-        path: As ``check_output`` accepts.
-        colour: What points are coloured by.
-        name: Of the campaign or file, for the page.
+        path: A path that ``check_output`` accepts.
+        colour: The colour key.
+        name: Name of the campaign or file, for the page.
     """
     if path.suffix == ".png":
         with replacing(path) as scratch:

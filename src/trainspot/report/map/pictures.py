@@ -1,4 +1,4 @@
-"""Maps in words and pictures: the figure with its caption, the counts, and how to read them."""
+"""A map with its caption, its counts and an explanation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _METHODS: Final = {
 
 
 def reading(chart: FrameMap) -> list[tuple[str, str]]:
-    """What it means that two frames are close, and what the plane is."""
+    """The meaning of distances and axes on the map."""
     details = {
         "tsne": f" Perplexity {number(perplexity(len(chart)))}.",
         "umap": f" {min(NEIGHBOURS, len(chart) - 1)} neighbours.",
@@ -48,7 +48,7 @@ def reading(chart: FrameMap) -> list[tuple[str, str]]:
 
 
 def picture(chart: FrameMap, colour: str) -> Picture:
-    """The figure with its caption and the words that stand in for it."""
+    """The figure with a caption and an alternative text."""
     caption = f"{len(chart)} frames, coloured by {colour}: {chart.title}."
     if EXPLORED in chart.status:
         caption += (

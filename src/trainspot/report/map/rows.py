@@ -1,4 +1,4 @@
-"""What the figure of a map draws: points, and what colours them."""
+"""Data of the figure of a map: points and their colours."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Kind = Literal["number", "split", "word", "rest"]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Points that look the same.
+    """Points with the same colour and marker.
 
     Attributes:
-        label: As in the legend.
-        mask: Which points, (N,).
+        label: Text in the legend.
+        mask: Mask of the points, (N,).
         kind: ``number`` of a sequence, ``split``, any other ``word``, or the ``rest``.
-        place: Among the groups of its kind, from 0.
+        place: Index among the groups of this kind, from 0.
     """
 
     label: str
@@ -36,16 +36,15 @@ class Marks:
     """A map with one colour key.
 
     Attributes:
-        title: Of the map.
-        points: (N, 2).
-        is_open: Points with open markers, (N,).
-        opened: In words, what open markers are; empty if the colours tell it.
+        title: Title of the map.
+        points: Positions, (N, 2).
+        is_open: Mask of open markers, (N,).
+        opened: Meaning of open markers; empty if the colours show it.
         key: Name of the colour key, for the legend.
         groups: Points by value; empty on a scale.
-        values: On a scale, what colours the points, (N,), not a number where it is unknown;
-            else ``None``.
+        values: On a scale, values of the points, (N,), not a number if unknown; else ``None``.
         limits: Ends of the scale.
-        axes: Names of the axes; empty if directions mean nothing.
+        axes: Names of the axes; empty if directions have no meaning.
     """
 
     title: str

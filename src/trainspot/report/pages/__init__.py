@@ -1,1 +1,1 @@
-"""What the pages of all subjects share: skeleton, tables, style of figures, drawings of frames."""
+"""Tools of all pages: skeleton, tables, style of figures, drawings of frames."""

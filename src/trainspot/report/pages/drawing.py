@@ -1,7 +1,7 @@
 """Structures as small pictures: depth as fog, bonds, and the edges of the periodic directions.
 
-ASE draws atoms as flat discs on top of the whole cell, which a dense supercell at the size of a
-thumbnail does not survive; colours and radii are ASE's.
+ASE draws atoms as flat discs on top of the whole cell, so that a thumbnail of a dense supercell is
+unreadable. Colours and radii are those of ASE.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_RADII: Final = (0.55, 0.8)  # of the covalent radius: few atoms show their bonds, many a surface
+_RADII: Final = (0.55, 0.8)  # of the covalent radius: few atoms show bonds, many a surface
 _MANY: Final = 100
 _BOND: Final = 1.2  # of the sum of the covalent radii
-_FOG: Final = 0.75  # how much of its colour the farthest atom loses
+_FOG: Final = 0.75  # share of its colour that the farthest atom loses
 _STRAY: Final = 1.0  # Å an atom may lie outside the cell before it is wrapped
 _SUNK: Final = 0.5  # Å an edge lies behind its place, so that an atom on it covers it
 _LINE: Final = 0.8  # points, bonds and edges
@@ -42,7 +42,7 @@ _TILTS: Final = {0: (12.0, 20.0), 1: (0.0, 28.0), 2: (-12.0, 50.0), 3: (-16.0, 1
 
 
 class Scene(NamedTuple):
-    """A frame as it is seen: x to the right, y up, z towards the reader.
+    """A frame as drawn: x to the right, y up, z towards the reader.
 
     Attributes:
         positions: (n, 3), Å.
@@ -138,16 +138,16 @@ def _dots_per_inch(axes: Axes) -> float:
 
 
 def drawn_radii(frame: Frame) -> Floats:
-    """How large the discs of the atoms are, (n,), Å."""
+    """Radii of the discs of the atoms, (n,), Å."""
     factor = _RADII[int(len(frame) > _MANY and frame.pbc.all())]
     result: Floats = factor * covalent_radii[frame.numbers]
     return result
 
 
 def view(frame: Frame) -> Scene:
-    """Turn a frame so that its periodic directions can be recognised."""
+    """Turn a frame so that its periodic directions are visible."""
     rotation = _rotation(frame)
-    positions = _gathered(frame)
+    positions = _wrapped(frame)
     middle = positions.mean(axis=0)
     corner = _corner(frame, positions)
     edges = np.array([(corner + a, corner + b) for a, b in _cell_edges(frame)]).reshape(-1, 2, 3)
@@ -156,7 +156,7 @@ def view(frame: Frame) -> Scene:
 
 
 def _rotation(frame: Frame) -> Floats:
-    """Rows: where right, up and towards the reader are, in the coordinates of the frame."""
+    """Rows: directions right, up and towards the reader, in the coordinates of the frame."""
     rank = int(frame.pbc.sum())
     if rank == 3:
         up = np.array([0.0, 0.0, 1.0])
@@ -179,7 +179,7 @@ def _rotation(frame: Frame) -> Floats:
     base = np.stack([right, up, np.cross(right, up)])
     about_up, about_right = np.radians(_TILTS[rank])
     if rank == 2 and _thick(frame, base):
-        about_right = np.radians(_TILTS[3][1])  # layers show from the side, sheets from above
+        about_right = np.radians(_TILTS[3][1])  # layers are seen from the side, sheets from above
     turned: Floats = _turn(0, about_right) @ _turn(1, about_up) @ base
     return turned
 
@@ -191,7 +191,7 @@ def _thick(frame: Frame, base: Floats) -> bool:
 
 
 def _widest(spread: Floats, number: int) -> Floats:
-    """Unit vectors along which atoms are spread most, signs fixed, (number, 3)."""
+    """Unit vectors of the largest extent of the atoms, with fixed signs, (number, 3)."""
     axes = np.linalg.svd(spread, full_matrices=False)[2][:number]
     largest = np.abs(axes).argmax(axis=1)
     result: Floats = axes * np.sign(axes[np.arange(number), largest])[:, None]
@@ -206,7 +206,7 @@ def _turn(axis: int, angle: float) -> Floats:
     return matrix
 
 
-def _gathered(frame: Frame) -> Floats:
+def _wrapped(frame: Frame) -> Floats:
     """Positions with atoms far outside the cell brought back along periodic directions."""
     whole = full_cell(frame.cell, frame.pbc)
     shares = np.linalg.solve(whole.T, frame.positions.T).T
@@ -219,7 +219,7 @@ def _gathered(frame: Frame) -> Floats:
 
 
 def _corner(frame: Frame, positions: Floats) -> Floats:
-    """Where the cell is drawn from: at the atoms' height along directions that are not periodic."""
+    """Corner of the drawn cell: at the height of the atoms along non-periodic directions."""
     whole = full_cell(frame.cell, frame.pbc)
     shares = np.linalg.solve(whole.T, positions.T).T
     middle = (shares.min(axis=0) + shares.max(axis=0)) / 2
@@ -228,13 +228,13 @@ def _corner(frame: Frame, positions: Floats) -> Floats:
 
 
 def _cell_edges(frame: Frame) -> list[tuple[Floats, Floats]]:
-    """Edges of what the periodic cell vectors span: twelve, four, one, or none."""
+    """Edges of the body that the periodic cell vectors span: twelve, four, one, or none."""
     vectors = frame.cell[frame.pbc]
     edges = []
     for axis in range(len(vectors)):
-        others = np.delete(vectors, axis, axis=0)
-        for bits in np.ndindex(*[2] * len(others)):
-            start = np.array(bits) @ others if len(others) else np.zeros(3)
+        rest = np.delete(vectors, axis, axis=0)
+        for bits in np.ndindex(*[2] * len(rest)):
+            start = np.array(bits) @ rest if len(rest) else np.zeros(3)
             edges.append((start, start + vectors[axis]))
     return edges
 
@@ -273,7 +273,7 @@ def _line(start: Floats, end: Floats, colour: Floats) -> PathPatch:
 
 
 def _pieces(edges: Floats) -> Floats:
-    """Edges cut into pieces, so that each is hidden by what is before it, (k, 2, 3)."""
+    """Edges cut into pieces, so that atoms can hide each piece, (k, 2, 3)."""
     steps = np.linspace(0, 1, _PIECES + 1)
     points = edges[:, :1] + (edges[:, 1:] - edges[:, :1]) * steps[None, :, None]
     return np.stack([points[:, :-1], points[:, 1:]], axis=2).reshape(-1, 2, 3)

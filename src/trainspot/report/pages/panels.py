@@ -1,4 +1,4 @@
-"""Pieces that several figures share: legends, axis limits, the panel without data."""
+"""Parts of several figures: legends, axis limits, the panel without data."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    known = [label for label in SPLIT_LABELS.values() if label in entries]
+    splits = [label for label in SPLIT_LABELS.values() if label in entries]
     entries = {
-        label: entries[label] for label in [*known, *(one for one in entries if one not in known)]
+        label: entries[label]
+        for label in [*splits, *(name for name in entries if name not in splits)]
     }
     if entries:
         figure.legend(

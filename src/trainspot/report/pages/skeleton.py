@@ -1,4 +1,4 @@
-"""What every page is made of: ``Section`` and ``Picture``, ``render`` and ``save``."""
+"""The parts of every page: ``Section`` and ``Picture``, ``render`` and ``save``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Picture:
 
     Attributes:
         source: ``data:`` address of the image.
-        caption: What it shows and how to read it.
-        alt: What it says, for those who do not see it.
+        caption: Content of the figure and how to read it.
+        alt: Alternative text for readers who cannot see the figure.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Picture:
 class Section:
     """A part of the page.
 
-    It is shown with ``missing`` as its text when it has nothing else, and ends with ``remarks``.
+    A section without other content shows the text ``missing``; ``remarks`` are at its end.
     """
 
     key: str
@@ -48,13 +48,13 @@ class Section:
 
 
 def render(package: str, template: str, **content: Any) -> str:
-    """A page; whatever it is given is escaped.
+    """A page from a template, with escaped content.
 
     Args:
-        package: Whose ``templates`` hold the template; it may extend or include those of the
-            toolkit.
+        package: Package with the template in ``templates``; the template may extend or include
+            templates of ``trainspot.report.pages``.
         template: Name of the file.
-        content: What the template shows.
+        content: Values of the template.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("trainspot.report.pages")]),
@@ -73,7 +73,7 @@ def save(text: str, target: Path | str) -> None:
 
 
 def present(*pictures: Picture | None) -> list[Picture]:
-    """The pictures that there are."""
+    """The pictures, without ``None``."""
     return [picture for picture in pictures if picture is not None]
 
 

@@ -1,8 +1,8 @@
-"""The look of the figures: colours, markers, fonts; and how a figure becomes an image.
+"""The style of the figures: colours, markers, fonts; and conversion of figures to images.
 
-Figures are made without pyplot and under ``rc_context``, so nothing global is left behind.
-Blue, vermilion and black (Okabe and Ito) stay apart in every common kind of colour blindness, and
-each set has its own marker too.
+Figures are made without pyplot and under ``rc_context``, so no global state changes. Blue,
+vermilion and black (Okabe and Ito) are distinct in every common kind of colour blindness, and each
+split also has its own marker.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _RC: Final[dict[str, Any]] = {
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function that draws under this style, and leave matplotlib as it was."""
+    """Run a drawing function with this style, without a change of the settings of matplotlib."""
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -108,7 +108,7 @@ def data_uri(figure: Figure) -> str:
 
 @styled
 def png_uri(figure: Figure, dpi: int = 144) -> str:
-    """The same as a bitmap, smaller where a figure has hundreds of shapes."""
+    """The figure as a bitmap, which is smaller than SVG if a figure has hundreds of shapes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

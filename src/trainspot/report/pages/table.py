@@ -13,10 +13,10 @@ class Table:
     """Rows of text under a header; the first ``row_headers`` cells of a row name it.
 
     Attributes:
-        caption: What it shows, with units.
+        caption: Content of the table, with units.
         header: Column names.
-        rows: One list a row, as long as the header.
-        row_headers: Cells that are words, aligned left; the others are numbers.
+        rows: One list for each row, as long as the header.
+        row_headers: Number of cells with words, aligned left; the other cells are numbers.
     """
 
     caption: str

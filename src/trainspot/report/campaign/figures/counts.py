@@ -1,4 +1,4 @@
-"""How many frames: through the steps of each iteration, and by strategy in the final dataset."""
+"""Numbers of frames: in the steps of each iteration, and by strategy in the final dataset."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @styled
 def counts(steps: Sequence[Step], iterations: Sequence[int]) -> Figure:
-    """How many frames went through each step, by iteration.
+    """Number of frames in each step, by iteration.
 
     Args:
-        steps: Six of them, a panel for each.
-        iterations: All iterations, which the axes span.
+        steps: Six steps, one panel each.
+        iterations: All iterations; the axes span them.
     """
     figure = new(4.5)
     figure.set_layout_engine("constrained", h_pad=0.12)

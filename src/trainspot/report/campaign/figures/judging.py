@@ -1,4 +1,4 @@
-"""How far the judge can be trusted: coverage, drift, committee size."""
+"""Figures on the quality of the judgement: coverage, drift, committee size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good the committees are: RMSE per iteration, parity and error of the latest."""
+"""Figures on the accuracy of the committees: RMSE per iteration, parity and error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TPR and PPV over all tolerances and thresholds: last, along iterations, by committee size."""
+"""TPR and PPV over tolerances and thresholds: latest, by iteration, by committee size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rate_maps(columns: Sequence[RateColumn]) -> Figure:
     """TPR and PPV over all tolerances and thresholds (the insets of the paper's figure 5).
 
     Args:
-        columns: One for each property, each on axes of its own.
+        columns: One column for each property, each with separate axes.
     """
     figure = new(5.6)
     grid = figure.subplots(2, 3)
@@ -51,8 +51,8 @@ def side_by_side(columns: Sequence[RateColumn]) -> Figure:
     """TPR above PPV of one property, for each column, on common axes.
 
     Args:
-        columns: Of iterations or committee sizes, at least one, all of the same property and with
-            rates.
+        columns: Columns of iterations or committee sizes, at least one, all of one property and
+            with rates.
     """
     detailed = any(column.detail for column in columns)
     figure = new(4.6 if detailed else 4.4)
@@ -95,7 +95,7 @@ def _draw_map(axes: Axes, rates: Rates, scale: float, key: str) -> QuadMesh:
 
 
 def _draw_calibrations(axes: Axes, column: RateColumn, ends: NDArray[np.float64]) -> None:
-    """What was used as dots, and the median calibration as a line between two thresholds."""
+    """Draw used thresholds as dots, and the median calibration as a line."""
     scale = column.quantity.scale
     if column.slope is not None:
         axes.plot(ends, column.slope * ends, color="white", lw=1.4, ls="-")

@@ -1,4 +1,4 @@
-"""Whether disagreement tells the error: calibration pairs, line, tolerance, threshold."""
+"""Error against disagreement: calibration pairs, line, tolerance, threshold."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _panel(axes: Axes, panel: PairsPanel) -> None:
 
 
 def _summary(fit: Fit | None, n_pairs: int) -> tuple[str, str]:
-    """What is written above the panel."""
+    """The text above the panel."""
     if fit is None:
         return f"{n_pairs} pairs", "not calibrated"
     rates = " · ".join(f"{name} {value:.2f}" for name, value in fit.rates.items())
