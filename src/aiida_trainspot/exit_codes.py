@@ -1,4 +1,4 @@
-"""Every exit code of the shell, once: same number and label in whatever process declares it."""
+"""All exit codes of the shell, with one number and label in all processes that declare them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Exit(NamedTuple):
     Attributes:
         status: The number users see in ``verdi process list``.
         label: Attribute of ``self.exit_codes`` in the processes that declare it.
-        message: One clause; ``because`` appends the particular reason.
-        invalidates_cache: Whether AiiDA must not reuse a calculation that ended so.
+        message: One clause; ``because`` appends the reason in this case.
+        invalidates_cache: Whether AiiDA must not reuse a calculation with this exit code.
     """
 
     status: int
@@ -26,7 +26,7 @@ class Exit(NamedTuple):
     invalidates_cache: bool = False
 
     def because(self, detail: str = "") -> ExitCode:
-        """The AiiDA exit code, with the particular reason in its message."""
+        """The AiiDA exit code, with the reason in this case in its message."""
         message = f"{self.message}: {detail}" if detail else self.message
         return ExitCode(self.status, message, invalidates_cache=self.invalidates_cache)
 
@@ -46,9 +46,9 @@ TRAINING_DIVERGED = Exit(305, "ERROR_TRAINING_DIVERGED", "the training diverged"
 NON_FINITE = Exit(306, "ERROR_NON_FINITE", "a model predicted non-finite values", True)
 
 OUT_OF_WALLTIME = Exit(400, "ERROR_OUT_OF_WALLTIME", "the job ran out of walltime", True)
-# Resources are not hashed: a cached failure would come back on a bigger node.
+# Resources are not hashed: a job on a larger node would get this failure from the cache.
 OUT_OF_MEMORY = Exit(405, "ERROR_OUT_OF_MEMORY", "the job ran out of memory", True)
-KILLED = Exit(406, "ERROR_KILLED", "the job was killed, and nothing says why", True)
+KILLED = Exit(406, "ERROR_KILLED", "the job was killed for an unknown reason", True)
 
 TOO_MANY_FAILED_LABELS = Exit(
     410, "ERROR_TOO_MANY_FAILED_LABELS", "too many frames could not be labelled"

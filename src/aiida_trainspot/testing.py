@@ -1,6 +1,6 @@
-"""What the work chain of every engine must offer, ours or a third party's.
+"""Checks of the work chain of an engine, ours or a third party's.
 
-``trainspot.testing`` offers this too, where AiiDA is installed.
+``trainspot.testing`` exports these checks too, if AiiDA is installed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _EXAMPLES: dict[Stage, type[WorkChain]] = {
     "train": ToyTrainWorkChain,
     "explore": ExploreEngineWorkChain,
 }
-"""A work chain of each stage with its ports and no others."""
+"""For each stage a work chain that has the ports of the stage and no others."""
 _BASES: dict[Stage, type[WorkChain]] = {
     "label": LabelEngineWorkChain,
     "train": WorkChain,
     "explore": WorkChain,
 }
-"""What a work chain must derive from: the stage calls its methods."""
+"""Base class of the work chains of each stage, whose methods the stage calls."""
 
 
 def check_workchain_ports(stage: Stage, name: str) -> None:
@@ -42,7 +42,7 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
 
     - It is registered in ``aiida.workflows``, and runs the engine of that name.
     - It has the inputs of the stage, of the same types, and asks for no others.
-    - It has the outputs of the stage, of the same types; what the stage relies on is required.
+    - It has the outputs of the stage, of the same types; those that the stage needs are required.
     - It has the exit codes of the stage, by number and label.
     - It refuses settings that the engine does not know before anything is submitted.
 
@@ -54,37 +54,43 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
     """
     entry_point = f"trainspot.{stage}.{name}"
     try:
-        found = WorkflowFactory(entry_point)
+        workchain = WorkflowFactory(entry_point)
     except EntryPointError as error:
         raise AssertionError(
             f"'{entry_point}' is not registered in aiida.workflows: {error}"
         ) from error
-    claims = Claims("work chain", entry_point, found)
+    claims = Claims("work chain", entry_point, workchain)
     base = _BASES[stage]
-    claims(issubclass(found, base), f"does not derive from {base.__module__}.{base.__qualname__}")
+    claims(
+        issubclass(workchain, base), f"does not derive from {base.__module__}.{base.__qualname__}"
+    )
     example = _EXAMPLES[stage]
-    if issubclass(found, (ExploreEngineWorkChain, LabelEngineWorkChain, TrainMemberWorkChain)):
-        said = _engine_of(found, stage)
+    if issubclass(workchain, (ExploreEngineWorkChain, LabelEngineWorkChain, TrainMemberWorkChain)):
+        said = _engine_of(workchain, stage)
         claims(said == name, f"runs the engine '{said}', not '{name}'")
-    _check_inputs(claims, found, example)
-    _check_outputs(claims, found, example)
+    _check_inputs(claims, workchain, example)
+    _check_outputs(claims, workchain, example)
     for code in example.spec().exit_codes.values():
-        same = [one for one in found.spec().exit_codes.values() if one.status == code.status]
+        same = [
+            candidate
+            for candidate in workchain.spec().exit_codes.values()
+            if candidate.status == code.status
+        ]
         claims(same, f"has no exit code {code.status}")
-    validator = found.spec().inputs["settings"].validator
+    validator = workchain.spec().inputs["settings"].validator
     claims(validator is not None, "does not check settings before it runs")
     unknown: Any = SimpleNamespace(get_dict=lambda: {"no_such_setting": 1})
-    answer = validator(unknown, found.spec().inputs["settings"])
+    answer = validator(unknown, workchain.spec().inputs["settings"])
     claims(answer, "accepts settings that the engine does not know")
 
 
 def _engine_of(workchain: Any, stage: Stage) -> str:
-    """Which engine a work chain says it runs."""
+    """The engine that a work chain declares."""
     return str(workchain._process_class.TRAINER if stage == "train" else workchain.engine)  # noqa: SLF001
 
 
-def _check_inputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
-    inputs, wanted = found.spec().inputs, example.spec().inputs
+def _check_inputs(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    inputs, wanted = workchain.spec().inputs, example.spec().inputs
     for name, port in _own(wanted):
         claims(name in inputs, f"has no input '{name}'")
         types = (inputs[name].valid_type, port.valid_type)
@@ -97,8 +103,8 @@ def _check_inputs(claims: Claims, found: type[WorkChain], example: type[WorkChai
     claims(not more, f"asks for inputs that the stage does not give: {', '.join(more)}")
 
 
-def _check_outputs(claims: Claims, found: type[WorkChain], example: type[WorkChain]) -> None:
-    outputs = found.spec().outputs
+def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    outputs = workchain.spec().outputs
     for name, port in example.spec().outputs.items():
         claims(name in outputs, f"has no output '{name}'")
         types = (port.valid_type, outputs[name].valid_type)
@@ -107,14 +113,14 @@ def _check_outputs(claims: Claims, found: type[WorkChain], example: type[WorkCha
 
 
 def _own(ports: Any) -> Iterator[tuple[str, Any]]:
-    """Ports that are not those of every process, or of every restarting one."""
+    """Ports other than those of all processes and of all restarting work chains."""
     common = BaseRestartWorkChain.spec().inputs
     yield from ((name, port) for name, port in ports.items() if name not in common)
 
 
 def _covers(wide: Any, narrow: Any) -> bool:
-    """Whether a port that takes ``wide`` types takes all of the ``narrow`` ones."""
+    """Whether a port with the types ``wide`` accepts all types of ``narrow``."""
     if wide is None:
         return True
     several = narrow if isinstance(narrow, tuple) else (narrow,)
-    return all(one is not None and issubclass(one, wide) for one in several)
+    return all(kind is not None and issubclass(kind, wide) for kind in several)

@@ -231,7 +231,7 @@ def test_unusable_inputs_end_with_a_code(silicon):
 def test_a_plan_of_which_nothing_is_left_ends_with_a_code_and_the_counts(silicon):
     node = run([silicon], [{"kind": "strain", "copies": 3, "range": [-0.8, -0.7]}])
     assert node.exit_status == 200
-    assert "no strategy made one; see the output 'report'" in node.exit_message
+    assert "no strategy made a frame; see the output 'report'" in node.exit_message
     assert node.outputs.report["refused"] == {"overlap": 3}
     assert "dataset" not in node.outputs
     node = run([silicon], [{"kind": "swap"}])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LABELLED = "labelled.h5"
 FAILURES = "failures.h5"
 JOURNAL = "journal"
-"""Left only by a job that was cut off: the frames it had done."""
+"""Finished frames of a job that was cut off; other jobs leave no journal."""
 
 
 class AseLabelCalculation(TrainspotCalculation):
@@ -29,14 +29,16 @@ class AseLabelCalculation(TrainspotCalculation):
         super().define(spec)
         spec.input("dataset", valid_type=PESData, help="Frames; those without labels are labelled.")
         spec.input("settings", valid_type=Dict, help="Settings of the label engine 'ase'.")
-        # Not a node: how many processes share the work changes no result and no hash.
+        # Not a node: the number of processes must not change the hash, as it changes no result.
         spec.input("workers", valid_type=int, non_db=True, default=1, help="Processes.")
         spec.output("labelled", valid_type=PESData, help="Frames with labels.")
-        spec.output("failures", valid_type=PESData, help="Frames without, each with the reason.")
+        spec.output(
+            "failures", valid_type=PESData, help="Frames without labels, each with the reason."
+        )
         spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.ase_label"
 
     def write(self, directory: Path) -> Job:
-        """The command line; the dataset is copied from its node."""
+        """Write the settings and describe the job; AiiDA copies the dataset from its node."""
         job = Job(arguments=[], retrieve_temporary=[LABELLED, FAILURES, JOURNAL])
         dataset = job.copy(self.inputs.dataset, "dataset.h5")
         settings = write_settings(directory, self.inputs.settings, "settings.json")

@@ -26,16 +26,21 @@ class AseMdCalculation(TrainspotCalculation):
         """Ports."""
         super().define(spec)
         spec.input("starts", valid_type=PESData, help="Start frames of the runs.")
-        spec.input("schedule", valid_type=Dict, help="The runs, one after the other.")
-        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("schedule", valid_type=Dict, help="The runs, in order.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives the runs.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
-        spec.input("settings", valid_type=Dict, default=lambda: Dict({}), help="Of the engine ase.")
+        spec.input(
+            "settings",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            help="Settings of the engine ase.",
+        )
         spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
         spec.output("failures", valid_type=PESData, help="Start frames of runs that failed.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.ase_md"
 
     def write(self, directory: Path) -> Job:
-        """The command line; see ``TrainspotCalculation.write``."""
+        """Write schedule and settings; see ``TrainspotCalculation.write``."""
         job = Job(arguments=[], retrieve_temporary=[EXPLORED, FAILURES])
         job.arguments = [
             *("explore", job.copy(self.inputs.starts, "starts.h5")),

@@ -1,4 +1,4 @@
-"""What all CalcJobs of ours share: files in, one program, files out, one set of exit codes."""
+"""Base of our CalcJobs: input files, one program, output files, one set of exit codes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 STDOUT = "trainspot.out"
 STDERR = "trainspot.err"
 ENDED = "trainspot.ended"
-"""What the job script writes when the program has ended: its exit status."""
+"""File with the exit status of the program, which the job script writes at the end."""
 
 
 @dataclass
 class Job:
-    """What one run of a program needs and leaves.
+    """The inputs and outputs of one run of a program.
 
     Attributes:
-        arguments: What follows the executable on its command line.
+        arguments: The arguments on the command line of the executable.
         retrieve: Names, patterns, or (pattern, folder, depth) of files to keep in ``retrieved``
             (stdout and stderr always).
-        retrieve_temporary: Files only the parser sees, in ``retrieved_temporary_folder``.
+        retrieve_temporary: Files for the parser only, in ``retrieved_temporary_folder``.
         copies: (uuid, name in the node, name in the working directory) of nodes' files.
         provenance_exclude: Files in the working directory that the node need not keep.
     """
@@ -47,14 +47,14 @@ class Job:
     provenance_exclude: list[str] = field(default_factory=list)
 
     def copy(self, node: PESData | SinglefileData, name: str) -> str:
-        """Bring a node's only file as ``name``, without storing it a second time."""
+        """Copy the only file of a node to ``name``, without storing it a second time."""
         inside = node.FILENAME if isinstance(node, PESData) else node.filename
         self.copies.append((node.uuid, inside, name))
         return name
 
 
 def write_settings(directory: Path, settings: Dict | Mapping[str, Any], name: str) -> str:
-    """Write settings as JSON with sorted keys (equal settings, equal bytes); returns ``name``."""
+    """Write settings as JSON with sorted keys (equal settings, equal bytes); return ``name``."""
     content = settings.get_dict() if isinstance(settings, Dict) else dict(settings)
     text = json.dumps(content, sort_keys=True, indent=2)
     (directory / name).write_text(text + "\n", encoding="utf-8")
@@ -90,11 +90,11 @@ class TrainspotCalculation(CalcJob):
     def write(self, directory: Path) -> Job:
         """Write the input files into ``directory`` and describe the job.
 
-        Must depend on ``self.inputs`` alone: no clock, no paths, no unordered sets.
+        The files must depend on ``self.inputs`` only: no clock, no paths, no unordered sets.
         """
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """Turn the ``Job`` of the subclass into what AiiDA needs."""
+        """Turn the ``Job`` of the subclass into AiiDA's description of a calculation."""
         job = self.write(Path(folder.abspath))
         code = CodeInfo()
         code.code_uuid = self.inputs.code.uuid

@@ -1,4 +1,4 @@
-"""``EvaluationCalculation``: a committee on many frames, by our own command line."""
+"""``EvaluationCalculation``: a committee predicts many frames with ``trainspot evaluate``."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _VIEWS: Final[Mapping[str, Callable[[Dataset], Dataset]]] = {
 }
 
 FRAMES: Final = ("dataset", "view", "explored", "predicted")
-"""The inputs that say which frames are evaluated."""
+"""The inputs that define the frames to evaluate."""
 
 
 def frames_of(given: Mapping[str, Any]) -> Dataset:
     """The frames that a job evaluates.
 
     Args:
-        given: Its inputs, of which those of ``FRAMES`` count.
+        given: The inputs of the job; only those in ``FRAMES`` are used.
     """
     frames = _VIEWS[given["view"].value if "view" in given else ALL](given["dataset"].dataset)
     if "explored" in given:
@@ -64,19 +64,19 @@ def ids_of(given: Mapping[str, Any]) -> list[str]:
     return ids
 
 
-def _is_selection(given: Mapping[str, Any]) -> bool:
-    return any(name in given for name in FRAMES[1:])
+def _is_selection(inputs: Mapping[str, Any]) -> bool:
+    return any(name in inputs for name in FRAMES[1:])
 
 
 class EvaluationCalculation(TrainspotCalculation):
-    """Runs ``trainspot evaluate`` beside the accelerator; out come the committee's predictions."""
+    """Runs ``trainspot evaluate``, which writes the predictions of a committee."""
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Declare the frames, the members, and the file of predictions."""
         super().define(spec)
         spec.input("dataset", valid_type=PESData, help="Frames to evaluate, labelled or not.")
-        # Which of them, so that no node has to hold a selection that follows from others.
+        # The job selects the frames, so that no node has to store a selection of another node.
         spec.input(
             "view",
             valid_type=Str,
@@ -84,14 +84,12 @@ class EvaluationCalculation(TrainspotCalculation):
             validator=_valid_view,
             help=f"Frames of the dataset that are evaluated: {', '.join(_VIEWS)}; default: {ALL}.",
         )
-        spec.input(
-            "explored", valid_type=PESData, required=False, help="Frames that are evaluated too."
-        )
+        spec.input("explored", valid_type=PESData, required=False, help="More frames to evaluate.")
         spec.input(
             "predicted",
             valid_type=SinglefileData,
             required=False,
-            help="Predictions of the same members: the frames in it are left out.",
+            help="Earlier predictions of the same members; their frames are left out.",
         )
         spec.input_namespace(
             "models", valid_type=SinglefileData, dynamic=True, help="The members of the committee."
@@ -104,7 +102,7 @@ class EvaluationCalculation(TrainspotCalculation):
             validator=_valid_settings,
             help="Keys of EvaluateSettings that decide the numbers: dtype.",
         )
-        # Not a node: it changes no more than the rounding, and must change no hash.
+        # Not a node: it must not change the hash, as it changes nothing but the rounding.
         spec.input(
             "practical",
             valid_type=dict,
@@ -118,18 +116,18 @@ class EvaluationCalculation(TrainspotCalculation):
             f"metadata.options.{ALLOW_NON_FINITE}",
             valid_type=bool,
             required=False,
-            help="Succeed even if no prediction of a member is finite, as of few frames it may be.",
+            help="Succeed even if no prediction of a member is finite, as can be for few frames.",
         )
         spec.output("predictions", valid_type=SinglefileData, help="A PredictionsData.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "trainspot.evaluate"
 
     def write(self, directory: Path) -> Job:
-        """Everything is on the command line; see ``TrainspotCalculation.write``."""
-        given = {**self.inputs.settings.get_dict(), **self.inputs.practical}
-        settings = parse_settings(EvaluateSettings, given)
+        """Put all settings on the command line; see ``TrainspotCalculation.write``."""
+        values = {**self.inputs.settings.get_dict(), **self.inputs.practical}
+        settings = parse_settings(EvaluateSettings, values)
         job = Job(arguments=[], retrieve=[PREDICTIONS])
         frames = self._write_frames(directory, job)
-        # Sorted, so that a member's number in the predictions is that of its label.
+        # Sorted, so that each member has the same number in its label and in the predictions.
         members = [
             job.copy(node, label + Path(node.filename).suffix)
             for label, node in sorted(self.inputs.models.items(), key=_by_number)
@@ -144,7 +142,7 @@ class EvaluationCalculation(TrainspotCalculation):
         return job
 
     def _write_frames(self, directory: Path, job: Job) -> str:
-        """Bring the frames; a selection is written here, and is not kept: its nodes are."""
+        """Copy or write the frames; AiiDA stores no selection, since its nodes are stored."""
         if not _is_selection(self.inputs):
             return job.copy(self.inputs.dataset, DATASET)
         hdf5.write(frames_of(self.inputs), directory / DATASET)
@@ -165,16 +163,16 @@ def _valid_settings(node: Dict, _port: Any) -> str | None:
     return _complaint(node.get_dict())
 
 
-def _valid_practical(given: Mapping[str, Any], _port: Any) -> str | None:
-    misplaced = sorted(given.keys() - _PRACTICAL)
+def _valid_practical(practical: Mapping[str, Any], _port: Any) -> str | None:
+    misplaced = sorted(practical.keys() - _PRACTICAL)
     if misplaced:
         return f"{', '.join(misplaced)}: goes into the input 'settings', which is hashed"
-    return _complaint(given)
+    return _complaint(practical)
 
 
-def _complaint(given: Mapping[str, Any]) -> str | None:
+def _complaint(settings: Mapping[str, Any]) -> str | None:
     try:
-        parse_settings(EvaluateSettings, given)
+        parse_settings(EvaluateSettings, settings)
     except InputError as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""``LammpsMdCalculation``: our deck through aiida-lammps' raw calculation, with our parser."""
+"""``LammpsMdCalculation``: aiida-lammps' raw calculation with our deck and our parser."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class LammpsMdCalculation(LammpsRawCalculation):
     """Runs of a schedule in one deck.
 
-    ``script`` and ``files`` are the deck and what it reads, as in the parent; ``starts`` and
-    ``schedule`` tell the parser what they mean.
+    ``script`` and ``files`` are the deck and its input files, as in the parent class. The parser
+    uses ``starts`` and ``schedule`` to assign the results to the runs.
     """
 
     CACHE_VERSION: ClassVar[int] = 1
@@ -40,7 +40,7 @@ class LammpsMdCalculation(LammpsRawCalculation):
             "restart",
             valid_type=SinglefileData,
             required=False,
-            help="Of the run that was cut off, to continue it.",
+            help="Restart file of the run that was cut off.",
         )
         options = spec.inputs["metadata"]["options"]
         options["parser_name"].default = "trainspot.lammps"
@@ -56,7 +56,7 @@ class LammpsMdCalculation(LammpsRawCalculation):
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        """What the parent does; dumps and restarts are for the parser's eyes only."""
+        """As in the parent class; dumps and restart files are for the parser only."""
         info = super().prepare_for_submission(folder)
         info.codes_info[0].stderr_name = STDERR
         info.retrieve_list.append(STDERR)

@@ -1,4 +1,4 @@
-"""``MaceTrainCalculation``: one MACE member by ``mace_run_train``."""
+"""``MaceTrainCalculation``: ``mace_run_train`` trains one MACE member."""
 
 from __future__ import annotations
 

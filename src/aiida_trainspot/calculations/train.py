@@ -1,4 +1,4 @@
-"""What the CalcJobs of all trainers share: one committee member, trained by its program."""
+"""Base of the CalcJobs of all trainers: a program trains one committee member."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TrainCalculation(TrainspotCalculation):
         spec.output("metrics", valid_type=Dict, help="`epochs`, a list, and `warnings`.")
         options = spec.inputs["metadata"]["options"]
         options["parser_name"].default = "trainspot.train"
-        # One thread unless asked for more: members side by side would otherwise fight for cores.
+        # One thread by default: members that train at the same time share the cores.
         options["environment_variables"].default = lambda: environment(threads=1) | HUGE_PAGES
 
     @classmethod
@@ -69,7 +69,7 @@ class TrainCalculation(TrainspotCalculation):
         return None
 
     def write(self, directory: Path) -> Job:
-        """Write what the trainer writes."""
+        """Let the trainer write its input files."""
         trainer = self.trainer()
         settings = trainer.Settings(**self.inputs.settings.get_dict())
         with ExitStack() as stack:

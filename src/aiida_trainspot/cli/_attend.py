@@ -1,4 +1,4 @@
-"""Keep running campaigns moving; each command that shows campaigns does this first."""
+"""Repairs of running campaigns, which each command that shows campaigns makes first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def attend(campaigns: list[WorkChainNode]) -> dict[str, str] | None:
-    """Restart what was lost, with a note for each process.
+    """Restart lost processes and workers, with a note for each repair.
 
     Returns:
         Why the campaigns cannot continue (``reason``) and what to type (``do``). ``None`` if they

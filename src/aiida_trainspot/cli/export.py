@@ -34,21 +34,21 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
     from trainspot.report.exported.export import export as write
 
     node = find(identifier)
-    found = collect(node)
-    chosen = committee(node, found)
+    data = collect(node)
+    chosen = committee(node, data)
     notes = [chosen.note] if chosen.note else []
     folder = write(
         output,
-        dataset=found.dataset,
+        dataset=data.dataset,
         models=chosen.models,
         calibration=chosen.calibration,
-        status={**found.status, "notes": [*found.notes, *notes]},
-        failures=failures(node).without(found.dataset.ids),
+        status={**data.status, "notes": [*data.notes, *notes]},
+        failures=failures(node).without(data.dataset.ids),
     )
     for note in notes:
         _messages.note(note)
     click.echo(f"export: {folder}")
-    labelled = int(found.dataset.is_labelled.sum())
-    click.echo(f"labelled: {labelled} of {counted(len(found.dataset), 'frame')}")
+    labelled = int(data.dataset.is_labelled.sum())
+    click.echo(f"labelled: {labelled} of {counted(len(data.dataset), 'frame')}")
     if chosen.models:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')

@@ -43,10 +43,10 @@ def report(
     from aiida_trainspot.results.campaign import collect
     from trainspot.report import compose
 
-    found = collect(find(identifier))
+    content = collect(find(identifier))
     with counting("report") as progress:
-        compose.write(found, output, kinetic_map=kinetic_map, progress=progress)
+        compose.write(content, output, kinetic_map=kinetic_map, progress=progress)
     click.echo(f"report: {output}")
     if data is not None:
-        found.write(data)
+        content.write(data)
         click.echo(f"data: {data}")

@@ -46,7 +46,7 @@ def run(
 
     loaded = load_campaign(file)
     dataset = read_inputs(loaded)
-    known = load(profile)
+    aiida_profile = load(profile)
     from aiida.engine import submit
     from aiida.manage import get_config_option
 
@@ -57,25 +57,25 @@ def run(
 
     remarks = checks.check(loaded, dataset, thorough=False, with_daemon=False)
     checks.refuse(remarks)
-    before = daemon.look(known)
-    if daemon.start(known, get_config_option("daemon.default_workers")):
+    before = daemon.look(aiida_profile)
+    if daemon.start(aiida_profile, get_config_option("daemon.default_workers")):
         what = "the broker of the daemon did not answer" if before.runs else before.what
         _messages.note(f"started the daemon, because {what}")
     remarks += checks.on_daemon()
     checks.refuse(remarks)
     inputs = builder.get_builder(loaded, dataset=dataset)
     with campaigns.one_at_a_time():
-        found = None if again else campaigns.twin(inputs)
-        if found is None:
+        twin = None if again else campaigns.twin(inputs)
+        if twin is None:
             for remark in remarks:
                 if remark.level == "warning":
                     _messages.warning(remark.text)
             node = submit(inputs)
-        elif wait and found.is_same:
-            node = found.node
-            _messages.say(f"{found}: showing its progress")
+        elif wait and twin.is_same:
+            node = twin.node
+            _messages.say(f"{twin}: showing its progress")
         else:
-            raise found.refusal()
+            raise twin.refusal()
     click.echo(json.dumps({"id": node.uuid, "pk": node.pk}) if as_json else node.uuid)
     if not wait:
         _messages.say(f"to watch it: trainspot status {node.pk} --watch")

@@ -34,19 +34,19 @@ def status(
     if identifier is None:
         latest = campaigns()
         stalled = attend(latest)
-        found = [
+        rows = [
             report(node) | {"pk": node.pk, "stalled": None if node.is_terminated else stalled}
             for node in latest
         ]
         if as_json:
-            click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        for one in () if as_json else found:
-            ending = (one["exit"] or {"label": one["stage"]})["label"]
-            count = counted(len(one["iterations"]), "iteration")
-            click.echo(f"{one['pk']:6}  {one['id'][:8]}  {one['name']:24} {ending}, {count}")
+            click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        for row in () if as_json else rows:
+            ending = (row["exit"] or {"label": row["stage"]})["label"]
+            count = counted(len(row["iterations"]), "iteration")
+            click.echo(f"{row['pk']:6}  {row['id'][:8]}  {row['name']:24} {ending}, {count}")
         if stalled and not as_json:
             _messages.say(in_words(stalled))
-        if not found and not as_json:
+        if not rows and not as_json:
             _messages.say("no campaigns yet; start one: trainspot run FILE")
         return
     node = find(identifier)

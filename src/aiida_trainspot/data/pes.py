@@ -1,4 +1,4 @@
-"""``PESData``: a dataset of frames as one AiiDA node."""
+"""``PESData``: an AiiDA node that holds a dataset of frames."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from trainspot.predictions.predictions import Predictions
 
 
 class PESData(Data):
-    """Frames of a potential-energy surface: geometry, labels, origin, split, any number of atoms.
+    """Frames of a potential-energy surface: geometry, labels, strategy, split, any number of atoms.
 
-    The columns lie in one HDF5 file of a fixed name, whose bytes depend on the content alone, so
-    that equal datasets have equal hashes and AiiDA's cache finds them. Reading is lazy::
+    The columns are in one HDF5 file with a fixed name. Its bytes depend only on the content, so
+    that equal datasets have equal hashes and AiiDA's cache can reuse them. Reading is lazy::
 
         for frame in node:                  # in chunks: constant memory, may be nested
             ...
@@ -37,14 +37,14 @@ class PESData(Data):
         with node.opened() as dataset:      # everything a Dataset can, opened once for many calls
             ...
 
-    A selection becomes a node again by ``PESData(selection)``, inside a calcfunction if its
-    provenance is to be kept.
+    ``PESData(selection)`` makes a node of a selection. Do this in a calcfunction to keep its
+    provenance.
 
     Args:
         dataset: The frames; omitted when AiiDA loads a stored node.
-        metadata: Anything worth knowing about the set as a whole (source, settings, figures), JSON
-            values. It belongs to the node and its hash, and does not go into files; what belongs
-            to a frame is in ``Frame.info``.
+        metadata: Information about the whole dataset (source, settings, figures) as JSON values.
+            It is part of the node and its hash, and is not written to files. Information about a
+            single frame is in ``Frame.info``.
     """
 
     FILENAME: ClassVar[str] = "dataset.h5"
@@ -75,9 +75,9 @@ class PESData(Data):
     def from_file(
         cls, path: Path | str, *, theory: str = "", metadata: Mapping[str, Any] | None = None
     ) -> Self:
-        """A node of a file, validated frame by frame: our ``.h5``, or any format ``io.read`` reads.
+        """A node from a file, checked frame by frame: our ``.h5``, or any format of ``io.read``.
 
-        Our own files are copied in chunks, so they may be larger than the memory.
+        Our own files are copied in chunks, so that they may be larger than the memory.
 
         Args:
             path: The file.
@@ -85,8 +85,8 @@ class PESData(Data):
             metadata: See ``PESData``.
 
         Raises:
-            InputError: No such file, or structures that cannot be used.
-            DataError: A dataset file that is damaged or foreign.
+            InputError: The file does not exist, or its structures cannot be used.
+            DataError: The dataset file is damaged or foreign.
         """
         with io.opened(path, theory=theory) as dataset:
             return cls(dataset, metadata=metadata)
@@ -99,7 +99,7 @@ class PESData(Data):
         theory: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Self:
-        """A node of ASE structures; labels are ``REF_…`` or a calculator's results.
+        """A node from ASE structures; labels are ``REF_…`` or a calculator's results.
 
         Args:
             structures: The structures.
@@ -120,7 +120,7 @@ class PESData(Data):
 
     @contextmanager
     def opened(self) -> Iterator[Dataset]:
-        """The dataset, read lazily while the block lasts: for many questions to one node.
+        """The dataset, read lazily within the block: for many calls on one node.
 
         Raises:
             DataError: The file is damaged.
@@ -133,7 +133,7 @@ class PESData(Data):
 
     @contextmanager
     def _file(self) -> Iterator[BinaryIO]:
-        """The open file; of a stored node by its key, for which AiiDA asks its index once."""
+        """The open file; for a stored node by its key, with one look-up in AiiDA's index."""
         if not self.is_stored:
             with self.base.repository.open(self.FILENAME, "rb") as handle:
                 yield handle
@@ -147,9 +147,9 @@ class PESData(Data):
 
     @property
     def _layout(self) -> Layout | None:
-        """Where the columns lie in the file, which was checked when the node was stored."""
-        found: Layout | None = self.base.attributes.get("layout", None)
-        return found
+        """Positions of the columns in the file, which was checked when the node was stored."""
+        stored_layout: Layout | None = self.base.attributes.get("layout", None)
+        return stored_layout
 
     @property
     def _name(self) -> str:
@@ -161,7 +161,7 @@ class PESData(Data):
             yield from dataset.chunks(size)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in order, read in chunks; every iterator reads on its own."""
+        """Frames in order, read in chunks; all iterators are independent."""
         return self.frames()
 
     def frames(
@@ -170,8 +170,8 @@ class PESData(Data):
         """Frames in order, read in chunks: constant memory however long the dataset.
 
         Args:
-            split: Only those of one set.
-            labelled: Only those that are labelled, or are not.
+            split: Only the frames of this split.
+            labelled: Only labelled frames (true) or unlabelled frames (false).
         """
         with self.opened() as dataset:
             yield from dataset.frames(split=split, labelled=labelled)
@@ -191,7 +191,7 @@ class PESData(Data):
         with self.opened() as dataset:
             return value in dataset
 
-    # ── selections: datasets in memory, of which nothing else is read ─────────
+    # ── selections: datasets in memory; nothing else is read ──────────────────
     def filter(self, keep: Callable[[Frame], bool]) -> Dataset:
         """The frames for which ``keep`` is true."""
         with self.opened() as dataset:
@@ -208,7 +208,7 @@ class PESData(Data):
             return dataset.unlabelled()
 
     def subset(self, split: Split) -> Dataset:
-        """Frames of one set: ``train``, ``validation`` or ``test``."""
+        """Frames of one split: ``train``, ``validation`` or ``test``."""
         with self.opened() as dataset:
             return dataset.subset(split)
 
@@ -219,16 +219,16 @@ class PESData(Data):
 
     @staticmethod
     def concatenate(nodes: Iterable[PESData]) -> Dataset:
-        """All frames of some nodes in order, duplicates included."""
+        """All frames of several nodes in order, with duplicates."""
         return Dataset.concatenate(node.dataset for node in nodes)
 
     def merge(self, *others: PESData) -> Dataset:
-        """The union by frame id; neither a set nor labels are lost, see ``Dataset.merge``.
+        """Merge nodes by frame id; splits and labels are kept, see ``Dataset.merge``.
 
         Raises:
-            DataError: One frame in two sets, or labelled at two levels of theory.
+            DataError: A frame has two splits, or labels at two levels of theory.
         """
-        return self.dataset.merge(*(other.dataset for other in others))
+        return self.dataset.merge(*(node.dataset for node in others))
 
     # ── figures ───────────────────────────────────────────────────────────────
     def __len__(self) -> int:
@@ -252,7 +252,7 @@ class PESData(Data):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What was said about the set as a whole when the node was made (a copy)."""
+        """A copy of the information about the whole dataset, see ``PESData``."""
         return dict(self.base.attributes.get("metadata", {}))
 
     @property
@@ -267,7 +267,7 @@ class PESData(Data):
             return dataset.column(name)
 
     def counts(self, name: str) -> dict[str, int]:
-        """How often each value of a text column such as ``strategy`` or ``theory`` occurs."""
+        """Number of frames with each value of a text column such as ``strategy`` or ``theory``."""
         with self.opened() as dataset:
             return dataset.counts(name)
 
@@ -275,7 +275,7 @@ class PESData(Data):
         """Energy (eV) of the isolated atom of each element, by atomic number; ``Dataset.e0s``.
 
         Raises:
-            DataError: Atoms at several levels of theory, and none was named.
+            DataError: There are atoms at several levels of theory, and ``theory`` is ``None``.
         """
         with self.opened() as dataset:
             return dataset.e0s(theory)
@@ -284,10 +284,10 @@ class PESData(Data):
         """Disagreement and error of a committee for each frame, in the order of the frames.
 
         Args:
-            predictions: As an object, as the node an evaluation left, or as a file.
+            predictions: An object, the node of an evaluation, or a file.
 
         Raises:
-            InputError: No frame of this node was predicted.
+            InputError: There is no prediction for any frame of this node.
             DataError: The file is damaged or foreign.
         """
         if isinstance(predictions, SinglefileData):
@@ -304,11 +304,11 @@ class PESData(Data):
         return [io.to_ase(frame) for frame in self]
 
     def write(self, path: Path | str) -> None:
-        """Write a file by suffix, such as ``.h5`` or ``.extxyz``; see ``trainspot.io.write``.
+        """Write a file in the format of its suffix, such as ``.h5``; see ``trainspot.io.write``.
 
         Raises:
-            InputError: Another suffix.
-            DataError: Something that the format cannot keep losslessly (HDF5 can).
+            InputError: The suffix is unknown.
+            DataError: The format cannot keep some content without loss (HDF5 can).
         """
         with self.opened() as dataset:
             io.write(dataset, path)
@@ -325,7 +325,7 @@ class PESData(Data):
                 summary = _summary(dataset)
         except DataError as error:
             raise ValidationError(str(error)) from error
-        if "layout" not in self.base.attributes:  # a clone of a node from before there was one
+        if "layout" not in self.base.attributes:  # a clone of a node of an earlier version
             del summary["layout"]
         for name, value in summary.items():
             if self.base.attributes.get(name, None) != value:
@@ -333,7 +333,7 @@ class PESData(Data):
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
-    """What can be asked of a node without reading its file, and where in it the columns lie."""
+    """Attributes that make reading the file unnecessary, and the positions of its columns."""
     return {
         "n_frames": len(dataset),
         "n_labelled": int(dataset.is_labelled.sum()),

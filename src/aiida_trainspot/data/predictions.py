@@ -1,4 +1,4 @@
-"""``PredictionsData``: what a committee says of many frames as one AiiDA node."""
+"""``PredictionsData``: an AiiDA node with a committee's predictions for many frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainspot.predictions.predictions import Predictions
 
 
 class PredictionsData(SinglefileData):
-    """Predictions of a committee: one HDF5 file, of which typed access reads what is asked for.
+    """Predictions of a committee in one HDF5 file.
 
     ::
 
@@ -21,13 +21,13 @@ class PredictionsData(SinglefileData):
         node.ids                    # ids of the frames; nothing else is read
 
     Args:
-        predictions: What the committee says, or a file that ``trainspot evaluate`` wrote.
+        predictions: The predictions, or a file that ``trainspot evaluate`` wrote.
     """
 
     FILENAME: ClassVar[str] = "predictions.h5"
 
     def __init__(self, predictions: Predictions | Path | str, **kwargs: Any) -> None:
-        """Put the file into the (unstored) node's repository; it is not read."""
+        """Put the file into the (unstored) node's repository without reading it."""
         if not isinstance(predictions, Predictions):
             super().__init__(Path(predictions).resolve(), filename=self.FILENAME, **kwargs)
             return
@@ -52,7 +52,7 @@ class PredictionsData(SinglefileData):
 
 
 def read_predictions(node: SinglefileData) -> Predictions:
-    """The predictions in a node, also in the plain file that earlier versions stored.
+    """The predictions in a node, or in the plain file node of an earlier version.
 
     Raises:
         DataError: The file is damaged or foreign.
@@ -62,6 +62,6 @@ def read_predictions(node: SinglefileData) -> Predictions:
 
 
 def predicted_ids(node: SinglefileData) -> list[str]:
-    """Ids of the frames in a node of predictions, of which nothing else is read."""
+    """Ids of the frames in a node of predictions; nothing else is read."""
     with node.open(mode="rb") as handle:
         return files.frame_ids(handle)

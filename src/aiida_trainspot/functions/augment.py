@@ -1,4 +1,4 @@
-"""Calcfunctions that make frames, one for each step of a plan, and give each frame its set."""
+"""Calcfunctions that make frames, one for each step of a plan, and assign each frame a split."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _KEY = "augmentation"  # in the metadata of a node
 
 
 def steps_of(plan: List) -> list[Step]:
-    """The steps of a plan in the order they are run."""
+    """The steps of a plan in the order of their execution."""
     return running.steps_of(parse_plan(plan.get_list()))
 
 
 @decision
 def pad_inputs(dataset: PESData, vacuum: Float) -> PESData:
-    """The inputs with enough vacuum, each once."""
+    """The input structures with enough vacuum, each once."""
     return _node(running.pad_inputs(dataset.dataset, vacuum.value))
 
 
 @decision
 def run_step(plan: List, place: Int, seed: Int, vacuum: Float, **parents: PESData) -> PESData:
-    """Let one strategy work.
+    """Make the frames of one strategy.
 
     Args:
         plan: The whole plan.
-        place: Which of its strategies, counted from 0.
+        place: Index of the strategy in the plan, from 0.
         seed: The seed of the whole plan.
         vacuum: Å along every non-periodic direction.
-        parents: What it works on: ``inputs``, or what the preparing steps made, by their labels.
+        parents: ``inputs``, or the frames of the preparing steps under the labels of the steps.
     """
     steps = steps_of(plan)
     step = next(step for step in steps if step.place == place.value)
@@ -48,37 +48,37 @@ def run_step(plan: List, place: Int, seed: Int, vacuum: Float, **parents: PESDat
 def merge_steps(
     inputs: PESData, plan: List, fractions: List, seed: Int, **parts: PESData
 ) -> dict[str, PESData | Dict]:
-    """Join what all steps made, each frame once and in its set; ``report`` counts refusals.
+    """Merge the frames of all steps and assign splits; ``report`` counts refused frames.
 
     Args:
-        inputs: What the first steps worked on.
+        inputs: The input structures of the first steps.
         plan: The whole plan.
-        fractions: Shares of the training, validation and test sets.
-        seed: Of the draw of the sets.
-        parts: What each step made, by its label.
+        fractions: Shares of the training, validation and test splits.
+        seed: Seed of the random split.
+        parts: The frames of each step, by its label.
     """
-    made = running.merge(
+    merged = running.merge(
         _part(inputs), steps_of(plan), {label: _part(node) for label, node in parts.items()}
     )
-    frames = splitting.assign(made.dataset, tuple(fractions.get_list()), seed=seed.value)
+    frames = splitting.assign(merged.dataset, tuple(fractions.get_list()), seed=seed.value)
     report = {
-        "refused": made.refused,
-        "by_step": made.by_step,
-        "notes": made.notes,
+        "refused": merged.refused,
+        "by_step": merged.by_step,
+        "notes": merged.notes,
         "frames": len(frames),
     }
     return {"dataset": PESData(frames), "report": Dict(report)}
 
 
 def is_passed_on(step: Step, inputs: PESData) -> bool:
-    """Whether a step makes nothing but the frames of a node, which then stands for its part."""
+    """Whether a step returns the frames of a node unchanged, so that the node can be passed on."""
     return isinstance(step.strategy, Input) and _KEY not in inputs.metadata
 
 
 def _node(part: Part) -> PESData:
-    """One node for a part: counts and notes travel with the frames."""
-    told = {"refused": dict(part.refused), "notes": list(part.notes)}
-    return PESData(part.frames, metadata={_KEY: told})
+    """One node for the frames of a step; the metadata keep its counts and notes."""
+    summary = {"refused": dict(part.refused), "notes": list(part.notes)}
+    return PESData(part.frames, metadata={_KEY: summary})
 
 
 def _part(node: PESData) -> Part:

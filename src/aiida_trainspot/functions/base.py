@@ -1,7 +1,7 @@
-"""Decisions: calcfunctions of ours that AiiDA never takes from its cache.
+"""Decisions: our calcfunctions, which AiiDA never takes from its cache.
 
-AiiDA hashes the file of the wrapper alone, so a changed pure function behind it would return
-stale results.
+AiiDA hashes only the file of the wrapper. After a change in the pure function that it calls, the
+cache would return old results.
 """
 
 from __future__ import annotations

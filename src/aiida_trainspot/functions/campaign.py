@@ -1,4 +1,4 @@
-"""The decisions of a campaign as calcfunctions, so that each stands in the provenance graph."""
+"""The decisions of a campaign as calcfunctions, which record them in the provenance graph."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def campaign_of(config: Dict) -> Campaign:
 
 def calibrations_of(node: Dict) -> dict[str, Calibration]:
     """The calibration of each property in a ``calibration`` node."""
-    return {name: Calibration.from_dict(found) for name, found in node.get_dict().items()}
+    return {name: Calibration.from_dict(values) for name, values in node.get_dict().items()}
 
 
 def judgement_of(node: Dict) -> Judgement:
-    """The judgement in a ``judgement`` node, whichever version stored it."""
+    """The judgement in a ``judgement`` node of any version."""
     return Judgement.from_dict(node.get_dict())
 
 
 def record_of(node: Dict) -> IterationRecord:
-    """The figures in a ``record`` node, whichever version stored it."""
+    """The figures in a ``record`` node of any version."""
     return IterationRecord.from_dict(node.get_dict())
 
 
@@ -46,7 +46,7 @@ def add_failed(known: PESData, new: PESData) -> PESData:
 
 @decision
 def add_chosen(dataset: PESData, chosen: PESData) -> PESData:
-    """The dataset with the frames that were chosen last, which have no labels."""
+    """The dataset with the last chosen frames, which have no labels."""
     return PESData(dataset.dataset.merge(chosen.dataset))
 
 
@@ -54,14 +54,14 @@ def add_chosen(dataset: PESData, chosen: PESData) -> PESData:
 def calibrate(
     dataset: PESData, predictions: SinglefileData, audit_pairs: Dict, config: Dict
 ) -> dict[str, Dict]:
-    """Thresholds from held-out frames; see ``trainspot.campaign.decisions.thresholds``."""
+    """Fit thresholds to held-out frames; see ``trainspot.campaign.decisions.thresholds``."""
     pairs, calibrations = pure.thresholds(
         dataset.dataset,
         read_predictions(predictions),
         Pairs.from_dict(audit_pairs.get_dict()),
         rules_of(campaign_of(config)),
     )
-    thresholds = {name: found.to_dict() for name, found in calibrations.items()}
+    thresholds = {name: calibration.to_dict() for name, calibration in calibrations.items()}
     return {"pairs": Dict(pairs.to_dict()), "calibration": Dict(thresholds)}
 
 
@@ -78,12 +78,12 @@ def judge(
 ) -> dict[str, Any]:
     """Screen, flag, select; see ``trainspot.campaign.decisions.decide``.
 
-    ``judgement`` says why, ``chosen`` has the frames to label, ``record`` holds the figures.
+    ``judgement`` has the reasons, ``chosen`` the frames to label, ``record`` the figures.
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    done = Work.from_dict(work.get_dict())
-    found = pure.decide(
+    work_done = Work.from_dict(work.get_dict())
+    outcome = pure.decide(
         frames,
         seen,
         starts.dataset,
@@ -91,12 +91,12 @@ def judge(
         calibrations,
         failed.dataset,
         rules_of(campaign_of(config)),
-        done.n,
+        work_done.n,
     )
-    figures = pure.record(frames, seen, predicted, calibrations, found.judgement, done)
+    figures = pure.record(frames, seen, predicted, calibrations, outcome.judgement, work_done)
     return {
-        "chosen": PESData(found.chosen),
-        "judgement": Dict(found.judgement.to_dict()),
+        "chosen": PESData(outcome.chosen),
+        "judgement": Dict(outcome.judgement.to_dict()),
         "record": Dict(figures.stored()),
     }
 
@@ -112,7 +112,7 @@ def score(
     iteration: Int,
 ) -> dict[str, Dict]:
     """Compare a judgement with the labels it led to; see ``trainspot.campaign.decisions.score``."""
-    found = pure.score(
+    outcome = pure.score(
         dataset.dataset,
         read_predictions(predictions),
         calibrations_of(calibration),
@@ -121,14 +121,14 @@ def score(
         rules_of(campaign_of(config)),
         iteration.value,
     )
-    return {"score": Dict(found.to_dict()), "audit_pairs": Dict(found.audit_pairs.to_dict())}
+    return {"score": Dict(outcome.to_dict()), "audit_pairs": Dict(outcome.audit_pairs.to_dict())}
 
 
 @decision
 def finish_record(
     record: Dict, dataset: PESData, predictions: SinglefileData, score: Dict | None = None
 ) -> Dict:
-    """A record with what only later iterations know."""
+    """A record with the figures that only later iterations can compute."""
     test = dataset.dataset.labelled().subset("test")
     scored = None if score is None else pure.Score.from_dict(score.get_dict())
     complete = pure.finished_record(record_of(record), scored, test, read_predictions(predictions))

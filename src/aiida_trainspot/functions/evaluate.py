@@ -1,4 +1,4 @@
-"""What a committee has predicted for the frames it is compared on, in one node."""
+"""One node with the predictions of a committee for the comparison frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def complete_predictions(
     predictions: SinglefileData,
     added: SinglefileData | None = None,
 ) -> PredictionsData:
-    """A committee's predictions for the frames it is compared on, old and added ones together."""
+    """A committee's predictions for the comparison frames, from earlier and added predictions."""
     frames = pure.comparison_set(dataset.dataset, everything=everything.value)
     parts = [read_predictions(node) for node in (predictions, added) if node is not None]
     return PredictionsData(pure.completed(frames, *parts))
@@ -30,12 +30,12 @@ def complete_predictions(
 def frames_to_compare(
     dataset: PESData, predictions: SinglefileData, *, everything: bool
 ) -> tuple[int, int]:
-    """On how many frames a committee is compared, and how many it has yet to predict.
+    """Number of comparison frames of a committee, and how many of them lack predictions.
 
     Args:
         dataset: All frames.
-        predictions: Of the committee, when it was judged.
-        everything: Whether all labelled frames count, or the test frames alone.
+        predictions: Predictions of the committee from its judgement.
+        everything: Whether all labelled frames are compared, or only the test frames.
     """
     with dataset.opened() as frames:
         rows = frames.rows(split=None if everything else "test", labelled=True)

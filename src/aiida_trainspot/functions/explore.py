@@ -1,4 +1,4 @@
-"""Calcfunctions of exploration: what is run, and what came out of all jobs together."""
+"""Calcfunctions of exploration: the schedule of the runs, and the results of all jobs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @decision
 def initial(dataset: PESData) -> PESData:
-    """The frames that explorations start from."""
+    """The frames from which explorations start."""
     return PESData(initial_frames(dataset.dataset))
 
 
 def initial_already(dataset: PESData, before: PESData | None) -> PESData | None:
-    """The node that holds what ``initial`` would make, if one does.
+    """An existing node that equals the result of ``initial``, if there is one.
 
     Args:
         dataset: The dataset.
-        before: What ``initial`` made of it in an earlier iteration.
+        before: The result of ``initial`` in an earlier iteration.
     """
     with dataset.opened() as frames:
         rows = frames.is_labelled & (frames.column("iteration") == 0)
@@ -45,13 +45,13 @@ def initial_already(dataset: PESData, before: PESData | None) -> PESData | None:
 
 @decision
 def draw_member(config: Dict, iteration: Int, committee: Int) -> Int:
-    """Which member drives the exploration."""
+    """The member that drives the exploration."""
     return Int(pure.member_of(iteration.value, committee.value, campaign_of(config).seed))
 
 
 @decision
 def schedule(initial: PESData, plan: Dict, seed: Int, iteration: Int) -> dict[str, Dict | PESData]:
-    """Draw the runs of one exploration, and take their start frames out of the initial set."""
+    """Draw the runs of one exploration, and select their start frames from the initial frames."""
     with initial.opened() as dataset:
         runs = scheduling.schedule(
             dataset,
@@ -65,26 +65,26 @@ def schedule(initial: PESData, plan: Dict, seed: Int, iteration: Int) -> dict[st
 
 @decision
 def gather_exploration(starts: PESData, schedule: Dict, **parts: PESData) -> dict[str, PESData]:
-    """Join the results of all jobs of a schedule.
+    """Gather the results of all jobs of a schedule.
 
     Args:
         starts: The start frames.
         schedule: The whole schedule.
         parts: ``explored_N`` and ``failures_N`` of the jobs.
     """
-    found = frames.gathered(
+    gathered = frames.gathered(
         starts.dataset,
         scheduling.parse(schedule.get_dict()),
         (f for key in sorted(parts) if key.startswith("explored") for f in parts[key].dataset),
         (f for key in sorted(parts) if key.startswith("failures") for f in parts[key].dataset),
     )
-    return {"explored": PESData(found.explored), "failures": PESData(found.failures)}
+    return {"explored": PESData(gathered.explored), "failures": PESData(gathered.failures)}
 
 
 def explored_already(
     starts: PESData, schedule: Dict, parts: Mapping[str, PESData]
 ) -> dict[str, PESData] | None:
-    """The nodes of a single job that are what ``gather_exploration`` would make, if they are.
+    """The nodes of a single job, if they equal the result of ``gather_exploration``.
 
     Args:
         starts: The start frames.
@@ -94,14 +94,14 @@ def explored_already(
     kinds = {name.partition("_")[0]: node for name, node in parts.items()}
     if len(parts) != 2 or kinds.keys() != {"explored", "failures"}:
         return None
-    found = frames.gathered(
+    gathered = frames.gathered(
         starts.dataset,
         scheduling.parse(schedule.get_dict()),
         kinds["explored"].dataset,
         kinds["failures"].dataset,
     )
-    same = found.explored.ids == kinds["explored"].ids
-    return kinds if same and _causes(found.failures) == _causes(kinds["failures"]) else None
+    same = gathered.explored.ids == kinds["explored"].ids
+    return kinds if same and _causes(gathered.failures) == _causes(kinds["failures"]) else None
 
 
 def _causes(failures: Iterable[Frame]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Calcfunctions of labelling: what is missing, who computes it, and what came out."""
+"""Calcfunctions of labelling: missing labels, their distribution to jobs, and the results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FRAME_KEY, FRAME_LABELS = "frame_{:06d}", "frame_%"
 PART_KEY, PART_LABELS = "part_{:04d}", "part_%"
 EARLIER = "part_earlier"
-"""The part whose frames were labelled before."""
+"""The part with frames that were labelled before."""
 
 
 @decision
@@ -37,7 +37,7 @@ def pending(dataset: PESData, chosen: PESData | None = None) -> PESData:
 
 
 def pending_already(dataset: PESData, chosen: PESData | None) -> PESData | None:
-    """The node that holds what ``pending`` would make, if one does."""
+    """An existing node that equals the result of ``pending``, if there is one."""
     if chosen is None and not dataset.n_labelled:
         return dataset if _distinct(dataset.ids) else None
     if chosen is None or chosen.n_labelled or dataset.n_labelled < len(dataset):
@@ -57,17 +57,17 @@ def merge_labels(
     """The dataset, each id once, with the new labels and without the frames that failed.
 
     Args:
-        dataset: All frames, or those before some were chosen.
-        labelled: Those with new labels.
-        failures: Those that got none.
-        chosen: Frames that join the dataset.
-        names: ``theory`` and its ``former`` names, which labels of earlier versions bear.
-        sets: ``fractions`` and ``seed`` of the sets that frames without one are given.
+        dataset: All frames, or all but the chosen frames.
+        labelled: The frames with new labels.
+        failures: The frames that could not be labelled.
+        chosen: Frames that are added to the dataset.
+        names: ``theory`` and its ``former`` names, which labels of earlier versions have.
+        sets: ``fractions`` and ``seed`` for the splits of frames that have no split yet.
     """
-    known, new = _together(dataset, chosen), labelled.dataset
+    frames, new = _together(dataset, chosen), labelled.dataset
     if names is not None:
-        known, new = (base.renamed(d, names["former"], names["theory"]) for d in (known, new))
-    merged = base.merged(known, new, failures.dataset)
+        frames, new = (base.renamed(d, names["former"], names["theory"]) for d in (frames, new))
+    merged = base.merged(frames, new, failures.dataset)
     if sets is not None:
         merged = splitting.assign(merged, sets["fractions"], seed=sets["seed"])
     return PESData(merged)
@@ -81,9 +81,9 @@ def merged_already(
     names: Dict | None = None,
     sets: Dict | None = None,
 ) -> PESData | None:
-    """The node that holds what ``merge_labels`` would make, if one does.
+    """An existing node that equals the result of ``merge_labels``, if there is one.
 
-    That is the dataset if nothing joins it, or the new labels if nothing else was labelled.
+    This is the dataset if nothing is added, or the new labels if no other frame has labels.
     """
     if chosen is not None or len(failures):
         return None
@@ -98,7 +98,7 @@ def merged_already(
 
 
 def _together(dataset: PESData, chosen: PESData | None) -> Dataset:
-    """Each frame once."""
+    """The frames of both nodes, each once."""
     parts = [node.dataset for node in (dataset, chosen) if node is not None]
     return Dataset.from_frames([]).merge(*parts)
 
@@ -108,7 +108,7 @@ def _distinct(ids: list[str]) -> bool:
 
 
 def is_bare(node: PESData) -> bool:
-    """Whether no frame has a label of any kind: what is asked does not depend on labels."""
+    """Whether no frame has a label of any kind, so that a job needs no copy without labels."""
     flags = ("has_energy", "has_forces", "has_stress", "theory")
     with node.opened() as frames:
         return not any(frames.column(name).astype(np.bool_).any() for name in flags)
@@ -116,41 +116,41 @@ def is_bare(node: PESData) -> bool:
 
 @decision
 def reuse(output_trajectory: TrajectoryData) -> dict[str, TrajectoryData]:
-    """The result of a frame that was computed before, for the same question."""
+    """The result of an earlier calculation of the same frame with the same settings."""
     return {"output_trajectory": output_trajectory.clone()}
 
 
 @decision
 def reuse_frames(dataset: PESData, theory: Str, **earlier: PESData) -> dict[str, PESData]:
-    """Labels and failures of frames that earlier jobs had, and the frames that are left.
+    """Labels and failures of frames from earlier jobs, and the remaining frames.
 
     Args:
-        dataset: The frames that are asked for.
-        theory: Of the labels, which may bear a former name.
+        dataset: The frames to label.
+        theory: Level of theory of the labels, which may have a former name in earlier jobs.
         earlier: Frames of earlier jobs under ``labelled_N`` or ``failures_N``.
     """
-    known = {
+    earlier_frames = {
         frame.id: frame
         for name, node in sorted(earlier.items())
         for frame in node.dataset
         if frame.labels or name.startswith("failures_")
     }
-    done, rest = [], []
+    reused, rest = [], []
     for frame in dataset.dataset:
-        found = known.get(frame.id)
-        if found is None or not _same_question(frame, found):
+        earlier_frame = earlier_frames.get(frame.id)
+        if earlier_frame is None or not _same_question(frame, earlier_frame):
             rest.append(frame.with_(labels=Labels()))
-        elif found.labels:
-            labels = replace(found.labels, theory=theory.value)
-            done.append(base.retried(frame).with_(labels=labels))
+        elif earlier_frame.labels:
+            labels = replace(earlier_frame.labels, theory=theory.value)
+            reused.append(base.retried(frame).with_(labels=labels))
         else:
-            done.append(base.failed(frame, **found.info["failure"]))
-    return _result(base.gathered(done)) | {"rest": PESData(rest)}
+            reused.append(base.failed(frame, **earlier_frame.info["failure"]))
+    return _result(base.gathered(reused)) | {"rest": PESData(rest)}
 
 
-def _same_question(one: Frame, two: Frame) -> bool:
-    """Whether a calculator is asked the same of two frames with one geometry."""
-    first, second = (frame.arrays.get(MOMENTS) for frame in (one, two))
+def _same_question(asked: Frame, earlier: Frame) -> bool:
+    """Whether two frames with the same geometry also have the same initial moments."""
+    first, second = (frame.arrays.get(MOMENTS) for frame in (asked, earlier))
     if first is None or second is None:
         return first is second
     return bool(np.array_equal(first, second))
@@ -158,10 +158,10 @@ def _same_question(one: Frame, two: Frame) -> bool:
 
 @decision
 def deal(dataset: PESData, parts: Int) -> dict[str, PESData]:
-    """Share frames, without labels, between parts of about equal work.
+    """Distribute frames, without labels, to parts of about equal work.
 
-    The largest frame first, each to the part with the least work so far; the work of a frame
-    grows with the square of its atoms (between the exponents measured for pw.x).
+    The largest frame comes first, and each frame goes to the part with the least work so far. The
+    work of a frame is the square of its number of atoms (between the exponents measured for pw.x).
     """
     frames = dataset.dataset
     work = frames.n_atoms.astype(float) ** 2
@@ -176,7 +176,7 @@ def deal(dataset: PESData, parts: Int) -> dict[str, PESData]:
 
 @decision
 def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
-    """Consecutive frames, without labels, at most ``size`` together."""
+    """Batches of at most ``size`` consecutive frames, without labels."""
     frames = dataset.dataset
     edges = range(0, len(frames), size.value)
     return _parts(frames, [range(i, min(i + size.value, len(frames))) for i in edges])
@@ -185,14 +185,14 @@ def batches(dataset: PESData, size: Int) -> dict[str, PESData]:
 @decision
 def structures(dataset: PESData, start: Int, count: Int) -> dict[str, StructureData]:
     """Consecutive frames as structures; the node's label is the frame id."""
-    found = {}
+    nodes = {}
     with dataset.opened() as frames:
         for row in range(start.value, min(start.value + count.value, len(frames))):
             frame = frames[row]
             node = StructureData(ase=frame.to_atoms())
             node.label = frame.id
-            found[FRAME_KEY.format(row)] = node
-    return found
+            nodes[FRAME_KEY.format(row)] = node
+    return nodes
 
 
 @decision
@@ -204,50 +204,50 @@ def gather_pw(
     count: Int,
     **trajectories: TrajectoryData,
 ) -> dict[str, PESData]:
-    """Labels of consecutive frames from what their pw.x calculations left.
+    """Labels of consecutive frames from the results of their pw.x calculations.
 
     Args:
-        dataset: The frames, and perhaps others.
+        dataset: A dataset with these frames.
         settings: Settings of the engine, for the level of theory.
         lost: Why frames have no result: frame id → ``reason`` and ``exit_status``.
         start: Row of the first frame.
-        count: Their number.
+        count: Number of frames.
         trajectories: Result of the frame in row N under the key ``frame_N``.
     """
     theory = QuantumEspressoLabelEngine.theory(
         parse_settings(QuantumEspressoLabelEngine.Settings, settings.get_dict())
     )
     reasons = lost.get_dict()
-    done = []
+    outcomes = []
     frames = dataset[start.value : start.value + count.value]
     for row, frame in enumerate(frames, start.value):
         result = trajectories.get(FRAME_KEY.format(row))
         if result is None:
-            done.append(_lost(frame, reasons))
+            outcomes.append(_lost(frame, reasons))
             continue
         try:
             labels = QuantumEspressoLabelEngine.labels(frame, _outputs(result), theory)
         except InputError as error:
-            done.append(base.failed(frame, str(error)))
+            outcomes.append(base.failed(frame, str(error)))
         else:
-            done.append(base.retried(frame).with_(labels=labels))
-    return _result(base.gathered(done))
+            outcomes.append(base.retried(frame).with_(labels=labels))
+    return _result(base.gathered(outcomes))
 
 
 @decision
 def rest(dataset: PESData, labelled: PESData) -> PESData:
-    """The frames of a job that was cut off which it had not labelled."""
+    """The frames that a job had not labelled when it was cut off."""
     return PESData(dataset.dataset.without(labelled.ids))
 
 
 @decision
 def join(**parts: PESData) -> PESData:
-    """The frames of some parts, one part after another."""
+    """Concatenate the frames of some parts."""
     return PESData(PESData.concatenate(parts[name] for name in sorted(parts)))
 
 
 def gathered_already(dataset: PESData, parts: Mapping[str, PESData]) -> dict[str, PESData] | None:
-    """The nodes of a single part that are what ``gather_parts`` would make of it, if they are.
+    """The nodes of a single part, if they equal the result of ``gather_parts``.
 
     Args:
         dataset: The frames of all parts.
@@ -265,18 +265,18 @@ def gathered_already(dataset: PESData, parts: Mapping[str, PESData]) -> dict[str
 
 @decision
 def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PESData]:
-    """Join the results of parts, in the order of the dataset.
+    """Gather the results of parts, in the order of the dataset.
 
     Args:
         dataset: The frames of all parts.
         lost: Why frames are in no result: frame id → ``reason`` and ``exit_status``.
         parts: Labelled and failed frames of each part, in any order.
     """
-    done = [frame for node in parts.values() for frame in node.dataset]
-    # A frame that a job lost and another one labelled is labelled.
-    known = {frame.id: frame for frame in sorted(done, key=lambda frame: bool(frame.labels))}
+    outcomes = [frame for node in parts.values() for frame in node.dataset]
+    # If one job lost a frame and another job labelled it, the labels count.
+    by_id = {frame.id: frame for frame in sorted(outcomes, key=lambda frame: bool(frame.labels))}
     reasons = lost.get_dict()
-    frames = (known.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
+    frames = (by_id.get(frame.id) or _lost(frame, reasons) for frame in dataset.dataset)
     return _result(base.gathered(frames))
 
 
@@ -300,7 +300,7 @@ def _lost(frame: Frame, reasons: Mapping[str, Mapping[str, Any]]) -> Frame:
 
 
 def _outputs(trajectory: TrajectoryData) -> PwOutputs:
-    """The last ionic step; an scf has one."""
+    """The results of the last ionic step; an scf has one step."""
     names = trajectory.get_arraynames()
     if not {"energy", "forces"} <= set(names):
         raise InputError("pw.x left no energy or no forces")

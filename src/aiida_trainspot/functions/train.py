@@ -1,4 +1,4 @@
-"""Calcfunctions of training: what a committee learns from, with which settings, and its metrics."""
+"""Calcfunctions of training: the training frames, the settings and the metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainspot.train.run import trainer
 
 @decision
 def training_set(dataset: PESData) -> PESData:
-    """The dataset with all levels of theory counted as one."""
+    """The dataset with all levels of theory treated as one."""
     return PESData(pure.training_set(dataset.dataset, mix_theories=True))
 
 

@@ -1,1 +1,1 @@
-"""From a campaign file to a running campaign, and to a stopped one."""
+"""From a campaign file to a running campaign, and stopping a campaign."""

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
 STAGES: Final = ("label", "train", "explore", "evaluate")
-"""The stages that run programs, each with a code and options."""
+"""The stages with a program, each with a code and options."""
 
 CONCURRENT_STAGES: Final = ("label", "train", "explore")
-"""Those that run several jobs at a time."""
+"""The stages that run several jobs at the same time."""
 
 _SLOTS_PER_JOB: Final = 3
-"""A lane, its base workchain and the job itself each hold a slot of the daemon."""
-# For the campaign itself, and for another one that runs beside it.
+"""Slots of the daemon for a job: the lane, its base workchain and the job itself."""
+# For the campaign itself, and for a second campaign.
 _RESERVED_SLOTS: Final = 10
 _KB_PER_GB: Final = 1_000_000
 
@@ -52,15 +52,15 @@ def campaign_inputs(
 
     Args:
         campaign: The resolved campaign.
-        dataset: The frames it starts from.
-        codes: By stage, instead of those the campaign names.
+        dataset: The input frames.
+        codes: Codes by stage, in place of the codes in the campaign.
 
     Returns:
         ``dataset``, ``config`` (the campaign as JSON), ``codes`` and ``options`` (each by stage),
-        ``max_concurrent`` (by stage, what ``auto`` means here), ``metadata``.
+        ``max_concurrent`` (by stage, the value of ``auto``), ``metadata``.
 
     Raises:
-        InputError: A code that does not exist.
+        InputError: A code does not exist.
     """
     config = campaign.model_dump(mode="json")
     chosen = codes_of(campaign, codes)
@@ -87,16 +87,16 @@ def get_builder(
     codes: Mapping[str, AbstractCode | str] | None = None,
     protocol: str | None = None,
 ) -> ProcessBuilder:
-    """A builder of ``TrainsPotWorkChain`` for a campaign file, or for what one would hold.
+    """A builder of ``TrainsPotWorkChain`` for a campaign file or its content.
 
     Args:
-        campaign: A file, its content, or what ``config.load`` made of it.
-        dataset: The frames to start from, instead of those the campaign names.
-        codes: By stage (label, train, explore, evaluate), instead of those the campaign names.
-        protocol: Named set of defaults, instead of the campaign's.
+        campaign: A file, its content, or the result of ``config.load``.
+        dataset: The input frames, in place of the structures in the campaign.
+        codes: Codes by stage (label, train, explore, evaluate), in place of those in the campaign.
+        protocol: Named set of defaults, in place of the campaign's.
 
     Raises:
-        InputError: Anything wrong with the campaign, its frames or its codes, or a missing extra.
+        InputError: The campaign, its frames or its codes have an error, or an extra is missing.
     """
     if isinstance(campaign, Loaded):
         document = campaign.document
@@ -123,7 +123,7 @@ def codes_of(
     """The code of every stage.
 
     Raises:
-        InputError: A code or a stage that does not exist.
+        InputError: A code or a stage does not exist.
     """
     chosen = dict(given or {})
     for stage in chosen:
@@ -139,8 +139,8 @@ def code_of(stage: str, name: AbstractCode | str) -> AbstractCode:
     """The code of a stage by its name.
 
     Raises:
-        UnknownNameError: There is no such code; the message offers the nearest.
-        InputError: Several have that name.
+        UnknownNameError: The code does not exist; the message suggests the most similar name.
+        InputError: Several codes have this name.
     """
     if isinstance(name, AbstractCode):
         return name
@@ -154,18 +154,18 @@ def code_of(stage: str, name: AbstractCode | str) -> AbstractCode:
 
 def code_labels() -> list[str]:
     """``label@computer`` of every code that is not hidden."""
-    found = QueryBuilder().append((AbstractCode, Code)).all(flat=True)
-    return sorted({code.full_label for code in found if not code.is_hidden})
+    codes = QueryBuilder().append((AbstractCode, Code)).all(flat=True)
+    return sorted({code.full_label for code in codes if not code.is_hidden})
 
 
 # ── machine facts ─────────────────────────────────────────────────────────────
 def resources_of(campaign: Campaign, code: AbstractCode) -> Resources:
-    """The resources of a code's computer, with what is said of this code alone on top."""
-    given: dict[str, Any] = {}
+    """The resources of a code: those of its computer, then those of the code itself."""
+    values: dict[str, Any] = {}
     for key in (code.computer.label, code.full_label):
         if key in campaign.resources:
-            given |= campaign.resources[key].model_dump(exclude_unset=True)
-    return Resources(**given)
+            values |= campaign.resources[key].model_dump(exclude_unset=True)
+    return Resources(**values)
 
 
 def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
     else:
         wanted = {"tot_num_mpiprocs": total}
     needs_mpi = total > 1 if resources.mpi is None else resources.mpi
-    found: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "resources": wanted,
         "withmpi": needs_mpi if code.with_mpi is None else code.with_mpi,
         "account": resources.account,
@@ -193,14 +193,14 @@ def options(code: AbstractCode, resources: Resources) -> dict[str, Any]:
         "prepend_text": resources.prepend,
         "custom_scheduler_commands": resources.scheduler,
     }
-    return {key: value for key, value in found.items() if value not in (None, "")}
+    return {key: value for key, value in entries.items() if value not in (None, "")}
 
 
 def concurrency(code: AbstractCode, resources: Resources) -> int:
-    """Jobs at a time where the user does not say.
+    """Default number of jobs at the same time.
 
-    Without a scheduler as many as there are cores for; else what the daemon can hold while the
-    workchains above the jobs hold slots too.
+    Without a scheduler the number of cores is the limit; with a scheduler the slots of the daemon,
+    of which the workchains above the jobs hold some.
     """
     if code.computer.scheduler_type == "core.direct":
         if code.computer.transport_type == "core.local":
@@ -212,12 +212,12 @@ def concurrency(code: AbstractCode, resources: Resources) -> int:
 
 
 def most_concurrent() -> int:
-    """Jobs at a time beyond which parents could fill all slots and wait for ever."""
+    """Largest number of jobs with which the parents of jobs cannot fill all slots of the daemon."""
     return max(1, slots() // _SLOTS_PER_JOB - 1)
 
 
 def slots() -> int:
-    """How many processes the running daemon holds at a time; one worker's if none runs."""
+    """Number of process slots of the running daemon; of one worker if no daemon runs."""
     each = int(get_config_option("daemon.worker_process_slots"))
     profile = get_manager().get_profile()
     workers = len(workers_of(profile)) if profile is not None else 0

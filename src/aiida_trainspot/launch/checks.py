@@ -1,4 +1,4 @@
-"""Everything about a campaign that can be known before anything is spent, one line each."""
+"""All checks of a campaign before it starts, with one line for each remark."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _PACKAGES: Final = ("trainspot", "aiida-core", "aiida-lammps", "aiida-quantumesp
 def check(
     loaded: Loaded, dataset: Dataset, *, thorough: bool = True, with_daemon: bool = True
 ) -> list[Remark]:
-    """Look at everything a campaign needs.
+    """Check everything that a campaign needs.
 
     Args:
         loaded: The resolved campaign file.
-        dataset: The frames it starts from.
-        thorough: Also what takes seconds: start slow programs, look at the initial frames.
-        with_daemon: Also the daemon and the broker.
+        dataset: The input frames.
+        thorough: Also run checks that take seconds: slow programs and the initial frames.
+        with_daemon: Also check the daemon and the broker.
     """
     campaign = loaded.campaign
     remarks = [*(_daemon() if with_daemon else ()), *_caching()]
@@ -78,7 +78,7 @@ def refuse(remarks: list[Remark]) -> None:
     """Stop at the first error.
 
     Raises:
-        InputError: There is one.
+        InputError: One of the remarks is an error.
     """
     errors = [remark.text for remark in remarks if remark.level == "error"]
     if errors:
@@ -90,13 +90,13 @@ def _error(error: TrainspotError) -> Remark:
 
 
 def on_daemon() -> list[Remark]:
-    """What there is to say of the daemon and the broker."""
+    """Remarks about the daemon and the broker."""
     return list(_daemon())
 
 
 def _daemon() -> Iterator[Remark]:
     profile = get_manager().get_profile()
-    assert profile is not None  # the commands load it
+    assert profile is not None  # the commands load a profile
     if stalled := daemon.stall(profile):
         yield _error(InputError(stalled["reason"], hint=stalled["do"]))
         return
@@ -111,7 +111,7 @@ def _daemon() -> Iterator[Remark]:
 
 
 def _packages() -> list[str]:
-    """The packages whose code the daemon runs: ours, AiiDA's, and those of other engines."""
+    """The packages whose code the daemon runs: trainspot, AiiDA and other engines."""
     engines = {
         plugins.package_of(section.seam, name)
         for section in engine_sections().values()
@@ -121,7 +121,7 @@ def _packages() -> list[str]:
 
 
 def _installed(package: str) -> float:
-    """When a package was installed, in seconds of the epoch; 0 if it is not."""
+    """Installation time of a package in seconds since the epoch; 0 without the package."""
     try:
         files = distribution(package).files or []
     except PackageNotFoundError:
@@ -149,7 +149,7 @@ def _caching() -> Iterator[Remark]:
 
 
 def _answers(codes: set[AbstractCode], *, thorough: bool) -> list[Remark]:
-    """One line for every code that cannot be run."""
+    """A remark for every code that cannot run."""
     remarks, local = [], []
     for code in sorted(codes, key=lambda item: item.full_label):
         reason = _unreachable(code)
@@ -167,7 +167,7 @@ def _answers(codes: set[AbstractCode], *, thorough: bool) -> list[Remark]:
 
 
 def _program_of(code: InstalledCode, among: Iterable[Program]) -> Program | None:
-    """The program that a code stands for: by its calculation, or by its label if it has none."""
+    """The program of a code, by its calculation, or by its label without a calculation."""
     for program in among:
         if program.calculation and program.calculation == code.default_calc_job_plugin:
             return program
@@ -223,7 +223,7 @@ def _concurrency(campaign: Campaign, codes: dict[str, AbstractCode]) -> Iterator
 
 
 def _workchains(campaign: Campaign, dataset: Dataset, here: Collection[str]) -> Iterator[Remark]:
-    """What the work chains of the engines foresee, and those that are not there."""
+    """The preflight checks of the engines' work chains, and missing work chains."""
     for stage in engine_sections():
         try:
             workchain = _workchain(campaign, stage)
@@ -234,10 +234,10 @@ def _workchains(campaign: Campaign, dataset: Dataset, here: Collection[str]) -> 
 
 
 def _workchain(campaign: Campaign, stage: str) -> type[Foresees]:
-    """The work chain of the engine of a stage; one that foresees nothing if it is not one of ours.
+    """The work chain of the engine of a stage; ``Foresees`` if it has no preflight checks.
 
     Raises:
-        InputError: It is not there, or lacks something.
+        InputError: The work chain does not exist, or a package is missing.
     """
     name = f"trainspot.{stage}.{getattr(campaign, stage).engine}"
     workchain = plugins.load("aiida.workflows", name, kind="work chain")
@@ -247,7 +247,7 @@ def _workchain(campaign: Campaign, stage: str) -> type[Foresees]:
 def _first_labels(
     campaign: Campaign, dataset: Dataset, code: AbstractCode, thorough: bool
 ) -> FirstLabels:
-    """What is labelled first, and what the computer has for it."""
+    """The first labels of a campaign, and the resources for them."""
     make = partial(prepare, dataset, campaign)
     settings, resources = campaign.label.settings, builder.resources_of(campaign, code)
     computer = code.computer
@@ -261,7 +261,7 @@ def _first_labels(
 
 
 def _labels(campaign: Campaign, first: FirstLabels) -> Iterator[Remark]:
-    """How many labels come first, how large they are, and what their engine foresees."""
+    """Number and size of the first labels, and the preflight checks of their engine."""
     workchain = _workchain(campaign, "label")
     if not first.is_thorough:
         yield from workchain.preflight_labels(first)

@@ -1,4 +1,4 @@
-"""Which labels a campaign finds in the database, and which a changed setting makes it repeat."""
+"""Labels that a campaign reuses from the database, and labels that it must repeat."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
 
 _LATEST: Final = 50
-"""Campaigns that are looked into."""
+"""Number of earlier campaigns that are compared."""
 
 
 def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
-    """What is there already of the labels that come first, and what is computed once more.
+    """Remarks about first labels that exist already, and about labels computed again.
 
     Args:
         campaign: The resolved campaign.
-        frames: Those that it labels first.
+        frames: The frames that it labels first.
     """
-    wanted, known = set(frames.ids), set[str]()
+    wanted, reusable = set(frames.ids), set[str]()
     if not wanted:
         return
     others: list[tuple[set[str], WorkChainNode, list[str]]] = []
     here = _resolved(campaign, frames.species)
     for node in campaigns(_LATEST):
         try:
-            other = _resolved(campaign_of(node.inputs.config), frames.species)
-            common = wanted & _labelled(node, other.label.engine)
+            earlier = _resolved(campaign_of(node.inputs.config), frames.species)
+            common = wanted & _labelled(node, earlier.label.engine)
         except (NotExistent, AttributeError, ValidationError, TrainspotError):
-            continue  # of another version, or damaged
+            continue  # a campaign of another version, or damaged
         if not common:
             continue
-        if changed := label_differences(other, here):
+        if changed := label_differences(earlier, here):
             others.append((common, node, changed))
         else:
-            known |= common
-    if known:
-        text = f"{len(known)} of {counted(len(wanted), 'label')} will be taken"
+            reusable |= common
+    if reusable:
+        text = f"{len(reusable)} of {counted(len(wanted), 'label')} will be taken"
         yield Remark("note", f"{text} from earlier campaigns")
-    repeated = [(common - known, node, changed) for common, node, changed in others]
-    lost, node, changed = max(repeated, key=lambda one: len(one[0]), default=(set(), None, []))
+    repeated = [(common - reusable, node, changed) for common, node, changed in others]
+    lost, node, changed = max(repeated, key=lambda entry: len(entry[0]), default=(set(), None, []))
     if lost and node is not None:
         verb = "differs" if len(changed) == 1 else "differ"
         text = f"{', '.join(changed)} {verb} from campaign '{node.label}' <{node.pk}>"
@@ -68,11 +68,11 @@ def repeats(campaign: Campaign, frames: Dataset) -> Iterator[Remark]:
 
 
 def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
-    """The campaign with what its label engine derives from the elements."""
+    """The campaign with the settings that its label engine derives from the elements."""
     section = campaign.label
-    given = section.settings.model_dump(mode="json")
+    values = section.settings.model_dump(mode="json")
     try:
-        full = engine_workchain(section.engine).resolve(given, species)
+        full = engine_workchain(section.engine).resolve(values, species)
         settings: Any = parse_settings(base.engine(section.engine).Settings, full)
     except TrainspotError:
         return campaign
@@ -80,7 +80,7 @@ def _resolved(campaign: Campaign, species: list[str]) -> Campaign:
 
 
 def _labelled(campaign: WorkChainNode, engine: str) -> set[str]:
-    """Ids of the frames that a campaign has labelled, also where it was cut off."""
+    """Ids of the frames that a campaign has labelled, even if it was cut off."""
     workchain = engine_workchain(engine)
     labelled: set[str] = set()
     for stage in stages_of(campaign):
@@ -91,7 +91,9 @@ def _labelled(campaign: WorkChainNode, engine: str) -> set[str]:
             parts = stage.node.called_descendants
         for part in parts:
             labelled |= _labelled_by(part) or workchain.labelled_alone(part)
-    return labelled - _ids(campaign.inputs.dataset)  # those were given with their labels
+    return labelled - _ids(
+        campaign.inputs.dataset
+    )  # without the frames that had labels at the start
 
 
 def _labelled_by(part: ProcessNode) -> set[str]:

@@ -1,4 +1,4 @@
-"""Campaigns that still run, and whether one of them is what the user asks for once more."""
+"""Running campaigns, and whether one of them computes the same as a new campaign."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
 _BEFORE_LABELS: Final = ("augment", "label")
-"""Stages of the first iteration in which not all of its labels are there yet."""
+"""Stages of the first iteration that end before all its labels are finished."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """A campaign that still runs and computes what another one would.
+    """A running campaign that computes the same results or labels as a new campaign.
 
     Attributes:
-        node: The campaign.
-        stage: Where it is.
-        differing: Settings that differ and change no result; ``None`` if results differ too.
-        labels: Labels that both compute, if only labels are in common.
+        node: The running campaign.
+        stage: Its current stage.
+        differing: Different settings that change no result; ``None`` if results differ too.
+        labels: Number of common labels, if only labels are common.
     """
 
     node: WorkChainNode
@@ -50,11 +50,11 @@ class Twin:
 
     @property
     def is_same(self) -> bool:
-        """Whether it is the same in everything but names and places of files."""
+        """Whether both campaigns differ at most in names and paths of files."""
         return self.differing == ()
 
     def __str__(self) -> str:
-        """Which campaign, and how far it is like the file."""
+        """The running campaign, and how it differs from the file."""
         name = f"campaign '{self.node.label}' <{self.node.pk}>"
         if self.is_same:
             return f"{name} with the same file still runs, at stage {self.stage}"
@@ -66,7 +66,7 @@ class Twin:
         return f"{name} still runs and computes {count} that this file needs too"
 
     def refusal(self) -> InputError:
-        """Why nothing is submitted, and what to do."""
+        """The error with the reason why nothing is submitted, and what to do."""
         pk = self.node.pk
         hint = (
             f"to watch that campaign: trainspot status {pk} --watch; to stop it and keep its "
@@ -77,17 +77,17 @@ class Twin:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Lets one command look for running campaigns and submit, while others of the profile wait."""
+    """Lock: one command compares and submits, while other commands of the profile wait."""
     profile = get_manager().get_profile()
     name = profile.name if profile is not None else "none"
     path = Path(get_config().dirpath) / f"trainspot-{name}.lock"
     with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # freed when the file is closed, even by a kill
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released when the file is closed, even after a kill
         yield
 
 
 def running() -> list[WorkChainNode]:
-    """Campaigns that have not ended, the latest first."""
+    """Campaigns that have not ended, latest first."""
     ended = ["finished", "excepted", "killed"]
     query = QueryBuilder().append(
         WorkChainNode,
@@ -105,45 +105,47 @@ def running() -> list[WorkChainNode]:
 
 
 def twin(builder: ProcessBuilder | Mapping[str, Any]) -> Twin | None:
-    """A campaign that still runs and computes what another one would, if there is one.
+    """A running campaign that computes the same as a new campaign, if there is one.
 
     Args:
-        builder: The inputs of the one that is to be submitted.
+        builder: The inputs of the new campaign.
     """
     inputs = dict(builder)
     wanted = campaign_of(inputs["config"])
-    found = [_compared(node, wanted, inputs) for node in running()]
-    alike = [one for one in found if one is not None]
-    return min(alike, key=lambda one: (not one.is_same, one.differing is None), default=None)
+    matches = [_compared(node, wanted, inputs) for node in running()]
+    alike = [match for match in matches if match is not None]
+    return min(alike, key=lambda match: (not match.is_same, match.differing is None), default=None)
 
 
 def _compared(node: WorkChainNode, campaign: Campaign, inputs: Mapping[str, Any]) -> Twin | None:
     try:
-        other, dataset = campaign_of(node.inputs.config), node.inputs.dataset.dataset
+        twin_campaign, dataset = campaign_of(node.inputs.config), node.inputs.dataset.dataset
     except (NotExistent, AttributeError, ValidationError, TrainspotError):
-        return None  # of another version
+        return None  # a campaign of another version
     stage = progress(node)
-    given = inputs["dataset"].dataset
-    decisive, practical = differences(other, campaign)
-    if not decisive and _same_frames(given, dataset) and _same_foundation(node, inputs):
+    frames = inputs["dataset"].dataset
+    decisive, practical = differences(twin_campaign, campaign)
+    if not decisive and _same_frames(frames, dataset) and _same_foundation(node, inputs):
         return Twin(node, stage.stage, tuple(practical))
     is_early = stage.iteration == 1 and stage.stage in _BEFORE_LABELS
-    if is_early and not label_differences(other, campaign):
-        common = set(_first(given, campaign)) & set(_first(dataset, other))
+    if is_early and not label_differences(twin_campaign, campaign):
+        common = set(_first(frames, campaign)) & set(_first(dataset, twin_campaign))
         if common:
             return Twin(node, stage.stage, None, len(common))
     return None
 
 
-def _same_frames(one: Dataset, two: Dataset) -> bool:
-    """Whether two datasets hold the same geometries with the same labels and sets."""
-    if sorted(one.ids) != sorted(two.ids):
+def _same_frames(first: Dataset, second: Dataset) -> bool:
+    """Whether two datasets hold the same geometries with the same labels and splits."""
+    if sorted(first.ids) != sorted(second.ids):
         return False
-    two = two.select(one.ids)
-    rows = one.is_labelled
-    same = {name: one.column(name) == two.column(name) for name in ("energy", "theory", "split")}
+    second = second.select(first.ids)
+    rows = first.is_labelled
+    same = {
+        name: first.column(name) == second.column(name) for name in ("energy", "theory", "split")
+    }
     return bool(
-        (rows == two.is_labelled).all()
+        (rows == second.is_labelled).all()
         and same["split"].all()
         and (same["energy"] & same["theory"])[rows].all()
     )
@@ -154,10 +156,10 @@ def _same_foundation(node: WorkChainNode, inputs: Mapping[str, Any]) -> bool:
     there = node.inputs.foundation if "foundation" in node.inputs else None
     if here is None or there is None:
         return here is there
-    contents = [one.get_content(mode="rb") for one in (here, there)]
+    contents = [model.get_content(mode="rb") for model in (here, there)]
     return bool(contents[0] == contents[1])
 
 
 def _first(dataset: Dataset, campaign: Campaign) -> list[str]:
-    """The frames that are labelled first."""
+    """Ids of the frames that a campaign labels first."""
     return prepare(dataset, campaign).unlabelled().ids

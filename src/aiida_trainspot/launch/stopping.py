@@ -1,4 +1,4 @@
-"""Ending a campaign and everything it started, with a daemon or without one."""
+"""Ending a campaign and all its processes, with or without a daemon."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _INTERVAL: Final = 0.5
 
 
 def open_in(campaign: WorkChainNode) -> list[ProcessNode]:
-    """The campaign and what it started, as far as it has not ended; parents come first."""
-    found = sorted(campaign.called_descendants, key=lambda node: node.pk)
-    return [node for node in (campaign, *found) if not node.is_terminated]
+    """The open processes of a campaign and the campaign itself; parents come first."""
+    descendants = sorted(campaign.called_descendants, key=lambda node: node.pk)
+    return [node for node in (campaign, *descendants) if not node.is_terminated]
 
 
 def end(campaign: WorkChainNode, profile: Profile, *, patience: float) -> list[str]:
-    """End a campaign; workers end what they hold, and what nobody holds is closed here.
+    """End a campaign: workers end the processes they hold; the others are closed here.
 
     Args:
-        campaign: One that has ended may have left something open, too.
-        profile: Its profile.
+        campaign: The campaign; it may have ended and have open processes still.
+        profile: The profile of the campaign.
         patience: Seconds that workers may take.
 
     Returns:
-        What remains to be done by the user, a line each: jobs that may still run.
+        Tasks for the user, one line each: jobs that may still run.
 
     Raises:
         RunError: A worker holds a process and does not end it.
     """
-    if silence(profile):  # without a broker no worker can be asked, and none can begin anything
+    if silence(profile):  # without a broker no worker answers or starts a process
         return list(_close_all(open_in(campaign)))
     deadline = time.monotonic() + patience
     left: list[str] = []
@@ -55,7 +55,7 @@ def end(campaign: WorkChainNode, profile: Profile, *, patience: float) -> list[s
         held = _held(still)
         ask = [node for node in held if node.pk not in asked and _is_first(node)]
         asked |= {node.pk for node in ask}
-        # A busy worker may answer late or not at all and still obey, so the nodes are asked.
+        # A busy worker may end a process without an answer in time, so the nodes are checked.
         with override_log_level(logging.CRITICAL):
             control.kill_processes(ask, msg_text=_REASON, timeout=patience / 2)
         pks = {node.pk for node in held}
@@ -71,7 +71,7 @@ def end(campaign: WorkChainNode, profile: Profile, *, patience: float) -> list[s
 
 
 def _held(nodes: list[ProcessNode]) -> list[ProcessNode]:
-    """Those that a worker holds; a function runs inside of its parent."""
+    """The processes that a worker holds; a calcfunction runs inside its parent."""
     with connected() as communicator:
         if communicator is None:
             return []
@@ -82,7 +82,7 @@ def _held(nodes: list[ProcessNode]) -> list[ProcessNode]:
 
 
 def _is_first(node: ProcessNode) -> bool:
-    """Whether nobody above a process will end it."""
+    """Whether no open parent will end a process."""
     return node.caller is None or node.caller.is_terminated
 
 
@@ -95,7 +95,7 @@ def _close_all(nodes: list[ProcessNode]) -> Iterator[str]:
 
 
 def _end_job(node: CalcJobNode) -> Iterator[str]:
-    """Take the job of a process off its computer."""
+    """Kill the job of a process on its computer."""
     job, computer = node.get_job_id(), node.computer
     if job is None or computer is None or _is_gone(node, job):
         return
@@ -108,7 +108,7 @@ def _end_job(node: CalcJobNode) -> Iterator[str]:
 
 
 def _is_gone(node: CalcJobNode, job: str) -> bool:
-    """Whether a job without a scheduler has ended; after a reboot its number is another's."""
+    """Whether a job without a scheduler has ended; after a reboot another job has its number."""
     computer = node.computer
     if computer.scheduler_type != "core.direct" or computer.transport_type != "core.local":
         return False

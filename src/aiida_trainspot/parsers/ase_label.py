@@ -29,47 +29,50 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 
 class AseLabelParser(TrainspotParser):
-    """Labelled and failed frames; together they are the frames that were asked for.
+    """Attaches labelled and failed frames, which together are the frames of the job.
 
-    Of a job that was cut off, those that it had done.
+    For a job that was cut off, these are the frames that it had finished.
     """
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """Attach both datasets."""
         del directory
         if temporary is None:
-            raise OutputMissingError("nothing was retrieved", where=LABELLED)
+            raise OutputMissingError("no file was retrieved", where=LABELLED)
         labelled = PESData.from_file(required(temporary, LABELLED))
         failures = PESData.from_file(required(temporary, FAILURES))
         asked = set(self.node.inputs.dataset.dataset.ids)
         if asked != {*labelled.dataset.ids, *failures.dataset.ids}:
-            raise DataError("not the frames that were asked for", where=LABELLED)
+            raise DataError("does not hold the frames of the job", where=LABELLED)
         self.out("labelled", labelled)
         self.out("failures", failures)
 
     def salvage(self, directory: Path, temporary: Path | None) -> None:
-        """Attach what the journal holds, if it is this job's."""
+        """Attach the frames in the journal, if the journal belongs to this job."""
         del directory
         if temporary is None or not (temporary / JOURNAL).is_file():
             return
         try:
-            found = _read(temporary / JOURNAL, self.node)
+            result = _read(temporary / JOURNAL, self.node)
         except DataError as error:
-            self.logger.warning("nothing is salvaged: %s", error)
+            self.logger.warning("the journal cannot be used: %s", error)
             return
-        self.out("labelled", PESData(found.labelled))
-        self.out("failures", PESData(found.failures))
+        self.out("labelled", PESData(result.labelled))
+        self.out("failures", PESData(result.failures))
 
 
 def written_by(job: CalcJobNode) -> Dataset:
-    """What a job that is at work, or was killed, has labelled, from its folder where it runs.
+    """The frames that a running or killed job has labelled, read from its working directory.
 
-    Nothing, if that cannot be reached, or has been cleaned.
+    Without frames if the directory cannot be reached or has been cleaned.
     """
     if "remote_folder" not in job.outputs:
         return Dataset.from_frames([])
     with TemporaryDirectory() as folder:
-        for name in (JOURNAL, LABELLED):  # the journal is removed when all is written
+        for name in (
+            JOURNAL,
+            LABELLED,
+        ):  # the job removes its journal after it has written all frames
             path = Path(folder) / name
             try:
                 job.outputs.remote_folder.getfile(name, str(path))

@@ -12,7 +12,7 @@ from trainspot.explore import schedule
 
 
 class AseMdParser(TrainspotParser):
-    """Takes the two datasets, if they are those of this schedule."""
+    """Attaches the two datasets, if they belong to this schedule."""
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """See ``TrainspotParser.read``."""
@@ -22,6 +22,6 @@ class AseMdParser(TrainspotParser):
         runs = schedule.parse(self.node.inputs.schedule.get_dict())
         foreign = set(explored.dataset.counts("trajectory")) - {run.trajectory for run in runs}
         if foreign:
-            raise DataError("holds frames of other runs", where=EXPLORED)
+            raise DataError("holds frames of runs that are not in the schedule", where=EXPLORED)
         self.out("explored", explored)
         self.out("failures", failures)

@@ -1,4 +1,4 @@
-"""What all our parsers share: files as paths, errors as exit codes, killed jobs recognised."""
+"""Base of our parsers: files as paths, errors as exit codes, and killed jobs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _OF_CUT: Final[Mapping[str, Exit]] = {
 
 
 def interruption(status: int | None, stderr: str) -> Exit | None:
-    """Whether a job was cut off, from AiiDA's verdict on the scheduler and from what was written.
+    """The exit code of a job that was cut off; ``None`` if the job was not cut off.
 
     Args:
-        status: Exit status that AiiDA gave after reading the scheduler's accounting, if any.
-        stderr: What scheduler and program wrote to their standard errors.
+        status: Exit status that AiiDA derived from the scheduler's accounting, if any.
+        stderr: Standard errors of scheduler and program.
     """
     codes = CalcJob.exit_codes
     if status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
@@ -71,19 +71,19 @@ class TrainspotParser(Parser):
         """
 
     def salvage(self, directory: Path, temporary: Path | None) -> None:
-        """Attach what a failed job still left, such as a checkpoint. By default nothing."""
+        """Attach usable files of a failed job, such as a checkpoint. By default none."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach the outputs, or say why there are none."""
-        given = kwargs.get("retrieved_temporary_folder")
-        temporary = Path(given) if given else None
+        """Attach the outputs, or return an exit code with the reason why there are none."""
+        folder = kwargs.get("retrieved_temporary_folder")
+        temporary = Path(folder) if folder else None
         with self.retrieved.base.repository.as_path() as directory:
             try:
                 self.read(directory, temporary)
             except TrainspotError as error:
                 self.salvage(directory, temporary)
                 return self._failure(error, directory)
-        cut_off = interruption(self.node.exit_status, "")  # killed, though all files are there
+        cut_off = interruption(self.node.exit_status, "")  # killed after all files were written
         return cut_off.because() if cut_off else None
 
     def _failure(self, error: TrainspotError, directory: Path) -> ExitCode | None:
@@ -95,10 +95,12 @@ class TrainspotParser(Parser):
         if self.node.exit_status:  # the scheduler's own reason, such as a dead node
             return None
         if isinstance(error, OutputMissingError) and not (directory / ENDED).exists():
-            return exit_codes.KILLED.because(str(error))  # with its shell: the machine went down
+            return exit_codes.KILLED.because(
+                str(error)
+            )  # its shell ended too: the machine went down
         code = next((c for kind, c in _OF_ERROR if isinstance(error, kind)), None)
         said = error_line(program)
-        if code is exit_codes.TRAINING_DIVERGED:  # the log has said it all
+        if code is exit_codes.TRAINING_DIVERGED:  # the error quotes the log already
             detail = error.what
         else:
             detail = f"{error} ({STDERR}: {said})" if said else str(error)
@@ -106,14 +108,14 @@ class TrainspotParser(Parser):
 
 
 def required(directory: Path, name: str) -> Path:
-    """The path of a file that the program must have left.
+    """The path of a file that the program must have written.
 
     Raises:
-        OutputMissingError: It is not there, or empty.
+        OutputMissingError: The file does not exist, or is empty.
     """
     path = directory / name
     if not path.is_file() or not path.stat().st_size:
-        raise OutputMissingError("the program left no such file", where=name)
+        raise OutputMissingError("the program did not write this file", where=name)
     return path
 
 

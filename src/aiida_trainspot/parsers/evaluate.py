@@ -11,7 +11,7 @@ from trainspot.common.errors import DataError
 
 
 class EvaluationParser(TrainspotParser):
-    """Checks the predictions against the frames before they become a node."""
+    """Checks that the predictions belong to the frames before it attaches them."""
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """See ``TrainspotParser.read``."""
@@ -20,9 +20,9 @@ class EvaluationParser(TrainspotParser):
         node = PredictionsData(path)
         predictions = node.predictions
         if predictions.ids != ids_of(self.node.inputs):
-            raise DataError("holds other frames than those given", where=PREDICTIONS)
+            raise DataError("holds other frames than the job", where=PREDICTIONS)
         if len(predictions.members) != len(self.node.inputs.models):
-            raise DataError("holds another number of members", where=PREDICTIONS)
+            raise DataError("holds a wrong number of members", where=PREDICTIONS)
         self.out("predictions", node)
         if not self.node.get_option(ALLOW_NON_FINITE):
             predictions.check_finite()

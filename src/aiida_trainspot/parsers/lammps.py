@@ -27,10 +27,10 @@ RESTART = "continue.restart"
 
 
 class LammpsMdParser(Parser):
-    """Every run of the deck is complete, failed (which is data), or cut off (exit code 400)."""
+    """Attaches complete and failed runs of the deck; runs that were cut off give exit code 400."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
-        """Attach frames and failures of all runs, and the restart of the one that was cut off."""
+        """Attach frames and failures of all runs, and the restart of the run that was cut off."""
         folder = Path(kwargs["retrieved_temporary_folder"])
         output, complaint = self._text(OUTPUT), self._text(STDERR)
         scheduler = self.node.get_scheduler_stderr() or ""
@@ -55,7 +55,7 @@ class LammpsMdParser(Parser):
         return repository.get_object_content(name, "rb").decode("utf-8", errors="replace")
 
     def _attach(self, folder: Path, output: Output) -> int:
-        """Attach the outputs; returns the number of runs that are neither complete nor failed."""
+        """Attach the outputs; return the number of runs that are neither complete nor failed."""
         runs = schedule.parse(self.node.inputs.schedule.get_dict())
         starts = self.node.inputs.starts.dataset
         kept, failures = [], []
@@ -77,10 +77,10 @@ class LammpsMdParser(Parser):
         return len(results["cut_off"])
 
     def _restart(self, folder: Path, run: Run) -> dict[str, Any] | None:
-        found = latest_restart(folder, run)
-        if found is None:
+        latest = latest_restart(folder, run)
+        if latest is None:
             return None
-        path, step = found
+        path, step = latest
         self.out("restart", SinglefileData(path, filename=RESTART))
         return {"trajectory": run.trajectory, "step": step}
 

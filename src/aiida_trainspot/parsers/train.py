@@ -1,4 +1,4 @@
-"""Parser of all trainers: the trainer of the science package reads, this attaches."""
+"""Parser of all trainers, whose classes in the science package read the files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class TrainParser(TrainspotParser):
-    """Attach model, checkpoint and metrics; of a training that was cut off, the checkpoint."""
+    """Attaches model, checkpoint and metrics; the checkpoint also if the training was cut off."""
 
     @property
     def trainer(self) -> type[Trainer]:
-        """The trainer whose calculation this is."""
-        found: type[Trainer] = self.node.process_class.trainer()
-        return found
+        """The trainer of the calculation."""
+        engine: type[Trainer] = self.node.process_class.trainer()
+        return engine
 
     def read(self, directory: Path, temporary: Path | None) -> None:
         """See ``TrainspotParser.read``."""
@@ -32,12 +32,12 @@ class TrainParser(TrainspotParser):
             self._attach_checkpoint(result.checkpoint)
 
     def salvage(self, directory: Path, temporary: Path | None) -> None:
-        """Attach the checkpoint, if there is a whole one."""
+        """Attach the checkpoint, if the job wrote a complete one."""
         del temporary
         checkpoint = self.trainer.read_checkpoint(directory)
         if checkpoint is not None:
             self._attach_checkpoint(checkpoint)
 
     def _attach_checkpoint(self, path: Path) -> None:
-        # the name says the seed and the epoch, without which MACE does not continue from it
+        # MACE continues from a checkpoint only if its name has the seed and the epoch
         self.out("checkpoint", SinglefileData(path, filename=path.name))

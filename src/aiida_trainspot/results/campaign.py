@@ -1,4 +1,4 @@
-"""From a campaign's node to the plain data of a report, whether it has ended or still runs."""
+"""From the node of a running or ended campaign to the plain data of a report."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ DEMONSTRATION: Final = (
 
 
 def collect(node: WorkChainNode) -> ReportData:
-    """Everything a report shows of a campaign.
+    """The data of a report about a campaign.
 
-    While it runs, an iteration has the pairs it was calibrated with and the predictions it was
-    judged with; at the end, those for the final test frames.
+    While the campaign runs, an iteration has the pairs of its calibration and the predictions of
+    its judgement; at the end, the predictions for the final test frames.
 
     Args:
         node: A ``TrainsPotWorkChain``.
@@ -49,12 +49,12 @@ def collect(node: WorkChainNode) -> ReportData:
     Raises:
         DataError: A file in the provenance is damaged.
     """
-    found = status(node)
+    report = status(node)
     config = node.inputs.config.get_dict() if "config" in node.inputs else {}
-    found["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
-    found["calibrate"] = config.get("calibrate") or {}
-    found["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
-    found["notes"] += sentences(found)
+    report["tolerance"] = {k: v for k, v in (config.get("tolerance") or {}).items() if v}
+    report["calibrate"] = config.get("calibrate") or {}
+    report["notes"] = [DEMONSTRATION] if _is_demonstration(config) else []
+    report["notes"] += sentences(report)
     pairs = _during(node, "pairs") | _returned(node, "pairs")
     predictions = _evaluated(node) | _returned(node, "predictions")
     iterations = [
@@ -64,13 +64,13 @@ def collect(node: WorkChainNode) -> ReportData:
             Pairs.from_dict(pairs[record.n].get_dict()) if record.n in pairs else None,
             record.calibration,
         )
-        for record in records_of(found)
+        for record in records_of(report)
     ]
-    return ReportData(found, latest_dataset(node), iterations, explored(node))
+    return ReportData(report, latest_dataset(node), iterations, explored(node))
 
 
 def explored(node: WorkChainNode) -> Dataset | None:
-    """All frames that exploration kept so far, chosen or not; ``None`` before the first."""
+    """All frames of the explorations so far, chosen or not; ``None`` before the first."""
     parts = [
         stage.node.outputs.explored.dataset
         for stage in stages_of(node)
@@ -80,24 +80,24 @@ def explored(node: WorkChainNode) -> Dataset | None:
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:
-    """All frames, with every label that was made, whatever became of the campaign.
+    """All frames of a campaign with all finished labels, also after a failure.
 
-    That is the final dataset, or the last that came out of labelling, or what was put in; with the
-    labels of a labelling that is at work, was killed or crashed. Frames that were labelled last
-    have the sets that the campaign gives them.
+    The result is the final dataset, the dataset of the last labelling, or the input. Labels of a
+    labelling that runs, was killed or crashed are merged into it. The frames labelled last have the
+    splits that the campaign would assign.
     """
     stages = list(stages_of(node))
     dataset = node.outputs.dataset.dataset if "dataset" in node.outputs else _latest(node, stages)
     labelling = next((s.node for s in reversed(stages) if s.name == "label"), None)
     if labelling is not None and "labelled" not in labelling.outputs:
-        known = Dataset.from_frames([]).merge(dataset)
-        new = _labelled_in(labelling).without(known.labelled().ids)
-        dataset = merged(known, new.select(dict.fromkeys(new.ids)), NOTHING)
-    return _with_sets(dataset, node)
+        frames = Dataset.from_frames([]).merge(dataset)
+        new = _labelled_in(labelling).without(frames.labelled().ids)
+        dataset = merged(frames, new.select(dict.fromkeys(new.ids)), NOTHING)
+    return _with_splits(dataset, node)
 
 
 def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
-    """The last dataset that a stage returned, or the input, joined by what was chosen since."""
+    """The last dataset of a stage, or the input, merged with the frames chosen later."""
     chosen: list[PESData] = []
     for stage in reversed(stages):
         outputs = stage.node.outputs
@@ -110,7 +110,7 @@ def _latest(node: WorkChainNode, stages: list[Stage]) -> Dataset:
 
 
 def _labelled_in(stage: ProcessNode) -> Dataset:
-    """What the engine of a labelling stage has labelled so far."""
+    """The frames that the engine of a labelling stage has labelled so far."""
     if "engine" not in stage.inputs:
         return NOTHING
     engine = engine_workchain(stage.inputs.engine.value)
@@ -118,8 +118,8 @@ def _labelled_in(stage: ProcessNode) -> Dataset:
     return Dataset.concatenate([NOTHING, *(engine.labelled_in(child) for child in started)])
 
 
-def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
-    """The dataset, each labelled frame with the set that the campaign would give it."""
+def _with_splits(dataset: Dataset, node: WorkChainNode) -> Dataset:
+    """The dataset with the splits that the campaign would assign to labelled frames."""
     lacking = (dataset.column("split") == 0) & dataset.is_labelled
     if not lacking.any() or "config" not in node.inputs:
         return dataset
@@ -130,40 +130,40 @@ def _with_sets(dataset: Dataset, node: WorkChainNode) -> Dataset:
 
 
 def history(node: WorkChainNode) -> list[Past]:
-    """Every judged iteration as it was, from the inputs and outputs of its judgement."""
-    found: dict[int, Past] = {}
+    """All judged iterations, from the inputs and outputs of their judgements."""
+    iterations: dict[int, Past] = {}
     for stage in stages_of(node):
         if stage.name != "judge" or not stage.node.is_finished_ok:
             continue
-        given = stage.node.inputs
-        found[stage.iteration] = Past(
+        inputs = stage.node.inputs
+        iterations[stage.iteration] = Past(
             n=stage.iteration,
-            explored=given.explored.dataset,
-            starts=given.starts.dataset,
-            known=given.dataset.dataset,
-            predictions=read_predictions(given.predictions),
-            calibrations=calibrations_of(given.calibration),
+            explored=inputs.explored.dataset,
+            starts=inputs.starts.dataset,
+            known=inputs.dataset.dataset,
+            predictions=read_predictions(inputs.predictions),
+            calibrations=calibrations_of(inputs.calibration),
             judgement=judgement_of(stage.node.outputs.judgement),
-            descriptor=campaign_of(given.config).select.descriptor,
+            descriptor=campaign_of(inputs.config).select.descriptor,
         )
-    return [found[n] for n in sorted(found)]
+    return [iterations[n] for n in sorted(iterations)]
 
 
 def failures(node: WorkChainNode) -> Dataset:
     """All frames of a campaign that could not be labelled so far."""
     stages = [stage.node for stage in stages_of(node) if stage.name == "label"]
-    found = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
-    return Dataset.concatenate(found).merge()
+    parts = [child.outputs.failures.dataset for child in stages if "failures" in child.outputs]
+    return Dataset.concatenate(parts).merge()
 
 
 @dataclass(frozen=True)
 class Committee:
-    """A committee and what was calibrated on its own predictions.
+    """A committee and the calibration of its predictions.
 
     Attributes:
-        models: File name → content; empty if none was trained.
-        calibration: Of each property; empty if it was not judged.
-        note: What a user must know of it, or nothing.
+        models: File name → content; empty if no committee was trained.
+        calibration: Calibration of each property; empty if the committee was not judged.
+        note: What a user must know about the committee; empty if nothing.
     """
 
     models: dict[str, bytes]
@@ -172,18 +172,18 @@ class Committee:
 
 
 def committee(node: WorkChainNode, data: ReportData) -> Committee:
-    """The committee that was judged last, or without any judgement the one trained last.
+    """The committee that was judged last; without any judgement, the committee trained last.
 
-    A newer one may be there while its iteration runs, or after that failed, but a calibration
-    holds for its own committee alone. So trainings are read, not the outputs of the campaign,
-    where earlier versions put the newest models beside the calibration of the judged ones.
+    There may be a newer committee while its iteration runs, or after the iteration failed, but a
+    calibration applies only to its own committee. So the models come from the trainings and not
+    from the outputs of the campaign: earlier versions put the newest models there.
 
     Args:
         node: A ``TrainsPotWorkChain``.
         data: See ``collect``.
 
     Returns:
-        The committee; without models, and with a note that says so, where none was trained.
+        The committee; if no committee was trained, without models and with a note.
     """
     trained = {
         stage.iteration: stage.node.outputs.models
@@ -204,12 +204,12 @@ def committee(node: WorkChainNode, data: ReportData) -> Committee:
         )
     else:
         note = ""
-    found = {}
+    models = {}
     for key, model in sorted(trained[n].items()):
         suffix = model.filename.rpartition(".")[2]
         with model.open(mode="rb") as handle:
-            found[f"{key}.{suffix}"] = handle.read()
-    return Committee(found, {} if judged is None else judged.calibration, note)
+            models[f"{key}.{suffix}"] = handle.read()
+    return Committee(models, {} if judged is None else judged.calibration, note)
 
 
 def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
@@ -217,13 +217,13 @@ def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:
     if namespace not in node.outputs:
         return {}
     outputs = dict(node.outputs[namespace])
-    return {int(key.removeprefix("iteration_")): found for key, found in outputs.items()}
+    return {int(key.removeprefix("iteration_")): output for key, output in outputs.items()}
 
 
 def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
-    """Dict outputs of this name of the campaign's calcfunctions, one an iteration, in order."""
+    """Dict outputs with this name of the campaign's calcfunctions, by iteration."""
     entries = node.base.links.get_outgoing(link_type=LinkType.CALL_CALC).all()
-    made = [
+    nodes = [
         entry.node.outputs[name]
         for entry in sorted(entries, key=lambda entry: (entry.node.ctime, entry.node.pk))
         if isinstance(entry.node, CalcFunctionNode)
@@ -231,11 +231,11 @@ def _during(node: WorkChainNode, name: str) -> dict[int, Dict]:
         and name in entry.node.outputs
         and isinstance(entry.node.outputs[name], Dict)
     ]
-    return dict(enumerate(made, start=1))
+    return dict(enumerate(nodes, start=1))
 
 
 def _evaluated(node: WorkChainNode) -> dict[int, SinglefileData]:
-    """Predictions of the committee of each iteration, as it was judged."""
+    """Predictions of the committee of each iteration at its judgement."""
     return {
         stage.iteration: stage.node.outputs.predictions
         for stage in stages_of(node)

@@ -1,4 +1,4 @@
-"""Why a campaign ended, read from its nodes; the words are those of ``campaign.ending``."""
+"""Why a campaign ended, from its nodes, in the words of ``campaign.ending``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainspot.config.models import Campaign
 
 WELL: Final = (0, exit_codes.MAX_ITERATIONS.status, exit_codes.BUDGET_SPENT.status)
-"""Exit statuses of campaigns that came to a regular end."""
+"""Exit statuses of campaigns with a regular end."""
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 _MEMBER: Final = re.compile(r"member_\d+")
@@ -42,7 +42,7 @@ _OF_STAGE: Final = {
 
 
 def state_of(node: WorkChainNode) -> str:
-    """``failed`` for a campaign that finished badly, else the state that AiiDA knows."""
+    """``failed`` for a campaign that ended with an error, else the state in AiiDA."""
     if node.is_finished and node.exit_status not in WELL:
         return "failed"
     return str(node.process_state.value) if node.process_state else "created"
@@ -51,7 +51,7 @@ def state_of(node: WorkChainNode) -> str:
 def exit_of(
     node: WorkChainNode, stages: Sequence[Stage], records: Sequence[IterationRecord]
 ) -> dict[str, Any] | None:
-    """How a campaign ended; ``None`` before it has.
+    """How a campaign ended; ``None`` before its end.
 
     Args:
         node: A ``TrainsPotWorkChain``.
@@ -59,7 +59,8 @@ def exit_of(
         records: The figures of its judged iterations.
 
     Returns:
-        ``status`` and ``label``; unless it converged also ``message``, ``remedy`` and ``counts``.
+        ``status`` and ``label``; unless the campaign converged also ``message``, ``remedy`` and
+        ``counts``.
     """
     if not node.is_terminated:
         return None
@@ -71,8 +72,8 @@ def exit_of(
         if isinstance(code, exit_codes.Exit)
     }
     label = labels.get(node.exit_status or -1, node.process_state.value)
-    found = _ending(node, stages, records)
-    return {"status": node.exit_status, "label": label, **found.to_dict()}
+    ending = _ending(node, stages, records)
+    return {"status": node.exit_status, "label": label, **ending.to_dict()}
 
 
 def _ending(
@@ -95,7 +96,7 @@ def _ending(
 
 
 def _of_verdict(node: WorkChainNode, record: IterationRecord, campaign: Campaign) -> Ending:
-    """No stage failed: the last judgement ended it."""
+    """The ending of a campaign without a failed stage: the last judgement ended it."""
     if node.exit_status == exit_codes.NO_VALID_EXPLORATION.status:
         return words.nothing_valid(record, campaign.screen)
     if node.exit_status == exit_codes.MAX_ITERATIONS.status:
@@ -119,8 +120,8 @@ def _campaign(node: WorkChainNode) -> Campaign | None:
 def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
     outputs = stage.node.outputs
     if stage.name == "label" and "failures" in outputs and len(outputs.failures):
-        given = stage.node.inputs
-        nodes = [given[name] for name in ("dataset", "chosen") if name in given]
+        inputs = stage.node.inputs
+        nodes = [inputs[name] for name in ("dataset", "chosen") if name in inputs]
         asked = {identity for node in nodes for identity in node.unlabelled().ids}
         failed = outputs.failures.dataset
         labelled = len(asked) - len(failed)
@@ -141,10 +142,10 @@ def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
 def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
     """The innermost process that failed, and the labels of the calls that lead to it.
 
-    Of several work chains the first failed first; of several calculations, the last was the last
-    attempt.
+    Of several failed work chains the first is followed; of several failed calculations the last,
+    which was the last attempt.
     """
-    found = [
+    failed = [
         entry
         for entry in node.base.links.get_outgoing(link_type=_CALLED).all()
         if isinstance(entry.node, CalcJobNode | WorkChainNode)
@@ -152,31 +153,31 @@ def _root(node: ProcessNode) -> tuple[ProcessNode, list[str]]:
         and not entry.node.is_finished_ok
         and not is_replaced(entry.node)
     ]
-    if not found:
+    if not failed:
         return node, []
-    found.sort(key=lambda entry: (entry.node.ctime, entry.node.pk))
-    jobs = all(isinstance(entry.node, CalcJobNode) for entry in found)
-    chosen = found[-1 if jobs else 0]
+    failed.sort(key=lambda entry: (entry.node.ctime, entry.node.pk))
+    jobs = all(isinstance(entry.node, CalcJobNode) for entry in failed)
+    chosen = failed[-1 if jobs else 0]
     root, path = _root(chosen.node)
     return root, [chosen.link_label, *path]
 
 
 def _said(node: ProcessNode) -> str:
-    """What a process that failed says of it."""
+    """The message of a failed process."""
     if node.is_excepted:
         return f"{node.process_label} raised an error: {_named(node)}"
     return str(node.exit_message) if node.is_finished and node.exit_message else why(node)
 
 
 def _named(node: ProcessNode) -> str:
-    """The line of a traceback that names the error: its last that is not indented."""
+    """The line of a traceback that names the error: the last line without indentation."""
     lines = (node.exception or "").splitlines()
     said = [line for line in lines if line.strip() == line != ""]
     return said[-1] if said else ""
 
 
 def _done(stage: Stage) -> tuple[int, int]:
-    """Jobs of a stage that ended well, and all of them."""
+    """Number of successful jobs of a stage, and of all its jobs."""
     if isinstance(stage.node, CalcJobNode):
         return int(stage.node.is_finished_ok), 1
     jobs = [

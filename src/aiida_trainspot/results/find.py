@@ -1,4 +1,4 @@
-"""Campaigns in the database: by id, the beginning of an id or name, or the latest ones.
+"""Campaigns in the database: by id, by the beginning of an id, by name, or the latest.
 
 AiiDA is imported when a function is called, so that commands load fast.
 """
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def find(identifier: str) -> WorkChainNode:
-    """A campaign by pk, uuid, the beginning of a uuid, or the name it was given.
+    """A campaign by pk, uuid, the beginning of a uuid, or name.
 
-    The latest of several campaigns with one name is meant.
+    If several campaigns have the name, the latest is returned.
 
     Raises:
         InputError: There is no such campaign.
@@ -29,12 +29,14 @@ def find(identifier: str) -> WorkChainNode:
         WorkChainNode, filters={**campaigns, "label": identifier}, tag="node"
     )
     named.order_by({"node": {"ctime": "desc"}})
-    if (found := named.first()) is not None:
-        return found[0]
+    if (row := named.first()) is not None:
+        return row[0]
     try:
         try:
             node = load_node(identifier)
-        except NotExistent:  # one in forty uuids begins with eight digits, and is taken for a pk
+        except (
+            NotExistent
+        ):  # one in forty uuids begins with eight digits, which AiiDA takes for a pk
             node = load_node(uuid=identifier)
     except (NotExistent, MultipleObjectsError, ValueError) as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a campaign did again, and with which settings where they are not those of its file."""
+"""Repeated trainings of a campaign, and settings that differ from its file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MEMBER: Final = re.compile(r"(?P<member>member_\d+)(?:_halved_(?P<round>\d+))?")
 _EPOCH: Final = re.compile(r"_epoch-(\d+)")
 _NODE_FAILURE: Final = CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE.status
-# Jobs that end at their walltime are continued by design: nothing went wrong.
+# Jobs that end at their walltime are continued by design and are not listed.
 _REASONS: Final = {
     exit_codes.OUT_OF_MEMORY.status: "ran out of memory",
     exit_codes.KILLED.status: "was killed",
@@ -30,7 +30,7 @@ _REASONS: Final = {
 
 
 class _Training(NamedTuple):
-    """A job of a member, in one round of the stage, and how the member ended in that round."""
+    """A job of a member in one round of the stage, and the exit status of the member."""
 
     member: str
     round: int
@@ -40,22 +40,24 @@ class _Training(NamedTuple):
 
 
 def retries(stages: Iterable[Stage]) -> list[dict[str, Any]]:
-    """Trainings that were repeated, and settings that are not those of the campaign file.
+    """Repeated trainings, and settings that differ from the campaign file.
 
     Args:
-        stages: Of the campaign.
+        stages: The stages of the campaign.
 
     Returns:
         One JSON object each: ``iteration``, ``stage``, ``members``, ``settings`` (name → ``file``
-        and ``used``; empty where nothing differs) and ``text``, a sentence about it.
+        and ``used``; empty if no setting differs) and ``text``, a sentence about it.
     """
-    found = []
+    entries = []
     for stage in stages:
         if stage.name == "train" and isinstance(stage.node, WorkChainNode):
             trainings = _trainings(stage.node)
-            made = [*_repeated(trainings), *_changed(stage.node, trainings)]
-            found += [{"iteration": stage.iteration, "stage": "train", **one} for one in made]
-    return found
+            changes = [*_repeated(trainings), *_changed(stage.node, trainings)]
+            entries += [
+                {"iteration": stage.iteration, "stage": "train", **entry} for entry in changes
+            ]
+    return entries
 
 
 def _trainings(stage: WorkChainNode) -> list[_Training]:
@@ -74,18 +76,20 @@ def _trainings(stage: WorkChainNode) -> list[_Training]:
     query.append(
         Dict, with_outgoing="job", edge_filters={"label": "settings"}, project="attributes"
     )
-    found = []
+    trainings = []
     for ended, job, settings, label in query.iterall():
         match = _MEMBER.fullmatch(label)
         if match and not is_replaced(job):
-            found.append(_Training(match["member"], int(match["round"] or 0), job, settings, ended))
-    return sorted(found, key=lambda one: (one.round, one.job.pk))
+            trainings.append(
+                _Training(match["member"], int(match["round"] or 0), job, settings, ended)
+            )
+    return sorted(trainings, key=lambda training: (training.round, training.job.pk))
 
 
 def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
-    """What was killed and repeated as it was."""
-    for member in sorted({one.member for one in trainings}):
-        jobs = [one for one in trainings if one.member == member]
+    """Trainings that were repeated after a failure, with the same settings."""
+    for member in sorted({training.member for training in trainings}):
+        jobs = [training for training in trainings if training.member == member]
         for first, second in pairwise(jobs):
             reason = _REASONS.get(first.job.exit_status or 0)
             if reason is None or first.settings != second.settings:
@@ -98,15 +102,15 @@ def _repeated(trainings: list[_Training]) -> Iterator[dict[str, Any]]:
 
 
 def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[str, Any]]:
-    """With what members were trained that is not what the file says."""
+    """Settings of trained members that differ from the campaign file."""
     asked = stage.inputs.settings.get_dict() if "settings" in stage.inputs else None
     if asked is None:
         return
-    last = {one.member: one for one in trainings}  # in order: the latest job of each
+    last = {training.member: training for training in trainings}  # in order: the latest job of each
     alike: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
-    for member, one in sorted(last.items()):
-        names = tuple(k for k in sorted(one.settings) if one.settings[k] != asked.get(k))
-        alike[names, str([one.settings[name] for name in names])].append(member)
+    for member, training in sorted(last.items()):
+        names = tuple(k for k in sorted(training.settings) if training.settings[k] != asked.get(k))
+        alike[names, str([training.settings[name] for name in names])].append(member)
     short = sorted(
         {
             t.member
@@ -132,9 +136,11 @@ def _changed(stage: WorkChainNode, trainings: list[_Training]) -> Iterator[dict[
 
 
 def sentences(report: dict[str, Any]) -> list[str]:
-    """What ``status`` found of this, for a reader.
+    """Sentences about the retries in the result of ``status``.
 
     Args:
         report: See ``status``.
     """
-    return [f"In iteration {one['iteration']} {one['text']}." for one in report.get("retries", ())]
+    return [
+        f"In iteration {entry['iteration']} {entry['text']}." for entry in report.get("retries", ())
+    ]

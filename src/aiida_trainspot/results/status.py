@@ -1,4 +1,4 @@
-"""What ``trainspot status`` says of a campaign: plain data read from its node."""
+"""The plain data of ``trainspot status``, read from the node of a campaign."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _CHILD: Final = re.compile(
     r"(?:iteration_(?P<n>\d+)_(?P<stage>[a-z]+)|compare_(?P<compared>\d+))(?:_again)?"
 )
 _JUDGE: Final = judge.__name__
-"""Name of the calcfunction that judges; its output ``record`` holds the figures."""
+"""Name of the calcfunction ``judge``, whose output ``record`` holds the figures."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of one iteration, as it was run.
+    """One stage of one iteration.
 
     Attributes:
-        iteration: From 1; the augmentation comes before the first and counts to it.
+        iteration: From 1; the augmentation counts as part of the first iteration.
         name: augment, label, train, explore, evaluate, judge, or compare.
         node: The child of the campaign.
     """
@@ -45,17 +45,17 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """From its submission to its end, or to the last sign of it while it runs."""
+        """Seconds from the submission to the end, or to the last change of a running stage."""
         return round((self.node.mtime - self.node.ctime).total_seconds(), 1)
 
 
 def status(node: WorkChainNode) -> dict[str, Any]:
     """A campaign as JSON; the schema is that of ``trainspot status --json``.
 
-    ``iterations`` holds those that were judged. ``seconds`` of an iteration are by stage;
-    ``compare`` is the evaluation on the final test frames, and labels that were made after the
-    last judgement are ``final_label``. ``state`` is ``failed`` where a campaign ended with an
-    error; ``exit`` says why and what to do, see ``endings.exit_of``; ``retries``: see
+    ``iterations`` holds the judged iterations. ``seconds`` of an iteration are by stage;
+    ``compare`` is the evaluation on the final test frames, and ``final_label`` the labelling after
+    the last judgement. ``state`` is ``failed`` if the campaign ended with an error; ``exit`` has
+    the reason and the remedy, see ``endings.exit_of``; for ``retries`` see
     ``aiida_trainspot.results.retries``.
     """
     stages = list(stages_of(node))
@@ -75,34 +75,34 @@ def status(node: WorkChainNode) -> dict[str, Any]:
 
 
 def stages_of(node: WorkChainNode) -> Iterator[Stage]:
-    """The stages of a campaign in the order in which they started."""
+    """The stages of a campaign in the order of their start."""
     entries = [
         e for e in node.base.links.get_outgoing(link_type=_CALLED).all() if not is_replaced(e.node)
     ]
     for entry in sorted(entries, key=lambda item: (item.node.ctime, item.node.pk)):
-        found = _CHILD.fullmatch(entry.link_label)
+        match = _CHILD.fullmatch(entry.link_label)
         if entry.link_label == "augment":
             yield Stage(1, "augment", entry.node)
-        elif found and found["n"]:
-            yield Stage(int(found["n"]), found["stage"], entry.node)
-        elif found:
-            yield Stage(int(found["compared"]), "compare", entry.node)
+        elif match and match["n"]:
+            yield Stage(int(match["n"]), match["stage"], entry.node)
+        elif match:
+            yield Stage(int(match["compared"]), "compare", entry.node)
         elif entry.node.process_label == _JUDGE and "record" in entry.node.outputs:
             yield Stage(record_of(entry.node.outputs.record).n, "judge", entry.node)
 
 
 def _records(node: WorkChainNode, stages: list[Stage]) -> list[IterationRecord]:
-    """The figures of each judged iteration: the final ones, or while it runs the first ones."""
-    found: dict[int, IterationRecord] = {}
+    """The figures of each judged iteration: the final figures, or those of its judgement."""
+    records: dict[int, IterationRecord] = {}
     for stage in stages:
         record = stage.node.outputs.record if stage.name == "judge" and _ended(stage) else None
         if isinstance(record, Dict):
-            found[stage.iteration] = record_of(record)
+            records[stage.iteration] = record_of(record)
     final = node.base.links.get_outgoing(link_type=LinkType.RETURN, link_label_filter="iterations%")
     for entry in final.all():
         figures = record_of(entry.node)
-        found[figures.n] = figures
-    return [found[n] for n in sorted(found)]
+        records[figures.n] = figures
+    return [records[n] for n in sorted(records)]
 
 
 def _ended(stage: Stage) -> bool:
@@ -110,21 +110,21 @@ def _ended(stage: Stage) -> bool:
 
 
 def _seconds(stages: list[Stage], judged: list[int], *, ended: bool) -> dict[int, dict[str, float]]:
-    """Seconds by iteration and stage; what came after the last judgement counts to it."""
-    found: dict[int, dict[str, float]] = {}
+    """Seconds by iteration and stage; later stages count to the last judged iteration."""
+    seconds: dict[int, dict[str, float]] = {}
     for stage in stages:
         n, name = stage.iteration, stage.name
         if ended and judged and n > judged[-1]:
             n, name = judged[-1], f"final_{name}"
-        times = found.setdefault(n, {})
+        times = seconds.setdefault(n, {})
         times[name] = round(times.get(name, 0.0) + stage.seconds, 1)
-    return found
+    return seconds
 
 
-# ── while it runs ─────────────────────────────────────────────────────────────
+# ── progress ──────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Progress:
-    """How far the running stage is.
+    """Progress of the current stage.
 
     Attributes:
         iteration: From 1.
@@ -140,7 +140,7 @@ class Progress:
 
 
 def progress(node: WorkChainNode) -> Progress:
-    """The stage that runs now and its jobs."""
+    """The current stage and its jobs."""
     stages = list(stages_of(node))
     if not stages:
         return Progress(1, "augment", 0, 0)
@@ -154,5 +154,5 @@ def progress(node: WorkChainNode) -> Progress:
         for child in last.node.called_descendants
         if isinstance(child, CalcJobNode) and not is_replaced(child)
     ]
-    done = sum(1 for job in jobs if job.is_terminated)
-    return Progress(last.iteration, last.name, done, len(jobs))
+    ended = sum(1 for job in jobs if job.is_terminated)
+    return Progress(last.iteration, last.name, ended, len(jobs))

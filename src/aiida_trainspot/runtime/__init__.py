@@ -1,1 +1,1 @@
-"""The AiiDA installation a command works with: profile, broker, daemon and its processes."""
+"""The AiiDA installation of a command: profile, broker, daemon and its processes."""

@@ -1,4 +1,4 @@
-"""What can be asked of the broker: whether it answers, what is queued, who is dead (0031, 0041)."""
+"""Questions to the broker: does it answer, what is queued, which workers died (0031, 0041)."""
 
 from __future__ import annotations
 
@@ -25,31 +25,34 @@ if TYPE_CHECKING:
 
 EMBEDDED: Final = "core.zeromq"
 _NOBODY: Final = "trainspot-knock"
-"""A recipient that nobody is: the broker itself answers, at once."""
+"""A recipient that does not exist: the broker itself answers at once."""
 
 PATIENCE: Final = 2.0
-"""Seconds to wait for that answer; it takes a millisecond."""
+"""Seconds to wait for this answer, which takes a millisecond."""
 
 _LONG: Final = 10.0
-"""Seconds after which nobody will wait any more."""
+"""Longest time, in seconds, to wait for any answer."""
 
 
 def knock() -> None:
-    """Connect to the broker of the loaded profile, and leave.
+    """Open a connection to the broker of the loaded profile and close it again.
 
-    AiiDA's ZeroMQ broker looks for dead workers only when a connection breaks, and its look at
-    the very moment of a death may come too early. The tasks of that worker then wait for the next
-    broken connection: this one. Does nothing with another broker, or where none runs.
+    AiiDA's ZeroMQ broker looks for dead workers only when a connection breaks. If it looks too
+    early after the death of a worker, the tasks of this worker wait until the next connection
+    breaks. This function breaks one. It does nothing with another broker or without a broker.
     """
-    with suppress(ConnectionError, TimeoutError), connected():  # it stops or is busy: another time
+    with (
+        suppress(ConnectionError, TimeoutError),
+        connected(),
+    ):  # it stops or is busy: try again later
         pass
 
 
 def silence(profile: Profile) -> str:
-    """Why the broker of a profile does not answer, or nothing; takes a bounded time.
+    """Why the broker of a profile does not answer; empty if it does. The time is limited.
 
     Args:
-        profile: The loaded one.
+        profile: The loaded profile.
     """
     if profile.process_control_backend is None:
         return "it has none"
@@ -82,7 +85,7 @@ def _ask_service(profile: Profile) -> str:
 
 @contextmanager
 def connected(patience: float = PATIENCE) -> Iterator[Communicator | None]:
-    """A connection to the embedded broker that has answered; ``None`` where none runs.
+    """A connection to the embedded broker, which has answered; ``None`` if no broker runs.
 
     Raises:
         ConnectionError: It is not ready.
@@ -103,48 +106,48 @@ def connected(patience: float = PATIENCE) -> Iterator[Communicator | None]:
 
 
 def queued(profile: Profile) -> set[int] | None:
-    """The processes that have a task, waiting or with a worker; ``None`` if that is not known.
+    """The processes with a task that waits or that a worker holds; ``None`` if unknown.
 
-    AiiDA's own list of tasks is not for a broker that runs: making it puts the tasks that workers
-    hold back into the queue. So the files are read, and nothing is touched. A task that moves
-    between the folders meanwhile is seen in one of them.
+    AiiDA's own list of tasks must not be used while the broker runs: it puts the tasks of the
+    workers back into the queue. So this function only reads the files. It sees a task that moves
+    from one folder to the other in the meantime in at least one of them.
     """
     if profile.process_control_backend != EMBEDDED:
         return None
     tasks = Path(get_config().filepaths(profile)["broker_service"]["dir"]) / "storage" / "tasks"
-    found = set[int]()
+    pks = set[int]()
     for folder in ("pending", "processing", "pending"):
         try:
             files = sorted((tasks / folder).iterdir())
         except OSError:
             return None
         for file in files:
-            if file.suffix != ".json":  # it is being written: its sender has not been answered
+            if file.suffix != ".json":  # still being written: the broker has not confirmed it
                 continue
             try:
-                found.add(int(json.loads(file.read_text(encoding="utf8"))["body"]["args"]["pid"]))
+                pks.add(int(json.loads(file.read_text(encoding="utf8"))["body"]["args"]["pid"]))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, KeyError, TypeError):
                 return None
-    return found
+    return pks
 
 
 def is_held(communicator: Communicator, pk: int) -> bool:
-    """Whether a worker holds a process: it answers for it, or is too busy to."""
+    """Whether a worker holds a process: the worker answers, or is too busy to answer."""
     failure = _failure(RemoteProcessThreadController(communicator).get_status(pk))
     return failure is None or isinstance(failure, TimeoutError)
 
 
 def send(communicator: Communicator, pk: int) -> bool:
-    """Send the task of a process; whether the broker has confirmed that it is on its disk."""
+    """Send the task of a process; return whether the broker has confirmed that it is stored."""
     controller = RemoteProcessThreadController(communicator)
     confirmed = controller.continue_process(pk, nowait=False, no_reply=False)
     return _failure(confirmed) is None
 
 
 def _failure(answer: Future[Any], patience: float = PATIENCE) -> BaseException | None:
-    """What was answered instead of a result; a ``TimeoutError`` if nothing was."""
+    """The error in an answer, if any; a ``TimeoutError`` if there was no answer."""
     try:
         return answer.exception(timeout=patience)
     except TimeoutError as error:

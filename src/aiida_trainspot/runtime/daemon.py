@@ -1,8 +1,8 @@
-"""The daemon of a profile: what has become of it, what to type, and starting it (decision 0040).
+"""The daemon of a profile: its state, the remedy, and how it is started (decision 0040).
 
-AiiDA takes its daemon for running as long as its PID file is there. After a reboot, a power cut or
-a kill the file stays, and its number may belong to another program by now. Whoever wants to know
-asks ``look``, and nobody else reads that file.
+For AiiDA the daemon runs as long as its PID file exists. After a reboot, a power cut or a kill the
+file remains, and its number may belong to another program. Only ``look`` reads this file; all
+other code calls ``look``.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _START: Final = 60
 """Seconds a daemon may take to start."""
 
 _PAUSE: Final = 0.2
-"""Seconds between two looks at a broker that starts."""
+"""Seconds between two checks of a broker that starts."""
 
 _ANSWER: Final = 5
 """Seconds the supervisor may take to answer; it takes some milliseconds."""
 
 
 class State(Enum):
-    """What has become of a daemon."""
+    """The state of a daemon."""
 
     RUNS = "runs"
     STOPPED = "stopped"
     DIED = "died"
     FOREIGN = "foreign"
-    """It died, and the number in its PID file is that of another program."""
+    """The daemon died, and the number in its PID file belongs to another program."""
 
     IMPOSSIBLE = "impossible"
     """The profile has no broker."""
@@ -54,13 +54,13 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Daemon:
-    """What was found.
+    """The state of the daemon of a profile.
 
     Attributes:
-        profile: Name of its profile.
+        profile: Name of the profile.
         state: See ``State``.
-        pid: The number in its PID file, if there is one.
-        program: Name of the other program which has this number.
+        pid: The number in the PID file, if the file exists.
+        program: Name of the other program with this number.
     """
 
     profile: str
@@ -70,12 +70,12 @@ class Daemon:
 
     @property
     def runs(self) -> bool:
-        """Whether it does."""
+        """Whether the daemon runs."""
         return self.state is State.RUNS
 
     @property
     def what(self) -> str:
-        """One clause that says what has become of it."""
+        """One clause about the state of the daemon."""
         of = f"profile '{self.profile}'"
         gone = f"the daemon of {of} was killed or died in a reboot: "
         return {
@@ -89,7 +89,7 @@ class Daemon:
 
     @property
     def remedy(self) -> str:
-        """What to type, or nothing if it runs."""
+        """The command that helps; empty if the daemon runs."""
         if self.state is State.IMPOSSIBLE:
             return "run: verdi profile configure-broker core.zeromq"
         return "" if self.runs else f"run: {setup_command(self.profile)}"
@@ -101,11 +101,11 @@ def setup_command(profile: str) -> str:
 
 
 def look(profile: Profile) -> Daemon:
-    """See what has become of the daemon of a profile; nothing is changed."""
+    """Read the state of the daemon of a profile; changes nothing."""
     if profile.process_control_backend is None:
         return Daemon(profile.name, State.IMPOSSIBLE)
     pid = DaemonClient(profile).get_daemon_pid()
-    if pid is None:  # no file, or one that a power cut left empty, which AiiDA writes anew
+    if pid is None:  # no file, or a file left empty by a power cut, which AiiDA replaces
         return Daemon(profile.name, State.STOPPED)
     try:
         process = psutil.Process(pid)
@@ -121,61 +121,61 @@ def look(profile: Profile) -> Daemon:
 
 
 def _is_supervisor(process: psutil.Process, profile: Profile) -> bool:
-    """Whether a process supervises the workers of this profile, and not those of another one."""
+    """Whether a process supervises the workers of this profile, not of another profile."""
     if not processes.is_supervisor(process):
         return False
     return process.username() == psutil.Process().username() and processes.serves(process, profile)
 
 
 def stall(profile: Profile) -> dict[str, str] | None:
-    """Why nothing moves in a profile and what to type, or ``None`` if it can."""
-    found = look(profile)
-    if not found.runs:
-        return {"reason": found.what, "do": found.remedy}
-    if not _is_young(found) and (why := silence(profile)):
+    """Why no process of a profile can continue and what to do; ``None`` if all can."""
+    daemon = look(profile)
+    if not daemon.runs:
+        return {"reason": daemon.what, "do": daemon.remedy}
+    if not _is_young(daemon) and (why := silence(profile)):
         what = f"the broker of profile '{profile.name}' does not answer ({why})"
         return {"reason": what, "do": f"run: {setup_command(profile.name)}"}
     return None
 
 
-def _is_young(found: Daemon) -> bool:
-    """Whether a daemon has just begun, so that its broker may still be starting."""
+def _is_young(daemon: Daemon) -> bool:
+    """Whether a daemon has just started, so that its broker may still be starting."""
     try:
-        return time.time() - psutil.Process(found.pid).create_time() < _START
+        return time.time() - psutil.Process(daemon.pid).create_time() < _START
     except psutil.NoSuchProcess:
         return False
 
 
 # ── starting it ───────────────────────────────────────────────────────────────
 def start(profile: Profile, workers: int) -> bool:
-    """Start the daemon of a profile; one that runs and whose broker answers is left alone.
+    """Start the daemon of a profile, unless it runs and its broker answers.
 
-    What a dead one left goes first: its PID files, also where their numbers were given to other
-    programs, and workers and a broker that nobody supervises any more.
+    First the remains of a dead daemon are removed: its PID files, even if their numbers belong to
+    other programs now, and workers and a broker that have no supervisor any more.
 
     Returns:
-        Whether it was started.
+        Whether the daemon was started.
 
     Raises:
-        RunError: It does not start.
+        RunError: The daemon does not start.
     """
-    found = look(profile)
-    if found.state is State.IMPOSSIBLE:
-        raise RunError(found.what, hint=found.remedy)
-    is_well = found.runs and not silence(profile)
+    daemon = look(profile)
+    if daemon.state is State.IMPOSSIBLE:
+        raise RunError(daemon.what, hint=daemon.remedy)
+    is_well = daemon.runs and not silence(profile)
     if not is_well:
-        if found.runs:
+        if daemon.runs:
             stop(profile)
         client = DaemonClient(profile)
         processes.end(processes.orphans(profile))
-        if found.state is State.FOREIGN:  # perhaps the daemon of another profile
+        if daemon.state is State.FOREIGN:  # possibly the daemon of another profile
             Path(client.circus_pid_file).unlink(missing_ok=True)
         if processes.broker_of(profile) is None:
-            # A worker that starts before the broker would connect to the sockets of the dead one.
+            # A worker that starts before the broker would connect to the old sockets.
             for file in processes.broker_files(profile):
                 file.unlink(missing_ok=True)
         try:
-            with override_log_level(logging.ERROR):  # it would remark on the stale file
+            with override_log_level(logging.ERROR):  # no warning about the old PID file
                 client.start_daemon(number_workers=workers, timeout=_START)
         except (DaemonException, ConfigurationError, OSError) as error:
             raise RunError(f"the daemon does not start: {error}") from error
@@ -188,7 +188,7 @@ def _wait_for_broker(profile: Profile) -> None:
     """Wait until the broker, which the supervisor starts beside the workers, answers.
 
     Raises:
-        RunError: It does not.
+        RunError: The broker does not answer in time.
     """
     deadline = time.monotonic() + _START
     while why := silence(profile):
@@ -202,7 +202,7 @@ def stop(profile: Profile) -> None:
     """Stop the daemon of a profile, and wait until its workers have ended.
 
     Raises:
-        RunError: It does not stop.
+        RunError: The daemon does not stop.
     """
     try:
         DaemonClient(profile).stop_daemon(wait=True, timeout=_START)
@@ -211,15 +211,15 @@ def stop(profile: Profile) -> None:
         raise RunError(f"the daemon does not stop: {error}", hint=hint) from error
 
 
-# ── who looks after campaigns in it ──────────────────────────────────────────
+# ── the watchdog that looks after campaigns ──────────────────────────────────
 def watch_over(profile: Profile) -> bool:
-    """Have the supervisor of a running daemon keep our watchdog, unless it does (decision 0041).
+    """Add our watchdog to the supervisor of a running daemon, unless it is there (decision 0041).
 
-    ``trainspot setup``, ``run`` and ``status`` ask for this, and every campaign when a worker takes
-    it up, so that the watchdog is also there where ``verdi daemon start`` started the daemon.
+    ``trainspot setup``, ``run`` and ``status`` call this function. Every campaign calls it too when
+    a worker starts or continues it, so that the watchdog also runs after ``verdi daemon start``.
 
     Returns:
-        Whether it is there now; not where the supervisor does not answer.
+        Whether the watchdog is there now; false if the supervisor does not answer.
     """
     client = DaemonClient(profile)
     name = f"{client.daemon_name}-trainspot-watchdog"
@@ -227,9 +227,9 @@ def watch_over(profile: Profile) -> bool:
     options = {"copy_env": True, "numprocesses": 1}
     added = {"name": name, "cmd": command, "start": True, "options": options}
     try:
-        known = client.call_client({"command": "list", "properties": {}}, timeout=_ANSWER)
-        if name not in known.get("watchers", ()):
-            known = client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
+        answer = client.call_client({"command": "list", "properties": {}}, timeout=_ANSWER)
+        if name not in answer.get("watchers", ()):
+            answer = client.call_client({"command": "add", "properties": added}, timeout=_ANSWER)
     except (DaemonException, RuntimeError, OSError):
         return False
-    return bool(known.get("status") == "ok")
+    return bool(answer.get("status") == "ok")

@@ -1,4 +1,4 @@
-"""Questions to services that may never answer, and one line about those that do not."""
+"""Limited waiting for services, and a one-line error for a service that does not answer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ AGAIN: Final = "nothing is lost; see verdi status, and try again when it answers
 
 
 def within(seconds: float, question: Callable[..., str], *args: Any) -> str:
-    """The answer to a question, or that there was none in time; who asks then waits no longer.
+    """The answer to a question, or a clause that says that no answer came in time.
 
     Args:
         seconds: How long to wait.
-        question: Says what is wrong, or nothing. What it raises is raised.
-        args: Its arguments.
+        question: Returns what is wrong, or an empty text. Its exceptions are raised here.
+        args: The arguments of ``question``.
     """
     said: list[str] = []
     raised: list[BaseException] = []
@@ -42,29 +42,29 @@ def within(seconds: float, question: Callable[..., str], *args: Any) -> str:
 
 
 class Answering:
-    """While a command runs, a database or broker that fails it is one line, not a traceback."""
+    """Turns failures of the database or the broker during a command into one line of error."""
 
     def __enter__(self) -> None:
-        """Nothing yet: what it asks about is imported only where something failed."""
+        """Do nothing: the modules with the errors are imported only after a failure."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Say who did not answer.
+        """Say which service did not answer.
 
         Raises:
-            RunError: A service did not.
+            RunError: A service did not answer.
         """
         if not isinstance(error, Exception) or isinstance(error, TrainspotError):
             return
-        who = _silent(error)
-        if who:
+        service = _silent(error)
+        if service:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RunError(f"{who} does not answer ({reason})", hint=AGAIN) from error
+            raise RunError(f"{service} does not answer ({reason})", hint=AGAIN) from error
 
 
 def _silent(error: Exception) -> str:
-    """Which service an error comes from, or nothing."""
+    """The service that an error comes from, or an empty text."""
     database = sys.modules.get("sqlalchemy.exc")
     if database is not None and isinstance(error, (database.DBAPIError, database.TimeoutError)):
         return "the database"

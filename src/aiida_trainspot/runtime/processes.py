@@ -1,4 +1,4 @@
-"""The processes that AiiDA's daemon consists of, found by what they were started with."""
+"""The processes of AiiDA's daemon, identified by their command lines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _SUPERVISORS: Final = {"start-circus", "circusd"}
 _SERVANTS: Final = ("worker", "broker")
-"""Commands of ``verdi daemon`` that the supervisor starts, in the order in which they end."""
+"""Commands of ``verdi daemon`` that the supervisor starts, in the order of ending them."""
 
 _END: Final = 10.0
-"""Seconds a process may take to end by itself."""
+"""Seconds a process may take to end before it is killed."""
 
 
 def is_supervisor(process: psutil.Process) -> bool:
-    """Whether a process is the supervisor of a daemon, of whatever profile."""
+    """Whether a process is the supervisor of a daemon, of any profile."""
     return bool(_SUPERVISORS & set(process.cmdline()))
 
 
@@ -35,7 +35,7 @@ def serves(process: psutil.Process, profile: Profile) -> bool:
 
 
 def end(processes: list[psutil.Process]) -> None:
-    """Ask processes to end, and kill those that do not."""
+    """Terminate processes, and kill those that do not end."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -45,13 +45,13 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def orphans(profile: Profile) -> list[psutil.Process]:
-    """What a killed supervisor left of a profile: workers, then the broker, then its helper."""
-    found = [
+    """Processes of a profile without a supervisor, in this order: workers, broker, helper."""
+    ranked = [
         (rank, process)
         for rank, process in _servants(profile)
         if (parent := process.parent()) is None or not is_supervisor(parent)
     ]
-    return [process for _, process in sorted(found, key=lambda pair: pair[0])]
+    return [process for _, process in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def workers_of(profile: Profile) -> list[psutil.Process]:
@@ -60,12 +60,14 @@ def workers_of(profile: Profile) -> list[psutil.Process]:
 
 
 def _servants(profile: Profile) -> Iterator[tuple[int, psutil.Process]]:
-    """Processes that were started for a profile, each with its place in the order of ending."""
+    """Processes that were started for a profile, each with its position in the order of ending."""
     log = get_config().filepaths(profile)["circus"]["log"]
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
             command = process.cmdline()
-            if log in command:  # the supervisor's own helper, which counts what the others use
+            if (
+                log in command
+            ):  # the supervisor's helper, which measures the load of the other processes
                 yield len(_SERVANTS), process
                 continue
             rank = _SERVANTS.index(command[command.index("daemon") + 1])
@@ -74,13 +76,13 @@ def _servants(profile: Profile) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def broker_files(profile: Profile) -> tuple[Path, Path]:
-    """Where the embedded broker of a profile writes its number, and the folder of its sockets."""
+    """PID file of the embedded broker of a profile, and the folder of its sockets."""
     folder = Path(get_config().filepaths(profile)["broker_service"]["dir"])
     return folder / "broker.pid", folder / "broker.sockets"
 
 
 def broker_of(profile: Profile) -> psutil.Process | None:
-    """The embedded broker of a profile; ``None`` if it is gone or its number is another's."""
+    """The embedded broker of a profile; ``None`` if it ended or its number has a new owner."""
     try:
         pid = int(broker_files(profile)[0].read_text(encoding="utf8").split()[-1])
         process = psutil.Process(pid)

@@ -1,8 +1,8 @@
-"""Which AiiDA installation and profile a command works with; settled before AiiDA is imported.
+"""The AiiDA installation and profile of a command, chosen before AiiDA is imported.
 
-``AIIDA_PATH`` counts if it is set. Otherwise a profile that the user names is looked up in AiiDA's
-usual place, and without a name everything lives in a place of our own, so that a first campaign
-neither needs nor disturbs anything: ``$TRAINSPOT_HOME``, or ``~/.local/share/trainspot``.
+``AIIDA_PATH`` is used if it is set. Otherwise a profile that the user names is read from AiiDA's
+usual folder. Without a name everything is in our own folder, ``$TRAINSPOT_HOME`` or
+``~/.local/share/trainspot``, so that a first campaign needs and changes no other installation.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _PATIENCE: Final = 20.0
 
 
 def home() -> Path:
-    """Where trainspot keeps its own Quantum ESPRESSO, and by default AiiDA's folder."""
+    """Folder of trainspot's own Quantum ESPRESSO and, by default, of AiiDA's folder."""
     return Path(os.environ.get("TRAINSPOT_HOME") or "~/.local/share/trainspot").expanduser()
 
 
 def choose(name: str | None, *, create: bool = False) -> str:
-    """Settle ``AIIDA_PATH`` and the name of the profile; imports nothing of AiiDA.
+    """Set ``AIIDA_PATH`` and return the name of the profile; imports nothing of AiiDA.
 
     Args:
-        name: What the user asked for, if anything.
-        create: Whether the folder may be made.
+        name: The profile that the user named, if any.
+        create: Whether the folder may be created.
 
     Raises:
         MissingExtraError: AiiDA is not installed.
@@ -48,7 +48,7 @@ def choose(name: str | None, *, create: bool = False) -> str:
     """
     if find_spec("aiida") is None:
         raise MissingExtraError("AiiDA", "aiida")
-    # AiiDA starts its daemon with the ``verdi`` on PATH: let it be the one beside this Python.
+    # AiiDA starts its daemon with the ``verdi`` on PATH: put the folder of this Python first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     if "AIIDA_PATH" not in os.environ and name is None:
         os.environ["AIIDA_PATH"] = str(home())
@@ -63,11 +63,11 @@ def choose(name: str | None, *, create: bool = False) -> str:
 
 
 def load(name: str | None = None) -> Profile:
-    """Load the profile a command works with; one that is loaded already stays.
+    """Load the profile of a command, unless a profile is loaded already.
 
     Raises:
         MissingExtraError: AiiDA is not installed.
-        InputError: Nothing has been set up yet, or no such profile, or its database is not there.
+        InputError: Nothing has been set up yet, or the profile or its database does not exist.
         RunError: Its database does not answer.
     """
     if "aiida" in sys.modules:
@@ -81,11 +81,11 @@ def load(name: str | None = None) -> Profile:
     from aiida.common.exceptions import AiidaException
     from aiida.manage import get_config
 
-    known = get_config(create=True).profile_names
-    if wanted not in known:
+    names = get_config(create=True).profile_names
+    if wanted not in names:
         if name is None:
             raise InputError(f"no AiiDA profile '{wanted}'", hint="run: trainspot setup")
-        raise UnknownNameError("profile", wanted, known)
+        raise UnknownNameError("profile", wanted, names)
     try:
         profile = load_profile(wanted, allow_switch=True)
     except AiidaException as error:
@@ -95,11 +95,11 @@ def load(name: str | None = None) -> Profile:
 
 
 def open_storage(profile: Profile) -> None:
-    """Connect to the database of the loaded profile, in a bounded time.
+    """Connect to the database of the loaded profile, in a limited time.
 
     Raises:
-        InputError: It belongs to another version of AiiDA, or is damaged.
-        RunError: It does not answer.
+        InputError: The database belongs to another version of AiiDA, or is damaged.
+        RunError: The database does not answer.
     """
     from aiida.common.exceptions import AiidaException, UnreachableStorage
     from aiida.manage import get_manager
@@ -122,7 +122,7 @@ def open_storage(profile: Profile) -> None:
 
 
 def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option ``--profile`` of the commands that need AiiDA, whose services may not answer."""
+    """Add ``--profile`` to a command, and report AiiDA services that do not answer in one line."""
     import click
 
     @wraps(function)

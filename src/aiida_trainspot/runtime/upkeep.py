@@ -1,8 +1,8 @@
-"""Keeping campaigns moving after a stop, a kill or a power cut (decisions 0031, 0041).
+"""Repairs that let campaigns continue after a stop, a kill or a power cut (0031, 0041).
 
-Three things can leave a campaign standing while its daemon runs, and each is mended here: a worker
-whose death the broker missed, workers that do not notice that their broker died and another one
-took its place, and a process whose task was lost when the daemon stopped while it was sent.
+Three faults can stop a campaign while its daemon runs, and each is repaired here: the broker missed
+the death of a worker; workers did not notice that their broker died and was replaced; the task of a
+process was lost because the daemon stopped during the sending.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
     from aiida.manage.configuration.profile import Profile
 
 _LATER: Final = 1.0
-"""Seconds between the two looks that must find a process without a task."""
+"""Seconds between the two checks that must both see a process without a task."""
 
 _SETTLED: Final = 60.0
-"""Seconds after which a living worker, or ``trainspot run``, has certainly sent a task."""
+"""Seconds after which a running worker, or ``trainspot run``, has certainly sent a task."""
 
 _TOGETHER: Final = 5.0
-"""Seconds by which a daemon's broker and its first workers may start apart."""
+"""Largest delay, in seconds, between the starts of a daemon's broker and its first workers."""
 
 _RESTART: Final = 120
-"""Seconds that workers may take to end what they are at and to start again."""
+"""Seconds that workers may take to finish their current step and to restart."""
 
 
 def look_after(campaigns: Iterable[WorkChainNode]) -> list[str]:
-    """See to it that running campaigns can go on; what is well is left alone.
+    """Make sure that running campaigns can continue; repairs only what needs it.
 
     Args:
-        campaigns: Those that are looked at; ended ones are passed over.
+        campaigns: The campaigns to check; ended campaigns are skipped.
 
     Returns:
-        What was done, a line each.
+        The repairs, one line each.
     """
     running = [node for node in campaigns if not node.is_terminated]
     profile = get_manager().get_profile()
@@ -59,7 +59,7 @@ def look_after(campaigns: Iterable[WorkChainNode]) -> list[str]:
         knock()
         return []
     with _alone(profile) as is_alone:
-        if not is_alone:  # someone else is at it
+        if not is_alone:  # another process is doing this
             return []
         with suppress(ConnectionError, TimeoutError, DaemonException):
             return [*_hear_again(profile), *_take_up(profile, running)]
@@ -68,7 +68,7 @@ def look_after(campaigns: Iterable[WorkChainNode]) -> list[str]:
 
 @contextmanager
 def _alone(profile: Profile) -> Iterator[bool]:
-    """Whether nobody else looks after the campaigns of this profile at this moment."""
+    """Whether no other process looks after the campaigns of this profile at this moment."""
     path = Path(get_config().dirpath) / "daemon" / f"trainspot-{profile.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -81,7 +81,7 @@ def _alone(profile: Profile) -> Iterator[bool]:
 
 
 def _hear_again(profile: Profile) -> list[str]:
-    """Restart workers that listen to a broker which died, and so to nobody."""
+    """Restart workers that are still connected to a broker which died."""
     broker, workers = broker_of(profile), workers_of(profile)
     if broker is None or not workers:
         return []
@@ -95,9 +95,9 @@ def _hear_again(profile: Profile) -> list[str]:
 
 
 def _listeners(profile: Profile) -> float:
-    """How many workers wait for tasks, as the broker counts them; infinity if it does not say.
+    """Number of workers that wait for tasks, counted by the broker; infinity without an answer.
 
-    A worker that starts beside a new broker may have found the socket of a dead one still.
+    A worker that starts at the same time as a new broker may connect to the socket of the old one.
     """
     with override_log_level(logging.CRITICAL), BrokerFactory(EMBEDDED)(profile) as broker:
         counted = broker.probe_service_status().get("task_subscribers")
@@ -105,23 +105,25 @@ def _listeners(profile: Profile) -> float:
 
 
 def _take_up(profile: Profile, campaigns: list[WorkChainNode]) -> list[str]:
-    """Send the tasks again that were lost: an open process of a campaign must have one.
+    """Send lost tasks again: every open process of a campaign must have a task.
 
-    A second task for a process that has one would have it run twice. So a process counts as lost
-    only if two looks find no task of it, nobody answers for it, and nobody can still be about to
-    send one: whoever made it has died since, or has had ample time.
+    With a second task a process would run twice. So a task counts as lost only if two checks see no
+    task of the process, no worker holds the process, and no sender can still be about to send the
+    task: the sender has died since, or has had ample time.
     """
-    with connected() as communicator:  # which also knocks
+    with connected() as communicator:  # this also makes the broker look for dead workers
         if communicator is None or not (lost := _without_task(profile, campaigns)):
             return []
         time.sleep(_LATER)
         still = _without_task(profile, campaigns)
-        done = []
+        lines = []
         for node in lost:
-            if node.pk in {one.pk for one in still} and not is_held(communicator, node.pk):
+            if node.pk in {process.pk for process in still} and not is_held(communicator, node.pk):
                 send(communicator, node.pk)
-                done.append(f"{node.process_label} <{node.pk}> had lost its task and was restarted")
-    return done
+                lines.append(
+                    f"{node.process_label} <{node.pk}> had lost its task and was restarted"
+                )
+    return lines
 
 
 def _without_task(profile: Profile, campaigns: list[WorkChainNode]) -> list[ProcessNode]:
@@ -138,25 +140,27 @@ def _without_task(profile: Profile, campaigns: list[WorkChainNode]) -> list[Proc
 
 
 def _is_whole(node: ProcessNode) -> bool:
-    """Whether a process can go on from its checkpoint, and a parent waits for it."""
+    """Whether a process can continue from its checkpoint, and its parent waits for it."""
     parent = node.caller
     is_wanted = parent is None or not parent.is_terminated
     return is_wanted and node.checkpoint is not None and not node.is_sealed
 
 
 def open_processes(campaigns: Iterable[WorkChainNode]) -> list[ProcessNode]:
-    """What workers run of these campaigns and has not ended.
+    """The processes of these campaigns that run in workers and have not ended.
 
     The open processes of the profile are few; the descendants of a campaign can be many.
     """
     wanted = {node.pk for node in campaigns}
     active = {"attributes.process_state": {"in": ["created", "waiting", "running"]}}
     query = QueryBuilder().append((CalcJobNode, WorkChainNode), filters=active)
-    return [node for node in query.all(flat=True) if wanted & {one.pk for one in _line(node)}]
+    return [
+        node for node in query.all(flat=True) if wanted & {process.pk for process in _line(node)}
+    ]
 
 
 def _line(node: ProcessNode) -> Iterator[ProcessNode]:
-    """A process, who called it, and so on upwards."""
+    """A process, its caller, the caller of the caller, and so on."""
     above: ProcessNode | None = node
     while above is not None:
         yield above

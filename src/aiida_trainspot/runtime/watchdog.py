@@ -1,6 +1,6 @@
-"""A process beside the workers that looks after campaigns when nobody else does (decision 0041).
+"""A process beside the workers that looks after campaigns at all times (decision 0041).
 
-The supervisor of AiiDA's daemon keeps it alive and ends it, as it does with workers and broker; see
+The supervisor of AiiDA's daemon starts and ends this process, like the workers and the broker; see
 ``aiida_trainspot.runtime.daemon.watch_over``.
 """
 
@@ -13,15 +13,15 @@ import time
 from typing import Final
 
 INTERVAL: Final = 30.0
-"""Seconds between two looks at the campaigns of a profile."""
+"""Seconds between two checks of the campaigns of a profile."""
 
 _LOGGER = logging.getLogger("aiida.trainspot.watchdog")
 
 
 def main(name: str, interval: float = INTERVAL) -> None:
-    """Look after the campaigns of a profile until the supervisor is gone.
+    """Look after the campaigns of a profile until the supervisor ends.
 
-    Between two looks nothing is open: no connection to the database, none to the broker.
+    Between two checks no connection to the database or the broker is open.
     """
     supervisor = os.getppid()
     while os.getppid() == supervisor:
@@ -30,7 +30,7 @@ def main(name: str, interval: float = INTERVAL) -> None:
 
 
 def look_once(name: str) -> None:
-    """One look; what cannot be reached now may be at the next."""
+    """Check the campaigns once; a service that does not answer is tried again at the next check."""
     from aiida.common.exceptions import AiidaException
     from aiida.common.log import configure_logging
     from aiida.engine.daemon.client import DaemonClient
@@ -49,7 +49,7 @@ def look_once(name: str) -> None:
         for line in look_after(open_campaigns()):
             _LOGGER.warning(line)
     except (AiidaException, SQLAlchemyError, OSError) as error:
-        _LOGGER.warning("not looked after the campaigns this time: %s", error)
+        _LOGGER.warning("the campaigns were not checked this time: %s", error)
     finally:
         manager.reset_profile()
 

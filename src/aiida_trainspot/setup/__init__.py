@@ -1,4 +1,4 @@
-"""Everything a campaign on this machine needs, found or made: ``trainspot setup``."""
+"""``trainspot setup``: find or make everything that a campaign on this machine needs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Finding", "Options", "setup"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide about the set-up.
+    """Options of the set-up.
 
     Attributes:
-        profile: Name of an existing profile; ``None`` for our own.
+        profile: Name of an existing profile; ``None`` for the profile of trainspot.
         workers: Daemon workers; ``None`` for the default.
-        install: Whether Quantum ESPRESSO may be brought by pip.
+        install: Whether pip may install Quantum ESPRESSO.
         demo_pseudos: Generate pseudopotentials of demonstration quality instead of SSSP.
-        sssp_archive: Downloaded SSSP archive, for machines without a network.
+        sssp_archive: Downloaded SSSP archive, for machines without network.
     """
 
     profile: str | None = None
@@ -36,11 +36,11 @@ class Options:
 
 
 def setup(options: Options) -> Iterator[Finding]:
-    """Set everything up, one finding after the other; running it again changes nothing.
+    """Set everything up and yield one finding after another; a second run changes nothing.
 
     Raises:
         MissingExtraError: AiiDA is not installed.
-        UnknownNameError: The profile the user named does not exist.
+        UnknownNameError: The profile that the user named does not exist.
         RunError: The database does not answer, or the daemon does not start.
     """
     home = profiles.home()

@@ -1,4 +1,4 @@
-"""AiiDA codes on this machine for the programs that are found or can be brought."""
+"""AiiDA codes on this machine for programs that exist or can be installed."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
     from trainspot.engine import Program
 
-# Jobs run side by side, one a core: each must keep to its own.
+# Jobs run at the same time, one on each core: a job must use one core only.
 _PREPEND: Final = "\n".join(f"export {name}=1" for name in THREADS)
 
 
 def make_codes(computer: Computer, home: Path, *, install: bool) -> Iterator[Finding]:
-    """The codes of all programs that installed engines run, and the engines that lack something.
+    """The codes of all programs of installed engines, and engines that lack a package.
 
     Args:
-        computer: Where.
-        home: Our own place, for what we install.
-        install: Whether what we can install may be brought if it is not there.
+        computer: The computer of the codes.
+        home: Our own folder, for programs that we install.
+        install: Whether missing programs that we can install may be installed.
     """
     usable, unusable = programs.engines()
-    for one in programs.wanted(usable):
-        yield make_code(one.program, computer, home, install=install, remedy=one.remedy)
+    for wanted in programs.wanted(usable):
+        yield make_code(wanted.program, computer, home, install=install, remedy=wanted.remedy)
     yield from unusable
 
 
 def make_code(
     program: Program, computer: Computer, home: Path, *, install: bool, remedy: str = ""
 ) -> Finding:
-    """The code of a program: the existing one if its executable still stands, else a new one.
+    """The code of a program: the existing code if its executable exists, else a new code.
 
     Args:
         program: What to look for.
-        computer: Where.
-        home: Our own place, for what we install.
-        install: Whether what we can install may be brought if it is not there.
-        remedy: What to do about a program that is not there.
+        computer: The computer of the codes.
+        home: Our own folder, for programs that we install.
+        install: Whether missing programs that we can install may be installed.
+        remedy: What to do if the program is missing.
     """
     item = f"{program.label}@{computer.label}"
     code = _existing(item)
@@ -62,7 +62,7 @@ def make_code(
         return Finding(item, "missing", f"no {program.executable}", remedy)
     if reason := programs.silence(program, path):
         return Finding(item, "missing", f"{path} does not answer: {reason}", remedy)
-    if code is not None:  # its executable is gone; its name is needed, its node is provenance
+    if code is not None:  # without executable: free its name, and keep its node for the provenance
         code.label = f"{program.label}-{code.pk}"
         code.is_hidden = True
     _store(program, computer, path)
@@ -70,7 +70,7 @@ def make_code(
 
 
 def executable(program: Program, computer: Computer) -> Path | None:
-    """The executable of the code of a program, if there is one."""
+    """The executable of the code of a program, if the code exists."""
     code = _existing(f"{program.label}@{computer.label}")
     return None if code is None else Path(str(code.get_executable()))
 
@@ -88,7 +88,7 @@ def _existing(item: str) -> AbstractCode | None:
 def _store(program: Program, computer: Computer, path: Path) -> None:
     from aiida.orm import InstalledCode
 
-    # Ours and the wheel are serial programs; a pw.x of the user's may be parallel: options decide.
+    # Ours and the wheel are serial; the user's pw.x may be parallel, so its options decide.
     ours = bool(program.module) or programs.QE_FOLDER in path.parts
     InstalledCode(
         label=program.label,

@@ -1,4 +1,4 @@
-"""What the set-up of one thing came to."""
+"""The result of one step of the set-up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Finding:
     """One row of the table of ``trainspot setup``.
 
     Attributes:
-        item: What was looked for.
-        state: ``found`` as it was, ``made`` now, or ``missing``.
-        detail: Where or what it is; for what is missing, why.
-        hint: What to do about something missing.
+        item: The item of the set-up.
+        state: ``found`` if it existed, ``made`` if it is new, or ``missing``.
+        detail: Path or description of the item, or the reason why it is missing.
+        hint: What to do if the item is missing.
     """
 
     item: str

@@ -1,4 +1,4 @@
-"""Profile, caching, computer and daemon: the AiiDA side of the set-up, each step idempotent."""
+"""Steps of the set-up in AiiDA: profile, caching, computer and daemon; all can be repeated."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 COMPUTER: Final = "localhost"
 POLL_INTERVAL: Final = 0.5
-"""Seconds between two looks at the jobs of this machine."""
+"""Seconds between two checks of the jobs on this machine."""
 
 
 def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
-    """Load the profile, or make it: SQLite and the ZeroMQ broker, so no service is needed.
+    """Load the profile, or make it with SQLite and the ZeroMQ broker, which need no service.
 
     Raises:
         UnknownNameError: The user named a profile that does not exist.
@@ -48,7 +48,7 @@ def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
     )
     config.set_option("runner.poll.interval", 1, scope=name)
     config.set_option("daemon.default_workers", default_workers(), scope=name)
-    # Two seconds is too little on a loaded machine.
+    # The default of two seconds is too short on a loaded machine.
     config.set_option("daemon.timeout", 20, scope=name)
     if config.default_profile_name is None:
         config.set_default_profile(name)
@@ -61,26 +61,28 @@ def make_profile(name: str, *, may_make: bool) -> tuple[Profile, Finding]:
 def cached_calculations() -> list[str]:
     """Identifiers of the calculations that may come from the cache.
 
-    Those of the engines' programs, and those that are registered as ``trainspot.<name>``.
+    These are the calculations of the engines' programs and those named ``trainspot.<name>``.
     """
     from aiida.common.exceptions import EntryPointError
     from aiida.plugins import CalculationFactory
 
     installed = entry_points(group="aiida.calculations")
     ours = [point.name for point in installed if point.name.startswith("trainspot.")]
-    found = []
+    identifiers = []
     of_programs = [program.calculation for program in programs.every() if program.calculation]
     for name in sorted({*of_programs, *ours}):
         try:
             CalculationFactory(name)
-        except EntryPointError:  # its extra is not installed, and AiiDA refuses what cannot load
+        except (
+            EntryPointError
+        ):  # its extra is not installed, and AiiDA refuses names that it cannot load
             continue
-        found.append(f"aiida.calculations:{name}")
-    return found
+        identifiers.append(f"aiida.calculations:{name}")
+    return identifiers
 
 
 def enable_caching(profile: Profile) -> Finding:
-    """Switch caching on for named calculations; what the user had switched on stays."""
+    """Switch caching on for named calculations, and keep the user's other names."""
     from aiida.manage import get_config
 
     config = get_config()
@@ -95,7 +97,7 @@ def enable_caching(profile: Profile) -> Finding:
 
 
 def make_computer() -> tuple[Computer, Finding]:
-    """The computer ``localhost`` without a scheduler, looked at often."""
+    """The computer ``localhost`` without a scheduler and with short polling intervals."""
     from aiida.common.exceptions import NotExistent
     from aiida.manage import get_config
     from aiida.orm import Computer, User, load_computer
@@ -118,7 +120,7 @@ def make_computer() -> tuple[Computer, Finding]:
     else:
         state = "found"
     if not computer.is_user_configured(User.collection.get_default()):
-        # A login shell for every poll would cost more than the poll.
+        # A login shell for every poll would take longer than the poll itself.
         computer.configure(safe_interval=0.0, use_login_shell=False)
     return computer, Finding("computer", state, f"{COMPUTER}, {computer.scheduler_type}")
 
@@ -127,25 +129,25 @@ def start_daemon(profile: Profile, workers: int, *, restart: bool) -> Finding:
     """Start the daemon, or restart it if its settings changed.
 
     Raises:
-        RunError: It does not start.
+        RunError: The daemon does not start.
     """
     from aiida_trainspot.runtime import daemon
     from aiida_trainspot.runtime.processes import workers_of
 
-    found = daemon.look(profile)
-    if found.state is daemon.State.IMPOSSIBLE:
+    before = daemon.look(profile)
+    if before.state is daemon.State.IMPOSSIBLE:
         what = f"profile '{profile.name}' has no broker"
-        return Finding("daemon", "missing", what, found.remedy)
-    if found.runs and restart:
+        return Finding("daemon", "missing", what, before.remedy)
+    if before.runs and restart:
         daemon.stop(profile)
-    made = daemon.start(profile, workers)
-    count = workers if made else len(workers_of(profile))
+    started = daemon.start(profile, workers)
+    count = workers if started else len(workers_of(profile))
     detail = f"{count} worker{'s' if count != 1 else ''}"
-    if made and found.state in (daemon.State.DIED, daemon.State.FOREIGN):
-        detail += f"; {found.what}"
-    return Finding("daemon", "made" if made else "found", detail)
+    if started and before.state in (daemon.State.DIED, daemon.State.FOREIGN):
+        detail += f"; {before.what}"
+    return Finding("daemon", "made" if started else "found", detail)
 
 
 def default_workers() -> int:
-    """Two workers, so that one can die; one on a machine with one core."""
+    """Two workers, so that one may fail; one worker on a machine with one core."""
     return min(2, processes.cores())

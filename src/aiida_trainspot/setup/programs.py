@@ -1,4 +1,4 @@
-"""The programs a campaign runs on this machine: where they are, and whether they answer."""
+"""The programs of a campaign on this machine: their paths, and whether they answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _QEPY_PYTHONS: Final = ("3.11", "3.12")
 PW: Final = quantumespresso.PW
 LD1: Final = Program("ld1", "ld1.x", probe=(), says="Program LD1")
 OWN: Final = Program("trainspot", "trainspot", "trainspot.evaluate", "trainspot", says="Usage")
-"""Our command line: what evaluates, and what engines without a program of their own run through."""
+"""Our command line, which evaluates, and which runs engines without a separate program."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Wanted:
 
     Attributes:
         program: The program.
-        remedy: What brings it, if it is not there.
+        remedy: How to install the program, if it is missing.
     """
 
     program: Program
@@ -53,11 +53,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Bringer:
-    """How a program is installed into a place of our own.
+    """How a program is installed into our own folder.
 
     Attributes:
-        install: Takes that place, gives the path of the executable; raises ``RunError``.
-        source: Where it comes from.
+        install: Takes the folder, returns the path of the executable; raises ``RunError``.
+        source: The source of the program.
     """
 
     install: Callable[[Path], Path]
@@ -65,7 +65,7 @@ class Bringer:
 
 
 def engines() -> tuple[list[type[Engine]], list[Finding]]:
-    """Every installed engine, and those that lack something, with what brings it."""
+    """All usable engines, and findings about engines that lack a package."""
     usable: list[type[Engine]] = []
     unusable: list[Finding] = []
     for section in engine_sections().values():
@@ -78,23 +78,23 @@ def engines() -> tuple[list[type[Engine]], list[Finding]]:
 
 
 def wanted(of: Iterable[type[Engine]]) -> list[Wanted]:
-    """The programs of engines, each once, those that answer slowly last, and then our own."""
+    """The programs of engines, each once, slow programs last, and then our own program."""
     by_label: dict[str, Wanted] = {}
     for engine in of:
         if (program := engine.program()) is not None:
             remedy = program.remedy or engine.missing(program.executable).hint
             by_label.setdefault(program.label, Wanted(program, remedy))
-    ordered = sorted(by_label.values(), key=lambda one: not one.program.is_quick)
+    ordered = sorted(by_label.values(), key=lambda entry: not entry.program.is_quick)
     return [*ordered, Wanted(OWN)]
 
 
 def every() -> list[Program]:
-    """The programs of all installed engines, and our own."""
-    return [one.program for one in wanted(engines()[0])]
+    """The programs of all installed engines, and our own program."""
+    return [entry.program for entry in wanted(engines()[0])]
 
 
 def locate(program: Program, home: Path) -> Path | None:
-    """The executable: beside this Python for Python programs, else PATH, else our own place."""
+    """The executable: beside this Python for Python programs, else on PATH or in our folder."""
     if program.module:
         if find_spec(program.module) is None:
             return None
@@ -109,7 +109,7 @@ def silence(program: Program, executable: Path) -> str:
     environment = os.environ | processes.environment(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = subprocess.run(  # noqa: S603  (the program the user wants to run)
+            process = subprocess.run(  # noqa: S603  (the program the user wants to run)
                 [str(executable), *program.probe],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -122,30 +122,30 @@ def silence(program: Program, executable: Path) -> str:
             return f"no answer within {_TIME_LIMIT:g} s"
         except OSError as error:
             return error.strerror or str(error)
-    # pw.x without input ends with an error after its greeting, so the status says nothing.
-    if program.probe and done.returncode != 0:
-        return _last_line(done.stderr) or f"exit status {done.returncode}"
-    if program.says.encode() not in done.stdout + done.stderr:
-        return _last_line(done.stderr or done.stdout) or "no output"
+    # pw.x without input prints its header and ends with an error, so its status is ignored.
+    if program.probe and process.returncode != 0:
+        return _last_line(process.stderr) or f"exit status {process.returncode}"
+    if program.says.encode() not in process.stdout + process.stderr:
+        return _last_line(process.stderr or process.stdout) or "no output"
     return ""
 
 
 def qe_folder(home: Path) -> Path:
-    """Where the private Quantum ESPRESSO lives."""
+    """Folder of our own Quantum ESPRESSO."""
     return home / QE_FOLDER
 
 
 def install_qe(home: Path) -> Path:
-    """Install pw.x and ld1.x from the qepy wheel into an environment of their own.
+    """Install pw.x and ld1.x from the qepy wheel into a separate environment.
 
-    The wheel needs numpy < 2, hence the environment; wrapper scripts make it look like the
-    programs.
+    The environment is necessary because the wheel needs numpy < 2. Wrapper scripts have the names
+    of the programs.
 
     Returns:
         The path of pw.x.
 
     Raises:
-        RunError: No suitable Python, or pip failed.
+        RunError: There is no suitable Python, or pip failed.
     """
     python = _python_for_qepy()
     folder = qe_folder(home)
@@ -153,7 +153,7 @@ def install_qe(home: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _call([python, "-m", "venv", str(folder)])
     try:
-        # The wheel does not say that it needs numpy 1.
+        # The wheel does not declare that it needs numpy 1.
         _call([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "qepy", "numpy<2"])
     except RunError:
         shutil.rmtree(folder, ignore_errors=True)
@@ -168,21 +168,21 @@ def install_qe(home: Path) -> Path:
 
 
 BRINGERS: Final[Mapping[str, Bringer]] = {PW.label: Bringer(install_qe, "qepy wheel")}
-"""What we can install ourselves, by the label of the program."""
+"""Programs that we can install, by label."""
 
 
 def _python_for_qepy() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _QEPY_PYTHONS:
         return sys.executable
     for version in _QEPY_PYTHONS:
-        found = shutil.which(f"python{version}")
-        if found is None:
+        interpreter = shutil.which(f"python{version}")
+        if interpreter is None:
             continue
         try:
-            _call([found, "-c", "import venv"])  # a shim on PATH may have nothing behind it
+            _call([interpreter, "-c", "import venv"])  # a shim on PATH may not lead to a Python
         except RunError:
             continue
-        return found
+        return interpreter
     raise RunError(
         f"the qepy wheel needs Python {' or '.join(_QEPY_PYTHONS)}",
         hint="install this Python, or install Quantum ESPRESSO and put pw.x on PATH",
@@ -203,8 +203,8 @@ def _call(command: list[str]) -> None:
 
 
 def _on_path(name: str) -> Path | None:
-    found = shutil.which(name)
-    return Path(found).absolute() if found else None
+    path = shutil.which(name)
+    return Path(path).absolute() if path else None
 
 
 def _last_line(output: bytes) -> str:

@@ -1,4 +1,4 @@
-"""``DatasetAugmentationWorkChain``: from a few structures to a diverse set, each with its set."""
+"""``DatasetAugmentationWorkChain``: from a few structures to a diverse dataset with splits."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from trainspot.split import FRACTIONS, assign
 
 
 class DatasetAugmentationWorkChain(WorkChain):
-    """Run the augmentation strategies on input structures and split the result.
+    """Apply augmentation strategies to input structures and split the frames.
 
-    Every strategy is a calcfunction of its own; the frames are those of ``trainspot.augment``.
+    Each strategy is a separate calcfunction; the frames are the same as with ``trainspot augment``.
     """
 
     @classmethod
@@ -44,7 +44,7 @@ class DatasetAugmentationWorkChain(WorkChain):
             serializer=to_aiida_type,
             default=lambda: Float(VACUUM),
             validator=_valid_vacuum,
-            help="Along every non-periodic direction, Å; more is never shrunk.",
+            help="Least vacuum along every non-periodic direction, Å.",
         )
         spec.input(
             "fractions",
@@ -52,22 +52,26 @@ class DatasetAugmentationWorkChain(WorkChain):
             serializer=to_aiida_type,
             default=lambda: List(list(FRACTIONS)),
             validator=_valid_fractions,
-            help="Shares of the training, validation and test sets.",
+            help="Shares of the training, validation and test splits.",
         )
         spec.input(
             "seed",
             valid_type=Int,
             serializer=to_aiida_type,
             default=lambda: Int(0),
-            help="Everything random follows from it.",
+            help="Seed of all random numbers.",
         )
         spec.outline(cls.pad, cls.run_steps, cls.merge)
-        spec.output("dataset", valid_type=PESData, help="The augmented set, split.")
-        spec.output("report", valid_type=Dict, help="Frames made, and refused by reason.")
+        spec.output("dataset", valid_type=PESData, help="The augmented dataset with splits.")
+        spec.output(
+            "report",
+            valid_type=Dict,
+            help="Numbers of frames made, and of frames refused by reason.",
+        )
         exit_codes.declare(spec, exit_codes.NO_FRAMES)
 
     def pad(self) -> ExitCode | None:
-        """Refuse inputs that nobody could use; give the others enough vacuum."""
+        """Refuse unusable input structures, and add vacuum to the others if necessary."""
         self.ctx.given = self.inputs.dataset
         inputs = self.inputs.dataset.dataset
         try:
@@ -85,7 +89,7 @@ class DatasetAugmentationWorkChain(WorkChain):
         return None
 
     def run_steps(self) -> None:
-        """Let each strategy make its frames, those that prepare the others first."""
+        """Run the strategies, beginning with those that prepare frames for others."""
         steps = functions.steps_of(self.inputs.plan)
         parts: dict[str, PESData] = {}
         for step in steps:
@@ -106,8 +110,8 @@ class DatasetAugmentationWorkChain(WorkChain):
         self.ctx.parts = parts
 
     def merge(self) -> ExitCode | None:
-        """Join the frames of all strategies, each once, and give each its set."""
-        made = decide_once(
+        """Merge the frames of all strategies and assign splits."""
+        merged = decide_once(
             self,
             "merge",
             functions.merge_steps,
@@ -117,10 +121,10 @@ class DatasetAugmentationWorkChain(WorkChain):
             seed=self.inputs.seed,
             **self.ctx.parts,
         )
-        self.out("report", made["report"])
-        if not len(made["dataset"]):
-            return exit_codes.NO_FRAMES.because("no strategy made one; see the output 'report'")
-        self.out("dataset", made["dataset"])
+        self.out("report", merged["report"])
+        if not len(merged["dataset"]):
+            return exit_codes.NO_FRAMES.because("no strategy made a frame; see the output 'report'")
+        self.out("dataset", merged["dataset"])
         return None
 
 

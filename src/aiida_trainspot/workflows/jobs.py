@@ -1,4 +1,4 @@
-"""What work chains that run jobs share: their ports, their restarts, and what they say of jobs."""
+"""Ports, restarts and messages that all work chains with jobs share."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def job_ports(
     """Declare ``code``, ``settings`` and ``options``.
 
     Args:
-        spec: Of the work chain.
-        validate_settings: Says what is wrong with settings before anything runs.
+        spec: The specification of the work chain.
+        validate_settings: Returns what is wrong with the settings before anything runs.
     """
     spec.input("code", valid_type=AbstractCode, help="The engine's program.")
     spec.input(
@@ -61,11 +61,11 @@ def max_concurrent_port(spec: WorkChainSpec) -> None:
 
 
 def with_threads(options: dict[str, Any], **variables: str) -> dict[str, Any]:
-    """Job options in which the program uses as many threads as cores were asked for.
+    """Job options with as many threads of the program as requested cores.
 
     Args:
-        options: What was asked for; its environment variables stay.
-        variables: Others, for what is not in the options.
+        options: The requested options; their environment variables are kept.
+        variables: More environment variables, used if the options do not set them.
     """
     cores = str(options.get("resources", {}).get("num_cores_per_mpiproc", 1))
     variables = environment(cores) | variables | options.get("environment_variables", {})
@@ -73,7 +73,7 @@ def with_threads(options: dict[str, Any], **variables: str) -> dict[str, Any]:
 
 
 AGAIN: Final = "_again"
-"""Ending of the label of a job that takes the place of one that was cut off."""
+"""Suffix of the label of a job that replaces a job that was cut off."""
 
 _CUT_OFF: Final = (
     exit_codes.KILLED.status,
@@ -82,7 +82,7 @@ _CUT_OFF: Final = (
 
 
 def why(process: ProcessNode) -> str:
-    """One line about a process that did not succeed."""
+    """One line with the reason why a process did not succeed."""
     name = process.process_label
     if process.is_finished:
         return f"{name} {process.exit_status}: {process.exit_message}"
@@ -90,12 +90,12 @@ def why(process: ProcessNode) -> str:
 
 
 def was_cut_off(job: ProcessNode | None) -> bool:
-    """Whether a job was killed, by a power cut or with its node, for no reason of its own."""
+    """Whether an external event, such as a power cut or a node failure, killed a job."""
     return isinstance(job, CalcJobNode) and job.exit_status in _CUT_OFF
 
 
 class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):
-    """A job and its restarts, each submitted once; a failure that would come back ends it."""
+    """A job and its restarts, each submitted once; ends at a failure that would repeat."""
 
     HOPELESS: ClassVar[tuple[int, ...]] = tuple(
         code.status
@@ -105,11 +105,11 @@ class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):
             exit_codes.TRAINING_DIVERGED,
         )
     )
-    """Exit statuses of jobs that end the same way when they are repeated."""
+    """Exit statuses of jobs that fail in the same way when they are repeated."""
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
-        """Outline, and the exit codes that are passed on."""
+        """Outline, and the exit codes of the job that this work chain returns."""
         super().define(spec)
         spec.outline(
             cls.setup,
@@ -125,7 +125,7 @@ class RestartWorkChain(SubmitsOnce, BaseRestartWorkChain):
 
     @process_handler(priority=300)
     def give_up(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
-        """The same inputs would end the same way: pass the reason on instead of repeating it."""
+        """Return the exit code of a job that would fail in the same way again."""
         if calculation.exit_status in self.HOPELESS:
             return ProcessHandlerReport(True, calculation.exit_code)
         return None

@@ -1,6 +1,6 @@
-"""What the work chain of an engine foresees: what only AiiDA and the computer can tell.
+"""Preflight checks of the work chain of an engine, which need AiiDA and the computer.
 
-The engine itself foresees what its settings and the frames tell, see ``trainspot.engine``.
+The checks that need only settings and frames belong to the engine, see ``trainspot.engine``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FirstLabels:
-    """The labels that a campaign computes first, and what there is to compute them with.
+    """The labels that a campaign computes first, and the resources for them.
 
     Attributes:
-        settings: Those of the label engine.
-        make: Makes the frames of the first iteration; that takes seconds.
-        is_thorough: Whether seconds are spent; else only where a campaign would fail at once.
-        shares_machine: Whether the jobs run side by side on this machine, without a scheduler.
-        at_once: Jobs that share the memory.
-        memory: What they share, GB; infinite if nobody knows.
+        settings: Settings of the label engine.
+        make: Makes the frames of the first iteration, which takes seconds.
+        is_thorough: Whether slow checks run too; if not, only those for immediate failures.
+        shares_machine: Whether the jobs share this machine, without a scheduler.
+        at_once: Number of jobs that share the memory.
+        memory: The shared memory, GB; infinite if unknown.
     """
 
     settings: Any
@@ -38,34 +38,34 @@ class FirstLabels:
 
     @cached_property
     def prepared(self) -> Dataset:
-        """All frames of the first iteration, made when they are first asked for."""
+        """All frames of the first iteration, made at the first access."""
         return self.make()
 
     @cached_property
     def frames(self) -> Dataset:
-        """Those of them that need labels."""
+        """The frames of the first iteration that need labels."""
         return self.prepared.unlabelled()
 
 
 class Foresees:
-    """Base of the work chains of engines; both answers are fast, and nothing is stored."""
+    """Base of the work chains of engines; both checks are fast and store nothing."""
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """What can be said before any frame is made, such as that something is not installed.
+        """Checks before any frame is made, such as of missing installations.
 
         Args:
-            facts: What is known.
+            facts: The inputs of the checks.
         """
         del facts
         yield from ()
 
     @classmethod
     def preflight_labels(cls, first: FirstLabels) -> Iterator[Remark]:
-        """What can be said of the first labels; only the label stage is asked.
+        """Checks of the first labels; only for label engines.
 
         Args:
-            first: What will be labelled, and where.
+            first: The frames to label, and the resources.
         """
         del first
         yield from ()

@@ -1,8 +1,8 @@
-"""Pseudopotentials of demonstration quality, generated on the spot by ld1.x.
+"""Pseudopotentials of demonstration quality, generated with ld1.x.
 
 Norm-conserving (Troullier-Martins), scalar relativistic, PBE, local part d. The inputs beside
-this file are our own. Good enough to show the loop on real DFT (lattice constants within 1 % of
-PBE's), never a choice for research: use SSSP or another tested library there.
+this file are our own. They are good enough for demonstrations with real DFT (lattice constants
+within 1 % of PBE's). For research use SSSP or another tested library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 from trainspot.common.errors import InputError, RunError
 
 FAMILY: Final = "trainspot-demonstration"
-"""Label of the family that ``trainspot setup`` makes of them."""
+"""Label of the family that ``trainspot setup`` generates."""
 
 CUTOFFS: Final[Mapping[str, tuple[float, float]]] = {
     "Al": (16.0, 64.0),
@@ -38,10 +38,10 @@ _DATES: Final = (
 def generate(element: str, ld1_command: str | Sequence[str], directory: Path | str) -> Path:
     """Make the pseudopotential of an element.
 
-    The same ld1.x makes the same bytes on any day, so that AiiDA recognises the file.
+    The same ld1.x gives the same bytes on any day, so that AiiDA identifies the file.
 
     Args:
-        element: Symbol; one of ``CUTOFFS``.
+        element: Symbol of the element; a key of ``CUTOFFS``.
         ld1_command: How to call ld1.x, such as ``ld1.x``.
         directory: Existing folder for the file.
 
@@ -49,8 +49,8 @@ def generate(element: str, ld1_command: str | Sequence[str], directory: Path | s
         Path of ``<element>.upf``.
 
     Raises:
-        InputError: No input for this element.
-        RunError: ld1.x is not there, failed, or left no file.
+        InputError: There is no input for this element.
+        RunError: ld1.x is missing, failed, or wrote no file.
     """
     if element not in CUTOFFS:
         raise InputError(
@@ -59,9 +59,9 @@ def generate(element: str, ld1_command: str | Sequence[str], directory: Path | s
     command = shlex.split(ld1_command) if isinstance(ld1_command, str) else list(ld1_command)
     text = files(__package__).joinpath(f"{element}.ld1.in").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / f"{element}.upf"
+        path = Path(folder) / f"{element}.upf"
         try:
-            done = subprocess.run(  # noqa: S603  (the user's own ld1.x)
+            process = subprocess.run(  # noqa: S603  (the user's own ld1.x)
                 command,
                 input=text,
                 cwd=folder,
@@ -72,10 +72,10 @@ def generate(element: str, ld1_command: str | Sequence[str], directory: Path | s
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise RunError(f"ld1.x does not answer: {error}", where=shlex.join(command)) from error
-        if done.returncode or not made.is_file():
-            last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        if process.returncode or not path.is_file():
+            last = (process.stderr or process.stdout).strip().rpartition("\n")[2]
             raise RunError(f"ld1.x made no pseudopotential: {last}", where=shlex.join(command))
-        content = made.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8")
     for pattern, without in _DATES:
         content = pattern.sub(without, content)
     target = Path(directory) / f"{element}.upf"

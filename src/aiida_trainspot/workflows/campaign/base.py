@@ -1,4 +1,4 @@
-"""What the steps of a campaign use: what is known, and decisions and stages that run once."""
+"""Base of the campaign: its settings and state, and decisions and stages that run once."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from trainspot.config.models import Campaign
 from trainspot.train.run import trainer
 
 _AGAIN: Final = 60.0
-"""Seconds until a supervisor that was busy is asked again."""
+"""Seconds until the next attempt if the supervisor was busy."""
 
 
 class CampaignBase(WorkChain):
-    """Base of ``TrainsPotWorkChain``: no step of its own."""
+    """Base of ``TrainsPotWorkChain``, without any steps."""
 
     def init(self) -> None:
-        """Begin, or go on from a checkpoint: in a daemon that has a watchdog (decision 0041)."""
+        """Start or continue from a checkpoint, in a daemon with a watchdog (decision 0041)."""
         super().init()
-        if self.runner.is_daemon_runner:  # whoever only submits never comes to this call
+        if self.runner.is_daemon_runner:  # not in the process that only submits
             self.loop.call_soon(self.have_watchdog)
 
     def have_watchdog(self) -> None:
-        """Have the daemon keep a watchdog; if its supervisor is busy, ask again later."""
+        """Add the watchdog to the daemon; if its supervisor is busy, try again later."""
         profile = get_manager().get_profile()
         if profile is not None and not self.has_terminated() and not watch_over(profile):
             self.loop.call_later(_AGAIN, self.have_watchdog)
@@ -48,22 +48,22 @@ class CampaignBase(WorkChain):
 
     @property
     def iteration(self) -> int:
-        """Number of the iteration that is going on; the first is 1."""
+        """Number of the current iteration, from 1."""
         return int(self.ctx.judged) + 1
 
     @property
     def model_kind(self) -> str:
-        """Kind of the models that the trainer makes."""
+        """Kind of the trained models."""
         return trainer(self.campaign.train.engine).model_kind
 
     def _fail(self, code: Exit, node: ProcessNode) -> None:
-        """End the loop, keeping what there is; ``results`` returns the exit code."""
+        """End the loop and keep all results; ``results`` returns the exit code."""
         self.ctx.state = "failed"
         self.ctx.exit = [code.label, f"{why(node)} <{node.pk}>"]
         self.report(f"{code.message}: {self.ctx.exit[1]}")
 
     def _engine(self, stage: str) -> dict[str, Any]:
-        """The inputs every engine stage shares."""
+        """The inputs that all stages with engines share."""
         section = getattr(self.campaign, stage)
         jobs = section.max_concurrent
         if jobs == "auto":
@@ -77,7 +77,7 @@ class CampaignBase(WorkChain):
         }
 
     def _submit(self, stage: str, entry_point: str, **inputs: Any) -> None:
-        """Submit a stage, once even if a worker dies, and wait for it as ``ctx.<stage>``."""
+        """Submit a stage, only once even if a worker dies, and store it as ``ctx.<stage>``."""
         process = WorkflowFactory(entry_point)
         self.to_context(**{stage: submit_once(self, self._label(stage), process, **inputs)})
 
@@ -85,24 +85,24 @@ class CampaignBase(WorkChain):
         return f"iteration_{self.iteration}_{stage}"
 
     def _decide(self, function: Callable[..., Any], n: int | None = None, **inputs: Any) -> Any:
-        """Take a decision of an iteration (by default this one), once even if a worker dies."""
+        """Make a decision of an iteration (default: this one), only once even if a worker dies."""
         label = f"{function.__name__}_{n or self.iteration}"
         return decide_once(self, label, function, **inputs)
 
     def _with_chosen(self) -> PESData:
-        """The dataset, joined by frames that were chosen and never came out of labelling."""
+        """The dataset with chosen frames that have not been labelled."""
         dataset, chosen = self.ctx.dataset, self.ctx.get("chosen")
         if chosen is not None:
             dataset = self._decide(add_chosen, dataset=dataset, chosen=chosen)
         return dataset
 
     def _initial(self) -> PESData:
-        """The frames that explorations start from: in all iterations the same."""
-        found = explorations.initial_already(self.ctx.dataset, self.ctx.get("initial"))
-        if found is None:
-            found = self._decide(explorations.initial, dataset=self.ctx.dataset)
-        self.ctx.initial = found
-        return found
+        """The start frames of explorations, the same in all iterations."""
+        frames = explorations.initial_already(self.ctx.dataset, self.ctx.get("initial"))
+        if frames is None:
+            frames = self._decide(explorations.initial, dataset=self.ctx.dataset)
+        self.ctx.initial = frames
+        return frames
 
     def _models(self, iteration: int) -> dict[str, SinglefileData]:
         models = self.ctx[f"committee_{iteration}"].outputs.models
@@ -111,7 +111,7 @@ class CampaignBase(WorkChain):
     def _evaluate(
         self, frames: Mapping[str, Any], iteration: int, label: str, key: str, **extra: bool
     ) -> None:
-        """Submit an evaluation of frames, see ``EvaluationCalculation``, by a committee."""
+        """Submit an evaluation of frames by a committee; see ``EvaluationCalculation``."""
         options = self.inputs.options.evaluate.get_dict() | extra
         decisive, practical = self.campaign.evaluate.settings.parted()
         child = submit_once(

@@ -29,8 +29,9 @@ from trainspot.judge.verdict import State
 class TrainsPotWorkChain(CampaignBase):
     """An active-learning campaign.
 
-    ``should_…`` ask what is missing (frames, labels, a committee, an exploration), so any starting
-    point needs no flag. Every decision is a calcfunction; every ending attaches what there is.
+    The steps ``should_…`` check what is missing (frames, labels, a committee, an exploration), so
+    that every starting point works without a flag. Every decision is a calcfunction, and all
+    results are attached at every ending.
     """
 
     @classmethod
@@ -61,7 +62,7 @@ class TrainsPotWorkChain(CampaignBase):
         return get_builder(*args, **kwargs)
 
     def setup(self) -> None:
-        """Start from the given frames."""
+        """Start with the input frames."""
         self.ctx.dataset = self.inputs.dataset
         self.ctx.chosen = None
         self.ctx.state = State.CONTINUE.value
@@ -75,18 +76,18 @@ class TrainsPotWorkChain(CampaignBase):
         self.ctx.audit_pairs = Dict(NO_PAIRS.to_dict()).store()
 
     def should_continue(self) -> bool:
-        """Whether another turn is due."""
+        """Whether another iteration or audit follows."""
         return self.ctx.state in (State.CONTINUE.value, State.AUDIT.value)
 
     # ── augment ───────────────────────────────────────────────────────────────
     def should_augment(self) -> bool:
-        """Whether strategies are asked for, or frames have no set yet."""
+        """Whether the campaign has strategies, or frames have no split yet."""
         with self.inputs.dataset.opened() as dataset:
             complete = bool((dataset.column("split") > 0).all())
         return bool(self.campaign.augment) or not complete
 
     def run_augment(self) -> None:
-        """Make frames and give each its set."""
+        """Make frames and assign splits."""
         campaign = self.campaign
         process = WorkflowFactory("trainspot.augment")
         child = submit_once(
@@ -102,7 +103,7 @@ class TrainsPotWorkChain(CampaignBase):
         self.to_context(augment=child)
 
     def inspect_augment(self) -> None:
-        """Take the augmented set."""
+        """Take the augmented dataset."""
         if self.ctx.augment.is_finished_ok:
             self.ctx.dataset = self.ctx.augment.outputs.dataset
         else:
@@ -116,7 +117,7 @@ class TrainsPotWorkChain(CampaignBase):
         return not is_whole or self.ctx.get("chosen") is not None
 
     def run_label(self) -> None:
-        """Label what has no labels."""
+        """Label the frames without labels."""
         campaign = self.campaign
         sets = {"fractions": list(campaign.split.fractions), "seed": campaign.seed}
         inputs = self._engine("label") | {
@@ -129,7 +130,7 @@ class TrainsPotWorkChain(CampaignBase):
         self._submit("label", "trainspot.label", **inputs)
 
     def inspect_label(self) -> None:
-        """Take the labels, remember the failures, and score the judgement that asked for them."""
+        """Take labels and failures, and score the judgement that chose the frames."""
         stage = self.ctx.label
         if "labelled" in stage.outputs:
             before = self.ctx.dataset.n_labelled
@@ -144,14 +145,14 @@ class TrainsPotWorkChain(CampaignBase):
                     decisions.add_failed, known=self.ctx.failed, new=failures
                 )
         if not stage.is_finished_ok:
-            known = exit_codes.TOO_MANY_FAILED_LABELS
-            failed = stage.exit_status == known.status
-            self._fail(known if failed else exit_codes.SUB_PROCESS_FAILED_LABEL, stage)
+            code = exit_codes.TOO_MANY_FAILED_LABELS
+            failed = stage.exit_status == code.status
+            self._fail(code if failed else exit_codes.SUB_PROCESS_FAILED_LABEL, stage)
         elif self.ctx.judged:
             self._score()
 
     def _score(self) -> None:
-        """Compare the last judgement with its labels; a final audit may end the campaign."""
+        """Compare the last judgement with the new labels; a final audit may end the campaign."""
         n = self.ctx.judged
         scored = self._decide(
             decisions.score,
@@ -209,7 +210,7 @@ class TrainsPotWorkChain(CampaignBase):
         return self.should_continue() and self.ctx.explored_in < self.iteration
 
     def run_explore(self) -> None:
-        """Run molecular dynamics with one member, drawn by seed."""
+        """Run molecular dynamics with one random member."""
         models = self._models(self.ctx.trained)
         member = self._decide(
             explorations.draw_member,
@@ -240,7 +241,7 @@ class TrainsPotWorkChain(CampaignBase):
         return self.should_continue()
 
     def run_evaluate(self) -> None:
-        """Let the whole committee predict held-out and explored frames."""
+        """Predict held-out and explored frames with the whole committee."""
         frames = {
             "dataset": self.ctx.dataset,
             "view": Str(evaluation.HELD_OUT),
@@ -261,7 +262,7 @@ class TrainsPotWorkChain(CampaignBase):
 
     # ── judge ─────────────────────────────────────────────────────────────────
     def judge(self) -> None:
-        """Calibrate, flag, select, and say what follows."""
+        """Calibrate, flag and select frames, and decide how to continue."""
         if not self.should_continue():
             return
         n, stage = self.iteration, self.campaign.label
@@ -275,15 +276,15 @@ class TrainsPotWorkChain(CampaignBase):
             runs=len(explored.schedule["runs"]),
             broken_off=broken_off(explored.failures.dataset),
         )
-        given = {
+        shared = {
             "dataset": self.ctx.dataset,
             "predictions": self.ctx[f"predictions_{n}"],
             "config": self.inputs.config,
         }
-        fitted = self._decide(decisions.calibrate, **given, audit_pairs=self.ctx.audit_pairs)
+        fitted = self._decide(decisions.calibrate, **shared, audit_pairs=self.ctx.audit_pairs)
         decided = self._decide(
             decisions.judge,
-            **given,
+            **shared,
             explored=explored.explored,
             starts=explored.starts,
             calibration=fitted["calibration"],
@@ -308,11 +309,11 @@ class TrainsPotWorkChain(CampaignBase):
 
     # ── results ───────────────────────────────────────────────────────────────
     def should_compare(self) -> bool:
-        """Whether a committee has not met the final test frames yet."""
+        """Whether a committee has not been compared on the final test frames yet."""
         return bool(self.ctx.compared < self.ctx.judged and self.ctx.dataset.n_labelled > 0)
 
     def run_compare(self) -> None:
-        """Let a committee predict what it has not met of the final test frames.
+        """Predict the final test frames that a committee has not predicted yet.
 
         The last committee is compared on all labelled frames.
         """
@@ -338,7 +339,7 @@ class TrainsPotWorkChain(CampaignBase):
         n = self.ctx.compared = self.ctx.compared + 1
         self.out(f"pairs.iteration_{n}", self.ctx[f"pairs_{n}"])
         job = self.ctx.compare
-        # A checkpoint of an earlier version lacks it: there a job predicted all that is compared.
+        # Without it in a checkpoint of an earlier version: there a job predicted all these frames.
         comparable = self.ctx.get("comparable", job is not None)
         if not comparable or (job is not None and not job.is_finished_ok):
             self.report(f"committee {n} was not compared on the final test frames")
@@ -366,11 +367,11 @@ class TrainsPotWorkChain(CampaignBase):
         self.out(f"predictions.iteration_{n}", predictions)
 
     def results(self) -> ExitCode | None:
-        """Attach everything there is, on every ending."""
+        """Attach all results, at every ending."""
         self.out("dataset", self._with_chosen())
         if len(self.ctx.failed):
             self.out("failures", self.ctx.failed)
-        if self.ctx.trained:  # a committee that was not judged does not go with a calibration
+        if self.ctx.trained:  # the calibration does not apply to a committee that was not judged
             last = self.ctx.judged or self.ctx.trained
             outputs = self.ctx[f"committee_{last}"].outputs
             for key in sorted(outputs.models):

@@ -1,4 +1,4 @@
-"""What goes into a campaign and what comes out: the ports of ``TrainsPotWorkChain``."""
+"""The inputs and outputs of a campaign: the ports of ``TrainsPotWorkChain``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDINGS: Final[dict[str, exit_codes.Exit | None]] = {
     State.NO_VALID_EXPLORATION: exit_codes.NO_VALID_EXPLORATION,
     "budget": exit_codes.BUDGET_SPENT,
 }
-"""How a campaign ends: state → exit code (``None``: success)."""
+"""Exit code of each final state of a campaign (``None``: success)."""
 
 STAGES: Final = ("label", "train", "explore", "evaluate")
 
@@ -48,7 +48,7 @@ def _define_inputs(spec: WorkChainSpec) -> None:
         "foundation",
         valid_type=SinglefileData,
         required=False,
-        help="Model that trainings start from, with `start: foundation`.",
+        help="The model from which trainings start, with `start: foundation`.",
     )
     spec.input_namespace("codes", help="The program of each stage.")
     spec.input_namespace("options", help="`metadata.options` of each stage's jobs.")
@@ -59,22 +59,28 @@ def _define_inputs(spec: WorkChainSpec) -> None:
         "max_concurrent",
         valid_type=Dict,
         default=lambda: Dict({}),
-        help="Jobs at a time by stage, where the campaign says `auto`.",
+        help="Jobs at the same time by stage, if the campaign has `auto`.",
     )
 
 
 def _define_outputs(spec: WorkChainSpec) -> None:
     spec.output("dataset", valid_type=PESData, help="All frames; the last chosen may lack labels.")
-    spec.output("failures", valid_type=PESData, required=False, help="Frames without labels.")
-    spec.output("calibration", valid_type=Dict, required=False, help="Of these models.")
+    spec.output(
+        "failures", valid_type=PESData, required=False, help="Frames that could not be labelled."
+    )
+    spec.output("calibration", valid_type=Dict, required=False, help="Calibration of these models.")
     helps = {
-        "models": "The committee judged last; if none was, the one trained last.",
-        "lammps_models": "What `trainspot-lmp` loads: the same files.",
-        "checkpoints": "What trainings can be continued from.",
-        "predictions": "Of each iteration's committee for the final test frames; the last one's "
-        "for all labelled frames. Each frame was evaluated once by a committee.",
+        "models": "The committee judged last; without any judgement, the committee trained last.",
+        "lammps_models": "The models for `trainspot-lmp`: the same files.",
+        "checkpoints": "The checkpoints from which trainings can be continued.",
+        "predictions": "Predictions of each iteration's committee for the final test frames; of "
+        "the last committee for all labelled frames. A committee evaluates each frame once.",
     }
     for name, text in helps.items():
         spec.output_namespace(name, valid_type=SinglefileData, dynamic=True, help=text)
-    spec.output_namespace("iterations", valid_type=Dict, dynamic=True, help="Figures of each.")
-    spec.output_namespace("pairs", valid_type=Dict, dynamic=True, help="Calibration pairs of each.")
+    spec.output_namespace(
+        "iterations", valid_type=Dict, dynamic=True, help="Figures of each iteration."
+    )
+    spec.output_namespace(
+        "pairs", valid_type=Dict, dynamic=True, help="Calibration pairs of each iteration."
+    )

@@ -1,4 +1,4 @@
-"""What every exploration engine shares: the ports, jobs in waves, one gathering at the end."""
+"""Base of all exploration engines: the ports, jobs in waves, and gathering at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SHARED = ("starts", "model", "kind", "code", "settings")
 class ExploreEngineWorkChain(Foresees, WorkChain):
     """Base of the engines: a schedule in; explored frames and failed runs out.
 
-    A run that fails is an output; the workchain fails only if no job brings anything.
+    A failed run is an output; the workchain fails only if no job returns any frames.
     """
 
     engine: ClassVar[str]
@@ -49,11 +49,11 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
-        """Ports of the seam, and the outline."""
+        """The ports that the stage expects, and the outline."""
         super().define(spec)
         spec.input("starts", valid_type=PESData, help="Start frames of the runs.")
         spec.input("schedule", valid_type=Dict, validator=_valid_schedule, help="The runs.")
-        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives the runs.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
         job_ports(spec, cls.validate_settings)
         max_concurrent_port(spec)
@@ -77,29 +77,29 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
         return parse_settings(explorer(cls.engine).Settings, settings.get_dict())
 
     def groups(self, runs: list[Run]) -> list[list[Run]]:
-        """Consecutive runs that share a job, however many jobs may run at once.
+        """Consecutive runs that share a job, whatever the number of jobs at the same time.
 
-        Another number of cores must find the jobs of an earlier campaign in the cache.
+        So the jobs of an earlier campaign can come from the cache with any number of cores.
         """
         size = self.parse(self.inputs.settings).runs_per_job
         return [runs[first : first + size] for first in range(0, len(runs), size)]
 
     @abstractmethod
     def job(self, runs: list[Run]) -> tuple[type[Process], dict[str, Any]]:
-        """The process that does a group of runs, and its inputs."""
+        """The process for a group of runs, and its inputs."""
 
     def setup(self) -> None:
-        """Cut the schedule into jobs."""
+        """Divide the schedule into jobs."""
         runs = scheduling.parse(self.inputs.schedule.get_dict())
         self.ctx.groups = [[r.to_dict() for r in group] for group in self.groups(runs)]
         self.ctx.started = 0
 
     def should_run(self) -> bool:
-        """Whether a job is left, or one was cut off."""
+        """Whether a job must be started, or repeated because it was cut off."""
         return bool(self.ctx.started < len(self.ctx.groups) or self._cut_off())
 
     def _cut_off(self) -> dict[str, CalcJobNode]:
-        """Jobs that were killed, each to be repeated once, by their labels."""
+        """Killed jobs that must be repeated, by their labels; each is repeated once."""
         jobs = children(self.node, "job_%")
         return {
             key: job
@@ -126,10 +126,10 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
         self.to_context(jobs=append_(submit_once(self, label, process, **inputs)))
 
     def results(self) -> ExitCode | None:
-        """Gather what all jobs left, whether they ended well or badly."""
-        found = children(self.node, "job_%")
-        jobs = [node for _, node in sorted(found.items())]
-        repeated = {job.pk for key, job in found.items() if f"{key}{AGAIN}" in found}
+        """Gather the results of all jobs, failed jobs too."""
+        by_label = children(self.node, "job_%")
+        jobs = [node for _, node in sorted(by_label.items())]
+        repeated = {job.pk for key, job in by_label.items() if f"{key}{AGAIN}" in by_label}
         parts: dict[str, PESData] = {}
         for number, calculation in enumerate(c for job in jobs for c in _calculations(job)):
             for name in ("explored", "failures"):
@@ -152,7 +152,7 @@ class ExploreEngineWorkChain(Foresees, WorkChain):
 
 
 def _calculations(job: ProcessNode) -> Iterator[CalcJobNode]:
-    """The calculations of a job in the order they ran."""
+    """The calculations of a job in the order of their submission."""
     if isinstance(job, CalcJobNode):
         yield job
         return

@@ -27,10 +27,9 @@ _CODES = LammpsMdCalculation.exit_codes
 
 
 class LammpsRunWorkChain(RestartWorkChain):
-    """Some runs in one job, which is continued from its restart files when it is cut off.
+    """Some runs in one job, which continues from its restart files after it was cut off.
 
-    It has no outputs: each of its calculations keeps the frames it left, and the parent gathers
-    them.
+    This work chain has no outputs: its calculations return the frames, and its parent gathers them.
     """
 
     _process_class: ClassVar[type[LammpsMdCalculation]] = LammpsMdCalculation
@@ -45,7 +44,7 @@ class LammpsRunWorkChain(RestartWorkChain):
         super().define(spec)
         spec.input("starts", valid_type=PESData, help="Start frames of the runs.")
         spec.input("schedule", valid_type=Dict, help="The runs of this job.")
-        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives the runs.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
         job_ports(spec)
 
@@ -59,7 +58,7 @@ class LammpsRunWorkChain(RestartWorkChain):
     def _inputs(
         self, runs: list[Run], restart: SinglefileData | None = None, continued: str = ""
     ) -> dict[str, Any]:
-        """Deck and files for these runs; the one called ``continued`` goes on from ``restart``."""
+        """Deck and files for these runs; the run ``continued`` continues from ``restart``."""
         settings: LammpsSettings = parse_settings(LammpsSettings, self.inputs.settings.get_dict())
         with self.inputs.starts.opened() as starts:
             texts = LammpsExplorer.inputs(
@@ -86,7 +85,7 @@ class LammpsRunWorkChain(RestartWorkChain):
 
     @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME, _CODES.ERROR_KILLED])
     def continue_runs(self, calculation: CalcJobNode) -> ProcessHandlerReport:
-        """Go on with the runs that are not finished, unless the last attempt brought nothing."""
+        """Continue the unfinished runs, unless the last attempt made no progress."""
         results = calculation.outputs.results.get_dict()
         runs = scheduling.parse(calculation.inputs.schedule.get_dict())
         left = [run for run in runs if run.trajectory in results["cut_off"]]
@@ -94,7 +93,7 @@ class LammpsRunWorkChain(RestartWorkChain):
             self.ctx.continued = results["restart"]
             self.ctx.restart = calculation.outputs.restart
         elif self.ctx.continued and self.ctx.continued["trajectory"] not in results["cut_off"]:
-            self.ctx.continued = self.ctx.restart = None  # the run it belonged to has ended
+            self.ctx.continued = self.ctx.restart = None  # the run of this restart file has ended
         progress = [results["cut_off"], self.ctx.continued]
         if progress == self.ctx.progress:
             self.report("no progress since the last attempt")
@@ -118,5 +117,5 @@ class LammpsMdWorkChain(ExploreEngineWorkChain):
 
 
 def _file(name: str, text: str) -> SinglefileData:
-    # stored, for a checkpoint of the workchain keeps stored nodes only
+    # stored, because a checkpoint of the workchain keeps only stored nodes
     return SinglefileData(io.BytesIO(text.encode()), filename=name).store()

@@ -1,4 +1,4 @@
-"""``ExplorationWorkChain``: draw a schedule, let an engine run it."""
+"""``ExplorationWorkChain``: draw a schedule, and run it with an engine."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ PASSED_ON = ("model", "kind", "code", "settings", "options", "max_concurrent")
 
 
 class ExplorationWorkChain(WorkChain):
-    """Molecular dynamics with one member, from frames of the initial set."""
+    """Molecular dynamics with one member, from initial frames."""
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         """Ports and outline."""
         super().define(spec)
         spec.input("engine", valid_type=Str, help="Name under `trainspot.explore`.")
-        spec.input("initial", valid_type=PESData, help="Frames that runs may start from.")
+        spec.input("initial", valid_type=PESData, help="Possible start frames of the runs.")
         spec.input("plan", valid_type=Dict, default=lambda: Dict({}), validator=_valid_plan)
         spec.input("seed", valid_type=Int, default=lambda: Int(0))
         spec.input("iteration", valid_type=Int, default=lambda: Int(0))
-        spec.input("model", valid_type=SinglefileData, help="The member that drives.")
+        spec.input("model", valid_type=SinglefileData, help="The member that drives the runs.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
-        job_ports(spec)  # the engine that another port names checks its settings
+        job_ports(spec)  # the engine, which another port names, checks the settings
         max_concurrent_port(spec)
         spec.inputs.validator = _check
         spec.outline(cls.draw_schedule, cls.run_engine, cls.inspect_engine)
         spec.output("explored", valid_type=PESData, help="Kept frames, unlabelled.")
         spec.output("failures", valid_type=PESData, help="Start frames of runs that failed.")
         spec.output("schedule", valid_type=Dict, help="The runs.")
-        spec.output("starts", valid_type=PESData, help="Their start frames.")
+        spec.output("starts", valid_type=PESData, help="Start frames of the runs.")
         exit_codes.declare(spec, exit_codes.NO_FRAMES, exit_codes.SUB_PROCESS_FAILED_EXPLORE)
 
     def draw_schedule(self) -> ExitCode | None:
-        """Decide what is run."""
+        """Draw the runs."""
         try:
-            given = {name: self.inputs[name] for name in ("initial", "plan", "seed", "iteration")}
-            drawn = decide_once(self, "schedule", schedule, **given)
+            inputs = {name: self.inputs[name] for name in ("initial", "plan", "seed", "iteration")}
+            drawn = decide_once(self, "schedule", schedule, **inputs)
         except TrainspotError as error:
             return exit_codes.NO_FRAMES.because(str(error))
         self.ctx.drawn = drawn
@@ -62,13 +62,13 @@ class ExplorationWorkChain(WorkChain):
         return None
 
     def run_engine(self) -> None:
-        """Run it."""
+        """Submit the engine."""
         inputs = {name: self.inputs[name] for name in PASSED_ON}
         engine = WorkflowFactory(PREFIX + self.inputs.engine.value)
         self.to_context(engine=submit_once(self, "engine", engine, **inputs, **self.ctx.drawn))
 
     def inspect_engine(self) -> ExitCode | None:
-        """Attach what the engine left."""
+        """Attach the results of the engine."""
         engine = self.ctx.engine
         for name in ("explored", "failures"):
             if name in engine.outputs:
@@ -87,10 +87,10 @@ def _valid_plan(node: Dict, _: Any) -> str | None:
 
 
 def _check(inputs: Any, _: Any) -> str | None:
-    """Refuse an unknown engine and settings it does not know, before anything is spent."""
+    """Refuse unknown engines and unknown settings before anything is computed."""
     try:
         engine = WorkflowFactory(PREFIX + inputs["engine"].value)
     except (KeyError, EntryPointError) as error:
         return str(error)
-    found = engine.spec().inputs["settings"].validate(inputs["settings"])
-    return None if found is None else str(found)
+    complaint = engine.spec().inputs["settings"].validate(inputs["settings"])
+    return None if complaint is None else str(complaint)

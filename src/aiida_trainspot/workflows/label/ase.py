@@ -1,4 +1,4 @@
-"""``AseLabelWorkChain``: any ASE calculator, many frames in one job."""
+"""``AseLabelWorkChain``: labels with any ASE calculator, many frames in one job."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class AseLabelWorkChain(LabelEngineWorkChain):
     """Label in jobs of ``frames_per_job`` frames, one after another.
 
-    ``max_concurrent`` processes share the frames of a job. What a job had labelled before it died
-    is kept. Where nothing but a kill ended it, its other frames are labelled by another job, else
-    they go to ``failures``; the workchain fails only if no job labels any.
+    ``max_concurrent`` processes share the frames of a job. The labels of a failed job are kept. If
+    the job was killed, another job labels its other frames; otherwise they go to ``failures``. The
+    workchain fails only if no job labels any frame.
     """
 
     engine = "ase"
@@ -54,7 +54,7 @@ class AseLabelWorkChain(LabelEngineWorkChain):
 
     @classmethod
     def labelled_in(cls, process: ProcessNode) -> Dataset:
-        """See the base class; of a job at work, or killed, what its journal holds."""
+        """See the base class; for a running or killed job, the frames in its journal."""
         jobs = [
             job
             for job in children(process, PART_LABELS).values()
@@ -63,7 +63,7 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         return Dataset.concatenate([super().labelled_in(process), *map(written_by, jobs)])
 
     def setup(self) -> None:
-        """Take what is known, and cut the rest into batches; a small one is its own batch."""
+        """Reuse earlier labels, and divide the other frames into batches."""
         dataset = self._unknown()
         size = self.parsed.frames_per_job
         if not len(dataset):
@@ -77,16 +77,16 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         self.ctx.done = 0
 
     def _unknown(self) -> PESData:
-        """The frames that no earlier job has labelled; the others are a part of their own."""
+        """The frames that no earlier job has labelled; the other frames become a separate part."""
         dataset, settings = self.inputs.dataset, self.inputs.settings
         earlier = earlier_ase(dataset, settings, self.inputs.code)
         if not earlier:
             return dataset
         theory = Str(AseLabelEngine.theory(self.parsed))
-        found = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
-        count = len(dataset) - len(found["rest"])
+        parts = decide_once(self, EARLIER, reuse_frames, dataset=dataset, theory=theory, **earlier)
+        count = len(dataset) - len(parts["rest"])
         self.report(f"{count} of {len(dataset)} frames were labelled before: taken from there")
-        unknown: PESData = found["rest"]
+        unknown: PESData = parts["rest"]
         return unknown
 
     def should_run(self) -> bool:
@@ -95,11 +95,11 @@ class AseLabelWorkChain(LabelEngineWorkChain):
         return self.ctx.done < len(self.ctx.batches)
 
     def _repeat_what_was_cut_off(self) -> None:
-        """What a killed job left is a batch of its own, unless two in a row had done nothing."""
-        job, done = self.ctx.get("job"), self.ctx.done
+        """Add the rest of a killed job as a batch, unless two jobs in a row labelled nothing."""
+        job, submitted = self.ctx.get("job"), self.ctx.done
         if not was_cut_off(job):
             return
-        key = sorted(self.ctx.batches)[done - 1]
+        key = sorted(self.ctx.batches)[submitted - 1]
         has_labels = "labelled" in job.outputs and len(job.outputs.labelled) > 0
         if f"{key}{AGAIN}" in self.ctx.batches or (key.endswith(AGAIN) and not has_labels):
             return

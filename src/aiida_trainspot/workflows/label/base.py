@@ -1,4 +1,4 @@
-"""The ports that every label engine has, how an engine is found, and what a dead one left."""
+"""The ports of all label engines, the look-up of an engine, and the labels of failed engines."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PREFIX = "trainspot.label."
 
 
 class LabelEngineWorkChain(Foresees, WorkChain):
-    """Base of the engines: frames in; labelled and failed frames out.
+    """Base of the label engines: frames in; labelled and failed frames out.
 
     A frame that cannot be labelled is an output, not an error of the workchain.
     """
@@ -46,13 +46,15 @@ class LabelEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
-        """The ports of the seam."""
+        """The ports that the stage expects."""
         super().define(spec)
-        spec.input("dataset", valid_type=PESData, help="Frames; all of them are labelled.")
+        spec.input("dataset", valid_type=PESData, help="Frames to label.")
         job_ports(spec, cls.validate_settings)
         max_concurrent_port(spec)
         spec.output("labelled", valid_type=PESData, help="Frames with labels.")
-        spec.output("failures", valid_type=PESData, help="Frames without, each with the reason.")
+        spec.output(
+            "failures", valid_type=PESData, help="Frames without labels, each with the reason."
+        )
         exit_codes.declare(spec, exit_codes.SUB_PROCESS_FAILED_LABEL)
 
     @classmethod
@@ -66,10 +68,10 @@ class LabelEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def resolve(cls, settings: Mapping[str, Any], species: list[str]) -> dict[str, Any]:
-        """Settings with what depends on the elements of the *whole* dataset filled in.
+        """Settings with values that depend on the elements of the *whole* dataset filled in.
 
         Raises:
-            InputError: It cannot be done; nothing has been spent.
+            InputError: The values cannot be determined; nothing has been computed.
         """
         del species
         return dict(settings)
@@ -81,12 +83,12 @@ class LabelEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def left_by(cls, run: Run, key: str, process: ProcessNode) -> dict[str, PESData]:
-        """What a process of this engine left, whole or dead.
+        """The results of a process of this engine, which may have failed.
 
         Args:
             run: Calls a calcfunction; see ``decide_once`` and ``directly``.
-            key: Unique among what is asked for.
-            process: A work chain of this engine, or one of the parts it is made of.
+            key: Key of the process, unique in the parent.
+            process: A work chain of this engine, or one of its parts.
 
         Returns:
             Labelled and failed frames, under any names.
@@ -101,7 +103,7 @@ class LabelEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def labelled_in(cls, process: ProcessNode) -> Dataset:
-        """The frames that a process of this engine has labelled so far, whole, at work or dead.
+        """The frames that a process of this engine has labelled so far; it may run or have failed.
 
         Nothing is stored.
         """
@@ -112,20 +114,20 @@ class LabelEngineWorkChain(Foresees, WorkChain):
 
     @classmethod
     def labelled_alone(cls, process: ProcessNode) -> set[str]:
-        """Ids of the frames that a process has labelled which has no datasets among its outputs.
+        """Ids of the frames that a process without datasets in its outputs has labelled.
 
-        For engines that label each frame by a process of its own.
+        For engines that label each frame with a separate process.
         """
         del process
         return set()
 
     def await_strays(self) -> None:
-        """Wait for what parts that died had started: it is still at work."""
+        """Wait for the running children of parts that have failed."""
         parts = children(self.node, PART_LABELS).values()
         wait_for_strays(self, [part for part in parts if not part.is_finished_ok])
 
     def results(self) -> ExitCode | None:
-        """Join what the parts left; the frames that nothing is left of go to failures."""
+        """Gather the results of the parts; frames without a result go to ``failures``."""
         parts = children(self.node, PART_LABELS)
         gathered = rescued(self, type(self), self.inputs.dataset, parts)
         succeeded = any(part.is_finished_ok for part in parts.values())
@@ -135,16 +137,16 @@ class LabelEngineWorkChain(Foresees, WorkChain):
         return None
 
     def finish(self, gathered: Mapping[str, PESData]) -> None:
-        """Attach what was gathered."""
+        """Attach labelled frames and failures."""
         self.out("labelled", gathered["labelled"])
         self.out("failures", gathered["failures"])
 
 
 def wait_for_strays(workchain: WorkChain, dead: Iterable[ProcessNode]) -> None:
-    """Let a work chain wait, under ``ctx.strays``, for what dead children of it had started."""
+    """Wait, under ``ctx.strays``, for the running children of children that have failed."""
     for process in dead:
         for stray in strays(process):
-            workchain.report(f"waiting for what {process.process_label}<{process.pk}> had started")
+            workchain.report(f"waiting for children of {process.process_label}<{process.pk}>")
             workchain.to_context(strays=append_(stray))
 
 
@@ -154,43 +156,43 @@ def rescued(
     dataset: PESData,
     parts: Mapping[str, ProcessNode],
 ) -> dict[str, PESData]:
-    """Labels and failures of all frames from whatever processes of an engine left.
+    """Labels and failures of all frames from processes that may have failed.
 
     Args:
-        rescuer: The work chain that needs them, in one of its steps.
+        rescuer: The work chain that gathers the results, in one of its steps.
         engine: The engine.
         dataset: The frames of all parts.
-        parts: Processes with the input ``dataset`` each, by name.
+        parts: Processes by name, each with the input ``dataset``.
     """
-    found: dict[str, PESData] = {}
+    results: dict[str, PESData] = {}
     lost: dict[str, Any] = {}
     run = partial(decide_once, rescuer)
     for key, part in sorted(parts.items()):
-        found |= engine.left_by(run, key, part)
+        results |= engine.left_by(run, key, part)
         if not part.is_finished_ok:
-            rescuer.report(f"{why(part)} <{part.pk}>; what it had finished is kept")
+            rescuer.report(f"{why(part)} <{part.pk}>; its finished labels are kept")
             reason = {"reason": why(part), "exit_status": part.exit_status}
             lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
-    return gather_all(run, "gather", dataset, Dict(lost), found)
+    return gather_all(run, "gather", dataset, Dict(lost), results)
 
 
 def engine_workchain(name: str) -> type[LabelEngineWorkChain]:
     """The workchain of a label engine.
 
     Raises:
-        UnknownNameError: Nothing is registered under ``trainspot.label.<name>``.
+        UnknownNameError: No workchain is registered under ``trainspot.label.<name>``.
     """
     try:
-        found: type[LabelEngineWorkChain] = WorkflowFactory(PREFIX + name)
+        workchain: type[LabelEngineWorkChain] = WorkflowFactory(PREFIX + name)
     except EntryPointError as error:
         names = get_entry_point_names("aiida.workflows")
-        known = [n.removeprefix(PREFIX) for n in names if n.startswith(PREFIX)]
-        if name in known:
+        engines = [n.removeprefix(PREFIX) for n in names if n.startswith(PREFIX)]
+        if name in engines:
             raise
-        raise UnknownNameError("label engine", name, known) from error
-    return found
+        raise UnknownNameError("label engine", name, engines) from error
+    return workchain
 
 
 def sub_process_failed(child: ProcessNode) -> ExitCode:
-    """Exit code for a child without which nothing goes on."""
+    """Exit code for the failure of a necessary child."""
     return exit_codes.SUB_PROCESS_FAILED_LABEL.because(f"{why(child)} <{child.pk}>")

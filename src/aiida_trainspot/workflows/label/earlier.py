@@ -1,7 +1,7 @@
-"""Labels that are in the database already: looked up before anything is computed (decision 0043).
+"""Labels from the database, which are looked up before new calculations (decision 0043).
 
-AiiDA's cache compares all inputs of a calculation. A label is also the same where inputs differ
-that say how it converged, how the work was shared out, or with which other frames it was computed.
+AiiDA's cache compares all inputs of a calculation. But a label does not depend on inputs for the
+convergence, for the parallelization, or for other frames in the same job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PW: Final = "aiida.calculations:quantumespresso.pw"
 ASE: Final = "aiida.calculations:trainspot.ase_label"
 _MOST: Final = 20
-"""Earlier jobs that are looked into: one decision takes what they left."""
+"""Largest number of earlier jobs whose labels are reused in one decision."""
 
 _COMPARED: Final = {"pw__structure", "pw__parameters", "pw__code", "pw__settings", "kpoints"}
 _PSEUDO: Final = "pw__pseudos__"
@@ -42,24 +42,26 @@ _CUT_OFF: Final = [
 
 # ── pw.x ──────────────────────────────────────────────────────────────────────
 def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
-    """What an earlier ``PwBaseWorkChain`` left that was asked the same, if there is one.
+    """The result of an earlier ``PwBaseWorkChain`` with the same question, if there is one.
 
     Args:
-        inputs: Those of ``PwBaseWorkChain``, with a stored structure that bears the frame's id.
+        inputs: Inputs of ``PwBaseWorkChain``, with a stored structure labelled with the frame id.
 
     Returns:
-        Its trajectory; ``None`` also where the user has switched caching of pw.x off, or has
-        marked the calculation as no valid cache.
+        The trajectory; ``None`` also if the user has switched off caching of pw.x, or has marked
+        the calculation as invalid for caching.
     """
     structure = inputs["pw"]["structure"]
     if not structure.label or not get_use_cache(identifier=PW):
         return None
     query = QueryBuilder().append(
-        StructureData, filters={"label": structure.label, "id": {"!==": structure.pk}}, tag="one"
+        StructureData,
+        filters={"label": structure.label, "id": {"!==": structure.pk}},
+        tag="structure",
     )
     query.append(
         WorkChainNode,
-        with_incoming="one",
+        with_incoming="structure",
         edge_filters={"label": "pw__structure"},
         filters={"attributes.process_label": "PwBaseWorkChain", "attributes.exit_status": 0},
         tag="asked",
@@ -69,14 +71,14 @@ def earlier_pw(inputs: Mapping[str, Any]) -> TrajectoryData | None:
     for (node,) in query.iterall():
         if "output_trajectory" not in node.outputs or not _same_question(inputs, node):
             continue
-        found: TrajectoryData = node.outputs.output_trajectory
-        if found.creator is not None and found.creator.base.caching.is_valid_cache:
-            return found
+        trajectory: TrajectoryData = node.outputs.output_trajectory
+        if trajectory.creator is not None and trajectory.creator.base.caching.is_valid_cache:
+            return trajectory
     return None
 
 
 def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
-    """Whether a workchain was asked for the same numbers."""
+    """Whether a workchain had inputs that give the same numbers."""
     asked = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK)
     labels = set(asked.all_link_labels())
     others = {label for label in labels if not label.startswith(_PSEUDO)} - _COMPARED - _PRACTICAL
@@ -84,20 +86,20 @@ def _same_question(inputs: Mapping[str, Any], node: WorkChainNode) -> bool:
         return False
     pw, old = inputs["pw"], node.inputs.pw
     pairs = ((pw["structure"], old.structure), (pw["code"], old.code))
-    if any(one.base.caching.get_hash() != two.base.caching.get_hash() for one, two in pairs):
+    if any(new.base.caching.get_hash() != former.base.caching.get_hash() for new, former in pairs):
         return False
     if {k: p.md5 for k, p in pw["pseudos"].items()} != {k: p.md5 for k, p in old.pseudos.items()}:
         return False
     now, then = (
-        _numbers(given) for given in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
+        _numbers(ports) for ports in ({**inputs, **pw}, {**old, "kpoints": node.inputs.kpoints})
     )
     return same_values(now, then)
 
 
-def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
-    mesh, offset = given["kpoints"].get_kpoints_mesh()
-    settings = given["settings"].get_dict() if "settings" in given else {}
-    parameters = decisive_pw(given["parameters"].get_dict())
+def _numbers(ports: Mapping[str, Any]) -> dict[str, Any]:
+    mesh, offset = ports["kpoints"].get_kpoints_mesh()
+    settings = ports["settings"].get_dict() if "settings" in ports else {}
+    parameters = decisive_pw(ports["parameters"].get_dict())
     return {
         "kpoints": [*mesh, *offset],
         "settings": settings,
@@ -107,23 +109,23 @@ def _numbers(given: Mapping[str, Any]) -> dict[str, Any]:
 
 # ── jobs of many frames ───────────────────────────────────────────────────────
 def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[str, PESData]:
-    """What earlier jobs left of these frames, with settings that give the same labels.
+    """Results of earlier jobs for these frames, with settings that give the same labels.
 
     Args:
         dataset: The frames.
-        settings: Of the engine ``ase``.
+        settings: Settings of the engine ``ase``.
         code: The program.
 
     Returns:
-        Labelled frames of a job, and, where it had exactly these settings, the failed ones.
+        Labelled frames of each job, and its failed frames if it had exactly these settings.
     """
     if not get_use_cache(identifier=ASE):
         return {}
     with dataset.opened() as frames:
         wanted = set(frames.ids)
-    found: dict[str, PESData] = {}
+    parts: dict[str, PESData] = {}
     for job, used, labelled in _jobs(code):
-        if not wanted or len(found) >= 2 * _MOST:
+        if not wanted or len(parts) >= 2 * _MOST:
             break
         if not _alike(used, settings.get_dict()):
             continue
@@ -134,13 +136,13 @@ def earlier_ase(dataset: PESData, settings: Dict, code: AbstractCode) -> dict[st
             with node.opened() as frames:
                 ids = wanted.intersection(frames.ids)
             if ids:
-                found[f"{name}_{job.pk}"] = node
+                parts[f"{name}_{job.pk}"] = node
                 wanted -= ids
-    return found
+    return parts
 
 
 def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PESData]]:
-    """Jobs of the same program, the latest first: node, settings, labelled frames."""
+    """Jobs of the same program, latest first: node, settings, labelled frames."""
     query = QueryBuilder().append(
         CalcJobNode,
         filters={
@@ -161,10 +163,10 @@ def _jobs(code: AbstractCode) -> Iterator[tuple[CalcJobNode, dict[str, Any], PES
             yield job, settings, labelled
 
 
-def _alike(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
-    """Whether settings give the same labels."""
+def _alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two settings give the same labels."""
     decisive = []
-    for settings in (one, two):
+    for settings in (first, second):
         try:
             parsed: EngineSettings = parse_settings(AseSettings, settings)
         except InputError:  # written by another version

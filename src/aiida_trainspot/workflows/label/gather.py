@@ -1,7 +1,7 @@
-"""Gathering the results of many calculations, a few at a time.
+"""Gathering the results of many calculations, in groups.
 
-AiiDA compares every input of a calcfunction with all its other inputs, so that a thousand results
-given to one take three times as long, each, as fifty do.
+AiiDA compares each input of a calcfunction with all its other inputs. With a thousand results in
+one call, each result takes three times as long as with fifty.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from aiida_trainspot.data.pes import PESData
 
     Run = Callable[..., Any]
-    """Calls a calcfunction: label of the call, the function, its inputs; see ``decide_once``."""
+    """Calls a calcfunction with a label, the function and its inputs; see ``decide_once``."""
 
 MOST_INPUTS: Final = 50
-"""Results or parts that one calcfunction takes."""
+"""Largest number of results or parts for one calcfunction."""
 
 
 def directly(label: str, function: Callable[..., Any], **inputs: Any) -> Any:
-    """A ``Run`` that leaves no trace: the function behind a calcfunction, nothing stored."""
+    """A ``Run`` that stores nothing: calls the function inside a calcfunction."""
     del label
     return inspect.unwrap(function)(**inputs)
 
@@ -47,11 +47,11 @@ def gather_calculations(
     lost: Dict,
     trajectories: Mapping[str, TrajectoryData],
 ) -> dict[str, PESData]:
-    """Labels and failures of frames from what their pw.x calculations left.
+    """Labels and failures of frames from their pw.x calculations.
 
     Args:
         run: Calls a calcfunction.
-        label: Of the last call; those before it have labels that start like it.
+        label: Label of the last call, with which the labels of the other calls begin.
         dataset: The frames.
         settings: See ``gather_pw``.
         lost: See ``gather_pw``.
@@ -63,7 +63,7 @@ def gather_calculations(
     for start in starts:
         size = min(MOST_INPUTS, count - start)
         keys = [FRAME_KEY.format(row) for row in range(start, start + size)]
-        made: dict[str, PESData] = run(
+        gathered: dict[str, PESData] = run(
             label if len(starts) == 1 else f"{label}_from_{start}",
             gather_pw,
             dataset=dataset,
@@ -74,8 +74,8 @@ def gather_calculations(
             **{key: trajectories[key] for key in keys if key in trajectories},
         )
         if len(starts) == 1:
-            return made
-        parts |= {f"{name}_{start}": node for name, node in made.items()}
+            return gathered
+        parts |= {f"{name}_{start}": node for name, node in gathered.items()}
     return gather_all(run, label, dataset, lost, parts)
 
 
@@ -84,13 +84,13 @@ def gather_all(
 ) -> dict[str, PESData]:
     """Labels and failures of all frames of a dataset from parts, see ``gather_parts``.
 
-    A single part that is what would come out is passed on as it is.
+    If a single part already equals the result, its nodes are returned.
 
     Args:
         run: Calls a calcfunction.
-        label: Of the last call; those before it have labels that start like it.
+        label: Label of the last call, with which the labels of the other calls begin.
         dataset: The frames of all parts.
-        lost: Why frames are in no part.
+        lost: Why frames are in no part; see ``gather_parts``.
         parts: Labelled and failed frames, under any names.
     """
     if (whole := gathered_already(dataset, parts)) is not None:

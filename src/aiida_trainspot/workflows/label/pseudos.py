@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 def family(label: str) -> Any | None:
-    """The pseudopotential family of this label, or ``None``."""
-    from aiida.orm import Group, QueryBuilder  # the set-up imports this before it chose a profile
+    """The pseudopotential family with this label, or ``None``."""
+    from aiida.orm import (
+        Group,
+        QueryBuilder,
+    )  # the set-up imports this module before it has a profile
 
     query = QueryBuilder().append(
         Group, filters={"label": label, "type_string": {"like": "pseudo.family%"}}
@@ -23,17 +26,24 @@ def family(label: str) -> Any | None:
 def valences(family: Any, species: Iterable[str]) -> dict[str, float]:
     """Valence electrons of each element that the family has."""
     has = set(family.elements)
-    return {one: float(family.get_pseudo(one).z_valence) for one in species if one in has}
+    return {
+        element: float(family.get_pseudo(element).z_valence)
+        for element in species
+        if element in has
+    }
 
 
 def cutoffs(family: Any, species: Iterable[str]) -> dict[str, tuple[float, float]]:
     """Cutoffs of waves and density, Ry, that a family recommends for each element.
 
     Raises:
-        InputError: It recommends none.
+        InputError: The family recommends no cutoffs.
     """
     try:
-        return {one: family.get_recommended_cutoffs(elements=(one,), unit="Ry") for one in species}
+        return {
+            element: family.get_recommended_cutoffs(elements=(element,), unit="Ry")
+            for element in species
+        }
     except (AttributeError, ValueError) as error:
         raise InputError(
             "the family recommends no cutoffs",

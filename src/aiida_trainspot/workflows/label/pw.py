@@ -1,4 +1,4 @@
-"""``PwBaseWorkChain`` of aiida-quantumespresso, made safe against workers and machines that die."""
+"""``PwBaseWorkChain`` of aiida-quantumespresso with repairs after failures of the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _CODES = CalculationFactory("quantumespresso.pw").exit_codes
 _CUT_OFF = [
-    _CODES.ERROR_OUTPUT_FILES,  # neither the text nor the XML is whole
+    _CODES.ERROR_OUTPUT_FILES,  # neither the text nor the XML is complete
     _CODES.ERROR_OUTPUT_STDOUT_INCOMPLETE,
     _CODES.ERROR_OUTPUT_STDOUT_MISSING,
     CalcJob.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
@@ -23,15 +23,15 @@ _CUT_OFF = [
 
 
 class PwBaseWorkChain(SubmitsOnce, WorkflowFactory("quantumespresso.pw.base")):  # type: ignore[misc]
-    """The same in everything but this.
+    """The parent work chain with two changes.
 
-    A step that is repeated submits no second calculation, and a pw.x that was killed, by a power
-    cut or with its node, is run once more.
+    A repeated step does not submit a second calculation. If a power cut or a node failure killed
+    pw.x, the calculation runs once more.
     """
 
     @process_handler(priority=605, exit_codes=_CUT_OFF)
     def repeat_what_was_cut_off(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
-        """Run it once more as it was; what ended of its own says why on its standard error."""
+        """Repeat a killed pw.x once; a pw.x that failed by itself has a reason in its stderr."""
         said = calculation.get_scheduler_stderr() or ""
         was_killed = cut_off_by(said) == "killed" or not error_line(said)
         if not was_killed or self.ctx.get("was_cut_off", False):

@@ -1,4 +1,4 @@
-"""What can be said of labels with pw.x before the first: pseudopotentials, electrons, memory."""
+"""Checks before the first label with pw.x: pseudopotentials, electrons, memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def pseudopotentials(facts: Preflight) -> Iterator[Remark]:
-    """Whether the family is installed and has all elements."""
+    """Check that the family is installed and has all elements."""
     name = facts.settings.pseudo_family
     family = pseudos.family(name)
     if family is None:
@@ -30,15 +30,15 @@ def pseudopotentials(facts: Preflight) -> Iterator[Remark]:
         yield _error(InputError(f"no pseudopotential family '{name}'", hint=hint))
         return
     has = set(family.elements)
-    for element in (one for one in facts.inputs.species if one not in has):
+    for element in (symbol for symbol in facts.inputs.species if symbol not in has):
         hint = "choose or install a label.pseudo_family with this element"
         yield _error(InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint))
 
 
 def labels(first: FirstLabels) -> Iterator[Remark]:
-    """Whether fixed occupations suit the electrons, and whether the memory is there."""
+    """Check fixed occupations against the electrons, and the memory."""
     settings: QuantumEspressoSettings = first.settings
-    family = pseudos.family(settings.pseudo_family)  # it is there: checked before
+    family = pseudos.family(settings.pseudo_family)  # it exists: checked before
     if electrons.are_fixed(settings):
         valences = pseudos.valences(family, first.frames.species)
         yield from electrons.foresee(first.frames, settings, valences)
@@ -47,7 +47,7 @@ def labels(first: FirstLabels) -> Iterator[Remark]:
 
 
 def _memory(first: FirstLabels, family: Any) -> Iterator[Remark]:
-    """Memory of the most demanding label, and whether the machine or the job has as much."""
+    """Compare the memory of the most demanding label with that of the machine or the job."""
     frames, settings = first.frames, first.settings
     if settings.ecutwfc is None:
         try:
@@ -76,7 +76,7 @@ def _memory(first: FirstLabels, family: Any) -> Iterator[Remark]:
 def _largest(
     frames: Dataset, settings: QuantumEspressoSettings, family: Any
 ) -> tuple[float, int, Counter[str]]:
-    """The most demanding label: GB and atoms; and why others are impossible, how often."""
+    """Memory (GB) and atoms of the most demanding label; counts of impossible labels by reason."""
     valences = pseudos.valences(family, frames.species)
     most, n_atoms, impossible = 0.0, 0, Counter[str]()
     for frame in frames:

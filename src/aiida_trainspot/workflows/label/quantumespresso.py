@@ -1,4 +1,4 @@
-"""``QuantumEspressoLabelWorkChain``: every frame one ``PwBaseWorkChain``."""
+"""``QuantumEspressoLabelWorkChain``: one ``PwBaseWorkChain`` for each frame."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from trainspot.label.quantumespresso import PwInputs
 
 _AT_A_TIME = 20
-"""Frames turned into structures by one calcfunction: short steps keep the daemon responsive."""
+"""Frames that one calcfunction turns into structures; short steps keep the daemon responsive."""
 
 _OPTIONS: Mapping[str, Any] = {
     "resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1},
@@ -53,9 +53,9 @@ _OPTIONS: Mapping[str, Any] = {
 class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
     """Label frames with pw.x.
 
-    With ``max_concurrent`` of 1 the frames are labelled one after another. With more, the frames
-    are dealt to that many workchains of this same kind, each with ``max_concurrent`` of 1: never
-    more calculations at once than asked for, and none waits for the slowest of a wave.
+    If ``max_concurrent`` is 1, the frames are labelled one after another. If it is N, the frames
+    are distributed to N lanes: workchains of this class with ``max_concurrent`` 1. So there are
+    never more than N calculations at the same time, and no lane waits for another.
     """
 
     engine = "quantumespresso"
@@ -100,35 +100,35 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
 
     @classmethod
     def preflight(cls, facts: Preflight) -> Iterator[Remark]:
-        """Whether the pseudopotentials are installed."""
+        """Check that the pseudopotentials are installed."""
         yield from pw_preflight.pseudopotentials(facts)
 
     @classmethod
     def preflight_labels(cls, first: FirstLabels) -> Iterator[Remark]:
-        """Whether electrons and memory suit what is asked."""
+        """Check electrons and memory for the first labels."""
         yield from pw_preflight.labels(first)
 
-    # ── both kinds ─────────────────────────────────────────────────────────────
+    # ── with and without lanes ─────────────────────────────────────────────────
     def setup(self) -> ExitCode | None:
-        """Settings with cutoffs, and the number of lanes."""
-        given = self.inputs.settings.get_dict()
+        """Complete the settings with cutoffs, and choose the number of lanes."""
+        settings = self.inputs.settings.get_dict()
         try:
-            full = self.resolve(given, self.inputs.dataset.species)
+            full = self.resolve(settings, self.inputs.dataset.species)
         except InputError as error:
             return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
-        self.ctx.settings = self.inputs.settings if full == given else Dict(full).store()
+        self.ctx.settings = self.inputs.settings if full == settings else Dict(full).store()
         self.ctx.lanes = min(self.inputs.max_concurrent.value, len(self.inputs.dataset))
         self.ctx.row = 0
         self.ctx.lost = {}
         return None
 
     def has_lanes(self) -> bool:
-        """Whether other workchains do the work."""
+        """Whether other workchains label the frames."""
         return bool(self.ctx.lanes > 1)
 
     # ── lanes ──────────────────────────────────────────────────────────────────
     def run_lanes(self) -> None:
-        """Deal the frames and start all lanes."""
+        """Distribute the frames and start all lanes."""
         lanes = Int(self.ctx.lanes)
         parts = decide_once(self, "deal", deal, dataset=self.inputs.dataset, parts=lanes)
         for key, part in sorted(parts.items()):
@@ -150,7 +150,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         return bool(self.ctx.row < len(self.inputs.dataset))
 
     def run_frame(self) -> None:
-        """Submit the next frame, or note why it cannot be computed."""
+        """Submit the next frame, or record why it cannot be computed."""
         row = self.ctx.row
         key = FRAME_KEY.format(row)
         self.ctx.row += 1
@@ -176,8 +176,8 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
             return
         inputs = self._pw_inputs(asked, settings)
         inputs["pw"] |= {"structure": structure, "pseudos": pseudos}
-        known = children(self.node, key).get(key)
-        if known is None or isinstance(known, CalcFunctionNode):
+        child = children(self.node, key).get(key)
+        if child is None or isinstance(child, CalcFunctionNode):
             earlier = earlier_pw(inputs)
             if earlier is not None:
                 decide_once(self, key, reuse, output_trajectory=earlier)
@@ -186,7 +186,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         self.to_context(last=submit_once(self, key, PwBaseWorkChain, **inputs))
 
     def _pw_inputs(self, asked: PwInputs, settings: Any) -> dict[str, Any]:
-        """Inputs of ``PwBaseWorkChain`` but for the structure and its pseudopotentials."""
+        """Inputs of ``PwBaseWorkChain`` without the structure and its pseudopotentials."""
         kpoints = KpointsData()
         kpoints.set_kpoints_mesh(list(asked.mesh), offset=[bit / 2 for bit in asked.offset])
         pw: dict[str, Any] = {
@@ -206,18 +206,18 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         }
 
     def gather(self) -> None:
-        """Turn results into labels; the rest are failures, with the reason."""
+        """Turn results into labels; frames without a result are failures with a reason."""
         run = partial(decide_once, self)
         self.finish(_gather_frames(run, "gather", self.node, self.ctx.settings, self.ctx.lost))
 
     @classmethod
     def left_by(cls, run: Run, key: str, process: ProcessNode) -> dict[str, PESData]:
-        """See the base class; of a lane that died, the frames it had finished."""
+        """See the base class; for a failed lane, its finished frames."""
         if "labelled" in process.outputs or not children(process, FRAME_LABELS):
             return super().left_by(run, key, process)
         settings = process.inputs.settings
-        nothing = {"reason": why(process), "exit_status": process.exit_status}
-        lost = dict.fromkeys(process.inputs.dataset.dataset.ids, nothing)
+        reason = {"reason": why(process), "exit_status": process.exit_status}
+        lost = dict.fromkeys(process.inputs.dataset.dataset.ids, reason)
         gathered = _gather_frames(run, f"salvage_{key}", process, settings, lost)
         return {f"{name}_{key}": node for name, node in gathered.items()}
 
@@ -231,14 +231,14 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
 def _gather_frames(
     run: Run, label: str, lane: ProcessNode, settings: Dict, lost: dict[str, Any]
 ) -> dict[str, PESData]:
-    """Labels from what the calculations of a lane left.
+    """Labels and failures from the calculations of a lane.
 
     Args:
         run: Calls a calcfunction.
-        label: Label of that decision.
-        lane: The work chain that submitted the calculations, alive or dead.
-        settings: With cutoffs.
-        lost: Why frames that no calculation belongs to have no label, by frame id.
+        label: Label of the call.
+        lane: The work chain that submitted the calculations; it may have failed.
+        settings: Settings with cutoffs.
+        lost: Why frames without a calculation have no label, by frame id.
     """
     trajectories = {}
     lost = dict(lost)
@@ -254,7 +254,7 @@ def _gather_frames(
 
 
 def _why_not(child: ProcessNode) -> dict[str, Any]:
-    """Why a frame failed: the base workchain's verdict, and what its last calculation said."""
+    """Why a frame failed: exit status and messages of the last calculation and its parent."""
     status, reason = child.exit_status, why(child)
     calculations = [node for node in child.called if node.process_label == "PwCalculation"]
     if calculations:
@@ -265,15 +265,15 @@ def _why_not(child: ProcessNode) -> dict[str, Any]:
 
 
 def _family(label: str) -> Any:
-    """The installed pseudopotential family of this label.
+    """The installed pseudopotential family with this label.
 
     Raises:
-        InputError: There is none.
+        InputError: The family is not installed.
     """
-    found = pseudos.family(label)
-    if found is None:
+    family = pseudos.family(label)
+    if family is None:
         raise InputError(
             f"pseudopotential family '{label}' is not installed",
             hint="install it: aiida-pseudo install, or run: trainspot setup",
         )
-    return found
+    return family

@@ -1,4 +1,4 @@
-"""``AbInitioLabellingWorkChain``: the labelling stage, whatever the engine."""
+"""``AbInitioLabellingWorkChain``: the labelling stage with any engine."""
 
 from __future__ import annotations
 
@@ -44,34 +44,34 @@ class AbInitioLabellingWorkChain(WorkChain):
         super().define(spec)
         spec.input("engine", valid_type=Str, help="Name of the label engine.")
         spec.expose_inputs(LabelEngineWorkChain)
-        # here, because the settings belong to the engine that the other port names
+        # validated below: the settings belong to the engine, which another port names
         spec.inputs["settings"].validator = None
         spec.inputs.validator = _validate
         spec.input(
             "chosen",
             valid_type=PESData,
             required=False,
-            help="Frames that join the dataset; they are labelled with those it has.",
+            help="Frames that are added to the dataset and labelled too.",
         )
         spec.input(
             "sets",
             valid_type=Dict,
             required=False,
             validator=_valid_sets,
-            help="`fractions` and `seed` of the sets that frames without one are given.",
+            help="`fractions` and `seed` for the splits of frames without a split.",
         )
         spec.input(
             "min_success",
             valid_type=Float,
             default=lambda: Float(0.9),
-            help="Share of the frames that must be labelled; isolated atoms always must.",
+            help="Least share of labelled frames; isolated atoms must always be labelled.",
         )
         spec.outline(
             cls.setup,
             if_(cls.should_label)(cls.run_engine, cls.await_strays, cls.inspect_engine),
             cls.results,
         )
-        spec.output("labelled", valid_type=PESData, help="The dataset, without failed frames.")
+        spec.output("labelled", valid_type=PESData, help="The dataset without failed frames.")
         spec.output("failures", valid_type=PESData, help="Frames without labels, with reasons.")
         exit_codes.declare(
             spec,
@@ -82,35 +82,35 @@ class AbInitioLabellingWorkChain(WorkChain):
         )
 
     def setup(self) -> ExitCode | None:
-        """Find the frames that need labels."""
-        if not any(len(node) for node in self._given.values()):
+        """Select the frames that need labels."""
+        if not any(len(node) for node in self._datasets.values()):
             return exit_codes.NO_FRAMES.because()
-        already = pending_already(self.inputs.dataset, self._given.get("chosen"))
+        already = pending_already(self.inputs.dataset, self._datasets.get("chosen"))
         if already is None:
-            already = decide_once(self, "pending", pending, **self._given)
+            already = decide_once(self, "pending", pending, **self._datasets)
         self.ctx.pending = already
         return None
 
     @property
-    def _given(self) -> dict[str, PESData]:
-        """The frames that are known, and those that join them."""
+    def _datasets(self) -> dict[str, PESData]:
+        """The dataset and the chosen frames, by port."""
         return {name: self.inputs[name] for name in ("dataset", "chosen") if name in self.inputs}
 
     @property
     def _species(self) -> list[str]:
         """Chemical symbols of all frames."""
-        return list(dict.fromkeys(s for node in self._given.values() for s in node.species))
+        return list(dict.fromkeys(s for node in self._datasets.values() for s in node.species))
 
     def should_label(self) -> bool:
         """Whether a frame has no label."""
         return len(self.ctx.pending) > 0
 
     def run_engine(self) -> ExitCode | None:
-        """Submit the engine, with settings that fit the elements of the whole dataset."""
+        """Submit the engine with settings for the elements of the whole dataset."""
         process = engine_workchain(self.inputs.engine.value)
-        given = self.inputs.settings.get_dict()
+        settings = self.inputs.settings.get_dict()
         try:
-            full = process.resolve(given, self._species)
+            full = process.resolve(settings, self._species)
         except InputError as error:
             return exit_codes.MISSING_PSEUDOPOTENTIALS.because(str(error))
         child = submit_once(
@@ -118,7 +118,7 @@ class AbInitioLabellingWorkChain(WorkChain):
             "engine",
             process,
             dataset=self.ctx.pending,
-            settings=self.inputs.settings if full == given else Dict(full),
+            settings=self.inputs.settings if full == settings else Dict(full),
             code=self.inputs.code,
             options=self.inputs.options,
             max_concurrent=self.inputs.max_concurrent,
@@ -127,12 +127,12 @@ class AbInitioLabellingWorkChain(WorkChain):
         return None
 
     def await_strays(self) -> None:
-        """Wait for what an engine that died had started: it is still at work."""
+        """Wait for the running children of an engine that has failed."""
         if not self.ctx.engine.is_finished_ok:
             wait_for_strays(self, [self.ctx.engine])
 
     def inspect_engine(self) -> ExitCode | None:
-        """Take the labels; an engine that died without any ends the stage."""
+        """Take the labels; end the stage if the engine failed without any label."""
         engine = self.ctx.engine
         if engine.is_finished_ok:
             self.ctx.found = {name: engine.outputs[name] for name in ("labelled", "failures")}
@@ -142,29 +142,29 @@ class AbInitioLabellingWorkChain(WorkChain):
         return None if len(self.ctx.found["labelled"]) else sub_process_failed(engine)
 
     def results(self) -> ExitCode | None:
-        """Merge the labels in and judge how many are missing."""
-        nothing = {"labelled": self.ctx.pending, "failures": self.ctx.pending}
-        found = self.ctx.get("found", nothing)
-        given = self._given | found
-        given |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
-        given |= self._names() if "found" in self.ctx else {}
-        merged = merged_already(**given)
+        """Merge the labels into the dataset and check how many are missing."""
+        default = {"labelled": self.ctx.pending, "failures": self.ctx.pending}
+        outcome = self.ctx.get("found", default)
+        inputs = self._datasets | outcome
+        inputs |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
+        inputs |= self._names() if "found" in self.ctx else {}
+        merged = merged_already(**inputs)
         if merged is None:
-            merged = decide_once(self, "merge", merge_labels, **given)
+            merged = decide_once(self, "merge", merge_labels, **inputs)
         self.out("labelled", merged)
-        self.out("failures", found["failures"])
+        self.out("failures", outcome["failures"])
         if "found" not in self.ctx:
             return None
         if not self.ctx.engine.is_finished_ok:
             return sub_process_failed(self.ctx.engine)
-        return self._verdict(**found)
+        return self._verdict(**outcome)
 
     def _names(self) -> dict[str, Dict]:
-        """Former names of the level of theory, if there are any."""
+        """Names of the level of theory, if it has former names."""
         name = self.inputs.engine.value
-        given = self.inputs.settings.get_dict()
+        values = self.inputs.settings.get_dict()
         engine = base.engine(name)
-        full = engine_workchain(name).resolve(given, self._species)
+        full = engine_workchain(name).resolve(values, self._species)
         settings = parse_settings(engine.Settings, full)
         former = base.former_theories(engine(), settings)
         return (
@@ -200,7 +200,7 @@ def _valid_sets(node: Dict, _: Any) -> str | None:
 
 
 def _validate(inputs: Any, _: Any) -> str | None:
-    """The engine must exist, and the settings must be its own."""
+    """Check that the engine exists and accepts the settings."""
     if "engine" not in inputs or "settings" not in inputs:
         return None  # reported as missing
     try:

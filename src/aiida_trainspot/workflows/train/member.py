@@ -1,4 +1,4 @@
-"""What the training workchains of all engines share: restarts, and when to give up."""
+"""Base of the training workchains of all engines: restarts, and when to give up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CODES = TrainCalculation.exit_codes
 
 
 class TrainMemberWorkChain(Foresees, RestartWorkChain):
-    """Train one member, continuing and retrying where that helps, always with the same settings.
+    """Train one member, and continue or repeat failed jobs, always with the same settings.
 
     Subclasses set ``_process_class`` to their ``TrainCalculation``.
     """
@@ -59,7 +59,7 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
 
     @process_handler(priority=400, exit_codes=[_CODES.ERROR_OUT_OF_WALLTIME])
     def continue_from_checkpoint(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """Continue where the job was cut off; give up where it made no progress."""
+        """Continue the job from its checkpoint; give up if it made no progress."""
         if not self._goes_on(node):
             self.report(f"{node.process_label}<{node.pk}> ran out of time without progress")
             return ProcessHandlerReport(True, exit_codes.OUT_OF_WALLTIME.because())
@@ -69,22 +69,22 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
         priority=395, exit_codes=[_CODES.ERROR_KILLED, _CODES.ERROR_SCHEDULER_NODE_FAILURE]
     )
     def go_on_after_a_kill(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """Repeat what was killed as it was, from its checkpoint.
+        """Repeat a killed job without changes, from its checkpoint.
 
-        Short memory is taken for the reason where the kernel of this machine says so, or where
-        the job is killed a second time before it got any further.
+        Lack of memory is assumed if the kernel of this machine reports it, or if the job is killed
+        a second time without progress.
         """
         here = node.computer is not None and node.computer.transport_type == "core.local"
         kills = kills_for_memory() if here else None
         before = self.ctx.get("kills_before")
         if kills is not None and before is not None and kills > before:
-            reason = "killed while the kernel killed for want of memory"
+            reason = "killed while the kernel killed processes for lack of memory"
             return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because(reason))
         if self._goes_on(node):
             self.ctx.killed_in_vain = 0
             return ProcessHandlerReport(True)
         if self.ctx.get("killed_in_vain", 0):
-            reason = "killed again before it got any further"
+            reason = "killed again without progress"
             return ProcessHandlerReport(True, exit_codes.OUT_OF_MEMORY.because(reason))
         self.ctx.killed_in_vain = 1
         self.report(f"{node.process_label}<{node.pk}> was killed; it is repeated as it was")
@@ -92,15 +92,15 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
 
     @process_handler(priority=390, exit_codes=[_CODES.ERROR_OUT_OF_MEMORY])
     def pass_on_memory(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """A smaller batch is for the whole committee, so for the stage, to decide."""
+        """Return the exit code: the stage chooses a smaller batch for the whole committee."""
         return ProcessHandlerReport(True, node.exit_code)
 
     def _goes_on(self, node: CalcJobNode) -> bool:
-        """Take up the checkpoint of a job, if it is further than the one the job began with."""
-        done = node.outputs.checkpoint if "checkpoint" in node.outputs else None
+        """Use the checkpoint of a job, if it is later than the checkpoint the job started from."""
+        checkpoint = node.outputs.checkpoint if "checkpoint" in node.outputs else None
         before = self.ctx.inputs.get("checkpoint")
-        if done is None or (before is not None and before.filename == done.filename):
+        if checkpoint is None or (before is not None and before.filename == checkpoint.filename):
             return False
-        self.report(f"{node.process_label}<{node.pk}> continues from {done.filename}")
-        self.ctx.inputs["checkpoint"] = done
+        self.report(f"{node.process_label}<{node.pk}> continues from {checkpoint.filename}")
+        self.ctx.inputs["checkpoint"] = checkpoint
         return True

@@ -1,4 +1,4 @@
-"""``TrainingWorkChain``: a committee, some members at a time."""
+"""``TrainingWorkChain``: trains a committee, some members at the same time."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def _engine(name: str) -> Any:
 
 
 def _check(inputs: Any, _: Any) -> str | None:
-    """Refuse an unknown engine and settings it does not know, before anything is spent."""
+    """Refuse unknown engines and unknown settings before anything is computed."""
     try:
         workchain = _engine(inputs["engine"].value)
     except (KeyError, EntryPointError) as error:
         return str(error)
-    found: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
-    return None if found is None else str(found)
+    complaint: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
+    return None if complaint is None else str(complaint)
 
 
 class TrainingWorkChain(WorkChain):
-    """Train a committee: the same frames and settings, one derived seed a member.
+    """Train a committee with the same frames and settings, and one derived seed for each member.
 
-    Where a member runs out of memory, all members are trained again with half the batch: those of
-    a committee of unlike members would disagree for the wrong reason.
+    If a member runs out of memory, all members are trained again with half the batch: members with
+    different batches would disagree for the wrong reason.
     """
 
     @classmethod
@@ -49,16 +49,16 @@ class TrainingWorkChain(WorkChain):
         super().define(spec)
         spec.input("engine", valid_type=Str, help="Name under `trainspot.train`.")
         spec.input("dataset", valid_type=PESData, help="Frames with splits.")
-        job_ports(spec)  # the engine that another port names checks its settings
+        job_ports(spec)  # the engine, which another port names, checks the settings
         max_concurrent_port(spec)
         spec.input("seed", valid_type=Int, default=lambda: Int(0))
-        spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Members.")
+        spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Number of members.")
         spec.input_namespace(
             "start",
             valid_type=SinglefileData,
             required=False,
             dynamic=True,
-            help="Model each member starts from, keys `member_0`, …",
+            help="Start model of each member, with keys `member_0`, …",
         )
         spec.inputs.validator = _check
         spec.outline(
@@ -77,7 +77,7 @@ class TrainingWorkChain(WorkChain):
         )
 
     def setup(self) -> ExitCode | None:
-        """Refuse what cannot give a committee, then derive the seeds."""
+        """Refuse inputs that cannot give a committee, then derive the seeds."""
         committee = self.inputs.committee.value
         if committee < MIN_COMMITTEE:
             return exit_codes.COMMITTEE_TOO_SMALL.because(f"{committee} asked for")
@@ -113,7 +113,7 @@ class TrainingWorkChain(WorkChain):
             self.to_context(members=append_(child))
 
     def inspect_members(self) -> ExitCode | None:
-        """Stop at the first failure; where memory was short, begin again with half the batch."""
+        """Stop at the first failure; after lack of memory, start again with half the batch."""
         failed = {m: node for m, node in enumerate(self.ctx.members) if not node.is_finished_ok}
         if not failed:
             return None
@@ -126,7 +126,7 @@ class TrainingWorkChain(WorkChain):
         return exit_codes.SUB_PROCESS_FAILED_TRAIN.because(reason)
 
     def _halve(self, member: int) -> bool:
-        """Begin again with half the batch, unless there is nothing to halve."""
+        """Start again with half the batch, unless the batch cannot be halved."""
         settings = self.ctx.get("settings", self.inputs.settings)
         engine = self.inputs.engine.value
         if trainer(engine).with_half_batch(settings.get_dict()) is None:
@@ -141,7 +141,7 @@ class TrainingWorkChain(WorkChain):
         return True
 
     def _attach(self) -> None:
-        """Attach what is trained."""
+        """Attach the trained members."""
         for member, node in enumerate(self.ctx.members):
             if node.is_finished_ok:
                 self.out(f"models.member_{member}", node.outputs.model)
