@@ -199,6 +199,15 @@ class Chancy(ToyTrainer):
         (directory / "where").write_text(str(directory))
 
 
+class Alike(ToyTrainer):
+    """Writes the seed and trains with another one, always the same."""
+
+    @classmethod
+    def write_inputs(cls, directory, dataset, settings, seed, **files):
+        super().write_inputs(directory, dataset, settings, 5, **files)
+        (directory / "seed.txt").write_text(str(seed))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -215,7 +224,8 @@ class Chancy(ToyTrainer):
         (Codeless, "default_code is 'trainspot', not label@computer"),
         (Shifting, r"read_outputs\(\) names no model file in the folder"),
         (Raw, r"read_outputs\(\) where metrics.json is cut off .* raised JSONDecodeError"),
-        (Chancy, "the same arguments do not write the same bytes"),
+        (Chancy, "the same arguments do not write the same bytes of "),
+        (Alike, "two seeds make the same model: the members of a committee could not disagree"),
     ],
 )
 def test_a_wrong_trainer_is_caught_by_name(tmp_path, wrong, message):
@@ -280,7 +290,7 @@ class Trusting(ToyPotential):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (Greedy, r"recognises\(\) takes a text for a model of its own"),
+        (Greedy, r"recognises\(\) takes a text, named stranger_0.toy, for a model of its own"),
         (Shy, r"recognises\(\) does not know a model of its own"),
         (Nervous, r"recognises\(\) of a folder raised IsADirectoryError"),
         (Plain, "loading a model of which half is missing raised ValueError instead of DataError"),

@@ -18,6 +18,7 @@ from aiida_trainspot.launch import builder
 from aiida_trainspot.launch.repeats import repeats
 from aiida_trainspot.results.find import campaigns
 from aiida_trainspot.runtime import daemon
+from aiida_trainspot.runtime.profile import verdi
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.installation import cached_calculations
 from aiida_trainspot.workflows.preflight import FirstLabels, Foresees
@@ -106,7 +107,7 @@ def _daemon() -> Iterator[Remark]:
         yield Remark(
             "warning",
             f"the daemon started before {', '.join(newer)} was installed and runs the old version; "
-            "run: verdi daemon restart",
+            f"run: {verdi(profile)} daemon restart",
         )
 
 

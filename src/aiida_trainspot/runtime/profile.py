@@ -8,6 +8,7 @@ usual folder. Without a name everything is in our own folder, ``$TRAINSPOT_HOME`
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from functools import wraps
 from importlib.util import find_spec
@@ -60,6 +61,12 @@ def choose(name: str | None, *, create: bool = False) -> str:
     elif not folder.is_dir():
         raise InputError("no AiiDA profile", where=str(folder), hint="run: trainspot setup")
     return name or PROFILE
+
+
+def verdi(profile: Profile) -> str:
+    """How a user types ``verdi`` for this profile, wherever AiiDA's folder is."""
+    folder = os.environ.get("AIIDA_PATH")
+    return (f"AIIDA_PATH={shlex.quote(folder)} " if folder else "") + f"verdi -p {profile.name}"
 
 
 def load(name: str | None = None) -> Profile:

@@ -71,7 +71,11 @@ def _check_recognises(claims: Claims, model: type[Potential], path: Path, folder
             continue
         with claims.works(f"recognises() of {what}"):
             answer = model.recognises(stranger)
-        claims(not answer, f"recognises() takes {what} for a model of its own")
+        claims(
+            not answer,
+            f"recognises() takes {what}, named {stranger.name}, for a model of its own: look into "
+            "the file",
+        )
 
 
 def _check_damaged_folder(claims: Claims, model: type[Potential], path: Path, folder: Path) -> None:

@@ -78,12 +78,13 @@ def check_trainer(
     tolerance: float = 1e-4,
     atom_tolerance: float = 1e-3,
 ) -> TrainingResult:
-    """Assert the contract of a trainer with two or three tiny trainings.
+    """Assert the contract of a trainer with three or four tiny trainings.
 
     - Declared code, program and kind of model exist; settings have defaults and descriptions and
       refuse unknown keys; ``preflight`` gives remarks of one line.
-    - The same arguments write the same bytes, another seed writes others; labels of the test split
-      have no effect; without labelled training frames the trainer refuses and writes nothing.
+    - The same arguments write the same bytes; labels of the test split have no effect; without
+      labelled training frames the trainer refuses and writes nothing.
+    - Another seed makes another model: members of a committee that are alike cannot disagree.
     - The program accepts ``arguments``; if the trainer ``runs_in_process``, ``run`` gives the same
       model.
     - ``read_outputs`` needs no other files than those of ``outputs`` and returns a
@@ -92,7 +93,10 @@ def check_trainer(
       ``check_model_file``).
     - The model reproduces the energies of labelled isolated atoms.
     - A training from a start model gives another model than a training from scratch, or the
-      trainer declares ``takes_start = False`` and refuses. The same holds for checkpoints.
+      trainer declares ``takes_start = False`` and refuses.
+    - With ``keeps_checkpoints``, a checkpoint changes the input files, and an incomplete one is not
+      taken. Whether the program continues from it is not tested: a training that continues may
+      rightly end with the same model. Kill a training of yours once, and look.
     - Halving the batch repeatedly comes to an end.
 
     Every ``AssertionError`` names the trainer and its fault. An incomplete class raises a
@@ -125,6 +129,7 @@ def check_trainer(
     _check_inputs(subject)
     result = _check_training(subject, tolerance)
     _check_atoms(subject, subject.load(result), atom_tolerance)
+    _check_seed(subject, result)
     _check_start(subject, result)
     _check_checkpoint(subject, result)
     if diverging is not None:
@@ -187,9 +192,12 @@ def _check_inputs(subject: _Subject) -> None:
     first = subject.training("inputs").write(dataset, _SEED)
     claims(first, "write_inputs() writes nothing")
     again = subject.training("inputs_again").write(dataset, _SEED)
-    claims(again == first, "the same arguments do not write the same bytes")
-    seeded = subject.training("inputs_seed").write(dataset, _SEED + 1)
-    claims(seeded != first, "the seed does not change the input files")
+    differing = sorted(n for n in {*first, *again} if first.get(n) != again.get(n))
+    claims(
+        not differing,
+        f"the same arguments do not write the same bytes of {', '.join(differing)}: no dates, no "
+        "absolute paths",
+    )
     spoilt = subject.training("inputs_spoilt").write(_spoilt(dataset), _SEED)
     claims(spoilt == first, "test labels change the input files")
     for bad, what in (
@@ -235,6 +243,19 @@ def _check_training(subject: _Subject, tolerance: float) -> TrainingResult:
     same = np.abs(subject.energies(subject.load(here.read())) - subject.energies(model))
     claims(same.max() < _SAME, "run() and the program do not train the same model")
     return result
+
+
+def _check_seed(subject: _Subject, result: TrainingResult) -> None:
+    """Another seed makes another model."""
+    training = subject.training("another_seed")
+    training.write(subject.dataset, _SEED + 1)
+    training.run_program()
+    models = [subject.load(one) for one in (result, training.read())]
+    first, second = (subject.energies(model) for model in models)
+    subject.claims(
+        np.abs(first - second).max() > _DIFFERENT,
+        "two seeds make the same model: the members of a committee could not disagree",
+    )
 
 
 def _check_atoms(subject: _Subject, model: Potential, tolerance: float) -> None:

@@ -107,6 +107,8 @@ def train_committee(
     results = [engine.read_outputs(folder) for folder in folders]
     for folder, text in attempts.warnings().items():
         results[folders.index(folder)].warnings.append(text)
+    for member, twin in twins([result.model.read_bytes() for result in results]).items():
+        results[member].warnings.append(twin_warning(twin))
     report([1.0] * committee)
     _collect(engine, directory, results)
     return results
@@ -234,6 +236,24 @@ def _check(engine: type[Trainer], status: int, program: str, folder: Path) -> No
         f"{Path(program).name} ended with status {status}{f': {said}' if said else ''}",
         where=folder.name,
         hint=hint,
+    )
+
+
+def twins(models: Sequence[bytes | str]) -> dict[int, int]:
+    """Members whose model equals that of an earlier member, and that member.
+
+    Args:
+        models: Contents of the model files, or their hashes.
+    """
+    first = [models.index(model) for model in models]
+    return {member: twin for member, twin in enumerate(first) if twin != member}
+
+
+def twin_warning(twin: int) -> str:
+    """Tell that a member is the same as an earlier one."""
+    return (
+        f"the same model as member_{twin}: these two members never disagree; the trainer must use "
+        "the seed"
     )
 
 

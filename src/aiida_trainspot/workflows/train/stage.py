@@ -16,7 +16,7 @@ from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError
 from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
-from trainspot.train.run import trainer
+from trainspot.train.run import trainer, twin_warning, twins
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -151,6 +151,9 @@ class TrainingWorkChain(WorkChain):
     def results(self) -> None:
         """Attach the committee and gather the metrics."""
         self._attach()
+        hashes = [node.outputs.model.base.repository.hash() for node in self.ctx.members]
+        for member, twin in twins(hashes).items():
+            self.report(f"member_{member}: {twin_warning(twin)}")
         metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
         collected = decide_once(self, "metrics", collect_metrics, **metrics)
         self.out("metrics", collected)
