@@ -192,6 +192,20 @@ def test_a_stage_that_crashed_is_told_by_the_line_that_names_it(campaign):
     assert "ExplorationWorkChain raised an error: OSError: no space left on device. See" in sentence
 
 
+def test_an_error_of_ours_is_told_and_not_what_aiida_made_of_it(campaign):
+    """As when a job's input files cannot be written."""
+    stage = child(campaign, "iteration_1_train", name="MaceTrainCalculation")
+    stage.set_exception(
+        "Traceback:\n  File x\ntrainspot.common.errors.InputError: start.model: does not know Si\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        "aiida.engine.processes.calcjobs.tasks.PreSubmitException: exception in presubmit call"
+    )
+    ended(stage, state=ProcessState.EXCEPTED)
+    ended(campaign, 452, "…")
+    _, sentence = told(campaign)
+    assert "MaceTrainCalculation raised an error: start.model: does not know Si. See" in sentence
+
+
 def test_the_regular_ends_are_no_failures(campaign):
     judged(campaign)
     ended(campaign, 420, "…")

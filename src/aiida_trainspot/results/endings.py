@@ -31,6 +31,8 @@ WELL: Final = (0, exit_codes.MAX_ITERATIONS.status, exit_codes.BUDGET_SPENT.stat
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 _MEMBER: Final = re.compile(r"member_\d+")
+_OURS: Final = re.compile(r"trainspot\.common\.errors\.\w+: (.+)")
+"""The line of a traceback with an error of ours."""
 _OF_STAGE: Final = {
     exit_codes.SUB_PROCESS_FAILED_AUGMENT.status: "augment",
     exit_codes.TOO_MANY_FAILED_LABELS.status: "label",
@@ -170,8 +172,13 @@ def _said(node: ProcessNode) -> str:
 
 
 def _named(node: ProcessNode) -> str:
-    """The line of a traceback that names the error: the last line without indentation."""
+    """The line of a traceback that names the error: the last line without indentation.
+
+    An error of ours comes before errors that AiiDA made of it.
+    """
     lines = (node.exception or "").splitlines()
+    if ours := [match[1] for line in lines if (match := _OURS.match(line))]:
+        return ours[-1]
     said = [line for line in lines if line.strip() == line != ""]
     return said[-1] if said else ""
 
