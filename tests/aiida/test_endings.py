@@ -196,14 +196,14 @@ def test_an_error_of_ours_is_told_and_not_what_aiida_made_of_it(campaign):
     """As when a job's input files cannot be written."""
     stage = child(campaign, "iteration_1_train", name="MaceTrainCalculation")
     stage.set_exception(
-        "Traceback:\n  File x\ntrainspot.common.errors.InputError: start.model: does not know Si\n\n"
+        "Traceback:\n  File x\ntrainspot.common.errors.InputError: s.model: no Si\n\n"
         "The above exception was the direct cause of the following exception:\n\n"
         "aiida.engine.processes.calcjobs.tasks.PreSubmitException: exception in presubmit call"
     )
     ended(stage, state=ProcessState.EXCEPTED)
     ended(campaign, 452, "…")
     _, sentence = told(campaign)
-    assert "MaceTrainCalculation raised an error: start.model: does not know Si. See" in sentence
+    assert "MaceTrainCalculation raised an error: s.model: no Si. See" in sentence
 
 
 def test_the_regular_ends_are_no_failures(campaign):
