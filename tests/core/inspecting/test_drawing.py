@@ -69,7 +69,7 @@ def test_sheets_are_seen_from_above_and_slabs_from_the_side():
 def test_strays_are_brought_back_along_periodic_directions_only():
     atoms = Atoms("H3", [[0.5, 1, 1], [-0.5, 1, 1], [21.0, 1, 21.0]], cell=np.eye(3) * 10)
     atoms.pbc = (True, True, False)
-    seen = drawing._gathered(Frame.from_atoms(atoms))
+    seen = drawing._wrapped(Frame.from_atoms(atoms))
     assert seen == pytest.approx(np.array([[0.5, 1, 1], [-0.5, 1, 1], [1.0, 1, 21.0]]))
 
 
