@@ -32,7 +32,7 @@ def html(outcome: Outcome) -> str:
         facts=_facts(outcome),
         headline=headline(outcome),
         sentences=sentences(outcome),
-        seeds=len(outcome.seeds) if "(between" in " ".join(sentences(outcome)) else 0,
+        seeds=len(outcome.seeds) if _has_intervals(outcome) else 0,
         arms=[(arm, ARMS.get(arm, "")) for arm in outcome.arms],
         limits=outcome.limits,
         notes=outcome.notes,
@@ -60,15 +60,28 @@ def sentences(outcome: Outcome) -> list[str]:
     if not outcome.learned:
         return [*said, "Try more iterations, larger batches, or another reference (--oracle)."]
     target = outcome.targets()[-1]
-    for base in outcome.arms:
-        if base == OURS or OURS not in outcome.arms:
-            continue
-        parts = [
-            f"{_compared(outcome.ratio(OURS, base, what, target))} the {name}"
-            for what, name in SPENT.items()
-        ]
+    for base, ratios in _comparisons(outcome).items():
+        parts = [f"{_compared(ratios[what])} the {name}" for what, name in SPENT.items()]
         said.append(f"To {_FORCES.show(target)} it needs {' and '.join(parts)} of “{base}”.")
     return said
+
+
+def _comparisons(outcome: Outcome) -> dict[str, dict[str, Ratio]]:
+    """Ratios of what this campaign and each baseline spent to the last target, by baseline."""
+    if OURS not in outcome.arms or not outcome.learned:
+        return {}
+    target = outcome.targets()[-1]
+    return {
+        base: {what: outcome.ratio(OURS, base, what, target) for what in SPENT}
+        for base in outcome.arms
+        if base != OURS
+    }
+
+
+def _has_intervals(outcome: Outcome) -> bool:
+    """Whether a sentence of the comparison gives an interval."""
+    ratios = (one for spent in _comparisons(outcome).values() for one in spent.values())
+    return any(ratio.value is not None and ratio.interval is not None for ratio in ratios)
 
 
 def _unfitted(outcome: Outcome) -> list[str]:
