@@ -209,6 +209,14 @@ def test_too_many_failures_end_the_loop(aluminium, campaign, tmp_path):
         loop.run(aluminium, campaign, loop.Engines(label, engines.train, engines.explore))
 
 
+def test_a_committee_of_one_and_the_same_model_ends_the_loop(aluminium, toy_campaign, tmp_path):
+    """Its members agree on everything, and a campaign would look converged."""
+    train = toy_campaign["train"] | {"settings": {"bootstrap": False, "n_random": 0}}
+    campaign = campaign_of(toy_campaign | {"train": train})
+    with pytest.raises(RunError, match="all 3 members are the same model, so they never disagree"):
+        loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
+
+
 def test_engines_that_need_aiida_are_refused(toy_campaign, tmp_path):
     needs = campaign_of(toy_campaign | {"label": {"engine": "quantumespresso"}})
     with pytest.raises(InputError, match="needs AiiDA"):

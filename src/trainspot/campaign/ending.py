@@ -281,7 +281,10 @@ def _stage_remedy(stage: str, status: int | None, campaign: Campaign) -> str:
     if status == _NO_PSEUDOPOTENTIALS:
         return "Set label.pseudo_family to a family with all elements (aiida-pseudo list)"
     if status == _TOO_SMALL:
-        return "Ask for at least two members (train.committee_size)"
+        return (
+            "Ask for at least two members (train.committee_size), and let them differ: settings "
+            "of train must leave something to the seed"
+        )
     if status in (DIVERGED, NON_FINITE) and has(campaign.train.settings, "lr"):
         now = getattr(campaign.train.settings, "lr")  # noqa: B009  (settings of any trainer)
         return f"Lower train.lr (now {now:g})"

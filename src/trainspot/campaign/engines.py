@@ -71,6 +71,7 @@ def _train(
                 trainer, dataset, section.settings, where, seeds=seeds, start=start
             )
             models = [result.model for result in results]
+        run.check_differ([model.read_bytes() for model in models])
         if section.start == "previous":
             start[:] = models
         kind, dtype = trainer.model_kind, campaign.evaluate.dtype

@@ -6,6 +6,7 @@ stage or under ``settings:``; the resolved campaign always has them under ``sett
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
@@ -61,7 +62,7 @@ class NoSettings(Section):
     """Placeholder for the settings of an engine until the engine is known."""
 
 
-class EngineSection(Section):
+class EngineSection(Section, ABC):
     """A stage with exchangeable engines, found in the entry-point group ``seam``."""
 
     seam: ClassVar[str]
@@ -73,9 +74,9 @@ class EngineSection(Section):
     )
 
     @classmethod
+    @abstractmethod
     def plugin(cls, engine: str) -> type[Trainer | LabelEngine | Explorer]:
         """The engine with a registered name; ``settings_model`` lists the errors."""
-        raise NotImplementedError
 
     @classmethod
     def settings_model(cls, engine: str) -> type[BaseModel]:

@@ -249,6 +249,22 @@ def twins(models: Sequence[bytes | str]) -> dict[int, int]:
     return {member: twin for member, twin in enumerate(first) if twin != member}
 
 
+def check_differ(models: Sequence[bytes | str]) -> None:
+    """Refuse a committee of one and the same model.
+
+    Args:
+        models: Contents of the model files, or their hashes.
+
+    Raises:
+        TrainingError: All members are equal, so that they agree on everything.
+    """
+    if len(set(models)) == 1:
+        raise TrainingError(
+            f"all {len(models)} members are the same model, so they never disagree",
+            hint="let the trainer use the seed: its settings leave nothing to chance",
+        )
+
+
 def twin_warning(twin: int) -> str:
     """Tell that a member is the same as an earlier one."""
     return (

@@ -43,7 +43,7 @@ def pretender(aiida_localhost, tmp_path):
                 resumed = bool(config.get("restart_latest"))
                 def archive(path):
                     path.parent.mkdir(exist_ok=True)
-                    zipfile.ZipFile(path, "w").writestr("data", "x")
+                    zipfile.ZipFile(path, "w").writestr("data", str(seed))
                 def checkpoint(epoch):
                     archive(pathlib.Path(f"checkpoints/mace_run-{seed}_epoch-{epoch}.pt"))
                 def die():

@@ -94,6 +94,14 @@ def test_what_is_refused_before_anything_is_spent(program, copper, pes, change, 
     assert not node.called
 
 
+def test_a_committee_of_one_and_the_same_model_is_too_small(program, pes):
+    settings = orm.Dict({"bootstrap": False, "n_random": 0})
+    outputs, node = run_stage(pes, program("trainspot"), settings=settings)
+    assert node.exit_status == 203
+    assert "all 3 members are the same model, so they never disagree" in node.exit_message
+    assert len(outputs["models"]) == 3  # kept, for a look
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

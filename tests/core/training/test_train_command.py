@@ -129,3 +129,13 @@ def test_a_failed_member_is_a_failed_run(call, frames, monkeypatch):
     result = call("train", frames, "--engine", "toy", "-o", "out")
     assert result.exit_code == 1
     assert "member_0: false ended with status 1" in result.stderr
+
+
+def test_members_that_are_one_model_are_told(call, frames, tmp_path):
+    """Settings of the toy that leave nothing to the seed."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("train: {engine: toy, settings: {bootstrap: false, n_random: 0}}\n")
+    options = ["--config", str(settings), "--committee-size", "2", "-o", str(tmp_path / "same")]
+    result = call("train", frames, *options)
+    assert result.exit_code == 0
+    assert "the same model as member_0: these two members never disagree" in result.stderr

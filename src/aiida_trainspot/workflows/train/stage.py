@@ -14,9 +14,9 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.train import collect_metrics, half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
-from trainspot.common.errors import InputError
+from trainspot.common.errors import InputError, TrainingError
 from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
-from trainspot.train.run import trainer, twin_warning, twins
+from trainspot.train.run import check_differ, trainer, twin_warning, twins
 
 if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -148,12 +148,17 @@ class TrainingWorkChain(WorkChain):
                 if "checkpoint" in node.outputs:
                     self.out(f"checkpoints.member_{member}", node.outputs.checkpoint)
 
-    def results(self) -> None:
+    def results(self) -> ExitCode | None:
         """Attach the committee and gather the metrics."""
         self._attach()
         hashes = [node.outputs.model.base.repository.hash() for node in self.ctx.members]
+        try:
+            check_differ(hashes)
+        except TrainingError as error:
+            return exit_codes.COMMITTEE_TOO_SMALL.because(str(error))
         for member, twin in twins(hashes).items():
             self.report(f"member_{member}: {twin_warning(twin)}")
         metrics = {f"member_{i}": node.outputs.metrics for i, node in enumerate(self.ctx.members)}
         collected = decide_once(self, "metrics", collect_metrics, **metrics)
         self.out("metrics", collected)
+        return None
