@@ -19,8 +19,14 @@ from trainspot.judge.pairs import Pairs
 
 
 def campaign_of(config: Dict) -> Campaign:
-    """The validated campaign of a ``config`` node."""
-    return Campaign.model_validate(config.get_dict())
+    """The validated campaign of a ``config`` node.
+
+    A campaign of a version that compared whole frames only continues to do so.
+    """
+    content = config.get_dict()
+    if "select" in content:
+        content["select"] = {"novelty_of": "frames", **content["select"]}
+    return Campaign.model_validate(content)
 
 
 def calibrations_of(node: Dict) -> dict[str, Calibration]:

@@ -45,7 +45,8 @@ class Judgement:
         fallback: Whether no threshold was fitted; the choice was then random.
         decisions: The decision about each explored id.
         flagged_by: Number of frames that each property and ``novelty`` flags; a frame can count
-            several times.
+            several times. If novelty compares frames and atoms, ``novelty_frames`` and
+            ``novelty_atoms`` count the frames that each of them flags.
         near_duplicates: Valid frames that nearly equal a frame of the dataset or an explored one.
         novelty: The thresholds of novelty and their data.
         budget_spent: Whether the label budget is too small for the verdict; no frame is then
@@ -150,13 +151,15 @@ def judge(
     valid = sorted(identity for identity in screened.kept if identity not in met)
     frames = explored.select(valid)
     space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
-    novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
+    novelty = Novelty()
+    if space:
+        novelty = space.novelty(by.novelty, by.near_duplicate, by.novelty_of)
+    remote = space.remote(novelty) if space and novelty.is_fitted else None
     ratios = threshold_ratios(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
-    limits = novelty.of(frames)
-    if space and novelty.thresholds:
-        ratios[NOVELTY] = space.from_training() / limits
+    if remote:
+        ratios[NOVELTY] = remote.ratio
         novel = ratios[NOVELTY] > 1.0
     fallback = not any(calibration.fitted for calibration in calibrations.values())
     state = verdict(
@@ -178,8 +181,8 @@ def judge(
     for row, identity in enumerate(valid):
         stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
         kind, method = drawn.kind(identity), drawn.how.get(identity)
-        limit = float(limits[row])
-        decisions[identity] = _decided(kind, method, stands_out, calibrations, limit)
+        beyond = remote.beyond(row) if remote else None
+        decisions[identity] = _decided(kind, method, stands_out, calibrations, beyond)
     return Judgement(
         verdict=state,
         selected=drawn.selected,
@@ -191,7 +194,8 @@ def judge(
         valid=len(valid),
         fallback=fallback,
         decisions=dict(sorted(decisions.items())),
-        flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
+        flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()}
+        | (remote.flagged_by() if remote else {}),
         near_duplicates=len(repeated),
         novelty=novelty,
     )
@@ -232,13 +236,12 @@ def _decided(
     method: Method | None,
     ratios: dict[str, float],
     calibrations: Mapping[str, Calibration],
-    novel_beyond: float,
+    novelty: Beyond | None,
 ) -> FrameDecision:
     """The decision with the property of the largest ratio, and the distance of a novel frame."""
-    far = ratios.pop(NOVELTY, 0.0)
+    ratios.pop(NOVELTY, None)
     name = max(ratios, key=lambda key: ratios[key])
     threshold = calibrations[name].threshold
-    novelty = Beyond(far * novel_beyond, novel_beyond) if far > 1.0 else None
     return FrameDecision(kind, name, ratios[name] * threshold, threshold, method, novelty)
 
 

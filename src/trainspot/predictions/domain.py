@@ -18,10 +18,24 @@ from trainspot.predictions.statistics import Array
 
 Points = NDArray[np.float32]
 
+DIMENSIONS: Final = ("0D", "1D", "2D", "3D")
+"""Names of the numbers of periodic directions: clusters, wires, slabs, crystals."""
+
 MOST_ATOMS: Final = 2000
 """Most training atoms of an element that distances are measured to."""
 
 _BUFFER: Final = 4  # times MOST_ATOMS: atoms in memory before they are thinned
+
+
+def dimensions(frames: Dataset) -> NDArray[np.int64]:
+    """The number of periodic directions of each frame, (N,); an index of ``DIMENSIONS``."""
+    return np.asarray(frames.column("pbc").sum(axis=1), dtype=np.int64)
+
+
+def limits(thresholds: Mapping[str, float], frames: Dataset) -> Array:
+    """The threshold of each frame, (N,), from those by dimension; infinite without a threshold."""
+    by_dimension = [thresholds.get(name, np.inf) for name in DIMENSIONS]
+    return np.asarray(np.array(by_dimension)[dimensions(frames)])
 
 
 class Farthest(NamedTuple):
