@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import atomic_masses
 
+from trainspot.common.text import counted
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.explore.base import Explored, Explorer, MdSettings
@@ -204,7 +205,13 @@ class _Exploration:
         first = next(run for run in runs if run.start == largest.id and run.ensemble == "nvt")
         time = 8
         brief = replace(first, steps=time, every=time, trajectory="speed")
-        (frame,) = self._run([brief]).explored
+        frames = list(self._run([brief]).explored)
+        left = counted(len(frames), "frame")
+        self.claims(
+            len(frames) == 1,
+            f"a run of {time} steps that keeps the last one leaves {left}, not 1",
+        )
+        frame = frames[0]
         shift = frame.positions - largest.positions
         masses = atomic_masses[largest.numbers]
         squared = (masses * (shift**2).sum(axis=1)).mean() / (time * first.timestep) ** 2
