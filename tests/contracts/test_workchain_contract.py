@@ -8,6 +8,7 @@ from aiida import orm
 import aiida_trainspot.testing
 from aiida_trainspot.calculations.toy_train import ToyTrainCalculation
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.exit_codes import SUB_PROCESS_FAILED_EXPLORE
 from aiida_trainspot.workflows.explore.ase import AseMdWorkChain
 from aiida_trainspot.workflows.label.ase import AseLabelWorkChain
 from aiida_trainspot.workflows.train.toy import ToyTrainWorkChain
@@ -29,6 +30,9 @@ def test_the_workchain_of(stage, name):
 
 
 # ── the contract itself ───────────────────────────────────────────────────────
+ENDING = SUB_PROCESS_FAILED_EXPLORE
+
+
 class Demanding(AseLabelWorkChain):
     @classmethod
     def define(cls, spec):
@@ -64,6 +68,21 @@ class Codeless(AseMdWorkChain):
         spec.exit_codes.clear()
 
 
+class Relabelled(AseMdWorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        code = spec.exit_codes.pop(ENDING.label)
+        spec.exit_code(code.status, "ERROR_LICENCE", code.message)
+
+
+class Failing(AseMdWorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.inputs["settings"].validator = lambda value, port: value.get_dict()["temperature"]
+
+
 class Other(ToyTrainWorkChain):
     class Process(ToyTrainCalculation):
         TRAINER = "mace"
@@ -87,6 +106,12 @@ class NoModel(ToyTrainWorkChain):
         ("label", AseMdWorkChain, "does not derive from .*LabelEngineWorkChain"),
         ("explore", Trusting, "does not check settings before it runs"),
         ("explore", Codeless, "has no exit code"),
+        (
+            "explore",
+            Relabelled,
+            f"the exit code {ENDING.status} is ERROR_LICENCE, not {ENDING.label}",
+        ),
+        ("explore", Failing, "its check of settings raised KeyError: 'temperature'"),
         ("train", Other, "runs the engine 'mace', not 'wrong'"),
         ("train", NoModel, "has no output 'model'"),
     ],
