@@ -43,7 +43,8 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
     - It is registered in ``aiida.workflows``, and runs the engine of that name.
     - It has the inputs of the stage, of the same types, and asks for no others.
     - It has the outputs of the stage, of the same types; those that the stage needs are required.
-    - It has the exit codes of the stage, by number and label.
+    - It has the exit codes of the stage, by number and label; those of AiiDA's
+      ``BaseRestartWorkChain`` are not asked for.
     - It refuses settings that the engine does not know before anything is submitted.
 
     No profile is needed. Every ``AssertionError`` names the work chain and what is wrong.
@@ -108,7 +109,11 @@ def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[Wor
 
 
 def _check_exit_codes(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    """The exit codes of the stage; those that every restarting work chain has are not the stage's."""
+    common = BaseRestartWorkChain.spec().exit_codes
     for label, code in example.spec().exit_codes.items():
+        if label in common:
+            continue
         labels = [
             name
             for name, candidate in workchain.spec().exit_codes.items()

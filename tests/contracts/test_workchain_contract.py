@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.engine import BaseRestartWorkChain, WorkChain
 
 import aiida_trainspot.testing
+from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.toy_train import ToyTrainCalculation
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.exit_codes import SUB_PROCESS_FAILED_EXPLORE
@@ -90,6 +92,25 @@ class Other(ToyTrainWorkChain):
     _process_class = Process
 
 
+class Plain(WorkChain):
+    """A training of its own, which restarts nothing."""
+
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        restarts = tuple(BaseRestartWorkChain.spec().inputs)
+        spec.expose_inputs(ToyTrainWorkChain, exclude=restarts)
+        spec.expose_outputs(ToyTrainWorkChain)
+        exit_codes.declare(
+            spec,
+            exit_codes.OUTPUT_MISSING,
+            exit_codes.OUTPUT_UNREADABLE,
+            exit_codes.OUT_OF_WALLTIME,
+            exit_codes.TRAINING_DIVERGED,
+            exit_codes.OUT_OF_MEMORY,
+        )
+
+
 class NoModel(ToyTrainWorkChain):
     @classmethod
     def define(cls, spec):
@@ -123,6 +144,12 @@ def test_a_wrong_workchain_is_caught_by_name(monkeypatch, stage, wrong, message)
     subject = rf"work chain 'trainspot.{stage}.{name}' \(.*{wrong.__name__}\): .*"
     with pytest.raises(AssertionError, match=subject + message):
         check_workchain_ports(stage, name)
+
+
+def test_a_trainer_may_be_a_work_chain_that_restarts_nothing(monkeypatch):
+    monkeypatch.setattr(aiida_trainspot.testing, "WorkflowFactory", lambda _: Plain)
+    assert "ERROR_UNHANDLED_FAILURE" not in Plain.spec().exit_codes
+    check_workchain_ports("train", "toy")
 
 
 def test_a_work_chain_that_is_not_registered_is_caught():
