@@ -109,7 +109,7 @@ def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[Wor
 
 
 def _check_exit_codes(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
-    """The exit codes of the stage; those that every restarting work chain has are not the stage's."""
+    """Codes that every restarting work chain has are not those of the stage."""
     common = BaseRestartWorkChain.spec().exit_codes
     for label, code in example.spec().exit_codes.items():
         if label in common:
