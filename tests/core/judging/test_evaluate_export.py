@@ -239,10 +239,27 @@ def test_the_threshold_ratio_of_an_older_file_is_read(make_dataset, predict, tmp
     now = files.error_bars(path)
     assert set(now) == {"forces", "threshold_ratio"}
     with h5py.File(path, "r+") as file:
+        del file["calibrated/excess"]
         file.move("calibrated/threshold_ratio", "calibrated/excess")
     before = files.error_bars(path)
     assert before.keys() == now.keys()
     np.testing.assert_array_equal(before["threshold_ratio"], now["threshold_ratio"])
+
+
+def test_a_program_still_finds_the_threshold_ratio_by_its_former_name(
+    make_dataset, predict, tmp_path
+):
+    found, path = predict(make_dataset(3)), tmp_path / "p.h5"
+    for trust in ({}, {"forces": Trust(2.0, 0.1)}):
+        with files.writing(path, found.n_atoms, found.members, trust=trust) as file:
+            file.add(found)
+        with h5py.File(path) as file:
+            assert ("calibrated/excess" in file) == bool(trust)
+    with h5py.File(path) as file:
+        ratio, former = (file[f"calibrated/{name}"] for name in ("threshold_ratio", "excess"))
+        assert ratio[:].any()
+        np.testing.assert_array_equal(former[:], ratio[:])
+        assert former == ratio, "one column with two names"
 
 
 def test_json_has_no_infinity(make_dataset, predict, tmp_path):
