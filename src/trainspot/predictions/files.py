@@ -5,9 +5,10 @@
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
 sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``).
-``excess`` is a link to the latter, and the only name in older files. A sigma has the attributes ``scale`` and ``threshold``. The file
-has the attributes ``format``, ``format_version``, ``members``, ``source``, and, if available, the
-``digests`` of the model files. The bytes depend only on the content.
+``excess`` is a link to the latter, and the only name in older files. A sigma has the
+attributes ``scale`` and ``threshold``. The file has the attributes ``format``, ``format_version``,
+``members``, ``source``, and, if available, the ``digests`` of the model files. The bytes depend
+only on the content.
 """
 
 from __future__ import annotations
