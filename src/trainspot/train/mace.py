@@ -88,16 +88,17 @@ class MaceTrainer(Trainer):
 
         An element of unlabelled frames only is a warning: the augmentation may replace it.
         """
-        given = facts.settings.e0s
-        missing = [name for name in facts.inputs.species if given is not None and name not in given]
-        if not missing:
+        if facts.settings.e0s is None:
             return
-        text = f"no energy of an isolated atom of {', '.join(missing)}"
-        is_certain = not set(missing).isdisjoint(facts.inputs.labelled().species)
-        yield Remark(
-            "error" if is_certain else "warning",
-            f"train.e0s: {text}; add it, or leave e0s out",
-        )
+        labelled = set(numbers_of(facts.inputs.labelled().species))
+        to_label = {number for frame in facts.unlabelled() for number in frame.numbers.tolist()}
+        missing = (labelled | to_label) - by_number(facts.settings.e0s).keys()
+        if missing:
+            yield Remark(
+                "error" if missing & labelled else "warning",
+                f"train.e0s: no energy of an isolated atom of {symbols(missing)}; add it, or leave "
+                "e0s out",
+            )
 
     @classmethod
     def write_inputs(

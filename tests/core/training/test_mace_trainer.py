@@ -134,9 +134,10 @@ def test_given_reference_energies_win(dataset, tmp_path):
         written(tmp_path, dataset, settings=MaceSettings(e0s={"C": -2.0}))
 
 
-def remarks(dataset, settings):
+def remarks(dataset, settings, *more):
     """What the trainer says of these frames before a campaign, without engines of other stages."""
-    facts = Preflight(settings, dataset, here=True, unlabelled=lambda: iter(dataset.unlabelled()))
+    to_label = [*dataset.unlabelled(), *more]
+    facts = Preflight(settings, dataset, here=True, unlabelled=lambda: to_label)
     return [(remark.level, remark.text) for remark in MaceTrainer.preflight(facts)]
 
 
@@ -154,6 +155,13 @@ def test_an_element_that_a_strategy_may_replace_may_lack_a_reference_energy(data
     ((level, text),) = remarks(unlabelled, MaceSettings(e0s={"Ge": -1.0}))
     assert level == "warning"
     assert "isolated atom of Si;" in text
+
+
+def test_an_isolated_atom_of_the_augmentation_needs_a_reference_energy_too(dataset):
+    given, carbon = MaceSettings(e0s={"Si": -1.0}), Frame.make([6], np.zeros((1, 3)))
+    ((level, text),) = remarks(dataset, given, carbon)
+    assert level == "warning"
+    assert "isolated atom of C;" in text
 
 
 def test_a_reference_energy_of_no_element_is_refused():
