@@ -44,7 +44,7 @@ def export(
         models: File name → content or file, in the native format of the model kind. May be empty.
         calibration: The last calibration of each property; may be empty.
         status: The campaign as in ``trainspot status --json``.
-        failures: Frames whose labelling failed, each with ``info["failure"]``.
+        failures: Frames whose labelling failed, each with its ``Failure``.
 
     Returns:
         The folder.
