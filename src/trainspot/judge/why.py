@@ -19,10 +19,10 @@ from trainspot.data.failure import failure_of
 from trainspot.data.frames import Frame, Origin
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge.atoms import collect_atoms
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import FrameDecision, Kind
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.space import Space
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
 _SHOWN: Final = 12  # digits of an id

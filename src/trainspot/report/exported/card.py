@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainspot.data.dataset import Dataset
-    from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.calibration import Calibration
     from trainspot.report.pages.table import Table
 
 
