@@ -130,7 +130,7 @@ def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
     assert test.is_labelled.all()
     temperatures = {frame.origin.parameters["temperature"] for frame in moving}
     assert max(temperatures) > 1.5 * min(temperatures)
-    from trainspot.campaign.loop import prepare
+    from trainspot.campaign.decisions import prepare
 
     for seed in prepared.seeds:
         assert not set(test.ids) & set(prepare(prepared.inputs, arms.seeded(campaign, seed)).ids)
