@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _STATUSES: Final = {0: Ending.CONVERGED, 420: Ending.ITERATIONS, 421: Ending.BUDGET}
 _NOTHING_VALID: Final = 411
 _GOING_ON: Final = ("created", "running", "waiting")
+_UNTESTED_YET: Final = "No committee has been tested yet."
+_NO_ERRORS: Final = "No errors were recorded."
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
 
@@ -63,8 +65,8 @@ def summarise(data: ReportData) -> Summary:
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
         answer, headline = HEADLINES[ending, Within.NOT_TESTED]
-        grounds = ["No committee has been tested yet.", _ending(data, ending)]
-        return Summary(answer, headline, grounds, _why_ended(data))
+        untested = _UNTESTED_YET if ending is Ending.RUNNING else _NO_ERRORS
+        return Summary(answer, headline, [untested, _ending(data, ending)], _why_ended(data))
     judged = [
         _Judged(quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
         for quantity in QUANTITIES
@@ -231,9 +233,9 @@ def _calibration_limits(record: IterationRecord) -> list[str]:
 
 def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
     limits = []
-    explored, flagged = record.explored, record.flagged
-    if explored and flagged is not None:
-        valid = max(1, explored - (record.refusals or 0))
+    flagged = record.flagged
+    if record.explored and flagged is not None:
+        valid = max(1, record.valid)
         if flagged / valid > _MANY_FLAGGED:
             novel = (record.flagged_by or {}).get(NOVELTY)
             causes = "unsure" + (f", or that are novel ({novel} frames)" if novel else "")
@@ -256,11 +258,13 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
 
 def too_few(record: IterationRecord) -> str:
     """Reason and remedy if an iteration had too few frames for thresholds; else empty."""
-    pairs = max((fit.pairs for fit in record.calibration.values()), default=0)
-    if not record.random_choice or pairs >= MIN_PAIRS:
+    fits = record.calibration.values()
+    pairs = max((fit.pairs for fit in fits), default=0)
+    needed = max((fit.needed for fit in fits), default=MIN_PAIRS)
+    if not record.random_choice or pairs >= needed:
         return ""
     return (
-        f"thresholds need {MIN_PAIRS} labelled frames outside the training set, and there were "
+        f"thresholds need {needed} labelled frames outside the training set, and there were "
         f"{pairs}: increase the share of validation (split.fractions)"
     )
 
