@@ -27,6 +27,7 @@ from trainspot.common.seeds import generator
 from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
+from trainspot.judge import earlier
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
 from trainspot.judge.calibrate import Calibration, calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
@@ -71,8 +72,9 @@ class Score:
     conclusion: State | None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
+        """JSON values only, with the version of the form."""
         return {
+            "version": earlier.VERSION,
             "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
@@ -81,16 +83,17 @@ class Score:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Score:
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; reads scores of earlier versions too.
 
         Raises:
-            DataError: The content is not a score.
+            DataError: The content is not a score, or a newer version wrote it.
         """
         try:
-            rates = TypeAdapter(dict[str, Prospective]).validate_python(content["prospective"])
-            misses, said = int(content["misses"]), content["conclusion"]
+            stored = earlier.score(content)
+            rates = TypeAdapter(dict[str, Prospective]).validate_python(stored["prospective"])
+            misses, said = int(stored["misses"]), stored["conclusion"]
             conclusion = None if said is None else State(said)
-            return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
+            return cls(rates, Pairs.from_dict(stored["audit_pairs"]), misses, conclusion)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not the score of a judgement") from error
 

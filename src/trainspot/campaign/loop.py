@@ -29,7 +29,7 @@ from trainspot.campaign.decisions import (
     thresholds,
     training_set,
 )
-from trainspot.campaign.ending import Ending
+from trainspot.campaign.exit import Ending
 from trainspot.campaign.record import IterationRecord, Reference, Work
 from trainspot.campaign.rules import rules_of
 from trainspot.common.errors import RunError

@@ -57,18 +57,18 @@ class Work:
     broken_off: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        return asdict(self)
+        """JSON values only, with the version of the form."""
+        return asdict(self) | {"version": earlier.VERSION}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Work:
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; reads works of earlier versions too.
 
         Raises:
-            DataError: The content is something else.
+            DataError: The content is something else, or a newer version wrote it.
         """
         try:
-            return TypeAdapter(cls).validate_python(dict(content))
+            return TypeAdapter(cls).validate_python(earlier.work(content))
         except (ValidationError, TypeError) as error:
             raise DataError("this is not the work of an iteration") from error
 

@@ -1,4 +1,4 @@
-"""Conversion of judgements and iterations that earlier versions stored to the form of today.
+"""Conversion of content of campaigns that earlier versions stored to the form of today.
 
 Only this module reads old forms. Stored content has the key ``version`` since form 2. In form 1 a
 judgement stored a sentence about each frame; this module parses these sentences.
@@ -25,7 +25,7 @@ from trainspot.judge.novelty import DIMENSIONS
 from trainspot.judge.verdict import State
 
 VERSION: Final = 2
-"""Version of the form in which judgements and records are stored."""
+"""Version of the form in which judgements, records, scores and works of engines are stored."""
 
 
 def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +63,24 @@ def record(content: Mapping[str, Any]) -> dict[str, Any]:
             for split, errors in by_split.items()
         }
     return fields
+
+
+def score(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored score; form 1 differs by its missing version only.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    return _checked(content)
+
+
+def work(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored work of engines; form 1 differs by its missing version only.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    return _checked(content)
 
 
 def novelty(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trainspot.common.text import broken_off, counted, sentences
+from trainspot.campaign.exit import exit_of
+from trainspot.common.text import broken_off, counted
 from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.judge.decision import NOVELTY
 from trainspot.report.findings.headlines import HEADLINES, UNSURE, Answer, Ending, Within
@@ -135,8 +136,8 @@ def _unseen(record: IterationRecord) -> str:
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
     """Exit status (``None`` before the end) and its label."""
-    ending = data.status.get("exit") or {}
-    return ending.get("status"), str(ending.get("label") or "")
+    ended = exit_of(data.status)
+    return (ended.status, ended.label) if ended else (None, "")
 
 
 def _grounds(
@@ -191,9 +192,8 @@ def _ending(data: ReportData, ending: Ending) -> str:
 
 def _why_ended(data: ReportData) -> list[str]:
     """Reason and remedy of an early ending, in the words of ``trainspot status``."""
-    ending = data.status.get("exit") or {}
-    said = sentences(str(ending.get("message") or ""), str(ending.get("remedy") or ""))
-    return [f"Why it ended: {said}"] if said else []
+    ended = exit_of(data.status)
+    return [f"Why it ended: {ended.why}"] if ended and ended.why else []
 
 
 def _beyond(quantity: Quantity, error: float, tolerance: float) -> str:
