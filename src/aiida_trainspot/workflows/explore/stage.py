@@ -34,9 +34,19 @@ class ExplorationWorkChain(WorkChain):
         super().define(spec)
         spec.input("engine", valid_type=Str, help="Name under `trainspot.explore`.")
         spec.input("initial", valid_type=PESData, help="Possible start frames of the runs.")
-        spec.input("plan", valid_type=Dict, default=lambda: Dict({}), validator=_valid_plan)
-        spec.input("seed", valid_type=Int, default=lambda: Int(0))
-        spec.input("iteration", valid_type=Int, default=lambda: Int(0))
+        spec.input(
+            "plan",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            validator=_valid_plan,
+            help="How many runs, and at which conditions.",
+        )
+        spec.input(
+            "seed", valid_type=Int, default=lambda: Int(0), help="Seed of all random numbers."
+        )
+        spec.input(
+            "iteration", valid_type=Int, default=lambda: Int(0), help="Number of the iteration."
+        )
         spec.input("model", valid_type=SinglefileData, help="The member that drives the runs.")
         spec.input("kind", valid_type=Str, help="Kind of the model.")
         job_ports(spec)  # the engine, which another port names, checks the settings

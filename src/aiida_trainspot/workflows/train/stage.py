@@ -51,7 +51,9 @@ class TrainingWorkChain(WorkChain):
         spec.input("dataset", valid_type=PESData, help="Frames with splits.")
         job_ports(spec)  # the engine, which another port names, checks the settings
         max_concurrent_port(spec)
-        spec.input("seed", valid_type=Int, default=lambda: Int(0))
+        spec.input(
+            "seed", valid_type=Int, default=lambda: Int(0), help="Seeds of the members follow from it."
+        )
         spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Number of members.")
         spec.input_namespace(
             "start",
