@@ -199,6 +199,14 @@ def test_every_sentence_of_before_is_taken_apart(text, kind, cause):
         "refused: it is ugly",
         "selected: of course",
         "selected: disagreement on forces of 0.05 exceeds the threshold of 0.05 eV/Å",
+        "not selected: disagreement on forces of 0.1 is within the threshold of 0.2 eV/Å; "
+        "the campaign ends: foo",
+        "selected: disagreement on forces of abc exceeds the threshold of 0.2 eV/Å",
+        "selected: disagreement on forces of 0.3 exceeds the threshold of abc eV/Å",
+        f"selected: {JUDGED}{FAR.replace('0.146', 'abc')}; one of 6 chosen among 15 (diverse)",
+        f"not selected: {JUDGED}; nearly the same as the known frame 6e747eb9f85f, abc",
+        "refused: atoms 1 (Si) and 4 (C) are abc Å apart",
+        "refused: a force of abc eV/Å exceeds 50 eV/Å",
     ],
 )
 def test_a_sentence_that_is_not_understood_is_kept(text):
@@ -295,6 +303,37 @@ def test_something_else_is_refused_in_one_line(read):
     for content in ({}, {"n": "one"}, {"version": "new"}):
         with pytest.raises(DataError):
             read(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"reasons": 3},
+        {"reasons": ["known already"]},
+        {"reasons": {"a": 3}},
+        {"reasons": {"a": None}},
+        {"decisions": [1]},
+        {"decisions": {"a": {"kind": "praised"}}},
+        {"novelty": 3},
+        {"novelty": "far"},
+        {"novelty": ["far"]},
+        {"selected": 3},
+        {"verdict": "foo"},
+    ],
+)
+def test_a_damaged_judgement_is_refused_in_one_line(damage):
+    content = dict(BEFORE["judgements"][0])
+    if "decisions" in damage:
+        content.pop("reasons")
+    with pytest.raises(DataError, match="this is not a judgement"):
+        Judgement.from_dict(content | damage)
+
+
+@pytest.mark.parametrize("read", STORED)
+@pytest.mark.parametrize("content", [3, None, "judgement", ["verdict"]])
+def test_stored_content_that_is_no_mapping_is_refused_in_one_line(read, content):
+    with pytest.raises(DataError, match=r"(this is|these are) not"):
+        read(content)
 
 
 @pytest.mark.parametrize("read", STORED)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
 from trainspot.judge import earlier
@@ -69,7 +69,7 @@ class Work:
         """
         try:
             return TypeAdapter(cls).validate_python(earlier.work(content))
-        except (ValidationError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise DataError("this is not the work of an iteration") from error
 
 
@@ -219,7 +219,7 @@ class IterationRecord:
         """
         try:
             return _adapter().validate_python(earlier.record(content))
-        except (ValidationError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise DataError("these are not the figures of an iteration") from error
 
 

@@ -169,6 +169,22 @@ _METHODS: Final[tuple[tuple[re.Pattern[str], Callable[[_Parts], Method]], ...]] 
 
 def decision(text: str) -> FrameDecision:
     """The decision in a sentence of form 1; a sentence that cannot be parsed is kept."""
+    try:
+        parsed = _parsed(text)
+    except ValueError:  # a word where a number should be
+        parsed = None
+    if parsed is not None:
+        return parsed
+    kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
+    return FrameDecision(kind, told=text)
+
+
+def _parsed(text: str) -> FrameDecision | None:
+    """The decision in a sentence; ``None`` if the sentence has another form.
+
+    Raises:
+        ValueError: The sentence has the form, with a word where a number should be.
+    """
     if text == "known already":
         return FrameDecision(Kind.KNOWN)
     if match := _JUDGED.fullmatch(text):
@@ -176,22 +192,27 @@ def decision(text: str) -> FrameDecision:
     for cause, pattern in _REFUSED.items():
         if match := pattern.fullmatch(text):
             return _refused(cause, match)
-    kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
-    return FrameDecision(kind, told=text)
+    return None
 
 
 def _judged(match: _Parts, text: str) -> FrameDecision:
     kind, cause = Kind(match["kind"]), match["cause"]
     value, limit = float(match["value"]), float(match["limit"])
-    method = None
-    if match["how"]:
-        attempts = ((pattern.fullmatch(match["how"]), make) for pattern, make in _METHODS)
-        method = next((make(parts) for parts, make in attempts if parts), None)
-        if method is None:
-            return FrameDecision(kind, cause, value, limit, told=text)
+    method = _method(match["how"]) if match["how"] else None
+    if match["how"] and method is None:
+        return FrameDecision(kind, cause, value, limit, told=text)
     far = Beyond(float(match["far"]), float(match["novel"])) if match["far"] else None
     hidden = (match["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
     return FrameDecision(kind, cause, value, limit, method, far, told=text if hidden else "")
+
+
+def _method(how: str) -> Method | None:
+    """The way of a choice in words; ``None`` for words that cannot be parsed."""
+    attempts = ((pattern.fullmatch(how), make) for pattern, make in _METHODS)
+    try:
+        return next((make(parts) for parts, make in attempts if parts), None)
+    except ValueError:  # an unknown verdict, or a word where a number should be
+        return None
 
 
 def _refused(cause: Objection, match: _Parts) -> FrameDecision:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
 from trainspot.data.dataset import Dataset
@@ -113,7 +113,7 @@ class Judgement:
         """
         try:
             return _adapter().validate_python(earlier.judgement(content))
-        except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError("this is not a judgement") from error
 
 
