@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from trainspot.cli import main
 from trainspot.common import processes
 from trainspot.common.errors import DataError, InputError, RunError, TrainingError
-from trainspot.rehearse import arms, page, rehearsal, testset, trial
+from trainspot.rehearse import arms, kept, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.trial import Point, Track
@@ -220,6 +220,29 @@ def test_finished_campaigns_are_kept_and_not_run_again(prepared, tmp_path, monke
     file.write_text(file.read_text()[:50])
     with pytest.raises(DataError, match="is damaged; remove it"):
         few.run(test_frames=6, keep=tmp_path / "kept")
+
+
+def test_a_campaign_that_was_kept_under_former_names_of_keys_is_read(prepared, tmp_path):
+    campaign, inputs = prepared.campaigns["campaign"], prepared.inputs
+    task = trial.Task("campaign", campaign, inputs, inputs, prepared.cost)
+    content = campaign.model_dump(mode="json")
+    content["train"]["committee"] = content["train"].pop("committee_size")
+    content["evaluate"]["jobs"] = content["evaluate"].pop("workers")
+    before = SimpleNamespace(seed=campaign.seed, model_dump=lambda mode: {"json": content}[mode])
+    file = kept.file_of(tmp_path, dataclasses.replace(task, campaign=before))
+    assert file != kept.file_of(tmp_path, task)
+    assert kept.read(tmp_path, task) is None
+    track = Track("campaign", campaign.seed, "converged", (Point(20, 20.0, 0.1, 0.1, 0.01, 30, 9, 10),))
+    file.write_text(json.dumps(track.to_dict()))
+    assert kept.read(tmp_path, task) == track
+    later = dataclasses.replace(track, state="budget")
+    kept.write(tmp_path, task, later)
+    assert kept.read(tmp_path, task) == later  # a file with today's names comes first
+    assert json.loads(file.read_text()) == track.to_dict()
+    file.write_text("{")
+    kept.file_of(tmp_path, task).unlink()
+    with pytest.raises(DataError, match="is damaged; remove it"):
+        kept.read(tmp_path, task)
 
 
 @pytest.mark.parametrize(
