@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import os
 import re
@@ -232,7 +233,9 @@ def test_a_campaign_that_was_kept_under_former_names_of_keys_is_read(prepared, t
     file = kept.file_of(tmp_path, dataclasses.replace(task, campaign=before))
     assert file != kept.file_of(tmp_path, task)
     assert kept.read(tmp_path, task) is None
-    track = Track("campaign", campaign.seed, "converged", (Point(20, 20.0, 0.1, 0.1, 0.01, 30, 9, 10),))
+    track = Track(
+        "campaign", campaign.seed, "converged", (Point(20, 20.0, 0.1, 0.1, 0.01, 30, 9, 10),)
+    )
     file.write_text(json.dumps(track.to_dict()))
     assert kept.read(tmp_path, task) == track
     later = dataclasses.replace(track, state="budget")
@@ -390,7 +393,20 @@ def test_nothing_learned_is_said():
     made = outcome(curve("campaign", 1, 0.1, 0.2), curve("paper", 1, 0.1, 0.3))
     assert not made.learned
     assert "No campaign lowered the error" in page.headline(made)
-    assert "<h1>made-up</h1>" in page.html(made)
+    text = html.unescape(page.html(made))
+    assert "<h1>made-up</h1>" in text
+    assert "One error is compared: the worst of the arms' best errors (medians over seeds)." in text
+
+
+def test_the_compared_errors_are_the_best_ones_not_the_last():
+    tracks = [curve("campaign", s, 0.4, 0.1, 0.3) for s in range(2)]
+    tracks += [curve("paper", s, 0.4, 0.05, 0.35) for s in range(2)]
+    made = outcome(*tracks)
+    assert made.targets() == pytest.approx([0.2, 0.1])
+    assert (
+        "Two errors are compared: the worst of the arms' best errors (medians over seeds), and "
+        "the geometric mean of this error and the error at the start."
+    ) in html.unescape(page.html(made))
 
 
 def test_an_arm_that_never_got_there_has_no_ratio():
