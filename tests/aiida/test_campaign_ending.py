@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
+from aiida.engine.persistence import get_object_loader
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.orm import CalcJobNode, Dict, SinglefileData, WorkChainNode
+from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot.calculations.evaluate import frames_of
 from aiida_trainspot.data.pes import PESData
@@ -125,6 +127,12 @@ def test_a_judged_committee_must_predict_something(campaign, dataset, monkeypatc
     monkeypatch.setattr(campaign, "to_context", campaign.ctx.update)
     campaign._evaluate({"dataset": PESData(dataset)}, 1, "iteration_1_evaluate", "evaluate")
     assert "allow_non_finite" not in given["metadata"]["options"]
+
+
+def test_the_class_that_checkpoints_of_earlier_versions_name_is_found():
+    """A worker that takes up a running campaign after an upgrade loads it by this name."""
+    earlier = "aiida_trainspot.workflows.campaign:TrainsPotWorkChain"
+    assert get_object_loader().load_object(earlier) is WorkflowFactory("trainspot.campaign")
 
 
 @pytest.mark.parametrize("some", [True, False])

@@ -156,6 +156,19 @@ def test_an_element_or_a_family_that_is_missing(remarks, ours, monkeypatch, toys
     assert text.startswith("element Si has no pseudopotential in 'SSSP/1.3/PBE/precision'; ")
 
 
+def test_an_element_that_the_augmentation_brings_is_missed_too(remarks, monkeypatch, toys):
+    class Silicon(DemandingFamily):
+        elements = ("Si",)
+
+    monkeypatch.setattr(pseudos, "family", lambda _: Silicon())
+    monkeypatch.setattr(checks, "_daemon", list)
+    label = {"engine": "quantumespresso", "code": "ours@localhost", "ecutwfc": 30, "ecutrho": 240}
+    alloy = {"kind": "alloy", "alloy_species": ["Si", "Ge"], "copies": 2}
+    written = {**toys, "label": label, "augment": [{"kind": "input"}, alloy]}
+    (text,) = errors_of(remarks(written))
+    assert text.startswith("element Ge has no pseudopotential in 'SSSP/1.3/PBE/precision'; ")
+
+
 class DemandingFamily:
     """Stands for an installed family; the real ones are used in tests/engines."""
 

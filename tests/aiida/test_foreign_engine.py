@@ -110,6 +110,16 @@ class FourierEngine(GridEngine):
     name = "fourier"
 """
 
+PROGRAM_THAT_RAISES = """\
+from gridlab_engines import GridEngine
+
+
+class FourierEngine(GridEngine):
+    @classmethod
+    def program(cls):
+        raise KeyError("table")
+"""
+
 WORKCHAIN = """\
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
 from trainspot.engine import Remark
@@ -209,6 +219,25 @@ def test_an_engine_that_lacks_a_module_is_a_finding_of_the_set_up(set_up):
     finding = set_up()["fourier"]
     assert finding.state == "missing"
     assert finding.hint == "run: pip install 'gridlab-trainspot[fast]'"
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("no_such_name", "cannot be imported: NameError: name 'no_such_name' is not defined"),
+        ("class FourierEngine: pass", "does not derive from trainspot.label.base.LabelEngine"),
+        (
+            PROGRAM_THAT_RAISES,
+            "its program() raised KeyError: 'table'",
+        ),
+    ],
+)
+def test_a_broken_engine_of_others_is_a_finding_and_stops_nobody(set_up, installed, module, said):
+    (installed / "gridlab_fourier.py").write_text(f"{module}\n")
+    findings = set_up()
+    assert said in findings["fourier"].detail
+    assert findings["mace@localhost"].state == "made"
+    assert "aiida.calculations:trainspot.evaluate" in installation.cached_calculations()
 
 
 def test_a_missing_module_is_named_with_the_package_that_asks_for_it(installed):

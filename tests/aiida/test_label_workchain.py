@@ -96,16 +96,16 @@ def test_chosen_frames_join_the_dataset_with_labels_and_sets(copper, trainspot_c
         for frame in copper[:3]
     ]
     given, chosen = PESData(known), PESData([copper[3].with_(split="train"), copper[4]])
-    sets = orm.Dict({"fractions": [0.6, 0.2, 0.2], "seed": 5})
+    splits = orm.Dict({"fractions": [0.6, 0.2, 0.2], "seed": 5})
     outputs, node = run_stage(
-        known, trainspot_code, {"calculator": "emt"}, dataset=given, chosen=chosen, sets=sets
+        known, trainspot_code, {"calculator": "emt"}, dataset=given, chosen=chosen, splits=splits
     )
     assert node.is_finished_ok, node.exit_message
     (job,) = jobs(node)
     assert job.inputs.dataset.uuid == chosen.uuid
     found = outputs["labelled"].dataset
     wanted = base.merged(given.dataset.merge(chosen.dataset), job.outputs.labelled.dataset, NOTHING)
-    wanted = split.assign(wanted, sets["fractions"], seed=5)
+    wanted = split.assign(wanted, splits["fractions"], seed=5)
     assert found.ids == [frame.id for frame in copper]
     assert found.is_labelled.all()
     assert found.column("split").tolist() == wanted.column("split").tolist()
@@ -115,10 +115,10 @@ def test_chosen_frames_join_the_dataset_with_labels_and_sets(copper, trainspot_c
     assert sorted(called) == ["AseLabelCalculation", "AseLabelWorkChain", "merge_labels"]
 
 
-@pytest.mark.parametrize("sets", [{"fractions": [1, 1, 1], "seed": 0}, {"fractions": [1, 0, 0]}])
-def test_sets_that_make_no_sense_are_refused(copper, trainspot_code, sets):
-    with pytest.raises(ValueError, match="not the fractions and the seed of sets"):
-        run_stage(copper, trainspot_code, sets=orm.Dict(sets))
+@pytest.mark.parametrize("splits", [{"fractions": [1, 1, 1], "seed": 0}, {"fractions": [1, 0, 0]}])
+def test_sets_that_make_no_sense_are_refused(copper, trainspot_code, splits):
+    with pytest.raises(ValueError, match="not the fractions and the seed of splits"):
+        run_stage(copper, trainspot_code, splits=orm.Dict(splits))
 
 
 def test_isolated_atoms_must_succeed(copper, trainspot_code):

@@ -74,14 +74,14 @@ def test_else_what_is_pending_is_written(done, bare, case):
 
 @pytest.mark.parametrize("with_sets", [False, True])
 def test_labels_of_all_frames_are_the_dataset(done, bare, with_sets):
-    sets = Dict(SETS) if with_sets else None
+    splits = Dict(SETS) if with_sets else None
     given = {"dataset": PESData(bare), "labelled": PESData(done), "failures": PESData()}
-    given |= {"names": Dict({"theory": "made-up", "former": ["old"]}), "sets": sets}
+    given |= {"names": Dict({"theory": "made-up", "former": ["old"]}), "splits": splits}
     assert label.merged_already(**given) is given["labelled"]
     assert same(given["labelled"], made(label.merge_labels, **given))
     nothing = {"labelled": PESData(), "failures": PESData(), "dataset": PESData(done)}
-    assert label.merged_already(**nothing, sets=sets) is nothing["dataset"]
-    assert same(nothing["dataset"], made(label.merge_labels, **nothing, sets=sets))
+    assert label.merged_already(**nothing, splits=splits) is nothing["dataset"]
+    assert same(nothing["dataset"], made(label.merge_labels, **nothing, splits=splits))
 
 
 @pytest.mark.parametrize("case", ["failed", "chosen", "known", "order", "no set", "old name"])
@@ -96,7 +96,7 @@ def test_else_labels_are_merged(done, bare, case):
         "old name": {},
     }[case]
     given = {name: PESData(frames) for name, frames in given.items()}
-    given["sets"] = Dict(SETS)
+    given["splits"] = Dict(SETS)
     given["names"] = Dict({"theory": "new", "former": ["made-up"] if case == "old name" else []})
     assert label.merged_already(**given) is None
     found = made(label.merge_labels, **given)

@@ -9,7 +9,7 @@ from aiida.orm import Dict, SinglefileData, Str
 
 from aiida_trainspot.calculations.base import Job, TrainspotCalculation
 from aiida_trainspot.data.pes import PESData
-from aiida_trainspot.data.predictions import predicted_ids
+from aiida_trainspot.data.predictions import PredictionsData, predicted_ids
 from trainspot.campaign.decisions import comparison_set, held_out
 from trainspot.common.errors import InputError
 from trainspot.common.validation import parse_settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainspot.data.dataset import Dataset
 
 DATASET = "dataset.h5"
-PREDICTIONS = "predictions.h5"
+PREDICTIONS = PredictionsData.FILENAME
 ALLOW_NON_FINITE = "allow_non_finite"
 _PRACTICAL = EvaluateSettings.practical | EvaluateSettings.former.keys()
 

@@ -13,6 +13,7 @@ from aiida.orm import Data, SinglefileData
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_trainspot.data.predictions import read_predictions
 from trainspot import io
 from trainspot.common.errors import DataError
 from trainspot.data import hdf5
@@ -291,8 +292,7 @@ class PESData(Data):
             DataError: The file is damaged or foreign.
         """
         if isinstance(predictions, SinglefileData):
-            with predictions.open(mode="rb") as handle:
-                predictions = Predictions.read(handle)
+            predictions = read_predictions(predictions)
         elif not isinstance(predictions, Predictions):
             predictions = Predictions.read(predictions)
         with self.opened() as dataset:

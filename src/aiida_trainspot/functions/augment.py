@@ -72,7 +72,7 @@ def merge_steps(
 
 def is_passed_on(step: Step, inputs: PESData) -> bool:
     """Whether a step returns the frames of a node unchanged, so that the node can be passed on."""
-    return isinstance(step.strategy, Input) and _KEY not in inputs.metadata
+    return type(step.strategy) is Input and _KEY not in inputs.metadata
 
 
 def _node(part: Part) -> PESData:

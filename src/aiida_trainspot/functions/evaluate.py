@@ -38,6 +38,6 @@ def frames_to_compare(
         everything: Whether all labelled frames are compared, or only the test frames.
     """
     with dataset.opened() as frames:
-        rows = frames.rows(split=None if everything else "test", labelled=True)
+        rows = pure.comparison_rows(frames, everything=everything)
         compared = {identity.decode() for identity in frames.column("id")[rows].tolist()}
     return len(compared), len(compared.difference(predicted_ids(predictions)))

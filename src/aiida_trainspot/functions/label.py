@@ -52,7 +52,7 @@ def merge_labels(
     failures: PESData,
     chosen: PESData | None = None,
     names: Dict | None = None,
-    sets: Dict | None = None,
+    splits: Dict | None = None,
 ) -> PESData:
     """The dataset, each id once, with the new labels and without the frames that failed.
 
@@ -62,14 +62,14 @@ def merge_labels(
         failures: The frames that could not be labelled.
         chosen: Frames that are added to the dataset.
         names: ``theory`` and its ``former`` names, which labels of earlier versions have.
-        sets: ``fractions`` and ``seed`` for the splits of frames that have no split yet.
+        splits: ``fractions`` and ``seed`` for the splits of frames that have no split yet.
     """
     frames, new = _together(dataset, chosen), labelled.dataset
     if names is not None:
         frames, new = (base.renamed(d, names["former"], names["theory"]) for d in (frames, new))
     merged = base.merged(frames, new, failures.dataset)
-    if sets is not None:
-        merged = splitting.assign(merged, sets["fractions"], seed=sets["seed"])
+    if splits is not None:
+        merged = splitting.assign(merged, splits["fractions"], seed=splits["seed"])
     return PESData(merged)
 
 
@@ -79,7 +79,7 @@ def merged_already(
     failures: PESData,
     chosen: PESData | None = None,
     names: Dict | None = None,
-    sets: Dict | None = None,
+    splits: Dict | None = None,
 ) -> PESData | None:
     """An existing node that equals the result of ``merge_labels``, if there is one.
 
@@ -92,7 +92,7 @@ def merged_already(
         names["former"] if names is not None else ()
     ):
         return None
-    if sets is not None and not (node.column("split") > 0).all():
+    if splits is not None and not (node.column("split") > 0).all():
         return None
     return node if node.ids == dataset.ids and _distinct(node.ids) else None
 

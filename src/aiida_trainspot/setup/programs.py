@@ -71,9 +71,19 @@ def engines() -> tuple[list[type[Engine]], list[Finding]]:
     for section in engine_sections().values():
         for name in plugins.names(section.seam):
             try:
-                usable.append(section.plugin(name))
+                engine = section.plugin(name)
+                engine.program()
             except TrainspotError as error:
                 unusable.append(Finding(name, "missing", error.what, error.hint))
+            except Exception as error:
+                package = plugins.package_of(section.seam, name)
+                if package == plugins.OURS:
+                    raise
+                # An engine of others must not stop campaigns without it.
+                what = f"its program() raised {type(error).__name__}: {error}"
+                unusable.append(Finding(name, "missing", what, f"see the package {package}"))
+            else:
+                usable.append(engine)
     return usable, unusable
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from trainspot.augment.plan import augment, parse_plan
@@ -131,8 +132,12 @@ def held_out(dataset: Dataset) -> Dataset:
 
 def comparison_set(dataset: Dataset, *, everything: bool) -> Dataset:
     """The frames that compare committees: the labelled test frames, or all labelled frames."""
-    labelled = dataset.labelled()
-    return labelled if everything else labelled.subset("test")
+    return dataset.take(comparison_rows(dataset, everything=everything))
+
+
+def comparison_rows(dataset: Dataset, *, everything: bool) -> NDArray[np.intp]:
+    """Row numbers of ``comparison_set``; only the columns that decide them are read."""
+    return dataset.rows(split=None if everything else "test", labelled=True)
 
 
 def completed(frames: Dataset, *parts: Predictions) -> Predictions:

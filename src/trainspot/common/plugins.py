@@ -52,6 +52,12 @@ def load(group: str, name: str, *, where: str = "", kind: str = "") -> Any:
         if reason is None:
             raise
         raise reason from error
+    except Exception as error:
+        package = _package(points[0])
+        if package == OURS:
+            raise
+        what = f"{kind} '{name}' cannot be imported: {type(error).__name__}: {error}"
+        raise InputError(what, hint=f"it is part of the package {package}") from error
 
 
 def _kind(group: str) -> str:

@@ -119,10 +119,10 @@ class TrainsPotWorkChain(CampaignBase):
     def run_label(self) -> None:
         """Label the frames without labels."""
         campaign = self.campaign
-        sets = {"fractions": list(campaign.split.fractions), "seed": campaign.seed}
+        splits = {"fractions": list(campaign.split.fractions), "seed": campaign.seed}
         inputs = self._engine("label") | {
             "dataset": self.ctx.dataset,
-            "sets": Dict(sets),
+            "splits": Dict(splits),
             "min_success": Float(campaign.label.min_success),
         }
         if self.ctx.get("chosen") is not None:

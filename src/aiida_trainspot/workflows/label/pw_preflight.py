@@ -13,7 +13,7 @@ from trainspot.label import electrons
 from trainspot.label.pw_memory import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from aiida_trainspot.workflows.preflight import FirstLabels
     from trainspot.data.dataset import Dataset
@@ -29,16 +29,26 @@ def pseudopotentials(facts: Preflight) -> Iterator[Remark]:
         hint = "run: trainspot setup, or aiida-pseudo install"
         yield _error(InputError(f"no pseudopotential family '{name}'", hint=hint))
         return
+    yield from _lacking(family, name, facts.inputs.species)
+
+
+def _lacking(family: Any, name: str, species: Iterable[str]) -> Iterator[Remark]:
+    """An error for each element without a pseudopotential."""
     has = set(family.elements)
-    for element in (symbol for symbol in facts.inputs.species if symbol not in has):
+    for element in (symbol for symbol in species if symbol not in has):
+        what = f"element {element} has no pseudopotential in '{name}'"
         hint = "choose or install a label.pseudo_family with this element"
-        yield _error(InputError(f"element {element} has no pseudopotential in '{name}'", hint=hint))
+        yield _error(InputError(what, hint=hint))
 
 
 def labels(first: FirstLabels) -> Iterator[Remark]:
     """Check fixed occupations against the electrons, and the memory."""
     settings: QuantumEspressoSettings = first.settings
     family = pseudos.family(settings.pseudo_family)  # it exists: checked before
+    # Strategies such as alloy bring elements that the inputs do not have.
+    if lacking := list(_lacking(family, settings.pseudo_family, first.frames.species)):
+        yield from lacking
+        return
     if electrons.are_fixed(settings):
         valences = pseudos.valences(family, first.frames.species)
         yield from electrons.foresee(first.frames, settings, valences)

@@ -54,10 +54,10 @@ class AbInitioLabellingWorkChain(WorkChain):
             help="Frames that are added to the dataset and labelled too.",
         )
         spec.input(
-            "sets",
+            "splits",
             valid_type=Dict,
             required=False,
-            validator=_valid_sets,
+            validator=_valid_splits,
             help="`fractions` and `seed` for the splits of frames without a split.",
         )
         spec.input(
@@ -146,7 +146,7 @@ class AbInitioLabellingWorkChain(WorkChain):
         default = {"labelled": self.ctx.pending, "failures": self.ctx.pending}
         outcome = self.ctx.get("found", default)
         inputs = self._datasets | outcome
-        inputs |= {"sets": self.inputs.sets} if "sets" in self.inputs else {}
+        inputs |= {"splits": self.inputs.splits} if "splits" in self.inputs else {}
         inputs |= self._names() if "found" in self.ctx else {}
         merged = merged_already(**inputs)
         if merged is None:
@@ -190,12 +190,12 @@ class AbInitioLabellingWorkChain(WorkChain):
         return None
 
 
-def _valid_sets(node: Dict, _: Any) -> str | None:
+def _valid_splits(node: Dict, _: Any) -> str | None:
     try:
         assign(Dataset.from_frames([]), node.get_dict()["fractions"])
         int(node.get_dict()["seed"])
     except (KeyError, TypeError, ValueError, InputError) as error:
-        return f"not the fractions and the seed of sets: {error}"
+        return f"not the fractions and the seed of splits: {error}"
     return None
 
 

@@ -52,7 +52,10 @@ class TrainingWorkChain(WorkChain):
         job_ports(spec)  # the engine, which another port names, checks the settings
         max_concurrent_port(spec)
         spec.input(
-            "seed", valid_type=Int, default=lambda: Int(0), help="Seeds of the members follow from it."
+            "seed",
+            valid_type=Int,
+            default=lambda: Int(0),
+            help="Seed of all members.",
         )
         spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Number of members.")
         spec.input_namespace(
