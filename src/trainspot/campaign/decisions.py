@@ -30,11 +30,12 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge import earlier
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import Calibration, calibrate, of_committee
+from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.verdict import State, conclude, misses
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.split import assign
 
