@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from trainspot.judge.decision import NOVELTY_OF
 
 if TYPE_CHECKING:
-    from trainspot.judge.calibrate import Calibration
     from trainspot.judge.judgement import Judgement
+    from trainspot.predictions.calibration import Calibration
 
 
 def of_judgement(judgement: Judgement) -> str:
