@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from trainspot.common.errors import MissingExtraError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS, Split
 from trainspot.descriptors import DescriptorSettings, descriptors, nearest
 from trainspot.judge.decision import Twin
 from trainspot.judge.novelty import Distances, Novelty, Remote, dimensions
 from trainspot.judge.settings import NoveltyOf
-from trainspot.predictions.domain import TrainingAtoms
+from trainspot.predictions.domain import Domain, TrainingAtoms
 from trainspot.predictions.statistics import Array
 
 
@@ -143,6 +144,30 @@ class Space:
         return twin_of
 
     def _labelled(self, split: Split) -> NDArray[np.bool_]:
-        """Mask of the labelled known frames of a split, (m,)."""
-        inside = self.known.column("split") == 1 + SPLITS.index(split)
-        return np.asarray(self.known.is_labelled & inside)
+        return _labelled(self.known, split)
+
+
+def domain_of(
+    known: Dataset, novelty: Novelty, settings: DescriptorSettings
+) -> tuple[Domain | None, str]:
+    """The domain of a committee, for its export, or the reason why there is none.
+
+    Args:
+        known: The training dataset of the committee, as it was judged.
+        novelty: The thresholds of this judgement.
+        settings: Settings of the descriptor.
+    """
+    if novelty.share is None:
+        return None, "novelty was switched off (select.novelty: null)"
+    if not novelty.is_fitted:
+        return None, novelty.note
+    training = known.take(_labelled(known, "train"))
+    try:
+        return Domain.of(training, settings, novelty.thresholds, novelty.atoms), ""
+    except MissingExtraError as error:
+        return None, str(error)
+
+
+def _labelled(known: Dataset, split: Split) -> NDArray[np.bool_]:
+    """Mask of the labelled frames of a split, (m,)."""
+    return np.asarray(known.is_labelled & (known.column("split") == 1 + SPLITS.index(split)))

@@ -8,12 +8,18 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from trainspot.common.errors import MissingExtraError
 from trainspot.data.dataset import Dataset
-from trainspot.descriptors import EXTRA, DescriptorSettings, atom_descriptors, nearest
+from trainspot.descriptors import (
+    EXTRA,
+    DescriptorSettings,
+    atom_descriptors,
+    descriptors,
+    nearest,
+)
 from trainspot.predictions.statistics import Array
 
 Points = NDArray[np.float32]
@@ -23,6 +29,9 @@ DIMENSIONS: Final = ("0D", "1D", "2D", "3D")
 
 MOST_ATOMS: Final = 2000
 """Most training atoms of an element that distances are measured to."""
+
+MOST_FRAMES: Final = 2000
+"""Most training frames that a ``Domain`` keeps."""
 
 _BUFFER: Final = 4  # times MOST_ATOMS: atoms in memory before they are thinned
 
@@ -119,6 +128,82 @@ class TrainingAtoms:
             exact = points[mine].astype(np.float32).astype(np.float64)
             away[mine] = nearest(exact, self.points[z].astype(np.float64))[0]
         return away
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The training frames in descriptor space, and the distances beyond which a frame is outside.
+
+    An exported committee has its domain, so that novelty is judged in production as the campaign
+    judged it.
+
+    Attributes:
+        species: Chemical symbols of the training frames, in the order of atomic numbers.
+        settings: Settings of the descriptors.
+        thresholds: For each of ``DIMENSIONS`` the distance to the nearest training frame beyond
+            which a frame is outside; empty: whole frames are not compared.
+        atom_thresholds: The same for atoms and the training atoms of their element.
+        frames: Descriptors of the training frames, (m, D), if frames are compared.
+        atoms: The training atoms, if atoms are compared.
+    """
+
+    species: tuple[str, ...]
+    settings: DescriptorSettings
+    thresholds: Mapping[str, float]
+    atom_thresholds: Mapping[str, float]
+    frames: Points | None
+    atoms: TrainingAtoms | None
+
+    @classmethod
+    def of(
+        cls,
+        training: Dataset,
+        settings: DescriptorSettings,
+        thresholds: Mapping[str, float],
+        atom_thresholds: Mapping[str, float],
+    ) -> Domain:
+        """The domain of a committee that was trained on some frames.
+
+        Beyond ``MOST_FRAMES`` farthest-point sampling keeps the frames that cover the others best.
+
+        Raises:
+            MissingExtraError: featomic or fpsample is not installed.
+        """
+        ordered = training.select(sorted(set(training.ids)))
+        frames = atoms = None
+        if thresholds:
+            frames = descriptors(ordered, settings).astype(np.float32)
+            if len(frames) > MOST_FRAMES:
+                frames = frames[_sample(frames, MOST_FRAMES)]
+        if atom_thresholds:
+            atoms = TrainingAtoms.of(training, settings)
+        species = tuple(chemical_symbols[z] for z in np.unique(training.column("numbers")))
+        return cls(species, settings, dict(thresholds), dict(atom_thresholds), frames, atoms)
+
+    def novelty(self, frames: Dataset) -> Array:
+        """The larger ratio of distance to threshold, (N,): above 1 a frame is outside.
+
+        Infinite for a frame with an element that no training frame has.
+
+        Raises:
+            MissingExtraError: featomic is not installed.
+        """
+        ratios = [np.zeros(len(frames))]
+        if self.frames is not None:
+            ratios.append(self._frame_distances(frames) / limits(self.thresholds, frames))
+        if self.atoms is not None:
+            distances = self.atoms.farthest(frames).distance
+            ratios.append(distances / limits(self.atom_thresholds, frames))
+        return np.asarray(np.max(ratios, axis=0))
+
+    def _frame_distances(self, frames: Dataset) -> Array:
+        assert self.frames is not None
+        known = {atomic_numbers[symbol] for symbol in self.species}
+        inside = np.array([known >= set(numbers.tolist()) for numbers in _numbers(frames)], bool)
+        points = descriptors(frames.take(inside), self.settings, species=self.species)
+        distance = np.full(len(frames), np.inf)
+        distance[inside] = nearest(points, self.frames.astype(np.float64))[0]
+        return distance
 
 
 def _numbers(frames: Dataset) -> Iterator[NDArray[np.int64]]:

@@ -18,6 +18,10 @@ FORMER_RATIO: Final = "excess"
 """Its former name, the only one in old files; new files and results have both for one release."""
 
 
+NOVELTY: Final = "novelty"
+"""Name of the novelty of a frame in files and results: distance over threshold."""
+
+
 @dataclass(frozen=True)
 class Trust:
     """The calibration of one property.
@@ -35,7 +39,10 @@ class Trust:
 
 
 def calibrated(
-    disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
+    disagreement: Mapping[str, Array],
+    has_stress: NDArray[np.bool_],
+    trust: Mapping[str, Trust],
+    novelty: Array | None = None,
 ) -> dict[str, Array]:
     """Sigmas of the calibrated properties, scale × Δ, and ``threshold_ratio``, (N,) each.
 
@@ -43,13 +50,26 @@ def calibrated(
     have labelled the frame. It is infinite where Δ is infinite. The sigma of the stress is NaN for
     a frame without a stress, because 0 would mean a stress without error.
 
+    Where the novelty is above 1, the frame is outside the training frames: its sigmas are NaN,
+    because nothing is known about errors there, and ``threshold_ratio`` is at least the novelty.
+
     Args:
         disagreement: Δ of each property, (N,) each, see ``Predictions.disagreement``.
         has_stress: Which frames have a stress, (N,).
-        trust: Calibration of each calibrated property; the result is empty without any.
+        trust: Calibration of each calibrated property; the result is empty without any, unless
+            there is a novelty.
+        novelty: Novelty of each frame, (N,), if it is known; the result then has it.
     """
-    if not trust:
-        return {}
+    bars = _sigmas(disagreement, has_stress, trust) if trust else {}
+    if novelty is None:
+        return bars
+    sigmas = {n: np.where(novelty > 1.0, np.nan, v) for n, v in bars.items() if n != RATIO}
+    return sigmas | {RATIO: np.maximum(bars.get(RATIO, novelty), novelty), NOVELTY: novelty}
+
+
+def _sigmas(
+    disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
+) -> dict[str, Array]:
     sigmas = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
     if "stress" in sigmas:
         sigmas["stress"] = np.where(has_stress, sigmas["stress"], np.nan)
