@@ -8,6 +8,7 @@ mean alone hides changes of a few atoms. The descriptor of an atom is the direct
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -192,9 +193,17 @@ def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
 
 def _spectrum(settings: DescriptorSettings) -> Any:
     try:
-        from featomic import SoapPowerSpectrum
+        import featomic  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("the descriptor of frames", EXTRA) from error
+    return _soap(settings)
+
+
+@cache
+def _soap(settings: DescriptorSettings) -> Any:
+    """The calculator of spectra; making one takes as long as its use for a hundred atoms."""
+    from featomic import SoapPowerSpectrum
+
     radial = {"type": "Gto", "max_radial": settings.max_radial}
     smoothing = {"type": "ShiftedCosine", "width": 0.5}
     return SoapPowerSpectrum(

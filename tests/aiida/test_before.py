@@ -19,6 +19,7 @@ from click.testing import CliRunner
 import trainspot
 from aiida_trainspot.cli.export import export
 from aiida_trainspot.cli.why import why
+from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.results.campaign import collect, history, latest_dataset
 from aiida_trainspot.results.status import status
 from trainspot import io
@@ -87,6 +88,7 @@ def test_a_campaign_of_before_is_told_reported_and_exported(campaign, tmp_path):
     back = io.read(tmp_path / "out" / "dataset.h5")
     assert back.is_labelled.all()
     assert len(list((tmp_path / "out" / "models").iterdir())) == 2
+    assert campaign_of(campaign.inputs.config).select.novelty_of == "frames"
     from aiida_trainspot.cli.report import report
 
     page = tmp_path / "report.html"

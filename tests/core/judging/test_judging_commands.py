@@ -117,6 +117,8 @@ def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predi
     assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
     card = (folder / "pot/README.md").read_text()
     assert "The committee was made stage by stage." in card
+    assert (folder / "pot/novelty.h5").is_file()
+    assert "`novelty.h5` has the training frames" in card
     assert "of iteration 1" not in card
     predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
     errors = predictions.select(frames.subset("validation").ids).member_rmse(
