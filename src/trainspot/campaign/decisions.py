@@ -7,7 +7,7 @@ the same seed selects the same frames in both.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from trainspot.campaign.record import (
     IterationRecord,
     MemberError,
     Prospective,
+    ScreenAudit,
     Work,
 )
 from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
+from trainspot.data import refused
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
@@ -55,11 +57,17 @@ class Rules:
     seed: int
     max_labels: int | None = None
 
+    def labels_left(self, dataset: Dataset) -> int | None:
+        """The rest of the label budget; ``None`` without a budget."""
+        if self.max_labels is None:
+            return None
+        return self.max_labels - int(dataset.is_labelled.sum())
+
     def for_dataset(self, dataset: Dataset) -> JudgeSettings | None:
         """The rules of judging with the rest of the label budget; ``None`` if nothing is left."""
-        if self.max_labels is None:
+        left = self.labels_left(dataset)
+        if left is None:
             return self.judge
-        left = self.max_labels - int(dataset.is_labelled.sum())
         if left < 1:
             return None
         select = self.judge.select
@@ -68,9 +76,8 @@ class Rules:
 
     def can_pay(self, dataset: Dataset, judgement: Judgement) -> bool:
         """Whether the label budget allows the chosen frames (a final audit is never cut)."""
-        if self.max_labels is None:
-            return True
-        return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
+        left = self.labels_left(dataset)
+        return left is None or max(1, len(judgement.chosen)) <= left
 
 
 @dataclass(frozen=True)
@@ -97,16 +104,19 @@ class Score:
         audit_pairs: Pairs of all audit frames so far, from before the training on these frames.
         misses: Number of final-audit frames with an error beyond the tolerance.
         conclusion: Conclusion of a final audit; ``None`` after an ordinary selection.
+        screen_audit: Outcome of the screen audit; ``None`` if no refused frame was drawn.
     """
 
     prospective: Mapping[str, Prospective]
     audit_pairs: Pairs
     misses: int
     conclusion: State | None
+    screen_audit: ScreenAudit | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
-        return {
+        audit = {"screen_audit": asdict(self.screen_audit)} if self.screen_audit else {}
+        return audit | {
             "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
@@ -124,7 +134,8 @@ class Score:
             rates = TypeAdapter(dict[str, Prospective]).validate_python(content["prospective"])
             misses, said = int(content["misses"]), content["conclusion"]
             conclusion = None if said is None else State(said)
-            return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
+            audit = TypeAdapter(ScreenAudit | None).validate_python(content.get("screen_audit"))
+            return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion, audit)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not the score of a judgement") from error
 
@@ -224,6 +235,9 @@ def decide(
         seed=rules.seed,
         starts=starts,
     )
+    left = rules.labels_left(dataset)
+    if left is not None:
+        judgement = judgement.with_labels(left)
     goes_on = judgement.verdict in (State.CONTINUE, State.AUDIT)
     spent = goes_on and not rules.can_pay(dataset, judgement)
     if spent:
@@ -232,6 +246,8 @@ def decide(
     chosen = unique.select(judgement.chosen)
     if rules.judge.select.held_out == "audit":
         chosen = trained_on(chosen, judgement.selected)
+    causes = {identity: judgement.decisions[identity].cause for identity in judgement.screen_audit}
+    chosen = refused.marked(chosen, causes, rules.judge.screen.max_force)
     return Decision(judgement, chosen, dataset.merge(chosen))
 
 
@@ -271,11 +287,12 @@ def score(
     audited = frames_of(judgement.audit)
     audit = collect_pairs(audited, predictions, trained=())
     missed = misses(audit, rules.tolerance)
+    screened = ScreenAudit.of(len(judgement.screen_audit), frames_of(judgement.screen_audit))
     if judgement.verdict is State.AUDIT:
         # All frames are unflagged: they give no rate, and no threshold can be fitted to them.
         stop = rules.judge.stop
         conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
-        return Score({}, audit_pairs, missed, conclusion)
+        return Score({}, audit_pairs, missed, conclusion, screened)
     together = frames_of((*judgement.selected, *judgement.audit))
     batch, unbiased = (
         with_atom_coverage(
@@ -287,7 +304,7 @@ def score(
         )
     )
     rates = {name: Prospective.of(rate, unbiased[name]) for name, rate in batch.items()}
-    return Score(rates, Pairs.concatenate([audit_pairs, audit]), missed, None)
+    return Score(rates, Pairs.concatenate([audit_pairs, audit]), missed, None, screened)
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:
@@ -355,6 +372,7 @@ def record(
         novelty=judgement.novelty,
         selected=len(judgement.selected),
         audit=len(judgement.audit),
+        screen_audit=ScreenAudit.of(len(judgement.screen_audit)),
         random_choice=judgement.fallback,
         verdict=judgement.verdict,
     )
@@ -376,4 +394,9 @@ def finished_record(
     if scored is None:
         return complete
     audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)
-    return replace(complete, prospective=scored.prospective, final_audit=audit)
+    return replace(
+        complete,
+        prospective=scored.prospective,
+        final_audit=audit,
+        screen_audit=scored.screen_audit,
+    )

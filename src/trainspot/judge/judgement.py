@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from trainspot.common.errors import DataError
+from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
 from trainspot.judge import earlier
 from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
-from trainspot.judge.draws import Draws, Pool
+from trainspot.judge.draws import Draws, Pool, screen_audit
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Selection, needs_descriptors, strategy
@@ -50,6 +51,7 @@ class Judgement:
         novelty: The thresholds of novelty and their data.
         budget_spent: Whether the label budget is too small for the verdict; no frame is then
             chosen.
+        screen_audit: Ids of refused frames that are labelled to see the mistakes of the screen.
     """
 
     verdict: State
@@ -66,11 +68,12 @@ class Judgement:
     near_duplicates: int = 0
     novelty: Novelty = field(default_factory=Novelty)
     budget_spent: bool = False
+    screen_audit: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> list[str]:
         """All ids to label next."""
-        return [*self.selected, *self.audit]
+        return [*self.selected, *self.audit, *self.screen_audit]
 
     @property
     def state(self) -> str:
@@ -79,6 +82,8 @@ class Judgement:
 
     def without_budget(self) -> Judgement:
         """The judgement when the label budget is spent: no frame is chosen."""
+        if self.screen_audit:
+            return self.with_labels(0).without_budget()
         unpaid = Method(Way.BUDGET_SPENT)
         decisions = {
             identity: replace(decision, kind=Kind.PASSED_OVER, method=unpaid)
@@ -87,6 +92,16 @@ class Judgement:
             for identity, decision in self.decisions.items()
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
+
+    def with_labels(self, number: int) -> Judgement:
+        """The judgement with at most so many chosen frames: the screen audit gets what is left."""
+        left = max(0, number - len(self.selected) - len(self.audit))
+        kept, dropped = self.screen_audit[:left], self.screen_audit[left:]
+        refused = {
+            identity: replace(self.decisions[identity], kind=Kind.REFUSED, method=None)
+            for identity in dropped
+        }
+        return replace(self, screen_audit=kept, decisions={**self.decisions, **refused})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of the form."""
@@ -173,7 +188,11 @@ def judge(
     repeated = space.repeated(by.near_duplicate, score) if space else {}
     pool = Pool(frames, score, disagrees, novel, repeated, space)
     drawn = Draws(pool, selection, settings, iteration, seed, fallback=fallback).of(state)
-    decisions = dict(screened.decisions)
+    audited = {}
+    if state in (State.CONTINUE, State.AUDIT):
+        rng = generator(seed, "screen_audit", iteration)
+        audited = screen_audit(screened.decisions, met, settings.screen.audit, rng)
+    decisions = screened.decisions | audited
     decisions |= dict.fromkeys(met & set(screened.kept), FrameDecision(Kind.KNOWN))
     for row, identity in enumerate(valid):
         stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
@@ -194,6 +213,7 @@ def judge(
         flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
         near_duplicates=len(repeated),
         novelty=novelty,
+        screen_audit=tuple(audited),
     )
 
 

@@ -27,6 +27,7 @@ from trainspot.common.errors import InputError, TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.refused import without_marked
 from trainspot.label import base
 from trainspot.split import assign
 
@@ -172,21 +173,24 @@ class AbInitioLabellingWorkChain(WorkChain):
         )
 
     def _verdict(self, labelled: PESData, failures: PESData) -> ExitCode | None:
-        if not len(failures):
+        # Many frames that the screen refused cannot be labelled: they say nothing about the engine.
+        failed = without_marked(failures.dataset)
+        if len(failures) > len(failed):
+            self.report(f"{len(failures) - len(failed)} refused frames could not be labelled")
+        if not len(failed):
             return None
-        failed = failures.dataset
         first = failed[0].info["failure"]["reason"]
         atoms = [frame for frame in failed if is_isolated_atom(frame)]
         if atoms:
             names = ", ".join(sorted({str(frame.to_atoms().symbols) for frame in atoms}))
             reason = atoms[0].info["failure"]["reason"]
             return exit_codes.TOO_MANY_FAILED_LABELS.because(f"isolated atom {names}: {reason}")
-        share = len(labelled) / (len(labelled) + len(failures))
-        if share < self.inputs.min_success.value:
+        asked = len(without_marked(labelled.dataset)) + len(failed)
+        if 1.0 - len(failed) / asked < self.inputs.min_success.value:
             return exit_codes.TOO_MANY_FAILED_LABELS.because(
-                f"{len(failures)} of {len(labelled) + len(failures)}; the first: {first}"
+                f"{len(failed)} of {asked}; the first: {first}"
             )
-        self.report(f"{len(failures)} frames could not be labelled; the first: {first}")
+        self.report(f"{len(failed)} frames could not be labelled; the first: {first}")
         return None
 
 
