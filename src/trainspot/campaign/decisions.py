@@ -28,12 +28,13 @@ from trainspot.data import refused
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import Calibration, calibrate, of_committee
+from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.verdict import State, conclude, misses
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
 NO_PAIRS = Pairs.concatenate([])
@@ -394,9 +395,5 @@ def finished_record(
     if scored is None:
         return complete
     audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)
-    return replace(
-        complete,
-        prospective=scored.prospective,
-        final_audit=audit,
-        screen_audit=scored.screen_audit,
-    )
+    complete = replace(complete, prospective=scored.prospective, final_audit=audit)
+    return replace(complete, screen_audit=scored.screen_audit)

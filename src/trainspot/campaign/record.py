@@ -17,10 +17,10 @@ from trainspot.common.errors import DataError
 from trainspot.data.dataset import Dataset
 from trainspot.data.refused import Outcome
 from trainspot.judge import earlier
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.scoring import Rates
 from trainspot.judge.verdict import State
+from trainspot.predictions.calibration import Calibration
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError, TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import reason_of
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.refused import without_marked
 from trainspot.label import base
@@ -179,14 +180,16 @@ class AbInitioLabellingWorkChain(WorkChain):
             self.report(f"{len(failures) - len(failed)} refused frames could not be labelled")
         if not len(failed):
             return None
-        first = failed[0].info["failure"]["reason"]
+        first = reason_of(failed[0])
         atoms = [frame for frame in failed if is_isolated_atom(frame)]
         if atoms:
             names = ", ".join(sorted({str(frame.to_atoms().symbols) for frame in atoms}))
-            reason = atoms[0].info["failure"]["reason"]
-            return exit_codes.TOO_MANY_FAILED_LABELS.because(f"isolated atom {names}: {reason}")
-        asked = len(without_marked(labelled.dataset)) + len(failed)
-        if 1.0 - len(failed) / asked < self.inputs.min_success.value:
+            return exit_codes.TOO_MANY_FAILED_LABELS.because(
+                f"isolated atom {names}: {reason_of(atoms[0])}"
+            )
+        counted = len(without_marked(labelled.dataset))
+        asked = counted + len(failed)
+        if counted / asked < self.inputs.min_success.value:
             return exit_codes.TOO_MANY_FAILED_LABELS.because(
                 f"{len(failed)} of {asked}; the first: {first}"
             )
