@@ -24,7 +24,6 @@ from trainspot.campaign.record import (
 )
 from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
-from trainspot.data import refused
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
@@ -243,12 +242,9 @@ def decide(
     spent = goes_on and not rules.can_pay(dataset, judgement)
     if spent:
         judgement = judgement.without_budget()
-    unique = explored.select(dict.fromkeys(explored.ids))
-    chosen = unique.select(judgement.chosen)
+    chosen = judgement.chosen_of(explored, rules.judge.screen.max_force)
     if rules.judge.select.held_out == "audit":
         chosen = trained_on(chosen, judgement.selected)
-    causes = {identity: judgement.decisions[identity].cause for identity in judgement.screen_audit}
-    chosen = refused.marked(chosen, causes, rules.judge.screen.max_force)
     return Decision(judgement, chosen, dataset.merge(chosen))
 
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
+from trainspot.data.refused import marked
 from trainspot.descriptors import require
 from trainspot.judge import earlier
 from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
@@ -92,6 +93,17 @@ class Judgement:
             for identity, decision in self.decisions.items()
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
+
+    def chosen_of(self, explored: Dataset, max_force: float) -> Dataset:
+        """The frames to label next, those of the screen audit with their mark (``data.refused``).
+
+        Args:
+            explored: Frames of the exploration.
+            max_force: Largest force of a physical frame, eV/Å.
+        """
+        unique = explored.select(dict.fromkeys(explored.ids))
+        causes = {identity: self.decisions[identity].cause for identity in self.screen_audit}
+        return marked(unique.select(self.chosen), causes, max_force)
 
     def with_labels(self, number: int) -> Judgement:
         """The judgement with at most so many chosen frames: the screen audit gets what is left."""
