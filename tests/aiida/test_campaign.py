@@ -222,7 +222,8 @@ def test_the_campaign_labels_the_refused_frames_of_the_plain_loop(
     check_that_it_judged_alike(judgements(node), plain)
     drawn = [turn.decision.judgement.screen_audit for turn in plain.turns]
     assert len(drawn[0]) == 4
-    assert [judgement.screen_audit for judgement in judgements(node)] == drawn
+    judged = [Judgement.from_dict(content) for content in judgements(node)]
+    assert [judgement.screen_audit for judgement in judged] == drawn
     dataset = node.outputs.dataset.dataset
     assert dataset.ids == plain.dataset.ids
     assert [f.split for f in dataset] == [f.split for f in plain.dataset]
