@@ -18,7 +18,6 @@ from trainspot import io
 from trainspot.cli import main
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
-from trainspot.data.refused import MARK
 from trainspot.predictions.predictions import Predictions
 
 
@@ -283,21 +282,6 @@ def test_a_campaign_file_gives_the_defaults(run, predicted, folder):
     assert (len(answer["selected"]), len(answer["audit"])) == (3, 1)
     asked = ("--seed", 3, "--max-frames", 4, "--audit", 1)
     assert json.loads(run(*args, *asked).stdout)["selected"] == answer["selected"]
-
-
-def test_refused_frames_are_written_with_their_mark(run, predicted, folder):
-    largest = Predictions.read(folder / predicted).max_force
-    (folder / "campaign.yaml").write_text(
-        f"screen: {{max_force: {np.median(largest)}, audit: 3}}\nselect: {{audit: 0}}\n"
-    )
-    args = ("select", predicted, "--thresholds", "forces=1e-6", "--config", "campaign.yaml")
-    answer = json.loads(run(*args, "-o", "m.extxyz", "--json").stdout)
-    assert len(answer["screen_audit"]) == 3
-    marks = {frame.id: frame.info.get(MARK) for frame in io.read(folder / "m.extxyz")}
-    mark = {"cause": "force", "max_force": float(np.median(largest))}
-    assert marks == {i: mark if i in answer["screen_audit"] else None for i in marks}
-    assert all(answer["reasons"][i].startswith("screen audit: ") for i in answer["screen_audit"])
-    assert "0 for the audit, 3 for the screen audit: m.h5" in run(*args, "-o", "m.h5").stdout
 
 
 def test_the_share_of_a_campaign_holds_unless_a_number_is_asked_for(run, predicted, folder):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainspot import io
 from trainspot.campaign.decisions import NO_PAIRS, Rules, score
 from trainspot.campaign.decisions import decide as decide_iteration
 from trainspot.campaign.record import ScreenAudit
+from trainspot.cli import main
 from trainspot.cli._why import sentence
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
@@ -316,3 +320,22 @@ def test_the_splits_of_other_frames_stay_as_they_are():
     assert [splits[frames[row].id] for row in rows] == ["train", None, None]
     again = {frame.id: frame.split for frame in assign(found, seed=1)}
     assert again == splits
+
+
+def test_select_writes_refused_frames_with_their_mark(exploration, tmp_path):
+    dataset, predictions = exploration
+    predictions.write(tmp_path / "p.h5")
+    io.write(dataset, tmp_path / "frames.h5")
+    content = "screen: {audit: 2, max_force: 20}\nselect: {audit: 0, novelty: null}\n"
+    (tmp_path / "campaign.yaml").write_text(content)
+    args = ["select", tmp_path / "p.h5", "--frames", tmp_path / "frames.h5"]
+    args += ["--thresholds", "forces=1e-9", "--config", tmp_path / "campaign.yaml", "--json"]
+    args += ["-o", tmp_path / "next.extxyz"]
+    said = CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+    answer = json.loads(said.stdout)
+    drawn = answer["screen_audit"]
+    assert len(drawn) == 2
+    marks = {frame.id: frame.info.get(MARK) for frame in io.read(tmp_path / "next.extxyz")}
+    assert {i for i, mark in marks.items() if mark} == set(drawn) < set(marks)
+    assert all(marks[i]["max_force"] == 20.0 for i in drawn)
+    assert all(answer["reasons"][i].startswith("screen audit: ") for i in drawn)
