@@ -246,6 +246,9 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     found = json.loads(run(*args, "--novelty", "0.5", "--json").stdout)
     assert found["novelty"]["thresholds"]["3D"] > 0
     assert found["flagged_by"]["novelty"] == len(found["flagged"]) > 0
+    assert found["novelty"]["atoms"]["3D"] > 0
+    alone = run(*args, "--novelty", "0.5", "--novelty-of", "frames", "--json")
+    assert "atoms" not in json.loads(alone.stdout)["novelty"]
     assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
     assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr
     nothing = run("select", predicted, "--thresholds", "forces=9", "-o", "n.h5")

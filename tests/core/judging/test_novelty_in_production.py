@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -34,6 +35,7 @@ from trainspot.train.toy import ToySettings, fit
 
 CRYSTAL = bulk("Cu", cubic=True).repeat((2, 1, 1))
 SETTINGS = AseSettings(calculator="emt")
+FORCES = Calibration.given("forces", 1e3)
 BARS = (
     "energy_uncertainty",
     "forces_uncertainty",
@@ -92,7 +94,7 @@ def exported(known, tmp_path_factory):
         root / "potential",
         dataset=known,
         models=models,
-        calibration={"forces": Calibration.given("forces", 1e3)},
+        calibration={"forces": replace(FORCES, fitted=True, slope=2.0, sigma=2.0)},
         status={"name": "copper"},
         domain=domain,
     )
@@ -110,7 +112,7 @@ def test_the_export_says_what_the_campaign_said(known, explored, predict, of, tm
     judgement = judge(
         explored,
         predict(explored, noise=0.01),
-        {"forces": Calibration.given("forces", 1e3)},
+        {"forces": FORCES},
         known,
         JudgeSettings(select=SelectSettings(novelty_of=of)),
         iteration=1,
@@ -230,7 +232,7 @@ def test_without_the_library_one_warning_has_the_pip_line(exported, monkeypatch,
     assert np.isfinite(atoms.calc.results["forces_uncertainty"]).all()
     done = evaluate(exported, tmp_path)
     assert done.stderr.count("pip install 'trainspot[descriptors]'") == 1
-    assert "sigma" in done.output
+    assert "forces: sigma" in done.output
 
 
 # ── trainspot evaluate ────────────────────────────────────────────────────────
@@ -252,6 +254,7 @@ def test_evaluate_counts_what_is_outside_and_writes_novelty(exported, tmp_path):
     bars = files.error_bars(tmp_path / "p.h5")
     assert (bars["novelty"] > 1.0).tolist() == [False, True, False]
     assert (bars["threshold_ratio"] > 1.0).tolist() == [False, True, False]
+    assert np.isnan(bars["forces"]).tolist() == [False, True, False]
     with h5py.File(tmp_path / "p.h5") as file:
         assert np.array_equal(file["calibrated/excess"], file["calibrated/threshold_ratio"])
     answer = json.loads(evaluate(exported, tmp_path, "--json").stdout)
