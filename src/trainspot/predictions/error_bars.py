@@ -26,12 +26,16 @@ class Trust:
         scale: Standard error per disagreement.
         threshold: Disagreement above which a frame would be labelled.
         atom_scale: Standard error of the force on a single atom per disagreement of this force;
-            ``None``: not fitted.
+            ``None``: unknown.
+        wide: Width of the 90 % error bar per disagreement; ``None`` in files of earlier versions.
+        atom_wide: The same for the force on a single atom.
     """
 
     scale: float
     threshold: float
     atom_scale: float | None = None
+    wide: float | None = None
+    atom_wide: float | None = None
 
 
 def calibrated(

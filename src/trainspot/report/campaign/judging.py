@@ -9,7 +9,8 @@ import numpy as np
 
 from trainspot.common.properties import PROPERTIES
 from trainspot.common.text import counted
-from trainspot.judge.calibrate import NEGLIGIBLE, pairs_needed
+from trainspot.judge.bars import NEGLIGIBLE
+from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.diagnostics import coverage_curve, rate_map
 from trainspot.judge.settings import Tolerance
 from trainspot.judge.sizes import SizeScore, by_size, comparable
