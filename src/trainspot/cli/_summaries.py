@@ -52,7 +52,7 @@ def _reason(fit: Calibration) -> str:
     """The pairs, and what they lack for a fit."""
     pairs = counted(fit.pairs, "pair")
     if missing := fit.missing():
-        return f"{pairs}, {missing} more are needed for a fit"
+        return f"{pairs}, a fit needs {missing} more"
     return f"{pairs}, Spearman {fit.spearman:.2f}"
 
 

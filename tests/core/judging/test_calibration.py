@@ -195,24 +195,90 @@ def test_thresholds_are_always_positive_numbers(method, n, seed, kind):
     found = fit(delta, error, method)
     assert np.isfinite(found.threshold)
     assert found.threshold > 0
-    assert found.fitted or found.threshold == 0.1
+    assert found.fitted or found.threshold <= 0.1
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))
 
 
-def test_too_few_pairs_fall_back():
+def test_too_few_pairs_give_the_threshold_of_the_largest_ratio():
     delta, error = planted(11)
     found = fit(delta, error)
-    assert (found.verdict, found.fitted, found.threshold) == ("undetermined", False, 0.1)
-    assert (found.pairs, found.interval, found.slope) == (11, None, 1.0)
+    assert (found.verdict, found.fitted, found.basis) == ("undetermined", False, "largest ratio")
+    assert (found.pairs, found.missing(), found.interval) == (11, 1, None)
+    assert found.threshold == pytest.approx(0.1 / np.max(error / delta))
     assert fit(*planted(12)).fitted
+    assert "11 pairs, a fit needs 1 more" in of_calibration(found)
 
 
-def test_uncorrelated_pairs_fall_back():
+def test_no_pair_at_all_flags_every_disagreement():
+    found = fit(np.zeros(0), np.zeros(0))
+    assert (found.verdict, found.fitted, found.basis) == ("undetermined", False, "no pairs")
+    assert found.threshold == pytest.approx(1e-4 * 0.1)
+    assert found.is_blind()
+    assert "every frame is flagged" in of_calibration(found)
+
+
+def test_without_a_fit_no_threshold_is_above_the_tolerance():
+    delta = np.full(5, 0.1)
+    assert fit(delta, 0.01 * delta).threshold == 0.1
+
+
+def test_uncorrelated_pairs_give_the_threshold_of_a_large_ratio():
     rng = np.random.default_rng(3)
-    found = fit(rng.uniform(0.05, 0.1, 200), rng.uniform(0.1, 0.2, 200))
-    assert (found.verdict, found.fitted, found.threshold) == ("poor", False, 0.1)
+    delta, error = rng.uniform(0.05, 0.1, 200), rng.uniform(0.1, 0.2, 200)
+    found = fit(delta, error)
+    assert (found.verdict, found.fitted, found.basis) == ("poor", False, "largest ratio")
     assert abs(found.spearman) < 0.3
-    assert found.interval[0] < found.slope < found.interval[1]
+    # The rank of conformal prediction: the 191st smallest of 200.
+    assert found.slope == np.sort(error / delta)[190]
+    assert found.threshold == pytest.approx(0.1 / found.slope)
+    # Of the frames that err by more than the tolerance, nearly none is below the threshold.
+    assert np.mean((error > 0.1) & (delta <= found.threshold)) <= 0.05
+
+
+def test_a_poor_fit_flags_what_the_tolerance_would_let_pass():
+    """Frames of a kind that was not trained on: the committee agrees and is wrong."""
+    rng = np.random.default_rng(8)
+    delta = rng.uniform(0.02, 0.04, 30)
+    error = rng.uniform(0.15, 0.3, 30)
+    found = fit(delta, error)
+    assert found.verdict == "poor"
+    assert np.mean(delta > found.threshold) > 0.9
+    assert not np.any(delta > 0.1)
+
+
+def test_rates_are_those_of_frames_outside_the_fit():
+    """One pair decides the slope of a fit by the largest ratio; without it, it is not covered."""
+    delta, error = np.full(5, 0.05), np.array([0.08, 0.09, 0.1, 0.11, 1.0])
+    found = fit(delta, error)
+    assert found.slope == pytest.approx(20.0)
+    assert found.coverage == pytest.approx(0.8)
+
+
+def test_bars_come_from_the_audit_alone_if_it_is_large_enough():
+    rng = np.random.default_rng(9)
+    delta = rng.uniform(0.02, 0.1, 80)
+    error = 2.0 * delta
+    error[:12] = 5.0 * delta[:12]
+    pairs = pairs_of(delta, error)
+    few, enough = pairs.frame_ids[:11], pairs.frame_ids[:12]
+    of_validation = calibrate(pairs, FORCES, CalibrateSettings(), 0, few)["forces"]
+    assert (of_validation.bars_from, of_validation.bars_frames) == ("validation", 69)
+    of_audit = calibrate(pairs, FORCES, CalibrateSettings(), 0, enough)["forces"]
+    assert (of_audit.bars_from, of_audit.bars_frames) == ("audit", 12)
+    assert (of_audit.sigma, of_audit.bar_90) == (pytest.approx(5.0), pytest.approx(5.0))
+    assert of_validation.sigma == pytest.approx(2.0)
+    assert of_audit.threshold == of_validation.threshold
+    assert "from 12 audit frames" in of_calibration(of_audit)
+    assert "from 69 validation frames" in of_calibration(of_validation)
+
+
+def test_bars_do_not_need_a_correlation():
+    rng = np.random.default_rng(10)
+    delta, error = rng.uniform(0.05, 0.1, 4000), rng.uniform(0.1, 0.2, 4000)
+    half = calibrate(pairs_of(delta[:2000], error[:2000]), FORCES, CalibrateSettings(), 0)["forces"]
+    assert half.verdict == "poor"
+    for scale, share in ((half.sigma, 0.6827), (half.bar_90, 0.9)):
+        assert np.mean(error[2000:] <= scale * delta[2000:]) == pytest.approx(share, abs=0.04)
 
 
 def test_training_frames_are_ignored():
@@ -326,8 +392,8 @@ def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
 
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
-    assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
-    assert "(18 pairs, 19 are needed)" in of_calibration(made)
+    assert (made.verdict, made.fitted, made.basis) == ("undetermined", False, "largest ratio")
+    assert "18 pairs, a fit needs 1 more" in of_calibration(made)
     assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
 
 

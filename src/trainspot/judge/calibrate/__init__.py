@@ -174,6 +174,7 @@ class _Fit:
 def _fit(pairs: _Usable, epsilon: float, method: Method) -> _Fit:
     """The fit of a method if enough pairs correlate, else the largest ratio e/Δ.
 
+    The ratio counts as 1 if it is smaller: without a fit, no threshold is above the tolerance.
     Without any pair, every disagreement that is not rounding is beyond the threshold.
     """
     rho = spearman(pairs.delta, pairs.error)
@@ -184,7 +185,7 @@ def _fit(pairs: _Usable, epsilon: float, method: Method) -> _Fit:
         slope = epsilon / float(method.threshold(pairs.delta, pairs.error, epsilon))
         if math.isfinite(slope) and slope > 0:
             return _Fit(slope, "fit", "good", rho)
-    large = ranked(pairs.error / pairs.delta, LARGE)
+    large = max(ranked(pairs.error / pairs.delta, LARGE), 1.0)
     return _Fit(large, "largest ratio", "poor" if enough else "undetermined", rho)
 
 
