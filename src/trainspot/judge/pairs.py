@@ -64,6 +64,10 @@ class Pairs:
         wanted = set(ids)
         return self._rows([k for k, i in enumerate(self.frame_ids) if (i in wanted) is inside])
 
+    def by_id(self) -> Pairs:
+        """The pairs, sorted by frame id."""
+        return self._rows(sorted(range(len(self)), key=self.frame_ids.__getitem__))
+
     def _rows(self, rows: Sequence[int]) -> Pairs:
         chosen = np.array(rows, dtype=np.int64)
         return Pairs(

@@ -110,8 +110,10 @@ def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
         assert bars["forces_90"][row] == pytest.approx(found["frame_forces_uncertainty_90"])
         atoms_90 = found["forces_uncertainty_90"] / found["forces_uncertainty"]
         assert atoms_90 == pytest.approx(fitted["forces"].atom_bar_90 / fitted["forces"].atom_sigma)
+        assert bars["forces"][row] == pytest.approx(found["frame_forces_uncertainty"])
         whole = np.sqrt(np.mean(found["forces_uncertainty"] ** 2))
-        assert bars["forces"][row] == pytest.approx(whole)
+        atoms = whole / found["frame_forces_uncertainty"]
+        assert atoms == pytest.approx(fitted["forces"].atom_sigma / fitted["forces"].sigma)
         assert bars["threshold_ratio"][row] == pytest.approx(found["threshold_ratio"])
         if row < len(bars["stress"]) - 1:
             assert bars["stress"][row] == pytest.approx(found["stress_uncertainty"])
@@ -136,7 +138,8 @@ def test_one_learns_which_frames_not_to_trust(run, make, fitted, bare):
         assert (
             f"{name}: sigma (calibrated error bar) {np.median(values):.3g} (median), "
             f"{values.max():.3g} (largest) {UNITS[name]}, tolerance {one.tolerance:.4g}; "
-            f"90 % bar: {one.bar_90 / one.sigma:.3g} sigma; from {one.bars_frames} validation frames\n"
+            f"90 % bar: {one.bar_90 / one.sigma:.3g} sigma; "
+            f"from {one.bars_frames} validation frames\n"
         ) in words
     worst = rows[0]
     why = ", ".join(f"{n}: {(delta[n] > fitted[n].threshold).sum()}" for n in PROPERTIES)
@@ -173,7 +176,7 @@ def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
     assert f"\nno sigma, because not calibrated: {reasons}\n" in words
     assert "energy: sigma" not in words
     assert "forces: sigma (calibrated error bar) " in words
-    assert set(files.error_bars("part.h5")) == {"forces", "threshold_ratio"}
+    assert set(files.error_bars("part.h5")) == {"forces", "forces_90", "threshold_ratio"}
     answer = json.loads(run(*args, "-o", "part.h5", "--json").stdout)["calibrated"]
     assert answer["energy"] == {
         "fitted": False, "verdict": "undetermined", "pairs": 5,

@@ -89,6 +89,7 @@ def calibrate(
         UnknownNameError: No such method.
     """
     method = _method(settings)
+    pairs = pairs.by_id()  # the order of a file changes nothing
     return {
         name: _calibration(pairs, audit, name, epsilon, method, settings.method, seed)
         for name, epsilon in tolerance.given.items()
@@ -245,10 +246,7 @@ def _widths(widths: Bars | None) -> dict[str, Any]:
 
 
 def _cross_validated(delta: Array, error: Array, epsilon: float, method: Method) -> Array:
-    """For each pair the slope that the pairs of the other folds give, (n,).
-
-    The folds are blocks of neighbours, because neighbours of one trajectory are alike.
-    """
+    """For each pair the slope that the pairs of the other folds give, (n,)."""
     slopes = np.ones(len(delta))
     for fold in np.array_split(np.arange(len(delta)), min(_FOLDS, max(len(delta), 1))):
         others = np.delete(np.arange(len(delta)), fold)
