@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 12  # digits of an id
 _WAYS: Final[Mapping[Way, str]] = {
-    Way.UNFITTED: "drawn at random, because there was no threshold",
+    Way.UNFITTED: "drawn at random, for no threshold was fitted",
     Way.UNFLAGGED: "drawn at random, for nothing new is flagged",
     Way.AUDIT: "drawn at random from all",
     Way.FINAL_AUDIT: "drawn at random from the frames that the committee agrees on",

@@ -183,9 +183,9 @@ def bars(data: ReportData) -> Table:
             rows.append([*start, "single atom", *widths, atoms])
     caption = (
         "Error bars, as multiples of the disagreement. 68 % (sigma) and 90 % of the errors of "
-        "frames like those in the last column are smaller. Audit frames were drawn at random from what "
-        "was explored; validation frames are like the training frames, and on other frames errors "
-        "are often larger than their bars."
+        "frames like those in the last column are smaller. Audit frames were drawn at random from "
+        "what was explored; validation frames are like the training frames, and on other frames "
+        "errors are often larger than their bars."
     )
     header = ["Iteration", "Property", "Of a", "68 %", "90 %", "From"]
     return Table(caption, header, rows, row_headers=3)
