@@ -16,10 +16,9 @@ from scipy.stats import norm
 from trainspot.cli._summaries import of_calibration
 from trainspot.common import plugins
 from trainspot.common.errors import DataError, UnknownNameError
-from trainspot.judge.calibrate import GROUP, calibrate, spearman
-from trainspot.judge.diagnostics import miscalibration_area, rate_map
-from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective, rates
+from trainspot.judge.calibrate import GROUP, calibrate
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions.calibration import Calibration
 
@@ -218,8 +217,7 @@ def test_no_pair_at_all_flags_every_disagreement():
 
 
 def test_without_a_fit_no_threshold_is_above_the_tolerance():
-    delta = np.full(5, 0.1)
-    assert fit(delta, 0.01 * delta).threshold == 0.1
+    assert fit(np.full(5, 0.1), np.full(5, 0.001)).threshold == 0.1
 
 
 def test_uncorrelated_pairs_give_the_threshold_of_a_large_ratio():
@@ -239,8 +237,7 @@ def test_a_poor_fit_flags_what_the_tolerance_would_let_pass():
     """Frames of a kind that was not trained on: the committee agrees and is wrong."""
     rng = np.random.default_rng(8)
     delta = rng.uniform(0.02, 0.04, 30)
-    error = rng.uniform(0.15, 0.3, 30)
-    found = fit(delta, error)
+    found = fit(delta, rng.uniform(0.15, 0.3, 30))
     assert found.verdict == "poor"
     assert np.mean(delta > found.threshold) > 0.9
     assert not np.any(delta > 0.1)
@@ -248,8 +245,7 @@ def test_a_poor_fit_flags_what_the_tolerance_would_let_pass():
 
 def test_rates_are_those_of_frames_outside_the_fit():
     """One pair decides the slope of a fit by the largest ratio; without it, it is not covered."""
-    delta, error = np.full(5, 0.05), np.array([0.08, 0.09, 0.1, 0.11, 1.0])
-    found = fit(delta, error)
+    found = fit(np.full(5, 0.05), np.array([0.08, 0.09, 0.1, 0.11, 1.0]))
     assert found.slope == pytest.approx(20.0)
     assert found.coverage == pytest.approx(0.8)
 
@@ -316,34 +312,7 @@ def test_json_round_trip():
     assert "threshold 0.2" in of_calibration(given)
 
 
-def test_spearman_of_ranks():
-    rng = np.random.default_rng(0)
-    x = rng.random(50)
-    assert spearman(x, np.exp(5 * x)) == pytest.approx(1.0)
-    assert spearman(x, -x) == pytest.approx(-1.0)
-    assert spearman(x[:2], x[:2]) == 0.0
-    assert spearman(x, np.ones(50)) == 0.0
-
-
-def test_a_real_committee_is_calibrated(make_dataset, predict):
-    """Members that err alike are under-dispersed: the slope says by how much."""
-    width = np.exp(np.random.default_rng(0).normal(-2, 0.7, 300))
-    dataset = make_dataset(300, sizes=[5] * 300, split="validation")
-    p = predict(dataset, noise=width, bias=3 * width)
-    found = calibrate(collect_pairs(dataset, p), Tolerance(), CalibrateSettings(quantile=0.5), 0)
-    expected = np.sqrt(3**2 + 1 / 4)  # e² = bias² + noise²/M, Δ² = noise²
-    assert found["forces"].slope == pytest.approx(expected, rel=0.1)
-    assert found["stress"].fitted
-
-
 # ── scoring ───────────────────────────────────────────────────────────────────
-def test_rates_by_hand():
-    found = rates(np.array([1, 1, 0, 0, 1.0]), np.array([9, 0, 9, 0, 9.0]), 0.5, 5.0)
-    assert (found.tpr, found.ppv, found.pairs) == (2 / 3, 2 / 3, 5)
-    nothing = rates(np.zeros(3), np.zeros(3), 0.5, 5.0)
-    assert (nothing.tpr, nothing.ppv, nothing.tpr_interval) == (None, None, None)
-
-
 def test_prospective_rates_use_the_thresholds_of_the_time():
     delta, error = np.array([0.2, 0.2, 0.01, 0.01]), np.array([0.5, 0.01, 0.5, 0.01])
     known = {"forces": Calibration.given("forces", 0.1)}
@@ -415,30 +384,6 @@ def test_sigma_covers_one_standard_deviation_whatever_the_method():
         made = fit(delta, error, method)
         assert made.sigma == pytest.approx(3.0, rel=0.05), method
         assert made.miscalibration < 0.01, method
-
-
-def test_miscalibration_of_known_cases():
-    delta = np.ones(4000)
-    error = np.abs(np.random.default_rng(0).normal(size=4000))
-    assert miscalibration_area(delta, error, 1.0) < 0.01
-    assert miscalibration_area(delta, error, 1e-9) == pytest.approx(0.5, abs=0.01)
-    assert miscalibration_area(delta, error, 1e9) == pytest.approx(0.5, abs=0.01)
-    # errors that all equal σ: observed coverage jumps from 0 to 1 where 68.27 % are expected
-    step = 0.6827**2 / 2 + (1 - 0.6827) ** 2 / 2
-    assert miscalibration_area(delta, delta, 1.0) == pytest.approx(step, abs=0.01)
-    assert miscalibration_area(delta[:0], error[:0], 1.0) is None
-
-
-def test_rate_map_agrees_with_the_rates():
-    delta, error = planted(80)
-    found = rate_map(delta, error, 7)
-    for i, epsilon in enumerate(found.tolerance):
-        for j, tau in enumerate(found.threshold):
-            one = rates(delta, error, tau, epsilon)
-            for mine, theirs in ((one.tpr, found.tpr[i, j]), (one.ppv, found.ppv[i, j])):
-                assert np.isnan(theirs) if mine is None else theirs == pytest.approx(mine)
-    assert np.all(np.isnan(found.tpr[-1])), "no error exceeds the largest tolerance"
-    assert np.all(np.isnan(found.ppv[:, -1]))
 
 
 def test_prospective_scores_coverage_and_misses():

@@ -235,7 +235,7 @@ def _calibration_limits(record: IterationRecord) -> list[str]:
         if fit and (fit.verdict != "good" or not fit.fitted):
             limits.append(
                 f"{quantity.title}: the calibration is {fit.verdict} ({fit.pairs} pairs). Here the "
-                f"disagreement says little about the error. {_INSTEAD[fit.basis]}"
+                f"disagreement says little about the error. {_INSTEAD.get(fit.basis, '')}".strip()
             )
     return limits
 
