@@ -211,8 +211,8 @@ def test_too_few_pairs_give_the_threshold_of_the_largest_ratio():
 def test_no_pair_at_all_flags_every_disagreement():
     found = fit(np.zeros(0), np.zeros(0))
     assert (found.verdict, found.fitted, found.basis) == ("undetermined", False, "no pairs")
-    assert found.threshold == pytest.approx(1e-4 * 0.1)
     assert found.is_blind()
+    assert found.threshold == pytest.approx(1e-4 * 0.1)
     assert "every frame is flagged" in of_calibration(found)
 
 
@@ -229,7 +229,6 @@ def test_uncorrelated_pairs_give_the_threshold_of_a_large_ratio():
     # The rank of conformal prediction: the 191st smallest of 200.
     assert found.slope == np.sort(error / delta)[190]
     assert found.threshold == pytest.approx(0.1 / found.slope)
-    # Of the frames that err by more than the tolerance, nearly none is below the threshold.
     assert np.mean((error > 0.1) & (delta <= found.threshold)) <= 0.05
 
 

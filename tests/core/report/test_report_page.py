@@ -196,8 +196,8 @@ def test_error_bars_tell_their_frames(campaign):
     )  # fmt: skip
     told = with_records(campaign, replace(first, calibration={"forces": forces}).to_dict())
     assert tables.bars(told).rows == [
-        ["1", "Forces", "frame", "2", "3.5", "14 audit frames"],
-        ["1", "Forces", "single atom", "2.2", "4", "96 atoms of them"],
+        ["1", "Forces", "frame", "2.00", "3.50", "14 audit frames"],
+        ["1", "Forces", "single atom", "2.20", "4.00", "96 atoms of them"],
     ]
 
 
