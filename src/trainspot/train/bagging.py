@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CIRCLE: Final = 2**32
 _STEP: Final = 2654435769  # 2**32 / golden ratio: any run of steps covers the circle evenly
+_DIGITS: Final = 12  # of a share: a database keeps no more than 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,15 @@ class Bag:
         offset = derive_seed(self.seed, "bagging", "offset") % _CIRCLE
         start = self.member * _CIRCLE // self.committee_size
         places = (steps + np.uint64(offset + _CIRCLE - start)) % np.uint64(_CIRCLE)
-        out = places < np.uint64(int(self.share * _CIRCLE))
+        out = places < np.uint64(self._arc)
         _keep_one_of_each(out, frames)
         return sorted(frame.identity for frame, is_out in zip(frames, out, strict=True) if is_out)
+
+    @property
+    def _arc(self) -> int:
+        """Length of the arc that is left out: never so long that all members share a place."""
+        share = round(self.share, _DIGITS)
+        return min(int(share * _CIRCLE), _CIRCLE + _CIRCLE // -self.committee_size)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -107,9 +114,9 @@ def bags(share: float, committee_size: int, seed: int) -> list[Bag]:
     Raises:
         InputError: See ``check_share``.
     """
-    check_share(share, committee_size)
     if not share:
         return []
+    check_share(share, committee_size)
     return [Bag(float(share), member, committee_size, seed) for member in range(committee_size)]
 
 
@@ -119,8 +126,8 @@ def check_share(share: float, committee_size: int) -> None:
     Raises:
         InputError: The share is negative or above 1 - 1/M.
     """
-    largest = 1.0 - 1.0 / committee_size
-    if not 0.0 <= share <= largest:
+    largest = 1.0 - 1.0 / max(1, committee_size)
+    if not 0.0 <= round(share, _DIGITS) <= round(largest, _DIGITS):
         raise InputError(
             f"{committee_size} members cannot leave out a share of {share:g} each",
             where="train.bagging",
