@@ -89,7 +89,8 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     }
     if campaign.train.engine != trainer:
         notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
-        changed["train"] = {"engine": trainer, "committee_size": campaign.train.committee_size}
+        kept = {name: getattr(campaign.train, name) for name in ("committee_size", "bagging")}
+        changed["train"] = {"engine": trainer, **kept}
         if campaign.train.start != "foundation":
             changed["train"]["start"] = campaign.train.start
         else:

@@ -37,10 +37,12 @@ def _check(inputs: Any, _: Any) -> str | None:
     complaint: str | None = ports["settings"].validate(inputs["settings"])
     if complaint is not None:
         return str(complaint)
+    if "bagging" in inputs and inputs["bagging"].get_dict().keys() != {"share", "seed"}:
+        return "bagging needs 'share' and 'seed', and nothing else"
     try:
         bagged = bool(_bags(inputs))
-    except (InputError, KeyError, TypeError) as error:
-        return f"bagging: {error}"
+    except InputError as error:
+        return str(error)
     if bagged and "bag" not in ports:
         return f"{workchain.__name__} has no input 'bag'; train without bagging, or add the input"
     return None
