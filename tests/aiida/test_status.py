@@ -18,7 +18,7 @@ from aiida_trainspot.results.find import find
 from aiida_trainspot.results.status import Progress, progress, status
 from trainspot.cli import main
 from trainspot.common.errors import InputError
-from trainspot.judge.calibrate import Calibration
+from trainspot.predictions.calibration import Calibration
 
 RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
 RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}

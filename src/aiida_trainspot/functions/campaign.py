@@ -13,9 +13,9 @@ from trainspot.campaign import decisions as pure
 from trainspot.campaign.loop import rules_of
 from trainspot.campaign.record import IterationRecord, Work
 from trainspot.config.models import Campaign
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
+from trainspot.predictions.calibration import Calibration
 
 
 def campaign_of(config: Dict) -> Campaign:

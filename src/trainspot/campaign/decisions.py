@@ -26,12 +26,13 @@ from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import Calibration, calibrate, of_committee
+from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.verdict import State, conclude, misses
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
 NO_PAIRS = Pairs.concatenate([])

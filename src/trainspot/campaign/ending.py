@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.common.text import broken_off, counted, listed, most
+from trainspot.data.failure import Failure, failure_of
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.label.base import engine
 from trainspot.train.run import trainer
@@ -102,9 +103,9 @@ def causes(failures: Dataset) -> dict[Cause, int]:
     """Number of failed frames by cause, the most frequent first; isolated atoms are separate."""
     counts: Counter[Cause] = Counter()
     for frame in failures:
-        failure = frame.info.get("failure") or {}
+        failure = failure_of(frame) or Failure("")
         atom = str(frame.to_atoms().symbols) if is_isolated_atom(frame) else None
-        counts[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
+        counts[Cause(failure.reason, failure.exit_status, atom)] += 1
     return dict(counts.most_common())
 
 
@@ -113,7 +114,7 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
 
     Args:
         labelled: Number of labelled frames.
-        failures: Frames whose labelling failed, each with ``info["failure"]``.
+        failures: Frames whose labelling failed, each with its ``Failure``.
         campaign: The resolved campaign.
     """
     by_cause, section = causes(failures), campaign.label

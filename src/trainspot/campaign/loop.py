@@ -40,13 +40,13 @@ from trainspot.evaluate.batch import evaluate
 from trainspot.explore import schedule
 from trainspot.explore.frames import broken_off
 from trainspot.explore.schedule import Run
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
 from trainspot.judge.why import Past
 from trainspot.models.potential import Potential
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.split import assign
 

@@ -15,10 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from trainspot.common.errors import DataError
 from trainspot.judge import earlier
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.scoring import Rates
 from trainspot.judge.verdict import State
+from trainspot.predictions.calibration import Calibration
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from trainspot.common.errors import DataError
 from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
 from trainspot.judge import earlier
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
 from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
@@ -24,6 +23,7 @@ from trainspot.judge.select import Selection, needs_descriptors, strategy
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 

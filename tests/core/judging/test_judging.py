@@ -16,13 +16,13 @@ from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.judge import Judgement, State, judge
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import Contact, FrameDecision, Kind
 from trainspot.judge.draws import audit_size
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Judged, draw
 from trainspot.judge.select.random import RandomSelection
 from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
+from trainspot.predictions.calibration import Calibration
 
 NO_STARTS = Dataset.from_frames([])
 LIMITS = ScreenSettings()

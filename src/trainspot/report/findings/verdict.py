@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainspot.common.text import broken_off, counted, sentences
-from trainspot.judge.calibrate import MIN_PAIRS
 from trainspot.judge.decision import NOVELTY
+from trainspot.predictions.calibration import MIN_PAIRS
 from trainspot.report.findings.headlines import HEADLINES, UNSURE, Answer, Ending, Within
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
