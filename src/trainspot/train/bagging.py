@@ -42,7 +42,7 @@ class Bag:
       so that a model of the last iteration (``start: previous``) has not seen them either.
 
     Isolated atoms, validation and test frames are in every bag. Of each strategy and each element a
-    member keeps at least one frame.
+    member keeps at least one frame, until later frames join it.
 
     Attributes:
         share: Share of the training frames to leave out, see ``check_share``.
