@@ -11,7 +11,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.base import decision
 from aiida_trainspot.functions.campaign import campaign_of
 from trainspot.campaign import decisions as pure
-from trainspot.campaign.loop import initial_frames
+from trainspot.campaign.decisions import initial_frames
 from trainspot.data.failure import Failure, failure_of
 from trainspot.explore import frames
 from trainspot.explore import schedule as scheduling

@@ -7,9 +7,10 @@ model card and the plain loop. The sentences name only settings of the engines o
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.campaign.exit import Ending
 from trainspot.common.text import broken_off, counted, listed, most
 from trainspot.data.failure import Failure, failure_of
 from trainspot.data.isolated import is_isolated_atom
@@ -52,25 +53,6 @@ _DOING: Final = {
     "augment": "augmenting", "label": "labelling", "train": "training", "explore": "exploring",
     "evaluate": "evaluating", "judge": "judging", "compare": "comparing the committees",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a campaign ended, with a remedy.
-
-    Attributes:
-        message: The reason: one or more clauses without a full stop.
-        remedy: A remedy that loses no calculation: a sentence without the full stop.
-        counts: The numbers in the message, as JSON values.
-    """
-
-    message: str
-    remedy: str = ""
-    counts: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """``message``, ``remedy`` and ``counts``."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

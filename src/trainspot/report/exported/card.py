@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
+from trainspot.campaign.exit import exit_of
 from trainspot.common.text import counted
 from trainspot.data.failure import reason_of
 from trainspot.report.findings import tables
@@ -58,7 +59,7 @@ def card(
         engines=sorted({reference.engine for reference in references} - {""}),
         n_labelled=int(data.dataset.is_labelled.sum()),
         missing=_missing(data.dataset, failures),
-        running=data.status.get("exit") is None and bool(data.status.get("state")),
+        running=exit_of(data.status) is None and bool(data.status.get("state")),
         notes=data.notes,
         summary=summarise(data),
         errors=tables.errors(latest),
