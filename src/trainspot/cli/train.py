@@ -117,8 +117,9 @@ def train(
     click.echo(f"{counted(len(results), 'member')} trained: {output}")
     if members:
         left_out = ", ".join(str(len(bag.left_out(dataset))) for bag in members)
-        training = counted(len(training_sets(dataset)[0]), "training frame")
-        click.echo(f"of {training} the members left out {left_out}")
+        train = training_sets(dataset)[0]
+        frames_to_share = counted(int((~train.is_isolated).sum()), "training frame")
+        click.echo(f"of {frames_to_share} the members left out {left_out}")
     if drawn := int((inputs.column("split") != dataset.column("split")).sum()):
         # A calibration without these splits would take training frames for held-out ones.
         frames = output / "dataset.h5"

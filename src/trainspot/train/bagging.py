@@ -23,8 +23,9 @@ from trainspot.train.base import FITTED, reference_energies, training_sets
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CIRCLE: Final = 2**32
-_STEP: Final = 2654435769  # 2**32 / golden ratio: any run of steps covers the circle evenly
+    from numpy.typing import NDArray
+
+_POINTS: Final = 2**40  # on the circle, at least
 _DIGITS: Final = 12  # of a share: a database keeps no more than 14
 
 
@@ -32,12 +33,15 @@ _DIGITS: Final = 12  # of a share: a database keeps no more than 14
 class Bag:
     """The training frames that one member of a committee leaves out.
 
-    All training frames lie on a circle. They follow each other in steps of the golden ratio, sorted
-    by iteration, strategy and a draw from the seed. Member m of M leaves out the arc that begins at
-    m/M and is as long as the share. So
+    All training frames lie on a circle of length 1. Sorted by iteration, strategy and a draw from
+    the seed, frame i lies where the van der Corput sequence in base M has its element i (the digits
+    of i in base M, mirrored at the point). Member m of M leaves out the arc that begins at m/M and
+    is as long as the share. So
 
     - each frame is left out by share·M members, rounded down or up, whatever the number of frames;
-    - each member leaves out about the share of each iteration and each strategy;
+    - frames 0 to M - 1, M to 2M - 1 and so on lie on M different parts of the circle: with a share
+      of 1/M all members leave out the same number of frames, to within one, and each about the
+      share of each iteration and each strategy;
     - the frames of a later iteration do not change which of the earlier frames a member leaves out,
       so that a model of the last iteration (``start: previous``) has not seen them either.
 
@@ -79,19 +83,17 @@ class Bag:
         They depend on the frames and not on their order; copies of a frame count as one frame.
         """
         frames = _training_frames(dataset, self.seed)
-        steps = np.arange(len(frames), dtype=np.uint64) * np.uint64(_STEP)
-        offset = derive_seed(self.seed, "bagging", "offset") % _CIRCLE
-        start = self.member * _CIRCLE // self.committee_size
-        places = (steps + np.uint64(offset + _CIRCLE - start)) % np.uint64(_CIRCLE)
-        out = places < np.uint64(self._arc)
+        part = _circle(self.committee_size) // self.committee_size
+        places = _places(len(frames), self.committee_size) - self.member * part
+        out = places % (part * self.committee_size) < self._arc
         _keep_one_of_each(out, frames)
         return sorted(frame.identity for frame, is_out in zip(frames, out, strict=True) if is_out)
 
     @property
     def _arc(self) -> int:
         """Length of the arc that is left out: never so long that all members share a place."""
-        share = round(self.share, _DIGITS)
-        return min(int(share * _CIRCLE), _CIRCLE + _CIRCLE // -self.committee_size)
+        circle = _circle(self.committee_size)
+        return min(int(round(self.share, _DIGITS) * circle), circle - circle // self.committee_size)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only."""
@@ -135,6 +137,28 @@ def check_share(share: float, committee_size: int) -> None:
         )
 
 
+def _circle(base: int) -> int:
+    """The length of the circle in whole numbers, a power of the base."""
+    circle = base
+    while circle < _POINTS:
+        circle *= base
+    return circle
+
+
+def _places(size: int, base: int) -> NDArray[np.int64]:
+    """The first elements of the van der Corput sequence, (size,), times the length of the circle.
+
+    J. G. van der Corput, Proc. Kon. Ned. Akad. Wet. 38, 813 (1935).
+    """
+    rest, places = np.arange(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    unit = _circle(base)
+    while rest.any():
+        unit //= base
+        places += rest % base * unit
+        rest //= base
+    return places
+
+
 @dataclass(frozen=True, slots=True)
 class _TrainingFrame:
     """What the bags depend on.
@@ -166,7 +190,7 @@ def _training_frames(dataset: Dataset, seed: int) -> list[_TrainingFrame]:
     return list(frames.values())
 
 
-def _keep_one_of_each(out: np.ndarray, frames: list[_TrainingFrame]) -> None:
+def _keep_one_of_each(out: NDArray[np.bool_], frames: list[_TrainingFrame]) -> None:
     """Keep the first frame of each strategy and each element of which no frame would be left."""
     members = Counter(group for frame in frames for group in frame.groups)
     gone = Counter(
