@@ -12,6 +12,7 @@ from ase.build import bulk
 from trainspot.campaign import loop
 from trainspot.campaign.decisions import completed
 from trainspot.campaign.engines import engines_of
+from trainspot.cli._why import in_words
 from trainspot.common.errors import InputError, RunError
 from trainspot.common.seeds import derive_seed
 from trainspot.config.document import Document
@@ -19,6 +20,7 @@ from trainspot.config.load import resolve
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.data.refused import MARK
 from trainspot.evaluate.batch import evaluate
 from trainspot.judge.decision import Kind, Method, Way
 from trainspot.judge.why import why
@@ -200,6 +202,45 @@ def test_failed_frames_leave_the_dataset_and_are_not_tried_again(
     assert len(result.failed) >= 2
     assert not set(result.failed.ids) & set(result.dataset.ids)
     assert result.records[0].label_failures == 1
+
+
+def test_refused_frames_are_labelled_when_asked_for(aluminium, toy_campaign, tmp_path):
+    """Their labels count in the budget, their failures end nothing, and other draws stay."""
+    screen = {"max_force": 0.8, "audit": 4}
+    content = toy_campaign | {"screen": screen, "stop": {"max_iterations": 2}}
+    campaign = campaign_of(content)
+    engines, refused = engines_of(campaign, tmp_path), []
+
+    def label(frames):
+        bad = [frame for frame in frames if MARK in frame.info]
+        refused.extend(frame.id for frame in bad)
+        labelled, lost = engines.label(frames.without([frame.id for frame in bad[:2]]))
+        assert not len(lost)
+        return labelled, Dataset.from_frames([failed(frame, "made to fail") for frame in bad[:2]])
+
+    found = loop.run(aluminium, campaign, loop.Engines(label, engines.train, engines.explore))
+    first = found.turns[0]
+    drawn = first.decision.judgement.screen_audit
+    assert sorted(refused) == sorted(drawn)
+    assert len(drawn) == 4
+    assert found.failed.ids == refused[:2]
+    audit = found.records[0].screen_audit
+    assert (audit.drawn, audit.labelled) == (4, 2)
+    forces = {i: found.dataset.by_id(i).labels.forces for i in refused[2:]}
+    largest = {i: np.linalg.norm(f, axis=1).max() for i, f in forces.items()}
+    assert audit.physical == sum(force <= 0.8 for force in largest.values())
+    splits = {i: found.dataset.by_id(i).split for i in largest}
+    assert splits == {i: "train" if force <= 0.8 else None for i, force in largest.items()}
+    assert not set(first.score.audit_pairs.frame_ids) & set(drawn)
+    plain = campaign_of(content | {"screen": {"max_force": 0.8}})
+    without = loop.run(aluminium, plain, engines_of(plain, tmp_path / "plain"))
+    before = without.turns[0].decision.judgement
+    assert before.selected == first.decision.judgement.selected
+    assert before.audit == first.decision.judgement.audit
+    history = loop.history(found, campaign)
+    lines = in_words(why(next(iter(largest)), history, found.dataset, found.failed))
+    assert f"screen audit: {audit.physical} of 2 labelled frames" in "\n".join(lines)
+    assert sum(line.startswith("physical: ") for line in lines) == 1
 
 
 def test_too_many_failures_end_the_loop(aluminium, campaign, tmp_path):

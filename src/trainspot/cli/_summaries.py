@@ -15,10 +15,11 @@ def of_judgement(judgement: Judgement) -> str:
     by = ", ".join(f"{name}: {n}" for name, n in judgement.flagged_by.items() if n)
     flagged = f"{len(judgement.flagged)} flagged" + (f" ({by})" if by else "")
     repeated = judgement.near_duplicates
+    screened = f", {n} for the screen audit" if (n := len(judgement.screen_audit)) else ""
     near = f"{repeated} near-duplicates, " if repeated else ""
     return (
         f"{judgement.explored} frames; refused: {refused}; {flagged}; {near}"
-        f"{len(judgement.selected)} selected, {len(judgement.audit)} for the audit"
+        f"{len(judgement.selected)} selected, {len(judgement.audit)} for the audit{screened}"
     )
 
 

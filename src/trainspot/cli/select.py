@@ -113,13 +113,14 @@ def select(
     for calibration in limits.values():
         if not calibration.fitted:
             _messages.warning(of_calibration(calibration))
+    screen = config.screen if config else ScreenSettings()
     judgement = judge(
         explored,
         predicted,
         limits,
         io.read(known_file) if known_file else explored[:0],
         JudgeSettings(
-            screen=config.screen if config else ScreenSettings(),
+            screen=screen,
             select=by,
             stop=StopSettings(final_audit=audit),
         ),
@@ -127,7 +128,7 @@ def select(
         seed=seed,
         starts=io.read(starts_file) if starts_file else explored[:0],
     )
-    io.write(explored.select(judgement.chosen), output)
+    io.write(judgement.chosen_of(explored, screen.max_force), output)
     if as_json:
         reasons = {i: sentence(decision) for i, decision in judgement.decisions.items()}
         click.echo(json.dumps(judgement.to_dict() | {"reasons": reasons}, sort_keys=True))

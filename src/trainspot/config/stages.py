@@ -150,7 +150,7 @@ class LabelSection(EngineSection):
     min_success: Share = Field(
         0.9,
         description="smallest share of the frames that must be labelled; each isolated "
-        "atom must be labelled",
+        "atom must be labelled; frames of screen.audit do not count",
     )
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainspot.data.refused import not_held_out
 from trainspot.judge.calibrate import NEGLIGIBLE
 from trainspot.judge.diagnostics import sigma_per_delta
 from trainspot.predictions.calibration import MIN_PAIRS, Calibration
@@ -65,7 +66,7 @@ def collect_atoms(
         trained: See ``judge.pairs.collect_pairs``.
     """
     labelled = dataset.labelled()
-    training = set(labelled.subset("train").ids if trained is None else trained)
+    training = set(not_held_out(labelled) if trained is None else trained)
     finite = predictions.is_finite.tolist()
     held_out = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - training
     chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in held_out))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainspot.common.errors import DataError
 from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
+from trainspot.data.refused import not_held_out
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 
@@ -102,12 +103,14 @@ def collect_pairs(
         dataset: Labelled frames; those that the predictions lack are left out.
         predictions: Of one committee, at least two members.
         trained: Ids of the training frames of the committee; by default the frames of the split
-            ``train``. Audit frames get a split after the judgement: for audit frames give ``()``.
+            ``train``, and all frames that a screen refused (``data.refused``), which never count as
+            held-out frames. Audit frames get a split after the judgement: for audit frames give
+            ``()``.
     """
     evaluated = set(predictions.ids)
     chosen = dataset.labelled()
     chosen = chosen.select(dict.fromkeys(i for i in chosen.ids if i in evaluated))
-    seen = set(chosen.subset("train").ids if trained is None else trained)
+    seen = set(not_held_out(chosen) if trained is None else trained)
     mine = predictions.select(chosen.ids)
     delta, error, has_label = mine.disagreement(), mine.errors(chosen), mine.referenced(chosen)
     return Pairs(

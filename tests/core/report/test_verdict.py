@@ -9,7 +9,7 @@ from html import unescape
 
 import pytest
 
-from trainspot.campaign.record import FinalAudit
+from trainspot.campaign.record import FinalAudit, ScreenAudit
 from trainspot.report import compose
 from trainspot.report.findings import tables
 from trainspot.report.findings.data import ReportData
@@ -227,6 +227,23 @@ def test_random_choice_and_final_audit_are_told(campaign):
     assert "final audit found 3 frames with an error beyond the tolerance" in " ".join(
         summary.sentences
     )
+
+
+@pytest.mark.parametrize(("physical", "more"), [(0, ""), (2, "a larger screen.overlap_force")])
+def test_what_labels_say_about_the_screen_is_told(campaign, physical, more):
+    first, last = campaign.records[0], campaign.records[-1]
+    first = replace(first, refused={"force": 5}, screen_audit=ScreenAudit(2, 2, physical))
+    last = replace(last, n=first.n + 1, refused={"force": 5}, screen_audit=ScreenAudit(2, 1, 0))
+    status = {**campaign.status, "iterations": [first.to_dict(), last.to_dict()]}
+    data = ReportData(status, campaign.dataset)
+    limits = " ".join(summarise(data).limits)
+    assert f"{physical} of 3 labelled frames that the screen refused were physical" in limits
+    assert more in limits
+    assert bool(more) is ("screen.overlap_force" in limits)
+    table = tables.refusals(data)
+    assert table.header[-3:] == ["Drawn", "Labelled", "Physical"]
+    assert [row[-3:] for row in table.rows] == [["2", "2", str(physical)], ["2", "1", "0"]]
+    assert "Drawn" not in tables.refusals(campaign).header
 
 
 def test_too_few_frames_for_thresholds_are_told_with_a_remedy(campaign):

@@ -15,7 +15,7 @@ from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, pl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.campaign.record import MemberError
+    from trainspot.campaign.record import MemberError, ScreenAudit
     from trainspot.judge.novelty import Novelty
     from trainspot.judge.scoring import Rates
     from trainspot.predictions.calibration import Calibration, Interval
@@ -45,7 +45,22 @@ def refusals(data: ReportData) -> Table:
         for n, counted in by_iteration
     ]
     caption = "Explored frames refused by the screen, by reason."
-    return Table(caption, ["Iteration", *reasons], rows if reasons else [])
+    header = ["Iteration", *reasons]
+    audits = {r.n: r.screen_audit for r in data.records if r.screen_audit}
+    if audits:
+        header += ["Drawn", "Labelled", "Physical"]
+        rows = [[*row, *_screen_audit(audits.get(int(row[0])))] for row in rows]
+        caption += (
+            " Drawn: refused frames that were drawn at random for labelling. Physical: frames of "
+            "these whose labelled forces are all below screen.max_force; only they are used for "
+            "training."
+        )
+    return Table(caption, header, rows if reasons else [])
+
+
+def _screen_audit(audit: ScreenAudit | None) -> list[str]:
+    counts = (audit.drawn, audit.labelled, audit.physical) if audit else (0, 0, 0)
+    return [NONE if count is None else str(count) for count in counts]
 
 
 def runs(data: ReportData) -> Table:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainspot.campaign.exit import exit_of
+from trainspot.common import text
 from trainspot.common.text import broken_off, counted
 from trainspot.judge.decision import NOVELTY
 from trainspot.predictions.calibration import MIN_PAIRS
@@ -86,6 +87,7 @@ def summarise(data: ReportData) -> Summary:
         *_strategy_limits(data),
         *trust,
         *_exploration_limits(data, record, ending),
+        *_screen_limits(data.records),
         *_data_limits(data, record),
     ]
     return Summary(answer, headline, _grounds(data, record, judged, ending), limits)
@@ -254,6 +256,24 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
         if lacking := too_few(record):
             limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
+
+
+def _screen_limits(records: Iterable[IterationRecord]) -> list[str]:
+    audited = screen_audit(records)
+    return [f"{audited}."] if audited else []
+
+
+def screen_audit(records: Iterable[IterationRecord]) -> str:
+    """What the labels of refused frames say about the screen; empty without such labels."""
+    audits = [record.screen_audit for record in records if record.screen_audit]
+    labelled = sum(audit.labelled or 0 for audit in audits)
+    physical = sum(audit.physical or 0 for audit in audits)
+    if not labelled:
+        return ""
+    said = text.screen_audit(labelled, physical)
+    if not physical:
+        return said
+    return f"{said}: a larger screen.overlap_force or screen.max_force refuses fewer of them"
 
 
 def too_few(record: IterationRecord) -> str:
