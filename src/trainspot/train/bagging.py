@@ -35,8 +35,8 @@ class Bag:
 
     All training frames lie on a circle of length 1. Sorted by iteration, strategy and a draw from
     the seed, frame i lies where the van der Corput sequence in base M has its element i (the digits
-    of i in base M, mirrored at the point). Member m of M leaves out the arc that begins at m/M and
-    is as long as the share. So
+    of i in base M, mirrored at the point), turned by an angle from the seed. Member m of M leaves
+    out the arc that begins at m/M and is as long as the share. So
 
     - each frame is left out by share·M members, rounded down or up, whatever the number of frames;
     - frames 0 to M - 1, M to 2M - 1 and so on lie on M different parts of the circle: with a share
@@ -84,7 +84,8 @@ class Bag:
         """
         frames = _training_frames(dataset, self.seed)
         part = _circle(self.committee_size) // self.committee_size
-        places = _places(len(frames), self.committee_size) - self.member * part
+        turn = derive_seed(self.seed, "bagging", "turn") % part
+        places = _places(len(frames), self.committee_size) + turn - self.member * part
         out = places % (part * self.committee_size) < self._arc
         _keep_one_of_each(out, frames)
         return sorted(frame.identity for frame, is_out in zip(frames, out, strict=True) if is_out)
@@ -148,7 +149,7 @@ def _circle(base: int) -> int:
 def _places(size: int, base: int) -> NDArray[np.int64]:
     """The first elements of the van der Corput sequence, (size,), times the length of the circle.
 
-    J. G. van der Corput, Proc. Kon. Ned. Akad. Wet. 38, 813 (1935).
+    J. G. van der Corput, Proc. Akad. Wet. Amsterdam 38, 813 (1935).
     """
     rest, places = np.arange(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     unit = _circle(base)
