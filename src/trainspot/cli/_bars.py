@@ -107,7 +107,7 @@ class Calibrated:
             tolerance = f", tolerance {epsilon:.4g}" if math.isfinite(epsilon) else ""
             yield (
                 f"{name}: sigma (calibrated error bar) {sigmas.median:.3g} (median), "
-                f"{sigmas.largest:.3g} (largest) {UNITS[name]}{tolerance}"
+                f"{sigmas.largest:.3g} (largest) {UNITS[name]}{tolerance}{self._wide(name)}"
             )
         if self.missing:
             yield f"no sigma, because not calibrated: {self.missing}"
@@ -124,6 +124,14 @@ class Calibrated:
                     "on (novelty above 1): no sigma"
                 )
 
+    def _wide(self, name: str) -> str:
+        """The 90 % bar and the frames behind the bars; nothing in exports of earlier versions."""
+        fit = self.calibrations[name]
+        if fit.sigma is None or fit.bar_90 is None:
+            return ""
+        frames = text.counted(fit.bars_frames, f"{fit.bars_from} frame")
+        return f"; 90 % bar: {fit.bar_90 / fit.sigma:.3g} sigma; from {frames}"
+
     def content(self, output: Path) -> dict[str, Any]:
         """JSON for programs: ``calibrated`` by property, and ``doubtful``, the worst frame first.
 
@@ -139,6 +147,8 @@ class Calibrated:
                 "verdict": fit.verdict,
                 "pairs": fit.pairs,
                 "tolerance": _json(fit.tolerance),
+                "bars_from": fit.bars_from,
+                "bars_frames": fit.bars_frames,
             }
             for name, fit in self.calibrations.items()
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -97,6 +97,11 @@ class ErrorBars:
             labelled the frame; ``None`` without thresholds.
         novelty: Distance of the frame from the training frames over its threshold, if it is known:
             above 1 the frame is outside.
+        energy_90: As ``energy``, for nine tenths of the errors; ``None`` without calibration, and
+            with one of an earlier version.
+        forces_90: As ``forces``, for nine tenths of the errors.
+        frame_forces_90: As ``frame_forces``, for nine tenths of the errors.
+        stress_90: As ``stress``, for nine tenths of the errors.
     """
 
     energy: float
@@ -104,6 +109,10 @@ class ErrorBars:
     frame_forces: float
     stress: float | None
     threshold_ratio: float | None
+    energy_90: float | None = None
+    forces_90: NDArray[np.float64] | None = None
+    frame_forces_90: float | None = None
+    stress_90: float | None = None
     novelty: float | None = None
 
     def with_novelty(self, novelty: float) -> ErrorBars:
@@ -113,11 +122,12 @@ class ErrorBars:
         error bars: they are NaN.
         """
         ratio = novelty if self.threshold_ratio is None else max(self.threshold_ratio, novelty)
+        judged = replace(self, threshold_ratio=ratio, novelty=novelty)
         if novelty <= 1.0:
-            return replace(self, threshold_ratio=ratio, novelty=novelty)
-        stress = None if self.stress is None else math.nan
-        unknown = np.full(len(self.forces), math.nan)
-        return ErrorBars(math.nan, unknown, math.nan, stress, ratio, novelty)
+            return judged
+        names = {entry.name for entry in fields(self)} - {"threshold_ratio", "novelty"}
+        bars = {name: getattr(self, name) for name in names}
+        return replace(judged, **{n: math.nan * v for n, v in bars.items() if v is not None})
 
 
 class Uncertain(Potential, abstract=True):

@@ -28,7 +28,7 @@ from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError, InputError
 from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
-from trainspot.predictions.error_bars import FORMER_RATIO, NOVELTY, RATIO, Trust, calibrated
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO, Trust, calibrated, columns
 from trainspot.predictions.predictions import Predictions
 
 FORMAT: Final = "trainspot-predictions"
@@ -75,8 +75,7 @@ class Writer:
         self._row = self._atom = 0
         self._committee = n_members > 1
         self._trust = trust if self._committee else {}
-        bars = [*self._trust, RATIO] if self._trust or novelty else []
-        bars += [NOVELTY] if novelty else []
+        bars = columns(self._trust, novelty=novelty)
         sizes = {"M": n_members, "N": len(n_atoms), "A": int(n_atoms.sum()), "3": 3}
         for name, (dtype, axes) in _COLUMNS.items():
             if name != "offsets":

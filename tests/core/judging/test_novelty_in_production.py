@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import h5py
 import numpy as np
@@ -26,6 +26,7 @@ from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space, domain_of
 from trainspot.label.ase import AseSettings, label_frame
 from trainspot.models.novelty_file import NOVELTY, read_domain, write_domain
+from trainspot.models.potential import ErrorBars
 from trainspot.predictions import domain as domain_module
 from trainspot.predictions import files
 from trainspot.predictions.calibration import Calibration
@@ -193,6 +194,17 @@ def test_a_slab_is_outside_and_has_no_bars_and_bulk_is_inside(exported):
     assert results["slab"]["threshold_ratio"] == results["slab"]["excess"] > 1.0
     assert np.isfinite(results["slab"]["energy"])
     assert np.isfinite(results["slab"]["forces"]).all()
+
+
+def test_no_bar_of_any_kind_is_left_outside():
+    bars = ErrorBars(1.0, np.ones(2), 1.0, None, 0.2, 1.0, np.ones(2), 1.0, 1.0)
+    outside = bars.with_novelty(1.5)
+    kept = {"stress": None, "threshold_ratio": 1.5, "novelty": 1.5}
+    for entry in fields(ErrorBars):
+        value = getattr(outside, entry.name)
+        assert value == kept[entry.name] if entry.name in kept else np.isnan(value).all()
+    inside = bars.with_novelty(0.5)
+    assert (inside.energy_90, inside.threshold_ratio, inside.novelty) == (1.0, 0.5, 0.5)
 
 
 @pytest.mark.filterwarnings("ignore:error bars of")
