@@ -14,8 +14,10 @@ from trainspot.campaign.decisions import completed
 from trainspot.campaign.engines import engines_of
 from trainspot.cli._why import in_words
 from trainspot.common.errors import InputError, RunError
+from trainspot.common.seeds import derive_seed
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
+from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.data.refused import MARK
@@ -24,6 +26,7 @@ from trainspot.judge.decision import Kind, Method, Way
 from trainspot.judge.why import why
 from trainspot.label.base import failed
 from trainspot.predictions.predictions import Predictions
+from trainspot.train.base import member_seeds
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +259,57 @@ def test_a_committee_of_one_and_the_same_model_ends_the_loop(aluminium, toy_camp
     campaign = campaign_of(toy_campaign | {"train": train})
     with pytest.raises(RunError, match="all 3 members are the same model, so they never disagree"):
         loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def bagged(aluminium, toy_campaign, tmp_path_factory):
+    """A campaign whose members differ by their frames alone, and what each was trained on."""
+    settings = {"bootstrap": False, "n_random": 0}
+    train = toy_campaign["train"] | {"settings": settings, "bagging": 0.34, "start": "previous"}
+    campaign = campaign_of(toy_campaign | {"train": train, "stop": {"max_iterations": 2}})
+    folder = tmp_path_factory.mktemp("bagged")
+    result = loop.run(aluminium, campaign, engines_of(campaign, folder))
+    seeds = [derive_seed(campaign.seed, "train", n) for n in (1, 2)]
+    members = [
+        [
+            set(hdf5.read(folder / f"committee-{seed}" / f"member-{s}" / "dataset.h5").ids)
+            for s in member_seeds(seed, 3)
+        ]
+        for seed in seeds
+    ]
+    return result, members
+
+
+def test_members_leave_out_frames_and_each_frame_has_a_member(bagged):
+    result, members = bagged
+    for turn, own in zip(result.turns, members, strict=True):
+        known = turn.decision.dataset.labelled()
+        train, validation = (set(known.subset(name).ids) for name in ("train", "validation"))
+        assert set.union(*own) == train | validation
+        for ids in own:
+            assert validation < ids
+            assert 0.1 < len(train - ids) / len(train) < 0.5  # few frames
+            assert known.select(train - ids).is_isolated.sum() == 0
+
+
+def test_frames_that_a_member_left_out_calibrate_nothing(bagged):
+    """They are training frames of the committee: the other members have seen them."""
+    for turn in bagged[0].turns:
+        known = turn.decision.dataset.labelled()
+        held_out = set(known.subset("validation").ids) | set(known.subset("test").ids)
+        pairs = turn.calibrations["forces"].held_out
+        assert pairs == turn.calibrations["forces"].pairs
+        assert pairs <= len(held_out)
+        assert not set(known.subset("train").ids) & set(turn.predictions.ids)
+
+
+def test_a_model_to_start_from_has_not_seen_what_its_successor_leaves_out(bagged):
+    result, (first, second) = bagged
+    early = set(result.turns[0].decision.dataset.labelled().ids) - set(
+        result.turns[0].decision.judgement.chosen
+    )
+    for before, after in zip(first, second, strict=True):
+        assert before & early == after & early
 
 
 def test_engines_that_need_aiida_are_refused(toy_campaign, tmp_path):

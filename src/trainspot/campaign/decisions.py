@@ -30,11 +30,11 @@ from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge import earlier
-from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
+from trainspot.judge.atoms import with_atom_coverage
 from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective
+from trainspot.judge.scoring import flag_rates, prospective
 from trainspot.judge.verdict import State, conclude, misses
 from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
@@ -63,7 +63,9 @@ class Score:
     """The success of an earlier judgement, after the labelling of its frames.
 
     Attributes:
-        prospective: TPR, PPV and their intervals of each property, on the new labels.
+        prospective: TPR, PPV and their intervals of each property's threshold, on the new labels.
+        flags: The same of the flags that the judgement raised, novelty included; ``None`` after a
+            final audit, and in scores of earlier versions.
         audit_pairs: Pairs of all audit frames so far, from before the training on these frames.
         misses: Number of final-audit frames with an error beyond the tolerance.
         conclusion: Conclusion of a final audit; ``None`` after an ordinary selection.
@@ -75,6 +77,7 @@ class Score:
     misses: int
     conclusion: State | None
     screen_audit: ScreenAudit | None = None
+    flags: Prospective | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of the form."""
@@ -85,6 +88,7 @@ class Score:
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
+            "flags": self.flags.to_dict() if self.flags else None,
         }
 
     @classmethod
@@ -100,7 +104,9 @@ class Score:
             misses, said = int(stored["misses"]), stored["conclusion"]
             conclusion = None if said is None else State(said)
             audit = TypeAdapter(ScreenAudit | None).validate_python(stored.get("screen_audit"))
-            return cls(rates, Pairs.from_dict(stored["audit_pairs"]), misses, conclusion, audit)
+            flags = TypeAdapter(Prospective | None).validate_python(stored.get("flags"))
+            pairs = Pairs.from_dict(stored["audit_pairs"])
+            return cls(rates, pairs, misses, conclusion, audit, flags)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not the score of a judgement") from error
 
@@ -177,9 +183,9 @@ def thresholds(
     """
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
-    calibrations = of_committee(calibrations, predictions.committee)
-    return pairs, with_atom_scale(calibrations, validation, predictions)
+    audit = audit_pairs.frame_ids
+    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed, audit)
+    return pairs, of_committee(calibrations, predictions.committee)
 
 
 def decide(
@@ -274,17 +280,18 @@ def score(
         conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
         return Score({}, audit_pairs, missed, conclusion, screened)
     together = frames_of((*judgement.selected, *judgement.audit))
+    samples = ((collect_pairs(together, predictions, trained=()), together), (audit, audited))
     batch, unbiased = (
         with_atom_coverage(
             prospective(pairs, calibrations, rules.tolerance), calibrations, frames, predictions
         )
-        for pairs, frames in (
-            (collect_pairs(together, predictions, trained=()), together),
-            (audit, audited),
-        )
+        for pairs, frames in samples
     )
     rates = {name: Prospective.of(rate, unbiased[name]) for name, rate in batch.items()}
-    return Score(rates, Pairs.concatenate([audit_pairs, audit]), missed, None, screened)
+    raised = set(judgement.flagged)
+    flags = Prospective.of(*(flag_rates(pairs, raised, rules.tolerance) for pairs, _ in samples))
+    every = Pairs.concatenate([audit_pairs, audit])
+    return Score(rates, every, missed, None, screened, flags)
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:
@@ -376,4 +383,4 @@ def finished_record(
         return complete
     audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)
     complete = replace(complete, prospective=scored.prospective, final_audit=audit)
-    return replace(complete, screen_audit=scored.screen_audit)
+    return replace(complete, screen_audit=scored.screen_audit, flags=scored.flags)

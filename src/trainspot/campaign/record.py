@@ -202,10 +202,12 @@ class IterationRecord:
         novelty: The thresholds of novelty and their data.
         selected: Frames chosen for training.
         audit: Frames drawn for the audit.
-        random_choice: Whether no threshold was fitted; the choice was then random.
+        random_choice: Whether there was no pair to find thresholds with; the choice was then
+            random.
         verdict: The next step.
         common_test: RMSE of the committee on the final test frames by property.
         prospective: Success of the thresholds on the new labels, by property.
+        flags: Success of the flags that were raised, novelty included, on the new labels.
         final_audit: Result of a final audit.
         seconds: Wall time by stage.
         screen_audit: Outcome of the screen audit; ``None``: no refused frame was drawn.
@@ -236,6 +238,7 @@ class IterationRecord:
     verdict: State | None = None
     common_test: Mapping[str, float] | None = None
     prospective: Mapping[str, Prospective] | None = None
+    flags: Prospective | None = None
     final_audit: FinalAudit | None = None
     seconds: Mapping[str, float] | None = None
     screen_audit: ScreenAudit | None = None

@@ -135,7 +135,7 @@ class Draws:
         settings: Budget and stopping rules.
         iteration: Number of this iteration.
         seed: Seed of the campaign.
-        fallback: Whether no threshold was fitted; the choice is then random.
+        fallback: Whether there was no pair to find thresholds with; the choice is then random.
     """
 
     pool: Pool

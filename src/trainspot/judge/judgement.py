@@ -44,7 +44,7 @@ class Judgement:
         duplicates: Explored frames that occur twice or were in the dataset before.
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
-        fallback: Whether no threshold was fitted; the choice was then random.
+        fallback: Whether there was no pair to find thresholds with; the choice was then random.
         decisions: The decision about each explored id.
         flagged_by: Number of frames that each property and ``novelty`` flags; a frame can count
             several times.
@@ -190,12 +190,12 @@ def judge(
     if space and novelty.thresholds:
         ratios[NOVELTY] = space.from_training() / limits
         novel = ratios[NOVELTY] > 1.0
-    fallback = not any(calibration.fitted for calibration in calibrations.values())
+    fallback = all(calibration.is_blind() for calibration in calibrations.values())
     state = verdict(
         explored=len(unique),
         valid=len(valid),
         flagged=int(disagrees.sum()),
-        fitted=not fallback,
+        fitted=any(calibration.fitted for calibration in calibrations.values()),
         iteration=iteration,
         settings=settings.stop,
         novel=int(novel.sum()),

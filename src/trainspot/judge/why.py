@@ -328,7 +328,7 @@ def _worst_atom(
     true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
     scale = (
         (calibration.atom_sigma or calibration.sigma)
-        if calibration is not None and calibration.fitted
+        if calibration is not None and calibration.has_bars()
         else None
     )
     return WorstAtom(
@@ -359,7 +359,7 @@ def _properties(
             threshold=calibration.threshold,
             tolerance=calibration.tolerance,
             exceeds=value > calibration.threshold,
-            predicted_error=scale * value if is_finite and calibration.fitted else None,
+            predicted_error=scale * value if is_finite and calibration.has_bars() else None,
             true_error=float(error[name][0]) if has[name][0] and is_finite else None,
         )
     return properties

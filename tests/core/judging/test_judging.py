@@ -34,7 +34,7 @@ def thresholds(**values):
 
 def unfitted(**values):
     return {
-        name: replace(Calibration.given(name, value), fitted=False)
+        name: replace(Calibration.given(name, value), fitted=False, basis="no pairs")
         for name, value in values.items()
     }
 
