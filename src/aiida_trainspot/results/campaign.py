@@ -73,13 +73,16 @@ def collect(node: WorkChainNode) -> ReportData:
 
 
 def explored(node: WorkChainNode) -> Dataset | None:
-    """All frames of the explorations so far, chosen or not; ``None`` before the first."""
+    """All frames of the explorations so far, each once; ``None`` before the first."""
     parts = [
         stage.node.outputs.explored.dataset
         for stage in stages_of(node)
         if stage.name == "explore" and "explored" in stage.node.outputs
     ]
-    return Dataset.concatenate(parts) if parts else None
+    if not parts:
+        return None
+    frames = Dataset.concatenate(parts)
+    return frames.select(dict.fromkeys(frames.ids))  # a pool shows a frame in many iterations
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:

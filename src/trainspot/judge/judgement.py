@@ -155,6 +155,7 @@ def judge(
     iteration: int,
     seed: int,
     starts: Dataset,
+    is_rest: bool = False,
 ) -> Judgement:
     """Screen, flag, draw the audit, select and give the verdict.
 
@@ -168,6 +169,7 @@ def judge(
         iteration: Number of this iteration; the first is 1.
         seed: Seed of the campaign; the draws of different iterations are independent.
         starts: Start frames of the trajectories, for the screen.
+        is_rest: Whether the explorer has no other frame.
 
     Raises:
         InputError: A frame that the predictions lack, or an unknown selection method.
@@ -201,6 +203,7 @@ def judge(
         settings=settings.stop,
         novel=int(novel.sum()),
         expected=1.0 - novelty.share if novelty.share else 0.0,
+        is_rest=is_rest,
     )
     score = np.max(np.stack([*ratios.values(), np.zeros(len(valid))]), axis=0)
     repeated = space.repeated(by.near_duplicate, score) if space else {}

@@ -90,6 +90,28 @@ def runs(data: ReportData) -> Table:
     return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
 
 
+def pool(data: ReportData) -> Table:
+    """True errors on the frames of a pool, by iteration; empty without a pool."""
+    rows = []
+    for record in data.records:
+        if (used := record.pool) is None:
+            continue
+        cells = [_shown(used.rmse.get(q.key), q.scale) for q in QUANTITIES]
+        cells += [NONE if n is None else str(n) for n in (used.unflagged, used.missed)]
+        counts = [used.frames - used.left, used.left, record.explored]
+        rows.append([str(record.n), *map(str, counts), *cells])
+    caption = (
+        "The pool before each selection. Its labels are known, so the errors of frames that no "
+        "committee was trained on are known too: root mean square error of the committee mean on "
+        "all judged frames, and how many of the frames below all thresholds have an error beyond "
+        "the tolerance. No decision uses these errors."
+    )
+    if not any(record.pool and record.pool.rmse for record in data.records):
+        caption = "The pool before each selection. The labels of its frames are not known."
+    header = ["Iteration", "Used", "Left", "Judged", *(f"{q.title} ({q.unit})" for q in QUANTITIES)]
+    return Table(caption, [*header, "Not flagged", "Wrong of them"], rows)
+
+
 def flags(data: ReportData) -> Table:
     """Flagged frames by cause in each iteration, and the thresholds of novelty."""
     rows = []
