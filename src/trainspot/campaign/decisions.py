@@ -6,7 +6,7 @@ the same seed selects the same frames in both.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import flag_rates, prospective
 from trainspot.judge.verdict import State, conclude, misses
 from trainspot.predictions.calibration import Calibration
+from trainspot.predictions.absolute import Absolute, absolute_errors
 from trainspot.predictions.predictions import Predictions
 from trainspot.split import assign
 
@@ -304,19 +305,32 @@ def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, Memb
 
     Only labelled and evaluated frames count; splits without such frames are left out.
     """
-    evaluated = set(predictions.ids)
     errors: dict[str, dict[str, MemberError]] = {}
-    for split in SPLITS:
-        frames = dataset.labelled().subset(split)
-        frames = frames.select([identity for identity in frames.ids if identity in evaluated])
-        if not len(frames):
-            continue
+    for split, frames in _evaluated(dataset, predictions):
         members = predictions.select(frames.ids).member_rmse(frames)
         errors[split] = {
             name: MemberError(float(values.mean()), float(values.std(ddof=1)))
             for name, values in members.items()
         }
     return errors
+
+
+def absolute(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, Absolute]]:
+    """Absolute errors of the committee mean, by split and property, of the same frames."""
+    return {
+        split: absolute_errors(predictions.select(frames.ids), frames)
+        for split, frames in _evaluated(dataset, predictions)
+    }
+
+
+def _evaluated(dataset: Dataset, predictions: Predictions) -> Iterator[tuple[str, Dataset]]:
+    """Labelled and evaluated frames of each split that has some."""
+    evaluated = set(predictions.ids)
+    for split in SPLITS:
+        frames = dataset.labelled().subset(split)
+        frames = frames.select([identity for identity in frames.ids if identity in evaluated])
+        if len(frames):
+            yield split, frames
 
 
 def record(
@@ -351,6 +365,7 @@ def record(
         duplicates=judgement.duplicates,
         sets={split: len(labelled.subset(split)) for split in SPLITS},
         rmse=rmse(dataset, predictions),
+        absolute=absolute(dataset, predictions),
         calibration=calibrations,
         explored=len(explored),
         refused=judgement.refused,
@@ -378,7 +393,9 @@ def finished_record(
         predictions: Predictions of the committee of this iteration for the test frames.
     """
     common = predictions.select(test.ids).rmse(test) if len(test) else {}
-    complete = replace(judged, common_test=common)
+    selected = predictions.select(test.ids)
+    robust = absolute_errors(selected, test) if len(test) else {}
+    complete = replace(judged, common_test=common, common_absolute=robust)
     if scored is None:
         return complete
     audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)

@@ -192,6 +192,7 @@ class IterationRecord:
         duplicates: Explored frames that occur twice or were in the dataset before.
         sets: Labelled frames in each split.
         rmse: Errors of the members by split and property.
+        absolute: Absolute errors of the committee mean by split and property.
         calibration: The threshold of each judged property.
         explored: Frames explored, duplicates included.
         refused: Frames that the screen refused, by reason.
@@ -206,6 +207,7 @@ class IterationRecord:
             random.
         verdict: The next step.
         common_test: RMSE of the committee on the final test frames by property.
+        common_absolute: Absolute errors of the committee mean on the final test frames.
         prospective: Success of the thresholds on the new labels, by property.
         flags: Success of the flags that were raised, novelty included, on the new labels.
         final_audit: Result of a final audit.
@@ -225,6 +227,7 @@ class IterationRecord:
     duplicates: int | None = None
     sets: Mapping[str, int] | None = None
     rmse: Mapping[str, Mapping[str, MemberError]] = field(default_factory=dict)
+    absolute: Mapping[str, Mapping[str, Absolute]] | None = None
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     explored: int | None = None
     refused: Mapping[str, int] | None = None
@@ -237,6 +240,7 @@ class IterationRecord:
     random_choice: bool | None = None
     verdict: State | None = None
     common_test: Mapping[str, float] | None = None
+    common_absolute: Mapping[str, Absolute] | None = None
     prospective: Mapping[str, Prospective] | None = None
     flags: Prospective | None = None
     final_audit: FinalAudit | None = None
@@ -305,6 +309,6 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, PoolUse | ScreenAudit):
         return {name: item for name, item in asdict(value).items() if item is not None}
-    if isinstance(value, Reference | MemberError | FinalAudit):
+    if isinstance(value, Absolute | Reference | MemberError | FinalAudit):
         return _plain(asdict(value))
     return value

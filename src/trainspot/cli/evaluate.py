@@ -102,6 +102,10 @@ def evaluate(
     if as_json:
         by_set = {name: _listed(rmse) for name, rmse in errors.by_set.items()}
         content = {"frames": number, "members": member_names(paths), "rmse": _listed(errors.rmse)}
+        content["absolute"] = _plain(errors.absolute)
+        content["absolute_by_set"] = {
+            name: _plain(absolute) for name, absolute in errors.absolute_by_set.items()
+        }
         content |= {"rmse_by_set": by_set} | (calibrated.content(output) if calibrated else {})
         click.echo(json.dumps(content, sort_keys=True))
         return
@@ -116,6 +120,10 @@ def _listed(rmse: dict[str, Any]) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in rmse.items()}
 
 
+def _plain(absolute: dict[str, Absolute]) -> dict[str, Any]:
+    return {name: asdict(one) for name, one in absolute.items()}
+
+
 def _errors(errors: stream.Errors) -> Iterator[str]:
     """By split, because an error on training frames says nothing about other frames."""
     for name, unit in UNITS.items():
@@ -123,7 +131,11 @@ def _errors(errors: stream.Errors) -> Iterator[str]:
             if name in rmse:
                 values = ", ".join(f"{value:.3g}" for value in rmse[name])
                 split = "no split" if chosen == stream.NO_SET else chosen
-                yield f"{name}, {split}: RMSE of the members {values} {unit}"
+                absolute = errors.absolute_by_set[chosen][name]
+                yield (
+                    f"{name}, {split}: RMSE of the members {values} {unit}; their mean: MAE "
+                    f"{absolute.mae:.3g}, 95 % of the errors below {absolute.p95:.3g}"
+                )
 
 
 def _disagreement(output: Path) -> Iterator[str]:

@@ -27,6 +27,7 @@ from trainspot.models.potential import Potential
 from trainspot.predictions import files
 from trainspot.predictions.domain import Domain
 from trainspot.predictions.error_bars import Trust
+from trainspot.predictions.absolute import Absolute, AbsoluteSum
 from trainspot.predictions.predictions import Predictions, RmseSum
 from trainspot.predictions.statistics import Array
 
@@ -65,17 +66,19 @@ class Models:
 
 @dataclass(frozen=True)
 class Errors:
-    """RMSE of each member against the labels, in eV/atom, eV/Å and eV/Å³, (M,).
+    """Errors against the labels, in eV/atom, eV/Å and eV/Å³.
 
     Attributes:
-        sums: Squared errors of each split, and of frames without a split (``no set``).
+        sums: Squared errors of each member, by split; of frames without a split: ``no set``.
+        absolutes: Absolute errors of the committee mean, by split.
     """
 
     sums: dict[str, RmseSum]
+    absolutes: dict[str, AbsoluteSum]
 
     @property
     def rmse(self) -> dict[str, Array]:
-        """RMSE of each property with labels, over all frames."""
+        """RMSE of each member for each property with labels, over all frames, (M,)."""
         parts = list(self.sums.values())
         return sum(parts[1:], start=parts[0]).rmse() if parts else {}
 
@@ -83,6 +86,17 @@ class Errors:
     def by_set(self) -> dict[str, dict[str, Array]]:
         """The same for the frames of each split."""
         return {name: total.rmse() for name, total in self.sums.items()}
+
+    @property
+    def absolute(self) -> dict[str, Absolute]:
+        """Absolute errors of the committee mean for each property, over all frames."""
+        parts = list(self.absolutes.values())
+        return sum(parts[1:], start=parts[0]).errors() if parts else {}
+
+    @property
+    def absolute_by_set(self) -> dict[str, dict[str, Absolute]]:
+        """The same for the frames of each split."""
+        return {name: total.errors() for name, total in self.absolutes.items()}
 
 
 def evaluate_to_file(
@@ -123,6 +137,7 @@ def evaluate_to_file(
     if not names:
         raise InputError("no model", hint="give one or more")
     sums: dict[str, RmseSum] = {}
+    absolutes: dict[str, AbsoluteSum] = {}
     useful = np.zeros(len(names), dtype=np.bool_)
     digests = [batch.digest(path) for path in models.paths if path.exists()]
     with files.writing(
@@ -131,8 +146,10 @@ def evaluate_to_file(
         for labels, predicted in _results(frames, models, names, max_atoms, workers):
             file.add(predicted, domain.novelty(labels) if domain else None)
             for name, rows in _by_set(labels):
-                part = RmseSum.of(predicted.take(rows), labels)
+                mine = predicted.take(rows)
+                part, absolute = RmseSum.of(mine, labels), AbsoluteSum.of(mine, labels)
                 sums[name] = sums[name] + part if name in sums else part
+                absolutes[name] = absolutes[name] + absolute if name in absolutes else absolute
             useful |= [predicted.member(j).is_finite.any() for j in range(len(names))]
             if progress:
                 progress(len(predicted))
@@ -140,7 +157,7 @@ def evaluate_to_file(
         raise NonFiniteError(
             "no prediction is finite", where=names[int(useful.argmin())], hint="train it again"
         )
-    return Errors(sums)
+    return Errors(sums, absolutes)
 
 
 def _by_set(frames: Dataset) -> Iterator[tuple[str, NDArray[np.intp]]]:
