@@ -1,11 +1,11 @@
 """Flags and error bars on frames of kinds that a committee has never seen: trains and predicts.
 
-Small MACE committees on silicon (mlearn) and on the systems of ``trust_data.py``. The rules that were
-fixed before are in ``trust-rules.md``::
+Small MACE committees on silicon (mlearn) and on the systems of ``trust_data.py``. The rules that
+were fixed before are in ``trust-rules.md``::
 
     python docs/studies/trust.py --data mlearn-si --seeds 1 2 3   # hours; does what is missing
     python docs/studies/trust.py --pairs-only --data mlearn-si    # pairs of what was trained
-    python docs/studies/trust_rules.py                            # judges the pairs
+    python docs/studies/trust_judging.py                          # judges the pairs
 
 Everything is kept below ``--work``; a run that is stopped goes on with the member it was at. The
 pairs go to ``trust-pairs.npz`` beside this file, where cases that were not computed stay.
@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
+import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,15 +26,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import calibration
-import numpy as np
+import trust_pairs
 import trust_systems
-from trust_pairs import Case, merged, pairs
+from ase.data import chemical_symbols
+from mace.cli import run_train
 
 from trainspot import io
 from trainspot.common.seeds import generator
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
-from trainspot.data.frames import Frame
 from trainspot.evaluate.batch import evaluate
 from trainspot.models import potential
 from trainspot.predictions.predictions import Predictions
@@ -45,7 +48,6 @@ N_TRAIN, N_VALIDATION, MEMBERS, SHARE = 32, 20, 4, 0.25
 SILICON: Final = ("surfaces", "all but strain", "bulk MD", "vacancies")
 HOLD_OUTS: Final = {"far": 3, "all but bulk": 2}
 """Of the systems of ``trust_systems``: how many of the six motifs are known."""
-SMALL: Final = {"batch_size": 4}
 log = logging.getLogger("trust")
 
 
@@ -91,11 +93,133 @@ def setups(systems: list[str], seeds: list[int]) -> Iterator[Setup]:
                         yield Setup(system, names[rank], seed, share)
 
 
-def settings(system: str, dataset: Dataset) -> MaceSettings:
-    """Those of the first study; with stresses if there are any; one set of reference energies."""
-    has_stress = bool(dataset.column("has_stress").any())
+def settings(dataset: Dataset) -> MaceSettings:
+    """Those of the first study; with stresses where there are any.
+
+    All members have the same reference energies, those of all training frames.
+    """
     energies, _ = reference_energies(dataset.subset("train"))
-    changes: dict[str, Any] = {"e0s": {chemical_symbols[z]: e for z, e in energies.items()}}
-    if has_stress:
+    # The first study validated at epochs 0, 20 and 40, and kept the best: the rest was for nothing.
+    changes: dict[str, Any] = {"max_num_epochs": 41}
+    changes |= {"e0s": {chemical_symbols[z]: e for z, e in energies.items()}}
+    if dataset.column("has_stress").any():
         changes |= {"loss": "stress", "stress_weight": 10.0}
     return calibration.SETTINGS.model_copy(update=changes)
+
+
+# ── training ──────────────────────────────────────────────────────────────────
+def frames_of(system: str, data: Path | None) -> Dataset:
+    """All labelled frames of a system."""
+    if system != "silicon":
+        return io.read(LABELS / f"{system}.extxyz.xz")
+    if data is None:
+        raise SystemExit("silicon needs --data, the folder of the files of mlearn")
+    return calibration.read_data(data)
+
+
+def assigned(frames: Dataset, setup: Setup) -> Dataset:
+    """``train`` and ``validation`` frames, of all known motifs alike; the rest is ``test``."""
+    rng = generator(setup.seed, "trust", setup.system, setup.hold_out)
+    queues = {one: [f.id for f in frames if trust_pairs.motif(f) == one] for one in setup.known}
+    for queue in queues.values():
+        rng.shuffle(queue)
+    drawn: list[str] = []
+    while len(drawn) < N_TRAIN + N_VALIDATION:
+        # A motif with few frames keeps half of them for the pool.
+        drawn += [queues[one].pop() for one in setup.known if len(queues[one]) > 7]
+    rng.shuffle(drawn := drawn[: N_TRAIN + N_VALIDATION])
+    splits = dict.fromkeys(drawn[:N_TRAIN], "train") | dict.fromkeys(drawn[N_TRAIN:], "validation")
+    return Dataset.from_frames(f.with_(split=splits.get(f.id, "test")) for f in frames)
+
+
+def bag(dataset: Dataset, setup: Setup, member: int) -> Dataset:
+    """The frames of a member: with bagging, another share of the training frames is no part."""
+    if not setup.bagging:
+        return dataset
+    ids = list(dataset.subset("train").ids)
+    generator(setup.seed, "trust", "bags", setup.system, setup.hold_out).shuffle(ids)
+    size = round(setup.bagging * len(ids))
+    left_out = {ids[(member * size + k) % len(ids)] for k in range(size)}
+    return dataset.filter(lambda frame: frame.id not in left_out)
+
+
+def trained(dataset: Dataset, chosen: MaceSettings, seed: int, where: Path) -> Path:
+    """Train one member as ``trainspot train`` does, in a fork of this process.
+
+    A fork does not load MACE again, which takes a third of the time of such a short training.
+
+    Returns:
+        The model, in the folder ``where``.
+    """
+    engine = run.trainer("mace")
+    where.mkdir(parents=True)
+    engine.write_inputs(where, dataset, chosen, seed)
+    process = multiprocessing.get_context("fork").Process(
+        target=_fork, args=(where, engine.arguments(chosen))
+    )
+    process.start()
+    process.join()
+    return engine.read_outputs(where).model
+
+
+def _fork(where: Path, arguments: list[str]) -> None:
+    """``mace_run_train`` with these arguments in a folder."""
+    os.chdir(where)
+    with Path("train.out").open("w", encoding="utf-8") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+        sys.argv = ["mace_run_train", *arguments]
+        run_train.main()
+
+
+def predicted(frames: Dataset, setup: Setup, work: Path) -> tuple[Dataset, Predictions]:
+    """Train one committee and predict all frames; what is there is kept."""
+    folder = work / setup.name
+    dataset = assigned(frames, setup)
+    done = folder / "predictions.h5"
+    if not done.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        hdf5.write(dataset, folder / "dataset.h5")
+        chosen = settings(dataset)
+        models = []
+        for member, seed in enumerate(member_seeds(setup.seed, MEMBERS)):
+            where = folder / f"committee-{member}"
+            models.append(folder / f"member-{member}.mace")
+            if not models[-1].is_file():
+                shutil.rmtree(where, ignore_errors=True)  # a training that was cut off
+                trained(bag(dataset, setup, member), chosen, seed, where).rename(models[-1])
+                shutil.rmtree(where)
+        evaluate(dataset, [potential.load(path, dtype="float32") for path in models]).write(done)
+    return dataset, Predictions.read(done)
+
+
+def main() -> None:
+    """Train what is missing; write the pairs of all committees that are there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with training.extxyz and test.extxyz")
+    parser.add_argument("--work", type=Path, default=Path("build/trust"))
+    parser.add_argument("--systems", nargs="+", default=[*trust_systems.MOTIFS, "silicon"],
+                        choices=[*trust_systems.MOTIFS, "silicon"])  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--pairs-only", action="store_true", help="train nothing")
+    parser.add_argument("--pairs", type=Path, default=trust_pairs.FILE)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    log.setLevel(logging.INFO)
+    frames = {system: frames_of(system, options.data) for system in options.systems}
+    found = {}
+    for setup in setups(options.systems, options.seeds):
+        if options.pairs_only:
+            if (options.work / setup.name / "predictions.h5").is_file():
+                parts = predicted(frames[setup.system], setup, options.work)
+                found[setup.name] = trust_pairs.pairs(*parts, setup.system, setup.known)
+            continue
+        start = time.monotonic()
+        predicted(frames[setup.system], setup, options.work)
+        log.info("%s: %.0f s", setup.name, time.monotonic() - start)
+    if found:
+        trust_pairs.write(options.pairs, trust_pairs.read(options.pairs) | found)
+
+
+if __name__ == "__main__":
+    main()

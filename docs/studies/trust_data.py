@@ -4,9 +4,9 @@
     python docs/studies/trust_data.py molybdenum titania           # CHGNet 0.4.2, a minute each
     python docs/studies/trust_data.py aluminium --pw PW.X --ld1 LD1.X   # pw.x, about ten minutes
 
-The frames come from ``trust_systems.py``. Each system becomes ``trust-data/SYSTEM.extxyz.xz`` beside
-this file, which is committed: forces and positions have four decimals, so that the files are small.
-Frames that are there already are not labelled again.
+The frames come from ``trust_systems.py``. Each system becomes ``trust-data/SYSTEM.extxyz.xz``
+beside this file, which is committed: forces and positions have four decimals, so that the files are
+small. Frames that are there already are not labelled again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trainspot import io
 from trainspot.common.errors import TrainspotError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
-from trainspot.label.ase import AseSettings, computed
+from trainspot.label.ase import computed
 from trainspot.label.calculators import calculator
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine, QuantumEspressoSettings
 

@@ -1,7 +1,7 @@
 """The frames of the study of trust: four systems, six motifs each, from one seed.
 
-The first two motifs are what every committee knows (bulk, or the molecules of the training set), the
-third is known to some, the last three to none. Positions are rounded to 1e-4 Å, so that the
+The first two motifs are what every committee knows (bulk, or the molecules of the training set),
+the third is known to some, the last three to none. Positions are rounded to 1e-4 Å, so that the
 labelled frames are small in a file.
 """
 
@@ -38,7 +38,16 @@ MOTIFS: Final = {
 }
 KNOWN_MOLECULES: Final = ("CH4", "C2H6", "C3H8", "CH3OH", "CH3CH2OH", "CH3OCH3", "H2O")
 CARBONYLS: Final = ("H2CO", "CH3CHO", "HCOOH", "H2CCO", "CH3COCH3", "HCOOCH3", "CO2")
-UNSATURATED: Final = ("C2H4", "C2H2", "C6H6", "C3H4_C2v", "C3H6_D3h", "butadiene", "C4H4O", "CH2OCH2")
+UNSATURATED: Final = (
+    "C2H4",
+    "C2H2",
+    "C6H6",
+    "C3H4_C2v",
+    "C3H6_D3h",
+    "butadiene",
+    "C4H4O",
+    "CH2OCH2",
+)
 
 _VACUUM: Final = 6.0  # Å on each side of a slab
 _PLANES: Final = ((1, 1, 0), (1, 0, 0), (1, 0, 1))  # of titania
@@ -200,7 +209,7 @@ def _dimer(first: Atoms, second: Atoms, rng: np.random.Generator) -> Atoms:
     first, second = _turned(first, rng), _turned(second, rng)
     wanted = rng.uniform(1.7, 2.8)
     for shift in np.arange(0.0, 15.0, 0.02):
-        moved = second.positions + [shift, 0.0, 0.0]
+        moved = second.positions + np.array([shift, 0.0, 0.0])
         apart = np.linalg.norm(first.positions[:, None] - moved[None], axis=-1)
         if apart.min() >= wanted and shift > 1.0:
             second.positions = moved
