@@ -4,7 +4,7 @@ Small MACE committees on silicon (mlearn) and on the systems of ``trust_data.py`
 were fixed before are in ``trust-rules.md``::
 
     python docs/studies/trust.py --data mlearn-si --seeds 1 2 3   # hours; does what is missing
-    python docs/studies/trust.py --pairs-only --data mlearn-si    # pairs of what was trained
+    python docs/studies/trust.py --pairs-only --data mlearn-si    # pairs of what is new there
     python docs/studies/trust_judging.py                          # judges the pairs
 
 Everything is kept below ``--work``; a run that is stopped goes on with the member it was at. The
@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,6 @@ import calibration
 import trust_pairs
 import trust_systems
 from ase.data import chemical_symbols
-from mace.cli import run_train
 
 from trainspot import io
 from trainspot.common.seeds import generator
@@ -82,10 +81,16 @@ class Setup:
         return trust_systems.MOTIFS[self.system][: HOLD_OUTS[self.hold_out]]
 
 
-def setups(systems: list[str], seeds: list[int]) -> Iterator[Setup]:
-    """All committees in the order in which they are trained: seed by seed."""
+def setups(systems: list[str], seeds: list[int], ranks: int = len(SILICON)) -> Iterator[Setup]:
+    """All committees in the order in which they are trained: seed by seed.
+
+    Args:
+        systems: Names of systems.
+        seeds: Seeds.
+        ranks: Hold-outs of a system at most.
+    """
     for seed in seeds:
-        for rank in range(len(SILICON)):
+        for rank in range(ranks):
             for system in systems:
                 names = SILICON if system == "silicon" else tuple(HOLD_OUTS)
                 if rank < len(names):
@@ -154,22 +159,24 @@ def trained(dataset: Dataset, chosen: MaceSettings, seed: int, where: Path) -> P
     engine = run.trainer("mace")
     where.mkdir(parents=True)
     engine.write_inputs(where, dataset, chosen, seed)
+    from mace.cli import run_train  # loaded here once, before the first fork
+
     process = multiprocessing.get_context("fork").Process(
-        target=_fork, args=(where, engine.arguments(chosen))
+        target=_fork, args=(run_train.main, where, engine.arguments(chosen))
     )
     process.start()
     process.join()
     return engine.read_outputs(where).model
 
 
-def _fork(where: Path, arguments: list[str]) -> None:
+def _fork(main: Callable[[], None], where: Path, arguments: list[str]) -> None:
     """``mace_run_train`` with these arguments in a folder."""
     os.chdir(where)
     with Path("train.out").open("w", encoding="utf-8") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
         sys.argv = ["mace_run_train", *arguments]
-        run_train.main()
+        main()
 
 
 def predicted(frames: Dataset, setup: Setup, work: Path) -> tuple[Dataset, Predictions]:
@@ -201,16 +208,17 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=[*trust_systems.MOTIFS, "silicon"],
                         choices=[*trust_systems.MOTIFS, "silicon"])  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--ranks", type=int, default=len(SILICON), help="hold-outs of a system")
     parser.add_argument("--pairs-only", action="store_true", help="train nothing")
     parser.add_argument("--pairs", type=Path, default=trust_pairs.FILE)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
     frames = {system: frames_of(system, options.data) for system in options.systems}
-    found = {}
-    for setup in setups(options.systems, options.seeds):
+    found, known = {}, trust_pairs.read(options.pairs)
+    for setup in setups(options.systems, options.seeds, options.ranks):
         if options.pairs_only:
-            if (options.work / setup.name / "predictions.h5").is_file():
+            if (options.work / setup.name / "predictions.h5").is_file() and setup.name not in known:
                 parts = predicted(frames[setup.system], setup, options.work)
                 found[setup.name] = trust_pairs.pairs(*parts, setup.system, setup.known)
             continue
@@ -218,7 +226,7 @@ def main() -> None:
         predicted(frames[setup.system], setup, options.work)
         log.info("%s: %.0f s", setup.name, time.monotonic() - start)
     if found:
-        trust_pairs.write(options.pairs, trust_pairs.read(options.pairs) | found)
+        trust_pairs.write(options.pairs, known | found)
 
 
 if __name__ == "__main__":

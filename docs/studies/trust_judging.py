@@ -1,6 +1,6 @@
 """The rules of the study of trust side by side, from its pairs alone.
 
-    python docs/studies/trust_judging.py      # a minute; writes trust-results.json and the figures
+    python docs/studies/trust_judging.py      # a minute; writes results, figures and tables
 
 See ``trust-rules.md`` for the rules and what is counted.
 """
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import trust_figures
 import trust_pairs
+import trust_tables
 from scipy.stats import spearmanr
 
 from trainspot.common.seeds import generator
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 HERE: Final = Path(__file__).parent
+PAGE: Final = HERE.parent / "explanation" / "trust-study.md"
 SEED: Final = 2028
 DRAWS: Final = 50
 """Random audits over which counts are averaged."""
@@ -43,6 +46,8 @@ SEVERE: Final = 1.5
 LEVELS: Final = (0.68, 0.90)
 SOURCES: Final = ("validation", "validation and audit", "audit")
 COUNTED: Final = ("hits", "flagged", "wrong", "frames", "severe_hits", "severe", "false_alarms")
+RATES: Final = ("f1", "tpr", "ppv", "severe_found", "wrong_unflagged", "false_alarms", "flagged",
+                "wrong")  # fmt: skip
 RESAMPLES: Final = 1000
 
 
@@ -208,16 +213,17 @@ def rates(total: Floats) -> dict[str, float | None]:
     def share(part: float, whole: float) -> float | None:
         return round(float(part / whole), 4) if whole > 0 else None
 
-    return {
-        "f1": share(2 * hits, flagged + wrong),
-        "tpr": share(hits, wrong),
-        "ppv": share(hits, flagged),
-        "severe_found": share(severe_hits, severe),
-        "wrong_unflagged": share(wrong - hits, frames - flagged),
-        "false_alarms": share(false_alarms, flagged),
-        "flagged": share(flagged, frames),
-        "wrong": share(wrong, frames),
-    }
+    values = (
+        share(2 * hits, flagged + wrong),
+        share(hits, wrong),
+        share(hits, flagged),
+        share(severe_hits, severe),
+        share(wrong - hits, frames - flagged),
+        share(false_alarms, flagged),
+        share(flagged, frames),
+        share(wrong, frames),
+    )
+    return dict(zip(RATES, values, strict=True))
 
 
 def covered(case: Case, prop: str, source: str, audit: int, level: float) -> Floats:
@@ -355,14 +361,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, default=trust_pairs.FILE)
     parser.add_argument("--results", type=Path, default=HERE / "trust-results.json")
     parser.add_argument("--figures", type=Path, default=HERE.parent / "images")
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    import trust_figures
-
     cases = complete(trust_pairs.read(options.pairs))
     found = results(cases)
     text = json.dumps(found, indent=1, ensure_ascii=False)
     options.results.write_text(text + "\n", encoding="utf-8")
     trust_figures.draw(cases, found, options.figures)
+    page = options.page.read_text(encoding="utf-8")
+    options.page.write_text(trust_tables.filled(page, trust_tables.tables(found)), encoding="utf-8")
 
 
 if __name__ == "__main__":
