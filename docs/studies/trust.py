@@ -5,6 +5,7 @@ were fixed before are in ``trust-rules.md``::
 
     python docs/studies/trust.py --data mlearn-si --seeds 1 2 3   # hours; does what is missing
     python docs/studies/trust.py --pairs-only --data mlearn-si    # pairs of what is new there
+    python docs/studies/trust.py --trainer toy --data mlearn-si   # toy committees: minutes
     python docs/studies/trust_judging.py                          # judges the pairs
 
 Everything is kept below ``--work``; a run that is stopped goes on with the member it was at. The
@@ -40,6 +41,7 @@ from trainspot.predictions.predictions import Predictions
 from trainspot.train import run
 from trainspot.train.base import member_seeds, reference_energies
 from trainspot.train.mace_settings import MaceSettings
+from trainspot.train.toy import ToySettings
 
 HERE: Final = Path(__file__).parent
 LABELS: Final = HERE / "trust-data"
@@ -98,11 +100,14 @@ def setups(systems: list[str], seeds: list[int], ranks: int = len(SILICON)) -> I
                         yield Setup(system, names[rank], seed, share)
 
 
-def settings(dataset: Dataset) -> MaceSettings:
+def settings(trainer: str, dataset: Dataset) -> MaceSettings | ToySettings:
     """Those of the first study; with stresses where there are any.
 
-    All members have the same reference energies, those of all training frames.
+    All members have the same reference energies, those of all training frames. The toy potential
+    has more functions than by default, and members that differ in their random features alone.
     """
+    if trainer == "toy":
+        return ToySettings(n_radial=10, n_random=64, bootstrap=False)
     energies, _ = reference_energies(dataset.subset("train"))
     # The first study validated at epochs 0, 20 and 40, and kept the best: the rest was for nothing.
     changes: dict[str, Any] = {"max_num_epochs": 41}
@@ -148,17 +153,22 @@ def bag(dataset: Dataset, setup: Setup, member: int) -> Dataset:
     return dataset.filter(lambda frame: frame.id not in left_out)
 
 
-def trained(dataset: Dataset, chosen: MaceSettings, seed: int, where: Path) -> Path:
-    """Train one member as ``trainspot train`` does, in a fork of this process.
+def trained(
+    trainer: str, dataset: Dataset, chosen: MaceSettings | ToySettings, seed: int, where: Path
+) -> Path:
+    """Train one member as ``trainspot train`` does; MACE in a fork of this process.
 
     A fork does not load MACE again, which takes a third of the time of such a short training.
 
     Returns:
         The model, in the folder ``where``.
     """
-    engine = run.trainer("mace")
+    engine = run.trainer(trainer)
     where.mkdir(parents=True)
     engine.write_inputs(where, dataset, chosen, seed)
+    if engine.runs_in_process:
+        engine.run(where)
+        return engine.read_outputs(where).model
     from mace.cli import run_train  # loaded here once, before the first fork
 
     process = multiprocessing.get_context("fork").Process(
@@ -179,7 +189,9 @@ def _fork(main: Callable[[], None], where: Path, arguments: list[str]) -> None:
         main()
 
 
-def predicted(frames: Dataset, setup: Setup, work: Path) -> tuple[Dataset, Predictions]:
+def predicted(
+    frames: Dataset, setup: Setup, work: Path, trainer: str
+) -> tuple[Dataset, Predictions]:
     """Train one committee and predict all frames; what is there is kept."""
     folder = work / setup.name
     dataset = assigned(frames, setup)
@@ -187,16 +199,18 @@ def predicted(frames: Dataset, setup: Setup, work: Path) -> tuple[Dataset, Predi
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         hdf5.write(dataset, folder / "dataset.h5")
-        chosen = settings(dataset)
+        chosen = settings(trainer, dataset)
         models = []
         for member, seed in enumerate(member_seeds(setup.seed, MEMBERS)):
             where = folder / f"committee-{member}"
-            models.append(folder / f"member-{member}.mace")
+            models.append(folder / f"member-{member}.{trainer}")
             if not models[-1].is_file():
                 shutil.rmtree(where, ignore_errors=True)  # a training that was cut off
-                trained(bag(dataset, setup, member), chosen, seed, where).rename(models[-1])
+                own = bag(dataset, setup, member)
+                trained(trainer, own, chosen, seed, where).rename(models[-1])
                 shutil.rmtree(where)
-        evaluate(dataset, [potential.load(path, dtype="float32") for path in models]).write(done)
+        members = [potential.load(path, dtype="float32") for path in models]
+        evaluate(dataset, members).write(done)
     return dataset, Predictions.read(done)
 
 
@@ -204,29 +218,31 @@ def main() -> None:
     """Train what is missing; write the pairs of all committees that are there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, help="folder with training.extxyz and test.extxyz")
-    parser.add_argument("--work", type=Path, default=Path("build/trust"))
+    parser.add_argument("--trainer", choices=["mace", "toy"], default="mace")
+    parser.add_argument("--work", type=Path, default=Path("build"))
     parser.add_argument("--systems", nargs="+", default=[*trust_systems.MOTIFS, "silicon"],
                         choices=[*trust_systems.MOTIFS, "silicon"])  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--ranks", type=int, default=len(SILICON), help="hold-outs of a system")
     parser.add_argument("--pairs-only", action="store_true", help="train nothing")
-    parser.add_argument("--pairs", type=Path, default=trust_pairs.FILE)
     options = parser.parse_args()
+    work = options.work / ("trust" if options.trainer == "mace" else f"trust-{options.trainer}")
+    file = trust_pairs.file(options.trainer)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
     frames = {system: frames_of(system, options.data) for system in options.systems}
-    found, known = {}, trust_pairs.read(options.pairs)
+    found, known = {}, trust_pairs.read(file)
     for setup in setups(options.systems, options.seeds, options.ranks):
         if options.pairs_only:
-            if (options.work / setup.name / "predictions.h5").is_file() and setup.name not in known:
-                parts = predicted(frames[setup.system], setup, options.work)
+            if (work / setup.name / "predictions.h5").is_file() and setup.name not in known:
+                parts = predicted(frames[setup.system], setup, work, options.trainer)
                 found[setup.name] = trust_pairs.pairs(*parts, setup.system, setup.known)
             continue
         start = time.monotonic()
-        predicted(frames[setup.system], setup, options.work)
+        predicted(frames[setup.system], setup, work, options.trainer)
         log.info("%s: %.0f s", setup.name, time.monotonic() - start)
     if found:
-        trust_pairs.write(options.pairs, known | found)
+        trust_pairs.write(file, known | found)
 
 
 if __name__ == "__main__":

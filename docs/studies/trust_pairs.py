@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[Any]]
 
-FILE: Final = Path(__file__).parent / "trust-pairs.npz"
+HERE: Final = Path(__file__).parent
 ATOMS: Final = 8
 """Atoms of a frame whose pairs are kept, at random; all of a smaller frame."""
 FIXED: Final = {"silicon": (0.1, 0.15, 0.2)}
@@ -143,17 +143,22 @@ def _short(key: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 # ── file ──────────────────────────────────────────────────────────────────────
-def write(file: Path, cases: Mapping[str, Columns]) -> None:
+def file(trainer: str) -> Path:
+    """The file of the committees of a trainer."""
+    return HERE / ("trust-pairs.npz" if trainer == "mace" else f"trust-pairs-{trainer}.npz")
+
+
+def write(target: Path, cases: Mapping[str, Columns]) -> None:
     """Write all cases, in the order of their names."""
     flat = {f"{name}/{key}": v for name in sorted(cases) for key, v in cases[name].items()}
-    np.savez_compressed(file, **flat)
+    np.savez_compressed(target, **flat)
 
 
-def read(file: Path) -> dict[str, Columns]:
+def read(source: Path) -> dict[str, Columns]:
     """The cases of a file; none if it does not exist."""
     cases: dict[str, Columns] = {}
-    if file.is_file():
-        with np.load(file) as flat:
+    if source.is_file():
+        with np.load(source) as flat:
             for path in flat.files:
                 name, _, key = path.partition("/")
                 cases.setdefault(name, {})[key] = flat[path]
