@@ -9,7 +9,7 @@ were fixed before are in ``trust-rules.md``::
     python docs/studies/trust_judging.py                          # judges the pairs
 
 Everything is kept below ``--work``; a run that is stopped goes on with the member it was at. The
-pairs go to ``trust-pairs.npz`` beside this file, where cases that were not computed stay.
+pairs of MACE go to ``trust-pairs.npz`` beside this file, where cases that were not computed stay.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--pairs-only", action="store_true", help="train nothing")
     options = parser.parse_args()
     work = options.work / ("trust" if options.trainer == "mace" else f"trust-{options.trainer}")
-    file = trust_pairs.file(options.trainer)
+    file = trust_pairs.FILE if options.trainer == "mace" else work / "pairs.npz"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
     frames = {system: frames_of(system, options.data) for system in options.systems}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "trust-results.json"
 PAGE: Final = HERE.parent / "explanation" / "trust-study.md"
 SEED: Final = 2028
 DRAWS: Final = 50
@@ -95,6 +96,8 @@ RULES: Final = {
 }
 _TRIED: Final = replace(BAGGED, planned=False)
 TRIED: Final = {
+    "plain, atom novelty only": replace(_TRIED, bagged=False, novelty=("atom",)),
+    "plain, no novelty": replace(_TRIED, bagged=False, novelty=()),
     "bagged, frame novelty only": replace(_TRIED, novelty=("frame",)),
     "bagged, atom novelty only": replace(_TRIED, novelty=("atom",)),
     "bagged, no novelty": replace(_TRIED, novelty=()),
@@ -121,6 +124,7 @@ class Case:
         self.system, self.hold_out, committee, seed = name.split("-")
         self.bagged, self.seed = committee == "bagged", int(seed)
         self.columns = columns
+        self._draws: dict[int, list[Mask]] = {}
         self.pool, self.unseen = columns["pool"], columns["unseen"]
         self.delta, self.error = self.pairs("forces")
         self.tolerances = tuple(round(float(t), 4) for t in columns["tolerances"])
@@ -138,8 +142,13 @@ class Case:
             novel |= self.columns["atom_distance"] > self.columns["atom_limit"]
         return novel
 
-    def draws(self, size: int) -> Iterator[Mask]:
+    def draws(self, size: int) -> list[Mask]:
         """Masks of the audit frames of each draw; one empty mask without an audit."""
+        if size not in self._draws:
+            self._draws[size] = list(self._drawn(size))
+        return self._draws[size]
+
+    def _drawn(self, size: int) -> Iterator[Mask]:
         pool = np.flatnonzero(self.pool)
         for draw in range(DRAWS if size else 1):
             audit = np.zeros(len(self.pool), dtype=bool)
@@ -155,13 +164,19 @@ def rank_of(ratios: Floats, share: float) -> float:
     return float(np.sort(ratios)[min(place, len(ratios)) - 1])
 
 
+def correlation(delta: Floats, error: Floats) -> float:
+    """Spearman's rank correlation; scipy's takes most of the time of a judgement."""
+    ranks = [values.argsort().argsort().astype(float) for values in (delta, error)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
 def threshold(delta: Floats, error: Floats, tolerance: float, rule: Rule) -> float:
     """τ of a rule from the pairs (Δ, e) of some frames."""
     least = NEGLIGIBLE * tolerance
     used = (delta > least) & (error > least)
     delta, error = delta[used], error[used]
     enough = len(delta) >= MIN_PAIRS
-    if enough and np.ptp(delta) > 0 and spearmanr(delta, error).statistic >= MIN_SPEARMAN:
+    if enough and correlation(delta, error) >= MIN_SPEARMAN:
         if rule.method == "rank":
             return tolerance / rank_of(error / delta, rule.share)
         settings = CalibrateSettings(quantile=rule.share)
@@ -356,20 +371,24 @@ def results(cases: list[Case]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Judge and draw."""
+    """Judge the committees of both trainers; draw; fill the tables of the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--pairs", type=Path, default=trust_pairs.FILE)
-    parser.add_argument("--results", type=Path, default=HERE / "trust-results.json")
     parser.add_argument("--figures", type=Path, default=HERE.parent / "images")
+    parser.add_argument("--toy", type=Path, default=trust_pairs.TOY, help="used if it is there")
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    cases = complete(trust_pairs.read(options.pairs))
-    found = results(cases)
-    text = json.dumps(found, indent=1, ensure_ascii=False)
-    options.results.write_text(text + "\n", encoding="utf-8")
-    trust_figures.draw(cases, found, options.figures)
+    found = json.loads(options.results.read_text("utf-8")) if options.results.is_file() else {}
+    cases = complete(trust_pairs.read(trust_pairs.FILE))
+    found["mace"] = results(cases)
+    trust_figures.draw(cases, found["mace"], options.figures)
+    if options.toy.is_file():
+        found["toy"] = results(complete(trust_pairs.read(options.toy)))
+    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    options.results.write_text(text.replace('},"', '},\n"') + "\n", encoding="utf-8")
     page = options.page.read_text(encoding="utf-8")
-    options.page.write_text(trust_tables.filled(page, trust_tables.tables(found)), encoding="utf-8")
+    filled = trust_tables.filled(page, trust_tables.tables(found))
+    options.page.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

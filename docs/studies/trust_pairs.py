@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[Any]]
 
-HERE: Final = Path(__file__).parent
-ATOMS: Final = 8
+FILE: Final = Path(__file__).parent / "trust-pairs.npz"
+"""The pairs of the MACE committees, which are committed."""
+TOY: Final = Path("build/trust-toy/pairs.npz")
+"""Those of toy committees, which are made in minutes."""
+ATOMS: Final = 4
 """Atoms of a frame whose pairs are kept, at random; all of a smaller frame."""
+_BITS: Final = 13
 FIXED: Final = {"silicon": (0.1, 0.15, 0.2)}
 SHARES: Final = (0.1, 0.15, 0.2)
 """Tolerances of the other systems, as shares of the typical force."""
@@ -136,18 +140,16 @@ def _distances(dataset: Dataset, held: Dataset) -> Columns:
 
 
 def _short(key: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Single precision, half precision for atoms, so that the file is small."""
+    """Four digits, so that the file is small; half precision for atoms."""
     if values.dtype != np.float64:
         return values
-    return values.astype(np.float16 if key in {"delta_atom", "error_atom"} else np.float32)
+    if key in {"delta_atom", "error_atom"}:
+        return values.astype(np.float16)
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * 2**_BITS) / 2**_BITS, exponent).astype(np.float32)
 
 
 # ── file ──────────────────────────────────────────────────────────────────────
-def file(trainer: str) -> Path:
-    """The file of the committees of a trainer."""
-    return HERE / ("trust-pairs.npz" if trainer == "mace" else f"trust-pairs-{trainer}.npz")
-
-
 def write(target: Path, cases: Mapping[str, Columns]) -> None:
     """Write all cases, in the order of their names."""
     flat = {f"{name}/{key}": v for name in sorted(cases) for key, v in cases[name].items()}

@@ -108,15 +108,21 @@ def cases(found: dict[str, Any]) -> str:
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
     """All tables of the page by the name of their mark."""
-    tried = {name: name for name, made in found["rules"].items() if not made["planned"]}
+    mace, toy = found["mace"], found["toy"]
+    tried = {name: name for name, made in mace["rules"].items() if not made["planned"]}
+    first = dict(list(PLANNED.items())[:6])
     return {
-        "rules": rules(found, PLANNED),
-        "systems": systems(found, dict(list(PLANNED.items())[:6])),
-        "tried": rules(found, tried),
-        "bars-plain": bars(found, "plain", "0.9"),
-        "bars-bagged": bars(found, "bagged", "0.9"),
-        "bars-68": bars(found, "bagged", "0.68"),
-        "cases": cases(found),
+        "rules": rules(mace, PLANNED),
+        "systems": systems(mace, first),
+        "tried": rules(mace, tried),
+        "bars-plain": bars(mace, "plain", "0.9"),
+        "bars-bagged": bars(mace, "bagged", "0.9"),
+        "bars-68": bars(mace, "bagged", "0.68"),
+        "cases": cases(mace),
+        "rules-toy": rules(toy, PLANNED),
+        "systems-toy": systems(toy, first),
+        "tried-toy": rules(toy, tried),
+        "bars-toy": bars(toy, "plain", "0.9"),
     }
 
 
