@@ -10,7 +10,7 @@ from typing import Any, Final
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from trainspot.campaign import loop
+from trainspot.campaign.decisions import prepare
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.config.models import Campaign
@@ -122,7 +122,7 @@ def augmented(system: System, made: Campaign) -> Campaign:
 
 def start(system: System, made: Campaign, seed: int) -> Dataset:
     """What all arms of a seed start from: labelled frames, half of them held out."""
-    frames = loop.prepare(frames_of(system), arms.seeded(augmented(system, made), seed))
+    frames = prepare(frames_of(system), arms.seeded(augmented(system, made), seed))
     return AseLabelEngine().label(frames, oracle.parse(system.oracle)).labelled
 
 

@@ -12,6 +12,7 @@ Row = tuple[str, str, str, str]
 INPUTS = ("input", "type", "required", "what it is")
 OUTPUTS = ("output", "type", "always there", "what it is")
 _ANY = "any node"
+_OURS = "aiida_trainspot"
 
 
 def work_chains() -> list[tuple[str, Any]]:
@@ -21,16 +22,24 @@ def work_chains() -> list[tuple[str, Any]]:
 
 
 def inputs(process: Any) -> list[Row]:
-    """One row an input; what every process of AiiDA has (``metadata``) is left out."""
-    return list(_rows(process.spec().inputs))
+    """One row an input; what every process of AiiDA has (``metadata``) is left out.
+
+    Raises:
+        ValueError: An input of a work chain of ours has no help.
+    """
+    return list(_rows(process, process.spec().inputs))
 
 
 def outputs(process: Any) -> list[Row]:
-    """One row an output."""
-    return list(_rows(process.spec().outputs))
+    """One row an output.
+
+    Raises:
+        ValueError: An output of a work chain of ours has no help.
+    """
+    return list(_rows(process, process.spec().outputs))
 
 
-def _rows(ports: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:
+def _rows(process: Any, ports: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:
     for name, port in ports.items():
         if name == "metadata":
             continue
@@ -39,9 +48,9 @@ def _rows(ports: Mapping[str, Any], prefix: str = "") -> Iterator[Row]:
         kind = "namespace" if namespace else ""
         if not namespace or port.dynamic:
             kind = f"{kind} of {_types(port.valid_type)}" if kind else _types(port.valid_type)
-        yield f"`{path}`", kind, _required(port), _help(port, path)
+        yield f"`{path}`", kind, _required(port), _help(process, port, path)
         if namespace:
-            yield from _rows(port, f"{path}.")
+            yield from _rows(process, port, f"{path}.")
 
 
 def _types(valid: Any) -> str:
@@ -57,8 +66,9 @@ def _required(port: Any) -> str:
     return "no, has a default" if getattr(port, "has_default", bool)() else "yes"
 
 
-def _help(port: Any, path: str) -> str:
+def _help(process: Any, port: Any, path: str) -> str:
     text = " ".join((port.help or "").split())
-    if not text and "." not in path:
-        return "" if hasattr(port, "items") else "–"
-    return text
+    if not text and process.__module__.startswith(f"{_OURS}."):
+        name = f"{process.__module__}.{process.__qualname__}"
+        raise ValueError(f"{name}: the port '{path}' has no help")
+    return text or "–"

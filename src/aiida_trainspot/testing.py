@@ -43,7 +43,8 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
     - It is registered in ``aiida.workflows``, and runs the engine of that name.
     - It has the inputs of the stage, of the same types, and asks for no others.
     - It has the outputs of the stage, of the same types; those that the stage needs are required.
-    - It has the exit codes of the stage, by number and label.
+    - It has the exit codes of the stage, by number and label; those of AiiDA's
+      ``BaseRestartWorkChain`` are not asked for.
     - It refuses settings that the engine does not know before anything is submitted.
 
     No profile is needed. Every ``AssertionError`` names the work chain and what is wrong.
@@ -70,17 +71,12 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
         claims(said == name, f"runs the engine '{said}', not '{name}'")
     _check_inputs(claims, workchain, example)
     _check_outputs(claims, workchain, example)
-    for code in example.spec().exit_codes.values():
-        same = [
-            candidate
-            for candidate in workchain.spec().exit_codes.values()
-            if candidate.status == code.status
-        ]
-        claims(same, f"has no exit code {code.status}")
+    _check_exit_codes(claims, workchain, example)
     validator = workchain.spec().inputs["settings"].validator
     claims(validator is not None, "does not check settings before it runs")
     unknown: Any = SimpleNamespace(get_dict=lambda: {"no_such_setting": 1})
-    answer = validator(unknown, workchain.spec().inputs["settings"])
+    with claims.works("its check of settings"):
+        answer = validator(unknown, workchain.spec().inputs["settings"])
     claims(answer, "accepts settings that the engine does not know")
 
 
@@ -110,6 +106,21 @@ def _check_outputs(claims: Claims, workchain: type[WorkChain], example: type[Wor
         types = (port.valid_type, outputs[name].valid_type)
         claims(_covers(*types), f"the output '{name}' is {types[1]}, not {types[0]}")
         claims(outputs[name].required or not port.required, f"the output '{name}' may be missing")
+
+
+def _check_exit_codes(claims: Claims, workchain: type[WorkChain], example: type[WorkChain]) -> None:
+    """Codes that every restarting work chain has are not those of the stage."""
+    common = BaseRestartWorkChain.spec().exit_codes
+    for label, code in example.spec().exit_codes.items():
+        if label in common:
+            continue
+        labels = [
+            name
+            for name, candidate in workchain.spec().exit_codes.items()
+            if candidate.status == code.status
+        ]
+        claims(labels, f"has no exit code {code.status}")
+        claims(label in labels, f"the exit code {code.status} is {', '.join(labels)}, not {label}")
 
 
 def _own(ports: Any) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from ase.build import bulk
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.launch import builder, checks
 from aiida_trainspot.launch.repeats import repeats
-from trainspot.campaign.loop import prepare
+from trainspot.campaign.decisions import prepare
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.data.dataset import Dataset

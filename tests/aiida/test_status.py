@@ -18,7 +18,7 @@ from aiida_trainspot.results.find import find
 from aiida_trainspot.results.status import Progress, progress, status
 from trainspot.cli import main
 from trainspot.common.errors import InputError
-from trainspot.judge.calibrate import Calibration
+from trainspot.predictions.calibration import Calibration
 
 RECORD = {"n": 1, "labelled": 4, "labelled_total": 4, "explored": 9, "flagged": 3, "selected": 2}
 RECORD |= {"audit": 1, "rmse": {"test": {"forces": {"mean": 0.2, "std": 0.1}}}}
@@ -161,14 +161,14 @@ def test_every_closing_line_stands_for_itself(campaign, monkeypatch, capsys):
 
 
 def test_the_end_tells_what_was_lacking_and_what_comes_next():
-    made = replace(Calibration.given("forces", 0.1), pairs=5).to_dict()
-    few = {"n": 1, "random_choice": True, "calibration": {"forces": made}}
+    unfitted = replace(Calibration.given("forces", 0.1), pairs=5, needed=19, fitted=False)
+    few = {"n": 1, "random_choice": True, "calibration": {"forces": unfitted.to_dict()}}
     report = {"stage": "train", "exit": None, "iterations": []}
     assert [str(line) for line in _watch.closing(report, 7)] == ["stage: train"]
     ended = report | {"exit": {"status": 420, "label": "max_iterations"}, "iterations": [few]}
     first, lacking, last = (str(line) for line in _watch.closing(ended, 7))
     assert first == "max_iterations"
-    assert "thresholds need 12 labelled frames" in lacking
+    assert "thresholds need 19 labelled frames" in lacking
     assert last == "next: trainspot report 7; trainspot export 7 -o FOLDER"
 
 

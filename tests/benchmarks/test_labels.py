@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainspot.campaign import loop
+from trainspot.campaign.decisions import prepare
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
 from trainspot.judge.draws import limited
@@ -133,7 +133,7 @@ def test_all_arms_of_a_seed_share_their_start(labels):
     assert first.ids != other.ids
     assert first.is_labelled.all()
     assert len(first.subset("validation")) >= 19  # enough for a threshold of novelty
-    assert loop.prepare(first, made).ids == first.ids
+    assert prepare(first, made).ids == first.ids
 
 
 def test_it_runs_and_keeps_what_it_has(tmp_path):

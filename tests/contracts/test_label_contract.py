@@ -52,7 +52,7 @@ def test_the_settings_of_quantumespresso():
 def test_the_stage_takes_what_the_engines_take():
     stage = WorkflowFactory("trainspot.label").spec()
     common = LabelEngineWorkChain.spec()
-    assert stage.inputs.keys() == {*common.inputs, "engine", "min_success", "sets", "chosen"}
+    assert stage.inputs.keys() == {*common.inputs, "engine", "min_success", "splits", "chosen"}
     assert stage.outputs.keys() == common.outputs.keys()
 
 

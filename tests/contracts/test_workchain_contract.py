@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.engine import BaseRestartWorkChain, WorkChain
 
 import aiida_trainspot.testing
+from aiida_trainspot import exit_codes
 from aiida_trainspot.calculations.toy_train import ToyTrainCalculation
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.exit_codes import SUB_PROCESS_FAILED_EXPLORE
 from aiida_trainspot.workflows.explore.ase import AseMdWorkChain
 from aiida_trainspot.workflows.label.ase import AseLabelWorkChain
 from aiida_trainspot.workflows.train.toy import ToyTrainWorkChain
@@ -29,6 +32,9 @@ def test_the_workchain_of(stage, name):
 
 
 # ── the contract itself ───────────────────────────────────────────────────────
+ENDING = SUB_PROCESS_FAILED_EXPLORE
+
+
 class Demanding(AseLabelWorkChain):
     @classmethod
     def define(cls, spec):
@@ -64,11 +70,45 @@ class Codeless(AseMdWorkChain):
         spec.exit_codes.clear()
 
 
+class Relabelled(AseMdWorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        code = spec.exit_codes.pop(ENDING.label)
+        spec.exit_code(code.status, "ERROR_LICENCE", code.message)
+
+
+class Failing(AseMdWorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.inputs["settings"].validator = lambda value, port: value.get_dict()["temperature"]
+
+
 class Other(ToyTrainWorkChain):
     class Process(ToyTrainCalculation):
         TRAINER = "mace"
 
     _process_class = Process
+
+
+class Plain(WorkChain):
+    """A training of its own, which restarts nothing."""
+
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        restarts = tuple(BaseRestartWorkChain.spec().inputs)
+        spec.expose_inputs(ToyTrainWorkChain, exclude=restarts)
+        spec.expose_outputs(ToyTrainWorkChain)
+        exit_codes.declare(
+            spec,
+            exit_codes.OUTPUT_MISSING,
+            exit_codes.OUTPUT_UNREADABLE,
+            exit_codes.OUT_OF_WALLTIME,
+            exit_codes.TRAINING_DIVERGED,
+            exit_codes.OUT_OF_MEMORY,
+        )
 
 
 class NoModel(ToyTrainWorkChain):
@@ -87,6 +127,12 @@ class NoModel(ToyTrainWorkChain):
         ("label", AseMdWorkChain, "does not derive from .*LabelEngineWorkChain"),
         ("explore", Trusting, "does not check settings before it runs"),
         ("explore", Codeless, "has no exit code"),
+        (
+            "explore",
+            Relabelled,
+            f"the exit code {ENDING.status} is ERROR_LICENCE, not {ENDING.label}",
+        ),
+        ("explore", Failing, "its check of settings raised KeyError: 'temperature'"),
         ("train", Other, "runs the engine 'mace', not 'wrong'"),
         ("train", NoModel, "has no output 'model'"),
     ],
@@ -98,6 +144,12 @@ def test_a_wrong_workchain_is_caught_by_name(monkeypatch, stage, wrong, message)
     subject = rf"work chain 'trainspot.{stage}.{name}' \(.*{wrong.__name__}\): .*"
     with pytest.raises(AssertionError, match=subject + message):
         check_workchain_ports(stage, name)
+
+
+def test_a_trainer_may_be_a_work_chain_that_restarts_nothing(monkeypatch):
+    monkeypatch.setattr(aiida_trainspot.testing, "WorkflowFactory", lambda _: Plain)
+    assert "ERROR_UNHANDLED_FAILURE" not in Plain.spec().exit_codes
+    check_workchain_ports("train", "toy")
 
 
 def test_a_work_chain_that_is_not_registered_is_caught():

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from trainspot.common.elements import check_known, check_symbols, is_element, numbers_of, symbols
+from trainspot.common.elements import (
+    by_number,
+    check_known,
+    check_symbols,
+    is_element,
+    numbers_of,
+    symbols,
+)
 from trainspot.common.errors import InputError
 
 
@@ -25,6 +32,10 @@ def test_numbers_of_names_that_are_elements():
     assert numbers_of(["Si", "C"]) == [14, 6]
     with pytest.raises(InputError, match=r"^deck:3: there is no element 'X'; write Si$"):
         numbers_of(["X"], where="deck:3", hint="write Si")
+
+
+def test_values_by_number_are_those_of_elements():
+    assert by_number({"Si": -1.5, "X": 3.0, "Xy": 2.0, "C": -2.0}) == {14: -1.5, 6: -2.0}
 
 
 def test_unknown_elements_are_named_with_those_that_are_known():

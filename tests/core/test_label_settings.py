@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainspot.common.errors import InputError, UnknownNameError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import without_failure
 from trainspot.data.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
@@ -211,7 +212,7 @@ def test_failures_and_labels_come_back_together(labelled_frames, silicon):
     assert merged.ids == [i for i in known.ids if i != broken.id]
     assert merged[0].labels.energy == -1.0
     assert merged[1].labels.theory == "made-up"
-    assert "failure" not in base.retried(broken).info
+    assert "failure" not in without_failure(broken).info
 
 
 def test_stress_is_reduced_to_the_periodic_subspace(rng):

@@ -20,6 +20,7 @@ from ase.build import bulk
 from trainspot.campaign import loop
 from trainspot.campaign.decisions import Score
 from trainspot.campaign.engines import engines_of
+from trainspot.campaign.exit import Ending, Exit, exit_of
 from trainspot.campaign.record import FinalAudit, IterationRecord, Work, records_of
 from trainspot.cli._why import as_json, in_words, sentence
 from trainspot.common.errors import DataError
@@ -198,6 +199,13 @@ def test_every_sentence_of_before_is_taken_apart(text, kind, cause):
         "refused: it is ugly",
         "selected: of course",
         "selected: disagreement on forces of 0.05 exceeds the threshold of 0.05 eV/Å",
+        f"not selected: {JUDGED}; the campaign ends: foo",
+        "selected: disagreement on forces of abc exceeds the threshold of 0.2 eV/Å",
+        "selected: disagreement on forces of 0.3 exceeds the threshold of abc eV/Å",
+        f"selected: {JUDGED}{FAR.replace('0.146', 'abc')}; one of 6 chosen among 15 (diverse)",
+        f"not selected: {JUDGED}; nearly the same as the known frame 6e747eb9f85f, abc",
+        "refused: atoms 1 (Si) and 4 (C) are abc Å apart",
+        "refused: a force of abc eV/Å exceeds 50 eV/Å",
     ],
 )
 def test_a_sentence_that_is_not_understood_is_kept(text):
@@ -252,19 +260,82 @@ def test_a_score_and_the_work_of_engines_come_back(result):
     assert Score.from_dict(ended.to_dict()).conclusion is State.CONVERGED
     record = result.records[0]
     mine = {one.name: getattr(record, one.name) for one in fields(Work)}
-    assert Work.from_dict(Work(**mine).to_dict()) == Work(**mine)
+    work = Work(**mine)
+    assert Work.from_dict(work.to_dict()) == work
+    for value in (scored, work):
+        content = value.to_dict()
+        assert content.pop("version") == VERSION
+        assert type(value).from_dict(content).to_dict() == value.to_dict()  # form 1 had no version
 
 
 @pytest.mark.parametrize(
-    "read", [IterationRecord.from_dict, Judgement.from_dict, Score.from_dict, Work.from_dict]
+    "ended",
+    [
+        Exit(0, "converged"),
+        Exit(420, "max_iterations", Ending("the error is large", "Add iterations", {"n": 3})),
+        Exit(None, "killed", Ending("")),
+    ],
 )
+def test_the_end_of_a_campaign_comes_back(ended):
+    content = json.loads(json.dumps(ended.to_dict()))
+    assert exit_of({"exit": content}) == ended
+    assert set(content) - {"status", "label"} == (
+        {"message", "remedy", "counts"} if ended.ending else set()
+    )
+
+
+def test_the_end_of_a_campaign_is_read_as_far_as_it_is_known():
+    assert exit_of({}) is exit_of({"exit": None}) is None
+    ended = exit_of({"exit": {"status": 420, "label": "max_iterations", "remedy": "Go on"}})
+    assert (ended.status, ended.label, ended.why) == (420, "max_iterations", "Go on.")
+    assert exit_of({"exit": {"status": 0, "label": "converged"}}).why == ""
+    for damaged in ({"status": "well"}, {"message": 3}, {"counts": 1}, ["killed"], "killed"):
+        with pytest.raises(DataError, match="not the end of a campaign"):
+            exit_of({"exit": damaged})
+
+
+STORED = [IterationRecord.from_dict, Judgement.from_dict, Score.from_dict, Work.from_dict]
+
+
+@pytest.mark.parametrize("read", STORED)
 def test_something_else_is_refused_in_one_line(read):
     for content in ({}, {"n": "one"}, {"version": "new"}):
         with pytest.raises(DataError):
             read(content)
 
 
-@pytest.mark.parametrize("read", [IterationRecord.from_dict, Judgement.from_dict])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"reasons": 3},
+        {"reasons": ["known already"]},
+        {"reasons": {"a": 3}},
+        {"reasons": {"a": None}},
+        {"decisions": [1]},
+        {"decisions": {"a": {"kind": "praised"}}},
+        {"novelty": 3},
+        {"novelty": "far"},
+        {"novelty": ["far"]},
+        {"selected": 3},
+        {"verdict": "foo"},
+    ],
+)
+def test_a_damaged_judgement_is_refused_in_one_line(damage):
+    content = dict(BEFORE["judgements"][0])
+    if "decisions" in damage:
+        content.pop("reasons")
+    with pytest.raises(DataError, match="this is not a judgement"):
+        Judgement.from_dict(content | damage)
+
+
+@pytest.mark.parametrize("read", STORED)
+@pytest.mark.parametrize("content", [3, None, "judgement", ["verdict"]])
+def test_stored_content_that_is_no_mapping_is_refused_in_one_line(read, content):
+    with pytest.raises(DataError, match=r"(this is|these are) not"):
+        read(content)
+
+
+@pytest.mark.parametrize("read", STORED)
 def test_what_a_newer_version_stored_is_refused(read):
     with pytest.raises(DataError, match="a newer trainspot wrote this; update trainspot"):
         read({"n": 1, "version": VERSION + 1})

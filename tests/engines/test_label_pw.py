@@ -20,8 +20,9 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.label import gather_pw
 from trainspot.augment.isolated import Isolated
 from trainspot.common.errors import RunError
+from trainspot.data.failure import without_failure
 from trainspot.data.frames import Frame
-from trainspot.label.base import failed, gathered, retried
+from trainspot.label.base import failed, gathered
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 from trainspot.label.quantumespresso import QuantumEspressoSettings as Settings
 from trainspot.testing import check_label_engine
@@ -99,7 +100,7 @@ def test_the_contract_of_label_engines(two, direct):
     def label(dataset, settings):
         theory = QuantumEspressoLabelEngine.theory(settings)
         frames = []
-        for frame in map(retried, dataset):
+        for frame in map(without_failure, dataset):
             if set(frame.numbers) != {14}:  # AiiDA would say that the family lacks it
                 frames.append(failed(frame, "no pseudopotential"))
             else:

@@ -47,7 +47,12 @@ class TrainCalculation(TrainspotCalculation):
             help="Checkpoint of the same member, whose training is continued.",
         )
         spec.output("model", valid_type=SinglefileData, help="The trained model.")
-        spec.output("checkpoint", valid_type=SinglefileData, required=False)
+        spec.output(
+            "checkpoint",
+            valid_type=SinglefileData,
+            required=False,
+            help="File from which the training can be continued.",
+        )
         spec.output("metrics", valid_type=Dict, help="`epochs`, a list, and `warnings`.")
         options = spec.inputs["metadata"]["options"]
         options["parser_name"].default = "trainspot.train"

@@ -16,8 +16,8 @@ from aiida_trainspot.cli._attend import attend, in_words
 from aiida_trainspot.results.endings import WELL
 from aiida_trainspot.results.retries import sentences as of_retries
 from aiida_trainspot.results.status import Progress, progress, status
+from trainspot.campaign.exit import exit_of
 from trainspot.campaign.record import records_of
-from trainspot.common.text import sentences
 from trainspot.report.findings.verdict import too_few
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def watch(node: WorkChainNode) -> int:
         return 0
     report = status(node)
     console.print(table(report), *closing(report, node.pk), sep="\n")
-    return 0 if report["exit"]["status"] in WELL else 1
+    ended = exit_of(report)
+    return 0 if ended and ended.status in WELL else 1
 
 
 def table(report: dict[str, Any]) -> Table:
@@ -109,23 +110,20 @@ def _line(now: Progress, stalled: dict[str, str] | None) -> Group | Text:
 
 def closing(report: dict[str, Any], pk: int) -> list[Text]:
     """What follows the table: the ending or the stage, what was missing, and what to do next."""
-    ending = report["exit"]
-    if ending is None:
+    ended = exit_of(report)
+    if ended is None:
         lines = [Text(f"stage: {report['stage']}")]
         if report.get("stalled"):
             lines.append(Text(in_words(report["stalled"]), style="yellow"))
     else:
-        said = sentences(ending.get("message", ""), ending.get("remedy", ""))
-        style = (
-            "green" if ending["status"] == 0 else "yellow" if ending["status"] in WELL else "red"
-        )
-        lines = [Text(f"{ending['label']}: {said}" if said else ending["label"], style=style)]
+        style = "green" if ended.status == 0 else "yellow" if ended.status in WELL else "red"
+        lines = [Text(f"{ended.label}: {ended.why}" if ended.why else ended.label, style=style)]
     lines += [Text(sentence, style="yellow") for sentence in of_retries(report)]
     lines += [
         Text(lacking, style="yellow")
         for record in records_of(report)[-1:]
         if (lacking := too_few(record))
     ]
-    if ending is not None:
+    if ended is not None:
         lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
     return lines

@@ -30,6 +30,7 @@ def status(
     from aiida_trainspot.cli._attend import attend, in_words
     from aiida_trainspot.cli._watch import closing, table, watch
     from aiida_trainspot.results.status import status as report
+    from trainspot.campaign.exit import exit_of
 
     if identifier is None:
         latest = campaigns()
@@ -41,7 +42,8 @@ def status(
         if as_json:
             click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         for row in () if as_json else rows:
-            ending = (row["exit"] or {"label": row["stage"]})["label"]
+            ended = exit_of(row)
+            ending = ended.label if ended else row["stage"]
             count = counted(len(row["iterations"]), "iteration")
             click.echo(f"{row['pk']:6}  {row['id'][:8]}  {row['name']:24} {ending}, {count}")
         if stalled and not as_json:

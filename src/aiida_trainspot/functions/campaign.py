@@ -10,12 +10,12 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.data.predictions import read_predictions
 from aiida_trainspot.functions.base import decision
 from trainspot.campaign import decisions as pure
-from trainspot.campaign.loop import rules_of
 from trainspot.campaign.record import IterationRecord, Work
+from trainspot.campaign.rules import rules_of
 from trainspot.config.models import Campaign
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.pairs import Pairs
+from trainspot.predictions.calibration import Calibration
 
 
 def campaign_of(config: Dict) -> Campaign:

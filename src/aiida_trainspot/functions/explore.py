@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiida.orm import Dict, Int
@@ -11,7 +11,8 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.functions.base import decision
 from aiida_trainspot.functions.campaign import campaign_of
 from trainspot.campaign import decisions as pure
-from trainspot.campaign.loop import initial_frames
+from trainspot.campaign.decisions import initial_frames
+from trainspot.data.failure import Failure, failure_of
 from trainspot.explore import frames
 from trainspot.explore import schedule as scheduling
 
@@ -104,5 +105,5 @@ def explored_already(
     return kinds if same and _causes(gathered.failures) == _causes(kinds["failures"]) else None
 
 
-def _causes(failures: Iterable[Frame]) -> list[dict[str, Any]]:
-    return [frame.info["failure"] for frame in failures]
+def _causes(failures: Iterable[Frame]) -> list[Failure | None]:
+    return [failure_of(frame) for frame in failures]

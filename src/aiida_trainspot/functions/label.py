@@ -14,6 +14,7 @@ from trainspot import split as splitting
 from trainspot.common.errors import InputError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure, failure_of, without_failure
 from trainspot.data.frames import Labels
 from trainspot.data.state import MOMENTS
 from trainspot.label import base
@@ -142,9 +143,9 @@ def reuse_frames(dataset: PESData, theory: Str, **earlier: PESData) -> dict[str,
             rest.append(frame.with_(labels=Labels()))
         elif earlier_frame.labels:
             labels = replace(earlier_frame.labels, theory=theory.value)
-            reused.append(base.retried(frame).with_(labels=labels))
+            reused.append(without_failure(frame).with_(labels=labels))
         else:
-            reused.append(base.failed(frame, **earlier_frame.info["failure"]))
+            reused.append(_failed(frame, failure_of(earlier_frame)))
     return _result(base.gathered(reused)) | {"rest": PESData(rest)}
 
 
@@ -209,7 +210,7 @@ def gather_pw(
     Args:
         dataset: A dataset with these frames.
         settings: Settings of the engine, for the level of theory.
-        lost: Why frames have no result: frame id → ``reason`` and ``exit_status``.
+        lost: Why frames have no result: frame id → ``Failure.to_dict``.
         start: Row of the first frame.
         count: Number of frames.
         trajectories: Result of the frame in row N under the key ``frame_N``.
@@ -230,7 +231,7 @@ def gather_pw(
         except InputError as error:
             outcomes.append(base.failed(frame, str(error)))
         else:
-            outcomes.append(base.retried(frame).with_(labels=labels))
+            outcomes.append(without_failure(frame).with_(labels=labels))
     return _result(base.gathered(outcomes))
 
 
@@ -269,7 +270,7 @@ def gather_parts(dataset: PESData, lost: Dict, **parts: PESData) -> dict[str, PE
 
     Args:
         dataset: The frames of all parts.
-        lost: Why frames are in no result: frame id → ``reason`` and ``exit_status``.
+        lost: Why frames are in no result: frame id → ``Failure.to_dict``.
         parts: Labelled and failed frames of each part, in any order.
     """
     outcomes = [frame for node in parts.values() for frame in node.dataset]
@@ -295,8 +296,14 @@ def _result(result: base.LabelResult) -> dict[str, PESData]:
 
 
 def _lost(frame: Frame, reasons: Mapping[str, Mapping[str, Any]]) -> Frame:
-    why = reasons.get(frame.id, {})
-    return base.failed(frame, why.get("reason", "no result"), why.get("exit_status"))
+    content = reasons.get(frame.id)
+    return _failed(frame, Failure.from_dict(content) if content else None)
+
+
+def _failed(frame: Frame, failure: Failure | None) -> Frame:
+    """The frame with this failure; without one, no calculation left a result."""
+    failure = failure or Failure("no result")
+    return base.failed(frame, failure.reason, failure.exit_status)
 
 
 def _outputs(trajectory: TrajectoryData) -> PwOutputs:

@@ -22,7 +22,7 @@ from aiida_trainspot.runtime.profile import verdi
 from aiida_trainspot.setup import programs
 from aiida_trainspot.setup.installation import cached_calculations
 from aiida_trainspot.workflows.preflight import FirstLabels, Foresees
-from trainspot.campaign.loop import prepare
+from trainspot.campaign.decisions import prepare
 from trainspot.campaign.preflight import facts_of, foresee, foresee_sets
 from trainspot.common import plugins
 from trainspot.common.errors import InputError, TrainspotError

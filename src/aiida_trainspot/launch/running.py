@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.results.status import progress
-from trainspot.campaign.loop import prepare
+from trainspot.campaign.decisions import prepare
 from trainspot.common.errors import InputError, TrainspotError
 from trainspot.common.text import counted
 from trainspot.config.likeness import differences, label_differences

@@ -18,10 +18,10 @@ from aiida_trainspot.workflows.label.base import engine_workchain
 from aiida_trainspot.workflows.once import children, is_replaced
 from trainspot.campaign.record import records_of
 from trainspot.data.dataset import Dataset
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.why import Past
 from trainspot.label.base import merged
+from trainspot.predictions.calibration import Calibration
 from trainspot.report.findings.data import IterationData, ReportData
 from trainspot.split import assign
 

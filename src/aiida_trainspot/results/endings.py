@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiida.common.links import LinkType
 from aiida.orm import CalcJobNode, WorkChainNode
@@ -14,7 +14,7 @@ from aiida_trainspot.functions.campaign import campaign_of
 from aiida_trainspot.workflows.jobs import why
 from aiida_trainspot.workflows.once import is_replaced
 from trainspot.campaign import ending as words
-from trainspot.campaign.ending import Ending
+from trainspot.campaign.exit import Ending, Exit
 from trainspot.common.errors import TrainspotError
 
 if TYPE_CHECKING:
@@ -52,30 +52,25 @@ def state_of(node: WorkChainNode) -> str:
 
 def exit_of(
     node: WorkChainNode, stages: Sequence[Stage], records: Sequence[IterationRecord]
-) -> dict[str, Any] | None:
+) -> Exit | None:
     """How a campaign ended; ``None`` before its end.
 
     Args:
         node: A ``TrainsPotWorkChain``.
         stages: Its stages, see ``status.stages_of``.
         records: The figures of its judged iterations.
-
-    Returns:
-        ``status`` and ``label``; unless the campaign converged also ``message``, ``remedy`` and
-        ``counts``.
     """
     if not node.is_terminated:
         return None
     if node.exit_status == 0:
-        return {"status": 0, "label": "converged"}
+        return Exit(0, "converged")
     labels = {
         code.status: code.label.removeprefix("ERROR_").lower()
         for code in vars(exit_codes).values()
         if isinstance(code, exit_codes.Exit)
     }
     label = labels.get(node.exit_status or -1, node.process_state.value)
-    ending = _ending(node, stages, records)
-    return {"status": node.exit_status, "label": label, **ending.to_dict()}
+    return Exit(node.exit_status, label, _ending(node, stages, records))
 
 
 def _ending(

@@ -60,12 +60,13 @@ def status(node: WorkChainNode) -> dict[str, Any]:
     """
     stages = list(stages_of(node))
     records = _records(node, stages)
+    ended = exit_of(node, stages, records)
     seconds = _seconds(stages, [record.n for record in records], ended=node.is_terminated)
     return {
         "id": node.uuid,
         "name": node.label,
         "state": state_of(node),
-        "exit": exit_of(node, stages, records),
+        "exit": ended.to_dict() if ended else None,
         "stage": stages[-1].name if stages else "augment",
         "retries": retries(stages),
         "iterations": [

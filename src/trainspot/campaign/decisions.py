@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from trainspot.augment.plan import augment, parse_plan
 from trainspot.campaign.record import (
     FinalAudit,
     IterationRecord,
@@ -21,56 +22,24 @@ from trainspot.campaign.record import (
     Prospective,
     Work,
 )
+from trainspot.campaign.rules import Rules
 from trainspot.common.errors import DataError
 from trainspot.common.seeds import generator
+from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
+from trainspot.judge import earlier
 from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
-from trainspot.judge.calibrate import Calibration, calibrate, of_committee
+from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective
-from trainspot.judge.settings import CalibrateSettings, JudgeSettings, Tolerance
 from trainspot.judge.verdict import State, conclude, misses
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
+from trainspot.split import assign
 
 NO_PAIRS = Pairs.concatenate([])
-
-
-@dataclass(frozen=True)
-class Rules:
-    """All settings that decisions depend on.
-
-    Attributes:
-        tolerance: ε of each property.
-        calibrate: How thresholds are fitted.
-        judge: Screen, selection and stopping rules.
-        seed: The campaign's seed.
-        max_labels: Largest number of labels of the campaign, or ``None``.
-    """
-
-    tolerance: Tolerance
-    calibrate: CalibrateSettings
-    judge: JudgeSettings
-    seed: int
-    max_labels: int | None = None
-
-    def for_dataset(self, dataset: Dataset) -> JudgeSettings | None:
-        """The rules of judging with the rest of the label budget; ``None`` if nothing is left."""
-        if self.max_labels is None:
-            return self.judge
-        left = self.max_labels - int(dataset.is_labelled.sum())
-        if left < 1:
-            return None
-        select = self.judge.select
-        smaller = select.model_copy(update={"max_frames": min(select.max_frames, left)})
-        return self.judge.model_copy(update={"select": smaller})
-
-    def can_pay(self, dataset: Dataset, judgement: Judgement) -> bool:
-        """Whether the label budget allows the chosen frames (a final audit is never cut)."""
-        if self.max_labels is None:
-            return True
-        return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
 
 
 @dataclass(frozen=True)
@@ -105,8 +74,9 @@ class Score:
     conclusion: State | None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
+        """JSON values only, with the version of the form."""
         return {
+            "version": earlier.VERSION,
             "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
@@ -115,18 +85,32 @@ class Score:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Score:
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; reads scores of earlier versions too.
 
         Raises:
-            DataError: The content is not a score.
+            DataError: The content is not a score, or a newer version wrote it.
         """
         try:
-            rates = TypeAdapter(dict[str, Prospective]).validate_python(content["prospective"])
-            misses, said = int(content["misses"]), content["conclusion"]
+            stored = earlier.score(content)
+            rates = TypeAdapter(dict[str, Prospective]).validate_python(stored["prospective"])
+            misses, said = int(stored["misses"]), stored["conclusion"]
             conclusion = None if said is None else State(said)
-            return cls(rates, Pairs.from_dict(content["audit_pairs"]), misses, conclusion)
+            return cls(rates, Pairs.from_dict(stored["audit_pairs"]), misses, conclusion)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not the score of a judgement") from error
+
+
+def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
+    """The augmented inputs, each with its split."""
+    seed = campaign.seed
+    frames = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
+    return assign(frames, campaign.split.fractions, seed=seed)
+
+
+def initial_frames(dataset: Dataset) -> Dataset:
+    """The labelled frames from before the first exploration."""
+    labelled = dataset.labelled()
+    return labelled.take(labelled.column("iteration") == 0)
 
 
 def training_set(dataset: Dataset, *, mix_theories: bool) -> Dataset:

@@ -7,10 +7,12 @@ model card and the plain loop. The sentences name only settings of the engines o
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from trainspot.campaign.exit import Ending
 from trainspot.common.text import broken_off, counted, listed, most
+from trainspot.data.failure import Failure, failure_of
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.label.base import engine
 from trainspot.train.run import trainer
@@ -54,25 +56,6 @@ _DOING: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a campaign ended, with a remedy.
-
-    Attributes:
-        message: The reason: one or more clauses without a full stop.
-        remedy: A remedy that loses no calculation: a sentence without the full stop.
-        counts: The numbers in the message, as JSON values.
-    """
-
-    message: str
-    remedy: str = ""
-    counts: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """``message``, ``remedy`` and ``counts``."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Cause:
     """Why frames have no label.
 
@@ -102,9 +85,9 @@ def causes(failures: Dataset) -> dict[Cause, int]:
     """Number of failed frames by cause, the most frequent first; isolated atoms are separate."""
     counts: Counter[Cause] = Counter()
     for frame in failures:
-        failure = frame.info.get("failure") or {}
+        failure = failure_of(frame) or Failure("")
         atom = str(frame.to_atoms().symbols) if is_isolated_atom(frame) else None
-        counts[Cause(str(failure.get("reason", "")), failure.get("exit_status"), atom)] += 1
+        counts[Cause(failure.reason, failure.exit_status, atom)] += 1
     return dict(counts.most_common())
 
 
@@ -113,7 +96,7 @@ def too_few_labels(labelled: int, failures: Dataset, campaign: Campaign) -> Endi
 
     Args:
         labelled: Number of labelled frames.
-        failures: Frames whose labelling failed, each with ``info["failure"]``.
+        failures: Frames whose labelling failed, each with its ``Failure``.
         campaign: The resolved campaign.
     """
     by_cause, section = causes(failures), campaign.label

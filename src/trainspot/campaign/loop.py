@@ -11,26 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from trainspot.augment.plan import augment, parse_plan
 from trainspot.campaign import ending as endings
 from trainspot.campaign.decisions import (
     NO_PAIRS,
     Decision,
-    Rules,
     Score,
     comparison_set,
     completed,
     decide,
     evaluation_set,
     finished_record,
+    initial_frames,
     member_of,
+    prepare,
     record,
     score,
     thresholds,
     training_set,
 )
-from trainspot.campaign.ending import Ending
+from trainspot.campaign.exit import Ending
 from trainspot.campaign.record import IterationRecord, Reference, Work
+from trainspot.campaign.rules import rules_of
 from trainspot.common.errors import RunError
 from trainspot.common.seeds import derive_seed
 from trainspot.config.models import Campaign
@@ -40,13 +41,12 @@ from trainspot.evaluate.batch import evaluate
 from trainspot.explore import schedule
 from trainspot.explore.frames import broken_off
 from trainspot.explore.schedule import Run
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.pairs import Pairs
-from trainspot.judge.settings import JudgeSettings
 from trainspot.judge.verdict import State
 from trainspot.judge.why import Past
 from trainspot.models.potential import Potential
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.split import assign
 
@@ -127,21 +127,6 @@ class Result:
             finished_record(turn.record, turn.score, test, turn.predictions_of(test))
             for turn in self.turns
         ]
-
-
-def rules_of(campaign: Campaign) -> Rules:
-    """The part of a campaign that decisions depend on."""
-    judging = JudgeSettings(screen=campaign.screen, select=campaign.select, stop=campaign.stop)
-    return Rules(
-        campaign.tolerance, campaign.calibrate, judging, campaign.seed, campaign.budget.labels
-    )
-
-
-def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
-    """The augmented inputs, each with its split."""
-    seed = campaign.seed
-    frames = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
-    return assign(frames, campaign.split.fractions, seed=seed)
 
 
 def run(
@@ -280,9 +265,3 @@ def history(result: Result, campaign: Campaign) -> list[Past]:
         )
         for turn in result.turns
     ]
-
-
-def initial_frames(dataset: Dataset) -> Dataset:
-    """The labelled frames from before the first exploration."""
-    labelled = dataset.labelled()
-    return labelled.take(labelled.column("iteration") == 0)

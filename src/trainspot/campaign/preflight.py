@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Final
 
-from ase.data import atomic_numbers
-
 from trainspot.augment import periodicity
 from trainspot.augment.isolated import Isolated
 from trainspot.augment.plan import parse_plan
 from trainspot.augment.steps import steps_of
+from trainspot.common.elements import by_number
 from trainspot.common.errors import TrainspotError
 from trainspot.common.seeds import generator
 from trainspot.common.text import counted
@@ -81,9 +80,7 @@ def facts_of(campaign: Campaign, stage: str, inputs: Dataset, *, here: bool) -> 
 def _reference_energies(campaign: Campaign) -> dict[int, float] | None:
     """Energies of isolated atoms that the file gives, by atomic number."""
     energies = trainer(campaign.train.engine).given_e0s(campaign.train.settings)
-    if energies is None:
-        return None
-    return {atomic_numbers.get(symbol, 0): energy for symbol, energy in energies.items()}
+    return None if energies is None else by_number(energies)
 
 
 def _unlabelled(campaign: Campaign, inputs: Dataset) -> Iterator[Frame]:

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
 from trainspot.judge import earlier
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.scoring import Rates
 from trainspot.judge.verdict import State
+from trainspot.predictions.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Work:
     broken_off: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        return asdict(self)
+        """JSON values only, with the version of the form."""
+        return asdict(self) | {"version": earlier.VERSION}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Work:
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; reads works of earlier versions too.
 
         Raises:
-            DataError: The content is something else.
+            DataError: The content is something else, or a newer version wrote it.
         """
         try:
-            return TypeAdapter(cls).validate_python(dict(content))
-        except (ValidationError, TypeError) as error:
+            return TypeAdapter(cls).validate_python(earlier.work(content))
+        except (ValueError, TypeError) as error:
             raise DataError("this is not the work of an iteration") from error
 
 
@@ -219,7 +219,7 @@ class IterationRecord:
         """
         try:
             return _adapter().validate_python(earlier.record(content))
-        except (ValidationError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise DataError("these are not the figures of an iteration") from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from trainspot.common.properties import PROPERTIES, UNITS
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.exported import CalibrationFile
 from trainspot.predictions import files
+from trainspot.predictions.calibration import Calibration, trusted
 from trainspot.predictions.error_bars import RATIO, Trust
 
 SHOWN: Final = 10
@@ -37,16 +38,29 @@ def is_export(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
+class _Sigmas:
+    """The sigmas of one property.
+
+    Attributes:
+        median: Over the frames.
+        largest: Over the frames.
+        beyond: Number of frames that exceed the threshold.
+    """
+
+    median: float
+    largest: float
+    beyond: int
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """The calibration of an exported folder, applied to predictions.
 
     Attributes:
-        properties: As in ``calibration.json``.
-        trust: Of the properties that were fitted.
+        calibrations: Of each property, as in ``calibration.json``.
     """
 
-    properties: dict[str, dict[str, Any]]
-    trust: dict[str, Trust]
+    calibrations: dict[str, Calibration]
 
     @classmethod
     def of(cls, models: Sequence[Path]) -> Calibrated | None:
@@ -57,8 +71,12 @@ class Calibrated:
         """
         if len(models) != 1 or not is_export(models[0]):
             return None
-        calibration = CalibrationFile.of_export(models[0])
-        return cls(calibration.properties, calibration.trust())
+        return cls(CalibrationFile.of_export(models[0]).calibrations)
+
+    @property
+    def trust(self) -> dict[str, Trust]:
+        """Of the properties that were fitted."""
+        return trusted(self.calibrations)
 
     @property
     def missing(self) -> str:
@@ -68,11 +86,8 @@ class Calibrated:
         )
 
     def _reason(self, name: str) -> str:
-        figures = self.properties.get(name)
-        if figures is None:
-            return "no tolerance"
-        pairs = f", {text.counted(figures['pairs'], 'pair')}" if "pairs" in figures else ""
-        return f"{figures.get('verdict', 'not fitted')}{pairs}"
+        fit = self.calibrations.get(name)
+        return f"{fit.verdict}, {text.counted(fit.pairs, 'pair')}" if fit else "no tolerance"
 
     def lines(self, output: Path) -> Iterator[str]:
         """Lines for the terminal: sigmas, properties without them, and the doubtful frames.
@@ -82,21 +97,19 @@ class Calibrated:
         """
         bars = files.error_bars(output)
         summary = self._summary(bars)
-        for name, figures in summary.items():
-            middle, largest, unit = figures["median"], figures["largest"], UNITS[name]
-            tolerance = f", tolerance {figures['tolerance']:.4g}" if figures["tolerance"] else ""
+        for name, sigmas in summary.items():
+            epsilon = self.calibrations[name].tolerance
+            tolerance = f", tolerance {epsilon:.4g}" if math.isfinite(epsilon) else ""
             yield (
-                f"{name}: sigma (calibrated error bar) {middle:.3g} (median), "
-                f"{largest:.3g} (largest) {unit}{tolerance}"
+                f"{name}: sigma (calibrated error bar) {sigmas.median:.3g} (median), "
+                f"{sigmas.largest:.3g} (largest) {UNITS[name]}{tolerance}"
             )
         if self.missing:
             yield f"no sigma, because not calibrated: {self.missing}"
         if self.trust and not bars:
             yield "no sigma, because the committee has one member"
         if RATIO in bars:
-            yield from _doubts(
-                bars[RATIO], {n: figures["beyond"] for n, figures in summary.items()}
-            )
+            yield from _doubts(bars[RATIO], {n: sigmas.beyond for n, sigmas in summary.items()})
 
     def content(self, output: Path) -> dict[str, Any]:
         """JSON for programs: ``calibrated`` by property, and ``doubtful``, the worst frame first.
@@ -108,11 +121,16 @@ class Calibrated:
         """
         bars = files.error_bars(output)
         calibrated: dict[str, Any] = {
-            name: {key: figures.get(key) for key in ("fitted", "verdict", "pairs", "tolerance")}
-            for name, figures in self.properties.items()
+            name: {
+                "fitted": fit.fitted,
+                "verdict": fit.verdict,
+                "pairs": fit.pairs,
+                "tolerance": _json(fit.tolerance),
+            }
+            for name, fit in self.calibrations.items()
         }
-        for name, figures in self._summary(bars).items():
-            calibrated[name] |= {key: _json(value) for key, value in figures.items()}
+        for name, sigmas in self._summary(bars).items():
+            calibrated[name] |= {key: _json(value) for key, value in asdict(sigmas).items()}
         ratios = bars.get(RATIO, np.zeros(0))
         ids = files.frame_ids(output)
         doubtful = [
@@ -121,19 +139,16 @@ class Calibrated:
         ]
         return {"calibrated": calibrated, "doubtful": doubtful}
 
-    def _summary(self, bars: dict[str, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
-        """Median and largest sigma, and how many frames exceed the threshold, by property."""
-        summary: dict[str, dict[str, Any]] = {}
+    def _summary(self, bars: dict[str, NDArray[np.float64]]) -> dict[str, _Sigmas]:
+        """The sigmas of each property that has any."""
+        summary: dict[str, _Sigmas] = {}
         for name in (name for name in PROPERTIES if name in bars):
             values = bars[name][~np.isnan(bars[name])]
             if values.size:
                 limit = self.trust[name].scale * self.trust[name].threshold
-                summary[name] = {
-                    "median": float(np.median(values)),
-                    "largest": float(values.max()),
-                    "beyond": int((values > limit).sum()),
-                    "tolerance": self.properties[name].get("tolerance"),
-                }
+                summary[name] = _Sigmas(
+                    float(np.median(values)), float(values.max()), int((values > limit).sum())
+                )
         return summary
 
 
@@ -158,4 +173,4 @@ def _doubts(ratios: NDArray[np.float64], beyond: dict[str, int]) -> Iterator[str
 
 def _json(value: float) -> float | None:
     """JSON has no infinity."""
-    return value if value is None or math.isfinite(value) else None
+    return value if math.isfinite(value) else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ase.data import atomic_numbers
-
 from trainspot.cli import _messages
+from trainspot.common.elements import by_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +22,7 @@ def tell(dataset: Dataset, e0s: Mapping[str, float] | None = None) -> list[dict[
     """
     from trainspot.plausibility import doubts
 
-    atoms = None if e0s is None else {atomic_numbers.get(s, 0): e for s, e in e0s.items()}
-    listed = doubts(dataset, atoms=atoms)
+    listed = doubts(dataset, atoms=None if e0s is None else by_number(e0s))
     for doubt in listed:
         _messages.warning(doubt.text)
     return [doubt.to_dict() for doubt in listed]

@@ -12,6 +12,7 @@ from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
 from trainspot.config import document
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import reason_of
 from trainspot.explore import schedule as scheduling
 from trainspot.explore.ase import AseExplorer, AseSettings
 
@@ -82,5 +83,5 @@ def refuse_failures(failures: Dataset, runs: int) -> None:
         raise RunError(
             f"{len(failures)} of {runs} runs failed",
             where=f"frame {first.id[:12]}",
-            hint=first.info["failure"]["reason"],
+            hint=reason_of(first),
         )

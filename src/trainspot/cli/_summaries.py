@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainspot.judge.calibrate import Calibration
     from trainspot.judge.judgement import Judgement
+    from trainspot.predictions.calibration import Calibration
 
 
 def of_judgement(judgement: Judgement) -> str:

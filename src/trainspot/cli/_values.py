@@ -12,9 +12,10 @@ import yaml
 from trainspot.common.errors import DataError, InputError, UnknownNameError
 from trainspot.common.properties import PROPERTIES
 from trainspot.evaluate.batch import digest
-from trainspot.judge.calibrate import Calibration, of_committee
+from trainspot.judge.calibrate import of_committee
 from trainspot.models.committee import CommitteePotential
 from trainspot.models.exported import CalibrationFile
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.statistics import fingerprint
 
 
@@ -122,12 +123,9 @@ def calibrations(words: Sequence[str], option: str) -> dict[str, Calibration]:
 
 def _read_calibrations(path: Path) -> dict[str, Calibration]:
     content = CalibrationFile.read(path)
-    try:
-        fitted = {name: Calibration.from_dict(entry) for name, entry in content.properties.items()}
-        good = all(0 < fit.threshold < float("inf") for fit in fitted.values())
-    except (AttributeError, TypeError, DataError):
-        good = False
-    if not good or not fitted.keys() <= set(PROPERTIES):
+    fitted = content.calibrations
+    limits = [value for fit in fitted.values() for value in (fit.threshold, fit.tolerance)]
+    if not all(0 < value < float("inf") for value in limits):
         raise DataError("not a file of calibrations", where=str(path))
     models = content.model_files
     if models and all(model.exists() for model in models):

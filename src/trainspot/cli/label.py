@@ -16,6 +16,7 @@ from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
 from trainspot.config import document
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import reason_of
 from trainspot.label import base, calculators, journal
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _report(
     click.echo(f"{counted(labelled, 'frame')} labelled{had}, {len(failures)} failed: {output}")
     for first in failures[:1]:
         formula = first.to_atoms().get_chemical_formula()
-        where, reason = f"frame {first.id[:12]} ({formula})", first.info["failure"]["reason"]
+        where, reason = f"frame {first.id[:12]} ({formula})", reason_of(first)
         if not labelled:
             raise RunError("no frame could be labelled", where=where, hint=reason)
         _messages.say(f"first failure: {where}: {reason}")

@@ -9,7 +9,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from trainspot.common.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 _NAMED: Final = 10
 """The most elements of a model that an error lists."""
@@ -48,6 +48,15 @@ def numbers_of(names: Iterable[str], *, where: str = "", hint: str = "") -> list
             raise InputError(f"there is no element '{name}'", where=where, hint=hint)
         numbers.append(int(atomic_numbers[name]))
     return numbers
+
+
+def by_number(values: Mapping[str, float]) -> dict[int, float]:
+    """Values of elements by atomic number; names that are no elements are left out.
+
+    Args:
+        values: By chemical symbol.
+    """
+    return {int(atomic_numbers[name]): value for name, value in values.items() if is_element(name)}
 
 
 def check_known(

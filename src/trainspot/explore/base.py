@@ -53,7 +53,7 @@ class Explored:
     Attributes:
         explored: Kept frames in order of runs and time, unlabelled, each with its full origin.
         failures: The start frame of every run that did not reach its end, with
-            ``info["failure"]``; its frames from before the failure are in ``explored``.
+            its ``Failure``; its frames from before the failure are in ``explored``.
     """
 
     explored: Dataset

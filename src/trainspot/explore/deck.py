@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BEGIN: Final = "trainspot begin"
 END: Final = "trainspot end"
+FAILED: Final = "trainspot failed"
+"""Before the reason of a failure, which ``trainspot-lmp`` prints."""
 DIRECTIVE: Final = "# trainspot"
 ORDER: Final = ("id", "type", "xu", "yu", "zu")
 """Columns of the dump."""

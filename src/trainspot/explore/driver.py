@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.common.errors import InputError, RunError, TrainspotError
 from trainspot.explore import sanity
+from trainspot.explore.deck import FAILED
 from trainspot.explore.engine import Forces, open_lammps
 from trainspot.explore.steps import Command, Directive, Section, parse, sections
 from trainspot.models import potential
@@ -98,7 +99,7 @@ def _execute(
                     checked = True
                 _command(lmp, step, forces)
             except RunError as error:
-                _say(lmp, f"trainspot failed: {error}")
+                _say(lmp, f"{FAILED}: {error}")
                 return [f"{where}:{step.line}: {error}"]
             if watch is not None and watch.stopped and step.word in _RUNNING:
                 _say(lmp, f"trainspot stopped: {watch.stopped}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from trainspot.common.units import FS_PER_PS
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure, failure_of, reason_of, with_failure
 from trainspot.data.frames import Frame, Origin
 from trainspot.explore.base import Explored
 
@@ -69,7 +70,7 @@ def gathered(
     for frame in explored:
         key = (frame.origin.trajectory, int(frame.origin.parameters["step"]))
         kept.setdefault(key, frame)
-    records = {frame.info["failure"]["trajectory"]: frame for frame in failures}
+    records = {fault.trajectory: frame for frame in failures if (fault := failure_of(frame))}
     rows = {identity: row for row, identity in enumerate(starts.ids)}
     frames: list[Frame] = []
     failing: list[Frame] = []
@@ -85,11 +86,10 @@ def gathered(
 
 def failed(start: Frame, run: Run, reason: str, exit_status: int | None = None) -> Frame:
     """The record of a run that did not reach its end: its start frame and the reason."""
-    failure = {"reason": reason, "exit_status": exit_status, "trajectory": run.trajectory}
-    return start.with_(info={**start.info, "failure": failure})
+    return with_failure(start, Failure(reason, exit_status, run.trajectory))
 
 
 def broken_off(failures: Dataset) -> dict[str, int]:
     """The number of failed runs for each reason; numbers in a reason do not count."""
-    reasons = (str(frame.info["failure"]["reason"]) for frame in failures)
-    return dict(sorted(Counter(_NUMBER.sub("…", reason) for reason in reasons).items()))
+    reasons = (_NUMBER.sub("…", reason_of(frame)) for frame in failures)
+    return dict(sorted(Counter(reasons).items()))

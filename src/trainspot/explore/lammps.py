@@ -33,7 +33,7 @@ OUTPUT: Final = "lammps.out"
 _MARKER = re.compile(
     rf"^{deck.BEGIN} (?P<begin>\S+)$|^{deck.END} (?P<end>\S+) step (?P<step>\d+)$", re.MULTILINE
 )
-_COMPLAINT = re.compile(r"^(?:ERROR(?: on proc \d+)?|trainspot failed): *(.+)$", re.MULTILINE)
+_COMPLAINT = re.compile(rf"^(?:ERROR(?: on proc \d+)?|{deck.FAILED}): *(.+)$", re.MULTILINE)
 _MAGIC: Final = b"LammpS RestartT"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from trainspot.common.errors import InputError
 from trainspot.common.properties import PROPERTIES
 from trainspot.models.potential import caution
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 PROPERTY: Final = "d_uncertainty"
 """Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""
 
-COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", "threshold_ratio")
-"""Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ."""
+COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", RATIO, FORMER_RATIO)
+"""Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ, twice."""
 
 
 class Watch:
@@ -90,7 +91,8 @@ class Watch:
         beyond = self._limit is not None and largest > self._limit
         if (step % self._every == 0 or beyond) and step != self._last:
             self._last = step
-            values = (bars.energy, bars.frame_forces, largest, bars.stress, bars.threshold_ratio)
+            ratio = bars.threshold_ratio
+            values = (bars.energy, bars.frame_forces, largest, bars.stress, ratio, ratio)
             self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
         if beyond:
             self.stopped = (

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.judge.calibrate import MIN_PAIRS, NEGLIGIBLE, Calibration
+from trainspot.judge.calibrate import NEGLIGIBLE
 from trainspot.judge.diagnostics import sigma_per_delta
+from trainspot.predictions.calibration import MIN_PAIRS, Calibration
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Conversion of judgements and iterations that earlier versions stored to the form of today.
+"""Conversion of content of campaigns that earlier versions stored to the form of today.
 
 Only this module reads old forms. Stored content has the key ``version`` since form 2. In form 1 a
 judgement stored a sentence about each frame; this module parses these sentences.
@@ -25,7 +25,7 @@ from trainspot.judge.novelty import DIMENSIONS
 from trainspot.judge.verdict import State
 
 VERSION: Final = 2
-"""Version of the form in which judgements and records are stored."""
+"""Version of the form in which judgements, records, scores and works of engines are stored."""
 
 
 def judgement(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +63,24 @@ def record(content: Mapping[str, Any]) -> dict[str, Any]:
             for split, errors in by_split.items()
         }
     return fields
+
+
+def score(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored score; form 1 differs by its missing version only.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    return _checked(content)
+
+
+def work(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a stored work of engines; form 1 differs by its missing version only.
+
+    Raises:
+        DataError: A newer version stored it.
+    """
+    return _checked(content)
 
 
 def novelty(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,6 +169,22 @@ _METHODS: Final[tuple[tuple[re.Pattern[str], Callable[[_Parts], Method]], ...]] 
 
 def decision(text: str) -> FrameDecision:
     """The decision in a sentence of form 1; a sentence that cannot be parsed is kept."""
+    try:
+        parsed = _parsed(text)
+    except ValueError:  # a word where a number should be
+        parsed = None
+    if parsed is not None:
+        return parsed
+    kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
+    return FrameDecision(kind, told=text)
+
+
+def _parsed(text: str) -> FrameDecision | None:
+    """The decision in a sentence; ``None`` if the sentence has another form.
+
+    Raises:
+        ValueError: The sentence has the form, with a word where a number should be.
+    """
     if text == "known already":
         return FrameDecision(Kind.KNOWN)
     if match := _JUDGED.fullmatch(text):
@@ -158,22 +192,27 @@ def decision(text: str) -> FrameDecision:
     for cause, pattern in _REFUSED.items():
         if match := pattern.fullmatch(text):
             return _refused(cause, match)
-    kind = next((kind for kind in Kind if text.startswith(f"{kind.value}: ")), Kind.PASSED_OVER)
-    return FrameDecision(kind, told=text)
+    return None
 
 
 def _judged(match: _Parts, text: str) -> FrameDecision:
     kind, cause = Kind(match["kind"]), match["cause"]
     value, limit = float(match["value"]), float(match["limit"])
-    method = None
-    if match["how"]:
-        attempts = ((pattern.fullmatch(match["how"]), make) for pattern, make in _METHODS)
-        method = next((make(parts) for parts, make in attempts if parts), None)
-        if method is None:
-            return FrameDecision(kind, cause, value, limit, told=text)
+    method = _method(match["how"]) if match["how"] else None
+    if match["how"] and method is None:
+        return FrameDecision(kind, cause, value, limit, told=text)
     far = Beyond(float(match["far"]), float(match["novel"])) if match["far"] else None
     hidden = (match["word"] == "exceeds") is not (value > limit)  # by rounding to three digits
     return FrameDecision(kind, cause, value, limit, method, far, told=text if hidden else "")
+
+
+def _method(how: str) -> Method | None:
+    """The way of a choice in words; ``None`` for words that cannot be parsed."""
+    attempts = ((pattern.fullmatch(how), make) for pattern, make in _METHODS)
+    try:
+        return next((make(parts) for parts, make in attempts if parts), None)
+    except ValueError:  # an unknown verdict, or a word where a number should be
+        return None
 
 
 def _refused(cause: Objection, match: _Parts) -> FrameDecision:

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
 from trainspot.data.dataset import Dataset
 from trainspot.descriptors import require
 from trainspot.judge import earlier
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
 from trainspot.judge.draws import Draws, Pool
 from trainspot.judge.novelty import Novelty
@@ -24,6 +23,7 @@ from trainspot.judge.select import Selection, needs_descriptors, strategy
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import State, verdict
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import Array
 
@@ -78,11 +78,14 @@ class Judgement:
         return "budget" if self.budget_spent else self.verdict.value
 
     def without_budget(self) -> Judgement:
-        """The judgement when the label budget is spent: no frame is chosen."""
+        """The judgement when the label budget is spent: no frame is chosen.
+
+        The budget is then the reason for frames that other frames outnumbered, too.
+        """
         unpaid = Method(Way.BUDGET_SPENT)
         decisions = {
             identity: replace(decision, kind=Kind.PASSED_OVER, method=unpaid)
-            if decision.kind in (Kind.SELECTED, Kind.AUDIT)
+            if decision.kind in (Kind.SELECTED, Kind.AUDIT) or _outnumbered(decision)
             else decision
             for identity, decision in self.decisions.items()
         }
@@ -110,7 +113,7 @@ class Judgement:
         """
         try:
             return _adapter().validate_python(earlier.judgement(content))
-        except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError("this is not a judgement") from error
 
 
@@ -220,6 +223,10 @@ def _needs_space(settings: SelectSettings, selection: Selection) -> bool:
     """Whether the judgement needs descriptors; that of the paper does not."""
     wanted = settings.novelty is not None or settings.near_duplicate > 0.0
     return wanted or needs_descriptors(selection)
+
+
+def _outnumbered(decision: FrameDecision) -> bool:
+    return decision.method is not None and decision.method.way is Way.OUTNUMBERED
 
 
 def _any_beyond(ratios: Mapping[str, Array], n: int) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -12,12 +12,8 @@ from scipy.stats import binomtest
 from trainspot.judge.diagnostics import miscalibration_area
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import Tolerance
+from trainspot.predictions.calibration import Calibration, Interval
 from trainspot.predictions.statistics import Array
-
-if TYPE_CHECKING:
-    from trainspot.judge.calibrate import Calibration
-
-Interval = tuple[float, float]
 
 
 def wilson(hits: int, trials: int, confidence: float = 0.95) -> Interval | None:

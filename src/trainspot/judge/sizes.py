@@ -11,9 +11,10 @@ import numpy as np
 
 from trainspot.common.properties import Property
 from trainspot.data.dataset import Dataset
-from trainspot.judge.calibrate import Calibration, calibrate
+from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
 MAX_COMMITTEES: Final = 12

@@ -15,13 +15,14 @@ from ase.formula import Formula
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import failure_of
 from trainspot.data.frames import Frame, Origin
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge.atoms import collect_atoms
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.decision import FrameDecision, Kind
 from trainspot.judge.judgement import Judgement
 from trainspot.judge.space import Space
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
 _SHOWN: Final = 12  # digits of an id
@@ -229,14 +230,14 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
     past = _judged(identity, history)
     homes = [dataset, failed, *(earlier.explored for earlier in history)]
     frame = next(home for home in homes if home.count(identity)).by_id(identity)
-    failure = failed.by_id(identity).info.get("failure") if failed.count(identity) else None
+    failure = failure_of(failed.by_id(identity)) if failed.count(identity) else None
     return Account(
         identity,
         _formula(frame),
         frame.origin,
         frame.split,
         _label(frame) if dataset.count(identity) else None,
-        failure["reason"] if failure else None,
+        failure.reason if failure else None,
         None if past is None else _judging(frame, past),
     )
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from trainspot.common import processes
 from trainspot.common.elements import symbols
 from trainspot.common.errors import InputError, UnknownNameError
+from trainspot.data.failure import without_failure
 from trainspot.data.state import CHARGE, MOMENTS
 from trainspot.engine import Preflight, Remark
 from trainspot.label.base import (
@@ -23,7 +24,6 @@ from trainspot.label.base import (
     fingerprint,
     gathered,
     labels_of,
-    retried,
 )
 from trainspot.label.calculators import NAMES, calculator
 from trainspot.label.practical import decisive_parameters
@@ -136,7 +136,7 @@ class AseLabelEngine(FrameEngine):
             InputError: The calculator does not exist or refuses its parameters.
         """
         calculator(settings.calculator, settings.parameters)  # before any process starts
-        frames = (retried(frame) for frame in dataset)
+        frames = (without_failure(frame) for frame in dataset)
         total = len(dataset)
         results: dict[int, Frame] = {}
         source = enumerate(frames)
@@ -152,7 +152,7 @@ class AseLabelEngine(FrameEngine):
 
 
 def label_frame(frame: Frame, settings: AseSettings) -> Frame:
-    """The frame with its labels, or with ``info["failure"]``.
+    """The frame with its labels, or with its ``Failure``.
 
     The forces are the derivative of the energy (``free_energy`` if the calculator has both).
     Stress is kept if the calculator has it and the frame is periodic. A calculator with magnetic

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from trainspot.common import plugins
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure, failure_of, with_failure
 from trainspot.data.frames import Frame, Labels
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.lattice import periodic_projector
@@ -60,7 +61,7 @@ class LabelResult:
 
     Attributes:
         labelled: Frames with labels and their theory, in the order of the input.
-        failures: Frames without labels, each with ``info["failure"]``; see ``failed``.
+        failures: Frames without labels, each with its ``Failure``; see ``failed``.
     """
 
     labelled: Dataset
@@ -202,7 +203,7 @@ def renamed(dataset: Dataset, former: Iterable[str], theory: str) -> Dataset:
 
 
 def failed(frame: Frame, reason: str, exit_status: int | None = None) -> Frame:
-    """The frame without labels and with the failure in ``info["failure"]``.
+    """The frame without labels and with its ``Failure``.
 
     Args:
         frame: The frame that could not be labelled.
@@ -210,14 +211,7 @@ def failed(frame: Frame, reason: str, exit_status: int | None = None) -> Frame:
         exit_status: Exit status of the process that failed, if there was one.
     """
     line = " ".join(reason.split())[:500]
-    failure = {"reason": line, "exit_status": exit_status}
-    return frame.with_(labels=Labels(), info={**frame.info, "failure": failure})
-
-
-def retried(frame: Frame) -> Frame:
-    """The frame without the record of an earlier failure."""
-    info = {key: value for key, value in frame.info.items() if key != "failure"}
-    return frame.with_(info=info)
+    return with_failure(frame.with_(labels=Labels()), Failure(line, exit_status))
 
 
 def gathered(frames: Iterable[Frame]) -> LabelResult:
@@ -225,7 +219,7 @@ def gathered(frames: Iterable[Frame]) -> LabelResult:
     labelled: list[Frame] = []
     failures: list[Frame] = []
     for frame in frames:
-        (failures if "failure" in frame.info else labelled).append(frame)
+        (failures if failure_of(frame) else labelled).append(frame)
     return LabelResult(Dataset.from_frames(labelled), Dataset.from_frames(failures))
 
 

@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainspot.common.errors import DataError, InputError
+from trainspot.data.failure import KEY, Failure, failure_of, without_failure
 from trainspot.data.frames import Labels
-from trainspot.label.base import LabelResult, failed, gathered, retried
+from trainspot.label.base import LabelResult, failed, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,8 +34,8 @@ _START: Final = b'00000000 {"id":"'
 def add(stream: IO[bytes], frame: Frame) -> None:
     """Add a labelled or failed frame; the line survives the end of this process."""
     entry: dict[str, Any] = {"id": frame.id}
-    if "failure" in frame.info:
-        entry["failure"] = frame.info["failure"]
+    if failure := failure_of(frame):
+        entry[KEY] = failure.to_dict()
     else:
         labels = frame.labels
         entry |= {"energy": labels.energy, "theory": labels.theory}
@@ -67,14 +68,15 @@ def read(path: Path, asked: Dataset, theory: str, former: Collection[str] = ()) 
         frame = frames.get(entry["id"])
         if frame is None:
             raise DataError("not a frame of this run", where=where)
-        if "failure" in entry:
-            results[frame.id] = failed(frame, **entry["failure"])
+        if KEY in entry:
+            failure = Failure.from_dict(entry[KEY])
+            results[frame.id] = failed(frame, failure.reason, failure.exit_status)
             continue
         if entry["theory"] in former:
             entry["theory"] = theory
         if entry["theory"] != theory:
             raise DataError("labels of another level of theory", where=where)
-        results[frame.id] = retried(frame).with_(labels=_labels(entry, len(frame), where))
+        results[frame.id] = without_failure(frame).with_(labels=_labels(entry, len(frame), where))
     return gathered(results[identity] for identity in asked.ids if identity in results)
 
 

@@ -15,7 +15,7 @@ RATIO: Final = "threshold_ratio"
 """Name of the largest Δ/τ of a frame in files and results."""
 
 FORMER_RATIO: Final = "excess"
-"""Its former name, which old files and the results of the ASE calculator have."""
+"""Its former name, the only one in old files; new files and results have both for one release."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@
 (M, N, 3, 3), ``projector`` (N, 3, 3), and for other programs the group
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
-sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``); older
-files call the latter ``excess``. A sigma has the attributes ``scale`` and ``threshold``. The file
-has the attributes ``format``, ``format_version``, ``members``, ``source``, and, if available, the
-``digests`` of the model files. The bytes depend only on the content.
+sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``).
+``excess`` is a link to the latter, and the only name in older files. A sigma has the
+attributes ``scale`` and ``threshold``. The file has the attributes ``format``, ``format_version``,
+``members``, ``source``, and, if available, the ``digests`` of the model files. The bytes depend
+only on the content.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class Writer:
             file[f"calibrated/{name}"].attrs.update(
                 scale=calibration.scale, threshold=calibration.threshold
             )
+        if self._trust:
+            file[f"calibrated/{FORMER_RATIO}"] = h5py.SoftLink(RATIO)
 
     def add(self, block: Predictions) -> None:
         """Write the predictions of the next frames."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import trainspot
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError
+from trainspot.common.validation import renamed
+from trainspot.config.load import former_names
 from trainspot.rehearse.trial import Track
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from trainspot.rehearse.trial import Task
 
@@ -21,9 +24,21 @@ _DIGITS: Final = 12
 
 def file_of(folder: Path, task: Task) -> Path:
     """``ARM-SEED-DIGEST.json``: the digest covers all data that a track depends on."""
+    return _file(folder, task, task.campaign.model_dump(mode="json"))
+
+
+def _former_file(folder: Path, task: Task) -> Path:
+    """The file that was written when keys of the campaign had their former names."""
+    campaign = task.campaign.model_dump(mode="json")
+    for (section, old), new in former_names().items():
+        campaign[section] = renamed(campaign[section], {new: old})
+    return _file(folder, task, campaign)
+
+
+def _file(folder: Path, task: Task, campaign: Mapping[str, Any]) -> Path:
     content = {
         "version": trainspot.__version__,
-        "campaign": task.campaign.model_dump(mode="json"),
+        "campaign": campaign,
         "cost": task.cost.to_dict(),
         "inputs": sorted(task.inputs.ids),
         "test": list(task.test.ids),
@@ -43,8 +58,9 @@ def read(folder: Path, task: Task) -> Track | None:
     Raises:
         DataError: The file of the track is damaged.
     """
-    file = file_of(folder, task)
-    if not file.is_file():
+    files = (file_of(folder, task), _former_file(folder, task))
+    file = next(filter(Path.is_file, files), None)
+    if file is None:
         return None
     try:
         return Track.from_dict(json.loads(file.read_text(encoding="utf-8")))

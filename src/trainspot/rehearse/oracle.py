@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from trainspot.common.errors import InputError
+from trainspot.data.failure import reason_of
 from trainspot.label import calculators
 from trainspot.label.ase import AseLabelEngine, AseSettings, computed
 from trainspot.label.calculators import NAMES, calculator
@@ -82,7 +83,7 @@ def check(inputs: Dataset, settings: AseSettings) -> None:
         first = labelling.failures[0]
         raise InputError(
             f"the oracle cannot compute {first.to_atoms().get_chemical_formula()}: "
-            f"{first.info['failure']['reason']}",
+            f"{reason_of(first)}",
             where="--oracle",
             hint="name an oracle that has these elements",
         )

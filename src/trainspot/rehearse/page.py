@@ -145,8 +145,7 @@ def _sections(outcome: Outcome) -> list[Section]:
         Section(
             "needs",
             "How much does each need?",
-            "Two errors are compared: the worst of the median errors that the arms ended with, "
-            "and the geometric mean of it and the error they started from.",
+            _targets_in_words(outcome),
             "",
             [
                 Picture(
@@ -159,6 +158,15 @@ def _sections(outcome: Outcome) -> list[Section]:
             [comparison(outcome)],
         ),
     ]
+
+
+def _targets_in_words(outcome: Outcome) -> str:
+    """The errors of ``Outcome.targets`` in a sentence."""
+    worst = "the worst of the arms' best errors (medians over seeds)"
+    if not outcome.learned:
+        return f"One error is compared: {worst}."
+    mean = "the geometric mean of this error and the error at the start"
+    return f"Two errors are compared: {worst}, and {mean}."
 
 
 def _curve_words(outcome: Outcome, arm: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.campaign.loop import prepare
+from trainspot.campaign.decisions import prepare
 from trainspot.common.errors import RunError
 from trainspot.common.seeds import derive_seed, generator
 from trainspot.data.dataset import Dataset

@@ -50,8 +50,16 @@ class Claims:
             ) from error
 
     @contextmanager
-    def refuses(self, error: type[Exception], doing: str) -> Iterator[None]:
-        """Assert that the block raises an error of this type and of no other."""
+    def refuses(
+        self, error: type[Exception], doing: str, *, may_accept: bool = False
+    ) -> Iterator[None]:
+        """Assert that the block raises an error of this type and of no other.
+
+        Args:
+            error: The type.
+            doing: Describes the block.
+            may_accept: Whether the block may also raise nothing.
+        """
         try:
             yield
         except error:
@@ -61,7 +69,8 @@ class Claims:
                 f"{self.subject}: {doing} raised {type(other).__name__} instead of "
                 f"{error.__name__}: {other}"
             ) from other
-        raise AssertionError(f"{self.subject}: {doing} is not refused with {error.__name__}")
+        if not may_accept:
+            raise AssertionError(f"{self.subject}: {doing} is not refused with {error.__name__}")
 
 
 def check_settings(claims: Claims, model: type[BaseModel], given: Mapping[str, Any]) -> Any:

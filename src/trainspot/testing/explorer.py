@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import atomic_masses
 
+from trainspot.common.text import counted
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure, failure_of, reason_of
 from trainspot.data.frames import Frame
 from trainspot.explore.base import Explored, Explorer, MdSettings
 from trainspot.explore.base import explorer as registered
@@ -120,7 +122,7 @@ class _Exploration:
         before = _facts(self.starts)
         result = self._run(runs)
         self.claims(_facts(self.starts) == before, "the start frames are changed")
-        failed = [f.info.get("failure") for f in result.failures]
+        failed = [reason_of(frame) for frame in result.failures]
         self.claims(not failed, f"runs of the check fail: {failed[:1]}")
         self._check_frames(runs, result.explored)
         self._check_repeated(runs, result.explored)
@@ -204,7 +206,13 @@ class _Exploration:
         first = next(run for run in runs if run.start == largest.id and run.ensemble == "nvt")
         time = 8
         brief = replace(first, steps=time, every=time, trajectory="speed")
-        (frame,) = self._run([brief]).explored
+        frames = list(self._run([brief]).explored)
+        left = counted(len(frames), "frame")
+        self.claims(
+            len(frames) == 1,
+            f"a run of {time} steps that keeps the last one leaves {left}, not 1",
+        )
+        frame = frames[0]
         shift = frame.positions - largest.positions
         masses = atomic_masses[largest.numbers]
         squared = (masses * (shift**2).sum(axis=1)).mean() / (time * first.timestep) ** 2
@@ -240,12 +248,10 @@ class _Exploration:
             len(failed) == 1 and failed[0].id == bad.id,
             "a run that explodes is not the one failure, with its start frame",
         )
-        failure = failed[0].info.get("failure")
-        fields = failure if isinstance(failure, dict) else {}
-        reason = fields.get("reason")
-        is_line = isinstance(reason, str) and reason.strip() and "\n" not in reason
-        self.claims(is_line, f"the reason of a failure is {reason!r}, not one line")
-        named = fields.get("trajectory") == wrong.trajectory
+        failure = failure_of(failed[0]) or Failure("")
+        is_line = failure.reason.strip() and "\n" not in failure.reason
+        self.claims(is_line, f"the reason of a failure is {failure.reason!r}, not one line")
+        named = failure.trajectory == wrong.trajectory
         self.claims(named, "a failure does not name its trajectory")
         kept = [frame for frame in result.explored if frame.origin.trajectory == good.trajectory]
         self.claims(len(kept) == good.steps // good.every, "a run after a failed one is incomplete")

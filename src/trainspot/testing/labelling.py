@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure, failure_of, reason_of, with_failure
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.lattice import periodic_projector
 from trainspot.label.base import LabelResult
@@ -75,7 +76,7 @@ class Labelling:
         wrong = [identity for identity in failures if identity != bad.id]
         if wrong:
             rows = [row for row, frame in enumerate(self.frames) if frame.id in wrong]
-            reason = next(f for f in result.failures if f.id in wrong).info.get("failure")
+            reason = reason_of(next(f for f in result.failures if f.id in wrong))
             self.claims(False, f"frames {rows} of those given to the check failed: {reason}")
         left = set(labelled) | set(failures)
         self.claims(left == set(asked.ids), "frames are missing or new")
@@ -110,17 +111,16 @@ class Labelling:
     def _check_failure(self, bad: Frame, result: LabelResult) -> None:
         for frame in result.failures:
             self.claims(not frame.labels, "a failed frame has labels")
-            failure = frame.info.get("failure")
-            reason = failure.get("reason") if isinstance(failure, dict) else None
-            is_line = isinstance(reason, str) and reason.strip() and "\n" not in reason
+            reason = reason_of(frame)
+            is_line = reason.strip() and "\n" not in reason
             self.claims(is_line, f"the reason of a failure is {reason!r}, not one line")
             self.claims(np.array_equal(frame.positions, bad.positions), "a failed frame is moved")
 
     def _check_others(self, frames: Sequence[Frame], labelled: dict[str, Frame]) -> None:
         """Labels depend neither on other frames nor on earlier labels."""
         wrong = Labels(1e3, np.ones((len(frames[-1]), 3)), None, "another")
-        failed = {"failure": {"reason": "an earlier one", "exit_status": None}}
-        again = [frames[-1].with_(labels=wrong, info=failed), frames[0]]
+        failed = with_failure(frames[-1].with_(labels=wrong, info={}), Failure("an earlier one"))
+        again = [failed, frames[0]]
         result = self._labelled(Dataset.from_frames(again))
         self.claims(len(result.labelled) == len(again), "a frame that failed once always fails")
         for frame in result.labelled:
@@ -129,7 +129,7 @@ class Labelling:
                 labelled[frame.id].labels,
                 "labels depend on other frames, on their order, or on labels that were there",
             )
-            self.claims("failure" not in frame.info, "a labelled frame keeps an earlier failure")
+            self.claims(failure_of(frame) is None, "a labelled frame keeps an earlier failure")
 
     def _check_same(self, first: Labels, second: Labels, claim: str) -> None:
         for name, a in _numbers(first).items():

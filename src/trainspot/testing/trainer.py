@@ -78,7 +78,10 @@ def check_trainer(
     tolerance: float = 1e-4,
     atom_tolerance: float = 1e-3,
 ) -> TrainingResult:
-    """Assert the contract of a trainer with three or four tiny trainings.
+    """Assert the contract of a trainer with two to five tiny trainings.
+
+    Two trainings are always run: one by the program, and one with another seed. There is one more
+    for ``runs_in_process``, ``takes_start`` and ``diverging`` each.
 
     - Declared code, program and kind of model exist; settings have defaults and descriptions and
       refuse unknown keys; ``preflight`` gives remarks of one line.
@@ -127,11 +130,12 @@ def check_trainer(
     parsed = _check_declarations(claims, engine, settings or {})
     subject = _Subject(claims, engine, parsed, dataset, chosen, folder)
     _check_inputs(subject)
-    result = _check_training(subject, tolerance)
+    training = subject.training("program")
+    result = _check_training(subject, training, tolerance)
     _check_atoms(subject, subject.load(result), atom_tolerance)
     _check_seed(subject, result)
     _check_start(subject, result)
-    _check_checkpoint(subject, result)
+    _check_checkpoint(subject, result, training.clean)
     if diverging is not None:
         with_errors = parse_settings(engine.Settings, {**(settings or {}), **diverging})
         training = subject.training("diverging", with_errors)
@@ -221,9 +225,8 @@ def _spoilt(dataset: Dataset) -> Dataset:
     )
 
 
-def _check_training(subject: _Subject, tolerance: float) -> TrainingResult:
+def _check_training(subject: _Subject, training: Training, tolerance: float) -> TrainingResult:
     """Train with the program and, if possible, in this process; read, load and test the model."""
-    training = subject.training("program")
     training.write(subject.dataset, _SEED)
     training.run_program()
     result = training.read()
@@ -302,8 +305,14 @@ def _check_start(subject: _Subject, scratch: TrainingResult) -> None:
     )
 
 
-def _check_checkpoint(subject: _Subject, result: TrainingResult) -> None:
-    """A checkpoint is read and used by the next training, or refused as declared."""
+def _check_checkpoint(subject: _Subject, result: TrainingResult, clean: Path) -> None:
+    """A checkpoint is read and used by the next training, or refused as declared.
+
+    Args:
+        subject: The trainer.
+        result: Of the training by the program.
+        clean: The folder with its retrieved files.
+    """
     claims, engine = subject.claims, subject.engine
     training = subject.training("checkpoint")
     if not engine.keeps_checkpoints:
@@ -313,7 +322,7 @@ def _check_checkpoint(subject: _Subject, result: TrainingResult) -> None:
                 training.folder, subject.dataset, subject.settings, _SEED, checkpoint=result.model
             )
         return
-    kept = engine.read_checkpoint(result.model.parent)
+    kept = engine.read_checkpoint(clean)
     claims(kept is not None, "keeps_checkpoints, but outputs() brings none back")
     assert kept is not None
     written = training.write(subject.dataset, _SEED, checkpoint=kept)
@@ -321,5 +330,5 @@ def _check_checkpoint(subject: _Subject, result: TrainingResult) -> None:
     claims(written != fresh, "the checkpoint is ignored: the same files are written")
     kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
     with claims.works("read_checkpoint() of a checkpoint that was cut off"):
-        again = engine.read_checkpoint(result.model.parent)
+        again = engine.read_checkpoint(clean)
     claims(again != kept, "read_checkpoint() takes a checkpoint that was cut off")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainspot.train.base import Trainer
 
 _LONGEST = 1800  # s
+_CLEAN = "clean"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Training:
         option = f" with '{min(files)}'" if files else ""
         with self.claims.works(f"write_inputs(){option}"):
             self.engine.write_inputs(self.folder, dataset, self.settings, seed, **files)
+        for link in (path for path in sorted(self.folder.rglob("*")) if path.is_symlink()):
+            self.claims(
+                False,
+                f"write_inputs() links to {link.readlink()} ({link.relative_to(self.folder)}): "
+                "copy files, the training runs on another machine",
+            )
         return _contents(self.folder)
 
     def run_program(self) -> None:
@@ -87,7 +94,7 @@ class Training:
         """The result of the training, read in a clean folder with the files of ``outputs()``."""
         with self.claims.works("read_outputs() where the training ran"):
             self._checked(self.engine.read_outputs(self.folder), self.folder)
-        clean = self._clean("clean")
+        clean = self._clean(_CLEAN)
         try:
             result = self.engine.read_outputs(clean)
         except OutputMissingError as error:
@@ -101,6 +108,11 @@ class Training:
             share = self.engine.progress(self.folder, self.settings)
         self.claims(0.0 <= share <= 1.0, f"progress() is {share}, not a share")
         return result
+
+    @property
+    def clean(self) -> Path:
+        """The clean folder that ``read`` makes."""
+        return self._beside(_CLEAN)
 
     def _checked(self, result: Any, folder: Path) -> None:
         """Assert that this is a complete result whose files lie in the folder."""
@@ -164,7 +176,7 @@ class Training:
         """Run the program and assert that ``read_outputs`` reports a divergence."""
         self._program()
         with self.claims.refuses(TrainingDivergedError, "a training that diverged"):
-            self.engine.read_outputs(self._clean("clean"))
+            self.engine.read_outputs(self._clean(_CLEAN))
 
     def _named(self) -> list[Path]:
         """The files that ``outputs()`` names."""
@@ -174,13 +186,16 @@ class Training:
 
     def _clean(self, name: str) -> Path:
         """A folder beside this one that holds only what ``outputs()`` names."""
-        clean = self.folder.with_name(f"{self.folder.name}_{name}")
+        clean = self._beside(name)
         for path in self._named():
             copy = clean / path.relative_to(self.folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
         clean.mkdir(exist_ok=True)
         return clean
+
+    def _beside(self, name: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}_{name}")
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -12,12 +12,11 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import yaml
-from ase.data import atomic_numbers
 from pydantic import BaseModel
 
 from trainspot import io
 from trainspot.common.archives import is_whole
-from trainspot.common.elements import symbols
+from trainspot.common.elements import by_number, numbers_of, symbols
 from trainspot.common.errors import (
     InputError,
     OutputMissingError,
@@ -27,7 +26,7 @@ from trainspot.common.errors import (
 )
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.isolated import is_isolated_atom
-from trainspot.engine import Program
+from trainspot.engine import Preflight, Program, Remark
 from trainspot.train.base import (
     Trainer,
     TrainingResult,
@@ -37,7 +36,7 @@ from trainspot.train.base import (
 from trainspot.train.mace_settings import MaceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trainspot.data.dataset import Dataset
@@ -82,6 +81,24 @@ class MaceTrainer(Trainer):
             says="",
             is_quick=False,
         )
+
+    @classmethod
+    def preflight(cls, facts: Preflight) -> Iterator[Remark]:
+        """Check that given reference energies are those of all elements.
+
+        An element of unlabelled frames only is a warning: the augmentation may replace it.
+        """
+        if facts.settings.e0s is None:
+            return
+        labelled = set(numbers_of(facts.inputs.labelled().species))
+        to_label = {number for frame in facts.unlabelled() for number in frame.numbers.tolist()}
+        missing = (labelled | to_label) - by_number(facts.settings.e0s).keys()
+        if missing:
+            yield Remark(
+                "error" if missing & labelled else "warning",
+                f"train.e0s: no energy of an isolated atom of {symbols(missing)}; add it, or leave "
+                "e0s out",
+            )
 
     @classmethod
     def write_inputs(
@@ -189,14 +206,14 @@ def _e0s(
 
     MACE also needs the energies of elements that only validation frames have.
     """
-    by_number = {atomic_numbers.get(symbol, 0): e for symbol, e in (settings.e0s or {}).items()}
-    needed = {atomic_numbers[symbol] for symbol in everything.species}
+    needed = set(numbers_of(everything.species))
     if settings.e0s is not None:
-        missing = sorted(needed - by_number.keys())
-        if missing or 0 in by_number:
-            names = symbols(missing) or "an unknown symbol"
-            raise InputError(f"no reference energy for {names}", where="train.settings.e0s")
-        return {z: by_number[z] for z in sorted(needed)}, []
+        given = by_number(settings.e0s)
+        missing = sorted(needed - given.keys())
+        if missing:
+            where = "train.settings.e0s"
+            raise InputError(f"no reference energy for {symbols(missing)}", where=where)
+        return {z: given[z] for z in sorted(needed)}, []
     e0s, notes = reference_energies(train)
     unseen = sorted(needed - e0s.keys())
     if unseen:

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trainspot.common.elements import check_symbols
+
 # Options that the trainer sets from the dataset, the seed and the folder.
 OWN_KEYS: Final = frozenset(
     {
@@ -102,6 +104,12 @@ class MaceSettings(BaseModel):
         if isinstance(values, dict) and "hidden_irreps" in values:
             raise ValueError("hidden_irreps is written as its parts: num_channels and max_L")
         return values
+
+    @field_validator("e0s")
+    @classmethod
+    def _of_elements(cls, e0s: dict[str, float] | None) -> dict[str, float] | None:
+        check_symbols(e0s or ())
+        return e0s
 
     @field_validator("extra")
     @classmethod

@@ -19,12 +19,12 @@ from trainspot.common.errors import DataError
 from trainspot.config import load
 from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import without_failure
 from trainspot.data.frames import Frame, Labels, Origin, frame_id
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.data.state import electronic_state
 from trainspot.explore.frames import cut
 from trainspot.explore.schedule import Run
-from trainspot.label.base import retried
 from trainspot.train.base import mixed_states, reference_energies, training_sets
 
 CASES = Path(__file__).parent / "cases"
@@ -85,7 +85,7 @@ def test_moments_belong_to_the_identity_and_results_do_not():
     assert water().with_(arrays={"magmoms": [2.2, 2.2, 0.0], "initial_magmoms": [0, 0, 0]}).id == (
         water().id
     )
-    assert labelled(ferro, 1.0).id == retried(ferro).id == ferro.id
+    assert labelled(ferro, 1.0).id == without_failure(ferro).id == ferro.id
 
 
 values = (

@@ -16,10 +16,11 @@ from trainspot.judge.atoms import (
     with_atom_coverage,
     with_atom_scale,
 )
-from trainspot.judge.calibrate import MIN_PAIRS, calibrate
+from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.calibration import MIN_PAIRS
 from trainspot.predictions.predictions import Predictions
 
 TOLERANCE = Tolerance(energy=None, forces=0.1, stress=None)

@@ -16,11 +16,12 @@ from scipy.stats import norm
 from trainspot.cli._summaries import of_calibration
 from trainspot.common import plugins
 from trainspot.common.errors import DataError, UnknownNameError
-from trainspot.judge.calibrate import GROUP, Calibration, calibrate, spearman
+from trainspot.judge.calibrate import GROUP, calibrate, spearman
 from trainspot.judge.diagnostics import miscalibration_area, rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import prospective, rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.calibration import Calibration
 
 FORCES = Tolerance(energy=None, forces=0.1, stress=None)
 METHODS = plugins.names(GROUP)

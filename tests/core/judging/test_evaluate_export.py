@@ -23,6 +23,7 @@ from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions import files
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.error_bars import Trust, calibrated
 from trainspot.predictions.predictions import Predictions
 from trainspot.report.exported.export import export
@@ -217,7 +218,7 @@ def test_a_damaged_calibration_is_refused(run, make, fitted, bare, properties):
     path = make("export", fitted) / "calibration.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"properties": properties}))
     failed = run(bare, "--models", "export", "-o", "p.h5", status=2)
-    assert "export: " in failed.stderr
+    assert "export/calibration.json: " in failed.stderr
     assert "calibration of '" in failed.stderr
     assert not path.parent.with_name("p.h5").exists()
 
@@ -239,10 +240,27 @@ def test_the_threshold_ratio_of_an_older_file_is_read(make_dataset, predict, tmp
     now = files.error_bars(path)
     assert set(now) == {"forces", "threshold_ratio"}
     with h5py.File(path, "r+") as file:
+        del file["calibrated/excess"]
         file.move("calibrated/threshold_ratio", "calibrated/excess")
     before = files.error_bars(path)
     assert before.keys() == now.keys()
     np.testing.assert_array_equal(before["threshold_ratio"], now["threshold_ratio"])
+
+
+def test_a_program_still_finds_the_threshold_ratio_by_its_former_name(
+    make_dataset, predict, tmp_path
+):
+    found, path = predict(make_dataset(3)), tmp_path / "p.h5"
+    for trust in ({}, {"forces": Trust(2.0, 0.1)}):
+        with files.writing(path, found.n_atoms, found.members, trust=trust) as file:
+            file.add(found)
+        with h5py.File(path) as file:
+            assert ("calibrated/excess" in file) == bool(trust)
+    with h5py.File(path) as file:
+        ratio, former = (file[f"calibrated/{name}"] for name in ("threshold_ratio", "excess"))
+        assert ratio[:].any()
+        np.testing.assert_array_equal(former[:], ratio[:])
+        assert former == ratio, "one column with two names"
 
 
 def test_json_has_no_infinity(make_dataset, predict, tmp_path):
@@ -251,8 +269,8 @@ def test_json_has_no_infinity(make_dataset, predict, tmp_path):
     trust = {"forces": Trust(2.0, 1e3)}
     with files.writing(tmp_path / "p.h5", found.n_atoms, found.members, trust=trust) as file:
         file.add(found)
-    properties = {"forces": {"slope": 2.0, "fitted": True}}
-    answer = Calibrated(properties, trust).content(tmp_path / "p.h5")
+    calibration = {"forces": replace(Calibration.given("forces", 1e3), slope=2.0)}
+    answer = Calibrated(calibration).content(tmp_path / "p.h5")
     json.dumps(answer, allow_nan=False)
     assert answer["doubtful"] == [
         {"frame": 1, "id": found.ids[1], "threshold_ratio": None, "excess": None}

@@ -16,13 +16,13 @@ from trainspot.common.errors import DataError, InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Origin
 from trainspot.judge import Judgement, State, judge
-from trainspot.judge.calibrate import Calibration
-from trainspot.judge.decision import Contact, FrameDecision, Kind
+from trainspot.judge.decision import Contact, FrameDecision, Kind, Method, Twin, Way
 from trainspot.judge.draws import audit_size
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Judged, draw
 from trainspot.judge.select.random import RandomSelection
 from trainspot.judge.settings import JudgeSettings, ScreenSettings, SelectSettings, StopSettings
+from trainspot.predictions.calibration import Calibration
 
 NO_STARTS = Dataset.from_frames([])
 LIMITS = ScreenSettings()
@@ -336,6 +336,26 @@ def test_too_few_valid_frames_still_teach(explored, predictions):
 def test_missing_predictions_are_said(explored, predictions):
     with pytest.raises(InputError, match="evaluate the committee"):
         decide(explored, predictions.take(range(10)))
+
+
+def test_no_frame_is_outnumbered_when_the_budget_is_spent(explored, predictions):
+    paid = decide(explored, predictions, max_frames=4, audit=1)
+    ways = [one.method.way for one in paid.decisions.values() if one.method]
+    assert {Way.STRATEGY, Way.AUDIT, Way.OUTNUMBERED} == set(ways)
+    unpaid = paid.without_budget()
+    assert not unpaid.chosen
+    told = [one.method for one in unpaid.decisions.values() if one.method]
+    assert told == [Method(Way.BUDGET_SPENT)] * len(ways)
+    assert {one.kind for one in unpaid.decisions.values()} == {Kind.PASSED_OVER}
+
+
+def test_a_near_duplicate_keeps_its_reason_when_the_budget_is_spent(explored, predictions):
+    paid = decide(explored, predictions, max_frames=4, audit=1)
+    identity = next(i for i, one in paid.decisions.items() if one.method is None)
+    twin = Method(Way.NEAR_DUPLICATE, twin=Twin("known", is_known=True))
+    repeated = replace(paid.decisions[identity], method=twin)
+    judgement = replace(paid, decisions={**paid.decisions, identity: repeated})
+    assert judgement.without_budget().decisions[identity] == repeated
 
 
 def test_json_round_trip(explored, predictions):

@@ -20,7 +20,6 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge import Judgement, State, judge
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.judgement import check_installed
 from trainspot.judge.select import Judged
 from trainspot.judge.select.diverse import DiverseSelection
@@ -28,6 +27,7 @@ from trainspot.judge.select.ranked import RankedSelection
 from trainspot.judge.settings import JudgeSettings, SelectSettings, StopSettings
 from trainspot.judge.space import Space
 from trainspot.judge.verdict import verdict
+from trainspot.predictions.calibration import Calibration
 
 CRYSTAL = bulk("Si", cubic=True).repeat((2, 1, 1))
 LABELS = Labels(-1.0, np.zeros((16, 3)), np.zeros((3, 3)), "made-up")

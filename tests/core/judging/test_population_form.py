@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainspot.common import plugins
-from trainspot.judge.calibrate import GROUP, MIN_PAIRS, calibrate
+from trainspot.judge.calibrate import GROUP, calibrate
 from trainspot.judge.judgement import threshold_ratios
 from trainspot.judge.pairs import collect_pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.calibration import MIN_PAIRS
 from trainspot.predictions.error_bars import Trust, calibrated
 
 SCALE_FREE = (

@@ -16,11 +16,11 @@ from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge import judge
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.why import Past, why
 from trainspot.label.base import failed
+from trainspot.predictions.calibration import Calibration
 
 NOBODY = Dataset.from_frames([])
 SILICON = bulk("Si", cubic=True)

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from trainspot.cli import main
 from trainspot.common import processes
 from trainspot.common.errors import DataError, InputError, RunError, TrainingError
-from trainspot.rehearse import arms, page, rehearsal, testset, trial
+from trainspot.rehearse import arms, kept, page, rehearsal, testset, trial
 from trainspot.rehearse.cost import CostModel
 from trainspot.rehearse.outcome import Outcome
 from trainspot.rehearse.trial import Point, Track
@@ -130,7 +130,7 @@ def test_the_common_test_is_fixed_and_no_arm_trains_on_it(prepared):
     assert test.is_labelled.all()
     temperatures = {frame.origin.parameters["temperature"] for frame in moving}
     assert max(temperatures) > 1.5 * min(temperatures)
-    from trainspot.campaign.loop import prepare
+    from trainspot.campaign.decisions import prepare
 
     for seed in prepared.seeds:
         assert not set(test.ids) & set(prepare(prepared.inputs, arms.seeded(campaign, seed)).ids)
@@ -222,6 +222,31 @@ def test_finished_campaigns_are_kept_and_not_run_again(prepared, tmp_path, monke
         few.run(test_frames=6, keep=tmp_path / "kept")
 
 
+def test_a_campaign_that_was_kept_under_former_names_of_keys_is_read(prepared, tmp_path):
+    campaign, inputs = prepared.campaigns["campaign"], prepared.inputs
+    task = trial.Task("campaign", campaign, inputs, inputs, prepared.cost)
+    content = campaign.model_dump(mode="json")
+    content["train"]["committee"] = content["train"].pop("committee_size")
+    content["evaluate"]["jobs"] = content["evaluate"].pop("workers")
+    before = SimpleNamespace(seed=campaign.seed, model_dump=lambda mode: {"json": content}[mode])
+    file = kept.file_of(tmp_path, dataclasses.replace(task, campaign=before))
+    assert file != kept.file_of(tmp_path, task)
+    assert kept.read(tmp_path, task) is None
+    track = Track(
+        "campaign", campaign.seed, "converged", (Point(20, 20.0, 0.1, 0.1, 0.01, 30, 9, 10),)
+    )
+    file.write_text(json.dumps(track.to_dict()))
+    assert kept.read(tmp_path, task) == track
+    later = dataclasses.replace(track, state="budget")
+    kept.write(tmp_path, task, later)
+    assert kept.read(tmp_path, task) == later  # a file with today's names comes first
+    assert json.loads(file.read_text()) == track.to_dict()
+    file.write_text("{")
+    kept.file_of(tmp_path, task).unlink()
+    with pytest.raises(DataError, match="is damaged; remove it"):
+        kept.read(tmp_path, task)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -266,7 +291,7 @@ def test_labels_of_the_final_audit_are_spent_too(file):
     assert (track.state, len(track.points)) == ("converged", 1)
     assert track.labels == track.points[0].labels + 4
     assert track.core_hours > track.points[0].core_hours
-    made = dataclasses.replace(outcome(track), cost=prepared.cost)
+    made = Outcome("made-up", 1, "emt", "toy", prepared.cost, {"md": 4}, [track])
     assert made.to_dict()["arms"]["campaign"]["labels"]["median"] == track.labels
     assert page.endings(made).rows[0][3].startswith(f"{track.labels} ")
     assert Track.from_dict(json.loads(json.dumps(track.to_dict()))) == track
@@ -316,79 +341,3 @@ def test_the_folder_of_a_failed_training_is_kept(prepared, tmp_path, monkeypatch
     with pytest.raises(error, match=r"train\.err"):
         trial.run(task)
     assert [path.name for path in tmp_path.rglob("train.err")] == ["train.err"] * kept
-
-
-# ── what is said of an outcome ────────────────────────────────────────────────
-def curve(arm, seed, *errors, step=10):
-    points = [
-        Point(20 + step * k, float(20 + step * k), error, error, 0.01, 30, 9, 10)
-        for k, error in enumerate(errors)
-    ]
-    return Track(arm, seed, "exhausted", tuple(points))
-
-
-def outcome(*tracks):
-    return Outcome("made-up", 1, "emt", "toy", CostModel(), {"md": 4}, list(tracks))
-
-
-def test_twice_as_many_labels_are_a_ratio_of_one_half():
-    made = outcome(
-        *(curve("campaign", s, 0.4, 0.1, step=10) for s in range(5)),
-        *(curve("paper", s, 0.4, 0.1, step=60) for s in range(5)),
-    )
-    assert made.targets() == pytest.approx([0.2, 0.1])
-    assert made.needed("paper", "labels", 0.2) == pytest.approx([50.0] * 5)
-    found = made.ratio("campaign", "paper", "labels", 0.1)
-    assert found.value == pytest.approx(30 / 80)
-    assert "needs fewer labels" in page.headline(made)
-    assert "0.375 times" in " ".join(page.sentences(made))
-    assert "0.375" in page.text(made)
-
-
-def test_iterations_without_a_threshold_are_said():
-    track = curve("campaign", 1, 0.4, 0.1)
-    first = dataclasses.replace(track.points[0], fitted=False)
-    unfitted = Track("campaign", 1, "exhausted", (first, track.points[1]))
-    said = page.sentences(outcome(unfitted, curve("paper", 1, 0.4, 0.1)))
-    assert "In 1 of its 2 iterations no threshold" in said[0]
-    assert "no threshold" not in " ".join(
-        page.sentences(outcome(track, curve("paper", 1, 0.4, 0.1)))
-    )
-
-
-def test_seeds_that_disagree_are_no_difference():
-    errors = [(0.1, 0.2), (0.2, 0.1), (0.12, 0.18), (0.18, 0.12)]
-    tracks = [curve("campaign", s, 0.4, a, 0.05) for s, (a, _) in enumerate(errors)]
-    tracks += [curve("paper", s, 0.4, b, 0.05) for s, (_, b) in enumerate(errors)]
-    assert "No clear difference" in page.headline(outcome(*tracks))
-
-
-def test_nothing_learned_is_said():
-    made = outcome(curve("campaign", 1, 0.1, 0.2), curve("paper", 1, 0.1, 0.3))
-    assert not made.learned
-    assert "No campaign lowered the error" in page.headline(made)
-    assert "<h1>made-up</h1>" in page.html(made)
-
-
-def test_an_arm_that_never_got_there_has_no_ratio():
-    made = outcome(*(curve("campaign", s, 0.4, 0.1) for s in range(3)),
-                   *(curve("paper", s, 0.4, 0.3) for s in range(2)),
-                   curve("paper", 2, 0.4, 0.05))  # fmt: skip
-    target = made.to_dict()["targets"][-1]
-    assert target["needed"]["paper"]["labels"]["high"] is not None
-    assert made.ratio("campaign", "paper", "labels", 0.1).value is None
-    json.dumps(made.to_dict(), allow_nan=False)
-
-
-@pytest.mark.parametrize(("trainer", "said"), [("toy", True), ("mace", False)])
-def test_what_a_toy_committee_cannot_tell_is_said_of_toys_only(trainer, said):
-    tracks = [curve(arm, 1, 0.4, 0.1) for arm in ("campaign", "paper")]
-    made = dataclasses.replace(outcome(*tracks), trainer=trainer)
-    for text in (page.html(made), page.text(made), " ".join(made.to_dict()["limits"])):
-        assert ("toy committee" in text) == said
-        assert "The oracle is not DFT" in text
-
-
-def test_tracks_survive_being_written():
-    track = curve("campaign", 3, 0.4, 0.1)
-    assert Track.from_dict(json.loads(json.dumps(track.to_dict()))) == track

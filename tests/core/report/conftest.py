@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from trainspot.campaign.decisions import NO_PAIRS, Rules, evaluation_set, thresholds
+from trainspot.campaign.decisions import NO_PAIRS, evaluation_set, thresholds
+from trainspot.campaign.rules import Rules
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels, Origin
 from trainspot.data.lattice import periodic_projector

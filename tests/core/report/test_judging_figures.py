@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from trainspot.campaign.decisions import NO_PAIRS, Rules, thresholds
+from trainspot.campaign.decisions import NO_PAIRS, thresholds
+from trainspot.campaign.rules import Rules
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.diagnostics import rate_map
 from trainspot.judge.pairs import Pairs, collect_pairs

@@ -248,3 +248,35 @@ def test_without_test_frames_the_summary_says_so(campaign):
     record["rmse"] = {"validation": record["rmse"]["validation"]}
     data = ReportData({**campaign.status, "iterations": [record]}, campaign.dataset)
     assert "no test frames" in summarise(data).sentences[0]
+
+
+def test_too_few_frames_are_counted_against_what_the_method_needs(campaign):
+    """A conformal calibration at 0.95 needs 19 pairs, not the 12 of the others."""
+    last = campaign.records[-1]
+    forces = replace(
+        last.calibration["forces"], verdict="undetermined", pairs=15, fitted=False, needed=19
+    )
+    energy = replace(forces, property="energy", pairs=14)
+    last = replace(last, random_choice=True, calibration={"energy": energy, "forces": forces})
+    assert too_few(last).startswith("thresholds need 19 labelled frames")
+    assert "and there were 15:" in too_few(last)
+    enough = replace(forces, verdict="poor", pairs=19)
+    assert too_few(replace(last, calibration={"forces": enough})) == ""
+    given = replace(forces, method="given", pairs=0, needed=0)
+    assert too_few(replace(last, calibration={"forces": given})) == ""
+
+
+def test_duplicates_are_no_valid_frames(campaign):
+    last = replace(
+        campaign.records[-1], explored=100, duplicates=60, refused={"overlap": 20}, flagged=10
+    )
+    status = {**campaign.status, "iterations": [last.to_dict()]}
+    said = " ".join(summarise(ReportData(status, campaign.dataset)).limits)
+    assert f"10 of {last.valid} valid frames (50 %) were flagged" in said
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_without_errors_only_a_running_campaign_waits_for_a_test(campaign, ending):
+    ground = summarise(ended(campaign, ending, Within.NOT_TESTED)).sentences[0]
+    waits = ending is Ending.RUNNING
+    assert ground == ("No committee has been tested yet." if waits else "No errors were recorded.")

@@ -22,6 +22,7 @@ from trainspot.common.errors import (
 )
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
+from trainspot.engine import Preflight
 from trainspot.train.mace import MaceSettings, MaceTrainer
 
 REAL = Path(__file__).parent / "mace_restarted"
@@ -131,6 +132,41 @@ def test_given_reference_energies_win(dataset, tmp_path):
     assert ast.literal_eval(config["E0s"]) == {14: -1.5}
     with pytest.raises(InputError, match="no reference energy for Si"):
         written(tmp_path, dataset, settings=MaceSettings(e0s={"C": -2.0}))
+
+
+def remarks(dataset, settings, *more):
+    """What the trainer says of these frames before a campaign, without engines of other stages."""
+    to_label = [*dataset.unlabelled(), *more]
+    facts = Preflight(settings, dataset, here=True, unlabelled=lambda: to_label)
+    return [(remark.level, remark.text) for remark in MaceTrainer.preflight(facts)]
+
+
+def test_elements_without_a_given_reference_energy_are_named_before_a_campaign(dataset):
+    text = "train.e0s: no energy of an isolated atom of C, Si; add it, or leave e0s out"
+    carbon = Frame.make([6, 6], np.eye(3)[:2])
+    both = Dataset.from_frames([*dataset, carbon])
+    assert remarks(both, MaceSettings(e0s={"Ge": -1.0})) == [("error", text)]
+    assert remarks(both, MaceSettings(e0s={"Si": -1.0, "C": -2.0, "Ge": -1.0})) == []
+    assert remarks(both, MaceSettings()) == []
+
+
+def test_an_element_that_a_strategy_may_replace_may_lack_a_reference_energy(dataset):
+    unlabelled = dataset.without_labels()
+    ((level, text),) = remarks(unlabelled, MaceSettings(e0s={"Ge": -1.0}))
+    assert level == "warning"
+    assert "isolated atom of Si;" in text
+
+
+def test_an_isolated_atom_of_the_augmentation_needs_a_reference_energy_too(dataset):
+    given, carbon = MaceSettings(e0s={"Si": -1.0}), Frame.make([6], np.zeros((1, 3)))
+    ((level, text),) = remarks(dataset, given, carbon)
+    assert level == "warning"
+    assert "isolated atom of C;" in text
+
+
+def test_a_reference_energy_of_no_element_is_refused():
+    with pytest.raises(ValidationError, match="'Sj' is not an element"):
+        MaceSettings(e0s={"Si": -1.0, "Sj": -2.0})
 
 
 def test_no_validation_frames_means_a_warning(dataset, tmp_path):

@@ -11,8 +11,10 @@ import pytest
 
 from trainspot.common.errors import InputError
 from trainspot.data.frames import Frame
-from trainspot.explore.lammps import LammpsExplorer, LammpsSettings
-from trainspot.explore.steps import Command, Directive, parse, sections
+from trainspot.explore.deck import BEGIN, names_of
+from trainspot.explore.driver import execute
+from trainspot.explore.lammps import LammpsExplorer, LammpsSettings, Output
+from trainspot.explore.steps import Command, Directive, Section, parse, sections
 
 PLAIN = """
 units lj
@@ -124,6 +126,25 @@ def test_help_and_arguments_that_lammps_refuses(trainspot_lmp):
         "trainspot-lmp: LAMMPS refuses '-nonsense'; see trainspot-lmp --help\n"
     )
     assert "Traceback" not in done.stderr
+
+
+def test_the_reason_that_the_driver_prints_is_that_of_the_run(argon, one_run):
+    run, printed = one_run(argon), []
+
+    class Refusing:
+        """A LAMMPS that knows no ``run``."""
+
+        def command(self, text):
+            if text.startswith("run "):
+                raise Exception("ERROR: no such command")  # noqa: TRY002  (as its wrapper)
+            if text.startswith('print "'):
+                printed.append(text[7:-1])
+
+    section = Section(commands=[Command(3, "run 5")])
+    begin = f"{BEGIN} {names_of(run).label}"
+    assert execute([section], Refusing()) == ["deck:3: 'run': no such command"]
+    outcome = Output.read("\n".join([begin, *printed])).outcome(run)
+    assert outcome.failure == "'run': no such command"
 
 
 @pytest.mark.engine

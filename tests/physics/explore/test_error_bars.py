@@ -124,6 +124,8 @@ def test_bars_of_lammps_are_those_of_ase(run, export, tmp_path):
         assert float(row["threshold_ratio"]) == pytest.approx(
             float(row["forces"]) / 3.0 / 0.05, rel=1e-3
         )
+        assert list(row)[-1] == "excess", "the former name, after all others"
+        assert row["excess"] == row["threshold_ratio"]
 
 
 def test_a_run_ends_at_the_limit_and_what_follows_is_done(run, export, tmp_path):

@@ -23,7 +23,8 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from trainspot import Frame, Labels
-from trainspot.common.errors import DataError, InputError
+from trainspot.common.elements import check_known
+from trainspot.common.errors import DataError
 from trainspot.geometry import pairs_within
 from trainspot.models.potential import Potential
 
@@ -77,8 +78,7 @@ class Basis:
         Raises:
             InputError: An element that the model does not know.
         """
-        if foreign := sorted(set(frame.numbers.tolist()) - set(self.numbers)):
-            raise InputError(f"the model does not know the elements {foreign}")
+        check_known(frame.numbers, self.numbers)
         pairs = pairs_within(frame, self.cutoff)
         values, slopes = self._functions(frame, pairs)
         directions = pairs.vectors / pairs.distances[:, None]

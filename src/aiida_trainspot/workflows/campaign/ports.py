@@ -53,8 +53,15 @@ def _define_inputs(spec: WorkChainSpec) -> None:
     spec.input_namespace("codes", help="The program of each stage.")
     spec.input_namespace("options", help="`metadata.options` of each stage's jobs.")
     for stage in STAGES:
-        spec.input(f"codes.{stage}", valid_type=AbstractCode)
-        spec.input(f"options.{stage}", valid_type=Dict, default=lambda: Dict({}))
+        spec.input(
+            f"codes.{stage}", valid_type=AbstractCode, help=f"The program of the stage `{stage}`."
+        )
+        spec.input(
+            f"options.{stage}",
+            valid_type=Dict,
+            default=lambda: Dict({}),
+            help=f"`metadata.options` of the jobs of the stage `{stage}`.",
+        )
     spec.input(
         "max_concurrent",
         valid_type=Dict,

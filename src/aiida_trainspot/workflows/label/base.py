@@ -21,6 +21,7 @@ from aiida_trainspot.workflows.preflight import Foresees
 from trainspot.common.errors import TrainspotError, UnknownNameError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import Failure
 from trainspot.label import base
 
 if TYPE_CHECKING:
@@ -171,8 +172,8 @@ def rescued(
         results |= engine.left_by(run, key, part)
         if not part.is_finished_ok:
             rescuer.report(f"{why(part)} <{part.pk}>; its finished labels are kept")
-            reason = {"reason": why(part), "exit_status": part.exit_status}
-            lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, reason)
+            failure = Failure(why(part), part.exit_status).to_dict()
+            lost |= dict.fromkeys(part.inputs.dataset.dataset.ids, failure)
     return gather_all(run, "gather", dataset, Dict(lost), results)
 
 

@@ -25,6 +25,7 @@ from aiida_trainspot.workflows.label.pw import PwBaseWorkChain
 from aiida_trainspot.workflows.once import children, decide_once, submit_once
 from trainspot.common.errors import InputError
 from trainspot.common.validation import parse_settings
+from trainspot.data.failure import Failure
 from trainspot.label.quantumespresso import QuantumEspressoLabelEngine as Engine
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         try:
             asked = Engine.inputs(frame, settings, valences)
         except InputError as error:
-            self.ctx.lost[frame.id] = {"reason": str(error), "exit_status": None}
+            self.ctx.lost[frame.id] = Failure(str(error)).to_dict()
             return
         inputs = self._pw_inputs(asked, settings)
         inputs["pw"] |= {"structure": structure, "pseudos": pseudos}
@@ -216,8 +217,8 @@ class QuantumEspressoLabelWorkChain(LabelEngineWorkChain):
         if "labelled" in process.outputs or not children(process, FRAME_LABELS):
             return super().left_by(run, key, process)
         settings = process.inputs.settings
-        reason = {"reason": why(process), "exit_status": process.exit_status}
-        lost = dict.fromkeys(process.inputs.dataset.dataset.ids, reason)
+        failure = Failure(why(process), process.exit_status).to_dict()
+        lost = dict.fromkeys(process.inputs.dataset.dataset.ids, failure)
         gathered = _gather_frames(run, f"salvage_{key}", process, settings, lost)
         return {f"{name}_{key}": node for name, node in gathered.items()}
 
@@ -238,7 +239,7 @@ def _gather_frames(
         label: Label of the call.
         lane: The work chain that submitted the calculations; it may have failed.
         settings: Settings with cutoffs.
-        lost: Why frames without a calculation have no label, by frame id.
+        lost: Why frames without a calculation have no label: frame id → ``Failure.to_dict``.
     """
     trajectories = {}
     lost = dict(lost)
@@ -249,11 +250,11 @@ def _gather_frames(
         if child.is_finished_ok and "output_trajectory" in child.outputs:
             trajectories[key] = child.outputs.output_trajectory
         else:
-            lost[ids[int(key.rpartition("_")[2])]] = _why_not(child)
+            lost[ids[int(key.rpartition("_")[2])]] = _why_not(child).to_dict()
     return gather_calculations(run, label, dataset, settings, Dict(lost), trajectories)
 
 
-def _why_not(child: ProcessNode) -> dict[str, Any]:
+def _why_not(child: ProcessNode) -> Failure:
     """Why a frame failed: exit status and messages of the last calculation and its parent."""
     status, reason = child.exit_status, why(child)
     calculations = [node for node in child.called if node.process_label == "PwCalculation"]
@@ -261,7 +262,7 @@ def _why_not(child: ProcessNode) -> dict[str, Any]:
         last = max(calculations, key=lambda node: node.pk)
         if not last.is_finished_ok:
             status, reason = last.exit_status, f"{why(last)} ({reason})"
-    return {"reason": reason, "exit_status": status}
+    return Failure(reason, status)
 
 
 def _family(label: str) -> Any:

@@ -26,6 +26,7 @@ from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError, TrainspotError
 from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
+from trainspot.data.failure import reason_of
 from trainspot.data.isolated import is_isolated_atom
 from trainspot.label import base
 from trainspot.split import assign
@@ -175,12 +176,13 @@ class AbInitioLabellingWorkChain(WorkChain):
         if not len(failures):
             return None
         failed = failures.dataset
-        first = failed[0].info["failure"]["reason"]
+        first = reason_of(failed[0])
         atoms = [frame for frame in failed if is_isolated_atom(frame)]
         if atoms:
             names = ", ".join(sorted({str(frame.to_atoms().symbols) for frame in atoms}))
-            reason = atoms[0].info["failure"]["reason"]
-            return exit_codes.TOO_MANY_FAILED_LABELS.because(f"isolated atom {names}: {reason}")
+            return exit_codes.TOO_MANY_FAILED_LABELS.because(
+                f"isolated atom {names}: {reason_of(atoms[0])}"
+            )
         share = len(labelled) / (len(labelled) + len(failures))
         if share < self.inputs.min_success.value:
             return exit_codes.TOO_MANY_FAILED_LABELS.because(

@@ -35,7 +35,7 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
         spec.input("dataset", valid_type=PESData, help="Frames with splits.")
         job_ports(spec, cls._process_class.check_settings)
         spec.input("seed", valid_type=Int, help="The member's seed, in [0, 2**31).")
-        spec.input("start", valid_type=SinglefileData, required=False)
+        spec.input("start", valid_type=SinglefileData, required=False, help="Model to start from.")
         spec.expose_outputs(cls._process_class, include=("model", "checkpoint", "metrics"))
         exit_codes.declare(spec, exit_codes.TRAINING_DIVERGED, exit_codes.OUT_OF_MEMORY)
 

@@ -55,7 +55,7 @@ class TrainingWorkChain(WorkChain):
             "seed",
             valid_type=Int,
             default=lambda: Int(0),
-            help="Seed of all members.",
+            help="Seeds of the members follow from it.",
         )
         spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Number of members.")
         spec.input_namespace(
@@ -71,8 +71,12 @@ class TrainingWorkChain(WorkChain):
             while_(cls.should_run_members)(cls.run_members, cls.inspect_members),
             cls.results,
         )
-        spec.output_namespace("models", valid_type=SinglefileData, dynamic=True)
-        spec.output_namespace("checkpoints", valid_type=SinglefileData, dynamic=True)
+        helps = {
+            "models": "The trained model of each member, with keys `member_0`, …",
+            "checkpoints": "The checkpoint of each member that has one, with the same keys.",
+        }
+        for name, text in helps.items():
+            spec.output_namespace(name, valid_type=SinglefileData, dynamic=True, help=text)
         spec.output("metrics", valid_type=Dict, help="Metrics of each member.")
         exit_codes.declare(
             spec,

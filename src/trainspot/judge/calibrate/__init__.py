@@ -11,32 +11,30 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Final, Literal
+from dataclasses import replace
+from typing import ClassVar, Final
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from trainspot.common import plugins
 from trainspot.common.contracts import Contract
-from trainspot.common.errors import DataError, InputError
+from trainspot.common.errors import InputError
 from trainspot.common.seeds import generator
 from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
 from trainspot.judge.pairs import Pairs
-from trainspot.judge.scoring import Interval, rates
+from trainspot.judge.scoring import rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
+from trainspot.predictions.calibration import MIN_PAIRS, Calibration
 from trainspot.predictions.statistics import Array
 
 GROUP: Final = "trainspot.calibration"
-MIN_PAIRS: Final = 12
 MIN_SPEARMAN: Final = 0.3
 NEGLIGIBLE: Final = 1e-4
 """Smallest Δ and e of a pair, as a share of the tolerance. Smaller values are rounding noise:
 symmetric frames give 0/0. Such pairs are left out before any ratio is formed."""
 
 _RESAMPLES: Final = 500
-
-Verdict = Literal["good", "poor", "undetermined"]
 
 
 class Method(Contract, abstract=True):
@@ -69,94 +67,6 @@ class Method(Contract, abstract=True):
         Returns:
             τ > 0, (…).
         """
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The threshold of one property, and its quality.
-
-    Attributes:
-        property: energy, forces or stress.
-        method: Name of the method.
-        slope: Error per disagreement: e ≈ slope · Δ and τ = ε / slope for every method.
-        interval: 95 % bootstrap interval of the slope; ``None`` if undetermined.
-        pairs: Number of pairs used.
-        held_out: Number of these pairs that were in no training set of the committee (all).
-        verdict: good; poor: Δ and e hardly correlate; undetermined: too few pairs.
-        threshold: τ; without a fit, the tolerance.
-        fitted: Whether the threshold comes from the pairs.
-        tolerance: ε.
-        spearman: Rank correlation of Δ and e (0 if one of them is constant or pairs are missing).
-        coverage: Share of the pairs with e ≤ slope · Δ.
-        tpr: Of the threshold on the same pairs, see ``scoring.Rates``.
-        ppv: The same.
-        tpr_interval: The same.
-        ppv_interval: The same.
-        nominal: Share of the errors that slope · Δ should cover, see ``Method``.
-        sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, for every
-            method; ``None`` if undetermined.
-        miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
-        atom_sigma: Of forces: standard error of a single atom per disagreement about that atom;
-            see ``judge.atoms``.
-        atoms: Number of atoms in the fit of ``atom_sigma``.
-        needed: Smallest number of pairs for a fit.
-        committee: The committee that disagrees, see ``Predictions.committee``; empty if unknown.
-    """
-
-    property: str
-    method: str
-    slope: float
-    interval: Interval | None
-    pairs: int
-    held_out: int
-    verdict: Verdict
-    threshold: float
-    fitted: bool
-    tolerance: float
-    spearman: float
-    coverage: float | None
-    tpr: float | None
-    ppv: float | None
-    tpr_interval: Interval | None
-    ppv_interval: Interval | None
-    nominal: float | None = None
-    sigma: float | None = None
-    miscalibration: float | None = None
-    atom_sigma: float | None = None
-    atoms: int | None = None
-    needed: int = MIN_PAIRS
-    committee: str = ""
-
-    @classmethod
-    def given(cls, name: str, threshold: float) -> Calibration:
-        """A calibration with a threshold that the user gave."""
-        content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
-        content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
-        content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0, "needed": 0}
-        content["committee"] = ""
-        return cls(**content | {"tolerance": threshold, "verdict": "undetermined"})
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
-        """The inverse of ``to_dict``.
-
-        Raises:
-            DataError: Something is missing.
-        """
-        try:
-            required = [field.name for field in fields(cls) if field.default is MISSING]
-            values: dict[str, Any] = {name: content[name] for name in required}
-            values |= {
-                f.name: content.get(f.name, f.default) for f in fields(cls) if f.name not in values
-            }
-        except (KeyError, TypeError) as error:
-            raise DataError("this is not a calibration") from error
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**values)
 
 
 def calibrate(

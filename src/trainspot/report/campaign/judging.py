@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainspot.judge.calibrate import Calibration
     from trainspot.judge.pairs import Pairs
+    from trainspot.predictions.calibration import Calibration
     from trainspot.report.findings.data import IterationData, ReportData
 
     Floats = NDArray[np.float64]

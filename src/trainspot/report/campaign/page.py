@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import trainspot
+from trainspot.campaign.exit import exit_of
 from trainspot.report.campaign import pictures
 from trainspot.report.findings import tables
 from trainspot.report.findings.verdict import summarise
@@ -109,9 +110,10 @@ def _iterations(data: ReportData) -> Section:
 
 def _state(data: ReportData) -> str:
     state = str(data.status.get("state") or "unknown")
-    ending = data.status.get("exit") or {}
-    label = ending.get("label")
-    return f"{state}: {label} (exit status {ending.get('status')})" if label else state
+    ended = exit_of(data.status)
+    if ended is None or not ended.label:
+        return state
+    return f"{state}: {ended.label} (exit status {ended.status})"
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

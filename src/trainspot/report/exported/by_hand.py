@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainspot.data.dataset import Dataset
-    from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.calibration import Calibration
     from trainspot.predictions.predictions import Predictions
 
 

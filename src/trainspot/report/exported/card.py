@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trainspot
+from trainspot.campaign.exit import exit_of
 from trainspot.common.text import counted
+from trainspot.data.failure import reason_of
 from trainspot.report.findings import tables
 from trainspot.report.findings.data import ReportData
 from trainspot.report.findings.verdict import summarise
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainspot.data.dataset import Dataset
-    from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.calibration import Calibration
     from trainspot.report.pages.table import Table
 
 
@@ -57,7 +59,7 @@ def card(
         engines=sorted({reference.engine for reference in references} - {""}),
         n_labelled=int(data.dataset.is_labelled.sum()),
         missing=_missing(data.dataset, failures),
-        running=data.status.get("exit") is None and bool(data.status.get("state")),
+        running=exit_of(data.status) is None and bool(data.status.get("state")),
         notes=data.notes,
         summary=summarise(data),
         errors=tables.errors(latest),
@@ -74,9 +76,7 @@ def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:
     if waiting := int((~dataset.is_labelled).sum()):
         verb = "has" if waiting == 1 else "have"
         lines.append(f"{counted(waiting, 'frame')} of the dataset {verb} no labels so far.")
-    reasons = Counter(
-        str((frame.info.get("failure") or {}).get("reason", "")) for frame in failures or ()
-    )
+    reasons = Counter(reason_of(frame) for frame in failures or ())
     for reason, n in reasons.most_common():
         lines.append(f"{counted(n, 'frame')} could not be labelled and left out: {reason}")
     return lines

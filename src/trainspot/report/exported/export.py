@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainspot.data.dataset import Dataset
-    from trainspot.judge.calibrate import Calibration
+    from trainspot.predictions.calibration import Calibration
 
 CARD: Final = "README.md"
 _MADE: Final = "Made by trainspot"
@@ -44,7 +44,7 @@ def export(
         models: File name → content or file, in the native format of the model kind. May be empty.
         calibration: The last calibration of each property; may be empty.
         status: The campaign as in ``trainspot status --json``.
-        failures: Frames whose labelling failed, each with ``info["failure"]``.
+        failures: Frames whose labelling failed, each with its ``Failure``.
 
     Returns:
         The folder.
@@ -71,8 +71,7 @@ def export(
         hdf5.write(dataset, scratch / "dataset.h5")
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
-            fitted = {key: fit.to_dict() for key, fit in calibration.items()}
-            write_calibration(scratch, list(names.values()), fitted)
+            write_calibration(scratch, list(names.values()), calibration)
         data = ReportData(status, dataset)
         text = card(data, list(names.values()), calibration, failures)
         (scratch / CARD).write_text(text, encoding="utf-8")

@@ -21,9 +21,9 @@ from trainspot.campaign.record import IterationRecord, records_of
 from trainspot.common.errors import DataError
 from trainspot.data import hdf5
 from trainspot.data.frames import SPLITS, Split
-from trainspot.judge.calibrate import Calibration
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings
+from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 from trainspot.predictions.statistics import inside
 from trainspot.report.findings.cloud import Cloud

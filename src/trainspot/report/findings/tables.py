@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainspot.campaign.record import MemberError
-    from trainspot.judge.calibrate import Calibration
     from trainspot.judge.novelty import Novelty
-    from trainspot.judge.scoring import Interval, Rates
+    from trainspot.judge.scoring import Rates
+    from trainspot.predictions.calibration import Calibration, Interval
     from trainspot.report.findings.data import ReportData
 
 

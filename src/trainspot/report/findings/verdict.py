@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trainspot.common.text import broken_off, counted, sentences
-from trainspot.judge.calibrate import MIN_PAIRS
+from trainspot.campaign.exit import exit_of
+from trainspot.common.text import broken_off, counted
 from trainspot.judge.decision import NOVELTY
+from trainspot.predictions.calibration import MIN_PAIRS
 from trainspot.report.findings.headlines import HEADLINES, UNSURE, Answer, Ending, Within
 from trainspot.report.quantities import QUANTITIES, Quantity, number
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _STATUSES: Final = {0: Ending.CONVERGED, 420: Ending.ITERATIONS, 421: Ending.BUDGET}
 _NOTHING_VALID: Final = 411
 _GOING_ON: Final = ("created", "running", "waiting")
+_UNTESTED_YET: Final = "No committee has been tested yet."
+_NO_ERRORS: Final = "No errors were recorded."
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
 
@@ -63,8 +66,8 @@ def summarise(data: ReportData) -> Summary:
     record = next((r for r in reversed(data.records) if _errors(r)), None)
     if record is None:
         answer, headline = HEADLINES[ending, Within.NOT_TESTED]
-        grounds = ["No committee has been tested yet.", _ending(data, ending)]
-        return Summary(answer, headline, grounds, _why_ended(data))
+        untested = _UNTESTED_YET if ending is Ending.RUNNING else _NO_ERRORS
+        return Summary(answer, headline, [untested, _ending(data, ending)], _why_ended(data))
     judged = [
         _Judged(quantity, _errors(record)[quantity.key], data.tolerance[quantity.key])
         for quantity in QUANTITIES
@@ -133,8 +136,8 @@ def _unseen(record: IterationRecord) -> str:
 
 def _exit(data: ReportData) -> tuple[int | None, str]:
     """Exit status (``None`` before the end) and its label."""
-    ending = data.status.get("exit") or {}
-    return ending.get("status"), str(ending.get("label") or "")
+    ended = exit_of(data.status)
+    return (ended.status, ended.label) if ended else (None, "")
 
 
 def _grounds(
@@ -189,9 +192,8 @@ def _ending(data: ReportData, ending: Ending) -> str:
 
 def _why_ended(data: ReportData) -> list[str]:
     """Reason and remedy of an early ending, in the words of ``trainspot status``."""
-    ending = data.status.get("exit") or {}
-    said = sentences(str(ending.get("message") or ""), str(ending.get("remedy") or ""))
-    return [f"Why it ended: {said}"] if said else []
+    ended = exit_of(data.status)
+    return [f"Why it ended: {ended.why}"] if ended and ended.why else []
 
 
 def _beyond(quantity: Quantity, error: float, tolerance: float) -> str:
@@ -231,9 +233,9 @@ def _calibration_limits(record: IterationRecord) -> list[str]:
 
 def _exploration_limits(data: ReportData, record: IterationRecord, ending: Ending) -> list[str]:
     limits = []
-    explored, flagged = record.explored, record.flagged
-    if explored and flagged is not None:
-        valid = max(1, explored - (record.refusals or 0))
+    flagged = record.flagged
+    if record.explored and flagged is not None:
+        valid = max(1, record.valid)
         if flagged / valid > _MANY_FLAGGED:
             novel = (record.flagged_by or {}).get(NOVELTY)
             causes = "unsure" + (f", or that are novel ({novel} frames)" if novel else "")
@@ -256,11 +258,13 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
 
 def too_few(record: IterationRecord) -> str:
     """Reason and remedy if an iteration had too few frames for thresholds; else empty."""
-    pairs = max((fit.pairs for fit in record.calibration.values()), default=0)
-    if not record.random_choice or pairs >= MIN_PAIRS:
+    fits = record.calibration.values()
+    pairs = max((fit.pairs for fit in fits), default=0)
+    needed = max((fit.needed for fit in fits), default=MIN_PAIRS)
+    if not record.random_choice or pairs >= needed:
         return ""
     return (
-        f"thresholds need {MIN_PAIRS} labelled frames outside the training set, and there were "
+        f"thresholds need {needed} labelled frames outside the training set, and there were "
         f"{pairs}: increase the share of validation (split.fractions)"
     )
 
