@@ -65,6 +65,7 @@ class Rule:
         novelty: Distances that flag: some of ``frame`` and ``atom``.
         bagged: Whether the committee is bagged.
         planned: Whether the rule was fixed before the results.
+        pairs: Number of validation frames behind the threshold; ``None``: all.
     """
 
     audit: int = 0
@@ -75,6 +76,7 @@ class Rule:
     novelty: tuple[str, ...] = ("frame",)
     bagged: bool = False
     planned: bool = True
+    pairs: int | None = None
 
 
 TODAY: Final = Rule()
@@ -98,6 +100,8 @@ _TRIED: Final = replace(BAGGED, planned=False)
 TRIED: Final = {
     "plain, atom novelty only": replace(_TRIED, bagged=False, novelty=("atom",)),
     "plain, no novelty": replace(_TRIED, bagged=False, novelty=()),
+    "today, 8 validation frames": replace(TODAY, planned=False, pairs=8),
+    "conservative, 8 validation frames": replace(TODAY, planned=False, pairs=8, conservative=True),
     "bagged, frame novelty only": replace(_TRIED, novelty=("frame",)),
     "bagged, atom novelty only": replace(_TRIED, novelty=("atom",)),
     "bagged, no novelty": replace(_TRIED, novelty=()),
@@ -113,6 +117,8 @@ TRIED: Final = {
     "plain, audit only, quantile 0.8": replace(_TRIED, bagged=False, source="audit", share=0.8),
 }
 """Rules that were tried after the results were seen."""
+DOUBLED: Final = ("bagged, quantile 0.8", "plain, quantile 0.8", "bagged, atom novelty only")
+"""Rules that are judged at twice the tolerances as well."""
 
 
 class Case:
@@ -213,6 +219,8 @@ def judged(case: Case, rule: Rule, tolerance: float) -> Floats:
     drawn = 0
     for audit in case.draws(rule.audit):
         rows = rows_of(case, audit, rule.source)
+        if rule.pairs is not None:
+            rows = rows & (np.cumsum(~case.pool) <= rule.pairs)
         limit = threshold(case.delta[rows], case.error[rows], tolerance, rule)
         rest = case.pool & ~audit
         flagged = (case.delta > limit) | novel
@@ -282,10 +290,18 @@ def interval(values: Floats, groups: list[str], measure: Any) -> list[float] | N
     return np.round(np.quantile(finite, [0.025, 0.975]), 4).tolist() if finite else None
 
 
-def summary(cases: list[Case], rule: Rule) -> dict[str, Any]:
-    """The rates of a rule over all its cases and tolerances, with intervals, and by case."""
+def summary(cases: list[Case], rule: Rule, scale: float = 1.0) -> dict[str, Any]:
+    """The rates of a rule over all its cases and tolerances, with intervals, and by case.
+
+    Args:
+        cases: All cases; those of the other kind of committee do not count.
+        rule: The rule.
+        scale: Factor of all tolerances.
+    """
     mine = [case for case in cases if case.bagged == rule.bagged]
-    values = np.array([sum(judged(case, rule, t) for t in case.tolerances) for case in mine])
+    values = np.array(
+        [sum(judged(case, rule, scale * t) for t in case.tolerances) for case in mine]
+    )
     whole = rates(values.sum(axis=0))
     groups = clusters(mine)
     return {
@@ -343,6 +359,7 @@ def facts(cases: list[Case]) -> dict[str, Any]:
             "ratio_known": round(float(np.median(ratio[pool & ~case.unseen])), 2),
             "ratio_unseen": round(float(np.median(ratio[unseen])), 2),
             "spearman": round(float(spearmanr(case.delta[pool], case.error[pool]).statistic), 3),
+            "spearman_validation": round(correlation(case.delta[~pool], case.error[~pool]), 3),
             "novel_frame": round(float(case.novel(("frame",))[unseen].mean()), 3),
             "novel_atom": round(float(case.novel(("atom",))[unseen].mean()), 3),
         }
@@ -363,6 +380,9 @@ def results(cases: list[Case]) -> dict[str, Any]:
     return {
         "cases": facts(cases),
         "rules": {name: summary(cases, rule) for name, rule in (RULES | TRIED).items()},
+        "rules_double": {
+            name: summary(cases, (RULES | TRIED)[name], 2.0) for name in (*RULES, *DOUBLED)
+        },
         "coverage": {
             "plain": coverage(cases, bagged=False),
             "bagged": coverage(cases, bagged=True),

@@ -49,11 +49,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rules(found: dict[str, Any], names: dict[str, str]) -> str:
+def rules(found: dict[str, Any], names: dict[str, str], which: str = "rules") -> str:
     """Rates of some rules over all cases."""
     rows = []
     for name, words in names.items():
-        made = found["rules"][name]
+        made = found[which][name]
         cells = [
             with_interval(made[key], made["intervals"][key])
             if key in WITH_INTERVAL
@@ -111,10 +111,14 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
     mace, toy = found["mace"], found["toy"]
     tried = {name: name for name, made in mace["rules"].items() if not made["planned"]}
     first = dict(list(PLANNED.items())[:6])
+    more = {name: name for name in mace["rules_double"] if not mace["rules"][name]["planned"]}
+    double = first | more
     return {
         "rules": rules(mace, PLANNED),
         "systems": systems(mace, first),
         "tried": rules(mace, tried),
+        "double": rules(mace, double, "rules_double"),
+        "double-toy": rules(toy, double, "rules_double"),
         "bars-plain": bars(mace, "plain", "0.9"),
         "bars-bagged": bars(mace, "bagged", "0.9"),
         "bars-68": bars(mace, "bagged", "0.68"),
