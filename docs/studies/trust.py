@@ -21,7 +21,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,7 @@ HERE: Final = Path(__file__).parent
 LABELS: Final = HERE / "trust-data"
 N_TRAIN, N_VALIDATION, MEMBERS, SHARE = 32, 20, 4, 0.25
 SILICON: Final = ("surfaces", "all but strain", "bulk MD", "vacancies")
+SYSTEMS: Final = (*trust_systems.MOTIFS, "silicon")
 HOLD_OUTS: Final = {"far": 3, "all but bulk": 2}
 """Of the systems of ``trust_systems``: how many of the six motifs are known."""
 log = logging.getLogger("trust")
@@ -83,7 +84,9 @@ class Setup:
         return trust_systems.MOTIFS[self.system][: HOLD_OUTS[self.hold_out]]
 
 
-def setups(systems: list[str], seeds: list[int], ranks: int = len(SILICON)) -> Iterator[Setup]:
+def setups(
+    systems: Sequence[str], seeds: Sequence[int], ranks: int = len(SILICON)
+) -> Iterator[Setup]:
     """All committees in the order in which they are trained: seed by seed.
 
     Args:
@@ -220,8 +223,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with training.extxyz and test.extxyz")
     parser.add_argument("--trainer", choices=["mace", "toy"], default="mace")
     parser.add_argument("--work", type=Path, default=Path("build"))
-    parser.add_argument("--systems", nargs="+", default=[*trust_systems.MOTIFS, "silicon"],
-                        choices=[*trust_systems.MOTIFS, "silicon"])  # fmt: skip
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS, choices=SYSTEMS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--ranks", type=int, default=len(SILICON), help="hold-outs of a system")
     parser.add_argument("--pairs-only", action="store_true", help="train nothing")

@@ -31,6 +31,11 @@ def judging(study):
 
 
 @pytest.fixture(scope="module")
+def rules(study):
+    return study("trust_rules")
+
+
+@pytest.fixture(scope="module")
 def stated():
     return json.loads((STUDIES / "trust-results.json").read_text(encoding="utf-8"))
 
@@ -73,16 +78,16 @@ def test_the_rank_is_that_of_conformal_prediction(judging):
     assert judging.rank_of(ratios[:3], 0.95) == 3.0
 
 
-def test_a_poor_fit_falls_back_to_the_tolerance_today_and_to_a_large_ratio_later(judging):
+def test_a_poor_fit_falls_back_to_the_tolerance_today_and_to_a_large_ratio_later(judging, rules):
     delta = np.linspace(0.1, 0.2, 20)
     error = delta[::-1] * np.where(np.arange(20) == 7, 5.0, 1.0)
-    today = judging.threshold(delta, error, 0.3, judging.TODAY)
-    later = judging.threshold(delta, error, 0.3, judging.CONSERVATIVE)
+    today = judging.threshold(delta, error, 0.3, rules.TODAY)
+    later = judging.threshold(delta, error, 0.3, rules.CONSERVATIVE)
     assert today == 0.3
     assert later == pytest.approx(0.3 / np.sort(error / delta)[19])
-    few = judging.threshold(delta[:2], error[:2], 0.3, judging.CONSERVATIVE)
+    few = judging.threshold(delta[:2], error[:2], 0.3, rules.CONSERVATIVE)
     assert few == pytest.approx(0.3 / (error[:2] / delta[:2]).max())
-    assert judging.threshold(delta[:0], error[:0], 0.3, judging.CONSERVATIVE) == 0.3e-4
+    assert judging.threshold(delta[:0], error[:0], 0.3, rules.CONSERVATIVE) == 0.3e-4
 
 
 def test_counts_and_rates_of_known_frames(judging):
@@ -101,9 +106,9 @@ def test_counts_and_rates_of_known_frames(judging):
     }
 
 
-def test_an_unseen_motif_is_missed_without_atoms_and_found_with_them(judging, case):
-    today = judging.rates(judging.judged(case, judging.TODAY, 0.3))
-    local = judging.rates(judging.judged(case, judging.LOCAL, 0.3))
+def test_an_unseen_motif_is_missed_without_atoms_and_found_with_them(judging, rules, case):
+    today = judging.rates(judging.judged(case, rules.TODAY, 0.3))
+    local = judging.rates(judging.judged(case, rules.LOCAL, 0.3))
     assert today["tpr"] < 0.95
     assert local["tpr"] == 1.0
 
@@ -118,9 +123,9 @@ def test_bars_of_familiar_frames_do_not_cover_an_unseen_motif(judging, case):
     assert hits / frames > 0.95
 
 
-def test_the_audit_is_not_scored(judging, case):
-    assert judging.judged(case, judging.AUDITED, 0.2)[3] == 88
-    assert judging.judged(case, judging.TODAY, 0.2)[3] == 100
+def test_the_audit_is_not_scored(judging, rules, case):
+    assert judging.judged(case, rules.AUDITED, 0.2)[3] == 88
+    assert judging.judged(case, rules.TODAY, 0.2)[3] == 100
 
 
 def test_only_cases_with_both_committees_are_compared(judging):
@@ -155,12 +160,12 @@ def test_frames_are_those_that_were_labelled(study):
         assert len(labelled) > 0.95 * len(made)
 
 
-def test_what_is_stated_is_what_the_pairs_give(study, judging, stated):
+def test_what_is_stated_is_what_the_pairs_give(study, judging, rules, stated):
     pairs = study("trust_pairs")
     cases = judging.complete(pairs.read(pairs.FILE))
     assert json.loads(json.dumps(judging.facts(cases))) == stated["mace"]["cases"]
     for name in ("paper", "today"):
-        made = judging.summary(cases, judging.RULES[name])
+        made = judging.summary(cases, rules.RULES[name])
         assert {key: made[key] for key in judging.RATES} == {
             key: stated["mace"]["rules"][name][key] for key in judging.RATES
         }
