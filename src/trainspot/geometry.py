@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 OVERLAP_FACTOR: Final = 0.6
 """Two atoms overlap when they are closer than this times the sum of their covalent radii."""
 
+OVERLAP_FLOOR: Final = 0.4
+"""Below this times the sum of their covalent radii, two atoms overlap whatever else is known."""
+
 _SCREEN_CUTOFF: Final = 1.5  # Å; shorter lists cost vesin more, because its cells get tiny
 _FIRST_CUTOFF: Final = 3.0  # Å; where the search for nearest neighbours starts
 _INSIDE_LAYER: Final = 5.0  # Å; a wider gap between planes of atoms is vacuum
@@ -52,7 +55,7 @@ class Pairs(NamedTuple):
 
 
 class Contact(NamedTuple):
-    """The worst overlap in a frame: atoms ``first`` and ``second`` at ``distance`` Å."""
+    """An overlap in a frame: atoms ``first`` and ``second`` at ``distance`` Å."""
 
     first: int
     second: int
@@ -121,14 +124,19 @@ def contact_reach(numbers: NDArray[np.int64], factor: float = OVERLAP_FACTOR) ->
     return 2 * factor * float(covalent_radii[numbers].max())
 
 
-def worst_contact(frame: Frame, factor: float = OVERLAP_FACTOR) -> Contact | None:
-    """The pair farthest below its limit (``contact_limits``), or ``None`` if no atoms overlap."""
+def contacts(frame: Frame, factor: float = OVERLAP_FACTOR) -> list[Contact]:
+    """All pairs below their limit (``contact_limits``), the pair farthest below it first."""
     pairs = pairs_within(frame, max(contact_reach(frame.numbers, factor), _SCREEN_CUTOFF))
     depth = contact_limits(frame.numbers, pairs, factor) - pairs.distances
-    if not len(depth) or depth.max() <= 0:
-        return None
-    worst = int(np.argmax(depth))
-    return Contact(int(pairs.first[worst]), int(pairs.second[worst]), float(pairs.distances[worst]))
+    rows = np.flatnonzero(depth > 0)
+    deepest = rows[np.argsort(-depth[rows], kind="stable")]
+    columns = (pairs.first[deepest], pairs.second[deepest], pairs.distances[deepest])
+    return list(map(Contact, *(column.tolist() for column in columns)))
+
+
+def worst_contact(frame: Frame, factor: float = OVERLAP_FACTOR) -> Contact | None:
+    """The pair farthest below its limit (``contact_limits``), or ``None`` if no atoms overlap."""
+    return next(iter(contacts(frame, factor)), None)
 
 
 def overlapping(frame: Frame, factor: float = OVERLAP_FACTOR) -> bool:

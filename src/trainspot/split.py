@@ -23,6 +23,7 @@ from trainspot.common.seeds import derive_seed
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.data.isolated import isolated_atoms
+from trainspot.data.refused import marked_rows, physical_rows
 
 FRACTIONS: Final = (0.8, 0.1, 0.1)
 """Shares of the training, validation and test splits."""
@@ -58,6 +59,9 @@ def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int =
     largest stratum, validation before test. The result depends on the seed and the frames, not on
     the order of the frames.
 
+    A frame of a screen audit (``data.refused``) goes to the training split if its labels are
+    physical, and else to none. It has no influence on the splits of other frames.
+
     Args:
         dataset: Frames, some of which may have a split.
         fractions: Shares of training, validation and test; they sum to 1.
@@ -67,6 +71,9 @@ def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int =
         InputError: The fractions make no sense, or copies of one frame are in two splits.
     """
     shares = _checked(fractions)
+    refused = marked_rows(dataset)
+    if refused.any():
+        return _assigned_beside(dataset, refused, fractions, seed)
     if not len(dataset):
         return dataset
     units = _units(dataset, seed)
@@ -80,6 +87,16 @@ def assign(dataset: Dataset, fractions: Sequence[float] = FRACTIONS, seed: int =
     for unit in units:
         rows = np.array(unit.rows)
         splits[rows[splits[rows] == 0]] = 1 + chosen.get(unit, max(unit.split, _TRAIN))
+    return dataset.with_columns(split=splits)
+
+
+def _assigned_beside(
+    dataset: Dataset, refused: NDArray[np.bool_], fractions: Sequence[float], seed: int
+) -> Dataset:
+    """The splits of a dataset with frames that a screen refused."""
+    splits = dataset.column("split").copy()
+    splits[~refused] = assign(dataset.take(~refused), fractions, seed).column("split")
+    splits[physical_rows(dataset) & (splits == 0)] = 1 + _TRAIN
     return dataset.with_columns(split=splits)
 
 

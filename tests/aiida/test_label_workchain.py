@@ -19,6 +19,7 @@ from aiida_trainspot.workflows.label.gather import gather_all, gather_calculatio
 from trainspot import split
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
+from trainspot.data.refused import MARK
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 
@@ -136,6 +137,20 @@ def test_nothing_to_do_costs_nothing(labelled_frames, trainspot_code):
     assert outputs["labelled"].dataset.ids == [f.id for f in labelled_frames]
     assert len(outputs["failures"]) == 0
     assert run_stage([], trainspot_code)[1].exit_status == 200
+
+
+def test_refused_frames_that_fail_do_not_fail_the_stage(copper, trainspot_code):
+    """EMT knows no silicon; three of the four frames come from an audit of the screen."""
+    info = {MARK: {"cause": "force", "max_force": 50.0}}
+    silicon = [Frame.from_atoms(bulk("Si", a=5.3 + k / 10)).with_(info=info) for k in range(3)]
+    splits = orm.Dict({"fractions": [0.8, 0.1, 0.1], "seed": 0})
+    outputs, node = run_stage([copper[0], *silicon], trainspot_code, splits=splits)
+    assert node.is_finished_ok
+    assert outputs["labelled"].ids == [copper[0].id]
+    assert sorted(outputs["failures"].ids) == sorted(frame.id for frame in silicon)
+    bare = [frame.with_(info={}) for frame in silicon]
+    _, node = run_stage([copper[0], *bare], trainspot_code, splits=splits)
+    assert node.exit_status == 410
 
 
 def test_a_program_that_does_not_work_fails_the_stage(copper, aiida_localhost):

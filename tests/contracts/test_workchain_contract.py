@@ -118,6 +118,13 @@ class NoModel(ToyTrainWorkChain):
         del spec.outputs["model"]
 
 
+class NoBag(ToyTrainWorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        del spec.inputs["bag"]
+
+
 @pytest.mark.parametrize(
     ("stage", "wrong", "message"),
     [
@@ -135,6 +142,7 @@ class NoModel(ToyTrainWorkChain):
         ("explore", Failing, "its check of settings raised KeyError: 'temperature'"),
         ("train", Other, "runs the engine 'mace', not 'wrong'"),
         ("train", NoModel, "has no output 'model'"),
+        ("train", NoBag, "has no input 'bag'"),
     ],
 )
 def test_a_wrong_workchain_is_caught_by_name(monkeypatch, stage, wrong, message):

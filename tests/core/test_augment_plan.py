@@ -347,6 +347,21 @@ def test_bad_plans_are_refused_in_one_line(item, message):
     assert isinstance(caught.value, UnknownNameError) == ("unknown" in str(caught.value))
 
 
+@pytest.mark.parametrize(("distance", "good"), [(0.41, True), (0.39, False)])
+def test_inputs_with_labelled_forces_may_be_close(distance, good):
+    at = [[0.0, 0.0, 0.0], [distance * 2 * 1.11, 0.0, 0.0]]
+    bare = Frame.make([14, 14], at)
+    labelled = bare.with_(labels=Labels(-1.0, np.zeros((2, 3)), None, "t"))
+    with pytest.raises(InputError, match="overlapping atoms"):
+        check_inputs([bare])
+    if good:
+        made = augment(Dataset.from_frames([labelled]), [], 0).dataset
+        assert [frame.id for frame in made] == [labelled.id]
+    else:
+        with pytest.raises(InputError, match="overlapping atoms"):
+            check_inputs([labelled])
+
+
 def test_overlapping_inputs_are_refused_by_name(silicon):
     bad = Frame.make([14, 14], [[0, 0, 0], [0, 0, 0.5]], np.eye(3) * 9, True)
     with pytest.raises(

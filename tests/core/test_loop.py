@@ -12,16 +12,21 @@ from ase.build import bulk
 from trainspot.campaign import loop
 from trainspot.campaign.decisions import completed
 from trainspot.campaign.engines import engines_of
+from trainspot.cli._why import in_words
 from trainspot.common.errors import InputError, RunError
+from trainspot.common.seeds import derive_seed
 from trainspot.config.document import Document
 from trainspot.config.load import resolve
+from trainspot.data import hdf5
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.data.refused import MARK
 from trainspot.evaluate.batch import evaluate
 from trainspot.judge.decision import Kind, Method, Way
 from trainspot.judge.why import why
 from trainspot.label.base import failed
 from trainspot.predictions.predictions import Predictions
+from trainspot.train.base import member_seeds
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +204,45 @@ def test_failed_frames_leave_the_dataset_and_are_not_tried_again(
     assert result.records[0].label_failures == 1
 
 
+def test_refused_frames_are_labelled_when_asked_for(aluminium, toy_campaign, tmp_path):
+    """Their labels count in the budget, their failures end nothing, and other draws stay."""
+    screen = {"max_force": 0.8, "audit": 4}
+    content = toy_campaign | {"screen": screen, "stop": {"max_iterations": 2}}
+    campaign = campaign_of(content)
+    engines, refused = engines_of(campaign, tmp_path), []
+
+    def label(frames):
+        bad = [frame for frame in frames if MARK in frame.info]
+        refused.extend(frame.id for frame in bad)
+        labelled, lost = engines.label(frames.without([frame.id for frame in bad[:2]]))
+        assert not len(lost)
+        return labelled, Dataset.from_frames([failed(frame, "made to fail") for frame in bad[:2]])
+
+    found = loop.run(aluminium, campaign, loop.Engines(label, engines.train, engines.explore))
+    first = found.turns[0]
+    drawn = first.decision.judgement.screen_audit
+    assert sorted(refused) == sorted(drawn)
+    assert len(drawn) == 4
+    assert found.failed.ids == refused[:2]
+    audit = found.records[0].screen_audit
+    assert (audit.drawn, audit.labelled) == (4, 2)
+    forces = {i: found.dataset.by_id(i).labels.forces for i in refused[2:]}
+    largest = {i: np.linalg.norm(f, axis=1).max() for i, f in forces.items()}
+    assert audit.physical == sum(force <= 0.8 for force in largest.values())
+    splits = {i: found.dataset.by_id(i).split for i in largest}
+    assert splits == {i: "train" if force <= 0.8 else None for i, force in largest.items()}
+    assert not set(first.score.audit_pairs.frame_ids) & set(drawn)
+    plain = campaign_of(content | {"screen": {"max_force": 0.8}})
+    without = loop.run(aluminium, plain, engines_of(plain, tmp_path / "plain"))
+    before = without.turns[0].decision.judgement
+    assert before.selected == first.decision.judgement.selected
+    assert before.audit == first.decision.judgement.audit
+    history = loop.history(found, campaign)
+    lines = in_words(why(next(iter(largest)), history, found.dataset, found.failed))
+    assert f"screen audit: {audit.physical} of 2 labelled frames" in "\n".join(lines)
+    assert sum(line.startswith("physical: ") for line in lines) == 1
+
+
 def test_too_many_failures_end_the_loop(aluminium, campaign, tmp_path):
     engines = engines_of(campaign, tmp_path)
 
@@ -215,6 +259,57 @@ def test_a_committee_of_one_and_the_same_model_ends_the_loop(aluminium, toy_camp
     campaign = campaign_of(toy_campaign | {"train": train})
     with pytest.raises(RunError, match="all 3 members are the same model, so they never disagree"):
         loop.run(aluminium, campaign, engines_of(campaign, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def bagged(aluminium, toy_campaign, tmp_path_factory):
+    """A campaign whose members differ by their frames alone, and what each was trained on."""
+    settings = {"bootstrap": False, "n_random": 0}
+    train = toy_campaign["train"] | {"settings": settings, "bagging": 0.34, "start": "previous"}
+    campaign = campaign_of(toy_campaign | {"train": train, "stop": {"max_iterations": 2}})
+    folder = tmp_path_factory.mktemp("bagged")
+    result = loop.run(aluminium, campaign, engines_of(campaign, folder))
+    seeds = [derive_seed(campaign.seed, "train", n) for n in (1, 2)]
+    members = [
+        [
+            set(hdf5.read(folder / f"committee-{seed}" / f"member-{s}" / "dataset.h5").ids)
+            for s in member_seeds(seed, 3)
+        ]
+        for seed in seeds
+    ]
+    return result, members
+
+
+def test_members_leave_out_frames_and_each_frame_has_a_member(bagged):
+    result, members = bagged
+    for turn, own in zip(result.turns, members, strict=True):
+        known = turn.decision.dataset.labelled()
+        train, validation = (set(known.subset(name).ids) for name in ("train", "validation"))
+        assert set.union(*own) == train | validation
+        for ids in own:
+            assert validation < ids
+            assert 0.1 < len(train - ids) / len(train) < 0.5  # few frames
+            assert known.select(train - ids).is_isolated.sum() == 0
+
+
+def test_frames_that_a_member_left_out_calibrate_nothing(bagged):
+    """They are training frames of the committee: the other members have seen them."""
+    for turn in bagged[0].turns:
+        known = turn.decision.dataset.labelled()
+        held_out = set(known.subset("validation").ids) | set(known.subset("test").ids)
+        pairs = turn.calibrations["forces"].held_out
+        assert pairs == turn.calibrations["forces"].pairs
+        assert pairs <= len(held_out)
+        assert not set(known.subset("train").ids) & set(turn.predictions.ids)
+
+
+def test_a_model_to_start_from_has_not_seen_what_its_successor_leaves_out(bagged):
+    result, (first, second) = bagged
+    early = set(result.turns[0].decision.dataset.labelled().ids) - set(
+        result.turns[0].decision.judgement.chosen
+    )
+    for before, after in zip(first, second, strict=True):
+        assert before & early == after & early
 
 
 def test_engines_that_need_aiida_are_refused(toy_campaign, tmp_path):

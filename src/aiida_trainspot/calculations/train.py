@@ -13,12 +13,23 @@ from aiida_trainspot.data.pes import PESData
 from trainspot.common.errors import InputError
 from trainspot.common.processes import HUGE_PAGES, environment
 from trainspot.common.validation import parse_settings
+from trainspot.train.bagging import Bag
 from trainspot.train.run import trainer
 
 if TYPE_CHECKING:
-    from aiida.engine.processes.process_spec import CalcJobProcessSpec
+    from aiida.engine.processes.process_spec import CalcJobProcessSpec, ProcessSpec
 
     from trainspot.train.base import Trainer
+
+
+def bag_port(spec: ProcessSpec) -> None:
+    """Declare ``bag``. Without bagging there is no node, and hashes are those of before."""
+    spec.input(
+        "bag",
+        valid_type=Dict,
+        required=False,
+        help="The training frames that the member leaves out; see `trainspot.train.bagging.Bag`.",
+    )
 
 
 class TrainCalculation(TrainspotCalculation):
@@ -40,6 +51,7 @@ class TrainCalculation(TrainspotCalculation):
         )
         spec.input("seed", valid_type=Int, help="The member's seed, in [0, 2**31).")
         spec.input("start", valid_type=SinglefileData, required=False, help="Model to start from.")
+        bag_port(spec)
         spec.input(
             "checkpoint",
             valid_type=SinglefileData,
@@ -83,9 +95,12 @@ class TrainCalculation(TrainspotCalculation):
                 for name in ("start", "checkpoint")
                 if name in self.inputs
             }
+            dataset = self.inputs.dataset.dataset
+            if "bag" in self.inputs:
+                dataset = Bag.from_dict(self.inputs.bag.get_dict()).of(dataset)
             trainer.write_inputs(
                 directory,
-                self.inputs.dataset.dataset,
+                dataset,
                 settings,
                 self.inputs.seed.value,
                 **{name: Path(path) for name, path in files.items()},

@@ -18,7 +18,7 @@ from aiida_trainspot.results.retries import sentences as of_retries
 from aiida_trainspot.results.status import Progress, progress, status
 from trainspot.campaign.exit import exit_of
 from trainspot.campaign.record import records_of
-from trainspot.report.findings.verdict import too_few
+from trainspot.report.findings.verdict import screen_audit, too_few
 
 if TYPE_CHECKING:
     from aiida.orm import WorkChainNode
@@ -86,10 +86,16 @@ def table(report: dict[str, Any]) -> Table:
             "–" if error is None else f"{1000 * error:.0f} meV/Å",
             str(record.explored),
             str(record.flagged),
-            f"{record.selected} + {record.audit}",
+            _chosen(record),
             f"{sum((record.seconds or {}).values()):.0f}",
         )
     return rows
+
+
+def _chosen(record: IterationRecord) -> str:
+    """Selected frames, audit frames and, if any were drawn, refused frames."""
+    refused = f" + {record.screen_audit.drawn}" if record.screen_audit else ""
+    return f"{record.selected} + {record.audit}{refused}"
 
 
 def _own_test_error(record: IterationRecord) -> float | None:
@@ -124,6 +130,8 @@ def closing(report: dict[str, Any], pk: int) -> list[Text]:
         for record in records_of(report)[-1:]
         if (lacking := too_few(record))
     ]
+    if audited := screen_audit(records_of(report)):
+        lines.append(Text(audited, style="yellow"))
     if ended is not None:
         lines.append(Text(f"next: trainspot report {pk}; trainspot export {pk} -o FOLDER"))
     return lines

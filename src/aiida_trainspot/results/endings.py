@@ -16,6 +16,7 @@ from aiida_trainspot.workflows.once import is_replaced
 from trainspot.campaign import ending as words
 from trainspot.campaign.exit import Ending, Exit
 from trainspot.common.errors import TrainspotError
+from trainspot.data.refused import without_marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,8 +120,9 @@ def _of_stage(stage: Stage, campaign: Campaign) -> Ending:
     if stage.name == "label" and "failures" in outputs and len(outputs.failures):
         inputs = stage.node.inputs
         nodes = [inputs[name] for name in ("dataset", "chosen") if name in inputs]
-        asked = {identity for node in nodes for identity in node.unlabelled().ids}
-        failed = outputs.failures.dataset
+        # Frames that the screen refused do not count, see label.min_success.
+        asked = {i for node in nodes for i in without_marked(node.unlabelled()).ids}
+        failed = without_marked(outputs.failures.dataset)
         labelled = len(asked) - len(failed)
         return words.too_few_labels(labelled, failed, campaign)
     root, path = _root(stage.node)

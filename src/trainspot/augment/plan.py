@@ -15,7 +15,7 @@ from trainspot.common.errors import InputError
 from trainspot.common.validation import explained
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
-from trainspot.geometry import describe_contact, worst_contact
+from trainspot.geometry import OVERLAP_FACTOR, OVERLAP_FLOOR, describe_contact, worst_contact
 from trainspot.plausibility.lengths import MORE_DIGITS, TWICE
 
 DEFAULT_PLAN: Final[list[dict[str, Any]]] = [
@@ -58,6 +58,9 @@ def _parsed(item: Mapping[str, Any], where: str) -> Strategy:
 def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:
     """Refuse inputs that no strategy can use.
 
+    Two atoms of a structure overlap below ``OVERLAP_FACTOR``, those of a frame with labelled forces
+    only below ``OVERLAP_FLOOR``: a reference calculation has seen the frame.
+
     Args:
         inputs: The frames the user gave.
         where: The file they come from, if they come from one.
@@ -67,7 +70,8 @@ def check_inputs(inputs: Iterable[Frame], where: str = "") -> None:
     """
     number = 0
     for number, frame in enumerate(inputs, start=1):
-        contact = worst_contact(frame)
+        is_labelled = frame.labels.forces is not None
+        contact = worst_contact(frame, OVERLAP_FLOOR if is_labelled else OVERLAP_FACTOR)
         if contact is not None:
             place = f"structure {number} ({frame.to_atoms().get_chemical_formula()})"
             raise InputError(

@@ -7,7 +7,7 @@ the same seed selects the same frames in both.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from trainspot.campaign.record import (
     IterationRecord,
     MemberError,
     Prospective,
+    ScreenAudit,
     Work,
 )
 from trainspot.campaign.rules import Rules
@@ -29,11 +30,11 @@ from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import SPLITS
 from trainspot.judge import earlier
-from trainspot.judge.atoms import with_atom_coverage, with_atom_scale
+from trainspot.judge.atoms import with_atom_coverage
 from trainspot.judge.calibrate import calibrate, of_committee
 from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective
+from trainspot.judge.scoring import flag_rates, prospective
 from trainspot.judge.verdict import State, conclude, misses
 from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
@@ -62,25 +63,32 @@ class Score:
     """The success of an earlier judgement, after the labelling of its frames.
 
     Attributes:
-        prospective: TPR, PPV and their intervals of each property, on the new labels.
+        prospective: TPR, PPV and their intervals of each property's threshold, on the new labels.
+        flags: The same of the flags that the judgement raised, novelty included; ``None`` after a
+            final audit, and in scores of earlier versions.
         audit_pairs: Pairs of all audit frames so far, from before the training on these frames.
         misses: Number of final-audit frames with an error beyond the tolerance.
         conclusion: Conclusion of a final audit; ``None`` after an ordinary selection.
+        screen_audit: Outcome of the screen audit; ``None`` if no refused frame was drawn.
     """
 
     prospective: Mapping[str, Prospective]
     audit_pairs: Pairs
     misses: int
     conclusion: State | None
+    screen_audit: ScreenAudit | None = None
+    flags: Prospective | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of the form."""
-        return {
+        audit = {"screen_audit": asdict(self.screen_audit)} if self.screen_audit else {}
+        return audit | {
             "version": earlier.VERSION,
             "prospective": {name: rates.to_dict() for name, rates in self.prospective.items()},
             "audit_pairs": self.audit_pairs.to_dict(),
             "misses": self.misses,
             "conclusion": self.conclusion.value if self.conclusion else None,
+            "flags": self.flags.to_dict() if self.flags else None,
         }
 
     @classmethod
@@ -95,7 +103,10 @@ class Score:
             rates = TypeAdapter(dict[str, Prospective]).validate_python(stored["prospective"])
             misses, said = int(stored["misses"]), stored["conclusion"]
             conclusion = None if said is None else State(said)
-            return cls(rates, Pairs.from_dict(stored["audit_pairs"]), misses, conclusion)
+            audit = TypeAdapter(ScreenAudit | None).validate_python(stored.get("screen_audit"))
+            flags = TypeAdapter(Prospective | None).validate_python(stored.get("flags"))
+            pairs = Pairs.from_dict(stored["audit_pairs"])
+            return cls(rates, pairs, misses, conclusion, audit, flags)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("this is not the score of a judgement") from error
 
@@ -170,9 +181,9 @@ def thresholds(
     """
     validation = dataset.labelled().subset("validation")
     pairs = Pairs.concatenate([audit_pairs, collect_pairs(validation, predictions)])
-    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed)
-    calibrations = of_committee(calibrations, predictions.committee)
-    return pairs, with_atom_scale(calibrations, validation, predictions)
+    audit = audit_pairs.frame_ids
+    calibrations = calibrate(pairs, rules.tolerance, rules.calibrate, rules.seed, audit)
+    return pairs, of_committee(calibrations, predictions.committee)
 
 
 def decide(
@@ -208,12 +219,14 @@ def decide(
         seed=rules.seed,
         starts=starts,
     )
+    left = rules.labels_left(dataset)
+    if left is not None:
+        judgement = judgement.with_labels(left)
     goes_on = judgement.verdict in (State.CONTINUE, State.AUDIT)
     spent = goes_on and not rules.can_pay(dataset, judgement)
     if spent:
         judgement = judgement.without_budget()
-    unique = explored.select(dict.fromkeys(explored.ids))
-    chosen = unique.select(judgement.chosen)
+    chosen = judgement.chosen_of(explored, rules.judge.screen.max_force)
     if rules.judge.select.held_out == "audit":
         chosen = trained_on(chosen, judgement.selected)
     return Decision(judgement, chosen, dataset.merge(chosen))
@@ -255,23 +268,25 @@ def score(
     audited = frames_of(judgement.audit)
     audit = collect_pairs(audited, predictions, trained=())
     missed = misses(audit, rules.tolerance)
+    screened = ScreenAudit.of(len(judgement.screen_audit), frames_of(judgement.screen_audit))
     if judgement.verdict is State.AUDIT:
         # All frames are unflagged: they give no rate, and no threshold can be fitted to them.
         stop = rules.judge.stop
         conclusion = conclude(audit, rules.tolerance, iteration=iteration, settings=stop)
-        return Score({}, audit_pairs, missed, conclusion)
+        return Score({}, audit_pairs, missed, conclusion, screened)
     together = frames_of((*judgement.selected, *judgement.audit))
+    samples = ((collect_pairs(together, predictions, trained=()), together), (audit, audited))
     batch, unbiased = (
         with_atom_coverage(
             prospective(pairs, calibrations, rules.tolerance), calibrations, frames, predictions
         )
-        for pairs, frames in (
-            (collect_pairs(together, predictions, trained=()), together),
-            (audit, audited),
-        )
+        for pairs, frames in samples
     )
     rates = {name: Prospective.of(rate, unbiased[name]) for name, rate in batch.items()}
-    return Score(rates, Pairs.concatenate([audit_pairs, audit]), missed, None)
+    raised = set(judgement.flagged)
+    flags = Prospective.of(*(flag_rates(pairs, raised, rules.tolerance) for pairs, _ in samples))
+    every = Pairs.concatenate([audit_pairs, audit])
+    return Score(rates, every, missed, None, screened, flags)
 
 
 def member_of(iteration: int, committee: int, seed: int) -> int:
@@ -339,6 +354,7 @@ def record(
         novelty=judgement.novelty,
         selected=len(judgement.selected),
         audit=len(judgement.audit),
+        screen_audit=ScreenAudit.of(len(judgement.screen_audit)),
         random_choice=judgement.fallback,
         verdict=judgement.verdict,
     )
@@ -360,4 +376,5 @@ def finished_record(
     if scored is None:
         return complete
     audit = None if scored.conclusion is None else FinalAudit(scored.misses, scored.conclusion)
-    return replace(complete, prospective=scored.prospective, final_audit=audit)
+    complete = replace(complete, prospective=scored.prospective, final_audit=audit)
+    return replace(complete, screen_audit=scored.screen_audit, flags=scored.flags)

@@ -16,6 +16,7 @@ from trainspot.label.base import FrameEngine, engine
 from trainspot.models import potential
 from trainspot.models.potential import Potential
 from trainspot.train import run
+from trainspot.train.bagging import bags
 from trainspot.train.base import Trainer, member_seeds
 
 
@@ -55,6 +56,7 @@ def _train(
     section = campaign.train
     trainer = run.trainer(section.engine)
 
+    committee_bags = bags(section.bagging, section.committee_size, campaign.seed)
     start: list[Path] = [foundation] if foundation else []
 
     def train(dataset: Dataset, seed: int) -> Committee:
@@ -62,13 +64,20 @@ def _train(
         seeds = member_seeds(seed, section.committee_size)
         if trainer.runs_in_process:  # in this process: no start-up time
             first = [start[j % len(start)] if start else None for j in range(len(seeds))]
+            frames = [bag.of(dataset) for bag in committee_bags] or [dataset] * len(seeds)
             models = [
-                _here(trainer, dataset, section.settings, where / f"member-{s}", s, f)
-                for s, f in zip(seeds, first, strict=True)
+                _here(trainer, own, section.settings, where / f"member-{s}", s, f)
+                for own, s, f in zip(frames, seeds, first, strict=True)
             ]
         else:
             results = run.train_committee(
-                trainer, dataset, section.settings, where, seeds=seeds, start=start
+                trainer,
+                dataset,
+                section.settings,
+                where,
+                seeds=seeds,
+                start=start,
+                bags=committee_bags,
             )
             models = [result.model for result in results]
         run.check_differ([model.read_bytes() for model in models])

@@ -37,6 +37,7 @@ from trainspot.common.seeds import derive_seed
 from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.refused import without_marked
 from trainspot.evaluate.batch import evaluate
 from trainspot.explore import schedule
 from trainspot.explore.frames import broken_off
@@ -183,9 +184,11 @@ def _label(
         return 0, 0
     progress(f"labelling {len(pending)} frames")
     labelled, failed = engines.label(pending)
+    # Many frames that the screen refused cannot be labelled: they say nothing about the engine.
+    counted, failures = len(without_marked(labelled)), without_marked(failed)
     atoms_failed = any(is_isolated_atom(frame) for frame in failed)
-    if atoms_failed or len(labelled) < campaign.label.min_success * len(pending):
-        ending = endings.too_few_labels(len(labelled), failed, campaign)
+    if atoms_failed or counted < campaign.label.min_success * len(without_marked(pending)):
+        ending = endings.too_few_labels(counted, failures, campaign)
         raise RunError(ending.message, hint=ending.remedy)
     result.failed = result.failed.merge(failed)
     merged = result.dataset.without(failed.ids).merge(labelled)

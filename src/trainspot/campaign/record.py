@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
+from trainspot.data.dataset import Dataset
+from trainspot.data.refused import Outcome
 from trainspot.judge import earlier
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.scoring import Rates
@@ -126,6 +128,31 @@ class FinalAudit:
 
 
 @dataclass(frozen=True)
+class ScreenAudit:
+    """Refused frames that are labelled to see the mistakes of the screen.
+
+    Attributes:
+        drawn: Number of these frames.
+        labelled: Number of frames with labels; ``None`` before the labelling.
+        physical: Number of labelled frames whose forces are all within the limit of the screen.
+    """
+
+    drawn: int
+    labelled: int | None = None
+    physical: int | None = None
+
+    @classmethod
+    def of(cls, drawn: int, labelled: Dataset | None = None) -> ScreenAudit | None:
+        """The outcome, from the labelled frames if there are any; ``None`` if none was drawn."""
+        if not drawn:
+            return None
+        if labelled is None:
+            return cls(drawn)
+        outcome = Outcome.of(labelled)
+        return cls(drawn, outcome.labelled, outcome.physical)
+
+
+@dataclass(frozen=True)
 class IterationRecord:
     """The figures of an iteration; ``None`` and empty mappings are not known (yet).
 
@@ -151,12 +178,15 @@ class IterationRecord:
         novelty: The thresholds of novelty and their data.
         selected: Frames chosen for training.
         audit: Frames drawn for the audit.
-        random_choice: Whether no threshold was fitted; the choice was then random.
+        random_choice: Whether there was no pair to find thresholds with; the choice was then
+            random.
         verdict: The next step.
         common_test: RMSE of the committee on the final test frames by property.
         prospective: Success of the thresholds on the new labels, by property.
+        flags: Success of the flags that were raised, novelty included, on the new labels.
         final_audit: Result of a final audit.
         seconds: Wall time by stage.
+        screen_audit: Outcome of the screen audit; ``None``: no refused frame was drawn.
     """
 
     n: int
@@ -183,8 +213,10 @@ class IterationRecord:
     verdict: State | None = None
     common_test: Mapping[str, float] | None = None
     prospective: Mapping[str, Prospective] | None = None
+    flags: Prospective | None = None
     final_audit: FinalAudit | None = None
     seconds: Mapping[str, float] | None = None
+    screen_audit: ScreenAudit | None = None
 
     @property
     def refusals(self) -> int | None:
@@ -246,6 +278,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, State):
         return value.value
+    if isinstance(value, ScreenAudit):
+        return {name: number for name, number in asdict(value).items() if number is not None}
     if isinstance(value, Reference | MemberError | FinalAudit):
         return _plain(asdict(value))
     return value

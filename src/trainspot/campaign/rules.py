@@ -28,11 +28,17 @@ class Rules:
     seed: int
     max_labels: int | None = None
 
+    def labels_left(self, dataset: Dataset) -> int | None:
+        """The rest of the label budget; ``None`` without a budget."""
+        if self.max_labels is None:
+            return None
+        return self.max_labels - int(dataset.is_labelled.sum())
+
     def for_dataset(self, dataset: Dataset) -> JudgeSettings | None:
         """The rules of judging with the rest of the label budget; ``None`` if nothing is left."""
-        if self.max_labels is None:
+        left = self.labels_left(dataset)
+        if left is None:
             return self.judge
-        left = self.max_labels - int(dataset.is_labelled.sum())
         if left < 1:
             return None
         select = self.judge.select
@@ -41,9 +47,8 @@ class Rules:
 
     def can_pay(self, dataset: Dataset, judgement: Judgement) -> bool:
         """Whether the label budget allows the chosen frames (a final audit is never cut)."""
-        if self.max_labels is None:
-            return True
-        return int(dataset.is_labelled.sum()) + max(1, len(judgement.chosen)) <= self.max_labels
+        left = self.labels_left(dataset)
+        return left is None or max(1, len(judgement.chosen)) <= left
 
 
 def rules_of(campaign: Campaign) -> Rules:

@@ -102,7 +102,7 @@ class Calibrated:
             tolerance = f", tolerance {epsilon:.4g}" if math.isfinite(epsilon) else ""
             yield (
                 f"{name}: sigma (calibrated error bar) {sigmas.median:.3g} (median), "
-                f"{sigmas.largest:.3g} (largest) {UNITS[name]}{tolerance}"
+                f"{sigmas.largest:.3g} (largest) {UNITS[name]}{tolerance}{self._wide(name)}"
             )
         if self.missing:
             yield f"no sigma, because not calibrated: {self.missing}"
@@ -110,6 +110,14 @@ class Calibrated:
             yield "no sigma, because the committee has one member"
         if RATIO in bars:
             yield from _doubts(bars[RATIO], {n: sigmas.beyond for n, sigmas in summary.items()})
+
+    def _wide(self, name: str) -> str:
+        """The 90 % bar and the frames behind the bars; nothing in exports of earlier versions."""
+        fit = self.calibrations[name]
+        if fit.sigma is None or fit.bar_90 is None:
+            return ""
+        frames = text.counted(fit.bars_frames, f"{fit.bars_from} frame")
+        return f"; 90 % bar: {fit.bar_90 / fit.sigma:.3g} sigma; from {frames}"
 
     def content(self, output: Path) -> dict[str, Any]:
         """JSON for programs: ``calibrated`` by property, and ``doubtful``, the worst frame first.
@@ -126,6 +134,8 @@ class Calibrated:
                 "verdict": fit.verdict,
                 "pairs": fit.pairs,
                 "tolerance": _json(fit.tolerance),
+                "bars_from": fit.bars_from,
+                "bars_frames": fit.bars_frames,
             }
             for name, fit in self.calibrations.items()
         }

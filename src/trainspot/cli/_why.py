@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trainspot.common.properties import UNITS
+from trainspot.common.text import screen_audit
 from trainspot.geometry import contact_words
 from trainspot.judge.decision import Kind, Objection, Way
 
@@ -38,14 +39,29 @@ def reason(decision: FrameDecision) -> str:
         return decision.told.removeprefix(f"{decision.kind.value}: ")
     if decision.kind is Kind.KNOWN:
         return "it was in the dataset before"
-    return _objection(decision) if decision.kind is Kind.REFUSED else _grounds(decision)
+    return _objections(decision) if decision.is_refused else _grounds(decision)
+
+
+def _objections(decision: FrameDecision) -> str:
+    """Why the screen refused a frame, and how it was drawn to be labelled all the same."""
+    objection = _objection(decision)
+    return f"{objection}; {_method(decision.method)}" if decision.method else objection
 
 
 def _objection(decision: FrameDecision) -> str:
     """Why the screen refused a frame."""
-    value, limit = decision.value, decision.limit
+    value, limit, force = decision.value, decision.limit, decision.force
     if decision.cause == Objection.OVERLAP and decision.contact and value is not None:
-        return contact_words(decision.contact.atoms, decision.contact.elements, value)
+        apart = contact_words(decision.contact.atoms, decision.contact.elements, value)
+        if limit is None:  # from a sentence of an earlier version
+            return apart
+        closer = f"{apart}, closer than {limit:.2f} Å"
+        if force is None:
+            return closer
+        return (
+            f"{closer}, and a member predicts a force of {force.value:.3g} eV/Å on one of them, "
+            f"which exceeds {force.limit:.3g} eV/Å"
+        )
     if decision.cause == Objection.FORCE and value is not None and limit is not None:
         return f"a force of {value:.3g} eV/Å exceeds {limit:.3g} eV/Å"
     if decision.cause == Objection.VOLUME and value is not None:
@@ -78,6 +94,8 @@ def _method(method: Method) -> str:
         return f"one of {method.chosen} chosen among {method.among} ({method.strategy})"
     if method.way is Way.OUTNUMBERED:
         return f"not among the {method.chosen} chosen of {method.among}"
+    if method.way is Way.SCREEN_AUDIT:
+        return f"one of {method.chosen} drawn at random from {method.among} refused frames"
     if method.way is Way.NEAR_DUPLICATE and twin:
         which = "known" if twin.is_known else "explored"
         away = "" if twin.distance is None else f", {twin.distance:.1e}"
@@ -98,7 +116,9 @@ def as_json(account: Account) -> dict[str, Any]:
         once there is a label, the true error), ``worst_atom`` (index from 0, and the same;
         ``None`` where a prediction is not finite), ``novelty``, ``nearest`` (the nearest frame
         that was labelled), ``decision`` and ``reason`` in words and ``decided``, the same as
-        values; these are ``None`` for frames that were never explored.
+        values; these are ``None`` for frames that were never explored. If frames that the screen
+        refused have labels, a refused frame has ``screen_audit`` (``labelled``, ``physical``), and
+        ``physical`` if it is one of them.
     """
     origin, judged = account.origin, account.judged
     content: dict[str, Any] = {
@@ -115,6 +135,10 @@ def as_json(account: Account) -> dict[str, Any]:
         "label": asdict(account.label) if account.label else None,
         "failure": account.failure,
     }
+    if account.screened and account.screened.labelled:
+        content["screen_audit"] = asdict(account.screened)
+    if account.physical is not None:
+        content["physical"] = account.physical
     if judged is None:
         names = ("explored", "screen", "properties", "worst_atom", "novelty", "nearest")
         return content | dict.fromkeys((*names, "decision", "reason", "decided"))
@@ -152,11 +176,18 @@ def in_words(account: Account) -> list[str]:
         lines.append(f"label: {energy}{largest} ({label.theory})")
     else:
         lines.append("label: none")
+    if account.physical is not None:
+        use = "for training" if account.physical else "for nothing"
+        lines.append(f"physical: {'yes' if account.physical else 'no'}, used {use}")
+    if account.screened and account.screened.labelled:
+        lines.append(f"screen audit: {screen_audit(**asdict(account.screened))}")
     return lines
 
 
 def _screen(decision: FrameDecision) -> str:
-    return sentence(decision) if decision.kind is Kind.REFUSED else "passed"
+    if not decision.is_refused:
+        return "passed"
+    return sentence(replace(decision, kind=Kind.REFUSED, method=None))
 
 
 def _explored(met: Met) -> str:

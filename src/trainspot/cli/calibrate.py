@@ -11,18 +11,17 @@ import click
 from trainspot import io
 from trainspot.cli import _messages
 from trainspot.cli._doubts import tell
+from trainspot.cli._held_out import audit_pairs, validation_pairs
 from trainspot.cli._summaries import of_calibration
 from trainspot.cli._values import SeveralValues, by_property
 from trainspot.cli.options import config_option, json_option, seed_option
 from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import generator
-from trainspot.common.text import counted
 from trainspot.common.validation import parse_settings
-from trainspot.judge.atoms import with_atom_scale
 from trainspot.judge.calibrate import calibrate as calibrate_pairs
 from trainspot.judge.calibrate import of_committee
-from trainspot.judge.pairs import Pairs, collect_pairs
+from trainspot.judge.pairs import Pairs
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.judge.spread import too_wide
 from trainspot.models import potential
@@ -30,7 +29,6 @@ from trainspot.predictions.predictions import Predictions
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
-    from trainspot.data.dataset import Dataset
 
 _DEFAULT = CalibrateSettings()
 
@@ -42,6 +40,15 @@ _DEFAULT = CalibrateSettings()
     required=True,
     type=click.Path(path_type=Path),
     help="The dataset with the labels of the frames in PREDICTIONS.",
+)
+@click.option(
+    "--audit",
+    "audits",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Predictions of an earlier round, from which `trainspot select` drew audit frames. The "
+    "fit uses these frames too, with the error that they had in that round. Their labels are in "
+    "the reference dataset. Oldest round first.",
 )
 @click.option(
     "--tolerance",
@@ -99,28 +106,29 @@ def calibrate(
     seed: int,
     as_json: bool,
     config: Campaign | None,
-    **settings: Any,
+    **options: Any,
 ) -> None:
     """Fit a threshold on the disagreement of a committee for each tolerance.
 
-    PREDICTIONS is a file of `trainspot evaluate`. The fit uses the validation and test frames. It
-    leaves out the training frames, because their errors say nothing about new frames.
+    PREDICTIONS is a file of `trainspot evaluate`. The fit uses the validation frames and the audit
+    frames of earlier rounds, as a campaign does. It leaves out the training frames, because their
+    errors say nothing about new frames, and the test frames, which stay for the last test.
     """
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(output.parent), hint="make it first")
     if bool(models) != (folder is not None):
         raise InputError("--models and --export go together")
-    how = parse_settings(CalibrateSettings, settings)
+    audits = options.pop("audits")
+    how = parse_settings(CalibrateSettings, options)
     frames, predicted = io.read(reference), Predictions.read(predictions)
     tell(frames)
     asked = _tolerance(tolerance, config)
     for text in too_wide(asked, frames, generator(seed, "calibrate", "spread")):
         _messages.warning(text)
-    pairs = _pairs(frames, predicted, reference, predictions)
-    calibrations = calibrate_pairs(pairs, asked, how, seed)
-    calibrations = of_committee(
-        with_atom_scale(calibrations, frames, predicted), predicted.committee
-    )
+    drawn = audit_pairs(frames, audits, reference)
+    pairs = Pairs.concatenate([drawn, validation_pairs(frames, predicted, reference, predictions)])
+    calibrations = calibrate_pairs(pairs, asked, how, seed, drawn.frame_ids)
+    calibrations = of_committee(calibrations, predicted.committee)
     text = json.dumps(
         {name: c.to_dict() for name, c in calibrations.items()}, indent=2, sort_keys=True
     )
@@ -139,30 +147,6 @@ def calibrate(
     click.echo(text if as_json else "\n".join(map(of_calibration, calibrations.values())))
     if folder is not None and not as_json:
         click.echo(f'in ASE: atoms.calc = trainspot.calculator("{folder}")')
-
-
-def _pairs(frames: Dataset, predicted: Predictions, reference: Path, predictions: Path) -> Pairs:
-    """Δ and e of the held-out frames. A frame without a split counts as one, with a warning."""
-    pairs = collect_pairs(frames, predicted)
-    if not len(pairs):
-        raise InputError(
-            f"has no label for any frame of {predictions}",
-            where=str(reference),
-            hint="give the labelled dataset that was evaluated",
-        )
-    if not pairs.held_out.any():
-        raise InputError(
-            "only training frames were evaluated",
-            where=str(reference),
-            hint="evaluate validation or test frames too",
-        )
-    unknown = int((frames.select(pairs.frame_ids).column("split") == 0).sum())
-    if unknown:
-        _messages.warning(
-            f"{counted(unknown, 'frame')} of {reference} without a split counted as held out; if "
-            "the committee was trained on such frames, the thresholds are too high"
-        )
-    return pairs
 
 
 def _tolerance(words: tuple[str, ...], config: Campaign | None) -> Tolerance:

@@ -10,6 +10,7 @@ import click
 
 from trainspot import io
 from trainspot.cli import _messages
+from trainspot.cli._held_out import marked
 from trainspot.cli._summaries import of_calibration, of_judgement
 from trainspot.cli._values import SeveralValues, calibrations
 from trainspot.cli._why import sentence
@@ -93,7 +94,8 @@ def select(
     """Select frames of PREDICTIONS to label next, and write them.
 
     PREDICTIONS is a file of `trainspot evaluate`. The command refuses unphysical frames, flags the
-    frames whose disagreement exceeds a threshold, and selects among these.
+    frames whose disagreement exceeds a threshold, and selects among these. Frames drawn for the
+    audit carry the mark `audit`, which `trainspot calibrate --audit` looks for.
     """
     io.check_output(output)
     known_file, starts_file = (options.pop(name) for name in ("known", "starts"))
@@ -113,13 +115,14 @@ def select(
     for calibration in limits.values():
         if not calibration.fitted:
             _messages.warning(of_calibration(calibration))
+    screen = config.screen if config else ScreenSettings()
     judgement = judge(
         explored,
         predicted,
         limits,
         io.read(known_file) if known_file else explored[:0],
         JudgeSettings(
-            screen=config.screen if config else ScreenSettings(),
+            screen=screen,
             select=by,
             stop=StopSettings(final_audit=audit),
         ),
@@ -127,7 +130,7 @@ def select(
         seed=seed,
         starts=io.read(starts_file) if starts_file else explored[:0],
     )
-    io.write(explored.select(judgement.chosen), output)
+    io.write(marked(judgement.chosen_of(explored, screen.max_force), judgement.audit), output)
     if as_json:
         reasons = {i: sentence(decision) for i, decision in judgement.decisions.items()}
         click.echo(json.dumps(judgement.to_dict() | {"reasons": reasons}, sort_keys=True))

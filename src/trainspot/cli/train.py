@@ -22,7 +22,8 @@ from trainspot.common.validation import parse_settings
 from trainspot.config import document
 from trainspot.split import assign
 from trainspot.train import run
-from trainspot.train.base import member_seeds, mixed_states
+from trainspot.train.bagging import bags
+from trainspot.train.base import member_seeds, mixed_states, training_sets
 
 if TYPE_CHECKING:
     from trainspot.config.models import Campaign
@@ -40,6 +41,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=4,
     show_default=True,
     help="Number of members, at least 2.",
+)
+@click.option(
+    "--bagging",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of the training frames that each member leaves out, another one for each member.",
 )
 @click.option(
     "--settings", "settings_file", type=_FILE, help="Hyper-parameters of the trainer, JSON or YAML."
@@ -64,6 +72,7 @@ def train(
     seed: int,
     output: Path,
     config: Campaign | None,
+    **options: Any,
 ) -> None:
     """Train a committee of potentials on the labelled frames of FRAMES.
 
@@ -76,6 +85,7 @@ def train(
     raw |= document.read(settings_file).data if settings_file else {}
     settings = parse_settings(trainer.Settings, raw, where=str(settings_file or "settings"))
     seeds = member_seeds(seed, committee_size)
+    members = bags(options["bagging"], committee_size, seed)
     if config and config.train.start == "foundation" and not start:
         start = (Path(config.train.foundation or ""),)
     shares = config.split.fractions if config else (0.8, 0.1, 0.1)
@@ -98,12 +108,18 @@ def train(
             seeds=seeds,
             workers=workers,
             start=start,
+            bags=members,
             progress=show,
         )
     io.tell_counts(inputs, frames)
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         _messages.warning(warning)
     click.echo(f"{counted(len(results), 'member')} trained: {output}")
+    if members:
+        left_out = ", ".join(str(len(bag.left_out(dataset))) for bag in members)
+        train = training_sets(dataset)[0]
+        frames_to_share = counted(int((~train.is_isolated).sum()), "training frame")
+        click.echo(f"of {frames_to_share} the members left out {left_out}")
     if drawn := int((inputs.column("split") != dataset.column("split")).sum()):
         # A calibration without these splits would take training frames for held-out ones.
         frames = output / "dataset.h5"

@@ -57,3 +57,11 @@ def is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def screen_audit(labelled: int, physical: int) -> str:
+    """``1 of 3 labelled frames that the screen refused was physical (…)``."""
+    return (
+        f"{physical} of {counted(labelled, 'labelled frame')} that the screen refused "
+        f"{'was' if physical == 1 else 'were'} physical (DFT forces below screen.max_force)"
+    )

@@ -22,6 +22,7 @@ from trainspot.explore.schedule import Plan
 from trainspot.judge.settings import Share
 from trainspot.label.base import LabelEngine
 from trainspot.label.base import engine as label_engine
+from trainspot.train.bagging import check_share
 from trainspot.train.base import Trainer
 from trainspot.train.run import trainer
 
@@ -149,7 +150,7 @@ class LabelSection(EngineSection):
     min_success: Share = Field(
         0.9,
         description="smallest share of the frames that must be labelled; each isolated "
-        "atom must be labelled",
+        "atom must be labelled; frames of screen.audit do not count",
     )
 
     @classmethod
@@ -168,6 +169,11 @@ class TrainSection(EngineSection):
     engine: str = Field("mace", description="trainer")
     committee_size: int = Field(
         4, ge=2, description="number of committee members; a disagreement needs at least two"
+    )
+    bagging: float = Field(
+        0.0,
+        description="share of the training frames that each member leaves out, another one for "
+        "each; from 0 (all members are trained on all frames) to 1 - 1/committee_size",
     )
     start: Literal["scratch", "previous", "foundation"] = Field(
         "scratch",
@@ -188,6 +194,14 @@ class TrainSection(EngineSection):
     def plugin(cls, engine: str) -> type[Trainer]:
         """See the base class."""
         return trainer(engine)
+
+    @model_validator(mode="after")
+    def _no_frame_is_wasted(self) -> Self:
+        try:
+            check_share(self.bagging, self.committee_size)
+        except TrainspotError as error:
+            raise refused(error) from error
+        return self
 
     @model_validator(mode="after")
     def _can_start(self) -> Self:

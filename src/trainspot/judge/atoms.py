@@ -1,7 +1,8 @@
-"""Error bars of single atoms: their own scale, and the share of errors that it covers.
+"""The share of the errors of single atoms that their error bars cover.
 
 The error and the disagreement of a frame are averages over its atoms. The scale of frames therefore
-covers another share of the errors of single atoms: mostly a similar one, sometimes not.
+covers another share of the errors of single atoms, which have a scale of their own, see
+``judge.bars``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainspot.judge.calibrate import NEGLIGIBLE
-from trainspot.judge.diagnostics import sigma_per_delta
-from trainspot.predictions.calibration import MIN_PAIRS, Calibration
+from trainspot.data.refused import not_held_out
+from trainspot.judge.bars import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainspot.data.dataset import Dataset
     from trainspot.judge.scoring import Rates
+    from trainspot.predictions.calibration import Calibration
     from trainspot.predictions.predictions import Predictions
     from trainspot.predictions.statistics import Array
 
@@ -65,7 +66,7 @@ def collect_atoms(
         trained: See ``judge.pairs.collect_pairs``.
     """
     labelled = dataset.labelled()
-    training = set(labelled.subset("train").ids if trained is None else trained)
+    training = set(not_held_out(labelled) if trained is None else trained)
     finite = predictions.is_finite.tolist()
     held_out = {i for i, good in zip(predictions.ids, finite, strict=True) if good} - training
     chosen = labelled.select(dict.fromkeys(i for i in labelled.ids if i in held_out))
@@ -73,33 +74,6 @@ def collect_atoms(
     off = mine.forces.mean(axis=0, dtype=np.float64) - chosen.column("forces")
     frame = np.repeat(np.arange(len(chosen)), chosen.n_atoms)
     return AtomPairs(mine.atom_disagreement(), np.sqrt(np.mean(off**2, axis=1)), frame)
-
-
-def with_atom_scale(
-    calibrations: Mapping[str, Calibration],
-    dataset: Dataset,
-    predictions: Predictions,
-) -> dict[str, Calibration]:
-    """The calibrations; that of the forces gets the scale of single atoms, if it was fitted.
-
-    The scale needs as many frames as a threshold, because the atoms of one frame are similar.
-
-    Args:
-        calibrations: Of each property.
-        dataset: Labelled frames; those of the training set are left out.
-        predictions: Of the committee.
-    """
-    calibration = calibrations.get("forces")
-    if calibration is None or not calibration.fitted:
-        return dict(calibrations)
-    pairs = collect_atoms(dataset, predictions).usable(calibration.tolerance)
-    if len(np.unique(pairs.frame)) < MIN_PAIRS:
-        return dict(calibrations)
-    scale = sigma_per_delta(pairs.delta, pairs.error)
-    return {
-        **calibrations,
-        "forces": replace(calibration, atom_sigma=scale, atoms=len(pairs.delta)),
-    }
 
 
 def with_atom_coverage(
@@ -123,13 +97,20 @@ def with_atom_coverage(
     if not len(pairs.delta):
         return dict(rates)
     covered = pairs.error <= calibration.atom_sigma * pairs.delta
-    forces_rates = replace(
+    scored = replace(
         rates["forces"],
         atom_coverage=float(np.mean(covered)),
         atom_coverage_interval=_interval(covered, pairs.frame),
         atoms=len(covered),
     )
-    return {**rates, "forces": forces_rates}
+    if calibration.atom_bar_90 is not None:
+        inside = pairs.error <= calibration.atom_bar_90 * pairs.delta
+        scored = replace(
+            scored,
+            atom_within_90=float(np.mean(inside)),
+            atom_within_90_interval=_interval(inside, pairs.frame),
+        )
+    return {**rates, "forces": scored}
 
 
 def _interval(covered: NDArray[np.bool_], frame: NDArray[np.int64]) -> tuple[float, float] | None:

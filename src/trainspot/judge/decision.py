@@ -25,6 +25,8 @@ class Kind(StrEnum):
 
     REFUSED = "refused"
     """The screen refused the frame."""
+    SCREEN_AUDIT = "screen audit"
+    """The screen refused the frame; it is labelled to see the mistakes of the screen."""
     KNOWN = "known"
     """The frame was in the dataset before and was not judged."""
     SELECTED = "selected"
@@ -55,6 +57,8 @@ class Way(StrEnum):
     """At random, because nothing new is flagged."""
     AUDIT = "audit"
     """At random among all valid frames."""
+    SCREEN_AUDIT = "screen_audit"
+    """At random among the refused frames that can be labelled."""
     FINAL_AUDIT = "final_audit"
     """At random among the frames that the committee agrees on."""
     OUTNUMBERED = "outnumbered"
@@ -138,6 +142,9 @@ class FrameDecision:
         method: How the frame was chosen or why it was passed over; ``None`` without a choice.
         novelty: For a novel frame: descriptor distance to the nearest training frame and its limit.
         contact: The atoms of an overlap.
+        force: For an overlap that a force confirmed: the largest force that a member predicts on
+            one of the two atoms, and its limit, eV/Å; ``None`` for a distance below the floor, and
+            in judgements of earlier versions.
         told: Sentence of an earlier version that could not be parsed.
     """
 
@@ -148,7 +155,13 @@ class FrameDecision:
     method: Method | None = None
     novelty: Beyond | None = None
     contact: Contact | None = None
+    force: Beyond | None = None
     told: str = ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the screen refused the frame."""
+        return self.kind in (Kind.REFUSED, Kind.SCREEN_AUDIT)
 
     @property
     def exceeds(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
-from trainspot.judge.decision import Kind, Method, Twin, Way
+from trainspot.judge.decision import FrameDecision, Kind, Method, Objection, Twin, Way
 from trainspot.judge.select import Judged, Selection, draw
 from trainspot.judge.settings import JudgeSettings, SelectSettings
 from trainspot.judge.space import Space
@@ -43,6 +44,38 @@ def audit_size(settings: SelectSettings, flagged: int) -> int:
         return min(settings.audit, most)
     batch = min(flagged, settings.max_frames)
     return min(_MAX_AUDIT, most, -(-batch // _AUDIT_SHARE))
+
+
+def screen_audit(
+    decisions: Mapping[str, FrameDecision],
+    known: Collection[str],
+    number: int,
+    rng: np.random.Generator,
+) -> dict[str, FrameDecision]:
+    """Refused frames that are labelled to see the mistakes of the screen.
+
+    They are drawn uniformly from the refused frames that a reference calculation may label: not
+    those with predictions that are not finite, and not those with atoms closer than the floor.
+
+    Args:
+        decisions: The decisions about the refused frames, by id.
+        known: Ids of frames that have been labelled or have failed; they are not drawn.
+        number: Number of frames to draw; fewer if there are fewer.
+        rng: Source of the draw.
+
+    Returns:
+        The decision about each drawn frame, by id.
+    """
+    candidates = [i for i, one in decisions.items() if _can_be_labelled(one) and i not in known]
+    drawn = draw(candidates, number, rng)
+    method = Method(Way.SCREEN_AUDIT, chosen=len(drawn), among=len(candidates))
+    return {i: replace(decisions[i], kind=Kind.SCREEN_AUDIT, method=method) for i in drawn}
+
+
+def _can_be_labelled(decision: FrameDecision) -> bool:
+    if decision.cause == Objection.OVERLAP:
+        return decision.force is not None
+    return decision.cause != Objection.NON_FINITE
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +135,7 @@ class Draws:
         settings: Budget and stopping rules.
         iteration: Number of this iteration.
         seed: Seed of the campaign.
-        fallback: Whether no threshold was fitted; the choice is then random.
+        fallback: Whether there was no pair to find thresholds with; the choice is then random.
     """
 
     pool: Pool

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from trainspot.common.errors import DataError
+from trainspot.common.seeds import generator
 from trainspot.data.dataset import Dataset
+from trainspot.data.refused import marked
 from trainspot.descriptors import require
 from trainspot.judge import earlier
 from trainspot.judge.decision import NOVELTY, Beyond, FrameDecision, Kind, Method, Way
-from trainspot.judge.draws import Draws, Pool
+from trainspot.judge.draws import Draws, Pool, screen_audit
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.screen import screen
 from trainspot.judge.select import Selection, needs_descriptors, strategy
@@ -42,7 +44,7 @@ class Judgement:
         duplicates: Explored frames that occur twice or were in the dataset before.
         explored: Frames explored, duplicates included.
         valid: Frames that passed the screen and are new.
-        fallback: Whether no threshold was fitted; the choice was then random.
+        fallback: Whether there was no pair to find thresholds with; the choice was then random.
         decisions: The decision about each explored id.
         flagged_by: Number of frames that each property and ``novelty`` flags; a frame can count
             several times.
@@ -50,6 +52,7 @@ class Judgement:
         novelty: The thresholds of novelty and their data.
         budget_spent: Whether the label budget is too small for the verdict; no frame is then
             chosen.
+        screen_audit: Ids of refused frames that are labelled to see the mistakes of the screen.
     """
 
     verdict: State
@@ -66,11 +69,12 @@ class Judgement:
     near_duplicates: int = 0
     novelty: Novelty = field(default_factory=Novelty)
     budget_spent: bool = False
+    screen_audit: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> list[str]:
         """All ids to label next."""
-        return [*self.selected, *self.audit]
+        return [*self.selected, *self.audit, *self.screen_audit]
 
     @property
     def state(self) -> str:
@@ -82,6 +86,8 @@ class Judgement:
 
         The budget is then the reason for frames that other frames outnumbered, too.
         """
+        if self.screen_audit:
+            return self.with_labels(0).without_budget()
         unpaid = Method(Way.BUDGET_SPENT)
         decisions = {
             identity: replace(decision, kind=Kind.PASSED_OVER, method=unpaid)
@@ -90,6 +96,27 @@ class Judgement:
             for identity, decision in self.decisions.items()
         }
         return replace(self, selected=(), audit=(), decisions=decisions, budget_spent=True)
+
+    def chosen_of(self, explored: Dataset, max_force: float) -> Dataset:
+        """The frames to label next, those of the screen audit with their mark (``data.refused``).
+
+        Args:
+            explored: Frames of the exploration.
+            max_force: Largest force of a physical frame, eV/Å.
+        """
+        unique = explored.select(dict.fromkeys(explored.ids))
+        causes = {identity: self.decisions[identity].cause for identity in self.screen_audit}
+        return marked(unique.select(self.chosen), causes, max_force)
+
+    def with_labels(self, number: int) -> Judgement:
+        """The judgement with at most so many chosen frames: the screen audit gets what is left."""
+        left = max(0, number - len(self.selected) - len(self.audit))
+        kept, dropped = self.screen_audit[:left], self.screen_audit[left:]
+        refused = {
+            identity: replace(self.decisions[identity], kind=Kind.REFUSED, method=None)
+            for identity in dropped
+        }
+        return replace(self, screen_audit=kept, decisions={**self.decisions, **refused})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of the form."""
@@ -161,12 +188,12 @@ def judge(
     if space and novelty.thresholds:
         ratios[NOVELTY] = space.from_training() / limits
         novel = ratios[NOVELTY] > 1.0
-    fallback = not any(calibration.fitted for calibration in calibrations.values())
+    fallback = all(calibration.is_blind() for calibration in calibrations.values())
     state = verdict(
         explored=len(unique),
         valid=len(valid),
         flagged=int(disagrees.sum()),
-        fitted=not fallback,
+        fitted=any(calibration.fitted for calibration in calibrations.values()),
         iteration=iteration,
         settings=settings.stop,
         novel=int(novel.sum()),
@@ -176,7 +203,11 @@ def judge(
     repeated = space.repeated(by.near_duplicate, score) if space else {}
     pool = Pool(frames, score, disagrees, novel, repeated, space)
     drawn = Draws(pool, selection, settings, iteration, seed, fallback=fallback).of(state)
-    decisions = dict(screened.decisions)
+    audited = {}
+    if state in (State.CONTINUE, State.AUDIT):
+        rng = generator(seed, "screen_audit", iteration)
+        audited = screen_audit(screened.decisions, met, settings.screen.audit, rng)
+    decisions = screened.decisions | audited
     decisions |= dict.fromkeys(met & set(screened.kept), FrameDecision(Kind.KNOWN))
     for row, identity in enumerate(valid):
         stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
@@ -197,6 +228,7 @@ def judge(
         flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
         near_duplicates=len(repeated),
         novelty=novelty,
+        screen_audit=tuple(audited),
     )
 
 

@@ -12,7 +12,7 @@ from ase.data import chemical_symbols, covalent_radii
 from trainspot import geometry
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
-from trainspot.judge.decision import Contact, FrameDecision, Kind, Objection
+from trainspot.judge.decision import Beyond, Contact, FrameDecision, Kind, Objection
 from trainspot.judge.settings import ScreenSettings
 from trainspot.predictions.predictions import Predictions
 
@@ -41,13 +41,17 @@ def screen(
 ) -> Screened:
     """Refuse frames with non-finite predictions, overlaps, huge forces or lost volumes.
 
-    A frame that fails several tests is counted under the first of them.
+    Two atoms overlap if they are closer than ``overlap`` times the sum of their covalent radii and
+    a member predicts a force above ``overlap_force`` on one of them, or if they are closer than the
+    floor. A frame that fails several tests is counted under the first of them.
 
     Args:
         explored: Frames to screen; a frame that occurs twice is screened once.
         starts: Start frames of the trajectories, by ``origin.parent``; a frame whose start frame
             is missing has no volume test.
-        predictions: Predictions of the committee, or ``None`` to test the geometry only.
+        predictions: Predictions of the committee, or ``None`` to test the geometry only. Then only
+            distances below the floor are overlaps, so that no frame is refused for what is not
+            known about it.
         settings: Limits.
 
     Raises:
@@ -74,8 +78,7 @@ def _objections(
     """A decision for each test that a frame fails."""
     if predictions is not None and not predictions.is_finite[row]:
         yield FrameDecision(Kind.REFUSED, Objection.NON_FINITE.value)
-    if contact := geometry.worst_contact(frame, settings.overlap):
-        yield _overlap(frame, contact, settings.overlap)
+    yield from _overlaps(frame, row, predictions, settings)
     if predictions is not None and predictions.max_force[row] > settings.max_force:
         force = float(predictions.max_force[row])
         yield FrameDecision(Kind.REFUSED, Objection.FORCE.value, force, settings.max_force)
@@ -87,14 +90,45 @@ def _objections(
             yield FrameDecision(Kind.REFUSED, Objection.VOLUME.value, ratio, limit)
 
 
-def _overlap(frame: Frame, contact: geometry.Contact, factor: float) -> FrameDecision:
+def _overlaps(
+    frame: Frame, row: int, predictions: Predictions | None, settings: ScreenSettings
+) -> Iterator[FrameDecision]:
+    """A decision for each overlap: the distances below the floor first, then by depth."""
+    close = geometry.contacts(frame, settings.overlap)
+    if not close:
+        return
+    floor = settings.floor
+    for contact in close:
+        if contact.distance < floor * _radii(frame, contact):
+            yield _overlap(frame, contact, floor)
+    if predictions is None:
+        return
+    forces = predictions.force_of_any_member(row)
+    for contact in close:
+        largest = float(max(forces[contact.first], forces[contact.second]))
+        if largest > settings.overlap_force:
+            force = Beyond(largest, settings.overlap_force)
+            yield _overlap(frame, contact, settings.overlap, force)
+
+
+def _overlap(
+    frame: Frame, contact: geometry.Contact, factor: float, force: Beyond | None = None
+) -> FrameDecision:
     atoms = (contact.first, contact.second)
-    first, second = (int(frame.numbers[row]) for row in atoms)
-    limit = factor * float(covalent_radii[first] + covalent_radii[second])
-    elements = (chemical_symbols[first], chemical_symbols[second])
-    touching = Contact(atoms, elements)
-    cause = Objection.OVERLAP.value
-    return FrameDecision(Kind.REFUSED, cause, contact.distance, limit, contact=touching)
+    first, second = (chemical_symbols[frame.numbers[atom]] for atom in atoms)
+    return FrameDecision(
+        Kind.REFUSED,
+        Objection.OVERLAP.value,
+        contact.distance,
+        factor * _radii(frame, contact),
+        contact=Contact(atoms, (first, second)),
+        force=force,
+    )
+
+
+def _radii(frame: Frame, contact: geometry.Contact) -> float:
+    """Sum of the covalent radii of two atoms, Å."""
+    return float(covalent_radii[frame.numbers[[contact.first, contact.second]]].sum())
 
 
 def _volumes(starts: Dataset) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainspot.common.properties import PROPERTIES, Property
 from trainspot.descriptors import DescriptorSettings
+from trainspot.geometry import OVERLAP_FACTOR, OVERLAP_FLOOR
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -122,10 +123,23 @@ class ScreenSettings(_Settings):
     """Limits on explored frames; unphysical frames are refused."""
 
     overlap: float = Field(
-        0.6,
+        OVERLAP_FACTOR,
         ge=0.0,
         le=1.0,
-        description="smallest distance between two atoms, in sums of covalent radii",
+        description="a distance between two atoms below this, in sums of covalent radii, is an "
+        "overlap if overlap_force confirms it",
+    )
+    overlap_force: Positive = Field(
+        10.0,
+        description="a frame with an overlap is refused if a member of the committee predicts a "
+        "larger force than this on one of its two atoms, eV/Å",
+    )
+    overlap_floor: float = Field(
+        OVERLAP_FLOOR,
+        ge=0.0,
+        le=1.0,
+        description="below this distance, in sums of covalent radii, an overlap needs no force to "
+        "be refused; a value above overlap counts as overlap, so with 1 distances alone decide",
     )
     max_force: Positive = Field(50.0, description="largest predicted force on an atom, eV/Å")
     min_volume: float = Field(
@@ -134,6 +148,18 @@ class ScreenSettings(_Settings):
     max_volume: float = Field(
         5.0, gt=1.0, description="largest volume per atom, relative to the start frame"
     )
+    audit: int = Field(
+        0,
+        ge=0,
+        description="refused frames drawn at random and labelled in each iteration, to see the "
+        "mistakes of the screen; besides max_frames of select, but within the label budget; never "
+        "frames with non-finite predictions or below overlap_floor",
+    )
+
+    @property
+    def floor(self) -> float:
+        """The distance below which no force is asked for, in sums of covalent radii."""
+        return min(self.overlap_floor, self.overlap)
 
 
 class StopSettings(_Settings):

@@ -17,6 +17,7 @@ from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.data.failure import failure_of
 from trainspot.data.frames import Frame, Origin
+from trainspot.data.refused import Outcome, is_physical
 from trainspot.descriptors import DescriptorSettings
 from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.decision import FrameDecision, Kind
@@ -203,6 +204,9 @@ class Account:
         label: Label of the frame, if it has one.
         failure: Why the labelling failed, if it failed.
         judged: The judgement; ``None`` if the frame was never explored.
+        physical: Whether the labels of a frame that the screen refused are physical; ``None`` for
+            other frames and without labels.
+        screened: What the labels of all refused frames of the campaign say, for a refused frame.
     """
 
     frame: str
@@ -212,6 +216,8 @@ class Account:
     label: Label | None
     failure: str | None
     judged: Judged | None
+    physical: bool | None = None
+    screened: Outcome | None = None
 
 
 def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset) -> Account:
@@ -231,6 +237,8 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
     homes = [dataset, failed, *(earlier.explored for earlier in history)]
     frame = next(home for home in homes if home.count(identity)).by_id(identity)
     failure = failure_of(failed.by_id(identity)) if failed.count(identity) else None
+    judged = None if past is None else _judging(frame, past)
+    refused = judged is not None and judged.decision.is_refused
     return Account(
         identity,
         _formula(frame),
@@ -238,7 +246,9 @@ def why(prefix: str, history: Sequence[Past], dataset: Dataset, failed: Dataset)
         frame.split,
         _label(frame) if dataset.count(identity) else None,
         failure.reason if failure else None,
-        None if past is None else _judging(frame, past),
+        judged,
+        is_physical(frame),
+        Outcome.of(dataset) if refused else None,
     )
 
 
@@ -318,7 +328,7 @@ def _worst_atom(
     true = collect_atoms(Dataset.from_frames([frame]), predicted, trained=()).error
     scale = (
         (calibration.atom_sigma or calibration.sigma)
-        if calibration is not None and calibration.fitted
+        if calibration is not None and calibration.has_bars()
         else None
     )
     return WorstAtom(
@@ -349,7 +359,7 @@ def _properties(
             threshold=calibration.threshold,
             tolerance=calibration.tolerance,
             exceeds=value > calibration.threshold,
-            predicted_error=scale * value if is_finite and calibration.fitted else None,
+            predicted_error=scale * value if is_finite and calibration.has_bars() else None,
             true_error=float(error[name][0]) if has[name][0] and is_finite else None,
         )
     return properties

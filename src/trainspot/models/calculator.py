@@ -111,6 +111,8 @@ class CommitteeCalculator(PotentialCalculator):
     - ``forces_uncertainty``: of each atom, (n,), eV/Å;
     - ``frame_forces_uncertainty``: of the root mean square over all atoms, eV/Å;
     - ``stress_uncertainty``: eV/Å³;
+    - the same names with ``_90`` at the end: 90 % of the errors are smaller, against 68 % above.
+      Only with a calibration;
     - ``threshold_ratio``: the largest disagreement over its threshold: above 1 a campaign would
       have labelled this structure. Only with a calibration. ``excess`` is its former name, and
       has the same value.
@@ -145,11 +147,16 @@ class CommitteeCalculator(PotentialCalculator):
         labels, bars = self.committee.predict_with_bars(self.committee.prepare([frame]))[0]
         if len(self.committee.members) < 2:
             return labels, {}
+        wide = bars.energy_90
         results = {
             "energy_uncertainty": bars.energy * len(frame),
             "forces_uncertainty": bars.forces,
             "frame_forces_uncertainty": bars.frame_forces,
             "stress_uncertainty": bars.stress,
+            "energy_uncertainty_90": None if wide is None else wide * len(frame),
+            "forces_uncertainty_90": bars.forces_90,
+            "frame_forces_uncertainty_90": bars.frame_forces_90,
+            "stress_uncertainty_90": bars.stress_90,
             **dict.fromkeys((RATIO, FORMER_RATIO), bars.threshold_ratio),
         }
         return labels, {name: value for name, value in results.items() if value is not None}

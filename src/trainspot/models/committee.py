@@ -15,7 +15,7 @@ from trainspot.data.frames import Frame, Labels
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, CalibrationFile
 from trainspot.models.potential import Composite, ErrorBars, Potential, Uncertain
-from trainspot.predictions.error_bars import RATIO, Trust, calibrated
+from trainspot.predictions.error_bars import NINETY, RATIO, Trust, calibrated
 from trainspot.predictions.predictions import Predictions
 
 KIND: Final = "committee"
@@ -121,12 +121,17 @@ class CommitteePotential(Uncertain, Composite):
         sigmas = calibrated(raw, predicted.has_stress, self.trust)
         of_frame = {name: float(value[0]) for name, value in (raw | sigmas).items()}
         trust = self.trust.get("forces", Trust(1.0, math.inf))
+        of_atoms, wide = predicted.atom_disagreement(), trust.atom_wide or trust.wide
         bars = ErrorBars(
             energy=of_frame["energy"],
-            forces=(trust.atom_scale or trust.scale) * predicted.atom_disagreement(),
+            forces=(trust.atom_scale or trust.scale) * of_atoms,
             frame_forces=of_frame["forces"],
             stress=of_frame["stress"] if has_stress else None,
             threshold_ratio=of_frame.get(RATIO),
+            energy_90=of_frame.get(f"energy{NINETY}"),
+            forces_90=None if wide is None else wide * of_atoms,
+            frame_forces_90=of_frame.get(f"forces{NINETY}"),
+            stress_90=of_frame.get(f"stress{NINETY}") if has_stress else None,
         )
         return mean, bars
 

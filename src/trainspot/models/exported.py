@@ -160,7 +160,7 @@ def _calibrations(entries: object) -> dict[str, Calibration]:
     for name, entry in entries.items():
         if name not in PROPERTIES:
             raise DataError(f"a calibration of '{name}', which is unknown")
-        blank = Calibration.given(name, math.inf).to_dict() | {"needed": MIN_PAIRS}
+        blank = Calibration.given(name, math.inf).to_dict() | {"needed": MIN_PAIRS, "basis": ""}
         try:
             calibrations[name] = Calibration.from_dict(blank | entry)
         except DataError as error:

@@ -94,6 +94,11 @@ class ErrorBars:
         stress: eV/Å³; ``None`` where no axis is periodic.
         threshold_ratio: The largest Δ/τ over the judged properties: above 1 a campaign would have
             labelled the frame; ``None`` without thresholds.
+        energy_90: As ``energy``, for nine tenths of the errors; ``None`` without calibration, and
+            with one of an earlier version.
+        forces_90: As ``forces``, for nine tenths of the errors.
+        frame_forces_90: As ``frame_forces``, for nine tenths of the errors.
+        stress_90: As ``stress``, for nine tenths of the errors.
     """
 
     energy: float
@@ -101,6 +106,10 @@ class ErrorBars:
     frame_forces: float
     stress: float | None
     threshold_ratio: float | None
+    energy_90: float | None = None
+    forces_90: NDArray[np.float64] | None = None
+    frame_forces_90: float | None = None
+    stress_90: float | None = None
 
 
 class Uncertain(Potential, abstract=True):

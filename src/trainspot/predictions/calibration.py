@@ -19,6 +19,8 @@ Interval = tuple[float, float]
 
 Verdict = Literal["good", "poor", "undetermined"]
 
+Basis = Literal["fit", "largest ratio", "no pairs", "given", ""]
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -32,25 +34,34 @@ class Calibration:
         pairs: Number of pairs used.
         held_out: Number of these pairs that were in no training set of the committee (all).
         verdict: good; poor: Δ and e hardly correlate; undetermined: too few pairs.
-        threshold: τ; without a fit, the tolerance.
-        fitted: Whether the threshold comes from the pairs.
+        threshold: τ = ε / slope.
+        fitted: Whether the method gave the threshold.
         tolerance: ε.
         spearman: Rank correlation of Δ and e (0 if one of them is constant or pairs are missing).
-        coverage: Share of the pairs with e ≤ slope · Δ.
-        tpr: Of the threshold on the same pairs, see ``judge.scoring.Rates``.
+        coverage: Share of the pairs with e ≤ slope · Δ, cross-validated.
+        tpr: Of the threshold, see ``judge.scoring.Rates``; cross-validated: a tenth of the pairs
+            is judged by the threshold of the others. The frames are still like those of the fit.
         ppv: The same.
         tpr_interval: The same.
         ppv_interval: The same.
         nominal: Share of the errors that slope · Δ should cover, see
             ``judge.calibrate.Method``.
-        sigma: Standard error per disagreement: 68 % of the pairs have e ≤ sigma · Δ, for every
-            method; ``None`` if undetermined.
-        miscalibration: Area between expected and observed coverage, see ``judge.diagnostics``.
-        atom_sigma: Of forces: standard error of a single atom per disagreement about that atom;
-            see ``judge.atoms``.
-        atoms: Number of atoms in the fit of ``atom_sigma``.
+        sigma: Standard error per disagreement: 68 % of the errors of frames are within
+            sigma · Δ, see ``judge.bars``; ``None`` with too few frames.
+        miscalibration: Area between expected and observed coverage, cross-validated, see
+            ``judge.diagnostics``.
+        atom_sigma: Of forces: standard error of a single atom per disagreement about that atom.
+        atoms: Number of atoms behind ``atom_sigma``.
         needed: Smallest number of pairs for a fit.
         committee: The committee that disagrees, see ``Predictions.committee``; empty if unknown.
+        basis: Where the threshold comes from: a fit; the largest ratio e/Δ, because the pairs do
+            not support a fit; nothing, without any pair; or the user. Empty in calibrations of
+            earlier versions, whose threshold without a fit is the tolerance.
+        bar_90: 90 % of the errors of frames are within bar_90 · Δ.
+        atom_bar_90: The same for the force on a single atom.
+        bars_from: The frames behind ``sigma`` and ``bar_90``: ``audit`` or ``validation``; empty
+            without bars, and in calibrations of earlier versions.
+        bars_frames: Number of these frames.
     """
 
     property: str
@@ -76,6 +87,23 @@ class Calibration:
     atoms: int | None = None
     needed: int = MIN_PAIRS
     committee: str = ""
+    basis: Basis = ""
+    bar_90: float | None = None
+    atom_bar_90: float | None = None
+    bars_from: Literal["audit", "validation", ""] = ""
+    bars_frames: int = 0
+
+    def missing(self) -> int:
+        """Number of pairs that a fit lacks."""
+        return max(0, self.needed - self.pairs)
+
+    def is_blind(self) -> bool:
+        """Whether no pair says anything about the threshold."""
+        return not self.fitted and self.basis in ("", "no pairs")
+
+    def has_bars(self) -> bool:
+        """Whether there are error bars."""
+        return self.fitted or bool(self.bars_from)
 
     @classmethod
     def given(cls, name: str, threshold: float) -> Calibration:
@@ -83,7 +111,7 @@ class Calibration:
         content: dict[str, Any] = dict.fromkeys(field.name for field in fields(cls))
         content |= {"property": name, "method": "given", "threshold": threshold, "fitted": True}
         content |= {"pairs": 0, "held_out": 0, "spearman": 0.0, "slope": 1.0, "needed": 0}
-        content["committee"] = ""
+        content |= {"committee": "", "basis": "given", "bars_from": "", "bars_frames": 0}
         return cls(**content | {"tolerance": threshold, "verdict": "undetermined"})
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,9 +137,11 @@ def _adapter() -> TypeAdapter[Calibration]:
 
 
 def trusted(calibrations: Mapping[str, Calibration]) -> dict[str, Trust]:
-    """What error bars need of the calibrations that were fitted."""
+    """What error bars need of the calibrations that have them."""
     return {
-        name: Trust(fit.sigma or fit.slope, fit.threshold, fit.atom_sigma)
+        name: Trust(
+            fit.sigma or fit.slope, fit.threshold, fit.atom_sigma, fit.bar_90, fit.atom_bar_90
+        )
         for name, fit in calibrations.items()
-        if fit.fitted
+        if fit.has_bars()
     }

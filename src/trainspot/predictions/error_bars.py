@@ -17,6 +17,9 @@ RATIO: Final = "threshold_ratio"
 FORMER_RATIO: Final = "excess"
 """Its former name, the only one in old files; new files and results have both for one release."""
 
+NINETY: Final = "_90"
+"""End of the names of 90 % error bars: ``forces_90`` beside the sigma ``forces``."""
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -26,18 +29,30 @@ class Trust:
         scale: Standard error per disagreement.
         threshold: Disagreement above which a frame would be labelled.
         atom_scale: Standard error of the force on a single atom per disagreement of this force;
-            ``None``: not fitted.
+            ``None``: unknown.
+        wide: Width of the 90 % error bar per disagreement; ``None`` in files of earlier versions.
+        atom_wide: The same for the force on a single atom.
     """
 
     scale: float
     threshold: float
     atom_scale: float | None = None
+    wide: float | None = None
+    atom_wide: float | None = None
+
+
+def columns(trust: Mapping[str, Trust]) -> list[str]:
+    """The names that ``calibrated`` gives."""
+    wide = [f"{name}{NINETY}" for name, one in trust.items() if one.wide is not None]
+    return [*trust, *wide, RATIO] if trust else []
 
 
 def calibrated(
     disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
 ) -> dict[str, Array]:
-    """Sigmas of the calibrated properties, scale × Δ, and ``threshold_ratio``, (N,) each.
+    """Error bars of the calibrated properties and ``threshold_ratio``, (N,) each.
+
+    ``NAME`` is a sigma, scale × Δ, which covers 68 % of the errors; ``NAME_90`` covers 90 %.
 
     ``threshold_ratio`` is the largest Δ/τ over the calibrated properties: above 1 a campaign would
     have labelled the frame. It is infinite where Δ is infinite. The sigma of the stress is NaN for
@@ -50,9 +65,14 @@ def calibrated(
     """
     if not trust:
         return {}
-    sigmas = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
-    if "stress" in sigmas:
-        sigmas["stress"] = np.where(has_stress, sigmas["stress"], np.nan)
+    bars = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
+    bars |= {
+        f"{name}{NINETY}": calibration.wide * disagreement[name]
+        for name, calibration in trust.items()
+        if calibration.wide is not None
+    }
+    for name in bars.keys() & {"stress", f"stress{NINETY}"}:
+        bars[name] = np.where(has_stress, bars[name], np.nan)
     with np.errstate(invalid="ignore"):  # an infinite Δ without a threshold
         judged = [disagreement[name] / calibration.threshold for name, calibration in trust.items()]
-    return sigmas | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}
+    return bars | {RATIO: np.nan_to_num(np.max(judged, axis=0), nan=np.inf, posinf=np.inf)}

@@ -27,7 +27,7 @@ from trainspot.common.atomic_write import replacing
 from trainspot.common.errors import DataError, InputError
 from trainspot.common.properties import PROPERTIES
 from trainspot.data.dataset import Dataset
-from trainspot.predictions.error_bars import FORMER_RATIO, RATIO, Trust, calibrated
+from trainspot.predictions.error_bars import FORMER_RATIO, RATIO, Trust, calibrated, columns
 from trainspot.predictions.predictions import Predictions
 
 FORMAT: Final = "trainspot-predictions"
@@ -80,7 +80,7 @@ class Writer:
         offsets = np.concatenate([[0], np.cumsum(n_atoms)]).astype("i8")
         file.create_dataset("offsets", data=offsets, track_times=False)
         extra = [f"disagreement/{name}" for name in _DISAGREEMENT if self._committee]
-        extra += [f"calibrated/{name}" for name in (*self._trust, RATIO) if self._trust]
+        extra += [f"calibrated/{name}" for name in columns(self._trust)]
         for name in extra:
             file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
         for name, calibration in self._trust.items():

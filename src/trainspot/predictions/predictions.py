@@ -96,6 +96,12 @@ class Predictions:
         norm = np.sqrt(np.square(self.forces.mean(axis=0)).sum(axis=-1))
         return stats.ragged_quantile(norm, self.offsets, 1.0)
 
+    def force_of_any_member(self, row: int) -> Array:
+        """The largest force of any member on each atom of a frame, (n,), eV/Å."""
+        atoms = slice(*self.offsets[row : row + 2].tolist())
+        norm: Array = np.sqrt(np.square(self.forces[:, atoms]).sum(axis=-1)).max(axis=0)
+        return norm
+
     # ── selections ────────────────────────────────────────────────────────────
     def take(self, rows: ArrayLike) -> Self:
         """The given rows in the given order; a boolean mask selects."""

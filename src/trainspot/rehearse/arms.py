@@ -2,6 +2,7 @@
 
 All three have the same structures, augmentation, trainer, exploration, tolerances and limits. They
 differ in the judgement and in the number of chosen frames: the paper labels all flagged frames.
+Only the campaign of the user has bagging, if it is on.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
     }
     if campaign.train.engine != trainer:
         notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
-        changed["train"] = {"engine": trainer, "committee_size": campaign.train.committee_size}
+        kept = {name: getattr(campaign.train, name) for name in ("committee_size", "bagging")}
+        changed["train"] = {"engine": trainer, **kept}
         if campaign.train.start != "foundation":
             changed["train"]["start"] = campaign.train.start
         else:
@@ -120,6 +122,7 @@ def as_in_the_paper(campaign: Campaign) -> Campaign:
     sections = {name: paper[name] for name in _JUDGING}
     sections["select"]["max_frames"] = campaign.select.max_frames
     sections["stop"]["max_iterations"] = campaign.stop.max_iterations
+    sections["train"] = _without_bagging(campaign)
     return _with(campaign, {**sections, "protocol": PAPER})
 
 
@@ -139,8 +142,14 @@ def at_random(campaign: Campaign) -> Campaign:
             "select": drawn["select"],
             "calibrate": drawn["calibrate"],
             "stop": drawn["stop"],
+            "train": drawn["train"],
         },
     )
+
+
+def _without_bagging(campaign: Campaign) -> dict[str, Any]:
+    """The training of a campaign on all training frames: bagging serves the disagreement."""
+    return campaign.train.model_dump(mode="json") | {"bagging": 0.0}
 
 
 def seeded(campaign: Campaign, seed: int) -> Campaign:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 GROUP = "trainspot.train"
 MIN_COMMITTEE = 2
+FITTED = "fitted_reference_energy"
+"""Metadata key of an isolated atom whose energy was fitted to frames, see ``bagging``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +275,26 @@ def reference_energies(train: Dataset) -> tuple[dict[int, float], list[str]]:
     e0s = {z: e for z, e in train.e0s().items() if z in numbers}
     missing = [z for z in numbers if z not in e0s]
     if not missing:
-        return dict(sorted(e0s.items())), []
+        return dict(sorted(e0s.items())), _fitted_before(train)
     composition = _composition(train, numbers)
     energy = train.column("energy").astype(np.float64)
     fixed = np.array([e0s.get(z, 0.0) for z in numbers])
     unknown = np.isin(numbers, missing)
     fitted = np.linalg.lstsq(composition[:, unknown], energy - composition @ fixed, rcond=None)[0]
     e0s |= {z: float(e) for z, e in zip(missing, fitted, strict=True)}
-    names = symbols(missing)
-    return dict(sorted(e0s.items())), [
-        f"no labelled isolated atom of {names}: reference energies fitted by least squares"
-    ]
+    return dict(sorted(e0s.items())), [_fitted_warning(missing)]
+
+
+def _fitted_before(train: Dataset) -> list[str]:
+    """The warning for isolated atoms that have a fitted energy instead of a label."""
+    atoms = train.take(train.is_isolated)
+    fitted = sorted({int(atom.numbers[0]) for atom in atoms if atom.info.get(FITTED)})
+    return [_fitted_warning(fitted)] if fitted else []
+
+
+def _fitted_warning(numbers: list[int]) -> str:
+    names = symbols(numbers)
+    return f"no labelled isolated atom of {names}: reference energies fitted by least squares"
 
 
 def _composition(dataset: Dataset, numbers: list[int]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from trainspot.data.dataset import Dataset
+    from trainspot.train.bagging import Bag
     from trainspot.train.base import TrainingResult
 
 STDOUT: Final = "train.out"
@@ -57,6 +58,7 @@ def train_committee(
     seeds: Sequence[int],
     workers: int = 1,
     start: Sequence[Path] = (),
+    bags: Sequence[Bag] = (),
     progress: Callable[[list[float]], None] | None = None,
 ) -> list[TrainingResult]:
     """Train a committee; member j works in ``directory/member_j``.
@@ -71,6 +73,8 @@ def train_committee(
         seeds: One for each member, see ``base.member_seeds``.
         workers: Members that train at the same time.
         start: One model file for all members, or one for each.
+        bags: The training frames that each member leaves out, see ``bagging.bags``; by default
+            all members are trained on all training frames.
         progress: Called repeatedly with the finished share of each training.
 
     Raises:
@@ -80,6 +84,8 @@ def train_committee(
             settings.
     """
     committee = len(seeds)
+    if len(bags) not in (0, committee):
+        raise InputError(f"{len(bags)} bags for {committee} members")
     _check_files(directory, start, committee)
     program = find_executable(engine.executable, engine)
     folders = [directory / f"member_{member}" for member in range(committee)]
@@ -90,7 +96,8 @@ def train_committee(
     def write(folder: Path, **checkpoint: Path | None) -> None:
         member = folders.index(folder)
         options = {"start": starts[member], **checkpoint}
-        engine.write_inputs(folder, dataset, settings, seeds[member], **options)
+        frames = bags[member].of(dataset) if bags else dataset
+        engine.write_inputs(folder, frames, settings, seeds[member], **options)
 
     try:
         for folder in folders:

@@ -15,6 +15,7 @@ from aiida.plugins import WorkflowFactory
 from aiida_trainspot.results.retries import retries, sentences
 from aiida_trainspot.results.status import Stage
 from aiida_trainspot.workflows.train import member as module
+from trainspot.train.bagging import Bag
 from trainspot.train.base import member_seeds
 
 REAL = Path(__file__).parents[2] / "core" / "training" / "mace_restarted"
@@ -67,7 +68,7 @@ def pretender(aiida_localhost, tmp_path):
     return call
 
 
-def train(pes, code):
+def train(pes, code, **more):
     node = run_get_node(
         WorkflowFactory("trainspot.train"),
         engine=orm.Str("mace"),
@@ -77,6 +78,7 @@ def train(pes, code):
         seed=orm.Int(SEED),
         committee=orm.Int(MEMBERS),
         max_concurrent=orm.Int(MEMBERS),
+        **more,
     )[1]
     assert node.is_finished_ok, node.exit_message
     return node
@@ -129,6 +131,24 @@ def test_where_memory_is_short_all_members_get_half_the_batch(pes, pretender):
     ]
     said = "all members were trained with batch_size 2 (file: 4), valid_batch_size 2 (file: 4)"
     assert texts == [f"In iteration 1 {said}: member_1 ran out of memory."]
+
+
+def test_a_member_that_is_trained_again_keeps_its_bag(pes, pretender):
+    """After a kill, and with half the batch."""
+    fate = """
+        if batch > 2:
+            if resumed:
+                sys.exit("CUDA out of memory.")
+            checkpoint(6)
+            die()
+    """
+    bagging = orm.Dict({"share": 0.5, "seed": SEED})
+    node = train(pes, pretender(fate), bagging=bagging)
+    of_member = dict(zip(member_seeds(SEED, MEMBERS), range(MEMBERS), strict=True))
+    assert len(jobs(node)) == 3 * MEMBERS
+    for job in jobs(node):
+        member = of_member[job.inputs.seed.value]
+        assert job.inputs.bag.get_dict() == Bag(0.5, member, MEMBERS, SEED).to_dict()
 
 
 def test_a_member_killed_again_and_again_at_one_place_is_short_of_memory(pes, pretender):

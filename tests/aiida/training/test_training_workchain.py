@@ -6,6 +6,7 @@ import io
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
@@ -14,6 +15,7 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.train.member import with_threads
+from trainspot.train.bagging import bags
 from trainspot.train.base import member_seeds
 from trainspot.train.toy import ToyPotential, ToySettings, fit
 
@@ -79,6 +81,43 @@ def test_a_committee_of_toys(program, pes, copper):
         assert sources == {job.uuid for job in jobs}
 
 
+def test_members_with_bags_are_those_of_the_files(program, pes, copper):
+    """Each job has its own bag and the same dataset, and is found again in the cache."""
+    bagging = orm.Dict({"share": 0.34, "seed": 42})
+    with enable_caching(identifier="aiida.calculations:trainspot.toy_train"):
+        outputs, node = run_stage(pes, program("trainspot"), bagging=bagging)
+        assert node.is_finished_ok, node.exit_message
+        seeds = member_seeds(5, 3)
+        trained = []
+        for member, bag in enumerate(bags(0.34, 3, 42)):
+            own = bag.of(copper)
+            trained.append(set(own.subset("train").ids))
+            with outputs["models"][f"member_{member}"].as_path() as path:
+                model = ToyPotential.load(path)
+            assert (
+                model.coefficients == fit(own, ToySettings(), seeds[member])[0].coefficients
+            ).all()
+        assert len(set.union(*trained)) == 7
+        assert [len(ids) for ids in trained] == [5, 5, 5]  # four of six cells, and the atom
+        jobs = [n for n in node.called_descendants if isinstance(n, orm.CalcJobNode)]
+        assert {job.inputs.dataset.pk for job in jobs} == {pes.pk}
+        again = run_stage(PESData(copper), node.inputs.code, bagging=bagging)[1]
+        repeated = [n for n in again.called_descendants if isinstance(n, orm.CalcJobNode)]
+        assert {job.base.caching.get_cache_source() for job in repeated} == {j.uuid for j in jobs}
+
+
+def test_without_bagging_the_inputs_of_a_job_are_those_of_before(program, pes):
+    """So that jobs of earlier campaigns are found in the cache."""
+    node = run_stage(pes, program("trainspot"), committee=orm.Int(2))[1]
+    jobs = [n for n in node.called_descendants if isinstance(n, orm.CalcJobNode)]
+    assert len(jobs) == 2
+    for job in jobs:
+        names = {
+            link.link_label for link in job.base.links.get_incoming(link_type=LinkType.INPUT_CALC)
+        }
+        assert names == {"code", "dataset", "settings", "seed"}
+
+
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [("committee", 203, "1 asked for"), ("unlabelled", 201, "nothing to train on")],
@@ -107,6 +146,8 @@ def test_a_committee_of_one_and_the_same_model_is_too_small(program, pes):
     [
         ({"engine": lambda: orm.Str("tyo")}, "trainspot.train.tyo"),
         ({"settings": lambda: orm.Dict({"cutof": 1})}, "cutof"),
+        ({"bagging": lambda: orm.Dict({"share": 0.7, "seed": 1})}, "share from 0 to 0.667"),
+        ({"bagging": lambda: orm.Dict({"share": 0.2})}, "bagging needs 'share' and 'seed'"),
     ],
 )
 def test_wrong_inputs_are_refused_at_submission(program, pes, inputs, message):

@@ -31,6 +31,11 @@ WRONG = {
     "label: {min_success: 1.5}\n": (3, "label.min_success must be at most 1.0, not 1.5"),
     "train:\n  committee_size: 1\n": (4, "train.committee_size must be at least 2, not 1"),
     "train: {committee_size: two}\n": (3, "train.committee_size must be a whole number, not 'two'"),
+    "train: {bagging: 0.7, committee_size: 3}\n": (
+        3,
+        "3 members cannot leave out a share of 0.7 each; give a share from 0 to 0.667",
+    ),
+    "train: {bagging: -0.1}\n": (3, "4 members cannot leave out a share of -0.1 each"),
     "train: {start: scratsh}\n": (3, "must be 'scratch', 'previous' or 'foundation'"),
     "train: {code: mace}\n": (3, "train.code must look like label@computer, not 'mace'"),
     "train: 5\n": (3, "train must be a mapping of keys to values, not 5"),

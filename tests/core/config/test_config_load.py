@@ -95,9 +95,10 @@ def test_a_protocol_holds_differences_only(name, campaign_file):
     default = dict(leaves(load(campaign_file()).campaign.model_dump(mode="json")))
     found = load(campaign_file(f"protocol: {name}\n"))
     changed = dict(leaves(found.campaign.model_dump(mode="json")))
-    # "select.method: random" and "protocol: stringent" of pw.x are stated although they are
+    # "select.method: random", "protocol: stringent" of pw.x and others are stated although they are
     # defaults, because the protocol means them whatever the default becomes.
     stated = {("select", "method"), ("select", "novelty"), ("label", "settings", "protocol")}
+    stated |= {("train", "bagging")}
     for location in found.protocol:
         assert location in stated or changed[location] != default[location], location
 
@@ -111,6 +112,7 @@ def test_the_paper_protocol_is_the_paper(campaign_file):
         None,
         0,
     )
+    assert campaign.train.bagging == 0
 
 
 def test_the_user_wins_over_the_protocol(campaign_file):

@@ -14,7 +14,6 @@ from trainspot.judge.atoms import (
     _interval,
     collect_atoms,
     with_atom_coverage,
-    with_atom_scale,
 )
 from trainspot.judge.calibrate import calibrate
 from trainspot.judge.pairs import collect_pairs
@@ -62,10 +61,8 @@ def fitted(dataset, predictions):
 def test_the_scale_covers_68_percent_of_other_atoms(rng, factor):
     dataset, predictions = planted(rng, 240, factor)
     validation, test = dataset.subset("validation"), dataset.subset("test")
-    made = fitted(validation, predictions)
-    found = with_atom_scale(made, validation, predictions)
+    found = fitted(validation, predictions)
     assert found["forces"].atoms == len(validation.column("numbers"))
-    assert replace(found["forces"], atom_sigma=None, atoms=None) == made["forces"]
     rates = prospective(collect_pairs(test, predictions), found, TOLERANCE)
     scored = with_atom_coverage(rates, found, test, predictions)
     share = scored["forces"].atom_coverage
@@ -73,14 +70,18 @@ def test_the_scale_covers_68_percent_of_other_atoms(rng, factor):
     atoms = min(len(validation.column("numbers")), len(test.column("numbers")))
     assert share == pytest.approx(0.6827, abs=4 * np.sqrt(2 * 0.22 / atoms))
     assert scored["forces"].atoms == len(test.column("numbers"))
+    wide = scored["forces"].atom_within_90
+    assert wide == pytest.approx(0.9, abs=4 * np.sqrt(2 * 0.09 / atoms))
+    assert scored["forces"].atom_within_90_interval[0] < wide
     nothing = {"atom_coverage": None, "atom_coverage_interval": None, "atoms": None}
+    nothing |= {"atom_within_90": None, "atom_within_90_interval": None}
     assert replace(scored["forces"], **nothing) == rates["forces"]
 
 
 def test_the_interval_knows_that_atoms_come_in_frames(rng):
     """Atoms that are drawn one by one have a binomial interval; copies of one atom do not."""
     dataset, predictions = planted(rng, 90, 1.0)
-    made = with_atom_scale(fitted(dataset, predictions), dataset, predictions)
+    made = fitted(dataset, predictions)
     rates = prospective(collect_pairs(dataset, predictions), made, TOLERANCE)
     found = with_atom_coverage(rates, made, dataset, predictions)["forces"]
     low, high = found.atom_coverage_interval
@@ -97,7 +98,7 @@ def test_the_interval_knows_that_atoms_come_in_frames(rng):
 
 def test_atoms_at_rest_say_nothing(rng):
     dataset, predictions = planted(rng, 60, 1.0)
-    made = with_atom_scale(fitted(dataset, predictions), dataset, predictions)
+    made = fitted(dataset, predictions)
     rates = prospective(collect_pairs(dataset, predictions), made, TOLERANCE)
     moving = with_atom_coverage(rates, made, dataset, predictions)["forces"]
     still = dataset.column("offsets")[:-1]  # the first atom of each frame errs by nothing
@@ -112,8 +113,7 @@ def test_atoms_at_rest_say_nothing(rng):
 def test_atoms_of_few_frames_have_no_scale(rng, frames, known):
     dataset, predictions = planted(rng, 60, 1.0)
     validation = dataset.subset("validation")
-    made = fitted(validation, predictions)
-    found = with_atom_scale(made, validation[:frames], predictions)["forces"]
+    found = fitted(validation[:frames], predictions)["forces"]
     assert (found.atom_sigma is not None) is known
 
 
@@ -151,12 +151,8 @@ def test_frames_that_are_not_finite_are_left_out(rng):
 def test_nothing_is_claimed_without_a_calibration(rng):
     dataset, predictions = planted(rng, 60, 1.0)
     made = fitted(dataset, predictions)
-    poor = {"forces": replace(made["forces"], fitted=False)}
-    assert with_atom_scale(poor, dataset, predictions) == poor
-    assert with_atom_scale({}, dataset, predictions) == {}
-    training = dataset.subset("train")
-    assert with_atom_scale(made, training, predictions) == made
+    made = {"forces": replace(made["forces"], atom_sigma=None)}
     rates = prospective(collect_pairs(dataset, predictions), made, TOLERANCE)
     assert with_atom_coverage(rates, made, dataset, predictions) == rates
-    own = with_atom_scale(made, dataset, predictions)
+    own = fitted(dataset, predictions)
     assert with_atom_coverage(rates, own, dataset[:0], predictions) == rates

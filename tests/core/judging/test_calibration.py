@@ -16,10 +16,9 @@ from scipy.stats import norm
 from trainspot.cli._summaries import of_calibration
 from trainspot.common import plugins
 from trainspot.common.errors import DataError, UnknownNameError
-from trainspot.judge.calibrate import GROUP, calibrate, spearman
-from trainspot.judge.diagnostics import miscalibration_area, rate_map
-from trainspot.judge.pairs import Pairs, collect_pairs
-from trainspot.judge.scoring import prospective, rates
+from trainspot.judge.calibrate import GROUP, calibrate
+from trainspot.judge.pairs import Pairs
+from trainspot.judge.scoring import prospective
 from trainspot.judge.settings import CalibrateSettings, Tolerance
 from trainspot.predictions.calibration import Calibration
 
@@ -195,24 +194,86 @@ def test_thresholds_are_always_positive_numbers(method, n, seed, kind):
     found = fit(delta, error, method)
     assert np.isfinite(found.threshold)
     assert found.threshold > 0
-    assert found.fitted or found.threshold == 0.1
+    assert found.fitted or found.threshold <= 0.1
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))
 
 
-def test_too_few_pairs_fall_back():
+def test_too_few_pairs_give_the_threshold_of_the_largest_ratio():
     delta, error = planted(11)
     found = fit(delta, error)
-    assert (found.verdict, found.fitted, found.threshold) == ("undetermined", False, 0.1)
-    assert (found.pairs, found.interval, found.slope) == (11, None, 1.0)
+    assert (found.verdict, found.fitted, found.basis) == ("undetermined", False, "largest ratio")
+    assert (found.pairs, found.missing(), found.interval) == (11, 1, None)
+    assert found.threshold == pytest.approx(0.1 / np.max(error / delta))
     assert fit(*planted(12)).fitted
+    assert "11 pairs, a fit needs 1 more" in of_calibration(found)
 
 
-def test_uncorrelated_pairs_fall_back():
+def test_no_pair_at_all_flags_every_disagreement():
+    found = fit(np.zeros(0), np.zeros(0))
+    assert (found.verdict, found.fitted, found.basis) == ("undetermined", False, "no pairs")
+    assert found.is_blind()
+    assert found.threshold == pytest.approx(1e-4 * 0.1)
+    assert "every frame is flagged" in of_calibration(found)
+
+
+def test_without_a_fit_no_threshold_is_above_the_tolerance():
+    assert fit(np.full(5, 0.1), np.full(5, 0.001)).threshold == 0.1
+
+
+def test_uncorrelated_pairs_give_the_threshold_of_a_large_ratio():
     rng = np.random.default_rng(3)
-    found = fit(rng.uniform(0.05, 0.1, 200), rng.uniform(0.1, 0.2, 200))
-    assert (found.verdict, found.fitted, found.threshold) == ("poor", False, 0.1)
+    delta, error = rng.uniform(0.05, 0.1, 200), rng.uniform(0.1, 0.2, 200)
+    found = fit(delta, error)
+    assert (found.verdict, found.fitted, found.basis) == ("poor", False, "largest ratio")
     assert abs(found.spearman) < 0.3
-    assert found.interval[0] < found.slope < found.interval[1]
+    # The rank of conformal prediction: the 191st smallest of 200.
+    assert found.slope == np.sort(error / delta)[190]
+    assert found.threshold == pytest.approx(0.1 / found.slope)
+    assert np.mean((error > 0.1) & (delta <= found.threshold)) <= 0.05
+
+
+def test_a_poor_fit_flags_what_the_tolerance_would_let_pass():
+    """Frames of a kind that was not trained on: the committee agrees and is wrong."""
+    rng = np.random.default_rng(8)
+    delta = rng.uniform(0.02, 0.04, 30)
+    found = fit(delta, rng.uniform(0.15, 0.3, 30))
+    assert found.verdict == "poor"
+    assert np.mean(delta > found.threshold) > 0.9
+    assert not np.any(delta > 0.1)
+
+
+def test_rates_are_those_of_frames_outside_the_fit():
+    """One pair decides the slope of a fit by the largest ratio; without it, it is not covered."""
+    found = fit(np.full(5, 0.05), np.array([0.08, 0.09, 0.1, 0.11, 1.0]))
+    assert found.slope == pytest.approx(20.0)
+    assert found.coverage == pytest.approx(0.8)
+
+
+def test_bars_come_from_the_audit_alone_if_it_is_large_enough():
+    rng = np.random.default_rng(9)
+    delta = rng.uniform(0.02, 0.1, 80)
+    error = 2.0 * delta
+    error[:12] = 5.0 * delta[:12]
+    pairs = pairs_of(delta, error)
+    few, enough = pairs.frame_ids[:11], pairs.frame_ids[:12]
+    of_validation = calibrate(pairs, FORCES, CalibrateSettings(), 0, few)["forces"]
+    assert (of_validation.bars_from, of_validation.bars_frames) == ("validation", 69)
+    of_audit = calibrate(pairs, FORCES, CalibrateSettings(), 0, enough)["forces"]
+    assert (of_audit.bars_from, of_audit.bars_frames) == ("audit", 12)
+    assert (of_audit.sigma, of_audit.bar_90) == (pytest.approx(5.0), pytest.approx(5.0))
+    assert of_validation.sigma == pytest.approx(2.0)
+    assert of_audit.threshold == of_validation.threshold
+    assert "from 12 audit frames" in of_calibration(of_audit)
+    assert "from 69 validation frames" in of_calibration(of_validation)
+
+
+def test_bars_do_not_need_a_correlation():
+    rng = np.random.default_rng(10)
+    delta, error = rng.uniform(0.05, 0.1, 4000), rng.uniform(0.1, 0.2, 4000)
+    half = calibrate(pairs_of(delta[:2000], error[:2000]), FORCES, CalibrateSettings(), 0)["forces"]
+    assert half.verdict == "poor"
+    for scale, share in ((half.sigma, 0.6827), (half.bar_90, 0.9)):
+        assert np.mean(error[2000:] <= scale * delta[2000:]) == pytest.approx(share, abs=0.04)
 
 
 def test_training_frames_are_ignored():
@@ -250,34 +311,7 @@ def test_json_round_trip():
     assert "threshold 0.2" in of_calibration(given)
 
 
-def test_spearman_of_ranks():
-    rng = np.random.default_rng(0)
-    x = rng.random(50)
-    assert spearman(x, np.exp(5 * x)) == pytest.approx(1.0)
-    assert spearman(x, -x) == pytest.approx(-1.0)
-    assert spearman(x[:2], x[:2]) == 0.0
-    assert spearman(x, np.ones(50)) == 0.0
-
-
-def test_a_real_committee_is_calibrated(make_dataset, predict):
-    """Members that err alike are under-dispersed: the slope says by how much."""
-    width = np.exp(np.random.default_rng(0).normal(-2, 0.7, 300))
-    dataset = make_dataset(300, sizes=[5] * 300, split="validation")
-    p = predict(dataset, noise=width, bias=3 * width)
-    found = calibrate(collect_pairs(dataset, p), Tolerance(), CalibrateSettings(quantile=0.5), 0)
-    expected = np.sqrt(3**2 + 1 / 4)  # e² = bias² + noise²/M, Δ² = noise²
-    assert found["forces"].slope == pytest.approx(expected, rel=0.1)
-    assert found["stress"].fitted
-
-
 # ── scoring ───────────────────────────────────────────────────────────────────
-def test_rates_by_hand():
-    found = rates(np.array([1, 1, 0, 0, 1.0]), np.array([9, 0, 9, 0, 9.0]), 0.5, 5.0)
-    assert (found.tpr, found.ppv, found.pairs) == (2 / 3, 2 / 3, 5)
-    nothing = rates(np.zeros(3), np.zeros(3), 0.5, 5.0)
-    assert (nothing.tpr, nothing.ppv, nothing.tpr_interval) == (None, None, None)
-
-
 def test_prospective_rates_use_the_thresholds_of_the_time():
     delta, error = np.array([0.2, 0.2, 0.01, 0.01]), np.array([0.5, 0.01, 0.5, 0.01])
     known = {"forces": Calibration.given("forces", 0.1)}
@@ -326,8 +360,8 @@ def test_conformal_keeps_its_promise_where_members_agree_and_are_wrong():
 
 def test_conformal_needs_pairs_for_small_miss_rates():
     made = fit(*planted(18), "conformal", miss_rate=0.05)
-    assert (made.verdict, made.fitted, made.threshold) == ("undetermined", False, 0.1)
-    assert "(18 pairs, 19 are needed)" in of_calibration(made)
+    assert (made.verdict, made.fitted, made.basis) == ("undetermined", False, "largest ratio")
+    assert "18 pairs, a fit needs 1 more" in of_calibration(made)
     assert fit(*planted(19), "conformal", miss_rate=0.05).fitted
 
 
@@ -349,30 +383,6 @@ def test_sigma_covers_one_standard_deviation_whatever_the_method():
         made = fit(delta, error, method)
         assert made.sigma == pytest.approx(3.0, rel=0.05), method
         assert made.miscalibration < 0.01, method
-
-
-def test_miscalibration_of_known_cases():
-    delta = np.ones(4000)
-    error = np.abs(np.random.default_rng(0).normal(size=4000))
-    assert miscalibration_area(delta, error, 1.0) < 0.01
-    assert miscalibration_area(delta, error, 1e-9) == pytest.approx(0.5, abs=0.01)
-    assert miscalibration_area(delta, error, 1e9) == pytest.approx(0.5, abs=0.01)
-    # errors that all equal σ: observed coverage jumps from 0 to 1 where 68.27 % are expected
-    step = 0.6827**2 / 2 + (1 - 0.6827) ** 2 / 2
-    assert miscalibration_area(delta, delta, 1.0) == pytest.approx(step, abs=0.01)
-    assert miscalibration_area(delta[:0], error[:0], 1.0) is None
-
-
-def test_rate_map_agrees_with_the_rates():
-    delta, error = planted(80)
-    found = rate_map(delta, error, 7)
-    for i, epsilon in enumerate(found.tolerance):
-        for j, tau in enumerate(found.threshold):
-            one = rates(delta, error, tau, epsilon)
-            for mine, theirs in ((one.tpr, found.tpr[i, j]), (one.ppv, found.ppv[i, j])):
-                assert np.isnan(theirs) if mine is None else theirs == pytest.approx(mine)
-    assert np.all(np.isnan(found.tpr[-1])), "no error exceeds the largest tolerance"
-    assert np.all(np.isnan(found.ppv[:, -1]))
 
 
 def test_prospective_scores_coverage_and_misses():

@@ -76,7 +76,9 @@ def test_what_is_written_is_read(entry, tmp_path):
     write_calibration(tmp_path, ["m0.toy"], made)
     assert CalibrationFile.of_export(tmp_path).calibrations == made
     written = json.loads((tmp_path / "calibration.json").read_text())["properties"]
-    assert written == {"forces": entry | {"committee": ""}}
+    added = {"committee": "", "basis": "", "bars_from": "", "bars_frames": 0}
+    added |= {"bar_90": None, "atom_bar_90": None}
+    assert written == {"forces": entry | added}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_the_folder_stands_for_its_members(run, make, fitted, folder):
 def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
     run(bare, "--models", make("export", fitted), "-o", "p.h5", "--dtype", "float64")
     bars = files.error_bars("p.h5")
-    assert set(bars) == {*PROPERTIES, "threshold_ratio"}
+    assert set(bars) == {*PROPERTIES, *(f"{name}_90" for name in PROPERTIES), "threshold_ratio"}
     calculator = trainspot.calculator("export")
     for row, frame in enumerate(io.read(bare)):
         atoms = frame.to_atoms()
@@ -104,8 +104,16 @@ def test_bars_in_the_file_are_those_of_the_calculator(run, make, fitted, bare):
         atoms.get_forces()
         found = calculator.results
         assert bars["energy"][row] * len(frame) == pytest.approx(found["energy_uncertainty"])
+        wide = found["energy_uncertainty_90"]
+        assert bars["energy_90"][row] * len(frame) == pytest.approx(wide)
+        assert wide > found["energy_uncertainty"]
+        assert bars["forces_90"][row] == pytest.approx(found["frame_forces_uncertainty_90"])
+        atoms_90 = found["forces_uncertainty_90"] / found["forces_uncertainty"]
+        assert atoms_90 == pytest.approx(fitted["forces"].atom_bar_90 / fitted["forces"].atom_sigma)
+        assert bars["forces"][row] == pytest.approx(found["frame_forces_uncertainty"])
         whole = np.sqrt(np.mean(found["forces_uncertainty"] ** 2))
-        assert bars["forces"][row] == pytest.approx(whole)
+        atoms = whole / found["frame_forces_uncertainty"]
+        assert atoms == pytest.approx(fitted["forces"].atom_sigma / fitted["forces"].sigma)
         assert bars["threshold_ratio"][row] == pytest.approx(found["threshold_ratio"])
         if row < len(bars["stress"]) - 1:
             assert bars["stress"][row] == pytest.approx(found["stress_uncertainty"])
@@ -129,7 +137,9 @@ def test_one_learns_which_frames_not_to_trust(run, make, fitted, bare):
         values, one = bars[name][np.isfinite(bars[name])], fitted[name]
         assert (
             f"{name}: sigma (calibrated error bar) {np.median(values):.3g} (median), "
-            f"{values.max():.3g} (largest) {UNITS[name]}, tolerance {one.tolerance:.4g}\n"
+            f"{values.max():.3g} (largest) {UNITS[name]}, tolerance {one.tolerance:.4g}; "
+            f"90 % bar: {one.bar_90 / one.sigma:.3g} sigma; "
+            f"from {one.bars_frames} validation frames\n"
         ) in words
     worst = rows[0]
     why = ", ".join(f"{n}: {(delta[n] > fitted[n].threshold).sum()}" for n in PROPERTIES)
@@ -158,7 +168,7 @@ def test_where_all_is_well_no_frame_is_named(run, make, fitted, bare):
 
 
 def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
-    few = replace(fitted["energy"], fitted=False, verdict="undetermined", pairs=5)
+    few = replace(fitted["energy"], fitted=False, verdict="undetermined", pairs=5, bars_from="")
     args = (bare, "--models", make("part", {"energy": few, "forces": fitted["forces"]}))
     words = run(*args, "-o", "part.h5").stdout
     assert words.count("not calibrated") == 1
@@ -166,11 +176,12 @@ def test_what_was_not_fitted_is_no_error_bar(run, make, fitted, bare):
     assert f"\nno sigma, because not calibrated: {reasons}\n" in words
     assert "energy: sigma" not in words
     assert "forces: sigma (calibrated error bar) " in words
-    assert set(files.error_bars("part.h5")) == {"forces", "threshold_ratio"}
+    assert set(files.error_bars("part.h5")) == {"forces", "forces_90", "threshold_ratio"}
     answer = json.loads(run(*args, "-o", "part.h5", "--json").stdout)["calibrated"]
     assert answer["energy"] == {
         "fitted": False, "verdict": "undetermined", "pairs": 5,
-        "tolerance": fitted["energy"].tolerance,
+        "tolerance": fitted["energy"].tolerance, "bars_from": "",
+        "bars_frames": fitted["energy"].bars_frames,
     }  # fmt: skip
     args = (bare, "--models", make("none", {"energy": few}), "-o", "none.h5")
     words = run(*args).stdout
@@ -313,7 +324,7 @@ def test_a_threshold_that_was_never_fitted_is_called_so(make, fitted, select):
     unsure = replace(fitted["forces"], fitted=False, verdict="undetermined", pairs=5)
     result = select(make("export", fitted | {"forces": unsure}))
     assert result.stderr.startswith(
-        "warning: forces: undetermined, no threshold could be fitted (5 pairs, 12 are needed)"
+        "warning: forces: undetermined, no threshold could be fitted (5 pairs, a fit needs 7 more)"
     )
     assert result.stderr.count("warning") == 1
 

@@ -34,7 +34,7 @@ def thresholds(**values):
 
 def unfitted(**values):
     return {
-        name: replace(Calibration.given(name, value), fitted=False)
+        name: replace(Calibration.given(name, value), fitted=False, basis="no pairs")
         for name, value in values.items()
     }
 
@@ -120,7 +120,7 @@ def test_screen_refuses_each_kind_once(predict):
     assert told["volume"].value == pytest.approx(8.0)
     assert told["volume"].limit == LIMITS.max_volume
     assert told["overlap"].contact == Contact((0, 1), ("Si", "Si"))
-    assert told["overlap"].value < told["overlap"].limit == pytest.approx(2 * 0.6 * 1.11)
+    assert told["overlap"].value < told["overlap"].limit == pytest.approx(2 * 0.4 * 1.11)
     assert told["force"].value > told["force"].limit == 50
     assert told["non_finite"].value is None
     assert "8 times that of the start" in sentence(told["volume"])
@@ -146,8 +146,9 @@ def test_screen_without_predictions_looks_at_the_geometry():
 
 def test_screen_limits_are_the_users():
     squeezed = Dataset.from_frames([crystal(shift=-0.5)])
-    assert screen(squeezed, NO_STARTS, None, ScreenSettings(overlap=0.6)).kept
-    assert not screen(squeezed, NO_STARTS, None, ScreenSettings(overlap=0.8)).kept
+    by_distance = {"overlap_floor": 1.0}
+    assert screen(squeezed, NO_STARTS, None, ScreenSettings(overlap=0.6, **by_distance)).kept
+    assert not screen(squeezed, NO_STARTS, None, ScreenSettings(overlap=0.8, **by_distance)).kept
 
 
 # ── flags ─────────────────────────────────────────────────────────────────────

@@ -186,7 +186,7 @@ def test_a_refused_frame(campaign):
     assert found["decided"]["cause"] == "overlap"
     assert found["decided"]["contact"] == {"atoms": [0, 1], "elements": ["Si", "Si"]}
     assert found["decided"]["value"] == pytest.approx(0.5)
-    assert found["decided"]["limit"] > 1
+    assert found["decided"]["limit"] == pytest.approx(0.4 * 2 * 1.11)
     assert "Å apart" in found["screen"]
     assert "screen: refused: atoms " in words
 

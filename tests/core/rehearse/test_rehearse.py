@@ -85,6 +85,16 @@ def test_random_choice_takes_as_many_and_the_paper_as_it_would(prepared):
     assert made["paper"].select.held_out == made["random"].select.held_out == "all"
 
 
+def test_bagging_is_that_of_the_user_alone(prepared, file):
+    content = prepared.campaigns["campaign"].model_dump(mode="json")
+    content["train"] |= {"bagging": 0.3}
+    made = arms.arms(type(prepared.campaigns["campaign"]).model_validate(content))
+    assert [made[name].train.bagging for name in made] == [0.3, 0.0, 0.0]
+    other = {"train": {"engine": "mace", "bagging": 0.3}}
+    replaced = rehearsal.prepare(file, other, "emt", "toy", CostModel(), 1)
+    assert replaced.campaigns["campaign"].train.bagging == 0.3, "also with another trainer"
+
+
 def test_random_choice_flags_every_valid_frame(prepared):
     task = trial.tasks(
         {"random": prepared.campaigns["random"]},

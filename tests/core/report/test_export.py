@@ -100,7 +100,7 @@ def test_the_card_tells_what_one_must_know(exported, campaign):
 
 def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, crystal):
     made = campaign.iterations[-1].calibration
-    own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atoms=480)}
+    own = {**made, "forces": replace(made["forces"], atom_sigma=3.25, atom_bar_90=6.5, atoms=480)}
     batch = Rates(0.9, None, None, None, 28, atom_coverage=0.81, atoms=224)
     audit = replace(batch, atom_coverage=0.71, atom_coverage_interval=(0.6, 0.82), atoms=48)
     first, second, last = campaign.status["iterations"]
@@ -111,8 +111,8 @@ def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, c
                     status=status)  # fmt: skip
     card = (folder / "README.md").read_text()
     assert (
-        "has its own factor, 3.25. It was fitted in the same way to\n480 atoms of these frames."
-        in card
+        "has its own factor, 3.25 (90 %: 6.5). It was found in\nthe same way for 480 atoms "
+        "of these frames." in card
     )
     assert (
         "Test of iteration 2, with its own factor: 71% (60% to 82%) of 48 atoms of the audit "
@@ -133,7 +133,8 @@ def test_atoms_have_bars_with_a_scale_of_their_own(tmp_path, campaign, models, c
 
 def test_the_card_promises_no_more_than_the_calculator_gives(tmp_path, campaign, models, crystal):
     made = {
-        key: replace(one, fitted=False) for key, one in campaign.iterations[-1].calibration.items()
+        key: replace(one, fitted=False, bars_from="")
+        for key, one in campaign.iterations[-1].calibration.items()
     }
     folder = export(
         tmp_path / "raw",
@@ -239,7 +240,7 @@ def test_forces_are_the_derivative_of_the_energy(exported, crystal):
 
 def test_unfitted_bars_are_raw_disagreements(campaign, models, tmp_path, crystal):
     made = campaign.iterations[-1].calibration["forces"]
-    poor = {"forces": replace(made, fitted=False, slope=7.0, verdict="poor")}
+    poor = {"forces": replace(made, fitted=False, slope=7.0, verdict="poor", bars_from="")}
     folder = export(tmp_path / "out", dataset=campaign.dataset, models=models, calibration=poor,
                     status=campaign.status)  # fmt: skip
     with pytest.warns(UserWarning, match="not calibrated") as record:

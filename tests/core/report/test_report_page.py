@@ -8,8 +8,10 @@ from html import unescape
 
 import pytest
 
+from trainspot.campaign.record import Prospective
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Origin
+from trainspot.judge.scoring import Rates
 from trainspot.report import compose
 from trainspot.report.findings import tables
 from trainspot.report.findings.data import ReportData
@@ -158,10 +160,10 @@ def test_causes_that_were_not_recorded_are_not_made_up(campaign):
 def test_the_audit_stands_besides_the_whole_batch(campaign):
     batch, audit = tables.prospective(campaign).rows[:2]
     assert batch == [
-        "1", "Forces", "whole batch", "0.91 [0.70, 0.98]", "0.74", "–", "–", "–", "28",
+        "1", "Forces", "whole batch", "0.91 [0.70, 0.98]", "0.74", "–", "–", "–", "–", "28",
     ]  # fmt: skip
     assert audit == [
-        "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–", "–",
+        "1", "Forces", "audit alone", "0.83 [0.44, 0.97]", "0.71 [0.36, 0.92]", "–", "–", "–",
         "0.17 [0.03, 0.56]", "6",
     ]  # fmt: skip
     first = campaign.records[0]
@@ -170,8 +172,33 @@ def test_the_audit_stands_besides_the_whole_batch(campaign):
     assert tables.prospective(alone).rows == [batch]
     rates = replace(rates, atom_coverage=0.704)
     measured = with_records(campaign, replace(first, prospective={"forces": rates}).to_dict())
-    assert tables.prospective(measured).header[6] == "Atoms"
-    assert tables.prospective(measured).rows[0][6] == "0.70"
+    assert tables.prospective(measured).header[7] == "Atoms"
+    assert tables.prospective(measured).rows[0][7] == "0.70"
+
+
+def test_the_flags_that_were_raised_are_scored_first(campaign):
+    first = campaign.records[0]
+    audit = Rates(0.9, 0.8, None, None, 12, miss_rate=0.05, miss_rate_interval=(0.01, 0.2))
+    flags = Prospective.of(Rates(0.95, 0.7, None, None, 28), audit)
+    shown = with_records(campaign, replace(first, flags=flags).to_dict())
+    batch, alone = tables.prospective(shown).rows[:2]
+    assert batch[:5] == ["1", "any flag", "whole batch", "0.95", "0.70"]
+    assert alone[:5] == ["1", "any flag", "audit alone", "0.90", "0.80"]
+    assert alone[8:] == ["0.05 [0.01, 0.20]", "12"]
+
+
+def test_error_bars_tell_their_frames(campaign):
+    first = campaign.records[0]
+    forces = replace(
+        first.calibration["forces"],
+        sigma=2.0, bar_90=3.5, atom_sigma=2.2, atom_bar_90=4.0, atoms=96, bars_from="audit",
+        bars_frames=14,
+    )  # fmt: skip
+    told = with_records(campaign, replace(first, calibration={"forces": forces}).to_dict())
+    assert tables.bars(told).rows == [
+        ["1", "Forces", "frame", "2.00", "3.50", "14 audit frames"],
+        ["1", "Forces", "single atom", "2.20", "4.00", "96 atoms of them"],
+    ]
 
 
 def test_novelty_is_explained_and_counted_in_the_answer(reader, campaign):

@@ -9,7 +9,7 @@ from html import unescape
 
 import pytest
 
-from trainspot.campaign.record import FinalAudit
+from trainspot.campaign.record import FinalAudit, ScreenAudit
 from trainspot.report import compose
 from trainspot.report.findings import tables
 from trainspot.report.findings.data import ReportData
@@ -79,14 +79,14 @@ TABLE = [
 ]  # fmt: skip
 
 
-def ended(campaign, ending, within=Within.ALL, *, verdict="good", split="test"):
+def ended(campaign, ending, within=Within.ALL, *, verdict="good", split="test", basis="fit"):
     """The campaign with one iteration whose errors and ending are as they are named."""
     record = dict(campaign.status["iterations"][-1])
     factors = FACTORS.get(within, FACTORS[Within.ALL])
     errors = {k: {"mean": factors[k] * v, "std": 0.0} for k, v in campaign.tolerance.items()}
     record["rmse"] = {} if within is Within.NOT_TESTED else {split: errors}
     record["calibration"] = {
-        k: {**v, "verdict": verdict, "fitted": verdict == "good"}
+        k: {**v, "verdict": verdict, "fitted": verdict == "good", "basis": basis}
         for k, v in record["calibration"].items()
     }
     status = {"name": "silicon", "iterations": [record], **ENDINGS[ending]}
@@ -120,6 +120,8 @@ def test_weak_error_bars_are_told_of_a_converged_campaign(campaign, verdict):
     summary = summarise(ended(campaign, Ending.CONVERGED, verdict=verdict))
     assert (summary.answer, summary.headline) == ("open", UNSURE.format(which="test"))
     assert f"Forces: the calibration is {verdict} (27 pairs)." in " ".join(summary.limits)
+    old = ended(campaign, Ending.CONVERGED, verdict=verdict, basis="largest ratio")
+    assert "it flags rather too much" in " ".join(summarise(old).limits)
     other = summarise(ended(campaign, Ending.ITERATIONS, verdict=verdict))
     assert other.headline == f"{ON_TEST}, but {ITERATIONS}"
 
@@ -229,18 +231,37 @@ def test_random_choice_and_final_audit_are_told(campaign):
     )
 
 
+@pytest.mark.parametrize(("physical", "more"), [(0, ""), (2, "a larger screen.overlap_force")])
+def test_what_labels_say_about_the_screen_is_told(campaign, physical, more):
+    first, last = campaign.records[0], campaign.records[-1]
+    first = replace(first, refused={"force": 5}, screen_audit=ScreenAudit(2, 2, physical))
+    last = replace(last, n=first.n + 1, refused={"force": 5}, screen_audit=ScreenAudit(2, 1, 0))
+    status = {**campaign.status, "iterations": [first.to_dict(), last.to_dict()]}
+    data = ReportData(status, campaign.dataset)
+    limits = " ".join(summarise(data).limits)
+    assert f"{physical} of 3 labelled frames that the screen refused were physical" in limits
+    assert more in limits
+    assert bool(more) is ("screen.overlap_force" in limits)
+    table = tables.refusals(data)
+    assert table.header[-3:] == ["Drawn", "Labelled", "Physical"]
+    assert [row[-3:] for row in table.rows] == [["2", "2", str(physical)], ["2", "1", "0"]]
+    assert "Drawn" not in tables.refusals(campaign).header
+
+
 def test_too_few_frames_for_thresholds_are_told_with_a_remedy(campaign):
     last = campaign.records[-1]
     made = replace(last.calibration["forces"], verdict="undetermined", pairs=5, fitted=False)
     last = replace(last, random_choice=True, calibration={"forces": made})
     assert "thresholds need 12 labelled frames" in too_few(last)
-    assert "there were 5: increase the share of validation (split.fractions)" in too_few(last)
+    assert "there were 5: 7 are missing; increase the share of validation" in too_few(last)
     status = {**campaign.status, "iterations": [last.to_dict()]}
     summary = summarise(ReportData(status, campaign.dataset))
     assert any(limit.startswith("Thresholds need 12") for limit in summary.limits)
     enough = replace(made, verdict="poor", pairs=30)
     assert too_few(replace(last, calibration={"forces": enough})) == ""
-    assert too_few(replace(last, random_choice=False)) == ""
+    assert too_few(replace(last, random_choice=False)) == too_few(last)  # the largest ratio rules
+    fitted = replace(made, fitted=True, verdict="good")
+    assert too_few(replace(last, calibration={"forces": fitted})) == ""
 
 
 def test_without_test_frames_the_summary_says_so(campaign):

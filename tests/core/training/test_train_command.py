@@ -13,6 +13,7 @@ from trainspot.cli import main
 from trainspot.data.dataset import Dataset
 from trainspot.models import potential
 from trainspot.train import run
+from trainspot.train.bagging import bags
 from trainspot.train.toy import ToySettings, ToyTrainer
 
 
@@ -75,6 +76,26 @@ def test_a_campaign_file_gives_the_defaults(call, frames, tmp_path):
     assert "2 members trained" in result.stdout
 
 
+def test_members_leave_out_frames_as_in_a_campaign(call, frames, tmp_path):
+    assert call("split", frames, "-o", "split.h5").exit_code == 0
+    (tmp_path / "c.yaml").write_text(
+        "structures: [x.cif]\nseed: 3\ntrain: {engine: toy, committee_size: 4, bagging: 0.25}\n"
+    )
+    result = call("train", "split.h5", "--config", "c.yaml", "-o", "out")
+    assert result.exit_code == 0, result.output
+    dataset = io.read(tmp_path / "split.h5")
+    left_out = [bag.left_out(dataset) for bag in bags(0.25, 4, 3)]
+    n_train = len(dataset.subset("train"))
+    counts = ", ".join(str(len(ids)) for ids in left_out)
+    assert f"of {n_train} training frames the members left out {counts}\n" in result.stdout
+    for member, ids in enumerate(left_out):
+        trained = io.read(tmp_path / "out" / f"member_{member}" / "dataset.h5").subset("train")
+        fitted = trained.filter(lambda frame: len(frame) == 1)  # the energy of all members
+        assert set(trained.ids) == set(dataset.subset("train").ids) - set(ids) | set(fitted.ids)
+        assert len(fitted) == 1
+    assert "left out" not in call("train", "split.h5", "--engine", "toy", "-o", "none").stdout
+
+
 def test_one_member_in_its_folder_is_what_jobs_run(call, labelled_frames, tmp_path):
     dataset = Dataset.from_frames(frame.with_(split="train") for frame in labelled_frames)
     ToyTrainer.write_inputs(tmp_path, dataset, ToySettings(), 1)
@@ -88,6 +109,7 @@ def test_one_member_in_its_folder_is_what_jobs_run(call, labelled_frames, tmp_pa
     [
         (("--committee-size", 1), "ask for at least 2 members"),
         (("--engine", "tyo"), "did you mean 'toy'?"),
+        (("--bagging", 0.8), "4 members cannot leave out a share of 0.8 each"),
         (("--settings", "s.yaml"), "did you mean 'cutoff'?"),
         (
             ("--start", "frames.h5", "--start", "frames.h5", "--committee-size", 3),

@@ -189,6 +189,8 @@ class TrainsPotWorkChain(CampaignBase):
             "seed": Int(seed),
             "committee": Int(section.committee_size),
         }
+        if section.bagging:
+            inputs["bagging"] = Dict({"share": section.bagging, "seed": self.campaign.seed})
         if section.start == "previous" and self.ctx.trained:
             inputs["start"] = self._models(self.ctx.trained)
         elif section.start == "foundation":

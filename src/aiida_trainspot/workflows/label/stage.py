@@ -28,6 +28,7 @@ from trainspot.common.validation import parse_settings
 from trainspot.data.dataset import Dataset
 from trainspot.data.failure import reason_of
 from trainspot.data.isolated import is_isolated_atom
+from trainspot.data.refused import without_marked
 from trainspot.label import base
 from trainspot.split import assign
 
@@ -173,9 +174,12 @@ class AbInitioLabellingWorkChain(WorkChain):
         )
 
     def _verdict(self, labelled: PESData, failures: PESData) -> ExitCode | None:
-        if not len(failures):
+        # Many frames that the screen refused cannot be labelled: they say nothing about the engine.
+        failed = without_marked(failures.dataset)
+        if len(failures) > len(failed):
+            self.report(f"{len(failures) - len(failed)} refused frames could not be labelled")
+        if not len(failed):
             return None
-        failed = failures.dataset
         first = reason_of(failed[0])
         atoms = [frame for frame in failed if is_isolated_atom(frame)]
         if atoms:
@@ -183,12 +187,13 @@ class AbInitioLabellingWorkChain(WorkChain):
             return exit_codes.TOO_MANY_FAILED_LABELS.because(
                 f"isolated atom {names}: {reason_of(atoms[0])}"
             )
-        share = len(labelled) / (len(labelled) + len(failures))
-        if share < self.inputs.min_success.value:
+        counted = len(without_marked(labelled.dataset))
+        asked = counted + len(failed)
+        if counted / asked < self.inputs.min_success.value:
             return exit_codes.TOO_MANY_FAILED_LABELS.because(
-                f"{len(failures)} of {len(labelled) + len(failures)}; the first: {first}"
+                f"{len(failed)} of {asked}; the first: {first}"
             )
-        self.report(f"{len(failures)} frames could not be labelled; the first: {first}")
+        self.report(f"{len(failed)} frames could not be labelled; the first: {first}")
         return None
 
 

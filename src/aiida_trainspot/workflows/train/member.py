@@ -8,7 +8,7 @@ from aiida.engine import ProcessHandlerReport, process_handler
 from aiida.orm import CalcJobNode, Int, SinglefileData
 
 from aiida_trainspot import exit_codes
-from aiida_trainspot.calculations.train import TrainCalculation
+from aiida_trainspot.calculations.train import TrainCalculation, bag_port
 from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.workflows.jobs import RestartWorkChain, job_ports, with_threads
 from aiida_trainspot.workflows.preflight import Foresees
@@ -36,6 +36,7 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
         job_ports(spec, cls._process_class.check_settings)
         spec.input("seed", valid_type=Int, help="The member's seed, in [0, 2**31).")
         spec.input("start", valid_type=SinglefileData, required=False, help="Model to start from.")
+        bag_port(spec)
         spec.expose_outputs(cls._process_class, include=("model", "checkpoint", "metrics"))
         exit_codes.declare(spec, exit_codes.TRAINING_DIVERGED, exit_codes.OUT_OF_MEMORY)
 
@@ -49,8 +50,9 @@ class TrainMemberWorkChain(Foresees, RestartWorkChain):
             "seed": self.inputs.seed,
             "metadata": {"options": with_threads(self.inputs.options.get_dict(), **HUGE_PAGES)},
         }
-        if "start" in self.inputs:
-            self.ctx.inputs["start"] = self.inputs.start
+        for name in ("start", "bag"):
+            if name in self.inputs:
+                self.ctx.inputs[name] = self.inputs[name]
 
     def run_process(self) -> Any:
         """Submit the next job; see ``BaseRestartWorkChain``."""

@@ -15,6 +15,7 @@ from aiida_trainspot.functions.train import collect_metrics, half_batch
 from aiida_trainspot.workflows.jobs import job_ports, max_concurrent_port, why
 from aiida_trainspot.workflows.once import decide_once, submit_once
 from trainspot.common.errors import InputError, TrainingError
+from trainspot.train.bagging import Bag, bags
 from trainspot.train.base import MIN_COMMITTEE, member_seeds, training_sets
 from trainspot.train.run import check_differ, trainer, twin_warning, twins
 
@@ -32,8 +33,27 @@ def _check(inputs: Any, _: Any) -> str | None:
         workchain = _engine(inputs["engine"].value)
     except (KeyError, EntryPointError) as error:
         return str(error)
-    complaint: str | None = workchain.spec().inputs["settings"].validate(inputs["settings"])
-    return None if complaint is None else str(complaint)
+    ports = workchain.spec().inputs
+    complaint: str | None = ports["settings"].validate(inputs["settings"])
+    if complaint is not None:
+        return str(complaint)
+    if "bagging" in inputs and inputs["bagging"].get_dict().keys() != {"share", "seed"}:
+        return "bagging needs 'share' and 'seed', and nothing else"
+    try:
+        bagged = bool(_bags(inputs))
+    except InputError as error:
+        return str(error)
+    if bagged and "bag" not in ports:
+        return f"{workchain.__name__} has no input 'bag'; train without bagging, or add the input"
+    return None
+
+
+def _bags(inputs: Any) -> list[Bag]:
+    """The bag of each member, from the inputs of the stage."""
+    if "bagging" not in inputs:
+        return []
+    bagging = inputs["bagging"].get_dict()
+    return bags(bagging["share"], inputs["committee"].value, bagging["seed"])
 
 
 class TrainingWorkChain(WorkChain):
@@ -58,6 +78,13 @@ class TrainingWorkChain(WorkChain):
             help="Seeds of the members follow from it.",
         )
         spec.input("committee", valid_type=Int, default=lambda: Int(4), help="Number of members.")
+        spec.input(
+            "bagging",
+            valid_type=Dict,
+            required=False,
+            help="`share` of the training frames that each member leaves out, and `seed` of the "
+            "draw; see `trainspot.train.bagging`. By default nothing is left out.",
+        )
         spec.input_namespace(
             "start",
             valid_type=SinglefileData,
@@ -96,6 +123,7 @@ class TrainingWorkChain(WorkChain):
         except InputError as error:
             return exit_codes.NO_LABELLED_FRAMES.because(str(error))
         self.ctx.seeds = member_seeds(self.inputs.seed.value, committee)
+        self.ctx.bags = [bag.to_dict() for bag in _bags(self.inputs)]
         self.ctx.members = []
         self.ctx.settings = self.inputs.settings
         self.ctx.halved = 0
@@ -112,11 +140,14 @@ class TrainingWorkChain(WorkChain):
         shared = {name: self.inputs[name] for name in ("dataset", "code", "options")}
         shared["settings"] = self.ctx.get("settings", self.inputs.settings)
         halved = self.ctx.get("halved", 0)
+        bags = self.ctx.get("bags", [])  # a checkpoint of an earlier version has none
         for member, seed in list(enumerate(self.ctx.seeds))[first:last]:
             key = f"member_{member}"
             inputs = {**shared, "seed": Int(seed)}
             if key in self.inputs.get("start", {}):
                 inputs["start"] = self.inputs.start[key]
+            if bags:
+                inputs["bag"] = Dict(bags[member])
             label = f"{key}_halved_{halved}" if halved else key
             child = submit_once(self, label, _engine(self.inputs.engine.value), **inputs)
             self.to_context(members=append_(child))

@@ -2,17 +2,17 @@
 
 A method (entry-point group ``trainspot.calibration``) turns pairs (Δ, e) and a tolerance ε into a
 threshold τ on Δ. All methods share the rest, which this module does: it chooses the pairs that
-count, computes the bootstrap interval and the verdict, and falls back to the tolerance when the
-pairs do not support a threshold.
+count, computes the bootstrap interval and the verdict, and takes the largest ratio e/Δ when the
+pairs do not support a fit (decision 0072).
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import ClassVar, Final
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -21,20 +21,20 @@ from trainspot.common import plugins
 from trainspot.common.contracts import Contract
 from trainspot.common.errors import InputError
 from trainspot.common.seeds import generator
-from trainspot.judge.diagnostics import miscalibration_area, sigma_per_delta
+from trainspot.judge.bars import NEGLIGIBLE, Bars, bars, ranked
 from trainspot.judge.pairs import Pairs
 from trainspot.judge.scoring import rates
 from trainspot.judge.settings import CalibrateSettings, Tolerance
-from trainspot.predictions.calibration import MIN_PAIRS, Calibration
+from trainspot.predictions.calibration import MIN_PAIRS, Basis, Calibration, Interval, Verdict
 from trainspot.predictions.statistics import Array
 
 GROUP: Final = "trainspot.calibration"
 MIN_SPEARMAN: Final = 0.3
-NEGLIGIBLE: Final = 1e-4
-"""Smallest Δ and e of a pair, as a share of the tolerance. Smaller values are rounding noise:
-symmetric frames give 0/0. Such pairs are left out before any ratio is formed."""
+LARGE: Final = 0.95
+"""Rank of the ratio e/Δ that stands in for a fit; with fewer than 19 pairs, the largest ratio."""
 
 _RESAMPLES: Final = 500
+_FOLDS: Final = 10
 
 
 class Method(Contract, abstract=True):
@@ -70,7 +70,11 @@ class Method(Contract, abstract=True):
 
 
 def calibrate(
-    pairs: Pairs, tolerance: Tolerance, settings: CalibrateSettings, seed: int
+    pairs: Pairs,
+    tolerance: Tolerance,
+    settings: CalibrateSettings,
+    seed: int,
+    audit: Collection[str] = (),
 ) -> dict[str, Calibration]:
     """The calibration of each property that has a tolerance.
 
@@ -79,13 +83,15 @@ def calibrate(
         tolerance: ε of each property.
         settings: Method and its parameters.
         seed: Of the bootstrap; the thresholds do not depend on it.
+        audit: Ids of the frames among them that were drawn at random from what was explored.
 
     Raises:
         UnknownNameError: No such method.
     """
     method = _method(settings)
+    pairs = pairs.by_id()  # the order of a file changes nothing
     return {
-        name: _calibration(name, *pairs.of(name), epsilon, method, settings.method, seed)
+        name: _calibration(pairs, audit, name, epsilon, method, settings.method, seed)
         for name, epsilon in tolerance.given.items()
     }
 
@@ -137,52 +143,125 @@ def _method(settings: CalibrateSettings) -> Method:
     return Method.implementation(plugins.load(GROUP, settings.method))(settings)
 
 
+@dataclass(frozen=True, eq=False)
+class _Usable:
+    """The pairs of a property that a method can use, and those of them with a ratio."""
+
+    delta: Array
+    error: Array
+
+    @classmethod
+    def of(cls, delta: Array, error: Array, epsilon: float, method: Method) -> _Usable:
+        least = NEGLIGIBLE * epsilon
+        kept = (delta > least) & (error > least)
+        if method.keeps_unanimous:  # all members agree and are wrong: always missed
+            kept |= (delta <= least) & (error > epsilon)
+        return cls(np.maximum(delta[kept], least), error[kept])
+
+    def __len__(self) -> int:
+        return len(self.delta)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A threshold ε / slope, and where it comes from."""
+
+    slope: float
+    basis: Basis
+    verdict: Verdict
+    spearman: float
+
+
+def _fit(pairs: _Usable, epsilon: float, method: Method) -> _Fit:
+    """The fit of a method if enough pairs correlate, else the largest ratio e/Δ.
+
+    The ratio counts as 1 if it is smaller: without a fit, no threshold is above the tolerance.
+    Without any pair, every disagreement that is not rounding is beyond the threshold.
+    """
+    rho = spearman(pairs.delta, pairs.error)
+    if not len(pairs):
+        return _Fit(1.0 / NEGLIGIBLE, "no pairs", "undetermined", rho)
+    enough = len(pairs) >= max(MIN_PAIRS, method.min_pairs)
+    if enough and rho >= MIN_SPEARMAN:
+        slope = epsilon / float(method.threshold(pairs.delta, pairs.error, epsilon))
+        if math.isfinite(slope) and slope > 0:
+            return _Fit(slope, "fit", "good", rho)
+    large = max(ranked(pairs.error / pairs.delta, LARGE), 1.0)
+    return _Fit(large, "largest ratio", "poor" if enough else "undetermined", rho)
+
+
 def _calibration(
-    name: str, delta: Array, error: Array, epsilon: float, method: Method, label: str, seed: int
+    pairs: Pairs,
+    audit: Collection[str],
+    name: str,
+    epsilon: float,
+    method: Method,
+    label: str,
+    seed: int,
 ) -> Calibration:
-    least = NEGLIGIBLE * epsilon
-    kept = (delta > least) & (error > least)
-    scaled = delta[kept], error[kept]
-    if method.keeps_unanimous:  # all members agree and are wrong: always missed
-        kept |= (delta <= least) & (error > epsilon)
-    used, errors = np.maximum(delta[kept], least), error[kept]
-    needed = max(MIN_PAIRS, method.min_pairs)
-    enough = len(used) >= needed
-    rho = spearman(used, errors)
-    slope, interval, sigma = 1.0, None, None
-    if enough:
-        sigma = sigma_per_delta(*scaled) if len(scaled[0]) else None
-        slope = epsilon / float(method.threshold(used, errors, epsilon))
-        rng = generator(seed, "calibrate", name)
-        rows = rng.integers(len(used), size=(_RESAMPLES, len(used)))
-        resampled = epsilon / method.threshold(used[rows], errors[rows], epsilon)
-        low, high = np.quantile(resampled, [0.025, 0.975])
-        interval = (float(low), float(high))
-    good = enough and rho >= MIN_SPEARMAN and math.isfinite(slope) and slope > 0
-    threshold = epsilon / slope if good else epsilon
-    score = rates(delta, error, threshold, epsilon)
+    delta, error = pairs.of(name)
+    used = _Usable.of(delta, error, epsilon, method)
+    fit = _fit(used, epsilon, method)
+    slopes = _cross_validated(delta, error, epsilon, method)
+    score = rates(delta, error, epsilon / slopes, epsilon)
+    widths = bars(pairs, audit, name, epsilon)
     return Calibration(
         property=name,
         method=label,
-        slope=slope,
-        interval=interval,
+        slope=fit.slope,
+        interval=_interval(used, epsilon, method, seed, name) if fit.basis == "fit" else None,
         pairs=len(used),
         held_out=len(used),
-        verdict="good" if good else "poor" if enough else "undetermined",
-        threshold=threshold,
-        fitted=good,
+        verdict=fit.verdict,
+        threshold=epsilon / fit.slope,
+        fitted=fit.basis == "fit",
         tolerance=epsilon,
-        spearman=rho,
-        coverage=float(np.mean(errors <= slope * used)) if len(used) else None,
+        spearman=fit.spearman,
+        coverage=float(np.mean(error <= slopes * delta)) if len(used) else None,
         tpr=score.tpr,
         ppv=score.ppv,
         tpr_interval=score.tpr_interval,
         ppv_interval=score.ppv_interval,
         nominal=method.nominal,
-        sigma=sigma,
-        miscalibration=miscalibration_area(*scaled, sigma) if sigma else None,
-        needed=needed,
+        needed=max(MIN_PAIRS, method.min_pairs),
+        basis=fit.basis,
+        **_widths(widths),
     )
+
+
+def _widths(widths: Bars | None) -> dict[str, Any]:
+    """The fields of a calibration that error bars fill."""
+    if widths is None:
+        return {}
+    return {
+        "sigma": widths.one_sigma,
+        "bar_90": widths.ninety,
+        "atom_sigma": widths.atom_one_sigma,
+        "atom_bar_90": widths.atom_ninety,
+        "atoms": widths.atoms,
+        "miscalibration": widths.miscalibration,
+        "bars_from": widths.source,
+        "bars_frames": widths.frames,
+    }
+
+
+def _cross_validated(delta: Array, error: Array, epsilon: float, method: Method) -> Array:
+    """For each pair the slope that the pairs of the other folds give, (n,)."""
+    slopes = np.ones(len(delta))
+    for fold in np.array_split(np.arange(len(delta)), min(_FOLDS, max(len(delta), 1))):
+        others = np.delete(np.arange(len(delta)), fold)
+        rest = _Usable.of(delta[others], error[others], epsilon, method)
+        slopes[fold] = _fit(rest, epsilon, method).slope
+    return slopes
+
+
+def _interval(pairs: _Usable, epsilon: float, method: Method, seed: int, name: str) -> Interval:
+    """95 % bootstrap interval of the slope."""
+    rng = generator(seed, "calibrate", name)
+    rows = rng.integers(len(pairs), size=(_RESAMPLES, len(pairs)))
+    resampled = epsilon / method.threshold(pairs.delta[rows], pairs.error[rows], epsilon)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def spearman(first: Array, second: Array) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 
 from trainspot.common.properties import PROPERTIES
 from trainspot.common.text import counted
-from trainspot.judge.calibrate import NEGLIGIBLE, pairs_needed
+from trainspot.judge.bars import NEGLIGIBLE
+from trainspot.judge.calibrate import pairs_needed
 from trainspot.judge.diagnostics import coverage_curve, rate_map
 from trainspot.judge.settings import Tolerance
 from trainspot.judge.sizes import SizeScore, by_size, comparable
@@ -22,7 +23,7 @@ from trainspot.report.campaign.rows import (
     Rates,
     SizePanel,
 )
-from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity
+from trainspot.report.quantities import BY_KEY, QUANTITIES, Quantity, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,12 +69,22 @@ def fit(calibration: Calibration) -> Fit:
     return Fit(
         slope=calibration.slope,
         fitted=calibration.fitted,
+        origin=_origin(calibration),
         threshold=calibration.threshold,
         tolerance=calibration.tolerance,
         pairs=calibration.pairs,
         verdict=calibration.verdict,
         rates={name: value for name, value in named.items() if value is not None},
     )
+
+
+def _origin(calibration: Calibration) -> str:
+    """The slope of a calibration, or what stands in for a fit."""
+    if calibration.fitted:
+        return f"slope {number(calibration.slope)}"
+    if calibration.basis == "largest ratio":
+        return f"largest ratio {number(calibration.slope)}"
+    return "no pairs" if calibration.basis == "no pairs" else "not fitted, τ = ε"
 
 
 def pairs(data: ReportData, iteration: IterationData) -> list[PairsPanel]:

@@ -87,7 +87,7 @@ def _trust(data: ReportData) -> Section:
         "tolerance ε, the error you accept, into a threshold τ on the disagreement.",
         "The disagreement has not been calibrated yet.",
         [*calibrated, *pictures.trust(data)],
-        filled(tables.calibrations(data), tables.prospective(data)),
+        filled(tables.calibrations(data), tables.bars(data), tables.prospective(data)),
     )
 
 

@@ -96,10 +96,9 @@ def calibration(data: ReportData, iteration: IterationData, *, again: bool = Fal
     for quantity in QUANTITIES:
         fit = iteration.calibration.get(quantity.key)
         if fit is not None:
-            slope = f"slope {number(fit.slope)}" if fit.fitted else "not fitted"
             parts.append(
-                f"{quantity.title}: {slope}, threshold {quantity.show(fit.threshold)}, "
-                f"{fit.pairs} pairs, verdict {fit.verdict}"
+                f"{quantity.title}: {judging.fit(fit).origin}, threshold "
+                f"{quantity.show(fit.threshold)}, {fit.pairs} pairs, verdict {fit.verdict}"
             )
     alt = "Scatter plots of error against disagreement. " + "; ".join(parts or ["not calibrated"])
     return Picture(

@@ -81,7 +81,8 @@ class Fit:
 
     Attributes:
         slope: Error per disagreement.
-        fitted: Whether a threshold was fitted; else the threshold is the tolerance.
+        fitted: Whether a threshold was fitted.
+        origin: The slope, or what stands in for a fit, in words.
         threshold: τ.
         tolerance: ε.
         pairs: Number of pairs in the fit.
@@ -91,6 +92,7 @@ class Fit:
 
     slope: float
     fitted: bool
+    origin: str
     threshold: float
     tolerance: float
     pairs: int

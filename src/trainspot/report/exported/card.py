@@ -46,7 +46,7 @@ def card(
     last = [record.stored() for record in records[-1:]]
     latest = ReportData({**data.status, "iterations": last}, data.dataset)
     bars = [
-        (BY_KEY[key].title, f"{fit.sigma or fit.slope:.3g}", fit.verdict, fit.pairs, fit.fitted)
+        (BY_KEY[key].title, _width(fit), _width_90(fit), _behind(fit), fit.verdict, fit.has_bars())
         for key, fit in calibration.items()
     ]
     template = "model_card.md.j2" if models else "dataset_card.md.j2"
@@ -68,6 +68,21 @@ def card(
         forces=calibration.get("forces"),
         covered=_atoms_covered(data),
     )
+
+
+def _width(fit: Calibration) -> str:
+    return f"{fit.sigma or fit.slope:.3g}" if fit.has_bars() else "1 (not fitted)"
+
+
+def _width_90(fit: Calibration) -> str:
+    return "–" if fit.bar_90 is None else f"{fit.bar_90:.3g}"
+
+
+def _behind(fit: Calibration) -> str:
+    """The frames behind the error bars of a property."""
+    if fit.bars_from:
+        return counted(fit.bars_frames, f"{fit.bars_from} frame")
+    return counted(fit.pairs, "pair")
 
 
 def _missing(dataset: Dataset, failures: Dataset | None) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from trainspot.common.text import listed
+from trainspot.common.text import counted, listed
 from trainspot.data.frames import SPLITS
 from trainspot.judge.decision import NOVELTY
 from trainspot.judge.novelty import grouped
@@ -15,11 +15,19 @@ from trainspot.report.quantities import BY_KEY, QUANTITIES, duration, number, pl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainspot.campaign.record import MemberError
+    from trainspot.campaign.record import MemberError, ScreenAudit
     from trainspot.judge.novelty import Novelty
     from trainspot.judge.scoring import Rates
     from trainspot.predictions.calibration import Calibration, Interval
     from trainspot.report.findings.data import ReportData
+
+_BASES: Final = {
+    "fit": "fit",
+    "largest ratio": "largest ratio",
+    "no pairs": "no pairs: all flagged",
+    "given": "the user",
+    "": "not fitted, τ = ε",
+}
 
 
 def iterations(data: ReportData) -> Table:
@@ -45,7 +53,22 @@ def refusals(data: ReportData) -> Table:
         for n, counted in by_iteration
     ]
     caption = "Explored frames refused by the screen, by reason."
-    return Table(caption, ["Iteration", *reasons], rows if reasons else [])
+    header = ["Iteration", *reasons]
+    audits = {r.n: r.screen_audit for r in data.records if r.screen_audit}
+    if audits:
+        header += ["Drawn", "Labelled", "Physical"]
+        rows = [[*row, *_screen_audit(audits.get(int(row[0])))] for row in rows]
+        caption += (
+            " Drawn: refused frames that were drawn at random for labelling. Physical: frames of "
+            "these whose labelled forces are all below screen.max_force; only they are used for "
+            "training."
+        )
+    return Table(caption, header, rows if reasons else [])
+
+
+def _screen_audit(audit: ScreenAudit | None) -> list[str]:
+    counts = (audit.drawn, audit.labelled, audit.physical) if audit else (0, 0, 0)
+    return [NONE if count is None else str(count) for count in counts]
 
 
 def runs(data: ReportData) -> Table:
@@ -128,18 +151,43 @@ def calibrations(data: ReportData) -> Table:
                 _with_interval(calibration.tpr, calibration.tpr_interval),
                 _with_interval(calibration.ppv, calibration.ppv_interval),
                 calibration.verdict,
-                "yes" if calibration.fitted else "no",
+                _BASES[calibration.basis] if calibration.basis or not calibration.fitted else "fit",
             ]
         )
     header = ["Iteration", "Property", "Method", "Slope", "95 % interval", "Threshold τ", "Pairs"]
-    header += ["ρ", "TPR", "PPV", "Verdict", "Fitted"]
+    header += ["ρ", "TPR", "PPV", "Verdict", "From"]
     caption = (
         "Calibrations. Slope: error per unit of disagreement, with its bootstrap interval. "
-        "Threshold τ: a frame with a larger disagreement is flagged; without a fit τ is the "
-        "tolerance. Pairs: frames outside the training set for which disagreement and error are "
-        "known. ρ: rank correlation of the two. TPR and PPV: on the same pairs, with their 95 % "
-        "intervals in brackets."
+        "Threshold τ: a frame with a larger disagreement is flagged. From: a fit, or the largest "
+        "error per disagreement where the pairs do not support a fit. Pairs: frames outside the "
+        "training set for which disagreement and error are known. ρ: rank correlation of the two. "
+        "TPR and PPV: cross-validated on these pairs, with their 95 % intervals in brackets; on "
+        "frames of other kinds they are lower, see the prospective test."
     )
+    return Table(caption, header, rows, row_headers=3)
+
+
+def bars(data: ReportData) -> Table:
+    """The error bars of every calibration, and the frames behind them."""
+    rows = []
+    for n, key, calibration in _calibrations(data):
+        if not calibration.bars_from:
+            continue
+        start = [str(n), BY_KEY[key].title]
+        frames = counted(calibration.bars_frames, f"{calibration.bars_from} frame")
+        widths = [_shown(calibration.sigma), _shown(calibration.bar_90)]
+        rows.append([*start, "frame", *widths, frames])
+        if calibration.atom_sigma is not None:
+            widths = [_shown(calibration.atom_sigma), _shown(calibration.atom_bar_90)]
+            atoms = f"{counted(calibration.atoms or 0, 'atom')} of them"
+            rows.append([*start, "single atom", *widths, atoms])
+    caption = (
+        "Error bars, as multiples of the disagreement. 68 % (sigma) and 90 % of the errors of "
+        "frames like those in the last column are smaller. Audit frames were drawn at random from "
+        "what was explored; validation frames are like the training frames, and on other frames "
+        "errors are often larger than their bars."
+    )
+    header = ["Iteration", "Property", "Of a", "68 %", "90 %", "From"]
     return Table(caption, header, rows, row_headers=3)
 
 
@@ -147,11 +195,13 @@ def prospective(data: ReportData) -> Table:
     """Success of the thresholds on frames that were judged first and labelled afterwards."""
     rows = []
     for record in data.records:
-        for key, quantity in BY_KEY.items():
-            batch = (record.prospective or {}).get(key)
+        judged = {key: (record.prospective or {}).get(key) for key in BY_KEY}
+        named = [("any flag", record.flags)]
+        named += [(BY_KEY[key].title, batch) for key, batch in judged.items()]
+        for title, batch in named:
             if not batch:
                 continue
-            start = [str(record.n), quantity.title]
+            start = [str(record.n), title]
             rows.append([*start, "whole batch", *_scored(batch), NONE, str(batch.pairs)])
             if audit := batch.audit:
                 missed = _with_interval(audit.miss_rate, audit.miss_rate_interval)
@@ -160,14 +210,15 @@ def prospective(data: ReportData) -> Table:
         "Prospective test: frames whose disagreement was judged before they were labelled. Most "
         "frames of the whole batch were selected because they were flagged, which raises its TPR. "
         "The audit was drawn at random from all valid frames, so its shares are unbiased. A frame "
-        "is wrong if its error exceeds the tolerance. TPR: share of the wrong frames that were "
-        "flagged. PPV: share of the flagged frames that were wrong. Coverage: share of the errors "
-        "below slope × disagreement. Atoms: share of the atoms whose force error is below its "
-        "sigma; 0.68 is expected. Missed: share of the frames that were wrong and not flagged. "
-        "95 % intervals are in brackets."
+        "is wrong if its error exceeds the tolerance; in the rows “any flag” of any property, and "
+        "flagged for any reason, novelty included. The other rows are about the threshold of one "
+        "property. TPR: share of the wrong frames that were flagged. PPV: share of the flagged "
+        "frames that were wrong. 68 %, 90 %: share of the errors within the error bar. Atoms: the "
+        "same for the force on single atoms and its 68 % bar. Missed: share of the frames that "
+        "were wrong and not flagged. 95 % intervals are in brackets."
     )
     header = [
-        *("Iteration", "Property", "Sample", "TPR", "PPV", "Coverage", "Atoms", "Missed", "Frames")
+        *("Iteration", "Flag", "Sample", "TPR", "PPV", "68 %", "90 %", "Atoms", "Missed", "Frames")
     ]
     return Table(caption, header, rows, row_headers=3)
 
@@ -239,11 +290,12 @@ def _with_interval(rate: float | None, ends: Interval | None) -> str:
 
 
 def _scored(rates: Rates) -> list[str]:
-    """TPR, PPV, coverage of frames and of atoms."""
+    """TPR, PPV, coverage of both error bars of frames and of that of atoms."""
     return [
         _with_interval(rates.tpr, rates.tpr_interval),
         _with_interval(rates.ppv, rates.ppv_interval),
-        _with_interval(rates.coverage, rates.coverage_interval),
+        _with_interval(rates.within_sigma, rates.within_sigma_interval),
+        _with_interval(rates.within_90, rates.within_90_interval),
         _with_interval(rates.atom_coverage, rates.atom_coverage_interval),
     ]
 

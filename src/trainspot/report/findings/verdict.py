@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainspot.campaign.exit import exit_of
+from trainspot.common import text
 from trainspot.common.text import broken_off, counted
 from trainspot.judge.decision import NOVELTY
 from trainspot.predictions.calibration import MIN_PAIRS
@@ -29,6 +30,13 @@ _UNTESTED_YET: Final = "No committee has been tested yet."
 _NO_ERRORS: Final = "No errors were recorded."
 _FEW_FRAMES: Final = 12
 _MANY_FLAGGED: Final = 0.05
+_INSTEAD: Final = {
+    "largest ratio": "The threshold comes from the largest error per disagreement, so it flags "
+    "rather too much.",
+    "no pairs": "Every frame is flagged.",
+    "": "The tolerance itself is the threshold, which misses most errors.",
+}
+"""The threshold without a fit, by ``Calibration.basis``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ def summarise(data: ReportData) -> Summary:
         *_strategy_limits(data),
         *trust,
         *_exploration_limits(data, record, ending),
+        *_screen_limits(data.records),
         *_data_limits(data, record),
     ]
     return Summary(answer, headline, _grounds(data, record, judged, ending), limits)
@@ -226,7 +235,7 @@ def _calibration_limits(record: IterationRecord) -> list[str]:
         if fit and (fit.verdict != "good" or not fit.fitted):
             limits.append(
                 f"{quantity.title}: the calibration is {fit.verdict} ({fit.pairs} pairs). Here the "
-                "disagreement says little about the error."
+                f"disagreement says little about the error. {_INSTEAD.get(fit.basis, '')}".strip()
             )
     return limits
 
@@ -251,9 +260,27 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
         limits.append("The campaign reached its largest number of iterations; more may help.")
     if record.random_choice:
         limits.append("Without a calibration, the last frames were selected at random.")
-        if lacking := too_few(record):
-            limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
+    if lacking := too_few(record):
+        limits.append(f"{lacking[0].upper()}{lacking[1:]}.")
     return limits
+
+
+def _screen_limits(records: Iterable[IterationRecord]) -> list[str]:
+    audited = screen_audit(records)
+    return [f"{audited}."] if audited else []
+
+
+def screen_audit(records: Iterable[IterationRecord]) -> str:
+    """What the labels of refused frames say about the screen; empty without such labels."""
+    audits = [record.screen_audit for record in records if record.screen_audit]
+    labelled = sum(audit.labelled or 0 for audit in audits)
+    physical = sum(audit.physical or 0 for audit in audits)
+    if not labelled:
+        return ""
+    said = text.screen_audit(labelled, physical)
+    if not physical:
+        return said
+    return f"{said}: a larger screen.overlap_force or screen.max_force refuses fewer of them"
 
 
 def too_few(record: IterationRecord) -> str:
@@ -261,11 +288,12 @@ def too_few(record: IterationRecord) -> str:
     fits = record.calibration.values()
     pairs = max((fit.pairs for fit in fits), default=0)
     needed = max((fit.needed for fit in fits), default=MIN_PAIRS)
-    if not record.random_choice or pairs >= needed:
+    if not (fits or record.random_choice) or any(fit.fitted for fit in fits) or pairs >= needed:
         return ""
     return (
         f"thresholds need {needed} labelled frames outside the training set, and there were "
-        f"{pairs}: increase the share of validation (split.fractions)"
+        f"{pairs}: {needed - pairs} are missing; increase the share of validation "
+        "(split.fractions)"
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from trainspot.report.pages.panels import absent, shared_legend, square_log, subtitle
 from trainspot.report.pages.style import GREY, LINE, MISSED, new, styled
-from trainspot.report.quantities import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,5 +61,4 @@ def _summary(fit: Fit | None, n_pairs: int) -> tuple[str, str]:
     if fit is None:
         return f"{n_pairs} pairs", "not calibrated"
     rates = " · ".join(f"{name} {value:.2f}" for name, value in fit.rates.items())
-    slope = f"slope {number(fit.slope)}" if fit.fitted else "not fitted, τ = ε"
-    return rates, f"{slope} · {fit.pairs} pairs · {fit.verdict}"
+    return rates, f"{fit.origin} · {fit.pairs} pairs · {fit.verdict}"
