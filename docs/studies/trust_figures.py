@@ -71,7 +71,8 @@ def scatter(cases: list[Case]) -> Any:
                 (case.pool & ~case.unseen, "#0072B2", "motif seen in training"),
                 (case.pool & case.unseen, MISSED, "unseen motif"),
             ):
-                axes.scatter(case.delta[rows], case.error[rows], s=14, color=colour, alpha=0.65,
+                shown = rows & (case.delta > 1e-4)  # others have no forces by symmetry
+                axes.scatter(case.delta[shown], case.error[shown], s=14, color=colour, alpha=0.65,
                              lw=0, label=word)  # fmt: skip
             axes.axhline(case.tolerances[1], color=GREY, ls=":", lw=1.2, label="tolerance ε")
             axes.set(xscale="log", yscale="log")

@@ -113,6 +113,13 @@ AIMS: Final = {
     "wrong_unflagged": ("wrong among the unflagged", "≤ 0.05"),
     "false_alarms": ("false alarms", "≤ 0.08"),
 }
+SECOND: Final = {
+    "today": "today, validation",
+    "today + 12": "today + 12 audit",
+    "+ bagging": "planned rules",
+    "bagged, quantile 0.8": "candidate",
+    "plain, quantile 0.8": "candidate, plain",
+}
 CANDIDATES: Final = {
     "bagged, quantile 0.8": "the candidate",
     "plain, quantile 0.8": "the candidate with a plain committee",
@@ -147,6 +154,20 @@ def aims(found: dict[str, Any]) -> str:
     return table(["", "aim", *(words for words, *_ in RIVALS.values())], rows)
 
 
+def second(found: dict[str, Any]) -> str:
+    """The candidate and its rivals on the cases that were not known when it was chosen."""
+    rows = []
+    for key, (words, aim) in AIMS.items():
+        cells = []
+        for name in SECOND:
+            both = [found["second"][f"{name}, {scale}"] for scale in ("1", "2")]
+            cells.append(
+                " / ".join(with_interval(made[key], made["intervals"][key]) for made in both)
+            )
+        rows.append([words, aim, *cells])
+    return table(["", "aim", *SECOND.values()], rows)
+
+
 def state(found: dict[str, Any]) -> str:
     """Which committees of the plan are in: one line for each system and hold-out."""
     rows = []
@@ -170,6 +191,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
         "aims": aims(mace),
         "aims-toy": aims(toy),
         "rules": rules(mace, PLANNED),
+        "second": second(mace),
         "systems": systems(mace, first | CANDIDATES),
         "tried": rules(mace, tried),
         "double": rules(mace, double, "rules_double"),
