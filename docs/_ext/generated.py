@@ -25,7 +25,7 @@ _SEAMS = {
     "trainspot.label": "Label engines: what computes reference energies, forces and stresses",
     "trainspot.train": "Trainers: what fits a committee member",
     "trainspot.models": "Model kinds: how a trained member is loaded and evaluated",
-    "trainspot.explore": "Explorers: what runs molecular dynamics",
+    "trainspot.explore": "Explorers: what runs molecular dynamics, or draws from a pool",
     "trainspot.calibration": "Calibration methods: from a tolerance to a threshold",
     "trainspot.selection": "Selection methods: which flagged frames are labelled next",
 }

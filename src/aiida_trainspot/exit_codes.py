@@ -58,6 +58,7 @@ NO_VALID_EXPLORATION = Exit(
 )
 MAX_ITERATIONS = Exit(420, "ERROR_MAX_ITERATIONS", "not converged after the last iteration")
 BUDGET_SPENT = Exit(421, "ERROR_BUDGET_SPENT", "the budget is spent")
+POOL_EXHAUSTED = Exit(422, "ERROR_POOL_EXHAUSTED", "no frame of the pool is left")
 
 SUB_PROCESS_FAILED_AUGMENT = Exit(
     450, "ERROR_SUB_PROCESS_FAILED_AUGMENT", "the augmentation failed"

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from aiida.common.exceptions import EntryPointError
 from aiida.engine import BaseRestartWorkChain, WorkChain
 from aiida.plugins import WorkflowFactory
+from aiida.plugins.entry_point import get_entry_point_names
 
 from aiida_trainspot.workflows.explore.base import ExploreEngineWorkChain
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain
 from aiida_trainspot.workflows.train.member import TrainMemberWorkChain
 from aiida_trainspot.workflows.train.toy import ToyTrainWorkChain
+from trainspot.common import plugins
+from trainspot.explore.base import GROUP, explorer
 from trainspot.testing.claims import Claims
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
       ``BaseRestartWorkChain`` are not asked for.
     - It refuses settings that the engine does not know before anything is submitted.
 
+    An explorer that draws from a pool must have no work chain: none would be used.
+
     No profile is needed. Every ``AssertionError`` names the work chain and what is wrong.
 
     Args:
@@ -54,6 +59,10 @@ def check_workchain_ports(stage: Stage, name: str) -> None:
         name: The registered name of the engine.
     """
     entry_point = f"trainspot.{stage}.{name}"
+    if stage == "explore" and name in plugins.names(GROUP) and explorer(name).draws_from_pool:
+        if entry_point in get_entry_point_names("aiida.workflows"):
+            raise AssertionError(f"'{entry_point}' is registered, and '{name}' draws from a pool")
+        return
     try:
         workchain = WorkflowFactory(entry_point)
     except EntryPointError as error:

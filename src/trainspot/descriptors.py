@@ -1,16 +1,16 @@
-"""Descriptors of whole frames: the similarity of structures of any orientation and size.
+"""Descriptors of frames and of atoms: the similarity of structures of any orientation and size.
 
 The descriptor of a frame is the mean and the standard deviation of the SOAP power spectra of its
 atoms. Both are invariant under rotations, translations, repetitions and permutations of atoms. The
-mean alone hides changes of a few atoms; the hottest frames dominate the worst atom (measured in
-decision 0017).
+mean alone hides changes of a few atoms. The descriptor of an atom is the direction of its spectrum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -98,16 +98,10 @@ def descriptors(
         InputError: A frame holds a species that ``species`` lacks.
     """
     using = settings or DescriptorSettings()
-    numbers = sorted(atomic_numbers[s] for s in (dataset.species if species is None else species))
-    present = np.unique(dataset.column("numbers"))
-    check_known(present, numbers, who="the descriptor", remedy="name all elements in 'species'")
-    columns = _Columns(numbers, using)
-    spectrum = _spectrum(using)
+    columns = _Columns(_numbers(dataset, species), using)
     vectors = np.zeros((len(dataset), 2 * columns.width + 1))
     row = 0
-    for batch in _batches(dataset):
-        systems = [_boxed(frame, using.cutoff) for frame in batch]
-        atoms = columns.fill(spectrum.compute(systems), [len(frame) for frame in batch])
+    for _, atoms in _spectra(dataset, columns):
         for x in atoms:
             vectors[row, :-1] = np.concatenate([x.mean(axis=0), x.std(axis=0)])
             row += 1
@@ -115,6 +109,65 @@ def descriptors(
     vectors[:, :-1] /= norm[:, None]
     vectors[:, -1] = np.log(norm)
     return np.round(vectors, _DECIMALS)
+
+
+class AtomPoints(NamedTuple):
+    """Descriptors of the atoms of some consecutive frames.
+
+    Attributes:
+        frame: Row of the frame of each atom in its dataset, (a,), ascending.
+        atom: Index of each atom in its frame, (a,).
+        numbers: Atomic numbers, (a,).
+        points: Descriptors, (a, D).
+    """
+
+    frame: NDArray[np.int64]
+    atom: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    points: Floats
+
+
+def atom_descriptors(
+    dataset: Dataset,
+    settings: DescriptorSettings | None = None,
+    *,
+    species: Sequence[str] | None = None,
+) -> Iterator[AtomPoints]:
+    """One unit vector per atom; distances compare atoms of the same element.
+
+    The vector is x/‖x‖ with x the SOAP power spectrum of the atom. Its columns are the pairs of
+    neighbour species, without the species of the atom, so distances between atoms of different
+    elements mean nothing. The length of x is left out: it grows with the density, which changes the
+    direction too (measured in decision 0067).
+
+    Args:
+        dataset: Frames of any periodicity; labels have no effect.
+        settings: As for ``descriptors``.
+        species: As for ``descriptors``. With more than ``MAX_EXACT`` columns, from eight species
+            on, spectra are hashed.
+
+    Yields:
+        The atoms of some frames at a time, all frames in order, rounded to 1e-7; about 4096 atoms
+        are in memory.
+
+    Raises:
+        MissingExtraError: featomic is not installed.
+        InputError: A frame holds a species that ``species`` lacks.
+    """
+    using = settings or DescriptorSettings()
+    columns = _Columns(_numbers(dataset, species), using, by_centre=False)
+    row = 0
+    for batch, atoms in _spectra(dataset, columns):
+        sizes = [len(frame) for frame in batch]
+        vectors = np.concatenate(atoms)
+        vectors /= np.sqrt(np.square(vectors).sum(axis=1))[:, None]
+        yield AtomPoints(
+            np.repeat(np.arange(row, row + len(batch)), sizes),
+            np.concatenate([np.arange(size) for size in sizes]),
+            np.concatenate([frame.numbers for frame in batch]).astype(np.int64),
+            np.round(vectors, _DECIMALS),
+        )
+        row += len(batch)
 
 
 def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
@@ -140,9 +193,17 @@ def nearest(points: Floats, others: Floats) -> tuple[Floats, NDArray[np.int64]]:
 
 def _spectrum(settings: DescriptorSettings) -> Any:
     try:
-        from featomic import SoapPowerSpectrum
+        import featomic  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("the descriptor of frames", EXTRA) from error
+    return _soap(settings)
+
+
+@cache
+def _soap(settings: DescriptorSettings) -> Any:
+    """The calculator of spectra; making one takes as long as its use for a hundred atoms."""
+    from featomic import SoapPowerSpectrum
+
     radial = {"type": "Gto", "max_radial": settings.max_radial}
     smoothing = {"type": "ShiftedCosine", "width": 0.5}
     return SoapPowerSpectrum(
@@ -150,6 +211,26 @@ def _spectrum(settings: DescriptorSettings) -> Any:
         density={"type": "Gaussian", "width": settings.width},
         basis={"type": "TensorProduct", "max_angular": settings.max_angular, "radial": radial},
     )
+
+
+def _numbers(dataset: Dataset, species: Sequence[str] | None) -> list[int]:
+    """Atomic numbers of the species, in order.
+
+    Raises:
+        InputError: A frame holds another species.
+    """
+    numbers = sorted(atomic_numbers[s] for s in (dataset.species if species is None else species))
+    present = np.unique(dataset.column("numbers"))
+    check_known(present, numbers, who="the descriptor", remedy="name all elements in 'species'")
+    return numbers
+
+
+def _spectra(dataset: Dataset, columns: _Columns) -> Iterator[tuple[list[Frame], list[Floats]]]:
+    """Some frames at a time, with the spectra of the atoms of each, (n, width)."""
+    spectrum = _spectrum(columns.settings)
+    for batch in _batches(dataset):
+        systems = [_boxed(frame, columns.settings.cutoff) for frame in batch]
+        yield batch, columns.fill(spectrum.compute(systems), [len(frame) for frame in batch])
 
 
 def _batches(dataset: Dataset) -> Iterator[list[Frame]]:
@@ -179,13 +260,22 @@ def _boxed(frame: Frame, cutoff: float) -> Atoms:
 
 
 class _Columns:
-    """The columns of each block of featomic's result in the spectrum of an atom."""
+    """The columns of each block of featomic's result in the spectrum of an atom.
 
-    def __init__(self, numbers: list[int], settings: DescriptorSettings) -> None:
+    ``by_centre``: Atoms of each element have columns of their own; else all atoms share columns.
+    """
+
+    def __init__(
+        self, numbers: list[int], settings: DescriptorSettings, *, by_centre: bool = True
+    ) -> None:
+        self.settings = settings
         block = settings.block
         pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i:]]
-        keys = [(centre, *pair) for centre in numbers for pair in pairs]
-        self._start: dict[tuple[int, ...], int] = {k: i * block for i, k in enumerate(keys)}
+        keys: list[tuple[int, ...]] = [*pairs]
+        if by_centre:
+            keys = [(centre, *pair) for centre in numbers for pair in pairs]
+        self._start = {key: i * block for i, key in enumerate(keys)}
+        self._skipped = 0 if by_centre else 1
         self._block = block
         self._sorted: dict[tuple[int, ...], Any] = {}
         self._is_exact = len(keys) * block <= MAX_EXACT
@@ -198,7 +288,8 @@ class _Columns:
         for key, block in blocks.items():
             samples = np.asarray(block.samples.values)
             rows = edges[samples[:, 0]] + samples[:, 1]
-            self._add(spectra, rows, tuple(int(z) for z in key.values), np.asarray(block.values))
+            columns = tuple(int(z) for z in key.values)[self._skipped :]
+            self._add(spectra, rows, columns, np.asarray(block.values))
         return np.split(spectra, edges[1:-1])
 
     def _add(

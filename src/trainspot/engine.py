@@ -86,12 +86,17 @@ class Engine(Contract, abstract=True):
         default_code: AiiDA code that runs the engine unless the user names another code.
         extra: Extra of the engine's own package that installs its modules and programs; empty if
             the package installs them.
+        pool_setting: Name of the setting with the file of frames that the engine works on; empty
+            for an engine without such a file. A campaign reads the path relative to its own file,
+            stores the frames once, and gives them to the engine; see ``trainspot.io.pool``.
     """
 
     group: ClassVar[str]
     name: ClassVar[str]
     default_code: ClassVar[str]
     extra: ClassVar[str] = ""
+    pool_setting: ClassVar[str] = ""
+    Settings: ClassVar[type[Any]]
 
     @classmethod
     def program(cls) -> Program | None:

@@ -19,7 +19,7 @@ from aiida_trainspot.cli._watch import closing
 from aiida_trainspot.cli.why import why
 from aiida_trainspot.data.predictions import read_predictions
 from aiida_trainspot.launch.builder import get_builder
-from aiida_trainspot.results.campaign import collect, committee
+from aiida_trainspot.results.campaign import collect, committee, history
 from aiida_trainspot.results.status import status
 from trainspot.campaign import loop
 from trainspot.campaign.engines import engines_of
@@ -30,6 +30,7 @@ from trainspot.config.load import resolve
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.judge import why as pure
+from trainspot.judge.decision import Kind
 from trainspot.judge.earlier import VERSION
 from trainspot.judge.judgement import Judgement
 
@@ -102,6 +103,18 @@ def check_that_decisions_are_alike(found, wanted):
         assert one.value == pytest.approx(other.value, rel=1e-6)
         assert one.limit == pytest.approx(other.limit, rel=1e-6)
         assert sentence(one) == sentence(other)
+
+
+def check_that_the_export_calls_novel_what_the_campaign_did(domain, past):
+    """On all valid frames of the last exploration."""
+    judged = {
+        identity: decision.novelty is not None
+        for identity, decision in past.judgement.decisions.items()
+        if decision.kind not in (Kind.REFUSED, Kind.KNOWN)
+    }
+    assert judged
+    ratios = domain.novelty(past.explored.select(list(judged)))
+    assert dict(zip(judged, (ratios > 1.0).tolist(), strict=True)) == judged
 
 
 def check_that_it_judged_alike(found, plain):
@@ -187,6 +200,7 @@ def test_the_campaign_selects_what_the_plain_loop_selects(
         n: c.to_dict() for n, c in kept.calibration.items()
     } == node.outputs.calibration.get_dict()
     assert kept.note == ""
+    check_that_the_export_calls_novel_what_the_campaign_did(kept.domain, history(node)[-1])
 
     check_that_each_choice_has_its_reason(node, plain, campaign)
 

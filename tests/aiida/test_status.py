@@ -141,7 +141,9 @@ def test_a_crash_is_told_by_the_line_that_names_it(campaign):
     assert status(campaign.node)["exit"]["message"] == "ValueError: no"
 
 
-@pytest.mark.parametrize(("exit_status", "expected"), [(0, 0), (420, 0), (421, 0), (452, 1)])
+@pytest.mark.parametrize(
+    ("exit_status", "expected"), [(0, 0), (420, 0), (421, 0), (422, 0), (452, 1)]
+)
 def test_watching_ends_with_the_campaign(exit_status, expected, campaign, monkeypatch):
     def sleep(_):
         assert not campaign.node.is_terminated

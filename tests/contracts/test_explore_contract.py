@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from trainspot.explore.ase import AseExplorer, AseSettings
 from trainspot.explore.base import GROUP, Explored, Explorer, MdSettings
 from trainspot.explore.frames import failed, gathered
 from trainspot.explore.lammps import LammpsExplorer
+from trainspot.explore.pool import PoolExplorer
 from trainspot.testing import check_explorer
 from trainspot.train.run import find_executable
 
@@ -49,7 +51,7 @@ def in_lammps(tmp_path):
 
 
 def test_every_explorer_is_under_test():
-    assert plugins.names(GROUP) == ["ase", "lammps"]
+    assert plugins.names(GROUP) == ["ase", "lammps", "pool"]
 
 
 def test_the_explorer_of_ase():
@@ -59,6 +61,81 @@ def test_the_explorer_of_ase():
 @pytest.mark.slow
 def test_the_explorer_of_lammps(in_lammps):
     check_explorer("lammps", explore=in_lammps)
+
+
+def test_the_explorer_of_a_pool():
+    check_explorer("pool", {"initial": 5, "frames_per_iteration": 4})
+
+
+class Draws(PoolExplorer):
+    """Changes what a whole explorer draws."""
+
+    @classmethod
+    def draw(cls, pool, taken, settings, *, seed, iteration):
+        rows = super().draw(pool, taken, settings, seed=seed, iteration=iteration)
+        return cls.drawn(pool, rows, iteration)
+
+    @staticmethod
+    def drawn(pool, rows, iteration):
+        return rows
+
+
+def wrong_draws():
+    class Again(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return np.arange(len(pool))
+
+    class Twice(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return np.concatenate([rows, rows])
+
+    class Beyond(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return rows + len(pool)
+
+    class Mask(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return np.isin(np.arange(len(pool)), rows)
+
+    class NoStart(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return rows if iteration else rows[:1]
+
+    class ByRow(Draws):
+        @classmethod
+        def draw(cls, pool, taken, settings, *, seed, iteration):
+            free = [k for k, identity in enumerate(pool.ids) if identity not in set(taken)]
+            return np.array(free[: 5 if iteration == 0 else 4], dtype=int)
+
+    class Sees(Draws):
+        @staticmethod
+        def drawn(pool, rows, iteration):
+            return rows[pool.column("has_forces")[rows] == 0]
+
+    class Nameless(Draws):
+        pool_setting: ClassVar[str] = ""
+
+    return [
+        (Again, "a taken frame is drawn"),
+        (Twice, "gives a row twice"),
+        (Beyond, "a row that does not exist"),
+        (Mask, "does not give row numbers"),
+        (NoStart, "fewer than two frames"),
+        (ByRow, "depends on the order of the frames"),
+        (Sees, "depends on labels"),
+        (Nameless, "pool_setting names no setting"),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "told"), wrong_draws())
+def test_a_wrong_draw_is_told(wrong, told):
+    with pytest.raises(AssertionError, match=told):
+        check_explorer(wrong, {"initial": 5, "frames_per_iteration": 4})
 
 
 # ── the contract itself ───────────────────────────────────────────────────────

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from aiida.plugins import WorkflowFactory
 from pydantic import Field
 
 from aiida_trainspot.workflows.label.base import LabelEngineWorkChain, engine_workchain
+from trainspot import io
 from trainspot.common import plugins
 from trainspot.common.errors import ContractError, UnknownNameError
 from trainspot.data.dataset import Dataset
@@ -21,6 +23,7 @@ from trainspot.data.frames import Frame, Labels
 from trainspot.label import base
 from trainspot.label.ase import AseLabelEngine, AseSettings
 from trainspot.label.base import EngineSettings, FrameEngine, LabelEngine, LabelResult, fingerprint
+from trainspot.label.pool import PoolLabelEngine
 from trainspot.testing import check_label_engine
 
 EMT = {"calculator": "emt"}
@@ -29,12 +32,44 @@ CUTOFFS = {"ecutwfc": 20.0, "ecutrho": 80.0}
 
 
 def test_every_engine_is_under_test():
-    assert plugins.names(base.GROUP) == ["ase", "quantumespresso"]
+    assert plugins.names(base.GROUP) == ["ase", "pool", "quantumespresso"]
 
 
 def test_the_engine_of_ase():
     tungsten = Frame.make([74, 74], [[0, 0, 0], [0, 0, 2.5]])
     check_label_engine("ase", EMT, other=OTHER, failing=tungsten)
+
+
+@pytest.fixture
+def pool_file(tmp_path, copper_pool):
+    io.write(copper_pool, tmp_path / "pool.h5")
+    return {"file": str(tmp_path / "pool.h5")}
+
+
+def test_the_engine_of_a_pool(pool_file, copper_pool):
+    check_label_engine("pool", pool_file, frames=list(copper_pool[:3]))
+
+
+def test_a_wrong_look_up_is_told(pool_file, copper_pool):
+    class Wrong(PoolLabelEngine):
+        def label(self, dataset, settings, *, workers=1, done=None):
+            result = super().label(dataset, settings, workers=workers, done=done)
+            energy = result.labelled.column("energy") + 0.1
+            return replace(result, labelled=result.labelled.with_columns(energy=energy))
+
+    class Everything(PoolLabelEngine):
+        def label(self, dataset, settings, *, workers=1, done=None):
+            result = super().label(dataset, settings, workers=workers, done=done)
+            zero = [
+                frame.with_(info={}, labels=Labels(0.0, np.zeros((len(frame), 3)), None, "emt"))
+                for frame in result.failures
+            ]
+            both = Dataset.concatenate([result.labelled, Dataset.from_frames(zero)])
+            return LabelResult(both.select(dataset.ids), result.failures[:0])
+
+    for wrong, told in ((Wrong, "not those of the file"), (Everything, "is not in failures")):
+        with pytest.raises(AssertionError, match=told):
+            check_label_engine(wrong, pool_file, frames=list(copper_pool[:3]))
 
 
 def test_the_settings_of_quantumespresso():

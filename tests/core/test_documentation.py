@@ -61,8 +61,10 @@ def test_commands_have_the_options_that_are_shown(line):
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_campaign_files_are_valid(text, tmp_path):
     (tmp_path / "campaign.yaml").write_text(text, encoding="utf-8")
-    assert load(tmp_path / "campaign.yaml", need_inputs=False).campaign.name
-    assert "structures" in yaml.safe_load(text) or "dataset" in yaml.safe_load(text)
+    campaign = load(tmp_path / "campaign.yaml", need_inputs=False).campaign
+    assert campaign.name
+    named = yaml.safe_load(text)
+    assert "structures" in named or "dataset" in named or campaign.starts_from_pool
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -15,6 +15,7 @@ from trainspot.common import plugins
 from trainspot.judge.select import Judged
 from trainspot.testing.augmentation import check_strategy
 from trainspot.testing.calibration import check_calibration
+from trainspot.testing.explorer import check_explorer
 from trainspot.testing.selection import check_selection
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-an-engine.md"
@@ -49,6 +50,10 @@ def test_the_strategy(page):
 
 def test_the_calibration(page):
     check_calibration("median")
+
+
+def test_the_explorer_of_a_pool(page):
+    check_explorer("small_frames")
 
 
 def test_the_selection(page, labelled_frames):

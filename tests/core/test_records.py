@@ -39,7 +39,8 @@ BEFORE = json.loads((Path(__file__).parent / "before" / "toy-loop.json").read_te
 
 @pytest.fixture(scope="module")
 def campaign(toy_campaign):
-    return resolve(Document(Path("toy.yaml"), toy_campaign)).campaign
+    before = toy_campaign | {"select": toy_campaign["select"] | {"novelty_of": "frames"}}
+    return resolve(Document(Path("toy.yaml"), before)).campaign
 
 
 @pytest.fixture(scope="module")

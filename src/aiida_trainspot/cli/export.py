@@ -44,6 +44,8 @@ def export(identifier: str, output: Path, profile: str | None) -> None:
         calibration=chosen.calibration,
         status={**data.status, "notes": [*data.notes, *notes]},
         failures=failures(node).without(data.dataset.ids),
+        domain=chosen.domain,
+        no_novelty=chosen.no_novelty,
     )
     for note in notes:
         _messages.note(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from aiida.orm import Dict, Int, SinglefileData
@@ -10,6 +11,7 @@ from aiida_trainspot.data.pes import PESData
 from aiida_trainspot.data.predictions import read_predictions
 from aiida_trainspot.functions.base import decision
 from trainspot.campaign import decisions as pure
+from trainspot.campaign.pool import compared
 from trainspot.campaign.record import IterationRecord, Work
 from trainspot.campaign.rules import rules_of
 from trainspot.config.models import Campaign
@@ -19,8 +21,14 @@ from trainspot.predictions.calibration import Calibration
 
 
 def campaign_of(config: Dict) -> Campaign:
-    """The validated campaign of a ``config`` node."""
-    return Campaign.model_validate(config.get_dict())
+    """The validated campaign of a ``config`` node.
+
+    A campaign of a version that compared whole frames only continues to do so.
+    """
+    content = config.get_dict()
+    if "select" in content:
+        content["select"] = {"novelty_of": "frames", **content["select"]}
+    return Campaign.model_validate(content)
 
 
 def calibrations_of(node: Dict) -> dict[str, Calibration]:
@@ -75,14 +83,17 @@ def judge(
     failed: PESData,
     config: Dict,
     work: Dict,
+    reference: PESData | None = None,
 ) -> dict[str, Any]:
     """Screen, flag, select; see ``trainspot.campaign.decisions.decide``.
 
     ``judgement`` has the reasons, ``chosen`` the frames to label, ``record`` the figures.
+    ``reference`` has labels of explored frames, which enter the figures only.
     """
     frames, seen = dataset.dataset, explored.dataset
     predicted, calibrations = read_predictions(predictions), calibrations_of(calibration)
-    work_done = Work.from_dict(work.get_dict())
+    work_done, campaign = Work.from_dict(work.get_dict()), campaign_of(config)
+    use = work_done.pool
     outcome = pure.decide(
         frames,
         seen,
@@ -90,9 +101,14 @@ def judge(
         predicted,
         calibrations,
         failed.dataset,
-        rules_of(campaign_of(config)),
+        rules_of(campaign),
         work_done.n,
+        use.left if use else None,
     )
+    if use is not None and reference is not None:
+        known = reference.select(set(reference.ids).intersection(seen.ids))
+        use = compared(use, known, predicted, outcome.judgement, campaign.tolerance)
+        work_done = replace(work_done, pool=use)
     figures = pure.record(frames, seen, predicted, calibrations, outcome.judgement, work_done)
     return {
         "chosen": PESData(outcome.chosen),

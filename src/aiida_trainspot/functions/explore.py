@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aiida.orm import Dict, Int
+from aiida.orm import Dict, Int, Str
 
 from aiida_trainspot.data.pes import PESData
+from aiida_trainspot.data.selection import PESSelection
 from aiida_trainspot.functions.base import decision
 from aiida_trainspot.functions.campaign import campaign_of
 from trainspot.campaign import decisions as pure
 from trainspot.campaign.decisions import initial_frames
+from trainspot.campaign.pool import use_of
+from trainspot.common.validation import parse_settings
 from trainspot.data.failure import Failure, failure_of
 from trainspot.explore import frames
 from trainspot.explore import schedule as scheduling
+from trainspot.explore.base import explorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,6 +66,49 @@ def schedule(initial: PESData, plan: Dict, seed: Int, iteration: Int) -> dict[st
         )
         starts = scheduling.start_frames(dataset, runs)
     return {"schedule": Dict(scheduling.dump(runs)), "starts": PESData(starts)}
+
+
+@decision
+def draw(
+    engine: Str,
+    settings: Dict,
+    pool: PESData,
+    dataset: PESData,
+    failed: PESData,
+    seed: Int,
+    iteration: Int,
+) -> dict[str, Any]:
+    """Draw the frames of one exploration from a pool; see ``trainspot.explore.base.Explorer``.
+
+    ``explored`` has the frames, as rows of the pool. There are no runs and no failures; beside the
+    runs, ``schedule`` has the size of the pool and of its rest.
+
+    Args:
+        engine: Name of the explorer.
+        settings: Its settings.
+        pool: All frames.
+        dataset: Frames that are in the dataset.
+        failed: Frames that could not be labelled.
+        seed: The campaign's seed.
+        iteration: Number of the iteration.
+    """
+    source = explorer(engine.value)
+    taken = [*dataset.ids, *failed.ids]
+    with pool.opened() as every:
+        use = use_of(every, taken)
+        rows = source.draw(
+            every.without_labels(),
+            taken,
+            parse_settings(source.Settings, settings.get_dict()),
+            seed=seed.value,
+            iteration=iteration.value,
+        )
+    return {
+        "explored": PESSelection(pool, rows, iteration.value),
+        "failures": PESData(),
+        "schedule": Dict(scheduling.dump([]) | {"pool": {"frames": use.frames, "left": use.left}}),
+        "starts": PESData(),
+    }
 
 
 @decision

@@ -18,6 +18,7 @@ from trainspot.data.failure import Failure, failure_of, without_failure
 from trainspot.data.frames import Labels
 from trainspot.data.state import MOMENTS
 from trainspot.label import base
+from trainspot.label.pool import look_up as labels_of_pool
 from trainspot.label.quantumespresso import PwOutputs, QuantumEspressoLabelEngine
 
 if TYPE_CHECKING:
@@ -233,6 +234,13 @@ def gather_pw(
         else:
             outcomes.append(without_failure(frame).with_(labels=labels))
     return _result(base.gathered(outcomes))
+
+
+@decision
+def look_up(dataset: PESData, pool: PESData) -> dict[str, PESData]:
+    """Labels and failures of frames from a pool; see ``trainspot.label.pool``."""
+    with pool.opened() as labelled:
+        return _result(labels_of_pool(labelled, dataset.dataset))
 
 
 @decision

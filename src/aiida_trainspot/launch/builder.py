@@ -23,6 +23,7 @@ from trainspot.config.load import Loaded, foundation_file, read_inputs, resolve
 from trainspot.config.models import Resources
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.io.pool import read_pool
 from trainspot.judge.judgement import check_installed
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def campaign_inputs(
     campaign: Campaign,
     dataset: PESData | Dataset | Iterable[Frame],
     codes: Mapping[str, AbstractCode | str] | None = None,
+    pools: Mapping[str, PESData] | None = None,
 ) -> dict[str, Any]:
     """The inputs of ``TrainsPotWorkChain``.
 
@@ -54,13 +56,15 @@ def campaign_inputs(
         campaign: The resolved campaign.
         dataset: The input frames.
         codes: Codes by stage, in place of the codes in the campaign.
+        pools: Frames of the stages whose engines work on a file, in place of the files.
 
     Returns:
         ``dataset``, ``config`` (the campaign as JSON), ``codes`` and ``options`` (each by stage),
-        ``max_concurrent`` (by stage, the value of ``auto``), ``metadata``.
+        ``max_concurrent`` (by stage, the value of ``auto``), ``pools`` (by stage, if an engine
+        works on a file), ``metadata``.
 
     Raises:
-        InputError: A code does not exist.
+        InputError: A code does not exist, or a file of frames cannot be read.
     """
     config = campaign.model_dump(mode="json")
     chosen = codes_of(campaign, codes)
@@ -68,7 +72,8 @@ def campaign_inputs(
         config[stage]["code"] = code.full_label
     facts = {stage: resources_of(campaign, code) for stage, code in chosen.items()}
     node = dataset if isinstance(dataset, PESData) else PESData(dataset)
-    return {
+    nodes = pools_of(campaign) if pools is None else dict(pools)
+    return ({"pools": nodes} if nodes else {}) | {
         "dataset": node,
         "config": Dict(config),
         "codes": chosen,
@@ -115,6 +120,17 @@ def get_builder(
         inputs["foundation"] = SinglefileData(path.resolve(), filename=path.name)
     builder._merge(inputs)  # noqa: SLF001  (many at once)
     return builder
+
+
+def pools_of(campaign: Campaign) -> dict[str, PESData]:
+    """A node for each stage whose engine works on a file; stages with one file share the node.
+
+    Raises:
+        InputError: A file is missing, or has labels of several levels of theory.
+    """
+    files = campaign.pools
+    nodes = {file: PESData(read_pool(file)) for file in set(files.values())}
+    return {stage: nodes[file] for stage, file in files.items()}
 
 
 def codes_of(

@@ -235,11 +235,13 @@ def _workchains(campaign: Campaign, dataset: Dataset, here: Collection[str]) -> 
 
 
 def _workchain(campaign: Campaign, stage: str) -> type[Foresees]:
-    """The work chain of the engine of a stage; ``Foresees`` if it has no preflight checks.
+    """The work chain of the engine of a stage; ``Foresees`` if it has none or no checks.
 
     Raises:
         InputError: The work chain does not exist, or a package is missing.
     """
+    if stage == "explore" and campaign.explore.explorer.draws_from_pool:
+        return Foresees
     name = f"trainspot.{stage}.{getattr(campaign, stage).engine}"
     workchain = plugins.load("aiida.workflows", name, kind="work chain")
     return workchain if issubclass(workchain, Foresees) else Foresees

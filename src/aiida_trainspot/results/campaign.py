@@ -19,6 +19,7 @@ from aiida_trainspot.workflows.once import children, is_replaced
 from trainspot.campaign.record import records_of
 from trainspot.data.dataset import Dataset
 from trainspot.judge.pairs import Pairs
+from trainspot.judge.space import domain_of
 from trainspot.judge.why import Past
 from trainspot.label.base import merged
 from trainspot.predictions.calibration import Calibration
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiida.orm import ProcessNode, WorkChainNode
+
+    from trainspot.predictions.domain import Domain
 
 NOTHING: Final = Dataset.from_frames([])
 DEMONSTRATION: Final = (
@@ -70,13 +73,16 @@ def collect(node: WorkChainNode) -> ReportData:
 
 
 def explored(node: WorkChainNode) -> Dataset | None:
-    """All frames of the explorations so far, chosen or not; ``None`` before the first."""
+    """All frames of the explorations so far, each once; ``None`` before the first."""
     parts = [
         stage.node.outputs.explored.dataset
         for stage in stages_of(node)
         if stage.name == "explore" and "explored" in stage.node.outputs
     ]
-    return Dataset.concatenate(parts) if parts else None
+    if not parts:
+        return None
+    frames = Dataset.concatenate(parts)
+    return frames.select(dict.fromkeys(frames.ids))  # a pool shows a frame in many iterations
 
 
 def latest_dataset(node: WorkChainNode) -> Dataset:
@@ -164,11 +170,15 @@ class Committee:
         models: File name → content; empty if no committee was trained.
         calibration: Calibration of each property; empty if the committee was not judged.
         note: What a user must know about the committee; empty if nothing.
+        domain: Its training frames, for novelty; ``None``: not known.
+        no_novelty: Why there is no domain; empty if there is one.
     """
 
     models: dict[str, bytes]
     calibration: Mapping[str, Calibration]
     note: str = ""
+    domain: Domain | None = None
+    no_novelty: str = ""
 
 
 def committee(node: WorkChainNode, data: ReportData) -> Committee:
@@ -209,7 +219,19 @@ def committee(node: WorkChainNode, data: ReportData) -> Committee:
         suffix = model.filename.rpartition(".")[2]
         with model.open(mode="rb") as handle:
             models[f"{key}.{suffix}"] = handle.read()
-    return Committee(models, {} if judged is None else judged.calibration, note)
+    calibration = {} if judged is None else judged.calibration
+    return Committee(models, calibration, note, *_domain(node, n))
+
+
+def _domain(node: WorkChainNode, n: int) -> tuple[Domain | None, str]:
+    """The training frames of the committee of an iteration with their thresholds of novelty."""
+    for stage in stages_of(node):
+        if stage.name == "judge" and stage.iteration == n and stage.node.is_finished_ok:
+            inputs = stage.node.inputs
+            settings = campaign_of(inputs.config).select.descriptor
+            novelty = judgement_of(stage.node.outputs.judgement).novelty
+            return domain_of(inputs.dataset.dataset, novelty, settings)
+    return None, ""
 
 
 def _returned(node: WorkChainNode, namespace: str) -> dict[int, Any]:

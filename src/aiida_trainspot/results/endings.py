@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from trainspot.campaign.record import IterationRecord
     from trainspot.config.models import Campaign
 
-WELL: Final = (0, exit_codes.MAX_ITERATIONS.status, exit_codes.BUDGET_SPENT.status)
+WELL: Final = (
+    0,
+    exit_codes.MAX_ITERATIONS.status,
+    exit_codes.BUDGET_SPENT.status,
+    exit_codes.POOL_EXHAUSTED.status,
+)
 """Exit statuses of campaigns with a regular end."""
 
 _CALLED: Final = (LinkType.CALL_WORK, LinkType.CALL_CALC)
@@ -99,6 +104,8 @@ def _of_verdict(node: WorkChainNode, record: IterationRecord, campaign: Campaign
         return words.nothing_valid(record, campaign.screen)
     if node.exit_status == exit_codes.MAX_ITERATIONS.status:
         return words.not_converged(record, campaign)
+    if node.exit_status == exit_codes.POOL_EXHAUSTED.status:
+        return words.pool_exhausted(record, campaign.screen)
     if node.exit_status == exit_codes.BUDGET_SPENT.status:
         labelled = node.outputs.dataset.n_labelled if "dataset" in node.outputs else 0
         return words.budget_spent(record, labelled, campaign)

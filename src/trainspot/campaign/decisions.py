@@ -112,8 +112,10 @@ class Score:
 
 
 def prepare(inputs: Dataset, campaign: Campaign) -> Dataset:
-    """The augmented inputs, each with its split."""
+    """The augmented inputs, each with its split; complete inputs stay as they are."""
     seed = campaign.seed
+    if not campaign.augment and len(inputs) and (inputs.column("split") > 0).all():
+        return inputs
     frames = augment(inputs, parse_plan(list(campaign.augment or ())), seed).dataset
     return assign(frames, campaign.split.fractions, seed=seed)
 
@@ -195,6 +197,7 @@ def decide(
     failed: Dataset,
     rules: Rules,
     iteration: int,
+    pool_left: int | None = None,
 ) -> Decision:
     """Judge the exploration and merge the chosen frames into the dataset.
 
@@ -207,6 +210,7 @@ def decide(
         failed: Frames whose labelling failed; they are not chosen again.
         rules: Rules of the campaign.
         iteration: Number of this iteration; the first is 1.
+        pool_left: Frames that were left in the pool, if the frames were drawn from one.
     """
     settings = rules.for_dataset(dataset)
     judgement = judge(
@@ -218,6 +222,7 @@ def decide(
         iteration=iteration,
         seed=rules.seed,
         starts=starts,
+        is_rest=pool_left is not None and len(explored) >= pool_left,
     )
     left = rules.labels_left(dataset)
     if left is not None:
@@ -342,6 +347,7 @@ def record(
         reference=work.reference,
         runs=work.runs,
         broken_off=work.broken_off,
+        pool=work.pool,
         duplicates=judgement.duplicates,
         sets={split: len(labelled.subset(split)) for split in SPLITS},
         rmse=rmse(dataset, predictions),

@@ -176,6 +176,9 @@ def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
         message = f"no explored frame passed the screen: {', '.join(clauses)}, of {explored}"
     if broken := broken_off(record.exploration_failures, record.runs, record.broken_off):
         message += f"; {broken}"
+    if record.pool:
+        remedy = "Loosen the limits of screen, or remove these frames from the pool (explore.file)"
+        return Ending(message, remedy, _counts_of(record))
     cooler = "explore.temperature, explore.time"
     remedy = f"Explore cooler or shorter ({cooler}), or start from more distorted frames (augment)"
     if refused.keys() == {"force"}:
@@ -184,10 +187,14 @@ def nothing_valid(record: IterationRecord, screen: ScreenSettings) -> Ending:
         remedy += ", or allow more with screen.min_volume and screen.max_volume"
     elif not refused and explored:
         remedy = f"Explore longer or hotter ({cooler}): all frames are already in the dataset"
+    return Ending(message, f"{remedy}; {_LABELS_STAY}", _counts_of(record))
+
+
+def _counts_of(record: IterationRecord) -> dict[str, Any]:
+    """The figures of an exploration, without unknown ones."""
     names = ("explored", "refused", "duplicates", "runs", "exploration_failures", "broken_off")
     figures = {name: getattr(record, name) for name in names}
-    counts = {name: value for name, value in figures.items() if value is not None}
-    return Ending(message, f"{remedy}; {_LABELS_STAY}", counts)
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
@@ -200,6 +207,24 @@ def _refused(reason: str, n: int, screen: ScreenSettings) -> str:
         "non_finite": "with predictions that are not finite",
     }
     return f"{n} {words.get(reason, reason)}"
+
+
+def pool_exhausted(record: IterationRecord, screen: ScreenSettings) -> Ending:
+    """No frame of the pool is left that can be chosen.
+
+    Args:
+        record: The figures of the last iteration, which drew from a pool.
+        screen: The limits.
+    """
+    assert record.pool is not None
+    frames, left = record.pool.frames, record.pool.left
+    share = f"{frames - left} of {counted(frames, 'frame')}" if left else f"all {frames} frames"
+    message = f"the pool is exhausted: {share} are used"
+    if record.refused:
+        clauses = [_refused(reason, n, screen) for reason, n in most(record.refused)]
+        message += f", and the screen refused the others: {', '.join(clauses)}"
+    remedy = f"Give a larger pool (explore.file) and run the file again: {_FROM_CACHE}"
+    return Ending(message, remedy, {"iterations": record.n, "frames": frames, "left": left})
 
 
 def not_converged(record: IterationRecord, campaign: Campaign) -> Ending:

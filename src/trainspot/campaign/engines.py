@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from trainspot.campaign.loop import Committee, Engines
+from trainspot.campaign.pool import use_of
+from trainspot.campaign.record import PoolUse
 from trainspot.common.errors import InputError
 from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.explore.base import explorer
+from trainspot.explore.pool import drawn
 from trainspot.explore.schedule import Run
+from trainspot.io.pool import read_pool
 from trainspot.label.base import FrameEngine, engine
 from trainspot.models import potential
 from trainspot.models.potential import Potential
@@ -20,18 +24,28 @@ from trainspot.train.bagging import bags
 from trainspot.train.base import Trainer, member_seeds
 
 
-def engines_of(campaign: Campaign, folder: Path, foundation: Path | None = None) -> Engines:
+def engines_of(
+    campaign: Campaign,
+    folder: Path,
+    foundation: Path | None = None,
+    pool: Dataset | None = None,
+) -> Engines:
     """The engines of a campaign, which run in this process and write below ``folder``.
 
     Args:
         campaign: The resolved campaign.
         folder: Existing folder; each training gets a folder inside it.
         foundation: Model file for ``start: foundation``.
+        pool: The frames that an explorer draws from, in place of its file.
 
     Raises:
-        InputError: An engine that needs AiiDA.
+        InputError: An engine that needs AiiDA, or a pool that cannot be read.
     """
-    return Engines(_label(campaign), _train(campaign, folder, foundation), _explore(campaign))
+    label, train = _label(campaign), _train(campaign, folder, foundation)
+    if not campaign.explore.explorer.draws_from_pool:
+        return Engines(label, train, _explore(campaign))
+    known = (lambda frames: label(frames)[0]) if campaign.label.labeller.looks_up else None
+    return Engines(label, train, _no_dynamics, _draw(campaign, pool), known)
 
 
 def _label(campaign: Campaign) -> Callable[[Dataset], tuple[Dataset, Dataset]]:
@@ -102,6 +116,26 @@ def _here(
     trainer.write_inputs(folder, dataset, settings, seed, start=start)
     trainer.run(folder)
     return trainer.read_outputs(folder).model
+
+
+def _draw(
+    campaign: Campaign, pool: Dataset | None
+) -> Callable[[Collection[str], int], tuple[Dataset, PoolUse]]:
+    section = campaign.explore
+    frames = read_pool(campaign.pools["explore"]) if pool is None else pool
+    blind = frames.without_labels()
+
+    def draw(taken: Collection[str], iteration: int) -> tuple[Dataset, PoolUse]:
+        rows = section.explorer.draw(
+            blind, taken, section.settings, seed=campaign.seed, iteration=iteration
+        )
+        return drawn(blind, rows, iteration), use_of(blind, taken)
+
+    return draw
+
+
+def _no_dynamics(_starts: Dataset, _runs: list[Run], _model: Potential) -> tuple[Dataset, Dataset]:
+    raise AssertionError("the campaign draws its frames from a pool")
 
 
 def _explore(

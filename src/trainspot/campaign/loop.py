@@ -8,7 +8,7 @@ test of the AiiDA campaign, which must select the same frames with the same seed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from trainspot.campaign import ending as endings
@@ -30,8 +30,9 @@ from trainspot.campaign.decisions import (
     training_set,
 )
 from trainspot.campaign.exit import Ending
-from trainspot.campaign.record import IterationRecord, Reference, Work
-from trainspot.campaign.rules import rules_of
+from trainspot.campaign.pool import compared
+from trainspot.campaign.record import IterationRecord, PoolUse, Work
+from trainspot.campaign.rules import reference_of, rules_of
 from trainspot.common.errors import RunError
 from trainspot.common.seeds import derive_seed
 from trainspot.config.models import Campaign
@@ -61,12 +62,19 @@ class Engines:
     Attributes:
         label: Unlabelled frames in; labelled frames and failed frames out.
         train: Dataset with splits and a seed in; the committee out.
-        explore: Start frames, runs and the driving member in; explored and failed frames out.
+        explore: Start frames, runs and the driving member in; explored and failed frames out. Not
+            used with ``draw``.
+        draw: Ids of frames that are taken, and the iteration in; the drawn frames and the pool out.
+            ``None``: the campaign explores with molecular dynamics.
+        known: Frames in; the same frames with their labels, if labels are looked up. Decisions do
+            not see them.
     """
 
     label: Callable[[Dataset], tuple[Dataset, Dataset]]
     train: Callable[[Dataset, int], Committee]
     explore: Callable[[Dataset, list[Run], Potential], tuple[Dataset, Dataset]]
+    draw: Callable[[Collection[str], int], tuple[Dataset, PoolUse]] | None = None
+    known: Callable[[Dataset], Dataset] | None = None
 
 
 @dataclass
@@ -104,7 +112,8 @@ class Result:
     """The result of a loop.
 
     Attributes:
-        state: The ending: ``converged``, ``exhausted``, ``budget`` or ``no_valid_exploration``.
+        state: The ending: ``converged``, ``exhausted``, ``pool_exhausted``, ``budget`` or
+            ``no_valid_exploration``.
         dataset: All frames; the frames chosen last may have no labels.
         failed: Frames whose labelling failed.
         turns: The iterations.
@@ -210,12 +219,8 @@ def _turn(
     progress(f"iteration {iteration}: training on {len(dataset)} frames")
     frames = training_set(dataset, mix_theories=campaign.train.mix_theories)
     committee = engines.train(frames, derive_seed(seed, "train", iteration))
-    initial = initial_frames(dataset)
-    runs = schedule.schedule(initial, campaign.explore.plan, seed, iteration=iteration)
-    starts = schedule.start_frames(initial, runs)
-    progress(f"iteration {iteration}: {len(runs)} runs of molecular dynamics")
-    driver = committee[member_of(iteration, len(committee), seed)]
-    explored, failures = engines.explore(starts, runs, driver)
+    seen = _explore(result, iteration, committee, campaign, engines, progress)
+    explored, starts, pool = seen.explored, seen.starts, seen.pool
     settings = campaign.evaluate.settings
     predictions = evaluate(
         evaluation_set(dataset, explored), committee, max_atoms=settings.max_atoms
@@ -223,11 +228,22 @@ def _turn(
     rules = rules_of(campaign)
     _, calibrations = thresholds(dataset, predictions, audit_pairs, rules)
     decision = decide(
-        dataset, explored, starts, predictions, calibrations, result.failed, rules, iteration
+        dataset,
+        explored,
+        starts,
+        predictions,
+        calibrations,
+        result.failed,
+        rules,
+        iteration,
+        pool.left if pool else None,
     )
-    reference = Reference(campaign.label.engine, campaign.label.code)
-    broken = broken_off(failures)
-    work = Work(iteration, *counts, len(failures), reference, len(runs), broken)
+    if pool and engines.known:
+        known = engines.known(explored)
+        pool = compared(pool, known, predictions, decision.judgement, campaign.tolerance)
+    reference = reference_of(campaign, campaign.label.code)
+    broken = broken_off(seen.failures)
+    work = Work(iteration, *counts, len(seen.failures), reference, seen.runs, broken, pool)
     figures = record(dataset, explored, predictions, calibrations, decision.judgement, work)
     turn = Turn(committee, predictions, calibrations, decision, figures)
     turn.explored, turn.starts = explored, starts
@@ -239,6 +255,40 @@ def _turn(
     progress(f"iteration {iteration}: {result.state}")
 
 
+@dataclass(frozen=True)
+class _Exploration:
+    """The frames of one exploration, and where they come from."""
+
+    explored: Dataset
+    starts: Dataset
+    failures: Dataset
+    runs: int = 0
+    pool: PoolUse | None = None
+
+
+def _explore(
+    result: Result,
+    iteration: int,
+    committee: Committee,
+    campaign: Campaign,
+    engines: Engines,
+    progress: Callable[[str], None],
+) -> _Exploration:
+    """Run molecular dynamics, or draw frames from a pool."""
+    dataset, seed, nothing = result.dataset, campaign.seed, Dataset.from_frames([])
+    if engines.draw is not None:
+        explored, pool = engines.draw([*dataset.ids, *result.failed.ids], iteration)
+        progress(f"iteration {iteration}: {len(explored)} of {pool.left} frames left in the pool")
+        return _Exploration(explored, nothing, nothing, pool=pool)
+    initial = initial_frames(dataset)
+    runs = schedule.schedule(initial, campaign.explore.plan, seed, iteration=iteration)
+    starts = schedule.start_frames(initial, runs)
+    progress(f"iteration {iteration}: {len(runs)} runs of molecular dynamics")
+    driver = committee[member_of(iteration, len(committee), seed)]
+    explored, failures = engines.explore(starts, runs, driver)
+    return _Exploration(explored, starts, failures, len(runs))
+
+
 def ending_of(result: Result, campaign: Campaign) -> Ending | None:
     """Reason and remedy of an ending, in the words of a campaign; ``None`` if it converged."""
     if not result.turns:
@@ -248,6 +298,8 @@ def ending_of(result: Result, campaign: Campaign) -> Ending | None:
         return endings.nothing_valid(record, campaign.screen)
     if result.state == State.EXHAUSTED:
         return endings.not_converged(record, campaign)
+    if result.state == State.POOL_EXHAUSTED:
+        return endings.pool_exhausted(record, campaign.screen)
     if result.state == "budget":
         return endings.budget_spent(record, int(result.dataset.is_labelled.sum()), campaign)
     return None

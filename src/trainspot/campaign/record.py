@@ -37,6 +37,27 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class PoolUse:
+    """The pool of an exploration, for an explorer that draws frames instead of making them.
+
+    Attributes:
+        frames: Frames in the pool, without isolated atoms.
+        left: Frames that were left before this iteration chose any: neither in the dataset nor
+            failed.
+        rmse: RMSE of the committee mean on all explored frames by property; empty if their labels
+            are not known. No decision depends on these labels.
+        unflagged: Valid explored frames below all thresholds, if the labels are known.
+        missed: Number of them with an error beyond the tolerance.
+    """
+
+    frames: int
+    left: int
+    rmse: Mapping[str, float] = field(default_factory=dict)
+    unflagged: int | None = None
+    missed: int | None = None
+
+
+@dataclass(frozen=True)
 class Work:
     """The work of the engines in an iteration.
 
@@ -48,6 +69,7 @@ class Work:
         reference: Engine and code of the labels.
         runs: Number of runs of molecular dynamics; 0 if an earlier version did not count runs.
         broken_off: Number of runs that did not reach their end, by reason.
+        pool: The pool, if frames were drawn from one.
     """
 
     n: int
@@ -57,6 +79,7 @@ class Work:
     reference: Reference
     runs: int = 0
     broken_off: Mapping[str, int] = field(default_factory=dict)
+    pool: PoolUse | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only, with the version of the form."""
@@ -165,6 +188,7 @@ class IterationRecord:
         reference: The program that computed the labels.
         runs: Runs of molecular dynamics; 0 or ``None``: not counted.
         broken_off: Number of runs that did not reach their end, by reason.
+        pool: The pool, if frames were drawn from one; there were then no runs.
         duplicates: Explored frames that occur twice or were in the dataset before.
         sets: Labelled frames in each split.
         rmse: Errors of the members by split and property.
@@ -197,6 +221,7 @@ class IterationRecord:
     reference: Reference | None = None
     runs: int | None = None
     broken_off: Mapping[str, int] | None = None
+    pool: PoolUse | None = None
     duplicates: int | None = None
     sets: Mapping[str, int] | None = None
     rmse: Mapping[str, Mapping[str, MemberError]] = field(default_factory=dict)
@@ -278,8 +303,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, State):
         return value.value
-    if isinstance(value, ScreenAudit):
-        return {name: number for name, number in asdict(value).items() if number is not None}
+    if isinstance(value, PoolUse | ScreenAudit):
+        return {name: item for name, item in asdict(value).items() if item is not None}
     if isinstance(value, Reference | MemberError | FinalAudit):
         return _plain(asdict(value))
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trainspot.campaign.record import Reference
 from trainspot.config.models import Campaign
 from trainspot.data.dataset import Dataset
 from trainspot.judge.judgement import Judgement
@@ -57,3 +58,8 @@ def rules_of(campaign: Campaign) -> Rules:
     return Rules(
         campaign.tolerance, campaign.calibrate, judging, campaign.seed, campaign.budget.labels
     )
+
+
+def reference_of(campaign: Campaign, code: str) -> Reference:
+    """The program of the labels; labels that are looked up have none."""
+    return Reference(campaign.label.engine, "" if campaign.label.labeller.looks_up else code)

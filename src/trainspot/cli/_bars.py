@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from trainspot.common import text
 from trainspot.common.properties import PROPERTIES, UNITS
-from trainspot.models.committee import CommitteePotential
+from trainspot.models.committee import CommitteePotential, usable_domain
 from trainspot.models.exported import CalibrationFile
 from trainspot.predictions import files
 from trainspot.predictions.calibration import Calibration, trusted
-from trainspot.predictions.error_bars import RATIO, Trust
+from trainspot.predictions.domain import Domain
+from trainspot.predictions.error_bars import NOVELTY, RATIO, Trust
 
 SHOWN: Final = 10
 """Doubtful frames that are named on the screen."""
@@ -58,9 +59,13 @@ class Calibrated:
 
     Attributes:
         calibrations: Of each property, as in ``calibration.json``.
+        domain: The training frames, for novelty; ``None``: not known.
+        no_novelty: Why novelty cannot be computed although the folder has its data, or "".
     """
 
     calibrations: dict[str, Calibration]
+    domain: Domain | None = None
+    no_novelty: str = ""
 
     @classmethod
     def of(cls, models: Sequence[Path]) -> Calibrated | None:
@@ -71,7 +76,7 @@ class Calibrated:
         """
         if len(models) != 1 or not is_export(models[0]):
             return None
-        return cls(CalibrationFile.of_export(models[0]).calibrations)
+        return cls(CalibrationFile.of_export(models[0]).calibrations, *usable_domain(models[0]))
 
     @property
     def trust(self) -> dict[str, Trust]:
@@ -106,10 +111,18 @@ class Calibrated:
             )
         if self.missing:
             yield f"no sigma, because not calibrated: {self.missing}"
-        if self.trust and not bars:
+        if self.trust and bars.keys().isdisjoint(PROPERTIES):
             yield "no sigma, because the committee has one member"
         if RATIO in bars:
-            yield from _doubts(bars[RATIO], {n: sigmas.beyond for n, sigmas in summary.items()})
+            causes = {name: sigmas.beyond for name, sigmas in summary.items()}
+            if NOVELTY in bars:
+                causes[NOVELTY] = int((bars[NOVELTY] > 1.0).sum())
+            yield from _doubts(bars[RATIO], causes)
+            if outside := causes.get(NOVELTY):
+                yield (
+                    f"{text.counted(outside, 'frame')} outside of what the committee was trained "
+                    "on (novelty above 1): no sigma"
+                )
 
     def _wide(self, name: str) -> str:
         """The 90 % bar and the frames behind the bars; nothing in exports of earlier versions."""
@@ -144,7 +157,9 @@ class Calibrated:
         ratios = bars.get(RATIO, np.zeros(0))
         ids = files.frame_ids(output)
         doubtful = [
-            {"frame": row, "id": ids[row]} | dict.fromkeys((RATIO, "excess"), _json(ratios[row]))
+            {"frame": row, "id": ids[row]}
+            | dict.fromkeys((RATIO, "excess"), _json(ratios[row]))
+            | ({NOVELTY: _json(bars[NOVELTY][row])} if NOVELTY in bars else {})
             for row in _beyond(ratios)
         ]
         return {"calibrated": calibrated, "doubtful": doubtful}

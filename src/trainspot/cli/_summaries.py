@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainspot.common.text import counted
+from trainspot.judge.decision import NOVELTY_OF
 
 if TYPE_CHECKING:
     from trainspot.judge.judgement import Judgement
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def of_judgement(judgement: Judgement) -> str:
     """The counts of a judgement."""
     refused = ", ".join(f"{n} {cause}" for cause, n in judgement.refused.items()) or "none"
-    by = ", ".join(f"{name}: {n}" for name, n in judgement.flagged_by.items() if n)
+    counts = judgement.flagged_by.items()
+    by = ", ".join(f"{name}: {n}" for name, n in counts if n and name not in NOVELTY_OF.values())
     flagged = f"{len(judgement.flagged)} flagged" + (f" ({by})" if by else "")
     repeated = judgement.near_duplicates
     screened = f", {n} for the screen audit" if (n := len(judgement.screen_audit)) else ""

@@ -12,7 +12,8 @@ from trainspot.geometry import contact_words
 from trainspot.judge.decision import Kind, Objection, Way
 
 if TYPE_CHECKING:
-    from trainspot.judge.decision import FrameDecision, Method
+    from trainspot.judge.decision import Beyond, FrameDecision, Method
+    from trainspot.judge.surroundings import Distance
     from trainspot.judge.why import Account, Judged, Met, OfProperty, WorstAtom
 
 _SHOWN: Final = 12  # digits of an id
@@ -80,11 +81,21 @@ def _grounds(decision: FrameDecision) -> str:
             f"disagreement on {name} of {decision.value:.3g} {word} the threshold of {threshold}"
         )
     if novelty:
-        parts.append(
-            f"novelty: a distance of {novelty.value:.3g} from the nearest training frame exceeds "
-            f"{novelty.limit:.3g}"
-        )
+        parts.append(f"novelty: {_beyond(novelty)}")
     return "; ".join([*parts, _method(decision.method)] if decision.method else parts)
+
+
+def _beyond(novelty: Beyond) -> str:
+    """The distance of a novel frame, or of its farthest atom, counted from 1."""
+    if novelty.value is None:
+        return f"no training frame has the element of atom {1 + (novelty.atom or 0)}"
+    if novelty.atom is None:
+        which = "a distance"
+        nearest = "the nearest training frame"
+    else:
+        which = f"atom {novelty.atom + 1} has a distance"
+        nearest = "the nearest training atom of its element"
+    return f"{which} of {novelty.value:.3g} from {nearest} exceeds {novelty.limit:.3g}"
 
 
 def _method(method: Method) -> str:
@@ -114,11 +125,11 @@ def as_json(account: Account) -> dict[str, Any]:
         explored one also ``explored`` (iteration, start, conditions), ``screen``, ``properties``
         (disagreement, threshold, predicted standard error, which is that of the error bars, and,
         once there is a label, the true error), ``worst_atom`` (index from 0, and the same;
-        ``None`` where a prediction is not finite), ``novelty``, ``nearest`` (the nearest frame
-        that was labelled), ``decision`` and ``reason`` in words and ``decided``, the same as
-        values; these are ``None`` for frames that were never explored. If frames that the screen
-        refused have labels, a refused frame has ``screen_audit`` (``labelled``, ``physical``), and
-        ``physical`` if it is one of them.
+        ``None`` where a prediction is not finite), ``novelty`` (with ``farthest_atom`` if atoms
+        are compared), ``nearest`` (the nearest frame that was labelled), ``decision`` and
+        ``reason`` in words and ``decided``, the same as values; these are ``None`` for frames that
+        were never explored. If frames that the screen refused have labels, a refused frame has
+        ``screen_audit`` (``labelled``, ``physical``), and ``physical`` if it is one of them.
     """
     origin, judged = account.origin, account.judged
     content: dict[str, Any] = {
@@ -147,12 +158,17 @@ def as_json(account: Account) -> dict[str, Any]:
         "screen": _screen(judged.decision),
         "properties": {name: asdict(figures) for name, figures in judged.properties.items()},
         "worst_atom": asdict(judged.worst_atom) if judged.worst_atom else None,
-        "novelty": asdict(judged.novelty),
+        "novelty": _without_nothing(asdict(judged.novelty), "farthest_atom"),
         "nearest": asdict(judged.nearest) if judged.nearest else None,
         "decision": judged.decision.kind.value,
         "reason": reason(judged.decision),
         "decided": judged.decision.to_dict(),
     }
+
+
+def _without_nothing(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """The content without a value that is ``None``."""
+    return {key: value for key, value in content.items() if key != name or value is not None}
 
 
 def in_words(account: Account) -> list[str]:
@@ -219,19 +235,42 @@ def _judged(judged: Judged) -> list[str]:
             f"worst atom: {worst.index + 1} ({worst.element}), disagreement "
             f"{worst.disagreement:.3g} eV/Å{_errors(worst)}"
         )
-    novelty, nearest = judged.novelty, judged.nearest
-    if novelty.distance is not None:
-        limit = novelty.threshold
-        word = "exceeds" if novelty.exceeds else "is within"
-        within = novelty.note or "not judged" if limit is None else f"{word} {limit:.3g}"
-        lines.append(
-            f"novelty: distance {novelty.distance:.3g} from the nearest training frame, {within}"
-        )
-    elif novelty.note:
-        lines.append(f"novelty: {novelty.note}")
+    lines += _novelty(judged.novelty)
+    nearest = judged.nearest
     if nearest:
         lines.append(
             f"nearest labelled: {nearest.frame[:_SHOWN]} ({nearest.strategy}), distance "
             f"{nearest.distance:.3g}"
         )
     return lines
+
+
+def _novelty(novelty: Distance) -> list[str]:
+    """The distance of the frame and of its farthest atom from the training frames."""
+    lines, atom = [], novelty.farthest_atom
+    if novelty.distance is not None:
+        within = _within(novelty.distance, novelty.threshold)
+        if novelty.threshold is None:
+            within = novelty.note or "not judged"
+        if novelty.threshold is not None or atom is None:
+            lines.append(
+                f"novelty: distance {novelty.distance:.3g} from the nearest training frame, "
+                f"{within}"
+            )
+    elif novelty.note:
+        lines.append(f"novelty: {novelty.note}")
+    if atom:
+        where = f"novelty: atom {atom.index + 1} ({atom.element})"
+        lines.append(
+            f"{where}, no training frame has this element"
+            if atom.distance is None
+            else f"{where}, distance {atom.distance:.3g} from the nearest training atom of its "
+            f"element, {_within(atom.distance, atom.threshold)}"
+        )
+    return lines
+
+
+def _within(distance: float, limit: float | None) -> str:
+    if limit is None:
+        return ""
+    return f"{'exceeds' if distance > limit else 'is within'} {limit:.3g}"

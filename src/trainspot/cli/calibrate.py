@@ -138,7 +138,12 @@ def calibrate(
 
         members = potential.members(models)
         export_by_hand(
-            folder, dataset=frames, models=members, predictions=predicted, calibration=calibrations
+            folder,
+            dataset=frames,
+            models=members,
+            predictions=predicted,
+            calibration=calibrations,
+            select=config.select if config else None,
         )
     if output is not None:
         with replacing(output) as path:

@@ -68,13 +68,16 @@ def evaluate(
     """Predict FRAMES with each member of a committee; write predictions and disagreements.
 
     With the folder of `trainspot export`, the output also has the calibrated error bar (sigma) of
-    each frame and its threshold ratio.
+    each frame, its threshold ratio and its novelty: above 1 the frame is outside of what the
+    committee was trained on, and has no error bar.
     """
     if output.suffix != ".h5":
         raise InputError("predictions are HDF5 files", where=str(output), hint="use .h5")
     paths, calibrated = tuple(potential.members(models)), _bars.Calibrated.of(models)
     if calibrated is None and any(_bars.is_export(path) for path in models):
         _messages.note(_bars.ALONE)
+    if calibrated and calibrated.no_novelty:
+        _messages.warning(calibrated.no_novelty)
     kind = "" if calibrated and options["kind"] == KIND else options["kind"]  # of its members
     committee = stream.Models(paths, kind, options["dtype"], options["device"])
     stderr = click.get_text_stream("stderr")
@@ -90,6 +93,7 @@ def evaluate(
             **sizes,
             source=str(frames),
             trust=calibrated.trust if calibrated else None,
+            domain=calibrated.domain if calibrated else None,
             progress=bar.update,
         )
         labels = io.counts(dataset)

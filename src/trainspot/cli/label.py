@@ -1,4 +1,4 @@
-"""``trainspot label``: compute energies, forces and stresses with an ASE calculator."""
+"""``trainspot label``: energies, forces and stresses by an ASE calculator, or from a file."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--settings", "settings_file", type=FILE, help="Settings of the engine, JSON or YAML."
 )
+@click.option(
+    "--pool",
+    type=FILE,
+    help="File of labelled frames for the engine pool, which looks labels up by frame id.",
+)
 @workers_option("Processes that label at the same time, one frame each.")
 @click.option(
     "--failures", "failures_file", type=FILE, help="Write the failed frames to this file."
@@ -58,22 +63,22 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def label(
     frames: Path,
     engine: str,
-    calculator: str | None,
-    settings_file: Path | None,
     workers: int,
     mix_theories: bool,
     output: Path,
     config: Campaign | None,
-    **files: Path | None,
+    **more: Any,
 ) -> None:
     """Label the frames of FRAMES that have no energy or no forces.
 
     Equal frames are computed once. With --failures, failed frames go to that file with the reason;
     without it they stay in the output unlabelled.
     """
-    failures_file, journal_file = files["failures_file"], files["journal_file"]
+    failures_file, journal_file = more["failures_file"], more["journal_file"]
     _check_files(frames, output, failures_file, journal_file)
-    runner, settings = _engine(engine, calculator, settings_file, config)
+    runner, settings = _engine(
+        engine, more["calculator"], more["settings_file"], more["pool"], config
+    )
     theory, former = runner.theory(settings), base.former_theories(runner, settings)
     notes: list[str] = []
     dataset = base.renamed(io.read(frames), former, theory)
@@ -143,7 +148,11 @@ def _check_files(
 
 
 def _engine(
-    engine: str, calculator: str | None, settings_file: Path | None, config: Campaign | None
+    engine: str,
+    calculator: str | None,
+    settings_file: Path | None,
+    pool: Path | None,
+    config: Campaign | None,
 ) -> tuple[base.FrameEngine, Any]:
     """The engine and its settings: file over campaign, command line over both."""
     runner = base.engine(engine)
@@ -158,6 +167,10 @@ def _engine(
     if calculator is not None and (given("calculator") or "calculator" not in raw):
         raw["calculator"], parameters = calculators.parse(calculator, "--calculator")
         raw |= {"parameters": parameters} if parameters else {}
+    if pool is not None:
+        if not runner.pool_setting:
+            raise InputError(f"the engine '{engine}' looks no labels up", where="--pool")
+        raw[runner.pool_setting] = str(pool)
     if "calculator" in runner.Settings.model_fields and "calculator" not in raw:
         names = ", ".join(calculators.NAMES)
         raise InputError("no calculator", hint=f"give --calculator: {names}, or module:Class")

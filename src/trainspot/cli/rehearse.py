@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=SeveralValues)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--oracle", required=True,
+@click.option("--oracle",
               help="The cheap reference in place of DFT: an ASE calculator such as tersoff or "
-              "tblite:method=GFN1-xTB, module:Class, or a model file.")  # fmt: skip
+              "tblite:method=GFN1-xTB, module:Class, or a model file. Not needed if the campaign "
+              "looks its labels up (label.engine: pool).")  # fmt: skip
 @click.option("--trainer", default="toy", show_default=True,
               help="Trainer. The trainer of the campaign keeps its settings.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True,

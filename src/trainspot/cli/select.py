@@ -77,6 +77,13 @@ _DEFAULT = SelectSettings()
     help="Also flag frames that are farther from the training frames of --known than this share of "
     "its validation frames; or none.",
 )
+@click.option(
+    "--novelty-of",
+    type=click.Choice(["frames", "atoms", "both"]),
+    default=_DEFAULT.novelty_of,
+    show_default=True,
+    help="What novelty compares: frames as a whole, their farthest atoms, or both.",
+)
 @seed_option
 @json_option
 @config_option

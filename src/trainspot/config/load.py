@@ -16,6 +16,7 @@ from trainspot.config import document
 from trainspot.config.document import Document
 from trainspot.config.explain import explain
 from trainspot.config.models import Campaign, engine_sections
+from trainspot.io.pool import read_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,11 +90,20 @@ def load(path: Path | str, *, need_inputs: bool = True) -> Loaded:
         InputError: Any error in the file, with ``file:line`` and, for names, the nearest name.
     """
     loaded = resolve(document.read(Path(path)))
-    if need_inputs and not (loaded.campaign.structures or loaded.campaign.dataset):
-        raise InputError(
-            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
-        )
+    if need_inputs:
+        check_start(loaded.campaign, str(path))
     return loaded
+
+
+def check_start(campaign: Campaign, where: str) -> None:
+    """Refuse a campaign that names no frames to start from.
+
+    Raises:
+        InputError: Neither structures, nor a dataset, nor an explorer that draws from a pool.
+    """
+    if not (campaign.structures or campaign.dataset or campaign.starts_from_pool):
+        hint = "give 'structures: [FILE, …]' or 'dataset: FILE'"
+        raise InputError("no structures", where=where, hint=hint)
 
 
 def resolve(source: Document) -> Loaded:
@@ -114,7 +124,8 @@ def resolve(source: Document) -> Loaded:
         campaign = Campaign.model_validate(merged(differences, written))
     except ValidationError as error:
         raise explain(error, Campaign, source) from error
-    return Loaded(campaign, source, dict(leaves(differences)))
+    files = {stage: str((source.path.parent / f).absolute()) for stage, f in campaign.pools.items()}
+    return Loaded(campaign.with_pools(files), source, dict(leaves(differences)))
 
 
 def read_inputs(loaded: Loaded) -> Dataset:
@@ -128,6 +139,8 @@ def read_inputs(loaded: Loaded) -> Dataset:
     from trainspot.data.dataset import Dataset
 
     campaign, folder = loaded.campaign, loaded.document.path.parent
+    if campaign.starts_from_pool:
+        return first_of_pool(campaign, read_pool(campaign.pools["explore"]))
     if campaign.dataset:
         where = folder / campaign.dataset
         frames = io.read(where, theory=_GIVEN_THEORY)
@@ -138,6 +151,7 @@ def read_inputs(loaded: Loaded) -> Dataset:
                 f"has labels of several levels of theory ({theories})", where=str(where)
             )
         more = campaign.stop.max_iterations > 1 or not frames.is_labelled.all()
+        more = more and frames.theories != _theories_looked_up(campaign)
         if frames.theories and more and not campaign.train.mix_theories:
             raise InputError(
                 f"has labels, and the campaign will add labels of {campaign.label.engine}",
@@ -156,6 +170,31 @@ def read_inputs(loaded: Loaded) -> Dataset:
             )
         parts.append(read.without_labels())
     return Dataset.concatenate(parts).merge()
+
+
+def first_of_pool(campaign: Campaign, pool: Dataset) -> Dataset:
+    """The frames of the first training, drawn from a pool: without labels, each with its split.
+
+    The splits are assigned here, since the frames are complete: no strategy changes them.
+
+    Args:
+        campaign: A campaign whose explorer draws from a pool.
+        pool: The pool.
+    """
+    from trainspot.explore.pool import drawn
+    from trainspot.split import assign
+
+    explore, seed = campaign.explore, campaign.seed
+    rows = explore.explorer.draw(
+        pool.without_labels(), (), explore.settings, seed=seed, iteration=0
+    )
+    return assign(drawn(pool, rows, 0), campaign.split.fractions, seed=seed)
+
+
+def _theories_looked_up(campaign: Campaign) -> list[str]:
+    """The level of theory of labels that are looked up; empty if labels are computed."""
+    label = campaign.label
+    return read_pool(campaign.pools["label"]).theories if label.labeller.looks_up else []
 
 
 def foundation_file(loaded: Loaded) -> Path | None:
@@ -272,6 +311,8 @@ def _for_engines(protocol: dict[str, Any], written: Mapping[str, Any]) -> dict[s
         engine = chosen or section.get("engine") or model.model_fields["engine"].default
         if isinstance(engine, str) and engine in per_engine:
             section["settings"] = per_engine[engine]
+        foreign = model.foreign_keys(engine) if isinstance(engine, str) else frozenset()
+        section = {key: value for key, value in section.items() if key not in foreign}
         if section:
             differences[stage] = section
     return differences

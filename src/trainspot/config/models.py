@@ -7,13 +7,14 @@ Each number has one place: defaults are in these models and in the models of the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from trainspot.common import plugins
-from trainspot.common.errors import TrainspotError, UnknownNameError
+from trainspot.common.errors import InputError, TrainspotError, UnknownNameError
 from trainspot.config.stages import (
     EngineSection,
     EvaluateSection,
@@ -164,9 +165,10 @@ class Campaign(Section):
             raise PydanticCustomError("dispersion", "{text}", {"text": text})
         from trainspot.augment.plan import DEFAULT_PLAN, parse_plan
 
+        self._share_pool()
         listed = self.augment
         if listed is None:
-            listed = () if self.dataset else tuple(DEFAULT_PLAN)
+            listed = () if self.dataset or self.starts_from_pool else tuple(DEFAULT_PLAN)
         try:
             strategies = parse_plan([dict(item) for item in listed], where="augment")
         except TrainspotError as error:
@@ -177,6 +179,46 @@ class Campaign(Section):
         ]
         object.__setattr__(self, "augment", tuple(full))  # frozen for everybody else
         return self
+
+    @property
+    def starts_from_pool(self) -> bool:
+        """Whether the first frames are drawn from the pool of the explorer."""
+        is_given = bool(self.structures or self.dataset)
+        return self.explore.explorer.draws_from_pool and not is_given
+
+    @property
+    def pools(self) -> dict[str, Any]:
+        """File of each stage whose engine works on a file of frames."""
+        files: dict[str, str] = {}
+        for stage in engine_sections():
+            section: EngineSection = getattr(self, stage)
+            if name := section.plugin(section.engine).pool_setting:
+                files[stage] = getattr(section.settings, name)
+        return files
+
+    def with_pools(self, files: Mapping[str, str]) -> Self:
+        """The campaign with other files, by stage; see ``pools``."""
+        changed = {}
+        for stage, file in files.items():
+            section: EngineSection = getattr(self, stage)
+            name = section.plugin(section.engine).pool_setting
+            settings = section.settings.model_copy(update={name: file})
+            changed[stage] = section.model_copy(update={"settings": settings})
+        return self.model_copy(update=changed)
+
+    def _share_pool(self) -> None:
+        """Give an engine without a file the file of the other stage."""
+        files = self.pools
+        named = next((file for file in files.values() if file), None)
+        if files and named is None:
+            stage = "explore" if "explore" in files else next(iter(files))
+            section: EngineSection = getattr(self, stage)
+            setting = section.plugin(section.engine).pool_setting
+            what = f"engine '{section.engine}' of {stage} needs a file of frames"
+            raise refused(InputError(what, hint=f"give {stage}.{setting}"))
+        for stage in (stage for stage, file in files.items() if file is None):
+            full = self.with_pools({stage: str(named)})
+            object.__setattr__(self, stage, getattr(full, stage))
 
 
 def engine_sections() -> dict[str, type[EngineSection]]:

@@ -33,7 +33,11 @@ def schema() -> dict[str, Any]:
                 continue  # this engine cannot be used here; others can
             for part, definition in settings.pop("$defs", {}).items():
                 definitions[f"{name}.{engine}.{part}"] = definition
-            definitions[f"{name}.{engine}"] = _with_engine(own, engine, settings)
+            keys = section.foreign_keys(engine)
+            mine = {key: part for key, part in own["properties"].items() if key not in keys}
+            definitions[f"{name}.{engine}"] = _with_engine(
+                {**own, "properties": mine}, engine, settings
+            )
             engines.append({"$ref": f"#/$defs/{name}.{engine}"})
         definitions[name] = {"anyOf": engines, "description": own.get("description", "")}
     tree["properties"]["protocol"]["enum"] = list(protocols())

@@ -9,7 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
@@ -90,6 +99,12 @@ class EngineSection(Section, ABC):
         """
         return cls.plugin(engine).Settings
 
+    @classmethod
+    def foreign_keys(cls, engine: str) -> frozenset[str]:
+        """Keys of the stage that mean nothing to an engine; they are refused with this engine."""
+        del engine
+        return frozenset()
+
     @model_validator(mode="before")
     @classmethod
     def _nest_settings(cls, data: Any) -> Any:
@@ -158,6 +173,11 @@ class LabelSection(EngineSection):
         """See the base class."""
         return label_engine(engine)
 
+    @property
+    def labeller(self) -> type[LabelEngine]:
+        """The engine."""
+        return self.plugin(self.engine)
+
 
 class TrainSection(EngineSection):
     """How the committee is trained."""
@@ -219,11 +239,13 @@ class TrainSection(EngineSection):
 
 
 class ExploreSection(EngineSection, Plan):
-    """How new frames are found: molecular dynamics with one member, drawn at random."""
+    """How new frames are found: molecular dynamics with one random member, or from a pool."""
 
     seam: ClassVar[str] = "trainspot.explore"
 
-    engine: str = Field("lammps", description="molecular-dynamics program")
+    engine: str = Field(
+        "lammps", description="molecular-dynamics program; or pool, for the frames of a file"
+    )
     max_concurrent: MaxConcurrent = Field("auto", description=_CONCURRENT)
 
     @classmethod
@@ -232,8 +254,34 @@ class ExploreSection(EngineSection, Plan):
         return explorer(engine)
 
     @property
+    def explorer(self) -> type[Explorer]:
+        """The engine."""
+        return self.plugin(self.engine)
+
+    @classmethod
+    def foreign_keys(cls, engine: str) -> frozenset[str]:
+        """The keys of molecular dynamics, for an engine that runs none."""
+        draws = engine in plugins.names(cls.seam) and explorer(engine).draws_from_pool
+        return frozenset(Plan.model_fields) if draws else frozenset()
+
+    @model_validator(mode="after")
+    def _has_its_own_keys(self) -> Self:
+        """Refuse keys of molecular dynamics if the engine runs none."""
+        if foreign := sorted(self.foreign_keys(self.engine) & self.model_fields_set):
+            what = f"'{foreign[0]}' is a setting of molecular dynamics"
+            hint = f"remove it: engine '{self.engine}' runs no dynamics"
+            raise refused(InputError(what, hint=hint))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_foreign_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        foreign = self.foreign_keys(self.engine)
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name not in foreign}
+
+    @property
     def plan(self) -> Plan:
-        """The keys of this section that define the runs, for all engines."""
+        """The keys of this section that define the runs, for all engines that run any."""
         return Plan(**{name: getattr(self, name) for name in Plan.model_fields})
 
 

@@ -25,6 +25,7 @@ from trainspot.evaluate import batch
 from trainspot.models import potential
 from trainspot.models.potential import Potential
 from trainspot.predictions import files
+from trainspot.predictions.domain import Domain
 from trainspot.predictions.error_bars import Trust
 from trainspot.predictions.predictions import Predictions, RmseSum
 from trainspot.predictions.statistics import Array
@@ -93,6 +94,7 @@ def evaluate_to_file(
     workers: int | None = None,
     source: str = "",
     trust: Mapping[str, Trust] | None = None,
+    domain: Domain | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Errors:
     """Write the predictions of each member; memory does not grow with the number of frames.
@@ -105,6 +107,7 @@ def evaluate_to_file(
         workers: Processes; by default one per core if there are enough frames.
         source: Source of the frames, stored in the file.
         trust: Calibration of this committee; with it the file also has error bars.
+        domain: Training frames of this committee; with it the file also has the novelty.
         progress: Called with the number of frames evaluated since the last call.
 
     Returns:
@@ -122,9 +125,11 @@ def evaluate_to_file(
     sums: dict[str, RmseSum] = {}
     useful = np.zeros(len(names), dtype=np.bool_)
     digests = [batch.digest(path) for path in models.paths if path.exists()]
-    with files.writing(target, frames.n_atoms, names, source, trust, digests) as file:
+    with files.writing(
+        target, frames.n_atoms, names, source, trust, digests, novelty=domain is not None
+    ) as file:
         for labels, predicted in _results(frames, models, names, max_atoms, workers):
-            file.add(predicted)
+            file.add(predicted, domain.novelty(labels) if domain else None)
             for name, rows in _by_set(labels):
                 part = RmseSum.of(predicted.take(rows), labels)
                 sums[name] = sums[name] + part if name in sums else part

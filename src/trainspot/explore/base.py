@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from trainspot.common import plugins
@@ -13,7 +14,9 @@ from trainspot.common.errors import InputError
 from trainspot.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    from numpy.typing import NDArray
 
     from trainspot.data.dataset import Dataset
     from trainspot.explore.schedule import Run
@@ -63,30 +66,40 @@ class Explored:
 class Explorer(Engine, abstract=True):
     """Base class of the engines in the entry-point group ``trainspot.explore``.
 
-    An engine whose program runs elsewhere has its pure half in this class and its work chain in
-    ``aiida.workflows``. ``trainspot.testing.check_explorer`` tests an engine.
+    An explorer makes frames by molecular dynamics, or it draws frames from a pool. An engine whose
+    program runs elsewhere has its pure half in this class and its work chain in
+    ``aiida.workflows``. One that draws from a pool needs no work chain: drawing is a decision.
+    ``trainspot.testing.check_explorer`` tests an engine.
 
     Attributes:
         name: Name in the entry-point group.
-        Settings: Pydantic model of the engine's settings.
+        Settings: Pydantic model of the engine's settings; of one that runs molecular dynamics,
+            derived from ``MdSettings``.
         default_code: AiiDA code that runs it unless the user names another.
         runs_in_process: Whether ``run`` explores in the calling process, without AiiDA.
+        draws_from_pool: Whether ``draw`` chooses frames of the file that ``pool_setting`` names.
+            Such an explorer takes no model, no start frames and no temperature: the keys of
+            ``schedule.Plan`` are refused in its campaigns.
 
     See ``trainspot.engine.Engine`` for the declarations of all engines.
     """
 
     group: ClassVar[str] = GROUP
     name: ClassVar[str]
-    Settings: ClassVar[type[MdSettings]]
+    Settings: ClassVar[type[BaseModel]]
     default_code: ClassVar[str]
     runs_in_process: ClassVar[bool] = False
+    draws_from_pool: ClassVar[bool] = False
 
     required: ClassVar[Mapping[str, str]] = {
         "name": "the name in the entry-point group",
         "Settings": "settings model, derived from MdSettings",
         "default_code": "the AiiDA code that runs it, label@computer",
     }
-    capabilities: ClassVar[Mapping[str, str]] = {"runs_in_process": "run"}
+    capabilities: ClassVar[Mapping[str, str]] = {
+        "runs_in_process": "run",
+        "draws_from_pool": "draw",
+    }
 
     @classmethod
     def run(
@@ -114,6 +127,36 @@ class Explorer(Engine, abstract=True):
         """
         del starts, runs, model, settings, progress
         raise InputError(f"explore engine '{cls.name}' needs AiiDA", hint="use it in a campaign")
+
+    @classmethod
+    def draw(
+        cls,
+        pool: Dataset,
+        taken: Collection[str],
+        settings: Any,
+        *,
+        seed: int,
+        iteration: int,
+    ) -> NDArray[np.intp]:
+        """Draw the frames of one exploration, if the class ``draws_from_pool``.
+
+        Args:
+            pool: All frames of the pool, each once, without labels.
+            taken: Ids of frames that are not drawn: those in the dataset, and those that could
+                not be labelled.
+            settings: An instance of ``Settings``.
+            seed: The campaign's seed.
+            iteration: Active-learning iteration. 0: draw the frames of the first training, for a
+                campaign that has no other start.
+
+        Returns:
+            Rows of the pool, each once.
+
+        Raises:
+            InputError: The engine runs molecular dynamics.
+        """
+        del pool, taken, settings, seed, iteration
+        raise InputError(f"explore engine '{cls.name}' does not draw from a pool")
 
     @classmethod
     def adds_dispersion(cls, settings: Any) -> bool:

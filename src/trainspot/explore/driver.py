@@ -12,11 +12,12 @@ LAMMPS removes the fix at ``clear``, so each section of a deck names its own mod
 the comment runs in plain LAMMPS.
 
 The model can be the folder of an exported committee, whose mean then drives the run. A committee
-has error bars, with three more options: ``uncertainty=FILE`` writes a table with a row every
+has error bars, with four more options: ``uncertainty=FILE`` writes a table with a row every
 ``every=100`` steps (see ``watch.COLUMNS``), and ``stop=0.5`` ends the runs of the section as soon
-as the error bar of the force on any atom exceeds this limit in eV/Å. With ``uncertainty`` or
-``stop``, the atom property ``d_uncertainty`` can be dumped. If bars are not calibrated, the log and
-a comment above the table say so.
+as the error bar of the force on any atom exceeds this limit in eV/Å. If the folder knows its
+training frames, their distance is computed every ``novelty=100`` steps; error bars are NaN while
+the novelty is above 1. With ``uncertainty`` or ``stop``, the atom property ``d_uncertainty`` can be
+dumped. If bars are not calibrated, the log and a comment above the table say so.
 
 A deck that contradicts the model is refused before its first step, see ``sanity``; ``masses=any``
 allows masses that differ from those of the elements.
@@ -60,6 +61,7 @@ export, the comment may also have:
 
   uncertainty=FILE   write a table of error bars
   every=STEPS        steps between two rows of the table (100)
+  novelty=STEPS      steps between two computations of the novelty (as every=)
   stop=LIMIT         end the run when the error bar of the force on an atom exceeds LIMIT (eV/Å)
 
 The deck needs `units metal` and the masses of the elements; masses=any allows other masses.

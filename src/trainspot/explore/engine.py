@@ -141,6 +141,8 @@ class Forces:
         if self._watch is None or not isinstance(self._model, Uncertain):
             return self._model.predict(prepared)[0]
         labels, bars = self._model.predict_with_bars(prepared)[0]
+        if self._watch.needs_novelty(step):
+            self._watch.keep(self._model.novelty([frame]))
         if self._watch.see(step, order, bars):
             self._lmp.force_timeout()
         return labels

@@ -25,7 +25,8 @@ N = TypeVar("N", int, float)
 _REFUSED: Final = {"jump", "label", "next", "if", "include", "partition", "quit", "python"}
 _DIRECTIVE = re.compile(r"^\s*#\s*trainspot\s+(?=.*\bmodel=)(?P<words>.+)$")
 _KEYS: Final = {
-    *("model", "kind", "elements", "dtype", "device", "uncertainty", "every", "stop", "masses")
+    *("model", "kind", "elements", "dtype", "device", "uncertainty", "every", "stop", "masses"),
+    "novelty",
 }
 
 
@@ -42,6 +43,7 @@ class Directive:
         device: ``cpu`` or ``cuda``.
         uncertainty: Table of the error bars, or ``""``.
         every: Steps between its rows.
+        novelty: Steps between two computations of the novelty, or ``None``: as ``every``.
         stop: Error bar of a force above which the runs end, eV/Å, or ``None``.
         masses: ``any`` if atoms may have other masses than their elements, or ``""``.
     """
@@ -54,6 +56,7 @@ class Directive:
     device: str = "cpu"
     uncertainty: str = ""
     every: int = 100
+    novelty: int | None = None
     stop: float | None = None
     masses: str = ""
 
@@ -72,7 +75,14 @@ class Directive:
                 hint="name the folder of an exported committee",
             )
         table = Path(self.uncertainty) if self.uncertainty else None
-        return Watch(lmp, table, self.every, self.stop, calibrated=model.calibrated)
+        return Watch(
+            lmp,
+            table,
+            self.every,
+            self.stop,
+            calibrated=model.calibrated,
+            novelty=self.novelty or self.every,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +189,14 @@ def _directive(line: int, words: str, where: str) -> Directive:
     elements = tuple(values.pop("elements").split(","))
     every = _number(values.pop("every", "100"), int, "every", where)
     stop = _number(values.pop("stop"), float, "stop", where) if "stop" in values else None
+    novelty = _number(values.pop("novelty"), int, "novelty", where) if "novelty" in values else None
+    if novelty is not None and stop is None and "uncertainty" not in values:
+        raise InputError("novelty= without uncertainty=FILE or stop=LIMIT", where=where)
     if values.get("masses", "any") != "any":
         raise InputError(f"masses={values['masses']}", where=where, hint="known: masses=any")
-    return Directive(line=line, elements=elements, every=every, stop=stop, **values)
+    return Directive(
+        line=line, elements=elements, every=every, stop=stop, novelty=novelty, **values
+    )
 
 
 def _number(text: str, kind: type[N], key: str, where: str) -> N:

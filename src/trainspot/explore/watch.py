@@ -11,7 +11,7 @@ import numpy as np
 from trainspot.common.errors import InputError
 from trainspot.common.properties import PROPERTIES
 from trainspot.models.potential import caution
-from trainspot.predictions.error_bars import FORMER_RATIO, RATIO
+from trainspot.predictions.error_bars import FORMER_RATIO, NOVELTY, RATIO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 PROPERTY: Final = "d_uncertainty"
 """Atom property with the error bar of the force on each atom, eV/Å; can be dumped."""
 
-COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", RATIO, FORMER_RATIO)
-"""Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ, twice."""
+COLUMNS: Final = ("step", "energy", "forces", "forces_max", "stress", RATIO, FORMER_RATIO, NOVELTY)
+"""Of the table: eV/atom; eV/Å, root mean square and maximum over atoms; eV/Å³; Δ/τ, twice; and the
+novelty."""
 
 
 class Watch:
@@ -40,6 +41,7 @@ class Watch:
         every: Steps between two rows.
         limit: Error bar of the force on an atom, eV/Å, beyond which the run ends, or ``None``.
         calibrated: See ``potential.Uncertain``.
+        novelty: Steps between two computations of the novelty. The result holds until the next.
 
     Raises:
         InputError: The table cannot be written.
@@ -53,6 +55,7 @@ class Watch:
         limit: float | None = None,
         *,
         calibrated: frozenset[str],
+        novelty: int = 100,
     ) -> None:
         """Add the atom property and begin the table."""
         self.stopped = ""
@@ -62,6 +65,8 @@ class Watch:
             self.warning += f"; stop={limit:g} acts on them"
         self._lmp, self._every, self._limit = lmp, every, limit
         self._last = -1
+        self._between, self._begun = novelty, False
+        self._novelty: float | None = None
         self._file: IO[str] | None = None
         if table is not None:
             try:
@@ -73,8 +78,20 @@ class Watch:
             self._row(COLUMNS)
         lmp.command(f"fix trainspot_bars all property/atom {PROPERTY}")
 
+    def needs_novelty(self, step: int) -> bool:
+        """Whether this step is one at which the novelty is computed."""
+        return not self._begun or step % self._between == 0
+
+    def keep(self, novelty: NDArray[np.float64] | None) -> None:
+        """Note the novelty of the present step, ``None`` if the model does not know it."""
+        self._begun = True
+        self._novelty = None if novelty is None else float(novelty[0])
+
     def see(self, step: int, order: NDArray[np.int64], bars: ErrorBars) -> bool:
         """Note the bars of a step; returns whether the run must end.
+
+        Where the latest novelty is above 1, the table and the atom property have NaN: nothing is
+        known about errors there. The limit still applies to the bars of the disagreement.
 
         Args:
             step: Number of the step.
@@ -87,12 +104,18 @@ class Watch:
         largest = float(bars.forces.max())
         if math.isnan(largest):
             raise InputError("a committee of one has no error bars")
-        self._lmp.numpy.extract_atom(PROPERTY)[order] = bars.forces
         beyond = self._limit is not None and largest > self._limit
+        if self._novelty is not None:
+            bars = bars.with_novelty(self._novelty)
+        self._lmp.numpy.extract_atom(PROPERTY)[order] = bars.forces
         if (step % self._every == 0 or beyond) and step != self._last:
             self._last = step
             ratio = bars.threshold_ratio
-            values = (bars.energy, bars.frame_forces, largest, bars.stress, ratio, ratio)
+            worst = float(bars.forces.max())
+            values = (
+                *(bars.energy, bars.frame_forces, worst, bars.stress, ratio, ratio),
+                bars.novelty,
+            )
             self._row((step, *("" if v is None else f"{v:.6g}" for v in values)))
         if beyond:
             self.stopped = (

@@ -19,6 +19,9 @@ from trainspot.judge.verdict import State
 NOVELTY: Final = "novelty"
 """The name of novelty among the causes of a flag."""
 
+NOVELTY_OF: Final = {"frames": "novelty_frames", "atoms": "novelty_atoms"}
+"""The names of the two measures of novelty among the counts of flagged frames."""
+
 
 class Kind(StrEnum):
     """The result of the judgement for an explored frame."""
@@ -109,10 +112,18 @@ class Method:
 
 @dataclass(frozen=True)
 class Beyond:
-    """A value beyond its limit, both in one unit."""
+    """A descriptor distance beyond its limit.
 
-    value: float
-    limit: float
+    Attributes:
+        value: Distance; ``None``: infinite, because no training atom has the element of the atom.
+        limit: Its limit.
+        atom: Index of the atom from 0, for the distance to the training atoms of its element;
+            ``None``: the distance of the whole frame to the nearest training frame.
+    """
+
+    value: float | None = None
+    limit: float = 0.0
+    atom: int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,8 @@ class FrameDecision:
             (Å), the largest force (eV/Å), or the volume per atom over that of the start frame.
         limit: The limit of ``value``.
         method: How the frame was chosen or why it was passed over; ``None`` without a choice.
-        novelty: For a novel frame: descriptor distance to the nearest training frame and its limit.
+        novelty: For a novel frame: its distance and limit; of two measures, that with the larger
+            ratio.
         contact: The atoms of an overlap.
         force: For an overlap that a force confirmed: the largest force that a member predicts on
             one of the two atoms, and its limit, eV/Å; ``None`` for a distance below the floor, and

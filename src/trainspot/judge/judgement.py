@@ -47,7 +47,8 @@ class Judgement:
         fallback: Whether there was no pair to find thresholds with; the choice was then random.
         decisions: The decision about each explored id.
         flagged_by: Number of frames that each property and ``novelty`` flags; a frame can count
-            several times.
+            several times. If novelty compares frames and atoms, ``novelty_frames`` and
+            ``novelty_atoms`` count the frames that each of them flags.
         near_duplicates: Valid frames that nearly equal a frame of the dataset or an explored one.
         novelty: The thresholds of novelty and their data.
         budget_spent: Whether the label budget is too small for the verdict; no frame is then
@@ -154,6 +155,7 @@ def judge(
     iteration: int,
     seed: int,
     starts: Dataset,
+    is_rest: bool = False,
 ) -> Judgement:
     """Screen, flag, draw the audit, select and give the verdict.
 
@@ -167,6 +169,7 @@ def judge(
         iteration: Number of this iteration; the first is 1.
         seed: Seed of the campaign; the draws of different iterations are independent.
         starts: Start frames of the trajectories, for the screen.
+        is_rest: Whether the explorer has no other frame.
 
     Raises:
         InputError: A frame that the predictions lack, or an unknown selection method.
@@ -180,13 +183,15 @@ def judge(
     valid = sorted(identity for identity in screened.kept if identity not in met)
     frames = explored.select(valid)
     space = Space.of(frames, known, by.descriptor) if _needs_space(by, selection) else None
-    novelty = space.novelty(by.novelty, by.near_duplicate) if space else Novelty()
+    novelty = Novelty()
+    if space:
+        novelty = space.novelty(by.novelty, by.near_duplicate, by.novelty_of)
+    remote = space.remote(novelty) if space and novelty.is_fitted else None
     ratios = threshold_ratios(predictions.select(valid), calibrations)
     disagrees = _any_beyond(ratios, len(valid))
     novel = np.zeros(len(valid), dtype=np.bool_)
-    limits = novelty.of(frames)
-    if space and novelty.thresholds:
-        ratios[NOVELTY] = space.from_training() / limits
+    if remote:
+        ratios[NOVELTY] = remote.ratio
         novel = ratios[NOVELTY] > 1.0
     fallback = all(calibration.is_blind() for calibration in calibrations.values())
     state = verdict(
@@ -198,6 +203,7 @@ def judge(
         settings=settings.stop,
         novel=int(novel.sum()),
         expected=1.0 - novelty.share if novelty.share else 0.0,
+        is_rest=is_rest,
     )
     score = np.max(np.stack([*ratios.values(), np.zeros(len(valid))]), axis=0)
     repeated = space.repeated(by.near_duplicate, score) if space else {}
@@ -212,8 +218,8 @@ def judge(
     for row, identity in enumerate(valid):
         stands_out = {name: float(ratio[row]) for name, ratio in ratios.items()}
         kind, method = drawn.kind(identity), drawn.how.get(identity)
-        limit = float(limits[row])
-        decisions[identity] = _decided(kind, method, stands_out, calibrations, limit)
+        beyond = remote.beyond(row) if remote else None
+        decisions[identity] = _decided(kind, method, stands_out, calibrations, beyond)
     return Judgement(
         verdict=state,
         selected=drawn.selected,
@@ -225,7 +231,8 @@ def judge(
         valid=len(valid),
         fallback=fallback,
         decisions=dict(sorted(decisions.items())),
-        flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()},
+        flagged_by={name: int(np.sum(ratio > 1.0)) for name, ratio in ratios.items()}
+        | (remote.flagged_by() if remote else {}),
         near_duplicates=len(repeated),
         novelty=novelty,
         screen_audit=tuple(audited),
@@ -271,13 +278,12 @@ def _decided(
     method: Method | None,
     ratios: dict[str, float],
     calibrations: Mapping[str, Calibration],
-    novel_beyond: float,
+    novelty: Beyond | None,
 ) -> FrameDecision:
     """The decision with the property of the largest ratio, and the distance of a novel frame."""
-    far = ratios.pop(NOVELTY, 0.0)
+    ratios.pop(NOVELTY, None)
     name = max(ratios, key=lambda key: ratios[key])
     threshold = calibrations[name].threshold
-    novelty = Beyond(far * novel_beyond, novel_beyond) if far > 1.0 else None
     return FrameDecision(kind, name, ratios[name] * threshold, threshold, method, novelty)
 
 

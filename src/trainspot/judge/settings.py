@@ -11,6 +11,7 @@ from trainspot.descriptors import DescriptorSettings
 from trainspot.geometry import OVERLAP_FACTOR, OVERLAP_FLOOR
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NoveltyOf = Literal["frames", "atoms", "both"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -102,9 +103,15 @@ class SelectSettings(_Settings):
     )
     novelty: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         0.95,
-        description="also flag frames that are farther from the training frames than this "
-        "share of the validation frames with the same number of periodic directions; "
+        description="also flag novel frames: frames that are farther from the training frames "
+        "than this share of the validation frames with the same number of periodic directions; "
         "null: flag by disagreement only",
+    )
+    novelty_of: NoveltyOf = Field(
+        "both",
+        description="what novelty compares with the training frames: frames (the frame as a "
+        "whole); atoms (its farthest atom, with training atoms of the same element); both: either "
+        "makes a frame novel",
     )
     near_duplicate: float = Field(
         5e-4,

@@ -7,6 +7,7 @@
                        │                          ├ continue
                        ├ converged (no audit)     └ exhausted
                        ├ exhausted
+                       ├ pool_exhausted
                        └ no_valid_exploration
 """
 
@@ -31,6 +32,8 @@ class State(StrEnum):
     """Stop: the committee meets the tolerances, as far as the campaign checked it."""
     EXHAUSTED = "exhausted"
     """Stop: that was the last iteration."""
+    POOL_EXHAUSTED = "pool_exhausted"
+    """Stop: the pool has no other frame to judge."""
     NO_VALID_EXPLORATION = "no_valid_exploration"
     """An error: the exploration left no new frame to judge."""
 
@@ -45,6 +48,7 @@ def verdict(
     settings: StopSettings,
     novel: int = 0,
     expected: float = 0.0,
+    is_rest: bool = False,
 ) -> State:
     """The next step after an exploration.
 
@@ -62,9 +66,10 @@ def verdict(
         settings: The stopping rules.
         novel: Number of novel valid frames.
         expected: Share of novel frames in an exploration without new structures.
+        is_rest: Whether the explorer has no other frame, such as one that draws from a pool.
     """
     if valid == 0:
-        return State.NO_VALID_EXPLORATION
+        return State.POOL_EXHAUSTED if is_rest else State.NO_VALID_EXPLORATION
     few_novel = novel <= max(settings.converged_share, expected) * valid
     few_flagged = flagged <= settings.converged_share * valid
     quiet = few_flagged and few_novel and valid >= settings.min_valid * explored

@@ -12,7 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.formula import Formula
 
-from trainspot.common.errors import InputError, MissingExtraError
+from trainspot.common.errors import InputError
 from trainspot.common.properties import UNITS
 from trainspot.data.dataset import Dataset
 from trainspot.data.failure import failure_of
@@ -22,7 +22,7 @@ from trainspot.descriptors import DescriptorSettings
 from trainspot.judge.atoms import collect_atoms
 from trainspot.judge.decision import FrameDecision, Kind
 from trainspot.judge.judgement import Judgement
-from trainspot.judge.space import Space
+from trainspot.judge.surroundings import Distance, Nearest, surroundings
 from trainspot.predictions.calibration import Calibration
 from trainspot.predictions.predictions import Predictions
 
@@ -135,40 +135,6 @@ class WorstAtom:
     disagreement: float
     predicted_error: float | None
     true_error: float | None
-
-
-@dataclass(frozen=True)
-class Distance:
-    """The distance of a frame from the training frames.
-
-    Attributes:
-        distance: Descriptor distance to the nearest training frame; ``None`` without training
-            frames or without a descriptor.
-        threshold: Distance beyond which a frame is novel; ``None``: the iteration had no
-            threshold.
-        exceeds: Whether the frame is novel.
-        note: Why there is no threshold or no distance.
-    """
-
-    distance: float | None
-    threshold: float | None
-    exceeds: bool
-    note: str
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The labelled frame nearest to another frame.
-
-    Attributes:
-        frame: Id of the labelled frame.
-        strategy: Strategy that made the labelled frame.
-        distance: Descriptor distance.
-    """
-
-    frame: str
-    strategy: str
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -307,7 +273,7 @@ def _judging(frame: Frame, past: Past) -> Judged:
     )
     strategy = start.origin.strategy if start else None
     predicted = past.predictions.select([frame.id])
-    novelty, nearest = _surroundings(frame, past)
+    novelty, nearest = surroundings(frame, past.known, past.descriptor, past.judgement.novelty)
     return Judged(
         Met(past.n, origin.parent, strategy, origin.trajectory, *conditions),
         past.judgement.decisions[frame.id],
@@ -363,25 +329,3 @@ def _properties(
             true_error=float(error[name][0]) if has[name][0] and is_finite else None,
         )
     return properties
-
-
-def _surroundings(frame: Frame, past: Past) -> tuple[Distance, Nearest | None]:
-    """Novelty and the nearest labelled frame, computed again: descriptors are not stored."""
-    try:
-        alone = Dataset.from_frames([frame])
-        space = Space.of(alone, past.known, past.descriptor)
-    except MissingExtraError as error:
-        return Distance(None, None, exceeds=False, note=str(error)), None
-    distance = float(space.from_training()[0])
-    limit = float(past.judgement.novelty.of(alone)[0])
-    novelty = Distance(
-        distance if math.isfinite(distance) else None,
-        limit if math.isfinite(limit) else None,
-        exceeds=distance > limit,
-        note=past.judgement.novelty.note,
-    )
-    nearest = space.nearest_known(0)
-    if nearest is None:
-        return novelty, None
-    identity, away = nearest
-    return novelty, Nearest(identity, past.known.by_id(identity).origin.strategy, away)

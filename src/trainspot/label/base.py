@@ -84,6 +84,9 @@ class LabelEngine(Engine, abstract=True):
             self-consistency"); for engines whose calculations have such statuses.
         continued: Exit statuses after which the engine continues in another attempt, so that more
             attempts may help.
+        looks_up: Whether labels are looked up in the file that ``pool_setting`` names. They cost
+            nothing, so the labels of all explored frames are known: reports compare the committee
+            with them. Only frames of the file can be labelled.
 
     See ``trainspot.engine.Engine`` for the declarations of all engines.
     """
@@ -95,6 +98,7 @@ class LabelEngine(Engine, abstract=True):
     runs_in_process: ClassVar[bool] = False
     failures: ClassVar[Mapping[int, str]] = {}
     continued: ClassVar[frozenset[int]] = frozenset()
+    looks_up: ClassVar[bool] = False
 
     required: ClassVar[Mapping[str, str]] = {
         "name": "the name in the entry-point group",
@@ -187,6 +191,8 @@ def former_theories(engine: LabelEngine, settings: EngineSettings) -> list[str]:
         engine: The engine.
         settings: Complete; see ``LabelEngine.theory``.
     """
+    if settings.formerly_decisive() == settings.decisive():
+        return []
     now = engine.theory(settings)
     prefix = now.rpartition("-")[0]
     former = fingerprint(prefix, settings.formerly_decisive())

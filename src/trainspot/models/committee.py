@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
-from trainspot.common.errors import InputError
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.data import lattice
+from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame, Labels
+from trainspot.descriptors import require
 from trainspot.models import potential
 from trainspot.models.exported import CALIBRATION, CalibrationFile
+from trainspot.models.novelty_file import read_domain
 from trainspot.models.potential import Composite, ErrorBars, Potential, Uncertain
+from trainspot.predictions.domain import Domain
 from trainspot.predictions.error_bars import NINETY, RATIO, Trust, calibrated
 from trainspot.predictions.predictions import Predictions
+from trainspot.predictions.statistics import Array
 
 KIND: Final = "committee"
 
@@ -32,6 +38,7 @@ class CommitteePotential(Uncertain, Composite):
     Args:
         members: The committee.
         trust: Calibration of each calibrated property; other bars are raw disagreements.
+        domain: The training frames, for novelty; ``None``: not known.
 
     Raises:
         InputError: No member, or members that know different elements.
@@ -40,13 +47,17 @@ class CommitteePotential(Uncertain, Composite):
     kind: ClassVar[str] = KIND
 
     def __init__(
-        self, members: Sequence[Potential], trust: Mapping[str, Trust] | None = None
+        self,
+        members: Sequence[Potential],
+        trust: Mapping[str, Trust] | None = None,
+        domain: Domain | None = None,
     ) -> None:
-        """Keep the members and their calibration."""
+        """Keep the members, their calibration and their domain."""
         if not members:
             raise InputError("a committee needs at least one model")
         self.members = list(members)
         self.trust = dict(trust or {})
+        self.domain = domain
         self.calibrated = frozenset(self.trust)
         self.cutoff = max(member.cutoff for member in members)
         shared = set.intersection(*(set(member.numbers) for member in members))
@@ -72,6 +83,8 @@ class CommitteePotential(Uncertain, Composite):
     def load(cls, path: Path, *, dtype: str = "float64", device: str = "cpu") -> Self:
         """Load an exported committee.
 
+        Without the library of descriptors, one warning says that novelty is not computed.
+
         Raises:
             InputError: Not such a folder, or a model kind that is not installed.
             DataError: A file is damaged.
@@ -79,7 +92,16 @@ class CommitteePotential(Uncertain, Composite):
         calibration = CalibrationFile.of_export(path)
         files = calibration.model_files
         members = [potential.load(file, dtype=dtype, device=device) for file in files]
-        return cls(members, calibration.trust())
+        domain, missing = usable_domain(path)
+        if missing:
+            warnings.warn(missing, stacklevel=2)
+        return cls(members, calibration.trust(), domain)
+
+    def novelty(self, frames: Sequence[Frame]) -> Array | None:
+        """See ``Uncertain.novelty``; ``None`` for an export without ``novelty.h5``."""
+        if self.domain is None:
+            return None
+        return self.domain.novelty(Dataset.from_frames(frames))
 
     def prepare(self, frames: Sequence[Frame]) -> tuple[list[Frame], dict[Hashable, Any]]:
         """Neighbour lists of the members, shared by members with the same graph key."""
@@ -134,6 +156,22 @@ class CommitteePotential(Uncertain, Composite):
             stress_90=of_frame.get(f"stress{NINETY}") if has_stress else None,
         )
         return mean, bars
+
+
+def usable_domain(path: Path) -> tuple[Domain | None, str]:
+    """The domain of an exported folder, or why it cannot be used although there is one.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    domain = read_domain(path)
+    if domain is None:
+        return None, ""
+    try:
+        require()
+    except MissingExtraError as error:
+        return None, f"no novelty: {error}"
+    return domain, ""
 
 
 def _predictions(frame: Frame, spoken: Sequence[Labels]) -> Predictions:

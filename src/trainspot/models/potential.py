@@ -6,9 +6,10 @@ exploration and the production calculator use models only through this contract.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -94,6 +95,8 @@ class ErrorBars:
         stress: eV/Å³; ``None`` where no axis is periodic.
         threshold_ratio: The largest Δ/τ over the judged properties: above 1 a campaign would have
             labelled the frame; ``None`` without thresholds.
+        novelty: Distance of the frame from the training frames over its threshold, if it is known:
+            above 1 the frame is outside.
         energy_90: As ``energy``, for nine tenths of the errors; ``None`` without calibration, and
             with one of an earlier version.
         forces_90: As ``forces``, for nine tenths of the errors.
@@ -110,6 +113,21 @@ class ErrorBars:
     forces_90: NDArray[np.float64] | None = None
     frame_forces_90: float | None = None
     stress_90: float | None = None
+    novelty: float | None = None
+
+    def with_novelty(self, novelty: float) -> ErrorBars:
+        """The bars of a frame with this novelty.
+
+        ``threshold_ratio`` is at least the novelty. A frame outside, with a novelty above 1, has no
+        error bars: they are NaN.
+        """
+        ratio = novelty if self.threshold_ratio is None else max(self.threshold_ratio, novelty)
+        judged = replace(self, threshold_ratio=ratio, novelty=novelty)
+        if novelty <= 1.0:
+            return judged
+        names = {entry.name for entry in fields(self)} - {"threshold_ratio", "novelty"}
+        bars = {name: getattr(self, name) for name in names}
+        return replace(judged, **{n: math.nan * v for n, v in bars.items() if v is not None})
 
 
 class Uncertain(Potential, abstract=True):
@@ -123,7 +141,15 @@ class Uncertain(Potential, abstract=True):
 
     @abstractmethod
     def predict_with_bars(self, prepared: Any) -> list[tuple[Labels, ErrorBars]]:
-        """Predictions as from ``predict``, each with its error bars."""
+        """Predictions as from ``predict``, each with its error bars, without novelty."""
+
+    def novelty(self, frames: Sequence[Frame]) -> NDArray[np.float64] | None:
+        """Distance of each frame from the training frames over its threshold, (N,).
+
+        Above 1 a frame is outside. ``None``: the model does not know its training frames.
+        """
+        del frames
+        return None
 
 
 class Composite(Potential, abstract=True):

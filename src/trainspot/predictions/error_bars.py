@@ -20,6 +20,9 @@ FORMER_RATIO: Final = "excess"
 NINETY: Final = "_90"
 """End of the names of 90 % error bars: ``forces_90`` beside the sigma ``forces``."""
 
+NOVELTY: Final = "novelty"
+"""Name of the novelty of a frame in files and results: distance over threshold."""
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -41,14 +44,18 @@ class Trust:
     atom_wide: float | None = None
 
 
-def columns(trust: Mapping[str, Trust]) -> list[str]:
-    """The names that ``calibrated`` gives."""
+def columns(trust: Mapping[str, Trust], *, novelty: bool = False) -> list[str]:
+    """The names that ``calibrated`` gives, with or without a novelty."""
     wide = [f"{name}{NINETY}" for name, one in trust.items() if one.wide is not None]
-    return [*trust, *wide, RATIO] if trust else []
+    named = [*trust, *wide, RATIO] if trust or novelty else []
+    return [*named, NOVELTY] if novelty else named
 
 
 def calibrated(
-    disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
+    disagreement: Mapping[str, Array],
+    has_stress: NDArray[np.bool_],
+    trust: Mapping[str, Trust],
+    novelty: Array | None = None,
 ) -> dict[str, Array]:
     """Error bars of the calibrated properties and ``threshold_ratio``, (N,) each.
 
@@ -58,13 +65,26 @@ def calibrated(
     have labelled the frame. It is infinite where Δ is infinite. The sigma of the stress is NaN for
     a frame without a stress, because 0 would mean a stress without error.
 
+    Where the novelty is above 1, the frame is outside the training frames: its bars are NaN,
+    because nothing is known about errors there, and ``threshold_ratio`` is at least the novelty.
+
     Args:
         disagreement: Δ of each property, (N,) each, see ``Predictions.disagreement``.
         has_stress: Which frames have a stress, (N,).
-        trust: Calibration of each calibrated property; the result is empty without any.
+        trust: Calibration of each calibrated property; the result is empty without any, unless
+            there is a novelty.
+        novelty: Novelty of each frame, (N,), if it is known; the result then has it.
     """
-    if not trust:
-        return {}
+    bars = _bars(disagreement, has_stress, trust) if trust else {}
+    if novelty is None:
+        return bars
+    inside = {n: np.where(novelty > 1.0, np.nan, v) for n, v in bars.items() if n != RATIO}
+    return inside | {RATIO: np.maximum(bars.get(RATIO, novelty), novelty), NOVELTY: novelty}
+
+
+def _bars(
+    disagreement: Mapping[str, Array], has_stress: NDArray[np.bool_], trust: Mapping[str, Trust]
+) -> dict[str, Array]:
     bars = {name: calibration.scale * disagreement[name] for name, calibration in trust.items()}
     bars |= {
         f"{name}{NINETY}": calibration.wide * disagreement[name]

@@ -4,7 +4,8 @@
 (M, N, 3, 3), ``projector`` (N, 3, 3), and for other programs the group
 ``disagreement`` with ``energy``, ``forces``, ``forces_p95``, ``forces_max``, ``stress``, (N,) each
 (absent for a single model). With a calibration of the committee, the group ``calibrated`` has the
-sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``).
+sigmas of the calibrated properties and ``threshold_ratio``, (N,) each (see ``error_bars``), and
+``novelty`` if the training frames are known.
 ``excess`` is a link to the latter, and the only name in older files. A sigma has the
 attributes ``scale`` and ``threshold``. The file has the attributes ``format``, ``format_version``,
 ``members``, ``source``, and, if available, the ``digests`` of the model files. The bytes depend
@@ -66,12 +67,15 @@ class Writer:
         n_atoms: NDArray[np.int64],
         n_members: int,
         trust: Mapping[str, Trust],
+        *,
+        novelty: bool = False,
     ) -> None:
         """Create the columns with their final sizes."""
         self._file = file
         self._row = self._atom = 0
         self._committee = n_members > 1
         self._trust = trust if self._committee else {}
+        bars = columns(self._trust, novelty=novelty)
         sizes = {"M": n_members, "N": len(n_atoms), "A": int(n_atoms.sum()), "3": 3}
         for name, (dtype, axes) in _COLUMNS.items():
             if name != "offsets":
@@ -80,18 +84,18 @@ class Writer:
         offsets = np.concatenate([[0], np.cumsum(n_atoms)]).astype("i8")
         file.create_dataset("offsets", data=offsets, track_times=False)
         extra = [f"disagreement/{name}" for name in _DISAGREEMENT if self._committee]
-        extra += [f"calibrated/{name}" for name in columns(self._trust)]
+        extra += [f"calibrated/{name}" for name in bars]
         for name in extra:
             file.create_dataset(name, shape=(len(n_atoms),), dtype="f8", track_times=False)
         for name, calibration in self._trust.items():
             file[f"calibrated/{name}"].attrs.update(
                 scale=calibration.scale, threshold=calibration.threshold
             )
-        if self._trust:
+        if bars:
             file[f"calibrated/{FORMER_RATIO}"] = h5py.SoftLink(RATIO)
 
-    def add(self, block: Predictions) -> None:
-        """Write the predictions of the next frames."""
+    def add(self, block: Predictions, novelty: NDArray[np.float64] | None = None) -> None:
+        """Write the predictions of the next frames, and their novelty if the file has it."""
         rows = slice(self._row, self._row + len(block))
         atoms = slice(self._atom, self._atom + int(block.offsets[-1]))
         for name in ("frame_id", "projector"):
@@ -102,7 +106,7 @@ class Writer:
         delta = block.disagreement() if self._committee else {}
         for name, values in delta.items():
             self._file[f"disagreement/{name}"][rows] = values
-        for name, values in calibrated(delta, block.has_stress, self._trust).items():
+        for name, values in calibrated(delta, block.has_stress, self._trust, novelty).items():
             self._file[f"calibrated/{name}"][rows] = values
         self._row, self._atom = rows.stop, atoms.stop
 
@@ -115,6 +119,8 @@ def writing(
     source: str = "",
     trust: Mapping[str, Trust] | None = None,
     digests: Sequence[str] = (),
+    *,
+    novelty: bool = False,
 ) -> Iterator[Writer]:
     """A file of predictions to fill; it appears complete at the end of the block, or not at all.
 
@@ -125,6 +131,7 @@ def writing(
         source: Source of the frames.
         trust: Calibration of this committee, for error bars; ignored for a single model.
         digests: Of the model files of the members.
+        novelty: Whether each block has the novelty of its frames.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; no partial file stays.
@@ -136,7 +143,7 @@ def writing(
         file.attrs["source"] = source
         if digests:
             file.attrs["digests"] = list(digests)
-        yield Writer(file, n_atoms, len(members), trust or {})
+        yield Writer(file, n_atoms, len(members), trust or {}, novelty=novelty)
 
 
 def disagreement(source: Path) -> dict[str, NDArray[np.float64]]:
@@ -156,7 +163,10 @@ def frame_ids(source: Path | IO[bytes]) -> list[str]:
 
 
 def error_bars(source: Path) -> dict[str, NDArray[np.float64]]:
-    """Sigmas and ``threshold_ratio`` of each frame, (N,) each; empty without a calibration."""
+    """Sigmas, ``threshold_ratio`` and, if it was judged, ``novelty`` of each frame, (N,) each.
+
+    Empty without a calibration and without novelty.
+    """
     with h5py.File(source, "r") as file:
         return {
             RATIO if name == FORMER_RATIO else name: column[...]

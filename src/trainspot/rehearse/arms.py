@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainspot.common.errors import InputError
 from trainspot.config import document
 from trainspot.config.explain import explain
-from trainspot.config.load import Loaded, by_todays_names, former_names, resolve
+from trainspot.config.load import Loaded, by_todays_names, check_start, former_names, resolve
 from trainspot.config.models import Campaign
 from trainspot.train import run
 
@@ -57,37 +57,26 @@ def load(path: Path, changes: Mapping[str, Any]) -> Loaded:
             raise InputError(f"'{key}' is not a key of the campaign file", where="--set")
         inside[last] = value
     loaded = resolve(source)
-    if not (loaded.campaign.structures or loaded.campaign.dataset):
-        raise InputError(
-            "no structures", where=str(path), hint="give 'structures: [FILE, …]' or 'dataset: FILE'"
-        )
+    check_start(loaded.campaign, str(path))
     return loaded
 
 
-def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Campaign, list[str]]:
+def rehearsed(
+    campaign: Campaign, oracle: AseSettings | None, trainer: str
+) -> tuple[Campaign, list[str]]:
     """The campaign with engines that run in this process, and notes on changed settings.
 
     Args:
         campaign: The resolved campaign.
-        oracle: See ``oracle.parse``.
+        oracle: See ``oracle.parse``; ``None``: the campaign looks its labels up.
         trainer: Name of the trainer; the trainer of the campaign keeps its settings.
 
     Raises:
         InputError: No such trainer.
     """
     run.trainer(trainer, where="--trainer")
-    notes = []
-    if campaign.label.settings != oracle:
-        label = campaign.label
-        theirs = label.plugin(label.engine).described(label.settings)
-        notes.append(f"labels: {oracle.calculator} instead of {theirs}")
-    changed: dict[str, Any] = {
-        "label": {
-            "engine": "ase",
-            "min_success": campaign.label.min_success,
-            "settings": oracle.model_dump(mode="json"),
-        }
-    }
+    notes: list[str] = []
+    changed = {} if oracle is None else _labelled_by(oracle, campaign, notes)
     if campaign.train.engine != trainer:
         notes.append(f"trainer: {trainer} instead of {campaign.train.engine}")
         kept = {name: getattr(campaign.train, name) for name in ("committee_size", "bagging")}
@@ -96,7 +85,7 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
             changed["train"]["start"] = campaign.train.start
         else:
             notes.append("training starts from scratch, not from the foundation model")
-    if campaign.explore.engine != "ase":
+    if campaign.explore.engine != "ase" and not campaign.explore.explorer.draws_from_pool:
         notes.append(f"dynamics: ase instead of {campaign.explore.engine}")
         explore = campaign.explore
         if explore.plugin(explore.engine).adds_dispersion(explore.settings):
@@ -104,6 +93,17 @@ def rehearsed(campaign: Campaign, oracle: AseSettings, trainer: str) -> tuple[Ca
         plan = campaign.explore.plan.model_dump(mode="json")
         changed["explore"] = {"engine": "ase", **plan}
     return _with(campaign, changed), notes
+
+
+def _labelled_by(oracle: AseSettings, campaign: Campaign, notes: list[str]) -> dict[str, Any]:
+    """The section ``label`` with the oracle; notes that labels differ."""
+    label = campaign.label
+    if label.settings != oracle:
+        theirs = label.labeller.described(label.settings)
+        notes.append(f"labels: {oracle.calculator} instead of {theirs}")
+    settings = oracle.model_dump(mode="json")
+    section = {"engine": "ase", "min_success": label.min_success, "settings": settings}
+    return {"label": section}
 
 
 def arms(campaign: Campaign) -> dict[str, Campaign]:

@@ -43,6 +43,8 @@ def _file(folder: Path, task: Task, campaign: Mapping[str, Any]) -> Path:
         "inputs": sorted(task.inputs.ids),
         "test": list(task.test.ids),
     }
+    if task.pool is not None:
+        content["pool"] = sorted(task.pool.ids)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     digest.update(task.test.column("energy").tobytes())  # the file of an oracle may change in place
     digest.update(task.test.column("forces").tobytes())

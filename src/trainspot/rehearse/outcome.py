@@ -39,6 +39,12 @@ _TEST: Final = (
 )
 
 
+_POOL: Final = (
+    "The test frames are drawn from the pool: the errors say nothing about structures of other "
+    "kinds."
+)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A finished rehearsal.
@@ -52,6 +58,8 @@ class Outcome:
         test: Number of common test frames by origin.
         tracks: One track for each arm and seed.
         notes: Settings that differ from the campaign file.
+        of_pool: Whether the campaigns draw from a pool, and so do the test frames.
+        looks_up: Whether the labels are those of the campaign itself, without an oracle.
     """
 
     name: str
@@ -62,6 +70,8 @@ class Outcome:
     test: dict[str, int]
     tracks: list[Track]
     notes: list[str] = field(default_factory=list)
+    of_pool: bool = False
+    looks_up: bool = False
 
     @property
     def arms(self) -> list[str]:
@@ -71,14 +81,15 @@ class Outcome:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """Limits of the rehearsal; they depend on the trainer."""
+        """Limits of the rehearsal; they depend on the trainer and on the origin of the labels."""
         toy = (_TOY,) if self.trainer == ToyTrainer.name else ()
         early = (
             f"The campaign of {track.arm} with seed {track.seed} could not go on: {track.ending}"
             for track in self.tracks
             if track.ending
         )
-        return (*early, _ORACLE, *toy, _COST, _TEST)
+        oracle = () if self.looks_up else (_ORACLE,)
+        return (*early, *oracle, *toy, _COST, _POOL if self.of_pool else _TEST)
 
     @property
     def seeds(self) -> list[int]:

@@ -111,7 +111,7 @@ def _compared(ratio: Ratio) -> str:
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     test = ", ".join(f"{n} {origin}" for origin, n in outcome.test.items())
     return [
-        ("Oracle", outcome.oracle),
+        ("Labels" if outcome.looks_up else "Oracle", outcome.oracle),
         ("Trainer", outcome.trainer),
         ("Seeds", str(len(outcome.seeds))),
         ("Common test frames", test),
@@ -125,8 +125,12 @@ def _sections(outcome: Outcome) -> list[Section]:
             "curves",
             "What does the error cost?",
             "All arms start from the same frames of each seed, and are tested on the same frames, "
-            "which no campaign chose: augmentation from another seed, and molecular dynamics "
-            "driven by the oracle.",
+            "which no campaign chose: "
+            + (
+                "frames drawn at random from the pool."
+                if outcome.of_pool
+                else "augmentation from another seed, and molecular dynamics driven by the oracle."
+            ),
             "",
             [
                 Picture(

@@ -2,7 +2,8 @@
 
 Some test frames come from the augmentation of the campaign with another seed. The others come from
 molecular dynamics with the oracle, at temperatures from the lowest to the highest of the
-exploration. No committee has an influence on its test frames.
+exploration. Test frames of a pool are drawn from it at random. No committee has an influence on its
+test frames.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _PER_RUN: Final = 4
 _AUGMENTED: Final = 3
+_OF_POOL: Final = 4
+"""At most one frame in so many of a pool is a test frame."""
 MD: Final = "md"
 
 
@@ -79,6 +82,37 @@ def common_test(
     if not len(usable):
         raise RunError("no common test frame could be made", hint="try gentler temperatures")
     return usable
+
+
+def of_pool(
+    pool: Dataset,
+    campaign: Campaign,
+    oracle: AseSettings | None,
+    frames: int,
+) -> Dataset:
+    """Labelled test frames drawn at random from a pool; the campaigns must not draw them.
+
+    Args:
+        pool: All frames, with the labels of the test frames unless there is an oracle.
+        campaign: Source of the seed and of the limits of the screen.
+        oracle: Settings of the oracle; ``None``: the labels of the pool.
+        frames: Number of frames; at most a quarter of the pool.
+
+    Raises:
+        RunError: No frame is left.
+    """
+    seed = derive_seed(campaign.seed, "rehearse", "test")
+    usable = pool.take(~pool.is_isolated)
+    usable = usable if oracle else usable.labelled()
+    usable = usable.select(sorted(usable.ids))
+    most = min(frames, len(usable) // _OF_POOL)
+    drawn = usable.take(np.sort(generator(seed, "pool").permutation(len(usable))[:most]))
+    drawn = drawn.select(screen(drawn, drawn[:0], None, campaign.screen).kept)
+    labelled = AseLabelEngine().label(drawn, oracle).labelled if oracle else drawn
+    test = labelled.filter(lambda frame: _strongest(frame) <= campaign.screen.max_force)
+    if not len(test):
+        raise RunError("no common test frame could be drawn", hint="give a larger pool")
+    return test
 
 
 def _dynamics(

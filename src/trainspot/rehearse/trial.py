@@ -18,6 +18,7 @@ from trainspot.campaign.engines import engines_of
 from trainspot.common import processes
 from trainspot.common.errors import RunError, TrainingError
 from trainspot.common.text import sentences
+from trainspot.config.load import first_of_pool
 from trainspot.evaluate.batch import evaluate
 from trainspot.judge.verdict import State
 from trainspot.rehearse.arms import seeded
@@ -132,6 +133,8 @@ class Task:
         test: The common test frames, with labels.
         cost: Cost of a label.
         foundation: Model file for ``start: foundation``.
+        pool: The frames that the campaign draws from, without the test frames; ``None`` for
+            molecular dynamics.
     """
 
     arm: str
@@ -140,6 +143,14 @@ class Task:
     test: Dataset
     cost: CostModel
     foundation: Path | None = None
+    pool: Dataset | None = None
+
+    @property
+    def start(self) -> Dataset:
+        """The frames that the campaign starts from."""
+        if self.pool is None or not self.campaign.starts_from_pool:
+            return self.inputs
+        return first_of_pool(self.campaign, self.pool)
 
 
 def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
@@ -149,8 +160,8 @@ def run(task: Task, progress: Callable[[str], None] = lambda _: None) -> Track:
         RunError: See ``loop.run``.
     """
     with _folder() as folder:
-        engines = engines_of(task.campaign, folder, task.foundation)
-        result = loop.run(task.inputs, task.campaign, engines, progress=progress)
+        engines = engines_of(task.campaign, folder, task.foundation, task.pool)
+        result = loop.run(task.start, task.campaign, engines, progress=progress)
         points = tuple(_point(turn, task) for turn in result.turns)
     last = result.turns[-1].decision.dataset.labelled()
     late = result.dataset.labelled().without(last.ids)
@@ -179,7 +190,7 @@ def _folder() -> Iterator[Path]:
 def _point(turn: loop.Turn, task: Task) -> Point:
     labelled = turn.decision.dataset.labelled()
     predictions = evaluate(task.test, turn.committee)
-    moving = of_dynamics(task.test)
+    moving = of_dynamics(task.test) if task.pool is None else task.test[:0]
     error = predictions.rmse(task.test)
     return Point(
         labels=len(labelled),
@@ -201,10 +212,11 @@ def tasks(
     cost: CostModel,
     seeds: Sequence[int],
     foundation: Path | None = None,
+    pool: Dataset | None = None,
 ) -> list[Task]:
     """A task for each arm and seed; all arms of one seed come before the next seed."""
     return [
-        Task(arm, seeded(campaign, seed), inputs, test, cost, foundation)
+        Task(arm, seeded(campaign, seed), inputs, test, cost, foundation, pool)
         for seed in seeds
         for arm, campaign in campaigns.items()
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import atomic_masses
+from pydantic import BaseModel
 
 from trainspot.common.text import counted
 from trainspot.data.dataset import Dataset
@@ -18,6 +19,7 @@ from trainspot.explore.base import Explored, Explorer, MdSettings
 from trainspot.explore.base import explorer as registered
 from trainspot.explore.schedule import Plan, Run, schedule
 from trainspot.testing.claims import Claims, check_code, check_settings
+from trainspot.testing.drawing import check_drawing
 from trainspot.testing.hooks import check_hooks
 from trainspot.testing.samples import few_frames, tiny_dataset, tiny_model
 
@@ -42,9 +44,16 @@ def check_explorer(
 ) -> None:
     """Assert the contract of an explorer.
 
-    For any explorer: settings derive from ``MdSettings``, have defaults and descriptions, survive
-    JSON and refuse unknown keys; the default code is ``label@computer`` and the code of
-    ``program()``; ``preflight`` gives remarks of one line.
+    For any explorer: settings have defaults and descriptions, survive JSON and refuse unknown keys;
+    they derive from ``MdSettings`` unless it draws from a pool; the default code is
+    ``label@computer`` and the code of ``program()``; ``preflight`` gives remarks of one line.
+
+    For an explorer that ``draws_from_pool``, frames are drawn from ``starts``:
+
+    - rows exist, each once, and none is taken; if all frames are taken, no frame is drawn;
+    - the first training gets at least two frames;
+    - the same seed draws the same frames, whatever their order, and whether or not they have
+      labels; the pool does not change.
 
     For an explorer that ``runs_in_process``, or with ``explore``, short runs of 100 fs are
     executed, NPT, NVT and NVE, of a crystal, a slab and a molecule:
@@ -67,6 +76,7 @@ def check_explorer(
             the start frames, the runs, the model and the settings.
         model: Drives the dynamics. Default: a toy potential of aluminium and copper.
         starts: A crystal, a slab and a molecule with elements of the model. Default: Al and Cu.
+            For an explorer that draws from a pool: the pool.
     """
     is_name = isinstance(explorer, str)
     explorer_class = (
@@ -78,14 +88,19 @@ def check_explorer(
         f"is not registered as '{explorer_class.name}'",
     )
     check_code(claims, explorer_class.default_code)
+    draws = explorer_class.draws_from_pool
+    base = BaseModel if draws else MdSettings
     is_settings = isinstance(explorer_class.Settings, type) and issubclass(
-        explorer_class.Settings, MdSettings
+        explorer_class.Settings, base
     )
-    claims(is_settings, "Settings does not derive from MdSettings")
+    claims(is_settings, f"Settings does not derive from {base.__name__}")
     with claims.works("settings that are all left at their defaults"):
         explorer_class.Settings()
     parsed = check_settings(claims, explorer_class.Settings, settings or {})
     check_hooks(claims, explorer_class, parsed, tiny_dataset())
+    if draws:
+        check_drawing(claims, explorer_class, parsed, starts)
+        return
     if not explorer_class.runs_in_process and explore is None:
         return
     frames = _starts() if starts is None else list(starts)

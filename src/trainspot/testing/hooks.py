@@ -21,6 +21,7 @@ def check_hooks(claims: Claims, engine: type[Engine], settings: Any, inputs: Dat
 
     - ``program()`` is the program of the default code, unless this is the code of trainspot;
     - ``extra`` is one of the engine's package;
+    - ``pool_setting`` is a setting that may be null;
     - ``preflight`` gives remarks of one line each and raises nothing.
 
     Args:
@@ -44,12 +45,22 @@ def check_hooks(claims: Claims, engine: type[Engine], settings: Any, inputs: Dat
             f"default_code is '{engine.default_code}', but program() does not say what it runs",
         )
     _check_extra(claims, engine)
+    _check_pool(claims, engine)
     facts = Preflight(settings, inputs, here=True, unlabelled=lambda: list(inputs.unlabelled()))
     with claims.works("preflight()"):
         remarks = list(engine.preflight(facts))
     for remark in remarks:
         claims(isinstance(remark, Remark), f"preflight() gives {remark!r}, not a Remark")
         claims("\n" not in remark.text, f"a remark has several lines: {remark.text!r}")
+
+
+def _check_pool(claims: Claims, engine: type[Engine]) -> None:
+    name = engine.pool_setting
+    if not name:
+        return
+    fields = engine.Settings.model_fields
+    claims(name in fields, f"pool_setting names '{name}', which is no setting")
+    claims(fields[name].default is None, f"the setting '{name}' has a default: it must be null")
 
 
 def _check_extra(claims: Claims, engine: type[Engine]) -> None:

@@ -44,7 +44,8 @@ def check_label_engine(
     - ``program()`` is the program of the default code, ``extra`` an extra of the package, and
       ``preflight`` gives remarks of one line;
     - ``theory`` is stable and at most 64 ASCII characters, begins with the name of the engine,
-      changes with every setting that changes the numbers, and with no practical one.
+      changes with every setting that changes the numbers, and with no practical one. The theory
+      of an engine that ``looks_up`` is that of its file, whatever its name.
 
     For an engine that ``runs_in_process``, or with ``label``, the engine labels frames:
 
@@ -56,6 +57,9 @@ def check_label_engine(
       positive under tension, and absent where no axis is periodic;
     - (in process) two workers give the same numbers, and ``done`` sees every frame once.
 
+    An engine that ``looks_up`` labels is not compared with finite differences. It must refuse the
+    frame ``failing``, and give the ``frames`` the labels that they have.
+
     Args:
         engine: Its registered name, or its class.
         settings: Settings without a default, and those that make the engine fast.
@@ -63,7 +67,8 @@ def check_label_engine(
             of several words are changed without being named here.
         indifferent: Names of settings that may change without another theory, although they are
             not practical: say, a distance that is ignored if there is a mesh.
-        frames: A crystal, a slab and a molecule to label. Default: aluminium and copper.
+        frames: A crystal, a slab and a molecule to label. Default: aluminium and copper. For an
+            engine that ``looks_up``: labelled frames of its file.
         failing: A frame that the engine cannot label. Default: a frame of element 118, which may
             be labelled, but must not raise.
         label: Labels with an engine that does not run in this process.
@@ -83,6 +88,10 @@ def check_label_engine(
     claims(is_settings, "Settings does not derive from EngineSettings")
     parsed = check_settings(claims, engine_class.Settings, settings or {})
     check_hooks(claims, engine_class, parsed, tiny_dataset())
+    claims(
+        engine_class.pool_setting or not engine_class.looks_up,
+        "looks_up = True, but pool_setting names no setting",
+    )
     _check_theory(claims, engine_class, settings or {}, parsed, other or {}, indifferent)
     in_process = issubclass(engine_class, FrameEngine)
     claims(
@@ -94,8 +103,11 @@ def check_label_engine(
     runner = label or engine_class().label  # type: ignore[attr-defined]  # a FrameEngine
     chosen = few_frames(tiny_dataset()) if frames is None else list(frames)
     labelling = Labelling(claims, runner, parsed, engine_class.theory(parsed), chosen)
-    labelling.check(failing)
-    labelling.check_derivatives(step, tolerance)
+    labelling.check(failing, must_fail=failing is not None or engine_class.looks_up)
+    if engine_class.looks_up:
+        labelling.check_looked_up()
+    else:
+        labelling.check_derivatives(step, tolerance)
     if in_process and label is None:
         labelling.check_workers()
 
@@ -116,7 +128,8 @@ def _check_theory(
         theory = engine.theory(settings)
     claims(isinstance(theory, str) and theory.isascii(), f"theory {theory!r} is not ASCII")
     claims(len(theory) <= _LONGEST, f"theory '{theory}' is longer than {_LONGEST} characters")
-    claims(theory.startswith(engine.name), f"theory '{theory}' does not begin with its name")
+    is_own = engine.looks_up or theory.startswith(engine.name)
+    claims(is_own, f"theory '{theory}' does not begin with its name")
     again = parse_settings(engine.Settings, settings.model_dump(mode="json"))
     claims(engine.theory(again) == theory, "theory differs for the same settings")
     for name in fields:

@@ -39,8 +39,13 @@ class Labelling:
     theory: str
     frames: Sequence[Frame]
 
-    def check(self, failing: Frame | None) -> None:
-        """Assert the contract of labelled and of failed frames."""
+    def check(self, failing: Frame | None, *, must_fail: bool) -> None:
+        """Assert the contract of labelled and of failed frames.
+
+        Args:
+            failing: A frame that the engine cannot label, or ``None`` for one of element 118.
+            must_fail: Whether this frame must fail.
+        """
         origin = Origin("strategy", self.frames[0].id)
         frames = [frame.with_(origin=origin, split="train") for frame in self.frames]
         bad = failing or Frame.make(
@@ -50,7 +55,7 @@ class Labelling:
         before = _facts(asked)
         result = self._labelled(asked)
         self.claims(_facts(asked) == before, "the frames that were given are changed")
-        self._check_order(asked, result, bad, must_fail=failing is not None)
+        self._check_order(asked, result, bad, must_fail=must_fail)
         labelled = {frame.id: frame for frame in result.labelled}
         for frame in frames:
             self._check_frame(frame, labelled[frame.id])
@@ -136,6 +141,14 @@ class Labelling:
             b = _numbers(second)[name]
             same = a.shape == b.shape and np.allclose(a, b, rtol=0.0, atol=_SAME)
             self.claims(same, f"{claim} ({name})")
+
+    def check_looked_up(self) -> None:
+        """Assert that the labels are those of the frames themselves."""
+        labelled = {f.id: f for f in self._labelled(Dataset.from_frames(self.frames)).labelled}
+        for frame in self.frames:
+            if frame.labels:
+                claim = "labels are not those of the file"
+                self._check_same(labelled[frame.id].labels, frame.labels, claim)
 
     def check_derivatives(self, step: float, tolerance: float) -> None:
         """Assert forces and stress against energies of displaced and strained frames.

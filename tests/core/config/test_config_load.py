@@ -228,7 +228,7 @@ def test_the_schema_knows_every_engine_and_key():
     json.dumps(found)
     assert set(found["properties"]) == set(Campaign.model_fields)
     engines = {item["$ref"].rpartition(".")[2] for item in found["$defs"]["LabelSection"]["anyOf"]}
-    assert engines == {"ase", "quantumespresso"}
+    assert engines == {"ase", "pool", "quantumespresso"}
     ase = found["$defs"]["LabelSection.ase"]
     assert ase["required"] == ["engine"]
     assert {"calculator", "min_success", "settings"} <= ase["properties"].keys()

@@ -117,6 +117,8 @@ def test_calibrate_makes_the_folder_of_a_potential_without_a_campaign(run, predi
     assert io.read(folder / "pot/dataset.h5").ids == io.read(folder / "frames.h5").ids
     card = (folder / "pot/README.md").read_text()
     assert "The committee was made stage by stage." in card
+    assert (folder / "pot/novelty.h5").is_file()
+    assert "`novelty.h5` has the training frames" in card
     assert "of iteration 1" not in card
     predictions, frames = Predictions.read(predicted), io.read(folder / "frames.h5")
     errors = predictions.select(frames.subset("validation").ids).member_rmse(
@@ -242,6 +244,9 @@ def test_novelty_is_asked_for_switched_off_or_explained(run, predicted, folder):
     found = json.loads(run(*args, "--novelty", "0.5", "--json").stdout)
     assert found["novelty"]["thresholds"]["3D"] > 0
     assert found["flagged_by"]["novelty"] == len(found["flagged"]) > 0
+    assert found["novelty"]["atoms"]["3D"] > 0
+    alone = run(*args, "--novelty", "0.5", "--novelty-of", "frames", "--json")
+    assert "atoms" not in json.loads(alone.stdout)["novelty"]
     assert json.loads(run(*args, "--novelty", "none", "--json").stdout)["flagged"] == []
     assert "24 validation frames, 99 are needed for 0.99" in run(*args, "--novelty", "0.99").stderr
     nothing = run("select", predicted, "--thresholds", "forces=9", "-o", "n.h5")

@@ -33,10 +33,10 @@ CRYSTAL = bulk("Si", cubic=True).repeat((2, 1, 1))
 LABELS = Labels(-1.0, np.zeros((16, 3)), np.zeros((3, 3)), "made-up")
 
 
-def rattled(seed, *, strain=0.0, amplitude=0.08):
-    atoms = CRYSTAL.copy()
+def rattled(seed, *, strain=0.0, amplitude=0.08, of=CRYSTAL):
+    atoms = of.copy()
     atoms.set_cell(atoms.cell * (1 + strain), scale_atoms=True)
-    atoms.positions += np.random.default_rng(seed).normal(0, amplitude, (16, 3))
+    atoms.positions += np.random.default_rng(seed).normal(0, amplitude, (len(atoms), 3))
     return Frame.from_atoms(atoms)
 
 
@@ -86,13 +86,62 @@ def test_novelty_catches_unseen_motifs_that_the_committee_agrees_on(explored, kn
     unseen, alike = set(explored.ids[20:]), set(explored.ids[:20])
     assert unseen <= set(found.flagged)
     assert len(alike & set(found.flagged)) <= 3
+    assert found.flagged_by.pop("novelty_frames") + found.flagged_by.pop("novelty_atoms") >= 12
     assert found.flagged_by == {"forces": 0, "novelty": len(found.flagged)}
     assert found.novelty.validation == 20
     assert found.verdict is State.CONTINUE
     one = next(i for i in found.selected if i in unseen)
     assert "disagreement on forces" in sentence(found.decisions[one])
-    assert "; novelty: a distance of " in sentence(found.decisions[one])
+    assert "; novelty: a" in sentence(found.decisions[one])
     assert not decide(explored, predictions, known, novelty=None).flagged
+
+
+def test_one_odd_atom_in_a_large_cell_is_novel_by_itself(predict):
+    """The frame as a whole looks like the others; one of its atoms does not."""
+    cell = CRYSTAL.repeat((1, 2, 2))
+    labels = Labels(-1.0, np.zeros((64, 3)), np.zeros((3, 3)), "made-up")
+    known = Dataset.from_frames(
+        rattled(k, of=cell, amplitude=0.02 + 0.03 * (k % 4), strain=0.01 * (k % 3)).with_(
+            labels=labels, split="train" if k < 20 else "validation"
+        )
+        for k in range(50)
+    )
+    odd = cell.copy()
+    odd.positions[5] += [0.4, 0.4, -0.3]
+    explored = Dataset.from_frames([rattled(60, of=cell), rattled(61, of=odd, amplitude=0.05)])
+    judged = {
+        of: decide(explored, predict(explored, noise=0.01), known, novelty_of=of)
+        for of in ("frames", "atoms", "both")
+    }
+    assert judged["frames"].flagged == ()
+    assert judged["frames"].flagged_by["novelty"] == 0
+    assert judged["atoms"].flagged == judged["both"].flagged == (explored.ids[1],)
+    assert judged["both"].flagged_by["novelty_atoms"] == judged["both"].flagged_by["novelty"] == 1
+    assert judged["both"].flagged_by["novelty_frames"] == 0
+    decision = judged["both"].decisions[explored.ids[1]]
+    near = odd.get_distances(5, range(64), mic=True) < 2.6
+    assert near[decision.novelty.atom]
+    where = f"novelty: atom {decision.novelty.atom + 1} has a distance of "
+    assert where in sentence(decision)
+    assert "from the nearest training atom of its element exceeds " in sentence(decision)
+    assert judged["both"].novelty.to_dict()["atoms"]["3D"] == decision.novelty.limit
+    again = Judgement.from_dict(json.loads(json.dumps(judged["both"].to_dict(), allow_nan=False)))
+    assert again == judged["both"]
+
+
+def test_an_element_that_no_training_frame_has_is_novel_and_stored_without_infinity(
+    explored, known, predict
+):
+    other = CRYSTAL.copy()
+    other.symbols[3] = "Ge"
+    frames = explored.merge(Dataset.from_frames([Frame.from_atoms(other)]))
+    judged = decide(frames, predict(frames, noise=0.01), known)
+    alone = judged.decisions[Frame.from_atoms(other).id]
+    assert alone.novelty.value is None
+    assert alone.novelty.atom == 3
+    assert "novelty: no training frame has the element of atom 4" in sentence(alone)
+    text = json.dumps(judged.to_dict(), allow_nan=False)
+    assert Judgement.from_dict(json.loads(text)) == judged
 
 
 def test_both_causes_are_counted_and_a_frame_once(explored, known, predict):
@@ -137,7 +186,7 @@ def test_clusters_among_the_validation_frames_do_not_hide_unseen_crystals(predic
     unseen = [rattled(k, strain=0.03) for k in range(6)]
     explored = Dataset.from_frames([*(rattled(k) for k in range(100, 120)), *unseen,
                                     *(cluster(k) for k in range(100, 120))])  # fmt: skip
-    found = decide(explored, predict(explored, noise=0.01), known)
+    found = decide(explored, predict(explored, noise=0.01), known, novelty_of="frames")
     limits = found.novelty.thresholds
     assert limits["0D"] > 3 * limits["3D"] > 0
     flagged = set(found.flagged)

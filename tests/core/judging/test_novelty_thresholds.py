@@ -6,13 +6,15 @@ import json
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
 from trainspot.judge import earlier
-from trainspot.judge.novelty import DIMENSIONS, Novelty, grouped
+from trainspot.judge.novelty import DIMENSIONS, Distances, Novelty, grouped
+from trainspot.predictions.domain import Farthest
 
 
 @given(n=st.integers(1, 200), share=st.floats(0.5, 0.98), seed=st.integers(0, 99))
@@ -52,6 +54,36 @@ def test_like_is_compared_with_like_as_far_as_there_are_enough(counts, share, se
             )
             assert found.thresholds[name] == wider
     assert bool(found.thresholds) == (math.ceil((len(kinds) + 1) * share - 1e-9) <= len(kinds))
+
+
+@given(n=st.integers(19, 200), share=st.floats(0.5, 0.95), seed=st.integers(0, 99))
+def test_frames_and_atoms_together_keep_the_share(n, share, seed):
+    """No more validation frames are novel by either measure than the rank of one allows."""
+    rng = np.random.default_rng(seed)
+    atoms = Farthest(rng.uniform(0.1, 0.3, n), np.zeros(n, dtype=int))
+    distances = Distances(rng.uniform(1.0, 2.0, n), atoms)
+    both = Novelty.fit(distances, np.full(n, 3), share)
+    ratios = [distances.frames / both.thresholds["3D"], atoms.distance / both.atoms["3D"]]
+    novel = np.max(ratios, axis=0) > 1.0 + 1e-12
+    assert novel.sum() == n - math.ceil(round((n + 1) * share, 9))
+    alone = [Novelty.fit(Distances(**{name: one}), np.full(n, 3), share)
+             for name, one in (("frames", distances.frames), ("atoms", atoms))]  # fmt: skip
+    assert both.thresholds["3D"] >= alone[0].thresholds["3D"]
+    assert both.atoms["3D"] >= alone[1].atoms["3D"]
+    assert both.atoms["3D"] / alone[1].atoms["3D"] == pytest.approx(
+        both.thresholds["3D"] / alone[0].thresholds["3D"]
+    )
+    assert Novelty(**json.loads(json.dumps(both.to_dict()))) == both
+
+
+def test_validation_atoms_of_an_element_without_training_atoms_settle_no_threshold():
+    distance = np.linspace(0.1, 0.2, 40)
+    distance[::2] = np.inf
+    atoms = Farthest(distance, np.zeros(40, dtype=int))
+    fitted = Novelty.fit(Distances(atoms=atoms), np.full(40, 3), 0.9)
+    assert fitted.validation == 20
+    assert fitted.thresholds == {}
+    assert 0.1 < fitted.atoms["3D"] <= 0.2
 
 
 def _near(distances, kinds, k, most, share):

@@ -21,6 +21,7 @@ ENDINGS = {
     Ending.CONVERGED: CONVERGED,
     Ending.ITERATIONS: {"state": "finished", "exit": {"status": 420, "label": "max_iterations"}},
     Ending.BUDGET: {"state": "finished", "exit": {"status": 421, "label": "budget_spent"}},
+    Ending.POOL: {"state": "finished", "exit": {"status": 422, "label": "pool_exhausted"}},
     Ending.FAILED: {"state": "failed", "exit": {"status": 452, "label": "sub_process_failed"}},
     Ending.STOPPED: {"state": "killed", "exit": {"status": None, "label": "killed"}},
     Ending.RUNNING: {"state": "running", "exit": None},
@@ -36,6 +37,7 @@ SOME = "Within the tolerance for forces, not for energy and stress"
 NO_TOLERANCE = "No verdict: there is no tolerance for the errors that were measured"
 ITERATIONS = "the campaign ran out of iterations before it converged"
 BUDGET = "the campaign spent its budget before it converged"
+POOL = "the pool ran out of frames before the campaign converged"
 FAILED = "the campaign failed before it converged"
 STOPPED = "the campaign was stopped before it converged"
 RUNNING = "the campaign is still running"
@@ -56,6 +58,11 @@ TABLE = [
     (Ending.BUDGET, Within.NONE, "no", f"Not within the tolerance; {BUDGET}"),
     (Ending.BUDGET, Within.NOT_TESTED, "unknown",
      "No verdict: the campaign spent its budget without a tested committee"),
+    (Ending.POOL, Within.ALL, "open", f"{ON_TEST}, but {POOL}"),
+    (Ending.POOL, Within.SOME, "partly", f"{SOME}; {POOL}"),
+    (Ending.POOL, Within.NONE, "no", f"Not within the tolerance; {POOL}"),
+    (Ending.POOL, Within.NOT_TESTED, "unknown",
+     "No verdict: the pool ran out of frames without a tested committee"),
     (Ending.FAILED, Within.ALL, "open", f"{ON_TEST}, but {FAILED}"),
     (Ending.FAILED, Within.SOME, "partly", f"{SOME}; {FAILED}"),
     (Ending.FAILED, Within.NONE, "no", f"Not within the tolerance; {FAILED}"),
@@ -175,6 +182,7 @@ def test_limits_name_the_worst_strategy_and_how_far_it_is_off(campaign):
     ("change", "sentence"),
     [
         ({"exit": {"status": 421, "label": "budget_spent"}}, "used up its budget"),
+        ({"exit": {"status": 422, "label": "pool_exhausted"}}, "used up its pool"),
         ({"exit": None, "state": "running"}, "still running (iteration 3)"),
         ({"exit": {"status": 451, "label": "broken"}}, "finished (broken) after 3 iterations"),
         ({"exit": {"status": 0, "label": "converged"}}, "converged after 3 iterations"),

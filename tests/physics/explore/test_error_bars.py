@@ -19,8 +19,11 @@ import trainspot
 from trainspot.common.errors import InputError
 from trainspot.data.dataset import Dataset
 from trainspot.data.frames import Frame
+from trainspot.descriptors import DescriptorSettings
 from trainspot.explore.driver import parse
 from trainspot.models.committee import CommitteePotential, Trust
+from trainspot.models.novelty_file import write_domain
+from trainspot.predictions.domain import Domain
 from trainspot.testing.potential import check_potential
 from trainspot.train.toy import ToySettings, fit
 
@@ -124,7 +127,7 @@ def test_bars_of_lammps_are_those_of_ase(run, export, tmp_path):
         assert float(row["threshold_ratio"]) == pytest.approx(
             float(row["forces"]) / 3.0 / 0.05, rel=1e-3
         )
-        assert list(row)[-1] == "excess", "the former name, after all others"
+        assert list(row)[-2:] == ["excess", "novelty"], "columns are added at the end"
         assert row["excess"] == row["threshold_ratio"]
 
 
@@ -142,6 +145,39 @@ def test_a_run_ends_at_the_limit_and_what_follows_is_done(run, export, tmp_path)
     assert (tmp_path / "end.data").is_file()
     rows = (tmp_path / "bars.csv").read_text().splitlines()
     assert len(rows) < 4, "the second run was not begun"
+
+
+def test_novelty_is_computed_every_few_steps_and_bars_outside_are_not_numbers(
+    run, export, tmp_path
+):
+    """The limits are so small, or so large, that all of the run is outside, or inside."""
+    atoms = bulk("Ar", "fcc", a=3.13, cubic=True) * (2, 1, 1)
+    training = Dataset.from_frames([Frame.from_atoms(atoms)])
+    for name, limit in (("outside", 1e-6), ("inside", 10.0)):
+        folder = tmp_path / name
+        shutil.copytree(export, folder)
+        limits = dict.fromkeys(("0D", "1D", "2D", "3D"), limit)
+        write_domain(folder, Domain.of(training, DescriptorSettings(), limits, limits))
+        done = run(f"model={name} uncertainty=bars.csv every=2 novelty=4", *DUMP, "run 9")
+        assert (done.returncode, done.stderr) == (0, "")
+        with (tmp_path / "bars.csv").open(newline="") as file:
+            next(file)
+            rows = list(csv.DictReader(file))
+        assert [int(row["step"]) for row in rows] == [0, 2, 4, 6, 8]
+        novelty = [row["novelty"] for row in rows]
+        assert novelty[0] == novelty[1] != novelty[2] == novelty[3] != novelty[4]
+        assert all((float(one) > 1.0) == (name == "outside") for one in novelty)
+        assert all((float(row["threshold_ratio"]) > 1.0) for row in rows) or name == "inside"
+        for column in ("energy", "forces", "forces_max", "stress"):
+            assert [row[column] == "nan" for row in rows] == [name == "outside"] * 5
+        images = ase.io.read(tmp_path / "run.dump", ":", format="lammps-dump-text")
+        dumped = images[-1].arrays["d_uncertainty"]
+        assert np.isnan(dumped).all() == (name == "outside")
+
+
+def test_novelty_without_a_table_or_a_limit_is_refused():
+    with pytest.raises(InputError, match="novelty= without uncertainty=FILE or stop=LIMIT"):
+        parse("# trainspot model=x elements=Ar novelty=5\n", "deck")
 
 
 def _recalibrated(export, folder, properties):

@@ -62,18 +62,37 @@ class CampaignBase(WorkChain):
         self.ctx.exit = [code.label, f"{why(node)} <{node.pk}>"]
         self.report(f"{code.message}: {self.ctx.exit[1]}")
 
+    def _pool(self, stage: str) -> dict[str, PESData]:
+        """The frames of the file of an engine, as the input ``pool``."""
+        pools = self.inputs.get("pools", {})
+        return {"pool": pools[stage]} if stage in pools else {}
+
+    def _known(self) -> dict[str, PESData]:
+        """The labels of the explored frames, if labels are looked up; for the figures only."""
+        is_known = "pool" in self._pool("explore") and self.campaign.label.labeller.looks_up
+        return {"reference": self._pool("label")["pool"]} if is_known else {}
+
     def _engine(self, stage: str) -> dict[str, Any]:
         """The inputs that all stages with engines share."""
         section = getattr(self.campaign, stage)
         jobs = section.max_concurrent
         if jobs == "auto":
             jobs = self.inputs.max_concurrent.get_dict().get(stage, 1)
-        return {
+        return self._pool(stage) | {
             "engine": Str(section.engine),
             "code": self.inputs.codes[stage],
             "settings": Dict(section.settings.model_dump(mode="json")),
             "options": self.inputs.options[stage],
             "max_concurrent": Int(jobs),
+        }
+
+    def _drawing(self) -> dict[str, Any]:
+        """The inputs of an exploration that draws from a pool."""
+        return self._engine("explore") | {
+            "dataset": self.ctx.dataset,
+            "failed": self.ctx.failed,
+            "seed": Int(self.campaign.seed),
+            "iteration": Int(self.iteration),
         }
 
     def _submit(self, stage: str, entry_point: str, **inputs: Any) -> None:

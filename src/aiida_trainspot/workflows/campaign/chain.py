@@ -20,7 +20,8 @@ from aiida_trainspot.workflows.campaign.base import CampaignBase
 from aiida_trainspot.workflows.campaign.ports import ENDINGS, define_ports
 from aiida_trainspot.workflows.once import submit_once
 from trainspot.campaign.decisions import NO_PAIRS, Score
-from trainspot.campaign.record import Reference, Work
+from trainspot.campaign.record import PoolUse, Work
+from trainspot.campaign.rules import reference_of
 from trainspot.common.seeds import derive_seed
 from trainspot.explore.frames import broken_off
 from trainspot.judge.verdict import State
@@ -212,7 +213,10 @@ class TrainsPotWorkChain(CampaignBase):
         return self.should_continue() and self.ctx.explored_in < self.iteration
 
     def run_explore(self) -> None:
-        """Run molecular dynamics with one random member."""
+        """Run molecular dynamics with one random member, or draw frames from a pool."""
+        if self.campaign.explore.explorer.draws_from_pool:
+            self._submit("explore", "trainspot.explore", **self._drawing())
+            return
         models = self._models(self.ctx.trained)
         member = self._decide(
             explorations.draw_member,
@@ -267,16 +271,18 @@ class TrainsPotWorkChain(CampaignBase):
         """Calibrate, flag and select frames, and decide how to continue."""
         if not self.should_continue():
             return
-        n, stage = self.iteration, self.campaign.label
+        n, campaign = self.iteration, self.campaign
         explored = self.ctx.explore.outputs
+        schedule = explored.schedule.get_dict()
         work = Work(
             n=n,
             labelled=self.ctx.new_labels[0],
             label_failures=self.ctx.new_labels[1],
             exploration_failures=len(explored.failures),
-            reference=Reference(stage.engine, self.inputs.codes.label.full_label),
-            runs=len(explored.schedule["runs"]),
+            reference=reference_of(campaign, self.inputs.codes.label.full_label),
+            runs=len(schedule["runs"]),
             broken_off=broken_off(explored.failures.dataset),
+            pool=PoolUse(**schedule["pool"]) if "pool" in schedule else None,
         )
         shared = {
             "dataset": self.ctx.dataset,
@@ -292,6 +298,7 @@ class TrainsPotWorkChain(CampaignBase):
             calibration=fitted["calibration"],
             failed=self.ctx.failed,
             work=Dict(work.to_dict()),
+            **self._known(),
         )
         self.ctx.chosen = decided["chosen"] if len(decided["chosen"]) else None
         self.ctx.judgement = decided["judgement"]

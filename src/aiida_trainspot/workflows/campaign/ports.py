@@ -14,6 +14,7 @@ from trainspot.judge.verdict import State
 ENDINGS: Final[dict[str, exit_codes.Exit | None]] = {
     State.CONVERGED: None,
     State.EXHAUSTED: exit_codes.MAX_ITERATIONS,
+    State.POOL_EXHAUSTED: exit_codes.POOL_EXHAUSTED,
     State.NO_VALID_EXPLORATION: exit_codes.NO_VALID_EXPLORATION,
     "budget": exit_codes.BUDGET_SPENT,
 }
@@ -33,6 +34,7 @@ def define_ports(spec: WorkChainSpec) -> None:
         exit_codes.NO_VALID_EXPLORATION,
         exit_codes.MAX_ITERATIONS,
         exit_codes.BUDGET_SPENT,
+        exit_codes.POOL_EXHAUSTED,
         exit_codes.SUB_PROCESS_FAILED_AUGMENT,
         exit_codes.SUB_PROCESS_FAILED_LABEL,
         exit_codes.SUB_PROCESS_FAILED_TRAIN,
@@ -49,6 +51,13 @@ def _define_inputs(spec: WorkChainSpec) -> None:
         valid_type=SinglefileData,
         required=False,
         help="The model from which trainings start, with `start: foundation`.",
+    )
+    spec.input_namespace(
+        "pools",
+        valid_type=PESData,
+        dynamic=True,
+        required=False,
+        help="The frames of each stage whose engine works on a file of frames.",
     )
     spec.input_namespace("codes", help="The program of each stage.")
     spec.input_namespace("options", help="`metadata.options` of each stage's jobs.")

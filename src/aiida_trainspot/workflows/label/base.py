@@ -50,6 +50,12 @@ class LabelEngineWorkChain(Foresees, WorkChain):
         """The ports that the stage expects."""
         super().define(spec)
         spec.input("dataset", valid_type=PESData, help="Frames to label.")
+        spec.input(
+            "pool",
+            valid_type=PESData,
+            required=False,
+            help="The frames of the file that the engine needs, if it declares `pool_setting`.",
+        )
         job_ports(spec, cls.validate_settings)
         max_concurrent_port(spec)
         spec.output("labelled", valid_type=PESData, help="Frames with labels.")

@@ -124,6 +124,7 @@ class AbInitioLabellingWorkChain(WorkChain):
             code=self.inputs.code,
             options=self.inputs.options,
             max_concurrent=self.inputs.max_concurrent,
+            **({"pool": self.inputs.pool} if "pool" in self.inputs else {}),
         )
         self.to_context(engine=child)
         return None
@@ -214,4 +215,6 @@ def _validate(inputs: Any, _: Any) -> str | None:
         process = engine_workchain(inputs["engine"].value)
     except TrainspotError as error:
         return str(error)
+    if base.engine(inputs["engine"].value).pool_setting and "pool" not in inputs:
+        return f"engine '{inputs['engine'].value}' needs the input 'pool'"
     return process.validate_settings(inputs["settings"], None)

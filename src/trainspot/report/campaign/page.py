@@ -47,8 +47,12 @@ def sections(data: ReportData, explored: Section) -> list[Section]:
         Section(
             "data",
             "What was it trained on?",
-            "Every frame keeps the name of the strategy that made it. Frames of “md” come from "
-            "exploration.",
+            "Every frame keeps the name of the strategy that made it. "
+            + (
+                "“pool” stands for frames whose file names no strategy."
+                if data.draws_from_pool
+                else "Frames of “md” come from exploration."
+            ),
             "Nothing is labelled yet.",
             present(pictures.composition(data)),
             filled(tables.composition(data)),
@@ -72,7 +76,7 @@ def _accuracy(data: ReportData) -> Section:
         "frames are smaller and say little.",
         "No committee has been compared with reference labels yet.",
         present(pictures.rmse(data), pictures.parity(data)),
-        filled(tables.errors(data), tables.strategies(data)),
+        filled(tables.errors(data), tables.pool(data), tables.strategies(data)),
     )
 
 
@@ -92,11 +96,16 @@ def _trust(data: ReportData) -> Section:
 
 
 def _iterations(data: ReportData) -> Section:
+    explores = (
+        "draws frames from the pool"
+        if data.draws_from_pool
+        else ("explores with molecular dynamics")
+    )
     return Section(
         "iterations",
         "What happened in each iteration?",
-        "Each iteration labels frames, trains a committee, explores with molecular dynamics and "
-        "selects the frames to label next: flagged frames, and an audit drawn at random.",
+        f"Each iteration labels frames, trains a committee, {explores} and selects the frames to "
+        "label next: flagged frames, and an audit drawn at random.",
         "No iteration has ended yet.",
         present(pictures.counts(data)),
         filled(

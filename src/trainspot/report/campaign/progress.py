@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from trainspot.report.findings.data import ReportData
     from trainspot.report.quantities import Quantity
 
+EXPLORED: Final = "Explored by MD"
+DRAWN: Final = "Drawn from the pool"
+
 STEPS: Final[tuple[tuple[str, Callable[[IterationRecord], int | None]], ...]] = (
     ("Newly labelled", lambda record: record.labelled),
-    ("Explored by MD", lambda record: record.explored),
+    (EXPLORED, lambda record: record.explored),
     ("Refused by the screen", lambda record: record.refusals),
     ("Flagged: unsure or novel", lambda record: record.flagged),
     ("Selected for labelling", lambda record: record.selected),
@@ -68,8 +71,12 @@ def parity(data: ReportData) -> list[ParityPanel]:
 def steps(data: ReportData) -> list[Step]:
     """Number of frames in each step of each iteration."""
     records = data.records
+    source = DRAWN if data.draws_from_pool else EXPLORED
     counted = ((title, [(record.n, count(record)) for record in records]) for title, count in STEPS)
     return [
-        Step(title, [(n, count) for n, count in counts if count is not None])
+        Step(
+            source if title == EXPLORED else title,
+            [(n, count) for n, count in counts if count is not None],
+        )
         for title, counts in counted
     ]

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from trainspot.campaign.decisions import rmse
 from trainspot.campaign.record import IterationRecord
-from trainspot.common.errors import InputError
+from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.data.frames import SPLITS
 from trainspot.evaluate.batch import digest, member_names
+from trainspot.judge.novelty import Novelty
+from trainspot.judge.settings import SelectSettings
+from trainspot.judge.space import Space, domain_of
 from trainspot.report.exported.export import export
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from trainspot.data.dataset import Dataset
     from trainspot.predictions.calibration import Calibration
+    from trainspot.predictions.domain import Domain
     from trainspot.predictions.predictions import Predictions
 
 
@@ -27,6 +31,7 @@ def export_by_hand(
     models: Sequence[Path],
     predictions: Predictions,
     calibration: Mapping[str, Calibration],
+    select: SelectSettings | None = None,
 ) -> Path:
     """Write the folder that ``trainspot export`` writes for a campaign; see ``export.export``.
 
@@ -36,6 +41,7 @@ def export_by_hand(
         models: The members, one file each.
         predictions: Predictions of these members for frames of the dataset.
         calibration: Calibration of these predictions.
+        select: How novelty is judged; by default as in a campaign.
 
     Returns:
         The folder.
@@ -61,13 +67,28 @@ def export_by_hand(
     names = [path.name for path in models]
     if len(set(names)) < len(names):
         names = [f"member_{k}{path.suffix}" for k, path in enumerate(models)]
+    domain, no_novelty = _domain(dataset, select or SelectSettings())
     return export(
         folder,
         dataset=dataset,
         models=dict(zip(names, models, strict=True)),
         calibration=calibration,
         status=_status(Path(folder).name, dataset, predictions, calibration),
+        domain=domain,
+        no_novelty=no_novelty,
     )
+
+
+def _domain(dataset: Dataset, by: SelectSettings) -> tuple[Domain | None, str]:
+    """The domain of the training frames, with thresholds from the validation frames."""
+    if by.novelty is None:
+        return domain_of(dataset, Novelty(), by.descriptor)
+    try:
+        space = Space.of(dataset[:0], dataset, by.descriptor)
+        novelty = space.novelty(by.novelty, by.near_duplicate, by.novelty_of)
+    except MissingExtraError as error:
+        return None, str(error)
+    return domain_of(dataset, novelty, by.descriptor)
 
 
 def _status(

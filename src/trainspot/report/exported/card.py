@@ -30,8 +30,18 @@ def card(
     models: list[str],
     calibration: Mapping[str, Calibration],
     failures: Dataset | None = None,
+    *,
+    no_novelty: str = "",
 ) -> str:
-    """The README of the folder in Markdown, for a committee or for a dataset alone."""
+    """The README of the folder in Markdown, for a committee or for a dataset alone.
+
+    Args:
+        data: The campaign.
+        models: Names of the model files.
+        calibration: Of each property.
+        failures: Frames whose labelling failed.
+        no_novelty: Why the folder cannot tell the novelty of a structure; empty if it can.
+    """
     environment = Environment(
         loader=PackageLoader("trainspot.report.exported"),
         autoescape=False,  # noqa: S701  Markdown; names go through ``plain``
@@ -67,6 +77,7 @@ def card(
         bars=bars,
         forces=calibration.get("forces"),
         covered=_atoms_covered(data),
+        no_novelty=no_novelty,
     )
 
 

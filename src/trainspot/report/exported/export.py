@@ -12,6 +12,7 @@ from trainspot import io
 from trainspot.common.errors import InputError
 from trainspot.data import hdf5
 from trainspot.models.exported import CALIBRATION, MODELS, CalibrationFile, write_calibration
+from trainspot.models.novelty_file import NOVELTY, write_domain
 from trainspot.report.exported.card import card
 from trainspot.report.findings.data import ReportData
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from trainspot.data.dataset import Dataset
     from trainspot.predictions.calibration import Calibration
+    from trainspot.predictions.domain import Domain
 
 CARD: Final = "README.md"
 _MADE: Final = "Made by trainspot"
@@ -33,6 +35,8 @@ def export(
     calibration: Mapping[str, Calibration],
     status: Mapping[str, Any],
     failures: Dataset | None = None,
+    domain: Domain | None = None,
+    no_novelty: str = "",
 ) -> Path:
     """Write the folder; it appears whole or not at all, and replaces an earlier export.
 
@@ -44,6 +48,8 @@ def export(
         models: File name → content or file, in the native format of the model kind. May be empty.
         calibration: The last calibration of each property; may be empty.
         status: The campaign as in ``trainspot status --json``.
+        domain: The training frames of the committee, for novelty; ``None``: not known.
+        no_novelty: Why there is no domain, for the card.
         failures: Frames whose labelling failed, each with its ``Failure``.
 
     Returns:
@@ -72,8 +78,11 @@ def export(
         io.write(dataset, scratch / "dataset.extxyz")
         if models:
             write_calibration(scratch, list(names.values()), calibration)
+            if domain is not None:
+                write_domain(scratch, domain)
         data = ReportData(status, dataset)
-        text = card(data, list(names.values()), calibration, failures)
+        unknown = "" if domain else no_novelty or "nobody judged it"
+        text = card(data, list(names.values()), calibration, failures, no_novelty=unknown)
         (scratch / CARD).write_text(text, encoding="utf-8")
         _replace(scratch, target)
     finally:
@@ -105,7 +114,7 @@ def _is_export(target: Path) -> bool:
     names = {path.name for path in target.iterdir()}
     if not names:
         return True
-    if not names <= {MODELS, CALIBRATION, CARD, "dataset.h5", "dataset.extxyz"}:
+    if not names <= {MODELS, CALIBRATION, NOVELTY, CARD, "dataset.h5", "dataset.extxyz"}:
         return False
     try:
         CalibrationFile.of_export(target)

@@ -91,6 +91,11 @@ class ReportData:
         return records_of(self.status)
 
     @property
+    def draws_from_pool(self) -> bool:
+        """Whether the campaign drew its frames from a pool instead of molecular dynamics."""
+        return any(record.pool for record in self.records)
+
+    @property
     def tolerance(self) -> dict[str, float]:
         """The tolerance of each judged property, eV/atom, eV/Å, eV/Å³."""
         values = dict(self.status.get("tolerance") or {})

@@ -15,6 +15,7 @@ class Ending(StrEnum):
     CONVERGED = "converged"
     ITERATIONS = "out of iterations"
     BUDGET = "out of budget"
+    POOL = "out of frames"
     FAILED = "failed"
     STOPPED = "stopped"
     RUNNING = "running"
@@ -38,6 +39,7 @@ _NOT_STATED: Final = "No verdict: there is no tolerance for the errors that were
 _BEFORE: Final = {
     Ending.ITERATIONS: "the campaign ran out of iterations before it converged",
     Ending.BUDGET: "the campaign spent its budget before it converged",
+    Ending.POOL: "the pool ran out of frames before the campaign converged",
     Ending.FAILED: "the campaign failed before it converged",
     Ending.STOPPED: "the campaign was stopped before it converged",
 }
@@ -45,6 +47,7 @@ _NOT_TESTED: Final = {
     Ending.CONVERGED: "No verdict: the campaign converged, but recorded no errors",
     Ending.ITERATIONS: "No verdict: the campaign ran out of iterations without a tested committee",
     Ending.BUDGET: "No verdict: the campaign spent its budget without a tested committee",
+    Ending.POOL: "No verdict: the pool ran out of frames without a tested committee",
     Ending.FAILED: "No verdict: the campaign failed before a committee was tested",
     Ending.STOPPED: "No verdict: the campaign was stopped before a committee was tested",
     Ending.RUNNING: "Too early to say: no committee has been tested yet",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from trainspot.common.text import counted, listed
 from trainspot.data.frames import SPLITS
-from trainspot.judge.decision import NOVELTY
+from trainspot.judge.decision import NOVELTY, NOVELTY_OF
 from trainspot.judge.novelty import grouped
 from trainspot.report.findings.counts import composition_table
 from trainspot.report.pages.table import NONE, Table
@@ -90,6 +90,28 @@ def runs(data: ReportData) -> Table:
     return Table(caption, ["Iteration", "Reasons", "Runs", "Broken off"], rows, row_headers=2)
 
 
+def pool(data: ReportData) -> Table:
+    """True errors on the frames of a pool, by iteration; empty without a pool."""
+    rows = []
+    for record in data.records:
+        if (used := record.pool) is None:
+            continue
+        cells = [_shown(used.rmse.get(q.key), q.scale) for q in QUANTITIES]
+        cells += [NONE if n is None else str(n) for n in (used.unflagged, used.missed)]
+        counts = [used.frames - used.left, used.left, record.explored]
+        rows.append([str(record.n), *map(str, counts), *cells])
+    caption = (
+        "The pool before each selection. Its labels are known, so the errors of frames that no "
+        "committee was trained on are known too: root mean square error of the committee mean on "
+        "all judged frames, and how many of the frames below all thresholds have an error beyond "
+        "the tolerance. No decision uses these errors."
+    )
+    if not any(record.pool and record.pool.rmse for record in data.records):
+        caption = "The pool before each selection. The labels of its frames are not known."
+    header = ["Iteration", "Used", "Left", "Judged", *(f"{q.title} ({q.unit})" for q in QUANTITIES)]
+    return Table(caption, [*header, "Not flagged", "Wrong of them"], rows)
+
+
 def flags(data: ReportData) -> Table:
     """Flagged frames by cause in each iteration, and the thresholds of novelty."""
     rows = []
@@ -97,14 +119,16 @@ def flags(data: ReportData) -> Table:
         by = record.flagged_by
         if by is None:  # an earlier version did not store causes
             continue
-        cells = [record.flagged, *(by.get(key) for key in (*BY_KEY, NOVELTY))]
-        cells.append(record.near_duplicates)
+        cells = [record.flagged, *(by.get(key) for key in BY_KEY)]
         shown = [NONE if cell is None else str(cell) for cell in cells]
+        near = NONE if record.near_duplicates is None else str(record.near_duplicates)
+        shown += [_novel_frames(by), near]
         rows.append([str(record.n), _novelty(record.novelty), *shown])
     caption = (
         "Flagged frames by cause; a frame with several causes counts for each. A frame is novel "
-        "if its descriptor distance to the nearest training frame exceeds “Novel beyond”. This "
-        "limit may depend on the number of periodic directions: 0D for clusters, 3D for crystals. "
+        "if its descriptor distance to the nearest training frame exceeds “Novel beyond”, or if "
+        "one of its atoms is farther than that from the training atoms of its element. These "
+        "limits may depend on the number of periodic directions: 0D for clusters, 3D for crystals. "
         "Near-duplicates of labelled or of other explored frames are not selected."
     )
     header = ["Iteration", "Novel beyond", "Flagged", *(q.title for q in QUANTITIES)]
@@ -304,11 +328,27 @@ def _novelty(judged: Novelty | None) -> str:
     """The thresholds of novelty, or the reason why there are no thresholds."""
     if judged is None:
         return NONE
-    groups = grouped(judged.thresholds)
+    parts = [_limits(judged.thresholds), _limits(judged.atoms)]
+    if judged.atoms:
+        names = ("frames", "atoms")
+        parts = [f"{name} {part}" for name, part in zip(names, parts, strict=True) if part]
+    return "; ".join(filter(None, parts)) or judged.note or "switched off"
+
+
+def _limits(thresholds: Mapping[str, float]) -> str:
+    groups = grouped(thresholds)
     if len(groups) == 1:
         return number(groups[0][0])
-    shown = "; ".join(f"{number(value)} ({', '.join(names)})" for value, names in groups)
-    return shown or judged.note or "switched off"
+    return "; ".join(f"{number(value)} ({', '.join(names)})" for value, names in groups)
+
+
+def _novel_frames(by: Mapping[str, int]) -> str:
+    """The number of novel frames, and of those that each of two measures flags."""
+    total = by.get(NOVELTY)
+    if total is None:
+        return NONE
+    shares = [f"{name} {by[key]}" for name, key in NOVELTY_OF.items() if key in by]
+    return f"{total} ({', '.join(shares)})" if total and shares else str(total)
 
 
 def _rate(value: float | None) -> str:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from trainspot.campaign.record import IterationRecord
     from trainspot.report.findings.data import ReportData
 
-_STATUSES: Final = {0: Ending.CONVERGED, 420: Ending.ITERATIONS, 421: Ending.BUDGET}
+_STATUSES: Final = {
+    0: Ending.CONVERGED,
+    420: Ending.ITERATIONS,
+    421: Ending.BUDGET,
+    422: Ending.POOL,
+}
 _NOTHING_VALID: Final = 411
 _GOING_ON: Final = ("created", "running", "waiting")
 _UNTESTED_YET: Final = "No committee has been tested yet."
@@ -170,6 +175,7 @@ def _grounds(
     ]
     if not judged:
         said.append("There is no tolerance to compare the errors with.")
+    said += _of_pool(data, record)
     said.append(_ending(data, ending))
     if record.final_audit:
         missed = counted(record.final_audit.misses, "frame")
@@ -187,9 +193,10 @@ def _ending(data: ReportData, ending: Ending) -> str:
     after = f"after {counted(len(data.records), 'iteration')}"
     verb = {"failed": "failed", "excepted": "crashed"}.get(state, f"is {state}")
     return {
-        Ending.CONVERGED: f"The campaign converged {after}: exploration found nothing new.",
+        Ending.CONVERGED: f"The campaign converged {after}: {_nothing_new(data)}.",
         Ending.ITERATIONS: f"The campaign used up its iterations {after}; it did not converge.",
         Ending.BUDGET: f"The campaign used up its budget {after}; it did not converge.",
+        Ending.POOL: f"The campaign used up its pool {after}; it did not converge.",
         Ending.FAILED: f"The campaign {verb} ({label or state}) {after}.",
         Ending.STOPPED: f"The campaign was stopped ({label or state}) {after}.",
         Ending.RUNNING: f"The campaign is still running (iteration {len(data.records)}). All "
@@ -197,6 +204,33 @@ def _ending(data: ReportData, ending: Ending) -> str:
         Ending.BY_HAND: "The committee was made stage by stage. No campaign explored new "
         "structures with it.",
     }[ending]
+
+
+def _nothing_new(data: ReportData) -> str:
+    """What a campaign that converged did not find any more."""
+    if data.draws_from_pool:
+        return "the rest of the pool has nothing new"
+    return "exploration found nothing new"
+
+
+def _of_pool(data: ReportData, record: IterationRecord) -> list[str]:
+    """The use of the pool, and the true errors of the frames that were left in it."""
+    used = record.pool
+    if used is None:
+        return []
+    labelled = counted(int(data.dataset.is_labelled.sum()), "frame")
+    said = [f"It has {labelled} with labels, of a pool of {used.frames}."]
+    errors = [f"{q.key} {q.show(used.rmse[q.key])}" for q in QUANTITIES if q.key in used.rmse]
+    if not errors:
+        return said
+    judged = f"{record.explored} of the {used.left}" if record.explored != used.left else "the"
+    said.append(
+        f"On {judged} {counted(used.left, 'frame')} that were left in the pool, which no training "
+        f"used, the committee mean has these errors (RMSE): {', '.join(errors)}. "
+        f"{used.missed} of the {used.unflagged} frames that were not flagged have an error beyond "
+        "the tolerance."
+    )
+    return said
 
 
 def _why_ended(data: ReportData) -> list[str]:
@@ -250,7 +284,8 @@ def _exploration_limits(data: ReportData, record: IterationRecord, ending: Endin
             causes = "unsure" + (f", or that are novel ({novel} frames)" if novel else "")
             limits.append(
                 f"In the last exploration {flagged} of {valid} valid frames "
-                f"({100 * flagged / valid:.0f} %) were flagged: molecular dynamics still finds "
+                f"({100 * flagged / valid:.0f} %) were flagged: "
+                f"{'the pool still has' if record.pool else 'molecular dynamics still finds'} "
                 f"structures of which the committee is {causes}."
             )
     broken = broken_off(record.exploration_failures, record.runs, record.broken_off)
