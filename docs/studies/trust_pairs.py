@@ -13,9 +13,11 @@ import numpy as np
 
 from trainspot.common.properties import PROPERTIES
 from trainspot.common.seeds import generator
+from trainspot.judge.novelty import Novelty
 from trainspot.judge.settings import SelectSettings
 from trainspot.judge.space import Space
 from trainspot.predictions.accuracy import accuracy
+from trainspot.predictions.domain import TrainingAtoms, dimensions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -115,10 +117,6 @@ def _atom_pairs(held: Dataset, predictions: Predictions) -> Columns:
 
 def _distances(dataset: Dataset, held: Dataset) -> Columns:
     """Distances of frames and of their farthest atoms, and the limits of both."""
-    from trainspot.predictions.domain import TrainingAtoms
-
-    from trainspot.judge.novelty import Novelty, dimensions
-
     settings = SelectSettings()
     known = dataset.filter(lambda frame: frame.split != "test")
     space = Space.of(held, known, settings.descriptor)
