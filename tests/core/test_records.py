@@ -115,7 +115,8 @@ def without_what_is_reckoned_anew(records):
     """
     kept = []
     for record in records:
-        one = {key: value for key, value in record.items() if key != "flags"}
+        new = {"flags", "absolute", "common_absolute"}
+        one = {key: value for key, value in record.items() if key not in new}
         one["calibration"] = {
             name: {k: v for k, v in fit.items() if k not in BARS | CROSS_VALIDATED}
             for name, fit in record["calibration"].items()

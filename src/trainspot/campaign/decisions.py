@@ -6,7 +6,7 @@ the same seed selects the same frames in both.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from trainspot.augment.plan import augment, parse_plan
+from trainspot.campaign.errors import absolute, rmse
 from trainspot.campaign.record import (
     FinalAudit,
     IterationRecord,
-    MemberError,
     Prospective,
     ScreenAudit,
     Work,
@@ -36,8 +36,8 @@ from trainspot.judge.judgement import Judgement, judge
 from trainspot.judge.pairs import Pairs, collect_pairs
 from trainspot.judge.scoring import flag_rates, prospective
 from trainspot.judge.verdict import State, conclude, misses
+from trainspot.predictions.absolute import absolute_errors
 from trainspot.predictions.calibration import Calibration
-from trainspot.predictions.absolute import Absolute, absolute_errors
 from trainspot.predictions.predictions import Predictions
 from trainspot.split import assign
 
@@ -298,39 +298,6 @@ def score(
 def member_of(iteration: int, committee: int, seed: int) -> int:
     """The member that drives the exploration of an iteration, drawn with the seed."""
     return int(generator(seed, "explorer", iteration).integers(committee))
-
-
-def rmse(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, MemberError]]:
-    """Mean and standard deviation over members of the RMSE, by split and property.
-
-    Only labelled and evaluated frames count; splits without such frames are left out.
-    """
-    errors: dict[str, dict[str, MemberError]] = {}
-    for split, frames in _evaluated(dataset, predictions):
-        members = predictions.select(frames.ids).member_rmse(frames)
-        errors[split] = {
-            name: MemberError(float(values.mean()), float(values.std(ddof=1)))
-            for name, values in members.items()
-        }
-    return errors
-
-
-def absolute(dataset: Dataset, predictions: Predictions) -> dict[str, dict[str, Absolute]]:
-    """Absolute errors of the committee mean, by split and property, of the same frames."""
-    return {
-        split: absolute_errors(predictions.select(frames.ids), frames)
-        for split, frames in _evaluated(dataset, predictions)
-    }
-
-
-def _evaluated(dataset: Dataset, predictions: Predictions) -> Iterator[tuple[str, Dataset]]:
-    """Labelled and evaluated frames of each split that has some."""
-    evaluated = set(predictions.ids)
-    for split in SPLITS:
-        frames = dataset.labelled().subset(split)
-        frames = frames.select([identity for identity in frames.ids if identity in evaluated])
-        if len(frames):
-            yield split, frames
 
 
 def record(

@@ -20,6 +20,7 @@ from trainspot.judge import earlier
 from trainspot.judge.novelty import Novelty
 from trainspot.judge.scoring import Rates
 from trainspot.judge.verdict import State
+from trainspot.predictions.absolute import Absolute
 from trainspot.predictions.calibration import Calibration
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from trainspot.evaluate.settings import EvaluateSettings
 from trainspot.models import potential
 from trainspot.models.committee import KIND
 from trainspot.predictions import files
+from trainspot.predictions.absolute import Absolute
 
 _DEFAULT = EvaluateSettings()
 

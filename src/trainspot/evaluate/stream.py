@@ -25,9 +25,9 @@ from trainspot.evaluate import batch
 from trainspot.models import potential
 from trainspot.models.potential import Potential
 from trainspot.predictions import files
+from trainspot.predictions.absolute import Absolute, AbsoluteSum
 from trainspot.predictions.domain import Domain
 from trainspot.predictions.error_bars import Trust
-from trainspot.predictions.absolute import Absolute, AbsoluteSum
 from trainspot.predictions.predictions import Predictions, RmseSum
 from trainspot.predictions.statistics import Array
 

@@ -76,7 +76,12 @@ def _accuracy(data: ReportData) -> Section:
         "frames are smaller and say little.",
         "No committee has been compared with reference labels yet.",
         present(pictures.rmse(data), pictures.parity(data)),
-        filled(tables.errors(data), tables.pool(data), tables.strategies(data)),
+        filled(
+            tables.errors(data),
+            tables.absolute(data),
+            tables.pool(data),
+            tables.strategies(data),
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainspot.campaign.decisions import rmse
+from trainspot.campaign.errors import absolute, rmse
 from trainspot.campaign.record import IterationRecord
 from trainspot.common.errors import InputError, MissingExtraError
 from trainspot.data.frames import SPLITS
@@ -101,6 +101,7 @@ def _status(
         labelled_total=len(labelled),
         sets={split: len(labelled.subset(split)) for split in SPLITS},
         rmse=rmse(dataset, predictions),
+        absolute=absolute(dataset, predictions),
         calibration=calibration,
     )
     tolerance = {key: fit.tolerance for key, fit in calibration.items()}

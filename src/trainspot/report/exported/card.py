@@ -73,6 +73,7 @@ def card(
         notes=data.notes,
         summary=summarise(data),
         errors=tables.errors(latest),
+        absolute=tables.absolute(latest),
         composition=tables.composition(data),
         bars=bars,
         forces=calibration.get("forces"),
