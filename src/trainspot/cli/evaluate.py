@@ -135,8 +135,8 @@ def _errors(errors: stream.Errors) -> Iterator[str]:
                 split = "no split" if chosen == stream.NO_SET else chosen
                 absolute = errors.absolute_by_set[chosen][name]
                 yield (
-                    f"{name}, {split}: RMSE of the members {values} {unit}; their mean: MAE "
-                    f"{absolute.mae:.3g}, 95 % of the errors below {absolute.p95:.3g}"
+                    f"{name}, {split}: RMSE of the members {values} {unit}; committee: MAE "
+                    f"{absolute.mae:.3g}, 95 % below {absolute.p95:.3g}"
                 )
 
 
