@@ -252,7 +252,7 @@ def test_a_tensor_that_is_not_moved_fails_on_the_mocked_gpu(trained, frames, moc
 
 
 def test_foreign_elements_and_damaged_files_are_refused(trained, model, tmp_path):
-    with pytest.raises(InputError, match="not trained on Si"):
+    with pytest.raises(InputError, match="does not know Si"):
         model.prepare([Frame.make([14], [[0, 0, 0]])])
     path = tmp_path / "half.model"
     path.write_bytes(trained.model.read_bytes()[:5000])

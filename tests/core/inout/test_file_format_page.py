@@ -58,8 +58,8 @@ def test_every_column_is_described(page):
 
 
 def test_all_of_the_predictions_is_described(page, tmp_path):
-    trust = dict.fromkeys(("energy", "forces", "stress"), Trust(1.0, 1.0))
-    with files.writing(tmp_path / "p.h5", np.array([2, 3]), ["a", "b"], trust=trust):
+    trust = dict.fromkeys(("energy", "forces", "stress"), Trust(1.0, 1.0, wide=2.0))
+    with files.writing(tmp_path / "p.h5", np.array([2, 3]), ["a", "b"], trust=trust, novelty=True):
         pass
     columns: set[str] = set()
     with h5py.File(tmp_path / "p.h5") as file:
@@ -72,5 +72,8 @@ def test_all_of_the_predictions_is_described(page, tmp_path):
         (row,) = (row for row in table if row.startswith(f"| `{group}/NAME`"))
         found |= {f"{group}/{name}" for name in re.findall(r"`([a-z]\w+)`", row.split("|")[4])}
         found -= {f"{group}/NAME", f"{group}/scale"}
+    assert "calibrated/NAME_90" in found
+    found |= {f"calibrated/{name}_90" for name in trust}
+    found -= {"calibrated/NAME_90"}
     assert found == columns
     assert all(f"`{name}`" in section for name in attributes)
